@@ -1,0 +1,8 @@
+//! qwen-env — print the resolved `.env` chain as shell code.
+
+mod cli;
+mod run;
+
+fn main() -> std::process::ExitCode {
+    qwen_shared::tool::main(cli::command, run::run)
+}

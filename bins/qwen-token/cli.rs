@@ -1,0 +1,23 @@
+//! What can be typed.
+
+use clap::{Command, CommandFactory, Parser};
+use qwen_shared::tool::{Common, Typed};
+
+/// Print a valid token, refreshing it when due
+#[derive(Debug, Parser)]
+#[command(name = "qwen-token", version, disable_help_subcommand = true)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+impl Typed for Cli {
+    fn common(&self) -> &Common {
+        &self.common
+    }
+}
+
+/// Returns the command line's grammar.
+pub(crate) fn command() -> Command {
+    Cli::command()
+}

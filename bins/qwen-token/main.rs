@@ -1,0 +1,8 @@
+//! qwen-token — print a valid token, refreshing it when due.
+
+mod cli;
+mod run;
+
+fn main() -> std::process::ExitCode {
+    qwen_shared::tool::main(cli::command, run::run)
+}

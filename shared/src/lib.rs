@@ -1,0 +1,16 @@
+//! The library under the qwen toolkit's programs.
+//!
+//! The map of arrows: programs use this library and never each other; between programs the arrow is a process.
+//! Inside, `env`, `secret` and `exit` stand on the standard library alone (and `dotenvy`); `oauth` and `chat` know no
+//! store and no terminal; `credential` knows no HTTP beyond a refresh function handed to it; only `http` names
+//! reqwest; only `out` writes to stderr or the terminal; only `tool` makes an exit code.
+
+pub mod exit;
+pub mod failure;
+pub mod file;
+mod generate;
+pub mod out;
+pub mod paths;
+pub mod secret;
+pub mod text;
+pub mod tool;

@@ -1,0 +1,139 @@
+//! Talk to the user on standard error.
+
+use std::io::{self, IsTerminal, Write};
+
+use crate::failure::Failure;
+use crate::text::one_line;
+
+/// When to colour, as typed with `--color`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Color {
+    /// On a terminal, unless `NO_COLOR` is set.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+impl Color {
+    /// Decides for a stream that is, or is not, a terminal. `NO_COLOR` counts when it is not empty (no-color.org).
+    #[must_use]
+    pub fn wanted(self, is_terminal: bool) -> bool {
+        match self {
+            Self::Always => true,
+            Self::Never => false,
+            Self::Auto => {
+                is_terminal
+                    && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+                    && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+            }
+        }
+    }
+}
+
+/// The reporter of one program: the only writer to standard error.
+///
+/// Every line begins with the program's name. Text may hold what a server or a file said: it is made harmless here.
+#[derive(Clone, Debug)]
+pub struct Talk {
+    program: String,
+    quiet: bool,
+    verbose: bool,
+    color: Color,
+}
+
+impl Talk {
+    /// Makes the reporter of `program`.
+    #[must_use]
+    pub fn new(program: &str, quiet: bool, verbose: bool, color: Color) -> Self {
+        Self {
+            program: program.to_owned(),
+            quiet,
+            verbose,
+            color,
+        }
+    }
+
+    /// Returns the program's name.
+    #[must_use]
+    pub fn program(&self) -> &str {
+        &self.program
+    }
+
+    /// Returns what was typed with `--color`.
+    #[must_use]
+    pub const fn color(&self) -> Color {
+        self.color
+    }
+
+    /// True with `--quiet`.
+    #[must_use]
+    pub const fn is_quiet(&self) -> bool {
+        self.quiet
+    }
+
+    /// True with `--verbose`.
+    #[must_use]
+    pub const fn is_verbose(&self) -> bool {
+        self.verbose
+    }
+
+    /// Says something the user ought to know though the work goes on. Silent with `--quiet`.
+    pub fn notice(&self, text: &str) {
+        if !self.quiet {
+            self.line("", text);
+        }
+    }
+
+    /// Says what could be typed next. Silent with `--quiet`.
+    pub fn hint(&self, text: &str) {
+        if !self.quiet {
+            self.line("hint: ", text);
+        }
+    }
+
+    /// Says how something was decided. Printed with `--verbose` only; never a secret.
+    pub fn detail(&self, text: &str) {
+        if self.verbose {
+            self.line("", text);
+        }
+    }
+
+    /// Prints a line exactly for a person to copy, without the program's name (a URL, a code). Not silenced.
+    pub fn plain(&self, text: &str) {
+        self.emit(&one_line(text));
+    }
+
+    /// Reports a failure: the error line, with `--verbose` the chain of causes, then the hints.
+    pub fn failure(&self, failure: &Failure) {
+        self.line("", &failure.message);
+        if self.verbose {
+            let mut cause = std::error::Error::source(failure);
+            while let Some(error) = cause {
+                self.line("caused by: ", &error.to_string());
+                cause = error.source();
+            }
+        }
+        for hint in &failure.hints {
+            self.line("hint: ", &hint.0);
+        }
+    }
+
+    fn line(&self, label: &str, text: &str) {
+        let text = one_line(text);
+        if self.color.wanted(io::stderr().is_terminal()) {
+            self.emit(&format!("\x1b[1m{}:\x1b[0m {label}{text}", self.program));
+        } else {
+            self.emit(&format!("{}: {label}{text}", self.program));
+        }
+    }
+
+    /// Writes one line in one call, so that lines of processes that share a terminal do not mix. A closed or full
+    /// standard error is not an error: there is nobody left to tell.
+    #[expect(clippy::unused_self, reason = "keeps every write behind a reporter")]
+    fn emit(&self, line: &str) {
+        let _ = io::stderr().lock().write_all(format!("{line}\n").as_bytes());
+    }
+}

@@ -1,0 +1,72 @@
+//! Where configuration, state and Qwen Code's shared files live.
+//!
+//! Every function answers from the environment when it is called; none touches a file.
+
+use std::env;
+use std::path::{Path, PathBuf};
+
+use directories::{BaseDirs, ProjectDirs};
+
+use crate::exit::Exit;
+use crate::failure::Failure;
+
+/// Returns a variable's value as a path; blank counts as absent.
+fn path_from(name: &str) -> Option<PathBuf> {
+    env::var_os(name)
+        .filter(|value| !value.to_string_lossy().trim().is_empty())
+        .map(PathBuf::from)
+}
+
+/// Returns the user's home directory: `HOME`, else the password database's.
+#[must_use]
+pub fn home() -> Option<PathBuf> {
+    path_from("HOME")
+        .filter(|home| home.is_absolute())
+        .or_else(|| BaseDirs::new().map(|base| base.home_dir().to_path_buf()))
+}
+
+/// Returns Qwen Code's directory: `QWEN_HOME`, else `~/.qwen`.
+#[must_use]
+pub fn qwen_home() -> Option<PathBuf> {
+    path_from("QWEN_HOME")
+        .map(|path| std::path::absolute(&path).unwrap_or(path))
+        .or_else(|| home().map(|home| home.join(".qwen")))
+}
+
+/// Returns the toolkit's configuration directory (on Linux `$XDG_CONFIG_HOME/qwen`).
+#[must_use]
+pub fn config_dir() -> Option<PathBuf> {
+    ProjectDirs::from("", "", "qwen").map(|dirs| dirs.config_dir().to_path_buf())
+}
+
+/// Returns the path of `config.json`: `QWEN_CONFIG`, else in [`config_dir`].
+#[must_use]
+pub fn config_file() -> Option<PathBuf> {
+    path_from("QWEN_CONFIG")
+        .map(|path| std::path::absolute(&path).unwrap_or(path))
+        .or_else(|| config_dir().map(|dir| dir.join("config.json")))
+}
+
+/// Returns the directory of stored credentials: the one that holds `config.json`.
+#[must_use]
+pub fn credential_dir() -> Option<PathBuf> {
+    config_file().and_then(|file| file.parent().map(Path::to_path_buf))
+}
+
+/// Returns the directory of state that outlives a process: sessions, quotas, trust (on Linux `$XDG_STATE_HOME/qwen`).
+#[must_use]
+pub fn state_dir() -> Option<PathBuf> {
+    let dirs = ProjectDirs::from("", "", "qwen")?;
+    Some(
+        dirs.state_dir()
+            .unwrap_or_else(|| dirs.data_local_dir())
+            .to_path_buf(),
+    )
+}
+
+/// The failure of a program that needs a directory of its own and has no home.
+#[must_use]
+pub fn no_home() -> Failure {
+    Failure::new(Exit::Config, "cannot tell where the home directory is")
+        .hint("set HOME to the home directory")
+}

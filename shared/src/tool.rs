@@ -1,0 +1,157 @@
+//! Runs a tool: parse, call, report. The single place where a result becomes an exit code.
+
+use std::ffi::OsString;
+use std::io::IsTerminal;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{ArgMatches, Command, FromArgMatches};
+
+use crate::exit::Exit;
+use crate::failure::{Failure, Outcome, io_reason};
+use crate::out::{Color, Stdout, Talk};
+
+/// The flags that every program has, with one meaning everywhere.
+#[derive(Clone, Debug, Default, clap::Args)]
+#[command(next_help_heading = "Common options")]
+pub struct Common {
+    /// Use this profile instead of the default one
+    #[arg(long, value_name = "NAME", global = true)]
+    pub profile: Option<String>,
+    /// Work as if started in this directory
+    #[arg(short = 'C', long, value_name = "DIR", global = true, value_hint = clap::ValueHint::DirPath)]
+    pub directory: Option<PathBuf>,
+    /// Say nothing but errors
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+    /// Say how things were decided; never shows a secret
+    #[arg(short, long, global = true)]
+    pub verbose: bool,
+    /// When to use colour
+    #[arg(
+        long,
+        value_name = "WHEN",
+        value_enum,
+        default_value_t,
+        global = true,
+        hide_possible_values = true
+    )]
+    pub color: Color,
+}
+
+/// What was typed, of one tool.
+pub trait Typed: FromArgMatches {
+    /// Returns the flags that every program has.
+    fn common(&self) -> &Common;
+}
+
+/// Runs a tool from its command line to its exit code.
+///
+/// clap's exit 2 becomes 64; help and version are written through the checked stdout; a panic is exit 70.
+#[must_use]
+pub fn main<C: Typed>(command: fn() -> Command, run: fn(C, &Talk) -> Outcome) -> ExitCode {
+    let name = command().get_name().to_owned();
+    report_panics(&name);
+    let typed: Vec<OsString> = std::env::args_os().collect();
+    if typed.get(1).is_some_and(|first| first == "--generate") {
+        return finish(
+            &Talk::new(&name, false, false, Color::Auto),
+            crate::generate::generate(command(), typed.get(2)),
+        );
+    }
+    let cli = command()
+        .try_get_matches_from(typed)
+        .and_then(|mut matches: ArgMatches| C::from_arg_matches_mut(&mut matches));
+    match cli {
+        Ok(cli) => {
+            let common = cli.common();
+            let talk = Talk::new(&name, common.quiet, common.verbose, common.color);
+            let outcome = enter(common).and_then(|()| run(cli, &talk));
+            finish(&talk, outcome)
+        }
+        Err(error) => finish(
+            &Talk::new(&name, false, false, Color::Auto),
+            not_parsed(&name, &error),
+        ),
+    }
+}
+
+fn finish(talk: &Talk, outcome: Outcome) -> ExitCode {
+    let exit = outcome.unwrap_or_else(|failure| {
+        talk.failure(&failure);
+        failure.exit
+    });
+    ExitCode::from(exit.code())
+}
+
+/// Changes to the directory of `-C`.
+fn enter(common: &Common) -> Result<(), Failure> {
+    let Some(directory) = &common.directory else {
+        return Ok(());
+    };
+    std::env::set_current_dir(directory).map_err(|error| {
+        let shown = directory.display();
+        Failure::new(
+            Exit::NoInput,
+            format!("cannot enter '{shown}': {}", io_reason(&error)),
+        )
+    })
+}
+
+/// Prints help and version; turns every other parse error into a usage failure in the house form.
+fn not_parsed(name: &str, error: &clap::Error) -> Outcome {
+    if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
+        let styled = error.render();
+        let text = if Color::Auto.wanted(std::io::stdout().is_terminal()) {
+            styled.ansi().to_string()
+        } else {
+            styled.to_string()
+        };
+        Stdout::write(text.as_bytes())?;
+        return Ok(Exit::Ok);
+    }
+    Err(usage(name, error))
+}
+
+fn usage(name: &str, error: &clap::Error) -> Failure {
+    let rendered = error.render().to_string();
+    let paragraph: Vec<&str> = rendered
+        .lines()
+        .take_while(|line| !line.is_empty())
+        .map(str::trim)
+        .collect();
+    let message = paragraph.join(" ");
+    let message = message.strip_prefix("error: ").unwrap_or(&message);
+    let mut failure = Failure::new(Exit::Usage, message.trim_end_matches('.'));
+    for kind in [
+        ContextKind::SuggestedArg,
+        ContextKind::SuggestedSubcommand,
+        ContextKind::SuggestedValue,
+    ] {
+        match error.get(kind) {
+            Some(ContextValue::String(near)) => failure = failure.hint(format!("did you mean '{near}'?")),
+            Some(ContextValue::Strings(near)) if !near.is_empty() => {
+                failure = failure.hint(format!("did you mean '{}'?", near.join("', '")));
+            }
+            _ => {}
+        }
+    }
+    failure.hint(format!("run '{name} --help'"))
+}
+
+/// Makes a panic exit 70 and name its place. The panic's own text is left out: it may quote a secret.
+fn report_panics(name: &str) {
+    let talk = Talk::new(name, false, false, Color::Auto);
+    std::panic::set_hook(Box::new(move |info| {
+        let place = info
+            .location()
+            .map_or_else(String::new, |at| format!(" at {}:{}", at.file(), at.line()));
+        talk.failure(&Failure::new(
+            Exit::Bug,
+            format!("internal error{place}; please report it"),
+        ));
+        #[expect(clippy::exit, reason = "an abort would end by SIGABRT instead of exit 70")]
+        std::process::exit(Exit::Bug.code().into());
+    }));
+}

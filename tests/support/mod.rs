@@ -1,0 +1,13 @@
+//! The harness of the black-box tests: real binaries, real processes, real sockets, real files.
+//!
+//! [`Sandbox`] gives a test a home of its own and a cleared environment, [`Tool`] runs a program in it, [`Run`] is
+//! what came of it, [`Server`] is a loopback HTTP server that answers by script and fails the test when nobody called.
+#![allow(dead_code, unused_imports, missing_docs, unreachable_pub)]
+
+mod run;
+mod sandbox;
+mod server;
+
+pub use run::{Run, Tool};
+pub use sandbox::{Sandbox, binary};
+pub use server::{Reply, Request, Server};

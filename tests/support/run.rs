@@ -1,0 +1,193 @@
+//! Running a program and judging what came of it.
+
+use std::ffi::OsStr;
+use std::io::{Read, Write};
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// A program about to run, with an environment that holds only what the test set.
+#[derive(Debug)]
+pub struct Tool {
+    command: Command,
+    stdin: Option<Vec<u8>>,
+    limit: Duration,
+}
+
+impl Tool {
+    pub fn new(program: &Path, directory: &Path) -> Self {
+        let mut command = Command::new(program);
+        command.env_clear().current_dir(directory);
+        Self {
+            command,
+            stdin: None,
+            limit: Duration::from_secs(60),
+        }
+    }
+
+    pub fn arg(mut self, arg: impl AsRef<OsStr>) -> Self {
+        self.command.arg(arg);
+        self
+    }
+
+    pub fn args<A: AsRef<OsStr>>(mut self, args: impl IntoIterator<Item = A>) -> Self {
+        self.command.args(args);
+        self
+    }
+
+    pub fn env(mut self, name: impl AsRef<OsStr>, value: impl AsRef<OsStr>) -> Self {
+        self.command.env(name, value);
+        self
+    }
+
+    pub fn env_remove(mut self, name: impl AsRef<OsStr>) -> Self {
+        self.command.env_remove(name);
+        self
+    }
+
+    pub fn current_dir(mut self, directory: impl AsRef<Path>) -> Self {
+        self.command.current_dir(directory);
+        self
+    }
+
+    /// Bytes for stdin; without this stdin is `/dev/null`.
+    pub fn stdin(mut self, bytes: impl Into<Vec<u8>>) -> Self {
+        self.stdin = Some(bytes.into());
+        self
+    }
+
+    /// The time after which a program that still runs is killed and the test fails; 60 s unless told.
+    pub fn limit(mut self, limit: Duration) -> Self {
+        self.limit = limit;
+        self
+    }
+
+    /// The bare command, for tests that hold the pipes themselves.
+    pub fn into_command(self) -> Command {
+        self.command
+    }
+
+    /// Starts the program with piped stdio and returns at once.
+    pub fn start(mut self) -> Child {
+        let stdin = if self.stdin.is_some() {
+            Stdio::piped()
+        } else {
+            Stdio::null()
+        };
+        let mut child = self
+            .command
+            .stdin(stdin)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|error| panic!("{:?}: {error}", self.command));
+        if let Some(bytes) = self.stdin.take() {
+            let mut pipe = child.stdin.take().unwrap();
+            thread::spawn(move || {
+                let _ = pipe.write_all(&bytes);
+            });
+        }
+        child
+    }
+
+    /// Runs the program to its end.
+    pub fn run(self) -> Run {
+        let limit = self.limit;
+        let shown = format!("{:?}", self.command);
+        Run::wait(self.start(), &shown, limit)
+    }
+}
+
+/// What came of a program.
+#[derive(Debug)]
+pub struct Run {
+    pub shown: String,
+    pub status: ExitStatus,
+    pub stdout: Vec<u8>,
+    pub stderr: String,
+    pub elapsed: Duration,
+}
+
+impl Run {
+    /// Waits for a started program; kills it and fails when it outlives `limit`.
+    pub fn wait(mut child: Child, shown: &str, limit: Duration) -> Self {
+        let started = Instant::now();
+        let stdout = drain(child.stdout.take());
+        let stderr = drain(child.stderr.take());
+        let pid = rustix::process::Pid::from_child(&child);
+        let (done, finished) = std::sync::mpsc::channel();
+        let waiter = thread::spawn(move || {
+            let status = child.wait().unwrap();
+            let _ = done.send(());
+            status
+        });
+        if finished.recv_timeout(limit).is_err() {
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+            let _ = waiter.join();
+            let said = String::from_utf8_lossy(&stderr.join().unwrap()).into_owned();
+            panic!("{shown}: still running after {limit:?}; stderr: {said}");
+        }
+        Self {
+            shown: shown.to_owned(),
+            status: waiter.join().unwrap(),
+            stdout: stdout.join().unwrap(),
+            stderr: String::from_utf8_lossy(&stderr.join().unwrap()).into_owned(),
+            elapsed: started.elapsed(),
+        }
+    }
+
+    /// The exit code as a shell shows it: 128 + N for a death by signal N.
+    pub fn code(&self) -> i32 {
+        self.status
+            .code()
+            .unwrap_or_else(|| 128 + self.status.signal().unwrap_or(0))
+    }
+
+    /// Stdout as text.
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.stdout).into_owned()
+    }
+
+    /// Checks the exit code alone; for runs whose output the test then reads.
+    #[track_caller]
+    pub fn exits(self, code: i32) -> Self {
+        assert_eq!(self.code(), code, "exit of {self:#?}");
+        self
+    }
+
+    /// Checks exit code, stdout and stderr, each exactly.
+    #[track_caller]
+    pub fn gives(self, code: i32, stdout: impl AsRef<[u8]>, stderr: &str) -> Self {
+        let want = stdout.as_ref();
+        assert_eq!(
+            (self.code(), self.text(), self.stderr.as_str()),
+            (code, String::from_utf8_lossy(want).into_owned(), stderr),
+            "{}",
+            self.shown
+        );
+        assert_eq!(self.stdout, want, "{}", self.shown);
+        self
+    }
+
+    /// Checks that the exit code is `code`, stdout is empty, and stderr names every one of `parts`.
+    #[track_caller]
+    pub fn fails(self, code: i32, parts: &[&str]) -> Self {
+        assert_eq!((self.code(), self.text().as_str()), (code, ""), "{self:#?}");
+        for part in parts {
+            assert!(self.stderr.contains(part), "no {part:?} on stderr of {self:#?}");
+        }
+        self
+    }
+}
+
+fn drain(pipe: Option<impl Read + Send + 'static>) -> thread::JoinHandle<Vec<u8>> {
+    thread::spawn(move || {
+        let mut bytes = Vec::new();
+        if let Some(mut pipe) = pipe {
+            let _ = pipe.read_to_end(&mut bytes);
+        }
+        bytes
+    })
+}
