@@ -9,6 +9,10 @@ pub mod exit;
 pub mod failure;
 pub mod file;
 mod generate;
+#[cfg(feature = "net")]
+pub mod http;
+#[cfg(feature = "net")]
+pub mod oauth;
 pub mod out;
 pub mod paths;
 pub mod secret;
