@@ -150,7 +150,8 @@ impl Provider {
             .iter()
             .any(|known| host_matches(&known.host, host) && url.path().starts_with(&known.path))
             || self.complete_urls().any(|own| {
-                own.host_str() == Some(host) && (!endpoint::is_local(url) || own.port() == url.port())
+                own.host_str() == Some(host)
+                    && (!endpoint::is_local(url) || own.port() == url.port())
             })
     }
 }
