@@ -11,10 +11,14 @@ pub mod file;
 mod generate;
 #[cfg(feature = "net")]
 pub mod http;
+pub mod jsonc;
+pub mod lock;
 #[cfg(feature = "net")]
 pub mod oauth;
 pub mod out;
 pub mod paths;
+pub mod provider;
 pub mod secret;
+pub mod sibling;
 pub mod text;
 pub mod tool;

@@ -13,7 +13,7 @@ import sys
 import gguf
 import numpy
 
-WIDTH, INNER, HEADS, LAYERS, CONTEXT = 64, 128, 4, 2, 2048
+WIDTH, INNER, HEADS, LAYERS, CONTEXT = 64, 128, 4, 2, 32768
 PROMPT = "{% for m in messages %}{{ m['role'] }}: {{ m['content'] }}\n{% endfor %}assistant:"
 WORDS = "the a of and in is qwen model answer question word words says asks plain small".split()
 

@@ -32,7 +32,7 @@ except ImportError:
     os.execv(python, [str(python), *sys.argv])
 
 model = PEERS / "tiny.gguf"
-if not model.exists():
+if not model.exists() or model.stat().st_mtime < (HERE / "make_model.py").stat().st_mtime:
     subprocess.run([sys.executable, HERE / "make_model.py", model], check=True)
 
 params = xllamacpp.CommonParams()
@@ -41,7 +41,7 @@ params.model_alias = {"tiny"}
 params.hostnames = ["127.0.0.1"]
 params.port = int(os.environ.get("PORT") or 0)
 params.n_parallel = int(os.environ.get("PARALLEL") or 4)
-params.n_ctx = 2048 * params.n_parallel
+params.n_ctx = 32768 * params.n_parallel     # Qwen Code's first message is 20,000 bytes, each a token
 params.n_predict = int(os.environ.get("MAX_TOKENS") or 256)
 params.cpuparams.n_threads = 1               # the model is too small to share, and tests run beside it
 params.verbosity = 0
