@@ -1,7 +1,8 @@
 // A person with a browser: headless Chromium opens the page of a device login and approves it, or says no.
 //
-// usage: node tests/peers/approve.mjs VERIFICATION_URI_COMPLETE [approve|deny] [LOGIN]
+// usage: node tests/peers/approve.mjs URI [approve|deny] [LOGIN] [USER_CODE]
 //
+// URI is verification_uri_complete, or verification_uri with the USER_CODE that the person then types in.
 // Prints what the page said last ('approved: Sign-in Success') and exits 0; exits 1 when a page is not what it expects.
 // Ends within LIMIT seconds whatever the pages do, and takes the browser along.
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -10,9 +11,9 @@ import { join } from 'node:path';
 import { installed } from './peer.mjs';
 
 const LIMIT = 60;
-const [uri, answer = 'approve', login = 'alice'] = process.argv.slice(2);
+const [uri, answer = 'approve', login = 'alice', code] = process.argv.slice(2);
 if (!uri || !['approve', 'deny'].includes(answer)) {
-  console.error('usage: node approve.mjs VERIFICATION_URI_COMPLETE [approve|deny] [LOGIN]');
+  console.error('usage: node approve.mjs URI [approve|deny] [LOGIN] [USER_CODE]');
   process.exit(64);
 }
 const { default: puppeteer } = await installed('puppeteer-core');
@@ -48,9 +49,13 @@ try {
   }
 
   await page.goto(uri);
+  if (code) {
+    await page.type('input[name=user_code]', code);
+    await press('[type=submit]');
+  }
   const confirm = 'button[form="op.deviceConfirmForm"]';
-  await page.waitForSelector(confirm);                      // the first page sends itself on by a script
-  console.error(`approve: the page shows the code ${await page.$eval('code', (code) => code.textContent)}`);
+  await page.waitForSelector(confirm);                      // a complete URI's page sends itself on by a script
+  console.error(`approve: the page shows the code ${await page.$eval('code', (shown) => shown.textContent)}`);
   if (answer === 'deny') {
     await press('button[name=abort]');
     console.log(`denied: ${await heading()}`);

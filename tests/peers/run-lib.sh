@@ -4,6 +4,7 @@
 #   peers_in DIRECTORY              where their logs go; called first
 #   start_peer NAME COMMAND...      waits for its line 'listening URL': then it is ready, and ${peer_url[NAME]} is that URL
 #   stop_peers                      ends all of them, by their own process ids
+#   oauth_config SERVER BASE_URL    a config.json whose one profile, 'demo', logs in at SERVER (peers/identity.mjs)
 #
 # A peer also ends by itself when this shell does, however that happens: its standard input is a pipe from here.
 
@@ -44,4 +45,19 @@ stop_peers() {
         done
         unset "peer_pid[$name]" "peer_in[$name]"
     done
+}
+
+oauth_config() {
+    jq -n --arg server "$1" --arg base_url "$2" '"\($server)/api/v1/oauth2" as $at | {
+        default_profile: "demo",
+        profiles: { demo: {
+            provider: "custom", method: "oauth", base_url: $base_url, model: "tiny",
+            oauth: {
+                device_authorization_endpoint: "\($at)/device/code", token_endpoint: "\($at)/token",
+                revocation_endpoint: "\($at)/revoke",
+                client_id: "qwen-cli-test", scope: "openid profile email offline_access model.completion",
+                pkce: true, allowed_hosts: ["127.0.0.1"]
+            }
+        } }
+    }'
 }
