@@ -3,7 +3,6 @@
 use std::time::{Duration, SystemTime};
 
 use super::error::StoreError;
-use super::lock::LOCK_LIMIT;
 use super::model::{Credential, Stored};
 use super::signals::Deferral;
 use super::store::{Held, Store};
@@ -11,6 +10,10 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::oauth::{OauthError, TokenResponse};
 use crate::secret::Secret;
+
+/// How long to wait for a lock: longer than a holder may take for its refresh (30 s), so that waiting outlives a
+/// server that does not answer.
+pub const LOCK_LIMIT: Duration = Duration::from_secs(60);
 
 /// What a caller needs of a token.
 #[derive(Clone, Debug)]
@@ -43,6 +46,27 @@ impl Default for Wanted {
     }
 }
 
+/// Why a refresh gave no token.
+#[derive(Debug)]
+pub enum NoToken {
+    /// What the token endpoint said.
+    Oauth(OauthError),
+    /// Something before it: the endpoint is not known.
+    Before(Failure),
+}
+
+impl From<OauthError> for NoToken {
+    fn from(error: OauthError) -> Self {
+        Self::Oauth(error)
+    }
+}
+
+impl From<Failure> for NoToken {
+    fn from(failure: Failure) -> Self {
+        Self::Before(failure)
+    }
+}
+
 /// A credential to use.
 #[derive(Debug)]
 pub struct Obtained {
@@ -69,7 +93,7 @@ pub fn obtain(
     store: &Store,
     wanted: &Wanted,
     now: &dyn Fn() -> SystemTime,
-    refresh: impl FnOnce(&Credential) -> Result<TokenResponse, OauthError>,
+    refresh: impl FnOnce(&Credential) -> Result<TokenResponse, NoToken>,
 ) -> Result<Obtained, Failure> {
     let exchange = Exchange { store, wanted, now };
     let (first, notice) = exchange.load()?;
@@ -129,7 +153,7 @@ impl Exchange<'_> {
     fn renew(
         &self,
         first: Credential,
-        refresh: impl FnOnce(&Credential) -> Result<TokenResponse, OauthError>,
+        refresh: impl FnOnce(&Credential) -> Result<TokenResponse, NoToken>,
     ) -> Result<Obtained, Failure> {
         if matches!(self.wanted.refresh, Refresh::Never) {
             let ended = self
@@ -139,7 +163,7 @@ impl Exchange<'_> {
         }
         let held = match self.store.lock(LOCK_LIMIT) {
             Ok(held) => held,
-            Err(error) => return self.make_do(first, error.into()),
+            Err(failure) => return self.make_do(first, failure),
         };
         let (present, _) = self.load()?;
         // Another process was faster: its token is as new as ours would be.
@@ -158,7 +182,7 @@ impl Exchange<'_> {
         &self,
         held: &Held<'_>,
         present: Credential,
-        refresh: impl FnOnce(&Credential) -> Result<TokenResponse, OauthError>,
+        refresh: impl FnOnce(&Credential) -> Result<TokenResponse, NoToken>,
     ) -> Result<Obtained, Failure> {
         let pending = match held.prepare(&Stored::Oauth(present.clone())) {
             Ok(pending) => pending,
@@ -167,7 +191,7 @@ impl Exchange<'_> {
         let mut deferral = Deferral::begin(held.release());
         let response = match refresh(&present) {
             Ok(response) => response,
-            Err(error) => return self.refused(present, &error),
+            Err(error) => return self.refused(present, error),
         };
         deferral.store();
         let renewed = present.renewed(response, (self.now)());
@@ -184,7 +208,7 @@ impl Exchange<'_> {
     }
 
     /// The server said no, or nothing.
-    fn refused(&self, present: Credential, error: &OauthError) -> Result<Obtained, Failure> {
+    fn refused(&self, present: Credential, error: NoToken) -> Result<Obtained, Failure> {
         // Another program that shares the store, but not our lock, may have spent the refresh token first.
         if let Ok((stored, _)) = self.load()
             && stored.access_token != present.access_token
@@ -193,9 +217,14 @@ impl Exchange<'_> {
             return Ok(kept(stored));
         }
         let profile = self.store.profile();
-        let message = format!("cannot refresh the token of profile '{profile}': {error}");
-        let failure = Failure::new(error.exit(), message);
-        if error.exit() == Exit::NoAuth {
+        let failure = match error {
+            NoToken::Before(failure) => failure,
+            NoToken::Oauth(error) => Failure::new(
+                error.exit(),
+                format!("cannot refresh the token of profile '{profile}': {error}"),
+            ),
+        };
+        if failure.exit == Exit::NoAuth {
             return Err(failure.hint(format!("run 'qwen-login --profile {profile}'")));
         }
         self.make_do(present, failure)
