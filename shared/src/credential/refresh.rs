@@ -3,9 +3,10 @@
 use std::time::{Duration, SystemTime};
 
 use super::error::StoreError;
-use super::model::{Credential, Stored};
+use super::held::Held;
+use super::model::{Credential, Life, Stored};
 use super::signals::Deferral;
-use super::store::{Held, Store};
+use super::store::Store;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::oauth::{OauthError, TokenResponse};
@@ -121,15 +122,15 @@ impl Exchange<'_> {
         match self.store.load()? {
             Some(loaded) => match loaded.stored {
                 Stored::Oauth(credential) => Ok((credential, loaded.notice)),
-                Stored::ApiKey(_) => Err(self.no_auth("holds an API key, not a login,")),
+                Stored::ApiKey(_) => Err(self.no_auth("an API key, not a login,")),
             },
-            None => Err(self.no_auth("holds no credential")),
+            None => Err(self.no_auth("no credential")),
         }
     }
 
     fn no_auth(&self, state: &str) -> Failure {
         let (place, profile) = (self.store.place(), self.store.profile());
-        Failure::new(Exit::NoAuth, format!("'{place}' {state} for profile '{profile}'"))
+        Failure::new(Exit::NoAuth, format!("{place}: {state} for profile '{profile}'"))
             .hint(format!("run 'qwen-login --profile {profile}'"))
     }
 
@@ -172,8 +173,11 @@ impl Exchange<'_> {
             return Ok(kept(present));
         }
         if present.refresh_token.is_none() {
-            let ended = self.ended(", and the server gave no refresh token");
-            return self.make_do(present, ended);
+            let profile = self.store.profile();
+            let ended = self
+                .ended("and the server gave no refresh token")
+                .hint(format!("run 'qwen-login --profile {profile}'"));
+            return self.as_it_is(present, ended);
         }
         self.exchange(&held, present, refresh)
     }
@@ -198,7 +202,7 @@ impl Exchange<'_> {
         let stored = Stored::Oauth(renewed);
         pending.commit(&stored).map_err(|error| self.lost(&error))?;
         let Stored::Oauth(renewed) = stored else {
-            return Err(self.no_auth("holds an API key, not a login,"));
+            return Err(self.no_auth("an API key, not a login,"));
         };
         Ok(Obtained {
             notices: self.too_short(&renewed).into_iter().collect(),
@@ -235,20 +239,43 @@ impl Exchange<'_> {
         if !self.is_usable(&present) {
             return Err(failure);
         }
+        let rest = self.rest(&present);
         let mut obtained = kept(present);
-        let rest = match obtained.credential.remaining((self.now)()) {
-            super::Life::For(rest) => format!("the token goes on for {} s", rest.as_secs()),
-            _ => "the token may still be good".to_owned(),
-        };
-        obtained.notices.push(format!("{}; {rest}", failure.message));
+        obtained
+            .notices
+            .push(format!("{}; the old one {rest}", failure.message));
         Ok(obtained)
+    }
+
+    /// Takes the token that cannot be refreshed, while it lives.
+    fn as_it_is(&self, present: Credential, ended: Failure) -> Result<Obtained, Failure> {
+        if !self.is_usable(&present) {
+            return Err(ended);
+        }
+        let (profile, rest) = (self.store.profile(), self.rest(&present));
+        let mut obtained = kept(present);
+        obtained.notices.push(format!(
+            "the token of profile '{profile}' {rest} and is not refreshed"
+        ));
+        Ok(obtained)
+    }
+
+    fn rest(&self, credential: &Credential) -> String {
+        match credential.remaining((self.now)()) {
+            Life::For(rest) => format!("goes on for {} s", rest.as_secs()),
+            _ => "may still be good".to_owned(),
+        }
     }
 
     fn ended(&self, why: &str) -> Failure {
         let profile = self.store.profile();
+        let state = match &self.wanted.refresh {
+            Refresh::Rejected(_) => "is refused by the server",
+            _ => "has expired",
+        };
         Failure::new(
             Exit::NoAuth,
-            format!("the token of profile '{profile}' has expired{why}"),
+            format!("the token of profile '{profile}' {state}, {why}"),
         )
     }
 
