@@ -41,13 +41,9 @@ pub(super) fn key_from(words: &[String]) -> Result<Secret<String>, Failure> {
                 format!("key command '{program}': cannot run: {reason}"),
             )
         })?;
+    let deadline = Instant::now() + LIMIT;
     let printed = output(&mut child, program)?;
-    let status = child.wait().map_err(|error| {
-        Failure::new(
-            Exit::Io,
-            format!("key command '{program}': {}", io_reason(&error)),
-        )
-    })?;
+    let status = wait(&mut child, program, deadline)?;
     if !status.success() {
         return Err(Failure::new(
             Exit::NoAuth,
