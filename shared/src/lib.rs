@@ -10,8 +10,14 @@ pub mod exit;
 pub mod failure;
 pub mod file;
 mod generate;
+#[cfg(feature = "net")]
+pub mod http;
+pub mod jsonc;
+#[cfg(feature = "net")]
+pub mod oauth;
 pub mod out;
 pub mod paths;
+pub mod provider;
 pub mod secret;
 pub mod text;
 pub mod tool;

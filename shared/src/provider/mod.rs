@@ -1,0 +1,245 @@
+//! The provider catalogue: quirks are data.
+//!
+//! `catalogue.json` is part of the program; adding a provider is adding an entry. Order is the order of menus.
+
+mod endpoint;
+
+use std::fmt;
+use std::sync::OnceLock;
+
+use serde::Deserialize;
+use serde_json::{Map, Value};
+use url::Url;
+
+pub use endpoint::{chat_url, expand, host_matches, join, models_url};
+
+/// How many requests a provider takes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+pub struct Rate {
+    /// Requests in any 60 seconds.
+    pub per_minute: Option<u32>,
+    /// Requests in a day.
+    pub per_day: Option<u32>,
+}
+
+/// An authorization server and this client's registration there.
+///
+/// Either `issuer`, from which the endpoints are discovered (RFC 8414), or the endpoints themselves.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+pub struct OauthSettings {
+    /// The issuer identifier.
+    pub issuer: Option<Url>,
+    /// RFC 8628, section 3.1.
+    pub device_authorization_endpoint: Option<Url>,
+    /// RFC 6749, section 3.2.
+    pub token_endpoint: Option<Url>,
+    /// RFC 7009; absent where the server has none.
+    pub revocation_endpoint: Option<Url>,
+    /// The public client's identifier. Not a secret (RFC 8252, section 8.5).
+    pub client_id: Option<String>,
+    /// Scopes, separated by blanks.
+    pub scope: Option<String>,
+    /// PKCE with S256 (RFC 7636); on unless said otherwise.
+    pub pkce: Option<bool>,
+    /// Hosts that may be sent the access token: exact names, or `*.example.org` for a name and all below it.
+    #[serde(default)]
+    pub allowed_hosts: Vec<String>,
+}
+
+/// By what an endpoint is recognised as a provider's.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Match {
+    /// An exact host, or `*.example.org` for all hosts below that name.
+    pub host: String,
+    /// What the path has to begin with.
+    #[serde(default)]
+    pub path: String,
+}
+
+/// One provider.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Provider {
+    /// The name that profiles and flags use.
+    #[serde(skip)]
+    pub name: String,
+    /// The name that people read.
+    pub title: String,
+    /// Base URLs by region, the default first. One that holds `RESOURCE` is a pattern that the user completes.
+    pub base_urls: Map<String, Value>,
+    /// More places by which an endpoint is recognised.
+    #[serde(default, rename = "match")]
+    matches: Vec<Match>,
+    /// The variable that holds this provider's key.
+    pub key_variable: Option<String>,
+    /// False for servers that take requests without a key.
+    #[serde(default = "yes")]
+    pub needs_key: bool,
+    /// The header that carries the key: `bearer` (RFC 6750) or a header's name.
+    #[serde(default = "bearer")]
+    pub key_header: String,
+    /// The model when nobody named one.
+    pub default_model: String,
+    /// Where chat completions are, below the base URL; `{model}` is replaced.
+    #[serde(default = "chat_path")]
+    pub chat_path: String,
+    /// Where the list of models is.
+    #[serde(default = "models_path")]
+    pub models_path: String,
+    /// Query parameters of every request; `{OPENAI_API_VERSION}` is replaced.
+    #[serde(default)]
+    pub query: Map<String, Value>,
+    /// The API version when `OPENAI_API_VERSION` is not set.
+    pub default_version: Option<String>,
+    /// Headers of every request; `{user_agent}` is replaced.
+    #[serde(default)]
+    pub headers: Map<String, Value>,
+    /// Members merged into every request.
+    #[serde(default)]
+    pub body: Map<String, Value>,
+    /// The quota, where the provider publishes one.
+    pub rate: Option<Rate>,
+    /// True where `/files` and `/batches` exist as OpenAI documents them.
+    #[serde(default)]
+    pub batch: bool,
+    /// The device-flow login, where the provider has one.
+    pub oauth: Option<OauthSettings>,
+    /// What a user should know before logging in.
+    pub notice: Option<String>,
+}
+
+const fn yes() -> bool {
+    true
+}
+
+fn bearer() -> String {
+    "bearer".to_owned()
+}
+
+fn chat_path() -> String {
+    "/chat/completions".to_owned()
+}
+
+fn models_path() -> String {
+    "/models".to_owned()
+}
+
+impl Provider {
+    /// Returns the base URL of the first region, if there is one that needs no completion by the user.
+    #[must_use]
+    pub fn default_base_url(&self) -> Option<Url> {
+        self.complete_urls().next()
+    }
+
+    /// True when a key meant for this provider may go to `url`: it has the origin of one of the base URLs.
+    #[must_use]
+    pub fn owns(&self, url: &Url) -> bool {
+        self.complete_urls().any(|own| own.origin() == url.origin())
+    }
+
+    fn complete_urls(&self) -> impl Iterator<Item = Url> + '_ {
+        self.base_urls
+            .values()
+            .filter_map(Value::as_str)
+            .filter(|url| !url.contains("RESOURCE"))
+            .filter_map(|url| Url::parse(url).ok())
+    }
+
+    fn recognises(&self, url: &Url) -> bool {
+        let host = url.host_str().unwrap_or_default();
+        self.matches
+            .iter()
+            .any(|known| host_matches(&known.host, host) && url.path().starts_with(&known.path))
+            || self.complete_urls().any(|own| {
+                own.host_str() == Some(host)
+                    && (!endpoint::is_local(url) || own.port() == url.port())
+            })
+    }
+}
+
+impl fmt::Display for Provider {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)
+    }
+}
+
+/// Returns every provider, in the order of menus. `custom` is the last.
+#[must_use]
+pub fn all() -> &'static [Provider] {
+    static ALL: OnceLock<Vec<Provider>> = OnceLock::new();
+    ALL.get_or_init(|| {
+        // A catalogue that does not parse cannot be built: a unit test reads it.
+        let entries: Map<String, Value> =
+            serde_json::from_str(include_str!("catalogue.json")).unwrap_or_default();
+        entries
+            .into_iter()
+            .filter_map(|(name, entry)| {
+                let provider: Provider = serde_json::from_value(entry).ok()?;
+                Some(Provider { name, ..provider })
+            })
+            .collect()
+    })
+}
+
+/// Finds a provider by its name.
+#[must_use]
+pub fn named(name: &str) -> Option<&'static Provider> {
+    all().iter().find(|provider| provider.name == name)
+}
+
+/// Returns the provider whose endpoint this is; `custom` for an endpoint that nobody knows.
+#[must_use]
+pub fn recognise(url: &Url) -> Option<&'static Provider> {
+    all()
+        .iter()
+        .find(|provider| provider.oauth.is_none() && provider.recognises(url))
+        .or_else(|| named("custom"))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Map, Value};
+    use url::Url;
+
+    use super::{Provider, all, named, recognise};
+
+    #[test]
+    fn every_entry_of_the_catalogue_is_read() {
+        let raw: Map<String, Value> = serde_json::from_str(include_str!("catalogue.json")).unwrap();
+        for (name, entry) in &raw {
+            serde_json::from_value::<Provider>(entry.clone())
+                .unwrap_or_else(|error| panic!("{name}: {error}"));
+        }
+        assert_eq!(all().len(), raw.len());
+        assert_eq!(all().last().unwrap().name, "custom");
+    }
+
+    #[test]
+    fn an_endpoint_is_recognised_by_its_host() {
+        for (url, name) in [
+            ("https://api.openai.com/v1", "openai"),
+            ("https://API.OPENAI.COM/v1/", "openai"),
+            ("https://api.openai.com.evil.example/v1", "custom"),
+            ("https://mine.openai.azure.com/openai/v1", "azure-v1"),
+            ("https://mine.openai.azure.com/", "azure"),
+            (
+                "https://dashscope-us.aliyuncs.com/compatible-mode/v1",
+                "dashscope",
+            ),
+            ("https://coding-intl.dashscope.aliyuncs.com/v1", "coding-plan"),
+            ("http://127.0.0.1:11434/v1", "ollama"),
+            ("http://127.0.0.1:9999/v1", "custom"),
+            ("https://llm.example.org/v1", "custom"),
+        ] {
+            let found = recognise(&Url::parse(url).unwrap()).unwrap();
+            assert_eq!(found.name, name, "{url}");
+        }
+    }
+
+    #[test]
+    fn a_key_belongs_to_the_origins_of_its_provider() {
+        let dashscope = named("dashscope").unwrap();
+        assert!(dashscope.owns(&Url::parse("https://dashscope-intl.aliyuncs.com/x").unwrap()));
+        assert!(!dashscope.owns(&Url::parse("http://dashscope-intl.aliyuncs.com/x").unwrap()));
+        assert!(!dashscope.owns(&Url::parse("https://api.openai.com/v1").unwrap()));
+    }
+}

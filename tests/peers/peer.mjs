@@ -1,0 +1,22 @@
+// What the Node peers have in common: the installed modules, and a life that ends with the test that started them.
+import { createRequire } from 'node:module';
+import { dirname, join } from 'node:path';
+import { fileURLToPath, pathToFileURL } from 'node:url';
+
+const here = dirname(fileURLToPath(import.meta.url));
+export const peers = process.env.QWEN_PEERS_DIR || join(here, '..', '..', 'target', 'peers');
+
+/** The module NAME that tests/peers/install put below target/peers. */
+export async function installed(name) {
+  try {
+    return await import(pathToFileURL(createRequire(join(peers, 'node', 'package.json')).resolve(name)));
+  } catch (error) {
+    console.error(`${process.argv[1]}: ${error.message.split('\n')[0]}; run tests/peers/install`);
+    process.exit(69);
+  }
+}
+
+/** Ends this process when standard input does: a test that is killed closes the pipe, and leaves nothing behind. */
+export function endWithStdin() {
+  process.stdin.on('error', () => process.exit(0)).on('end', () => process.exit(0)).resume();
+}
