@@ -5,45 +5,17 @@ mod support;
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{PermissionsExt, symlink};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::symlink;
+use std::path::Path;
 
-use support::{Sandbox, Tool, binary};
+use support::{Installed, Tool};
 
-/// An installation of its own: the real dispatcher, and beside it programs that say how they were started.
-struct Installed {
-    sandbox: Sandbox,
-}
-
-impl Installed {
-    fn new() -> Self {
-        let sandbox = Sandbox::new();
-        fs::create_dir(sandbox.root().join("bin")).unwrap();
-        fs::copy(binary("qwen"), sandbox.root().join("bin/qwen")).unwrap();
-        Self { sandbox }
-    }
-
-    /// Writes an executable shell script; a relative path is below the sandbox's top.
-    fn script(&self, path: &str, body: &str) -> PathBuf {
-        let path = self.sandbox.write(path, format!("#!/bin/sh\n{body}\n"));
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
-        path
-    }
-
-    /// A tool beside the dispatcher that prints its name, then each argument in brackets.
-    fn echo(&self, name: &str) {
-        self.script(
-            &format!("bin/{name}"),
-            &format!("printf '%s' {name}; for a; do printf ' [%s]' \"$a\"; done; echo"),
-        );
-    }
-
-    /// The installed dispatcher, ready to run with a PATH that has nothing of the toolkit.
-    fn qwen(&self) -> Tool {
-        self.sandbox
-            .command(self.sandbox.root().join("bin/qwen"))
-            .env("PATH", "/usr/bin:/bin")
-    }
+/// Puts a tool beside the dispatcher that prints its name, then each argument in brackets.
+fn echo(installed: &Installed, name: &str) {
+    installed.script(
+        &format!("bin/{name}"),
+        &format!("printf '%s' {name}; for a; do printf ' [%s]' \"$a\"; done; echo"),
+    );
 }
 
 fn gives(qwen: Tool, words: &[&str], stdout: &str) {
@@ -53,7 +25,7 @@ fn gives(qwen: Tool, words: &[&str], stdout: &str) {
 #[test]
 fn every_word_after_the_name_reaches_the_tool_as_it_was_typed() {
     let installed = Installed::new();
-    installed.echo("qwen-env");
+    echo(&installed, "qwen-env");
     for (words, seen) in [
         (&["env"][..], "qwen-env\n"),
         (&["env", "--help"], "qwen-env [--help]\n"),
@@ -94,7 +66,7 @@ fn the_tool_takes_the_dispatchers_place_as_a_process() {
 fn the_dispatchers_own_directory_comes_before_path() {
     let installed = Installed::new();
     installed.script("else/qwen-x", "echo from PATH");
-    let path = format!("{}/else:/usr/bin:/bin", installed.sandbox.root().display());
+    let path = format!("{}/else:/usr/bin:/bin", installed.root().display());
     gives(installed.qwen().env("PATH", &path), &["x"], "from PATH\n");
     installed.script("bin/qwen-x", "echo from beside");
     gives(installed.qwen().env("PATH", &path), &["x"], "from beside\n");
@@ -103,8 +75,8 @@ fn the_dispatchers_own_directory_comes_before_path() {
 #[test]
 fn a_link_to_the_dispatcher_has_the_tools_beside_the_dispatcher() {
     let installed = Installed::new();
-    installed.echo("qwen-env");
-    let root = installed.sandbox.root();
+    echo(&installed, "qwen-env");
+    let root = installed.root();
     for name in ["qwen", "qwen-code"] {
         let link = root.join("home").join(name);
         symlink(root.join("bin/qwen"), &link).unwrap();
@@ -120,8 +92,8 @@ fn a_link_to_the_dispatcher_has_the_tools_beside_the_dispatcher() {
 #[test]
 fn started_as_qwen_code_it_is_the_same() {
     let installed = Installed::new();
-    installed.echo("qwen-chat");
-    let root = installed.sandbox.root();
+    echo(&installed, "qwen-chat");
+    let root = installed.root();
     fs::rename(root.join("bin/qwen"), root.join("bin/qwen-code")).unwrap();
     let code = || {
         installed
@@ -145,7 +117,7 @@ fn started_as_qwen_code_it_is_the_same() {
 #[test]
 fn a_program_planted_in_the_working_directory_is_never_run() {
     let installed = Installed::new();
-    let marker = installed.sandbox.root().join("planted-was-run");
+    let marker = installed.root().join("planted-was-run");
     let body = format!("touch {}", marker.display());
     for planted in ["work/qwen-token", "work/bin/qwen-token", "work/qwen-.token"] {
         installed.script(planted, &body);
@@ -222,7 +194,7 @@ fn an_unknown_name_is_named_with_its_neighbours_and_nothing_is_run() {
 #[test]
 fn what_is_no_name_is_never_looked_up() {
     let installed = Installed::new();
-    installed.echo("qwen-chat");
+    echo(&installed, "qwen-chat");
     installed.script("bin/qwen-../x", "echo run");
     installed.script("bin/x", "echo run");
     for word in ["", "../x", "..", "/bin/true", "x/y"] {
@@ -241,9 +213,8 @@ fn what_is_no_name_is_never_looked_up() {
 fn a_tool_that_cannot_be_run_is_126() {
     let installed = Installed::new();
     let plain = installed.sandbox.write("bin/qwen-plain", "#!/bin/sh\n");
-    fs::create_dir(installed.sandbox.root().join("bin/qwen-folder")).unwrap();
-    let orphan = installed.script("bin/qwen-orphan", "");
-    fs::write(&orphan, "#!/no/such/interpreter\n").unwrap();
+    fs::create_dir(installed.root().join("bin/qwen-folder")).unwrap();
+    let orphan = installed.program("bin/qwen-orphan", "#!/no/such/interpreter\n");
     for (name, code, said) in [
         (
             "plain",
@@ -268,7 +239,7 @@ fn a_tool_that_cannot_be_run_is_126() {
 #[test]
 fn common_options_before_the_name_are_handed_on() {
     let installed = Installed::new();
-    installed.echo("qwen-chat");
+    echo(&installed, "qwen-chat");
     installed.script("bin/qwen-where", "pwd; echo \"$@\"");
     for (words, seen) in [
         (
@@ -314,7 +285,7 @@ fn common_options_before_the_name_are_handed_on() {
 #[test]
 fn options_and_questions_without_a_tool_are_for_qwen_chat() {
     let installed = Installed::new();
-    installed.echo("qwen-chat");
+    echo(&installed, "qwen-chat");
     for words in [
         &["--openai-api-key", "k", "--model", "m", "hi"][..],
         &["-p", "hi"],
@@ -342,7 +313,7 @@ fn options_and_questions_without_a_tool_are_for_qwen_chat() {
 #[test]
 fn help_of_a_tool_is_the_tools_own() {
     let installed = Installed::new();
-    installed.echo("qwen-chat");
+    echo(&installed, "qwen-chat");
     gives(installed.qwen(), &["help", "chat"], "qwen-chat [--help]\n");
     gives(installed.qwen(), &["help", "qwen-chat"], "qwen-chat [--help]\n");
     let own = installed.qwen().arg("--help").run().exits(0).text();
@@ -373,9 +344,9 @@ fn help_of_a_tool_is_the_tools_own() {
 #[test]
 fn the_list_names_what_can_be_run_and_nothing_else() {
     let installed = Installed::new();
-    installed.echo("qwen-env");
-    installed.echo("qwen-chat");
-    let root = installed.sandbox.root();
+    echo(&installed, "qwen-env");
+    echo(&installed, "qwen-chat");
+    let root = installed.root();
     installed.sandbox.write("bin/qwen-token", "not executable");
     installed.script("else/qwen-hello", "");
     installed.script("else/qwen-env", "");
@@ -418,7 +389,7 @@ fn the_list_names_what_can_be_run_and_nothing_else() {
 #[test]
 fn the_exec_path_is_the_directory_of_the_dispatchers_own_file() {
     let installed = Installed::new();
-    let root = installed.sandbox.root();
+    let root = installed.root();
     let shown = format!("{}\n", root.join("bin").display());
     gives(installed.qwen(), &["--exec-path"], &shown);
     let link = root.join("work/q");

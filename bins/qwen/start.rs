@@ -1,7 +1,7 @@
 //! `qwen` alone: a conversation where there is a terminal.
 
 use std::io::IsTerminal;
-use std::process::{Command, ExitStatus, Stdio};
+use std::process::{Command, Stdio};
 
 use qwen_shared::exit::Exit;
 use qwen_shared::failure::{Failure, Outcome, io_reason};
@@ -23,7 +23,7 @@ pub(crate) fn conversation(common: &Common, talk: &Talk) -> Outcome {
     }
     if !has_credential {
         talk.notice("no credential yet; this is qwen-login");
-        match exit_of("qwen-login", wait("qwen-login", common, &[])?)? {
+        match exit(&mut tool("qwen-login", common)?)? {
             Exit::Ok => {}
             other => return Ok(other),
         }
@@ -44,13 +44,14 @@ fn no_terminal(has_credential: bool, talk: &Talk) -> Failure {
     }
     Failure::new(Exit::NoAuth, "no credential, and no terminal to ask for one")
         .hint("set OPENAI_API_KEY, OPENAI_BASE_URL and OPENAI_MODEL")
-        .hint("or run 'qwen-login'")
+        .hint("run 'qwen-login'")
 }
 
 /// Asks `qwen-token`, whose exit 0 and 1 are the answers to this question.
 fn has_credential(common: &Common) -> Result<bool, Failure> {
-    let status = wait("qwen-token", common, &["--check"])?;
-    match exit_of("qwen-token", status)? {
+    let mut check = tool("qwen-token", common)?;
+    check.arg("--check").stdin(Stdio::null()).stdout(Stdio::null());
+    match exit(&mut check)? {
         Exit::Ok => Ok(true),
         Exit::No | Exit::NoAuth => Ok(false),
         other => {
@@ -60,31 +61,26 @@ fn has_credential(common: &Common) -> Result<bool, Failure> {
     }
 }
 
-/// Runs a tool to its end.
-fn wait(program: &str, common: &Common, words: &[&str]) -> Result<ExitStatus, Failure> {
+/// Finds a tool of the toolkit, ready to run with the common options.
+fn tool(program: &str, common: &Common) -> Result<Command, Failure> {
     let path = sibling::find(program)
         .ok_or_else(|| Failure::new(Exit::NotFound, format!("'{program}' is not installed")))?;
-    Command::new(&path)
-        .args(dispatch::typed(common))
-        .args(words)
-        .stdin(if words.is_empty() {
-            Stdio::inherit()
-        } else {
-            Stdio::null()
-        })
-        .status()
-        .map_err(|error| {
-            Failure::new(
-                Exit::NotRunnable,
-                format!("cannot run '{}': {}", path.display(), io_reason(&error)),
-            )
-        })
+    let mut command = Command::new(path);
+    command.args(dispatch::typed(common));
+    Ok(command)
 }
 
-/// Reads an exit code of the toolkit's table.
-fn exit_of(program: &str, status: ExitStatus) -> Result<Exit, Failure> {
-    status
-        .code()
-        .and_then(|code| Exit::ALL.into_iter().find(|exit| i32::from(exit.code()) == code))
-        .ok_or_else(|| Failure::new(Exit::Bug, format!("'{program}' ended with {status}")))
+/// Runs a tool to its end and reads its exit code by the toolkit's table.
+fn exit(command: &mut Command) -> Result<Exit, Failure> {
+    let path = command.get_program().to_string_lossy().into_owned();
+    let status = command.status().map_err(|error| {
+        Failure::new(
+            Exit::NotRunnable,
+            format!("cannot run '{path}': {}", io_reason(&error)),
+        )
+    })?;
+    Exit::ALL
+        .into_iter()
+        .find(|exit| status.code() == Some(exit.code().into()))
+        .ok_or_else(|| Failure::new(Exit::Bug, format!("'{path}' ended with {status}")))
 }
