@@ -7,6 +7,7 @@
 
 pub mod chat;
 #[cfg(feature = "net")]
+pub mod credential;
 pub mod config;
 pub mod env;
 pub mod exit;
