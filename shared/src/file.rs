@@ -235,10 +235,13 @@ pub fn sweep_temporaries(path: &Path) {
     };
     let prefix = format!("{name}.tmp.");
     for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
+        // Ours alone: Qwen Code's temporary files have a UUID there, and another profile's name may begin like this.
+        let is_ours = |rest: &str| rest.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
         if entry
             .file_name()
             .to_str()
-            .is_some_and(|other| other.starts_with(&prefix))
+            .and_then(|other| other.strip_prefix(&prefix))
+            .is_some_and(is_ours)
         {
             let _ = std::fs::remove_file(entry.path());
         }

@@ -7,8 +7,10 @@
 
 pub mod chat;
 #[cfg(feature = "net")]
-pub mod credential;
+pub mod authorize;
 pub mod config;
+#[cfg(feature = "net")]
+pub mod credential;
 pub mod env;
 pub mod exit;
 pub mod failure;

@@ -7,9 +7,6 @@ use serde_json::Value;
 /// What the clocks of machines that share a home may differ by.
 pub(super) const SKEW: Duration = Duration::from_secs(60);
 
-/// A hundred years: a longer life is stored as this, so that every date stays one that other programs can hold.
-pub(super) const LONGEST_LIFE: Duration = Duration::from_secs(100 * 365 * 86_400);
-
 /// Returns a time as milliseconds since 1970; 0 for anything earlier.
 pub(super) fn to_millis(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH)

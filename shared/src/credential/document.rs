@@ -144,13 +144,13 @@ fn pretty(document: &impl Serialize) -> Secret<Vec<u8>> {
 /// Reads a document.
 ///
 /// # Errors
-/// Where it is broken, or which member is missing; never what it holds.
+/// Where it is broken, or which member is missing, to stand behind the place's name; never what it holds.
 pub(super) fn read(bytes: &[u8], form: Form) -> Result<Stored, String> {
     let mut members: Map<String, Value> = serde_json::from_slice(bytes).map_err(|error| {
         if error.is_data() {
-            "is not a JSON object".to_owned()
+            ": not a JSON object".to_owned()
         } else {
-            format!("is not JSON, at line {} column {}", error.line(), error.column())
+            format!(":{}:{}: not valid JSON", error.line(), error.column())
         }
     })?;
     let is_key = members.get("method").and_then(Value::as_str) == Some("api-key");
@@ -177,7 +177,7 @@ pub(super) fn read(bytes: &[u8], form: Form) -> Result<Stored, String> {
 }
 
 fn lacks(member: &str) -> String {
-    format!("has no '{member}'")
+    format!(": no '{member}'")
 }
 
 /// Takes a text member out; blank counts as absent.
@@ -211,13 +211,13 @@ mod tests {
     #[test]
     fn what_cannot_be_used_is_named_without_its_content() {
         for (text, reason) in [
-            ("", "is not JSON, at line 1 column 0"),
-            ("{\"access_token\": \"sec", "is not JSON, at line 1 column 21"),
-            ("[\"secret\"]", "is not a JSON object"),
-            ("{}", "has no 'access_token'"),
-            ("{\"access_token\": \" \"}", "has no 'access_token'"),
-            ("{\"access_token\": 7}", "has no 'access_token'"),
-            ("{\"method\": \"api-key\"}", "has no 'api_key'"),
+            ("", ":1:0: not valid JSON"),
+            ("{\"access_token\": \"sec", ":1:21: not valid JSON"),
+            ("[\"secret\"]", ": not a JSON object"),
+            ("{}", ": no 'access_token'"),
+            ("{\"access_token\": \" \"}", ": no 'access_token'"),
+            ("{\"access_token\": 7}", ": no 'access_token'"),
+            ("{\"method\": \"api-key\"}", ": no 'api_key'"),
         ] {
             assert_eq!(read(text.as_bytes(), Form::Ours).unwrap_err(), reason, "{text}");
         }

@@ -74,8 +74,8 @@ impl StoreError {
 impl fmt::Display for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Io { place, doing, error } => write!(f, "cannot {doing} '{place}': {}", io_reason(error)),
-            Self::Malformed { place, reason } => write!(f, "'{place}' {reason}"),
+            Self::Io { place, doing, error } => write!(f, "{place}: cannot {doing}: {}", io_reason(error)),
+            Self::Malformed { place, reason } => write!(f, "{place}{reason}"),
             Self::NoKeyring(reason) => write!(f, "no system keyring is there: {reason}"),
             Self::Locked(reason) => write!(f, "the system keyring is locked: {reason}"),
             Self::Silent(limit) => {
@@ -87,7 +87,11 @@ impl fmt::Display for StoreError {
             }
             Self::Keyring(reason) => write!(f, "the system keyring refused: {reason}"),
             Self::Busy { place, limit } => {
-                write!(f, "another process held '{place}' for {} s", limit.as_secs())
+                write!(
+                    f,
+                    "{place}: still locked by another program after {} s",
+                    limit.as_secs()
+                )
             }
             Self::BadName(name) => write!(f, "'{name}' cannot be the name of a profile"),
             Self::NoHome => f.write_str("cannot tell where the home directory is"),

@@ -1,6 +1,6 @@
 //! Credentials, where they are kept, and how exactly one of many processes renews one.
 //!
-//! - [`Credential`] and [`Stored`]: what is kept, as one JSON document ([`model`](self)).
+//! - [`Credential`] and [`Stored`]: what is kept, as one JSON document.
 //! - [`Store`]: the system keyring, a private file, or Qwen Code's file. Everything that changes a store goes through
 //!   [`Held`], which is the store with its lock: a kernel lock, which dies with its holder, and for Qwen Code's file
 //!   the lock file of Qwen Code's protocol too.
@@ -13,8 +13,8 @@ mod choice;
 mod clock;
 mod document;
 mod error;
+mod held;
 mod keyring;
-mod lock;
 mod model;
 mod qwen_code;
 mod refresh;
@@ -23,8 +23,8 @@ mod store;
 
 pub use choice::{StoreChoice, choose};
 pub use error::StoreError;
+pub use held::{Held, Pending};
 pub use keyring::Patience;
-pub use lock::LOCK_LIMIT;
 pub use model::{Credential, Life, Stored};
-pub use refresh::{Obtained, Refresh, Wanted, obtain};
-pub use store::{Held, Loaded, Pending, Store, StoreKind};
+pub use refresh::{LOCK_LIMIT, NoToken, Obtained, Refresh, Wanted, obtain};
+pub use store::{Loaded, Store, StoreKind};

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use serde_json::{Map, Value};
 
-use super::clock::{LONGEST_LIFE, SKEW};
+use super::clock::SKEW;
 use crate::oauth::TokenResponse;
 use crate::secret::Secret;
 
@@ -76,9 +76,7 @@ impl Credential {
             access_token: response.access_token,
             refresh_token: response.refresh_token,
             token_type: response.token_type,
-            expires_at: response
-                .expires_in
-                .and_then(|life| now.checked_add(life.min(LONGEST_LIFE))),
+            expires_at: response.expires_in.and_then(|life| now.checked_add(life)),
             issued_at: Some(now),
             resource_url: response.resource_url,
             scope: response.scope,

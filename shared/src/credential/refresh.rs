@@ -3,14 +3,18 @@
 use std::time::{Duration, SystemTime};
 
 use super::error::StoreError;
-use super::lock::LOCK_LIMIT;
-use super::model::{Credential, Stored};
+use super::held::Held;
+use super::model::{Credential, Life, Stored};
 use super::signals::Deferral;
-use super::store::{Held, Store};
+use super::store::Store;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::oauth::{OauthError, TokenResponse};
 use crate::secret::Secret;
+
+/// How long to wait for a lock: longer than a holder may take for its refresh (30 s), so that waiting outlives a
+/// server that does not answer.
+pub const LOCK_LIMIT: Duration = Duration::from_secs(60);
 
 /// What a caller needs of a token.
 #[derive(Clone, Debug)]
@@ -43,6 +47,27 @@ impl Default for Wanted {
     }
 }
 
+/// Why a refresh gave no token.
+#[derive(Debug)]
+pub enum NoToken {
+    /// What the token endpoint said.
+    Oauth(OauthError),
+    /// Something before it: the endpoint is not known.
+    Before(Failure),
+}
+
+impl From<OauthError> for NoToken {
+    fn from(error: OauthError) -> Self {
+        Self::Oauth(error)
+    }
+}
+
+impl From<Failure> for NoToken {
+    fn from(failure: Failure) -> Self {
+        Self::Before(failure)
+    }
+}
+
 /// A credential to use.
 #[derive(Debug)]
 pub struct Obtained {
@@ -69,7 +94,7 @@ pub fn obtain(
     store: &Store,
     wanted: &Wanted,
     now: &dyn Fn() -> SystemTime,
-    refresh: impl FnOnce(&Credential) -> Result<TokenResponse, OauthError>,
+    refresh: impl FnOnce(&Credential) -> Result<TokenResponse, NoToken>,
 ) -> Result<Obtained, Failure> {
     let exchange = Exchange { store, wanted, now };
     let (first, notice) = exchange.load()?;
@@ -97,15 +122,15 @@ impl Exchange<'_> {
         match self.store.load()? {
             Some(loaded) => match loaded.stored {
                 Stored::Oauth(credential) => Ok((credential, loaded.notice)),
-                Stored::ApiKey(_) => Err(self.no_auth("holds an API key, not a login,")),
+                Stored::ApiKey(_) => Err(self.no_auth("an API key, not a login,")),
             },
-            None => Err(self.no_auth("holds no credential")),
+            None => Err(self.no_auth("no credential")),
         }
     }
 
     fn no_auth(&self, state: &str) -> Failure {
         let (place, profile) = (self.store.place(), self.store.profile());
-        Failure::new(Exit::NoAuth, format!("'{place}' {state} for profile '{profile}'"))
+        Failure::new(Exit::NoAuth, format!("{place}: {state} for profile '{profile}'"))
             .hint(format!("run 'qwen-login --profile {profile}'"))
     }
 
@@ -129,7 +154,7 @@ impl Exchange<'_> {
     fn renew(
         &self,
         first: Credential,
-        refresh: impl FnOnce(&Credential) -> Result<TokenResponse, OauthError>,
+        refresh: impl FnOnce(&Credential) -> Result<TokenResponse, NoToken>,
     ) -> Result<Obtained, Failure> {
         if matches!(self.wanted.refresh, Refresh::Never) {
             let ended = self
@@ -139,7 +164,7 @@ impl Exchange<'_> {
         }
         let held = match self.store.lock(LOCK_LIMIT) {
             Ok(held) => held,
-            Err(error) => return self.make_do(first, error.into()),
+            Err(failure) => return self.make_do(first, failure),
         };
         let (present, _) = self.load()?;
         // Another process was faster: its token is as new as ours would be.
@@ -148,8 +173,11 @@ impl Exchange<'_> {
             return Ok(kept(present));
         }
         if present.refresh_token.is_none() {
-            let ended = self.ended(", and the server gave no refresh token");
-            return self.make_do(present, ended);
+            let profile = self.store.profile();
+            let ended = self
+                .ended("and the server gave no refresh token")
+                .hint(format!("run 'qwen-login --profile {profile}'"));
+            return self.as_it_is(present, ended);
         }
         self.exchange(&held, present, refresh)
     }
@@ -158,7 +186,7 @@ impl Exchange<'_> {
         &self,
         held: &Held<'_>,
         present: Credential,
-        refresh: impl FnOnce(&Credential) -> Result<TokenResponse, OauthError>,
+        refresh: impl FnOnce(&Credential) -> Result<TokenResponse, NoToken>,
     ) -> Result<Obtained, Failure> {
         let pending = match held.prepare(&Stored::Oauth(present.clone())) {
             Ok(pending) => pending,
@@ -167,14 +195,14 @@ impl Exchange<'_> {
         let mut deferral = Deferral::begin(held.release());
         let response = match refresh(&present) {
             Ok(response) => response,
-            Err(error) => return self.refused(present, &error),
+            Err(error) => return self.refused(present, error),
         };
         deferral.store();
         let renewed = present.renewed(response, (self.now)());
         let stored = Stored::Oauth(renewed);
         pending.commit(&stored).map_err(|error| self.lost(&error))?;
         let Stored::Oauth(renewed) = stored else {
-            return Err(self.no_auth("holds an API key, not a login,"));
+            return Err(self.no_auth("an API key, not a login,"));
         };
         Ok(Obtained {
             notices: self.too_short(&renewed).into_iter().collect(),
@@ -184,7 +212,7 @@ impl Exchange<'_> {
     }
 
     /// The server said no, or nothing.
-    fn refused(&self, present: Credential, error: &OauthError) -> Result<Obtained, Failure> {
+    fn refused(&self, present: Credential, error: NoToken) -> Result<Obtained, Failure> {
         // Another program that shares the store, but not our lock, may have spent the refresh token first.
         if let Ok((stored, _)) = self.load()
             && stored.access_token != present.access_token
@@ -193,9 +221,14 @@ impl Exchange<'_> {
             return Ok(kept(stored));
         }
         let profile = self.store.profile();
-        let message = format!("cannot refresh the token of profile '{profile}': {error}");
-        let failure = Failure::new(error.exit(), message);
-        if error.exit() == Exit::NoAuth {
+        let failure = match error {
+            NoToken::Before(failure) => failure,
+            NoToken::Oauth(error) => Failure::new(
+                error.exit(),
+                format!("cannot refresh the token of profile '{profile}': {error}"),
+            ),
+        };
+        if failure.exit == Exit::NoAuth {
             return Err(failure.hint(format!("run 'qwen-login --profile {profile}'")));
         }
         self.make_do(present, failure)
@@ -206,20 +239,43 @@ impl Exchange<'_> {
         if !self.is_usable(&present) {
             return Err(failure);
         }
+        let rest = self.rest(&present);
         let mut obtained = kept(present);
-        let rest = match obtained.credential.remaining((self.now)()) {
-            super::Life::For(rest) => format!("the token goes on for {} s", rest.as_secs()),
-            _ => "the token may still be good".to_owned(),
-        };
-        obtained.notices.push(format!("{}; {rest}", failure.message));
+        obtained
+            .notices
+            .push(format!("{}; the old one {rest}", failure.message));
         Ok(obtained)
+    }
+
+    /// Takes the token that cannot be refreshed, while it lives.
+    fn as_it_is(&self, present: Credential, ended: Failure) -> Result<Obtained, Failure> {
+        if !self.is_usable(&present) {
+            return Err(ended);
+        }
+        let (profile, rest) = (self.store.profile(), self.rest(&present));
+        let mut obtained = kept(present);
+        obtained.notices.push(format!(
+            "the token of profile '{profile}' {rest} and is not refreshed"
+        ));
+        Ok(obtained)
+    }
+
+    fn rest(&self, credential: &Credential) -> String {
+        match credential.remaining((self.now)()) {
+            Life::For(rest) => format!("goes on for {} s", rest.as_secs()),
+            _ => "may still be good".to_owned(),
+        }
     }
 
     fn ended(&self, why: &str) -> Failure {
         let profile = self.store.profile();
+        let state = match &self.wanted.refresh {
+            Refresh::Rejected(_) => "is refused by the server",
+            _ => "has expired",
+        };
         Failure::new(
             Exit::NoAuth,
-            format!("the token of profile '{profile}' has expired{why}"),
+            format!("the token of profile '{profile}' {state}, {why}"),
         )
     }
 

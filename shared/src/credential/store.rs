@@ -8,11 +8,13 @@ use serde::{Deserialize, Serialize};
 
 use super::document::{self, Form};
 use super::error::StoreError;
+use super::held::Held;
 use super::keyring::{Keyring, Patience};
-use super::lock::{self, KernelLock};
 use super::model::Stored;
 use super::qwen_code::SharedLock;
-use crate::file::{Replacement, read_private, sweep_temporaries};
+use crate::failure::Failure;
+use crate::file::{create_private_dir, read_private, sweep_temporaries};
+use crate::lock::{Lock, beside};
 use crate::paths;
 
 /// The largest credential document that is read, in bytes.
@@ -48,7 +50,7 @@ pub struct Store {
 }
 
 #[derive(Debug)]
-enum Seat {
+pub(super) enum Seat {
     File(PathBuf),
     QwenCode(PathBuf),
     Keyring { item: Keyring, lock: PathBuf },
@@ -142,27 +144,34 @@ impl Store {
     /// Takes the lock that every change needs.
     ///
     /// # Errors
-    /// [`StoreError::Busy`] when it is not free within `limit`.
-    pub fn lock(&self, limit: Duration) -> Result<Held<'_>, StoreError> {
+    /// 75 when it is not free within `limit`, 74 when the place cannot hold a lock file.
+    pub fn lock(&self, limit: Duration) -> Result<Held<'_>, Failure> {
         let path = match &self.seat {
-            Seat::File(path) => lock::beside(path),
+            Seat::File(path) => beside(path),
             // Not in the directory of a profile: whoever shares the file must share the lock.
             Seat::QwenCode(path) => path.with_file_name("oauth_creds.qwen-toolkit.lock"),
             Seat::Keyring { lock, .. } => lock.clone(),
         };
-        let kernel = KernelLock::acquire(&path, limit)?;
+        if let Some(directory) = path.parent() {
+            create_private_dir(directory).map_err(|error| StoreError::io(directory, "create", error))?;
+        }
+        let lock = Lock::take(&path, limit)?;
         let shared = match &self.seat {
-            Seat::QwenCode(path) => Some(SharedLock::acquire(lock::beside(path), kernel.file(), limit)?),
+            Seat::QwenCode(path) => Some(SharedLock::acquire(
+                path.with_extension("lock"),
+                lock.file(),
+                limit,
+            )?),
             _ => None,
         };
         if let Seat::File(path) | Seat::QwenCode(path) = &self.seat {
             sweep_temporaries(path);
         }
-        Ok(Held {
-            store: self,
-            shared,
-            _kernel: kernel,
-        })
+        Ok(Held::new(self, shared, lock))
+    }
+
+    pub(super) const fn seat(&self) -> &Seat {
+        &self.seat
     }
 
     /// Writes and removes something that is no credential, to see that the place can be used.
@@ -170,109 +179,6 @@ impl Store {
         match &self.seat {
             Seat::File(path) | Seat::QwenCode(path) => probe_file(path),
             Seat::Keyring { item, .. } => item.probe(),
-        }
-    }
-}
-
-/// A store with its lock. Dropping it gives the lock back.
-#[derive(Debug)]
-pub struct Held<'a> {
-    store: &'a Store,
-    // Qwen Code's lock goes before ours: fields are dropped in order.
-    shared: Option<SharedLock>,
-    _kernel: KernelLock,
-}
-
-impl<'a> Held<'a> {
-    /// As [`Store::load`].
-    ///
-    /// # Errors
-    /// As [`Store::load`].
-    pub fn load(&self) -> Result<Option<Loaded>, StoreError> {
-        self.store.load()
-    }
-
-    /// Makes sure that a credential can be stored before it is fetched: takes room on the disk, or writes to the
-    /// keyring what is there already.
-    ///
-    /// # Errors
-    /// A full disk, a read-only place, a locked keyring.
-    pub fn prepare(&self, present: &Stored) -> Result<Pending<'a>, StoreError> {
-        let (path, form) = match &self.store.seat {
-            Seat::File(path) => (path, Form::Ours),
-            Seat::QwenCode(path) => (path, Form::QwenCode),
-            Seat::Keyring { item, .. } => {
-                item.write(document::write(present, Form::Ours))?;
-                return Ok(Pending(Way::Keyring(item)));
-            }
-        };
-        let room = document::write(present, form).expose().len() * 2 + (16 << 10);
-        let file = Replacement::begin(path, room).map_err(|error| StoreError::io(path, "write", error))?;
-        Ok(Pending(Way::File { file, path, form }))
-    }
-
-    /// Replaces the credential, durably: it survives a power cut once this returns.
-    ///
-    /// # Errors
-    /// The store refused; what it held is still there.
-    pub fn save(&self, stored: &Stored) -> Result<(), StoreError> {
-        match &self.store.seat {
-            Seat::Keyring { item, .. } => item.write(document::write(stored, Form::Ours)),
-            _ => self.prepare(stored)?.commit(stored),
-        }
-    }
-
-    /// Removes the credential; false when there was none.
-    ///
-    /// # Errors
-    /// The store refused.
-    pub fn delete(&self) -> Result<bool, StoreError> {
-        match &self.store.seat {
-            Seat::Keyring { item, .. } => item.delete(),
-            Seat::File(path) | Seat::QwenCode(path) => match std::fs::remove_file(path) {
-                Ok(()) => Ok(true),
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
-                Err(error) => Err(StoreError::io(path, "remove", error)),
-            },
-        }
-    }
-
-    /// Returns what gives Qwen Code's lock back from another thread, when the program is about to die.
-    pub(super) fn release(&self) -> impl FnOnce() + Send + 'static {
-        let shared = self.shared.as_ref().map(SharedLock::release);
-        move || {
-            if let Some(release) = shared {
-                release();
-            }
-        }
-    }
-}
-
-/// A place that is ready for the next credential.
-#[derive(Debug)]
-pub struct Pending<'a>(Way<'a>);
-
-#[derive(Debug)]
-enum Way<'a> {
-    Keyring(&'a Keyring),
-    File {
-        file: Replacement,
-        path: &'a Path,
-        form: Form,
-    },
-}
-
-impl Pending<'_> {
-    /// As [`Held::save`].
-    ///
-    /// # Errors
-    /// As [`Held::save`].
-    pub fn commit(self, stored: &Stored) -> Result<(), StoreError> {
-        match self.0 {
-            Way::Keyring(item) => item.write(document::write(stored, Form::Ours)),
-            Way::File { file, path, form } => file
-                .commit(document::write(stored, form).expose())
-                .map_err(|error| StoreError::io(path, "write", error)),
         }
     }
 }

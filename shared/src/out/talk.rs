@@ -90,6 +90,12 @@ impl Talk {
         self.verbose
     }
 
+    /// True when a person is looking at standard error.
+    #[must_use]
+    pub fn is_seen() -> bool {
+        io::stderr().is_terminal()
+    }
+
     /// Says something the user ought to know though the work goes on. Silent with `--quiet`.
     pub fn notice(&self, text: &str) {
         if !self.quiet {
