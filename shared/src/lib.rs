@@ -7,7 +7,9 @@
 
 #[cfg(feature = "net")]
 pub mod authorize;
+#[cfg(feature = "net")]
 pub mod chat;
+#[cfg(feature = "net")]
 pub mod config;
 #[cfg(feature = "net")]
 pub mod credential;
