@@ -1,0 +1,376 @@
+//! One JSON object of an answer: a chunk of a stream, or the whole answer of a server that does not stream.
+//!
+//! The types borrow from the event and skip what they do not need, because a long answer has tens of thousands of them.
+//! They take whatever servers really send: `null` and missing members anywhere, content as a string or as parts.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+
+/// Why the model stopped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FinishReason {
+    /// It was done, or met a stop sequence.
+    Stop,
+    /// `max_tokens` or the context was used up: the answer is cut.
+    Length,
+    /// A filter cut the answer.
+    ContentFilter,
+    /// It calls a tool.
+    ToolCalls,
+    /// A word of the server's own.
+    Other(String),
+}
+
+impl FinishReason {
+    /// Reads the server's word; an empty one and `null` (as DashScope writes it) mean that the answer goes on.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        Some(match word {
+            "" | "null" => return None,
+            "stop" => Self::Stop,
+            "length" => Self::Length,
+            "content_filter" => Self::ContentFilter,
+            "tool_calls" | "function_call" => Self::ToolCalls,
+            other => Self::Other(other.to_owned()),
+        })
+    }
+
+    /// Returns the word as the standard API has it.
+    #[must_use]
+    pub fn word(&self) -> &str {
+        match self {
+            Self::Stop => "stop",
+            Self::Length => "length",
+            Self::ContentFilter => "content_filter",
+            Self::ToolCalls => "tool_calls",
+            Self::Other(word) => word,
+        }
+    }
+
+    /// True when the text is known not to be all of the answer.
+    #[must_use]
+    pub const fn is_cut(&self) -> bool {
+        matches!(self, Self::Length | Self::ContentFilter)
+    }
+}
+
+/// A chunk.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Chunk<'a> {
+    #[serde(borrow, default)]
+    pub(super) id: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    pub(super) model: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    pub(super) choices: Option<First<'a>>,
+    #[serde(borrow, default)]
+    pub(super) usage: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    pub(super) error: Option<&'a RawValue>,
+    /// Some servers put the error's members at the top.
+    #[serde(borrow, default)]
+    pub(super) message: Option<&'a RawValue>,
+}
+
+impl Chunk<'_> {
+    /// True for an object that holds neither an answer nor a count but speaks: an error in all but name.
+    pub(super) const fn is_bare_error(&self) -> bool {
+        self.choices.is_none() && self.usage.is_none() && self.message.is_some()
+    }
+}
+
+/// The first choice of a chunk, by its index; the others are read over.
+#[derive(Debug, Default)]
+pub(super) struct First<'a>(pub(super) Option<Choice<'a>>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for First<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Choices;
+        impl<'de> Visitor<'de> for Choices {
+            type Value = First<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list of choices")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<First<'de>, A::Error> {
+                let mut first = None;
+                let mut place = 0;
+                while let Some(choice) = list.next_element::<Option<Choice<'de>>>()? {
+                    let index = choice.as_ref().and_then(|choice| choice.index).unwrap_or(place);
+                    if index == 0 && first.is_none() {
+                        first = choice;
+                    }
+                    place += 1;
+                }
+                Ok(First(first))
+            }
+        }
+        deserializer.deserialize_seq(Choices)
+    }
+}
+
+/// One choice: `delta` in a stream, `message` in a whole answer.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Choice<'a> {
+    #[serde(default)]
+    index: Option<u64>,
+    #[serde(borrow, default)]
+    delta: Option<Piece<'a>>,
+    #[serde(borrow, default)]
+    message: Option<Piece<'a>>,
+    #[serde(borrow, default)]
+    pub(super) finish_reason: Option<Text<'a>>,
+}
+
+impl<'a> Choice<'a> {
+    /// Returns what the choice adds to the answer.
+    pub(super) fn piece(&self) -> Option<&Piece<'a>> {
+        self.delta.as_ref().or(self.message.as_ref())
+    }
+}
+
+/// A piece of an answer.
+#[derive(Debug, Default, Deserialize)]
+pub(super) struct Piece<'a> {
+    #[serde(borrow, default)]
+    content: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    reasoning_content: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    reasoning: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    refusal: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    pub(super) tool_calls: Option<&'a RawValue>,
+    /// The older form of one tool call.
+    #[serde(borrow, default)]
+    pub(super) function_call: Option<&'a RawValue>,
+}
+
+impl Piece<'_> {
+    /// Returns the text: the content, or the words with which the model refuses.
+    pub(super) fn text(&self) -> &str {
+        first_of(self.content.as_ref(), self.refusal.as_ref())
+    }
+
+    /// Returns the reasoning. Servers that send both members send the same text in both.
+    pub(super) fn thought(&self) -> &str {
+        first_of(self.reasoning_content.as_ref(), self.reasoning.as_ref())
+    }
+}
+
+fn first_of<'t>(one: Option<&'t Text<'_>>, other: Option<&'t Text<'_>>) -> &'t str {
+    match one {
+        Some(text) if !text.0.is_empty() => &text.0,
+        _ => other.map_or("", |text| &text.0),
+    }
+}
+
+/// Text, borrowed where it holds no escape. A list of parts is joined; anything else counts as no text.
+#[derive(Debug, Default)]
+pub(super) struct Text<'a>(pub(super) Cow<'a, str>);
+
+#[derive(Deserialize)]
+struct TextPart<'a> {
+    #[serde(borrow, default)]
+    text: Option<Text<'a>>,
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(TextVisitor)
+    }
+}
+
+struct TextVisitor;
+
+impl<'de> Visitor<'de> for TextVisitor {
+    type Value = Text<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("text or a list of parts")
+    }
+
+    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Text<'de>, E> {
+        Ok(Text(Cow::Borrowed(text)))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Text<'de>, E> {
+        Ok(Text(Cow::Owned(text.to_owned())))
+    }
+
+    fn visit_string<E>(self, text: String) -> Result<Text<'de>, E> {
+        Ok(Text(Cow::Owned(text)))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Text<'de>, A::Error> {
+        let mut joined = String::new();
+        while let Some(part) = list.next_element::<Option<TextPart<'de>>>()? {
+            if let Some(text) = part.and_then(|part| part.text) {
+                joined.push_str(&text.0);
+            }
+        }
+        Ok(Text(Cow::Owned(joined)))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Text<'de>, A::Error> {
+        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(Text::default())
+    }
+
+    fn visit_unit<E>(self) -> Result<Text<'de>, E> {
+        Ok(Text::default())
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Text<'de>, E> {
+        Ok(Text::default())
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Text<'de>, E> {
+        Ok(Text::default())
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Text<'de>, E> {
+        Ok(Text::default())
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Text<'de>, E> {
+        Ok(Text::default())
+    }
+}
+
+/// Makes JSON of what is nearly JSON: control characters within strings and halves of surrogate pairs, which some
+/// servers write as they are. `None` when there is nothing to mend.
+pub(super) fn mend(json: &str) -> Option<String> {
+    let mut mended = String::with_capacity(json.len() + 64);
+    let (mut within, mut changed) = (false, false);
+    let mut rest = json;
+    while let Some(c) = rest.chars().next() {
+        let mut taken = c.len_utf8();
+        match c {
+            '"' => {
+                within = !within;
+                mended.push(c);
+            }
+            '\\' if within => {
+                let (kept, length) = escape(rest);
+                taken = length;
+                changed |= kept != &rest[..length];
+                mended.push_str(kept);
+            }
+            '\0'..='\x1f' if within => {
+                changed = true;
+                mended.push_str(&format!("\\u{:04x}", u32::from(c)));
+            }
+            c => mended.push(c),
+        }
+        rest = &rest[taken..];
+    }
+    changed.then_some(mended)
+}
+
+/// Returns what stands for the escape at the start of `text`, and the length of that escape in bytes.
+fn escape(text: &str) -> (&str, usize) {
+    let unit = |at: usize| {
+        text.get(at..at + 6)
+            .and_then(|escape| escape.strip_prefix("\\u"))
+            .and_then(|hex| u16::from_str_radix(hex, 16).ok())
+    };
+    match (unit(0), unit(6)) {
+        (Some(0xd800..=0xdbff), Some(0xdc00..=0xdfff)) => (&text[..12], 12),
+        (Some(0xd800..=0xdfff), _) => ("\\ufffd", 6),
+        _ => {
+            let length = 1 + text[1..].chars().next().map_or(0, char::len_utf8);
+            (&text[..length], length)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Chunk, mend};
+
+    #[test]
+    fn chunks_of_every_make_are_read() {
+        for (json, text, thought) in [
+            (r#"{"choices":[{"delta":{"content":"a"}}]}"#, "a", ""),
+            (
+                r#"{"choices":[{"index":0,"delta":{"content":"a\nb"}}],"usage":null}"#,
+                "a\nb",
+                "",
+            ),
+            (
+                r#"{"choices":[{"delta":{"content":null,"reasoning_content":"t"}}]}"#,
+                "",
+                "t",
+            ),
+            (
+                r#"{"choices":[{"delta":{"reasoning":"t","reasoning_content":"t"}}]}"#,
+                "",
+                "t",
+            ),
+            (
+                r#"{"choices":[{"delta":{"reasoning":"t","reasoning_content":null}}]}"#,
+                "",
+                "t",
+            ),
+            (
+                r#"{"choices":[{"delta":{"content":[{"type":"text","text":"a"},null,{"x":1},{"text":"b"}]}}]}"#,
+                "ab",
+                "",
+            ),
+            (
+                r#"{"choices":[{"message":{"role":"assistant","content":"whole"},"delta":null}]}"#,
+                "whole",
+                "",
+            ),
+            (
+                r#"{"choices":[{"index":1,"delta":{"content":"no"}},{"index":0,"delta":{"content":"yes"}}]}"#,
+                "yes",
+                "",
+            ),
+            (r#"{"choices":[{"index":1,"delta":{"content":"no"}}]}"#, "", ""),
+            (r#"{"choices":[null,{"delta":{"content":"no"}}]}"#, "", ""),
+            (
+                r#"{"choices":[{"delta":{"content":null,"refusal":"cannot"}}]}"#,
+                "cannot",
+                "",
+            ),
+            (
+                r#"{"choices":[{"delta":{"content":{"odd":1}},"logprobs":{"content":[]}}],"id":5}"#,
+                "",
+                "",
+            ),
+            (r#"{"choices":null}"#, "", ""),
+            (r"{}", "", ""),
+        ] {
+            let chunk: Chunk<'_> = serde_json::from_str(json).unwrap();
+            let choice = chunk.choices.and_then(|first| first.0);
+            let piece = choice.as_ref().and_then(|choice| choice.piece());
+            assert_eq!(piece.map_or("", |piece| piece.text()), text, "{json}");
+            assert_eq!(piece.map_or("", |piece| piece.thought()), thought, "{json}");
+        }
+    }
+
+    #[test]
+    fn what_is_nearly_json_is_mended_and_the_rest_left_alone() {
+        for (raw, mended) in [
+            ("{\"a\":\"x\x1b[1m\"}", Some(r#"{"a":"x\u001b[1m"}"#)),
+            ("{\"a\":\"x\ny\"}", Some(r#"{"a":"x\u000ay"}"#)),
+            ("{\n\"a\":\t1}", None),
+            (r#"{"a":"\ud83d"}"#, Some(r#"{"a":"\ufffd"}"#)),
+            (r#"{"a":"\ud83d\ude00"}"#, None),
+            (r#"{"a":"\\ud83d\""}"#, None),
+            (r#"{"a":"\ude00\ud83d\n"}"#, Some(r#"{"a":"\ufffd\ufffd\n"}"#)),
+            ("{\"a\":\"\\", None),
+            ("{\"a\":\"\\ü\\uü", None),
+        ] {
+            assert_eq!(mend(raw).as_deref(), mended, "{raw}");
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! The messages of a conversation, as the standard API has them.
+
+use serde::{Deserialize, Serialize};
+
+/// Who speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// The instructions.
+    System,
+    /// The person.
+    User,
+    /// The model.
+    Assistant,
+}
+
+/// One message.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Message {
+    /// Who speaks.
+    pub role: Role,
+    /// What is said.
+    pub content: Content,
+}
+
+/// What is said: plain text wherever possible, because some servers take nothing else.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Content {
+    /// Text alone.
+    Text(String),
+    /// Text and images.
+    Parts(Vec<Part>),
+}
+
+/// A part of a message.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Part {
+    /// Text.
+    Text {
+        /// The text.
+        text: String,
+    },
+    /// An image.
+    ImageUrl {
+        /// Where it is.
+        image_url: ImageUrl,
+    },
+}
+
+/// Where an image is: an `https:` URL that the server fetches, or a `data:` URL that holds it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImageUrl {
+    /// The URL.
+    pub url: String,
+}
+
+impl Message {
+    /// Makes a message of text alone.
+    #[must_use]
+    pub fn text(role: Role, text: impl Into<String>) -> Self {
+        Self {
+            role,
+            content: Content::Text(text.into()),
+        }
+    }
+
+    /// Makes the person's message of a text and the URLs of images, in that order.
+    #[must_use]
+    pub fn with_images(text: String, images: Vec<String>) -> Self {
+        if images.is_empty() {
+            return Self::text(Role::User, text);
+        }
+        let images = images.into_iter().map(|url| Part::ImageUrl {
+            image_url: ImageUrl { url },
+        });
+        let words = (!text.is_empty()).then_some(Part::Text { text });
+        Self {
+            role: Role::User,
+            content: Content::Parts(words.into_iter().chain(images).collect()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Message, Role};
+
+    #[test]
+    fn text_alone_stays_a_string_and_images_make_parts() {
+        for (message, json) in [
+            (
+                Message::text(Role::System, "s"),
+                r#"{"role":"system","content":"s"}"#,
+            ),
+            (
+                Message::with_images("t".into(), vec![]),
+                r#"{"role":"user","content":"t"}"#,
+            ),
+            (
+                Message::with_images("t".into(), vec!["data:image/png;base64,AA==".into()]),
+                r#"{"role":"user","content":[{"type":"text","text":"t"},{"type":"image_url","image_url":{"url":"data:image/png;base64,AA=="}}]}"#,
+            ),
+        ] {
+            assert_eq!(serde_json::to_string(&message).unwrap(), json);
+            assert_eq!(serde_json::from_str::<Message>(json).unwrap(), message);
+        }
+    }
+}

@@ -1,0 +1,27 @@
+//! The chat-completions exchange: what is asked, and what is made of the bytes that come back.
+//!
+//! Pure: no socket, no file, no terminal. A caller builds a [`Body`] and sends it; it pushes the bytes of the answer,
+//! however they were cut, into an [`AnswerReader`], which hands out [`Delta`]s and knows at the end whether the answer
+//! is whole. A refusal (a status other than 2xx) is read by [`Refusal`].
+
+mod answer;
+mod chunk;
+mod error;
+mod events;
+mod message;
+mod refusal;
+mod request;
+mod sniff;
+mod think;
+mod tools;
+mod usage;
+
+pub use answer::{AnswerReader, Delta, Summary};
+pub use chunk::FinishReason;
+pub use error::{AnswerError, ApiError};
+pub use events::{EVENT_LIMIT, Event, EventReader, TooLong};
+pub use message::{Content, Message, Part, Role};
+pub use refusal::{Kind, Refusal};
+pub use request::{Body, merge};
+pub use tools::ToolCall;
+pub use usage::Usage;

@@ -1,0 +1,152 @@
+//! The body of a request: what was asked, with what a provider and a profile add.
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::message::Message;
+
+/// A request's body, built in layers: each later one wins, member by member.
+#[derive(Clone, Debug)]
+pub struct Body {
+    members: Map<String, Value>,
+}
+
+impl Body {
+    /// Starts a body. A streamed answer asks for the count of tokens too.
+    #[must_use]
+    pub fn new(model: &str, stream: bool) -> Self {
+        let mut members = Map::new();
+        members.insert("model".into(), model.into());
+        members.insert("stream".into(), stream.into());
+        if stream {
+            members.insert(
+                "stream_options".into(),
+                serde_json::json!({ "include_usage": true }),
+            );
+        }
+        Self { members }
+    }
+
+    /// Merges a layer in: the provider's, then the profile's, then what was typed. `null` takes a member away.
+    pub fn merge(&mut self, layer: &Map<String, Value>) {
+        merge(&mut self.members, layer);
+    }
+
+    /// Sets one member.
+    pub fn set(&mut self, name: &str, value: impl Into<Value>) {
+        self.members.insert(name.to_owned(), value.into());
+    }
+
+    /// Returns a member.
+    #[must_use]
+    pub fn member(&self, name: &str) -> Option<&Value> {
+        self.members.get(name)
+    }
+
+    /// Writes the body as JSON, the messages in their place after the model.
+    ///
+    /// The messages are written from where they are, not copied first: a prompt may have many megabytes.
+    ///
+    /// # Errors
+    /// None in practice: every part of it is JSON already.
+    pub fn to_json(&self, messages: &[Message]) -> Result<Vec<u8>, serde_json::Error> {
+        serde_json::to_vec(&self.whole(messages))
+    }
+
+    /// The same as [`Body::to_json`] on several lines, for people.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn to_pretty_json(&self, messages: &[Message]) -> Result<String, serde_json::Error> {
+        serde_json::to_string_pretty(&self.whole(messages))
+    }
+
+    const fn whole<'a>(&'a self, messages: &'a [Message]) -> Whole<'a> {
+        Whole {
+            members: &self.members,
+            messages,
+        }
+    }
+}
+
+struct Whole<'a> {
+    members: &'a Map<String, Value>,
+    messages: &'a [Message],
+}
+
+impl Serialize for Whole<'_> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        use serde::ser::SerializeMap;
+        let mut map = serializer.serialize_map(None)?;
+        if let Some(model) = self.members.get("model") {
+            map.serialize_entry("model", model)?;
+        }
+        map.serialize_entry("messages", self.messages)?;
+        for (name, value) in self
+            .members
+            .iter()
+            .filter(|(name, _)| !matches!(name.as_str(), "model" | "messages"))
+        {
+            map.serialize_entry(name, value)?;
+        }
+        map.end()
+    }
+}
+
+/// Merges JSON objects by RFC 7396: objects member by member, `null` deletes, anything else replaces.
+pub fn merge(target: &mut Map<String, Value>, patch: &Map<String, Value>) {
+    for (name, value) in patch {
+        match value {
+            Value::Null => {
+                target.shift_remove(name);
+            }
+            Value::Object(inner) => {
+                let slot = target.entry(name.clone()).or_insert(Value::Null);
+                if !slot.is_object() {
+                    *slot = Value::Object(Map::new());
+                }
+                if let Value::Object(below) = slot {
+                    merge(below, inner);
+                }
+            }
+            other => {
+                target.insert(name.clone(), other.clone());
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Body;
+    use crate::chat::{Message, Role};
+    use serde_json::{Map, Value};
+
+    fn layer(json: &str) -> Map<String, Value> {
+        serde_json::from_str(json).unwrap()
+    }
+
+    #[test]
+    fn layers_are_merged_in_order_and_null_takes_away() {
+        let mut body = Body::new("m", true);
+        body.merge(&layer(
+            r#"{"metadata":{"a":1,"b":2},"temperature":0.3,"messages":"never"}"#,
+        ));
+        body.merge(&layer(r#"{"metadata":{"b":3},"stream_options":null}"#));
+        body.set("temperature", 1);
+        let json = body.to_json(&[Message::text(Role::User, "hi")]).unwrap();
+        assert_eq!(
+            String::from_utf8(json).unwrap(),
+            r#"{"model":"m","messages":[{"role":"user","content":"hi"}],"stream":true,"metadata":{"a":1,"b":3},"temperature":1}"#
+        );
+    }
+
+    #[test]
+    fn an_answer_in_one_piece_is_asked_for_without_stream_options() {
+        let json = Body::new("m", false).to_json(&[]).unwrap();
+        assert_eq!(
+            String::from_utf8(json).unwrap(),
+            r#"{"model":"m","messages":[],"stream":false}"#
+        );
+    }
+}
