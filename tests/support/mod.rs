@@ -12,12 +12,16 @@
 )]
 
 pub mod dotenv;
+mod installed;
 pub mod peers;
 pub mod random;
 mod run;
 mod sandbox;
 mod server;
+mod terminal;
 
+pub use installed::Installed;
 pub use run::{Run, Tool};
 pub use sandbox::{Sandbox, binary};
 pub use server::{Reply, Request, Server};
+pub use terminal::Terminal;

@@ -5,12 +5,14 @@
 //! say where the files are; nothing is exported. The meaning of a file is npm `dotenv`'s to the byte.
 
 mod chain;
+pub mod dialect;
 mod error;
 mod file;
 mod names;
 mod notice;
 mod policy;
 mod reading;
+mod record;
 mod scan;
 mod search;
 mod settings;
@@ -26,6 +28,7 @@ pub use names::Reach;
 pub use notice::Notice;
 pub use policy::{EXCLUDED, RECORD, key_name, may_pair, reach};
 pub use reading::{Reading, assignments};
+pub use record::Record;
 pub use scan::{Scanner, Statement, decode};
 pub use search::{ChainRule, Search};
 pub use surprise::{Surprise, malformed_lines};
