@@ -13,6 +13,7 @@ pub mod chat;
 pub mod config;
 #[cfg(feature = "net")]
 pub mod credential;
+pub mod date;
 pub mod env;
 pub mod exit;
 pub mod failure;
