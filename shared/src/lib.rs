@@ -5,9 +5,14 @@
 //! store and no terminal; `credential` knows no HTTP beyond a refresh function handed to it; only `http` names
 //! reqwest; only `out` writes to stderr or the terminal; only `tool` makes an exit code.
 
+#[cfg(feature = "net")]
+pub mod authorize;
+#[cfg(feature = "net")]
 pub mod chat;
 #[cfg(feature = "net")]
 pub mod config;
+#[cfg(feature = "net")]
+pub mod credential;
 pub mod env;
 pub mod exit;
 pub mod failure;
