@@ -26,6 +26,8 @@ pub mod lock;
 #[cfg(feature = "net")]
 pub mod oauth;
 pub mod out;
+#[cfg(feature = "net")]
+pub mod pace;
 pub mod paths;
 pub mod provider;
 pub mod secret;
