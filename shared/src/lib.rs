@@ -6,6 +6,9 @@
 //! reqwest; only `out` writes to stderr or the terminal; only `tool` makes an exit code.
 
 pub mod chat;
+#[cfg(feature = "net")]
+pub mod config;
+pub mod env;
 pub mod exit;
 pub mod failure;
 pub mod file;
@@ -13,11 +16,13 @@ mod generate;
 #[cfg(feature = "net")]
 pub mod http;
 pub mod jsonc;
+pub mod lock;
 #[cfg(feature = "net")]
 pub mod oauth;
 pub mod out;
 pub mod paths;
 pub mod provider;
 pub mod secret;
+pub mod sibling;
 pub mod text;
 pub mod tool;

@@ -1,7 +1,18 @@
 // What the Node peers have in common: the installed modules, and a life that ends with the test that started them.
+import { webcrypto } from 'node:crypto';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { fileURLToPath, pathToFileURL } from 'node:url';
+
+// Debian 12 has Node 18; oidc-provider wants two things of Node 20.
+globalThis.crypto ??= webcrypto;
+URL.parse ??= (url, base) => {
+  try {
+    return new URL(url, base);
+  } catch {
+    return null;
+  }
+};
 
 const here = dirname(fileURLToPath(import.meta.url));
 export const peers = process.env.QWEN_PEERS_DIR || join(here, '..', '..', 'target', 'peers');

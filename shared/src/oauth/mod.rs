@@ -3,18 +3,40 @@
 //!
 //! It prints nothing and stores nothing; it reaches servers through a [`Transport`] that is handed to it.
 
+mod clock;
+mod device;
+mod discovery;
+mod endpoints;
+mod error;
+mod exchange;
+mod form;
+mod grant;
+mod pkce;
+mod resource;
 mod token;
+mod verification;
 
+use std::fmt;
 use std::time::Duration;
 
 use url::Url;
 
 use crate::http::HttpError;
 
-pub use token::{OauthError, TokenResponse};
+pub use clock::{Clock, SystemClock};
+pub use device::{Attempt, DeviceAuthorization};
+pub use discovery::discover;
+pub use endpoints::{Endpoints, PublicClient};
+pub use error::OauthError;
+pub use exchange::{Exchange, PollOutcome, Progress, Rhythm};
+pub use grant::{Revoked, TokenKind, refresh, revoke};
+pub use pkce::Pkce;
+pub use resource::{ResourceError, base_url_from_resource, is_allowed};
+pub use token::TokenResponse;
+pub use verification::VerificationUri;
 
 /// A whole answer of an authorization server.
-#[derive(Debug)]
+#[derive(Clone)]
 pub struct Answer {
     /// The HTTP status.
     pub status: u16,
@@ -26,6 +48,19 @@ pub struct Answer {
     pub date: Option<String>,
     /// The body. It may hold tokens: it is never shown.
     pub body: Vec<u8>,
+}
+
+/// Shows the length of the body in its place.
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Answer")
+            .field("status", &self.status)
+            .field("content_type", &self.content_type)
+            .field("retry_after", &self.retry_after)
+            .field("date", &self.date)
+            .field("body", &format_args!("{} bytes", self.body.len()))
+            .finish()
+    }
 }
 
 /// How requests reach an authorization server. Redirects are not followed (RFC 9700, section 4.12).

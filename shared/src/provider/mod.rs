@@ -77,6 +77,9 @@ pub struct Provider {
     /// The header that carries the key: `bearer` (RFC 6750) or a header's name.
     #[serde(default = "bearer")]
     pub key_header: String,
+    /// True where the names of models are the server's alone, so that `OPENAI_MODEL` is not meant for it.
+    #[serde(default)]
+    pub own_models: bool,
     /// The model when nobody named one.
     pub default_model: String,
     /// Where chat completions are, below the base URL; `{model}` is replaced.
@@ -150,8 +153,7 @@ impl Provider {
             .iter()
             .any(|known| host_matches(&known.host, host) && url.path().starts_with(&known.path))
             || self.complete_urls().any(|own| {
-                own.host_str() == Some(host)
-                    && (!endpoint::is_local(url) || own.port() == url.port())
+                own.host_str() == Some(host) && (!endpoint::is_local(url) || own.port() == url.port())
             })
     }
 }

@@ -1,0 +1,134 @@
+//! How requests are authenticated, and who said so.
+
+use url::Url;
+
+use super::faults;
+use super::profile::{KeySetting, Method, StoreName};
+use super::resolve::Resolver;
+use super::settings::{Access, Key};
+use super::source::{Source, Sourced};
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::provider::{self, Provider};
+use crate::secret::Secret;
+
+impl Resolver<'_> {
+    /// True when what is configured, not what was given for this run, is OAuth.
+    pub(super) fn wants_oauth(&self) -> bool {
+        match (&self.name, self.profile.method) {
+            (Some(_), method) => method == Some(Method::Oauth),
+            (None, _) => match self.qwen_code.selected_type.as_deref() {
+                Some(selected) => selected == "qwen-oauth",
+                None => self.qwen_code.api_key.is_none() && has_qwen_login(),
+            },
+        }
+    }
+
+    pub(super) fn access(
+        &self,
+        provider: &Sourced<&'static Provider>,
+        url: Option<&Sourced<Url>>,
+    ) -> Result<Sourced<Access>, Failure> {
+        let own = self.own_access(provider.value)?;
+        let flag = self
+            .overrides
+            .api_key
+            .clone()
+            .filter(|key| !key.expose().trim().is_empty());
+        if let Some(key) = flag {
+            return Ok(Sourced::new(
+                Access::ApiKey(Key::Given(key)),
+                Source::Flag("--openai-api-key"),
+            ));
+        }
+        if let (true, Some(own)) = (self.overrides.profile_first, &own) {
+            return Ok(own.clone());
+        }
+        if let Some(key) = self.variable_key(provider.value) {
+            return Ok(key.map(|key| Access::ApiKey(Key::Given(Secret::new(key)))));
+        }
+        if let Some(own) = own {
+            return Ok(own);
+        }
+        if let Some(key) = self.qwen_code.api_key.clone().filter(|_| self.name.is_none()) {
+            let source = Source::QwenCode(self.qwen_code.path.clone());
+            return Ok(Sourced::new(Access::ApiKey(Key::Given(key)), source));
+        }
+        let open = url.is_some_and(|url| crate::http::is_loopback(&url.value)) || !provider.value.needs_key;
+        if open {
+            return Ok(Sourced::new(Access::Open, provider.source.clone()));
+        }
+        match &self.name {
+            Some(name) => Err(faults::no_credential(&name.value)),
+            None => Err(faults::no_method()),
+        }
+    }
+
+    /// Returns the key that a variable gives. The provider's own variable goes before `OPENAI_API_KEY`, in the
+    /// environment and in the chain.
+    fn variable_key(&self, provider: &Provider) -> Option<Sourced<String>> {
+        let names = [provider.key_variable.as_deref(), Some("OPENAI_API_KEY")];
+        let found: Vec<Sourced<String>> = names
+            .into_iter()
+            .flatten()
+            .filter_map(|name| self.lookup.value(name))
+            .collect();
+        let in_environment = |key: &&Sourced<String>| matches!(key.source, Source::Environment(_));
+        found
+            .iter()
+            .find(in_environment)
+            .or_else(|| found.first())
+            .cloned()
+    }
+
+    /// Returns what the profile, or Qwen Code's own login, authenticates with.
+    fn own_access(&self, provider: &Provider) -> Result<Option<Sourced<Access>>, Failure> {
+        let source = match &self.name {
+            Some(_) => self.profile_source(),
+            None => Source::QwenCode(self.qwen_code.path.clone()),
+        };
+        if self.wants_oauth() {
+            let store = match self.profile.key {
+                Some(KeySetting::Store(store)) => store,
+                _ => StoreName::File,
+            };
+            let store = chosen_store()?.unwrap_or(store);
+            let server = self.profile.oauth.clone().or_else(|| provider.oauth.clone());
+            let server = server.or_else(|| provider::named("qwen").and_then(|qwen| qwen.oauth.clone()));
+            let server = server.ok_or_else(faults::broken_catalogue)?;
+            let server = Box::new(server);
+            return Ok(Some(Sourced::new(Access::Oauth { server, store }, source)));
+        }
+        let key = match &self.profile.key {
+            None => return Ok(None),
+            Some(KeySetting::Store(store)) => Key::Stored(chosen_store()?.unwrap_or(*store)),
+            Some(KeySetting::Command(words)) => Key::Command(words.clone()),
+            Some(KeySetting::Env(name)) => match self.lookup.value(name) {
+                Some(key) => {
+                    let access = Access::ApiKey(Key::Given(Secret::new(key.value)));
+                    return Ok(Some(Sourced::new(access, key.source)));
+                }
+                None => return Err(faults::unset_key_variable(self.name.as_ref(), name)),
+            },
+        };
+        Ok(Some(Sourced::new(Access::ApiKey(key), source)))
+    }
+}
+
+/// Returns the store that `QWEN_CREDENTIAL_STORE` names; `auto` leaves it to the remembered choice.
+fn chosen_store() -> Result<Option<StoreName>, Failure> {
+    match std::env::var("QWEN_CREDENTIAL_STORE").unwrap_or_default().trim() {
+        "" | "auto" => Ok(None),
+        "keyring" => Ok(Some(StoreName::Keyring)),
+        "file" => Ok(Some(StoreName::File)),
+        other => Err(Failure::new(
+            Exit::Config,
+            format!("QWEN_CREDENTIAL_STORE: '{other}' is not auto, keyring or file"),
+        )),
+    }
+}
+
+/// True when Qwen Code has logged in here.
+fn has_qwen_login() -> bool {
+    crate::paths::qwen_home().is_some_and(|home| home.join("oauth_creds.json").exists())
+}

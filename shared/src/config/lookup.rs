@@ -1,0 +1,56 @@
+//! One variable, looked up where SPEC's order says: process environment, then `.env` chain.
+
+use super::source::{Source, Sourced};
+use crate::env::{ChainRule, EnvChain, Search};
+
+/// The process environment and the chain of the working directory. The chain is read when first asked for.
+#[derive(Debug)]
+pub(super) struct Lookup {
+    search: Search,
+    chain: std::cell::OnceCell<EnvChain>,
+}
+
+impl Lookup {
+    /// Looks from the working directory, by the rule that `QWEN_ENV_CHAIN` names.
+    pub(super) fn from_process() -> Self {
+        Self {
+            search: Search::from_process(None, None),
+            chain: std::cell::OnceCell::new(),
+        }
+    }
+
+    /// Returns the chain.
+    pub(super) fn chain(&self) -> &EnvChain {
+        self.chain.get_or_init(|| EnvChain::resolve(&self.search))
+    }
+
+    /// Returns the first value that is not blank.
+    ///
+    /// A variable that the environment has at all hides the chain's, even when it is blank; under the rule of today's
+    /// Qwen Code a blank one does not.
+    pub(super) fn value(&self, name: &str) -> Option<Sourced<String>> {
+        if let Some(value) = std::env::var_os(name) {
+            let value = value.to_string_lossy();
+            if !value.trim().is_empty() {
+                return Some(Sourced::new(
+                    value.trim().to_owned(),
+                    Source::Environment(name.to_owned()),
+                ));
+            }
+            if self.search.rule == ChainRule::First {
+                return None;
+            }
+        }
+        let variable = self.chain().variable(name)?;
+        let value = variable.value.trim();
+        (!value.is_empty()).then(|| {
+            let source = Source::EnvFile {
+                name: name.to_owned(),
+                path: variable.path.to_path_buf(),
+                line: variable.line,
+                standing: variable.standing,
+            };
+            Sourced::new(value.to_owned(), source)
+        })
+    }
+}

@@ -1,0 +1,181 @@
+//! A profile of `config.json`, as it is written there.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use url::Url;
+
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::http::Timeouts;
+use crate::provider::{OauthSettings, Rate};
+
+/// How a profile authenticates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Method {
+    /// OAuth 2.0 device grant (RFC 8628).
+    Oauth,
+    /// An API key.
+    ApiKey,
+}
+
+impl fmt::Display for Method {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Oauth => "oauth",
+            Self::ApiKey => "api-key",
+        })
+    }
+}
+
+/// Where a profile's credential is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StoreName {
+    /// The system keyring.
+    Keyring,
+    /// A file that only its owner can read.
+    File,
+}
+
+impl fmt::Display for StoreName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Keyring => "keyring",
+            Self::File => "file",
+        })
+    }
+}
+
+/// Where a profile's key comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "KeyForm")]
+pub enum KeySetting {
+    /// `{"store": "keyring"}` or `{"store": "file"}`: for OAuth too, since it is the remembered choice.
+    Store(StoreName),
+    /// `{"env": "NAME"}`.
+    Env(String),
+    /// `{"command": ["pass", "show", "x"]}`: run without a shell; the first line it prints is the key.
+    Command(Vec<String>),
+}
+
+/// What may be written in `key`: exactly one member.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct KeyForm {
+    store: Option<StoreName>,
+    env: Option<String>,
+    command: Option<Vec<String>>,
+}
+
+impl TryFrom<KeyForm> for KeySetting {
+    type Error = &'static str;
+
+    fn try_from(form: KeyForm) -> Result<Self, Self::Error> {
+        match (form.store, form.env, form.command) {
+            (Some(store), None, None) => Ok(Self::Store(store)),
+            (None, Some(name), None) if !name.is_empty() => Ok(Self::Env(name)),
+            (None, None, Some(words)) if words.first().is_some_and(|program| !program.is_empty()) => {
+                Ok(Self::Command(words))
+            }
+            _ => Err("'key' takes exactly one of \"store\", \"env\" and \"command\""),
+        }
+    }
+}
+
+/// Limits in seconds; fractions are fine.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
+pub struct TimeoutSettings {
+    connect: Option<Seconds>,
+    first_byte: Option<Seconds>,
+    idle: Option<Seconds>,
+    total: Option<Seconds>,
+}
+
+/// A positive, finite number of seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[serde(try_from = "f64")]
+struct Seconds(Duration);
+
+impl TryFrom<f64> for Seconds {
+    type Error = String;
+
+    fn try_from(seconds: f64) -> Result<Self, Self::Error> {
+        Duration::try_from_secs_f64(seconds)
+            .ok()
+            .filter(|limit| !limit.is_zero())
+            .map(Self)
+            .ok_or_else(|| format!("a time-out of {seconds} s is out of range"))
+    }
+}
+
+impl TimeoutSettings {
+    /// Returns the limits, with the defaults where nothing is said.
+    #[must_use]
+    pub fn resolved(&self) -> Timeouts {
+        let default = Timeouts::default();
+        let or = |said: Option<Seconds>, default| said.map_or(default, |seconds| seconds.0);
+        Timeouts {
+            connect: or(self.connect, default.connect),
+            first_byte: or(self.first_byte, default.first_byte),
+            idle: or(self.idle, default.idle),
+            total: self.total.map(|seconds| seconds.0).or(default.total),
+        }
+    }
+}
+
+/// A profile. Members that we do not know are ignored here and kept in the file.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub struct Profile {
+    /// The provider's name in the catalogue.
+    pub provider: Option<String>,
+    /// How it authenticates.
+    pub method: Option<Method>,
+    /// The endpoint.
+    pub base_url: Option<Url>,
+    /// The model.
+    pub model: Option<String>,
+    /// Where the credential comes from.
+    pub key: Option<KeySetting>,
+    /// Headers of every request.
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
+    /// Query parameters of every request.
+    #[serde(default)]
+    pub query: BTreeMap<String, String>,
+    /// Members merged into the body of every request.
+    #[serde(default)]
+    pub body: Map<String, Value>,
+    /// The quota, in place of the provider's.
+    pub rate: Option<Rate>,
+    /// The limits of a request.
+    #[serde(default)]
+    pub timeouts: TimeoutSettings,
+    /// The authorization server, in place of the provider's.
+    pub oauth: Option<OauthSettings>,
+    /// True when plain `http` to other machines is wanted.
+    #[serde(default)]
+    pub allow_http: bool,
+}
+
+/// Refuses a profile name that could not be typed, or would not make a file name.
+///
+/// # Errors
+/// Exit 78.
+pub fn check_name(name: &str) -> Result<(), Failure> {
+    let plain = name
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
+    if plain && !name.is_empty() && name.len() <= 64 && !name.starts_with(['.', '-']) {
+        return Ok(());
+    }
+    let shown = crate::text::clip(name, 64);
+    Err(
+        Failure::new(Exit::Config, format!("'{shown}' cannot be a profile's name"))
+            .hint("use up to 64 letters, digits, dots, dashes and underscores, a letter or digit first"),
+    )
+}

@@ -1,0 +1,82 @@
+//! Qwen Code's `settings.json`: shared, not owned. It is read, never written.
+
+use std::path::PathBuf;
+
+use serde_json::Value;
+
+use crate::secret::Secret;
+use crate::{jsonc, paths};
+
+/// The largest `settings.json` that is read, in bytes.
+const LIMIT: u64 = 1 << 20;
+
+/// The members of `settings.json` that matter here. Blank counts as absent.
+#[derive(Debug, Default)]
+pub struct QwenCodeSettings {
+    /// The file.
+    pub path: PathBuf,
+    /// `security.auth.selectedType`: `openai`, `qwen-oauth`, …
+    pub selected_type: Option<String>,
+    /// `security.auth.apiKey`.
+    pub api_key: Option<Secret<String>>,
+    /// `security.auth.baseUrl`.
+    pub base_url: Option<String>,
+    /// `model.name`.
+    pub model: Option<String>,
+}
+
+impl QwenCodeSettings {
+    /// Reads the user's `settings.json`; all absent when there is none, or when it is not what Qwen Code writes:
+    /// another program's broken file must not stop ours.
+    #[must_use]
+    pub fn load() -> Self {
+        let Some(path) = paths::qwen_home().map(|home| home.join("settings.json")) else {
+            return Self::default();
+        };
+        if std::fs::metadata(&path).is_ok_and(|meta| !meta.is_file() || meta.len() > LIMIT) {
+            return Self::default();
+        }
+        let settings = std::fs::read_to_string(&path)
+            .ok()
+            .and_then(|text| jsonc::parse(&text).ok())
+            .unwrap_or(Value::Null);
+        let text = |pointer: &str| {
+            let raw = settings.pointer(pointer)?.as_str()?;
+            let value = expand(raw);
+            (!value.trim().is_empty()).then(|| value.trim().to_owned())
+        };
+        Self {
+            selected_type: text("/security/auth/selectedType"),
+            api_key: text("/security/auth/apiKey").map(Secret::new),
+            base_url: text("/security/auth/baseUrl"),
+            model: text("/model/name"),
+            path,
+        }
+    }
+}
+
+/// Replaces `$NAME` and `${NAME}` by the environment's value, as Qwen Code does; an unset name stays as written.
+fn expand(raw: &str) -> String {
+    let mut value = String::new();
+    let mut rest = raw;
+    while let Some(at) = rest.find('$') {
+        value.push_str(&rest[..at]);
+        let after = &rest[at + 1..];
+        let (name, length) = match after.strip_prefix('{').and_then(|inner| inner.split_once('}')) {
+            Some((name, _)) => (name, name.len() + 2),
+            None => {
+                let end = after
+                    .find(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+                    .unwrap_or(after.len());
+                (&after[..end], end)
+            }
+        };
+        match (!name.is_empty()).then(|| std::env::var(name).ok()).flatten() {
+            Some(found) => value.push_str(&found),
+            None => value.push_str(&rest[at..=at + length]),
+        }
+        rest = &after[length..];
+    }
+    value.push_str(rest);
+    value
+}

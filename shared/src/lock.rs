@@ -1,0 +1,102 @@
+//! A kernel lock on a file: it dies with its holder, so no crash leaves it behind.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::exit::Exit;
+use crate::failure::{Failure, io_reason};
+
+/// The longest pause between two tries.
+const LONGEST_PAUSE: Duration = Duration::from_millis(50);
+
+/// An exclusive lock, held until dropped. The lock file itself stays: removing it would let two holders in.
+#[derive(Debug)]
+pub struct Lock {
+    file: File,
+}
+
+impl Lock {
+    /// Takes the lock, waiting at most `limit` for other holders. The file is created with mode 0600; a symbolic link
+    /// in its place is refused.
+    ///
+    /// # Errors
+    /// 75 when the limit is reached, 74 when the file cannot be opened or locked at all.
+    pub fn take(path: &Path, limit: Duration) -> Result<Self, Failure> {
+        let refused = |error: io::Error| {
+            Failure::new(
+                Exit::Io,
+                format!("{}: cannot lock: {}", path.display(), io_reason(&error)),
+            )
+        };
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .custom_flags(rustix::fs::OFlags::NOFOLLOW.bits().cast_signed())
+            .open(path)
+            .map_err(refused)?;
+        let started = Instant::now();
+        let mut pause = Duration::from_millis(1);
+        loop {
+            match file.try_lock() {
+                Ok(()) => return Ok(Self { file }),
+                Err(TryLockError::Error(error)) => return Err(refused(error)),
+                Err(TryLockError::WouldBlock) if started.elapsed() >= limit => {
+                    let waited = limit.as_secs();
+                    return Err(Failure::new(
+                        Exit::TryAgain,
+                        format!(
+                            "{}: still locked by another process after {waited} s",
+                            path.display()
+                        ),
+                    ));
+                }
+                Err(TryLockError::WouldBlock) => {
+                    thread::sleep(pause);
+                    pause = (pause * 2).min(LONGEST_PAUSE);
+                }
+            }
+        }
+    }
+
+    /// Returns the lock file, for state that is kept in it.
+    #[must_use]
+    pub const fn file(&self) -> &File {
+        &self.file
+    }
+}
+
+/// Returns the name of the lock that writers of `path` take: the same with `.lock` at its end.
+#[must_use]
+pub fn beside(path: &Path) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_os_string();
+    name.push(".lock");
+    path.with_file_name(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Lock, beside};
+    use crate::exit::Exit;
+    use std::time::Duration;
+
+    #[test]
+    fn a_second_holder_waits_and_a_link_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = beside(&directory.path().join("state"));
+        let held = Lock::take(&path, Duration::ZERO).unwrap();
+        let refused = Lock::take(&path, Duration::from_millis(5)).unwrap_err();
+        assert_eq!(refused.exit, Exit::TryAgain);
+        drop(held);
+        Lock::take(&path, Duration::ZERO).unwrap();
+        let link = directory.path().join("link");
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        assert_eq!(Lock::take(&link, Duration::ZERO).unwrap_err().exit, Exit::Io);
+    }
+}

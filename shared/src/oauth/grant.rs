@@ -1,0 +1,85 @@
+//! What is done with tokens later: refreshing and revoking.
+
+use super::Transport;
+use super::endpoints::{Endpoints, PublicClient};
+use super::error::OauthError;
+use super::form::Form;
+use super::token::TokenResponse;
+use crate::secret::Secret;
+
+/// Exchanges a refresh token for a new access token (RFC 6749, section 6).
+///
+/// The refresh token may be good for one use only (RFC 9700, section 2.2.2): store the answer before anything else is
+/// done with it, and never repeat a refresh whose answer was lost without reading the store again.
+///
+/// # Errors
+/// As [`TokenResponse::parse`], and [`OauthError::Http`] without an answer. [`OauthError::is_invalid_grant`] tells
+/// whether the refresh token is spent.
+pub fn refresh(
+    transport: &dyn Transport,
+    endpoints: &Endpoints,
+    client: &PublicClient,
+    refresh_token: &Secret<String>,
+) -> Result<TokenResponse, OauthError> {
+    let form = Form::default()
+        .field("grant_type", "refresh_token")
+        .field("refresh_token", refresh_token.expose())
+        .field("client_id", &client.client_id);
+    let answer = transport
+        .post_form(&endpoints.token_endpoint, &[], form.as_str())
+        .map_err(OauthError::Http)?;
+    TokenResponse::parse(&answer)
+}
+
+/// Which token is being revoked (RFC 7009, section 2.1). Revoke the refresh token first: it takes its access tokens
+/// along.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenKind {
+    /// A refresh token.
+    Refresh,
+    /// An access token.
+    Access,
+}
+
+/// What came of a revocation that the server did not refuse.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Revoked {
+    /// The token is of no use any more; the server says so for a token that it never knew, too (RFC 7009, 2.2).
+    Done,
+    /// The server has no revocation endpoint.
+    NoEndpoint,
+}
+
+/// Revokes a token (RFC 7009).
+///
+/// # Errors
+/// [`OauthError::Unwell`] for a 503, perhaps with the time to come back (section 2.2.1); otherwise what the server
+/// said, or [`OauthError::Http`] without an answer. The token must then be taken for alive.
+pub fn revoke(
+    transport: &dyn Transport,
+    endpoints: &Endpoints,
+    client: &PublicClient,
+    kind: TokenKind,
+    token: &Secret<String>,
+) -> Result<Revoked, OauthError> {
+    let Some(url) = &endpoints.revocation_endpoint else {
+        return Ok(Revoked::NoEndpoint);
+    };
+    let form = Form::default()
+        .field("token", token.expose())
+        .field(
+            "token_type_hint",
+            match kind {
+                TokenKind::Refresh => "refresh_token",
+                TokenKind::Access => "access_token",
+            },
+        )
+        .field("client_id", &client.client_id);
+    let answer = transport
+        .post_form(url, &[], form.as_str())
+        .map_err(OauthError::Http)?;
+    match answer.status {
+        200..300 => Ok(Revoked::Done),
+        _ => Err(OauthError::from_answer(&answer)),
+    }
+}
