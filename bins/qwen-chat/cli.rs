@@ -147,7 +147,14 @@ pub(crate) struct OutputArgs {
     #[arg(long, conflicts_with = "schema")]
     pub(crate) extract: bool,
     /// What to do with the model's reasoning: drop, stderr or stdout
-    #[arg(long, value_name = "WHERE", value_enum, default_value_t, hide_possible_values = true, hide_default_value = true)]
+    #[arg(
+        long,
+        value_name = "WHERE",
+        value_enum,
+        default_value_t,
+        hide_possible_values = true,
+        hide_default_value = true
+    )]
     pub(crate) reasoning: Reasoning,
     /// Say on standard error what the answer cost
     #[arg(long)]

@@ -5,6 +5,8 @@
 //! store and no terminal; `credential` knows no HTTP beyond a refresh function handed to it; only `http` names
 //! reqwest; only `out` writes to stderr or the terminal; only `tool` makes an exit code.
 
+#[cfg(feature = "net")]
+pub mod api;
 pub mod chat;
 #[cfg(feature = "net")]
 pub mod config;
