@@ -20,6 +20,8 @@ pub mod http;
 pub mod jsonc;
 pub mod lock;
 #[cfg(feature = "net")]
+pub mod markdown;
+#[cfg(feature = "net")]
 pub mod oauth;
 pub mod out;
 pub mod paths;
