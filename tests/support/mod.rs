@@ -11,9 +11,11 @@
     clippy::print_stderr
 )]
 
+pub mod dotenv;
 mod identity;
 mod installed;
 pub mod peers;
+pub mod random;
 mod run;
 mod sandbox;
 mod server;
