@@ -17,6 +17,7 @@ pub mod config;
 pub mod credential;
 pub mod date;
 pub mod env;
+pub mod exec;
 pub mod exit;
 pub mod failure;
 pub mod file;

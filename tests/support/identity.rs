@@ -78,7 +78,10 @@ impl Identity {
         self.control("POST", "/approve", &json!({"user_code": device["user_code"]}));
         let code = device["device_code"].as_str().unwrap();
         let grant = "urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Adevice_code";
-        let token = self.form("/token", &format!("grant_type={grant}&client_id={CLIENT}&device_code={code}"));
+        let token = self.form(
+            "/token",
+            &format!("grant_type={grant}&client_id={CLIENT}&device_code={code}"),
+        );
         assert!(token["refresh_token"].is_string(), "{token}");
         token
     }
