@@ -14,6 +14,8 @@
 pub mod dotenv;
 mod identity;
 mod installed;
+mod keyring;
+pub mod login;
 pub mod peers;
 pub mod random;
 mod run;
@@ -23,6 +25,7 @@ mod terminal;
 
 pub use identity::Identity;
 pub use installed::Installed;
+pub use keyring::Keyring;
 pub use run::{Run, Tool};
 pub use sandbox::{Sandbox, binary};
 pub use server::{Reply, Request, Server};
