@@ -1,8 +1,6 @@
 //! qwen-token, many at once: one refresh, whatever the store.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
 mod support;
 
 use std::process::Child;
