@@ -40,10 +40,10 @@ pub(crate) fn all(talk: &Talk) -> Outcome {
     }
     let mut failed = None;
     for (name, profile) in &config.profiles {
-        if let Err(failure) = log_out(name, profile, talk) {
-            if let Some(earlier) = failed.replace(failure) {
-                talk.failure(&earlier);
-            }
+        if let Err(failure) = log_out(name, profile, talk)
+            && let Some(earlier) = failed.replace(failure)
+        {
+            talk.failure(&earlier);
         }
     }
     failed.map_or(Ok(Exit::Ok), Err)

@@ -131,7 +131,11 @@ fn provider_for(login: &mut Login<'_>, typed_url: Option<&Url>) -> Result<&'stat
     let chosen = match login.terminal.as_mut() {
         None => usual,
         Some(terminal) => {
-            let titles: Vec<&str> = known.iter().map(|provider| provider.title.as_str()).collect();
+            let lines: Vec<String> = known
+                .iter()
+                .map(|provider| format!("{:12} {}", provider.name, provider.title))
+                .collect();
+            let titles: Vec<&str> = lines.iter().map(String::as_str).collect();
             terminal.print("Whose key is it?\n")?;
             choose(terminal, &titles, usual)?
         }
