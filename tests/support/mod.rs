@@ -12,6 +12,7 @@
 )]
 
 pub mod dotenv;
+mod identity;
 mod installed;
 pub mod peers;
 pub mod random;
@@ -20,6 +21,7 @@ mod sandbox;
 mod server;
 mod terminal;
 
+pub use identity::Identity;
 pub use installed::Installed;
 pub use run::{Run, Tool};
 pub use sandbox::{Sandbox, binary};

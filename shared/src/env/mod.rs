@@ -20,6 +20,7 @@ mod surprise;
 pub mod trust;
 mod value;
 mod variable;
+mod write;
 
 pub use chain::{Candidate, EnvChain, EnvFile, Fate};
 pub use error::EnvError;
@@ -33,3 +34,4 @@ pub use scan::{Scanner, Statement, decode};
 pub use search::{ChainRule, Search};
 pub use surprise::{Surprise, malformed_lines};
 pub use variable::{Assignment, Standing, Variable, Verdict};
+pub use write::dotenv_line;
