@@ -1,12 +1,76 @@
 //! The tool itself.
 
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+
 use qwen_shared::exit::Exit;
 use qwen_shared::failure::{Failure, Outcome};
-use qwen_shared::out::Talk;
+use qwen_shared::out::{Stdout, Talk};
+use qwen_shared::tool::Common;
+use qwen_shared::{sibling, tool};
 
-use crate::cli::Cli;
+use crate::cli::{self, Cli};
+use crate::{dispatch, list, start};
 
 /// Runs the tool.
-pub(crate) fn run(_cli: Cli, _talk: &Talk) -> Outcome {
-    Err(Failure::new(Exit::Usage, "nothing to do").hint("run 'qwen --help'"))
+pub(crate) fn run(cli: Cli, talk: &Talk) -> Outcome {
+    if cli.list {
+        return list::write();
+    }
+    if cli.exec_path {
+        return exec_path();
+    }
+    if after_double_dash(&cli.words) {
+        let words: Vec<OsString> = std::iter::once("--".into()).chain(cli.words).collect();
+        return dispatch::run("chat".as_ref(), &cli.common, &words);
+    }
+    match cli.words.split_first() {
+        None => start::conversation(&cli.common, talk),
+        Some((first, rest)) if first == "help" => help(rest, &cli.common),
+        Some((first, _)) if is_for_chat(first) => dispatch::run("chat".as_ref(), &cli.common, &cli.words),
+        Some((first, rest)) => dispatch::run(first, &cli.common, rest),
+    }
+}
+
+/// True when `--` stood before the words: then they are a question, whatever they look like. The parser drops it.
+fn after_double_dash(words: &[OsString]) -> bool {
+    !words.is_empty()
+        && std::env::args_os()
+            .rev()
+            .nth(words.len())
+            .is_some_and(|word| word == "--")
+}
+
+/// True for an option that is not the dispatcher's, and for a question in one word.
+fn is_for_chat(word: &OsStr) -> bool {
+    word.as_bytes().starts_with(b"-") || dispatch::is_question(word)
+}
+
+fn exec_path() -> Outcome {
+    let directory = sibling::own_directory()
+        .ok_or_else(|| Failure::new(Exit::Io, "cannot tell where this program's file is"))?;
+    let mut line = directory.into_os_string();
+    line.push("\n");
+    Stdout::write(line.as_bytes())?;
+    Ok(Exit::Ok)
+}
+
+/// Prints the help of the named tool, which the tool itself prints; without a name, the dispatcher's.
+fn help(words: &[OsString], common: &Common) -> Outcome {
+    match words {
+        [] => tool::help(cli::command()),
+        [name] if name == "help" || name == "qwen" => tool::help(cli::command()),
+        [name] => {
+            let name = name.as_bytes().strip_prefix(b"qwen-").unwrap_or(name.as_bytes());
+            dispatch::run(OsStr::from_bytes(name), common, &["--help".into()])
+        }
+        [_, second, ..] => Err(Failure::new(
+            Exit::Usage,
+            format!(
+                "unexpected argument '{}' after a tool's name",
+                second.to_string_lossy()
+            ),
+        )
+        .hint("run 'qwen help TOOL'")),
+    }
 }

@@ -1,7 +1,7 @@
 //! Files that are written whole and, where they hold secrets, for their owner alone.
 
 use std::fs::{DirBuilder, File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -13,6 +13,8 @@ pub struct PrivateFile {
     pub bytes: Vec<u8>,
     /// The permission bits, for a notice when others could read it.
     pub mode: u32,
+    /// The user id of its owner.
+    pub owner: u32,
 }
 
 impl PrivateFile {
@@ -53,7 +55,8 @@ pub fn read_private(path: &Path, limit: u64) -> io::Result<Option<PrivateFile>> 
     let mut bytes = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or(0) + 1);
     file.take(limit + 1).read_to_end(&mut bytes)?;
     let mode = metadata.mode() & 0o7777;
-    Ok(Some(PrivateFile { bytes, mode }))
+    let owner = metadata.uid();
+    Ok(Some(PrivateFile { bytes, mode, owner }))
 }
 
 /// Creates a directory and its parents, each that is new with mode 0700 whatever the umask.
@@ -66,54 +69,159 @@ pub fn create_private_dir(path: &Path) -> io::Result<()> {
 
 /// Replaces a file's content by way of a temporary name: readers see the old content or the new, never a part.
 ///
-/// The temporary file is created with mode 0600 in the same directory, synced, renamed over `path`, and the directory
-/// is synced, so that the new content survives a power cut once this returns. A symbolic link at `path` is replaced,
-/// not followed. The file's modification time always grows, because Qwen Code reloads by it (facts: Qwen Code, the
-/// credential file).
+/// As [`Replacement`], in one step.
 ///
 /// # Errors
 /// The error of the system call that failed; the old content is then still there and the temporary file is gone.
 pub fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let directory = path
-        .parent()
-        .filter(|parent| !parent.as_os_str().is_empty())
-        .unwrap_or_else(|| Path::new("."));
-    create_private_dir(directory)?;
-    let temporary = temporary_name(path);
-    let written = write_temporary(&temporary, bytes, path).and_then(|()| std::fs::rename(&temporary, path));
-    if written.is_err() {
-        let _ = std::fs::remove_file(&temporary);
-        return written;
-    }
-    // The new content is in place: a file system that cannot sync a directory must not make it look refused.
-    let _ = File::open(directory).and_then(|directory| directory.sync_all());
-    Ok(())
+    Replacement::begin(path, 0)?.commit(bytes)
 }
 
-fn write_temporary(temporary: &Path, bytes: &[u8], target: &Path) -> io::Result<()> {
-    let mut file = OpenOptions::new()
+/// A new content for a file, in two steps: room for it is taken first, and filled when the content is known.
+///
+/// What is to be written may be impossible to get twice (a single-use refresh token): a full disk or a read-only
+/// directory must show before it is fetched. Where the file system can, the room is a file without a name, so that
+/// a process that is killed leaves nothing behind.
+#[derive(Debug)]
+pub struct Replacement {
+    file: File,
+    temporary: Option<PathBuf>,
+    path: PathBuf,
+}
+
+impl Replacement {
+    /// Takes room for `room` bytes beside `path`, creating its directory with mode 0700 where it is missing.
+    ///
+    /// # Errors
+    /// The error of the system call that failed: no space, no permission, a read-only file system.
+    pub fn begin(path: &Path, room: usize) -> io::Result<Self> {
+        let directory = directory_of(path);
+        create_private_dir(directory)?;
+        let (file, temporary) = match unnamed(directory) {
+            Some(file) => (file, None),
+            None => {
+                let name = temporary_name(path);
+                (create_new(&name)?, Some(name))
+            }
+        };
+        let mut replacement = Self {
+            file,
+            temporary,
+            path: path.to_path_buf(),
+        };
+        replacement
+            .file
+            .set_permissions(std::fs::Permissions::from_mode(0o600))?;
+        replacement.file.write_all(&vec![0; room])?;
+        Ok(replacement)
+    }
+
+    /// Puts `bytes` in the file's place.
+    ///
+    /// The file has mode 0600, is synced, and renamed over the path; the directory is synced too, so that the new
+    /// content survives a power cut once this returns. A symbolic link in the file's place is replaced, not followed.
+    /// The modification time always grows, because Qwen Code reloads by it (facts: Qwen Code, the credential file).
+    ///
+    /// # Errors
+    /// The error of the system call that failed; the old content is then still there.
+    pub fn commit(mut self, bytes: &[u8]) -> io::Result<()> {
+        self.file.rewind()?;
+        self.file.write_all(bytes)?;
+        self.file.set_len(bytes.len() as u64)?;
+        self.make_newer()?;
+        self.file.sync_all()?;
+        let temporary = match self.temporary.take() {
+            Some(name) => name,
+            None => name_it(&self.file, &temporary_name(&self.path))?,
+        };
+        std::fs::rename(&temporary, &self.path).inspect_err(|_| {
+            let _ = std::fs::remove_file(&temporary);
+        })?;
+        // The new content is in place: a file system that cannot sync a directory must not make it look refused.
+        let _ = File::open(directory_of(&self.path)).and_then(|directory| directory.sync_all());
+        Ok(())
+    }
+
+    fn make_newer(&self) -> io::Result<()> {
+        if let (Ok(old), Ok(new)) = (
+            self.path.symlink_metadata().and_then(|old| old.modified()),
+            self.file.metadata().and_then(|new| new.modified()),
+        ) && new <= old
+        {
+            self.file
+                .set_modified(old + std::time::Duration::from_millis(1))?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Replacement {
+    fn drop(&mut self) {
+        if let Some(name) = &self.temporary {
+            let _ = std::fs::remove_file(name);
+        }
+    }
+}
+
+fn directory_of(path: &Path) -> &Path {
+    path.parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+        .unwrap_or_else(|| Path::new("."))
+}
+
+fn create_new(path: &Path) -> io::Result<File> {
+    OpenOptions::new()
         .write(true)
         .create_new(true)
         .mode(0o600)
-        .open(temporary)?;
-    file.set_permissions(std::fs::Permissions::from_mode(0o600))?;
-    file.write_all(bytes)?;
-    if let (Ok(old), Ok(new)) = (
-        target.symlink_metadata().and_then(|old| old.modified()),
-        file.metadata().and_then(|new| new.modified()),
-    ) && new <= old
-    {
-        file.set_modified(old + std::time::Duration::from_millis(1))?;
+        .open(path)
+}
+
+/// Opens a file that has no name yet; `None` where the file system has no such thing, or the open fails for a
+/// reason that the attempt with a name will report.
+#[cfg(target_os = "linux")]
+fn unnamed(directory: &Path) -> Option<File> {
+    // Naming it later goes through /proc (linkat needs a privilege otherwise).
+    if !Path::new("/proc/self/fd").exists() {
+        return None;
     }
-    file.sync_all()
+    OpenOptions::new()
+        .write(true)
+        .mode(0o600)
+        .custom_flags(rustix::fs::OFlags::TMPFILE.bits().cast_signed())
+        .open(directory)
+        .ok()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn unnamed(_directory: &Path) -> Option<File> {
+    None
+}
+
+/// Gives a nameless file its temporary name, and returns it.
+fn name_it(file: &File, name: &Path) -> io::Result<PathBuf> {
+    use std::os::fd::AsRawFd;
+    let nameless = format!("/proc/self/fd/{}", file.as_raw_fd());
+    rustix::fs::linkat(
+        rustix::fs::CWD,
+        nameless,
+        rustix::fs::CWD,
+        name,
+        rustix::fs::AtFlags::SYMLINK_FOLLOW,
+    )?;
+    Ok(name.to_path_buf())
 }
 
 /// Returns a name beside `path` that no other process or thread uses.
 fn temporary_name(path: &Path) -> PathBuf {
     static COUNT: AtomicU32 = AtomicU32::new(0);
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    // The time too: in containers that share a home, processes share numbers.
+    let time = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .map_or(0, |since| since.as_nanos());
     let mut name = path.file_name().unwrap_or_default().to_os_string();
-    name.push(format!(".tmp.{}.{count}", std::process::id()));
+    name.push(format!(".tmp.{}.{time}.{count}", std::process::id()));
     path.with_file_name(name)
 }
 
@@ -127,10 +235,13 @@ pub fn sweep_temporaries(path: &Path) {
     };
     let prefix = format!("{name}.tmp.");
     for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
+        // Ours alone: Qwen Code's temporary files have a UUID there, and another profile's name may begin like this.
+        let is_ours = |rest: &str| rest.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
         if entry
             .file_name()
             .to_str()
-            .is_some_and(|other| other.starts_with(&prefix))
+            .and_then(|other| other.strip_prefix(&prefix))
+            .is_some_and(is_ours)
         {
             let _ = std::fs::remove_file(entry.path());
         }

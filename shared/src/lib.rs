@@ -9,7 +9,10 @@
 pub mod api;
 pub mod chat;
 #[cfg(feature = "net")]
+pub mod authorize;
 pub mod config;
+#[cfg(feature = "net")]
+pub mod credential;
 pub mod env;
 pub mod exit;
 pub mod failure;

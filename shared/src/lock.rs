@@ -2,7 +2,7 @@
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -32,20 +32,14 @@ impl Lock {
                 format!("{}: cannot lock: {}", path.display(), io_reason(&error)),
             )
         };
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .custom_flags(rustix::fs::OFlags::NOFOLLOW.bits().cast_signed())
-            .open(path)
-            .map_err(refused)?;
         let started = Instant::now();
         let mut pause = Duration::from_millis(1);
+        let mut file = open(path).map_err(refused)?;
         loop {
             match file.try_lock() {
-                Ok(()) => return Ok(Self { file }),
+                Ok(()) if is_at(&file, path) => return Ok(Self { file }),
+                // Someone removed the file while we waited: a lock on what has no name guards nothing.
+                Ok(()) => file = open(path).map_err(refused)?,
                 Err(TryLockError::Error(error)) => return Err(refused(error)),
                 Err(TryLockError::WouldBlock) if started.elapsed() >= limit => {
                     let waited = limit.as_secs();
@@ -69,6 +63,26 @@ impl Lock {
     #[must_use]
     pub const fn file(&self) -> &File {
         &self.file
+    }
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    // O_NONBLOCK: a FIFO planted in the file's place must not make the open wait.
+    let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .custom_flags(flags.bits().cast_signed())
+        .open(path)
+}
+
+fn is_at(file: &File, path: &Path) -> bool {
+    match (file.metadata(), path.symlink_metadata()) {
+        (Ok(ours), Ok(there)) => ours.dev() == there.dev() && ours.ino() == there.ino(),
+        _ => false,
     }
 }
 

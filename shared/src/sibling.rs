@@ -14,6 +14,14 @@ pub fn find(name: &str) -> Option<PathBuf> {
         .find(|path| is_program(path))
 }
 
+/// Finds, where [`find`] finds nothing, the file of that name that nobody may execute: a shell's exit 126.
+#[must_use]
+pub fn find_not_runnable(name: &str) -> Option<PathBuf> {
+    directories()
+        .map(|directory| directory.join(name))
+        .find(|path| path.is_file())
+}
+
 /// Returns the directory of this program's own file, links resolved.
 #[must_use]
 pub fn own_directory() -> Option<PathBuf> {

@@ -5,6 +5,7 @@ use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use clap::builder::StyledStr;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{ArgMatches, Command, FromArgMatches};
 
@@ -102,16 +103,31 @@ fn enter(common: &Common) -> Result<(), Failure> {
 /// Prints help and version; turns every other parse error into a usage failure in the house form.
 fn not_parsed(name: &str, error: &clap::Error) -> Outcome {
     if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
-        let styled = error.render();
-        let text = if Color::Auto.wanted(std::io::stdout().is_terminal()) {
-            styled.ansi().to_string()
-        } else {
-            styled.to_string()
-        };
-        Stdout::write(text.as_bytes())?;
-        return Ok(Exit::Ok);
+        return write(&error.render());
     }
     Err(usage(name, error))
+}
+
+/// Prints the help of a command as `--help` does, for a tool that offers it by another name too.
+///
+/// # Errors
+/// Exit 74 when stdout does not take it.
+pub fn help(command: Command) -> Outcome {
+    let name = command.get_name().to_owned();
+    match command.try_get_matches_from([&name, "--help"]) {
+        Ok(_) => Ok(Exit::Ok),
+        Err(help) => not_parsed(&name, &help),
+    }
+}
+
+fn write(styled: &StyledStr) -> Outcome {
+    let text = if Color::Auto.wanted(std::io::stdout().is_terminal()) {
+        styled.ansi().to_string()
+    } else {
+        styled.to_string()
+    };
+    Stdout::write(text.as_bytes())?;
+    Ok(Exit::Ok)
 }
 
 fn usage(name: &str, error: &clap::Error) -> Failure {

@@ -5,10 +5,14 @@
 #![allow(dead_code, unused_imports, missing_docs, unreachable_pub)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod installed;
 mod run;
 mod sandbox;
 mod server;
+mod terminal;
 
+pub use installed::Installed;
 pub use run::{Run, Tool};
 pub use sandbox::{Sandbox, binary};
 pub use server::{Reply, Request, Server};
+pub use terminal::Terminal;

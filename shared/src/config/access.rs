@@ -24,6 +24,15 @@ impl Resolver<'_> {
         }
     }
 
+    /// True when the OAuth login is the one that Qwen Code would use.
+    fn is_qwen_login(&self, provider: &Provider) -> bool {
+        match (&self.profile.provider, &self.profile.oauth) {
+            (Some(name), _) => name == "qwen",
+            (None, Some(_)) => false,
+            (None, None) => provider.oauth.is_none() || provider.name == "qwen",
+        }
+    }
+
     pub(super) fn access(
         &self,
         provider: &Sourced<&'static Provider>,
@@ -96,8 +105,12 @@ impl Resolver<'_> {
             let server = self.profile.oauth.clone().or_else(|| provider.oauth.clone());
             let server = server.or_else(|| provider::named("qwen").and_then(|qwen| qwen.oauth.clone()));
             let server = server.ok_or_else(faults::broken_catalogue)?;
-            let server = Box::new(server);
-            return Ok(Some(Sourced::new(Access::Oauth { server, store }, source)));
+            let access = Access::Oauth {
+                server: Box::new(server),
+                store,
+                is_qwen: self.is_qwen_login(provider),
+            };
+            return Ok(Some(Sourced::new(access, source)));
         }
         let key = match &self.profile.key {
             None => return Ok(None),

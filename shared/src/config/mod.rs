@@ -15,5 +15,6 @@ mod source;
 pub use file::Config;
 pub use profile::{KeySetting, Method, Profile, StoreName, TimeoutSettings, check_name};
 pub use qwen_code::QwenCodeSettings;
+pub use resolve::active_profile;
 pub use settings::{Access, Key, Overrides, Settings};
 pub use source::{Source, Sourced};

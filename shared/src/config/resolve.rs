@@ -214,6 +214,20 @@ impl<'a> Resolver<'a> {
     }
 }
 
+/// Reads the configuration and tells which profile is in use, and who said so; `None` when none takes part.
+///
+/// # Errors
+/// As [`Config::load`]; 78 for a name that cannot be.
+pub fn active_profile(typed: Option<&str>) -> Result<(Config, Option<Sourced<String>>), Failure> {
+    let config = Config::load()?;
+    let overrides = Overrides {
+        profile: typed.map(str::to_owned),
+        ..Overrides::default()
+    };
+    let name = profile_in_use(&overrides, &Lookup::from_process(), &config)?;
+    Ok((config, name))
+}
+
 /// Returns the profile in use: by flag, by `QWEN_PROFILE`, by `default_profile`; the only one there is.
 fn profile_in_use(
     overrides: &Overrides,

@@ -51,6 +51,9 @@ pub enum Access {
         server: Box<OauthSettings>,
         /// Where it is kept.
         store: StoreName,
+        /// True for the login at qwen.ai, or at what a profile of provider `qwen` puts in its place: kept in a file,
+        /// it is Qwen Code's, and both share it.
+        is_qwen: bool,
     },
     /// Not at all: the server asks for no key.
     Open,

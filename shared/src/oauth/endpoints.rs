@@ -2,8 +2,11 @@
 
 use url::Url;
 
+use super::{Transport, discover};
+use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::http::check_endpoint;
+use crate::provider::OauthSettings;
 
 /// A public client: it has an id and no secret, for a program that everybody has cannot keep one (RFC 8252, section
 /// 8.5).
@@ -18,6 +21,25 @@ pub struct PublicClient {
 }
 
 impl PublicClient {
+    /// Returns the client that `settings` describe. PKCE is on unless they say otherwise.
+    ///
+    /// # Errors
+    /// Exit 78 when they name no client.
+    pub fn of(settings: &OauthSettings) -> Result<Self, Failure> {
+        let client_id = settings.client_id.as_deref().unwrap_or_default().trim();
+        if client_id.is_empty() {
+            return Err(Failure::new(
+                Exit::Config,
+                "the profile's 'oauth' has no 'client_id'",
+            ));
+        }
+        Ok(Self {
+            client_id: client_id.to_owned(),
+            scope: settings.scope.clone().unwrap_or_default(),
+            pkce: settings.pkce.unwrap_or(true),
+        })
+    }
+
     /// Returns the scope, if there is one to ask for.
     pub(super) fn asked_scope(&self) -> Option<&str> {
         Some(self.scope.trim()).filter(|scope| !scope.is_empty())
@@ -36,6 +58,44 @@ pub struct Endpoints {
 }
 
 impl Endpoints {
+    /// Returns the endpoints that `settings` name, discovering those that only the issuer can tell. What is written
+    /// out goes before what is discovered. Without an issuer no request is made.
+    ///
+    /// # Errors
+    /// 78 when the settings are incomplete, or name an endpoint to which no secret may go; otherwise as [`discover`].
+    pub fn resolve(
+        transport: &dyn Transport,
+        settings: &OauthSettings,
+        allow_http: bool,
+    ) -> Result<Self, Failure> {
+        let written = (
+            settings.device_authorization_endpoint.clone(),
+            settings.token_endpoint.clone(),
+        );
+        let endpoints = match (written, settings.issuer.as_deref()) {
+            ((Some(device_authorization_endpoint), Some(token_endpoint)), _) => Self {
+                device_authorization_endpoint,
+                token_endpoint,
+                revocation_endpoint: settings.revocation_endpoint.clone(),
+            },
+            ((None, _), None) => return Err(incomplete("device_authorization_endpoint")),
+            ((_, None), None) => return Err(incomplete("token_endpoint")),
+            ((device, token), Some(issuer)) => {
+                if let Ok(url) = Url::parse(issuer) {
+                    check_endpoint(&url, allow_http)?;
+                }
+                let found = discover(transport, issuer).map_err(|error| error.failure(issuer))?;
+                Self {
+                    device_authorization_endpoint: device.unwrap_or(found.device_authorization_endpoint),
+                    token_endpoint: token.unwrap_or(found.token_endpoint),
+                    revocation_endpoint: settings.revocation_endpoint.clone().or(found.revocation_endpoint),
+                }
+            }
+        };
+        endpoints.check(allow_http)?;
+        Ok(endpoints)
+    }
+
     /// Refuses endpoints to which no secret may go, as [`check_endpoint`] does: RFC 8628, section 3.1, and RFC 6749,
     /// section 3.2, demand TLS.
     ///
@@ -49,4 +109,11 @@ impl Endpoints {
             None => Ok(()),
         }
     }
+}
+
+fn incomplete(member: &str) -> Failure {
+    Failure::new(
+        Exit::Config,
+        format!("the profile's 'oauth' names neither an 'issuer' nor a '{member}'"),
+    )
 }

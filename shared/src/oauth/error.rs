@@ -82,7 +82,7 @@ impl OauthError {
     #[must_use]
     pub fn is_invalid_grant(&self) -> bool {
         matches!(self, Self::Refused { code, .. }
-            if matches!(code.as_str(), "invalid_grant" | "invalid_request" | "invalid_token" | "status 401"))
+            if matches!(code.as_str(), "invalid_grant" | "invalid_request" | "invalid_token" | "status 400" | "status 401"))
     }
 
     /// True when the same request may succeed later, and nothing says that the credential is bad.

@@ -28,7 +28,15 @@ pub fn refresh(
     let answer = transport
         .post_form(&endpoints.token_endpoint, &[], form.as_str())
         .map_err(OauthError::Http)?;
-    TokenResponse::parse(&answer)
+    TokenResponse::parse(&answer).map_err(|error| match error {
+        // Qwen's server may refuse a spent token with a page (facts: Qwen Code, section 2).
+        OauthError::Malformed(_) if answer.status == 400 => OauthError::Refused {
+            status: answer.status,
+            code: "status 400".to_owned(),
+            description: None,
+        },
+        other => other,
+    })
 }
 
 /// Which token is being revoked (RFC 7009, section 2.1). Revoke the refresh token first: it takes its access tokens

@@ -5,6 +5,7 @@ use std::fmt;
 use url::{Host, Url};
 
 use crate::http::is_loopback;
+use crate::provider::host_matches;
 
 /// Why a token will not be sent to a `resource_url`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,7 +30,7 @@ impl std::error::Error for ResourceError {}
 /// The value is untrusted: whoever can write it decides where the token goes. So it must be `https` (or `http` to
 /// loopback), without user info, query and fragment, and its host must be one of `allowed_hosts`, where
 /// - `host` allows that host on any port, `host:port` on that port;
-/// - `.domain` and `*.domain` allow every host below the domain, and the domain itself.
+/// - `*.domain` allows the domain and every host below it.
 ///
 /// An IP literal, a name without a dot and a private name are allowed only where the list has exactly them.
 ///
@@ -94,24 +95,14 @@ pub fn is_allowed<S: AsRef<str>>(url: &Url, allowed_hosts: &[S]) -> bool {
         .port_or_known_default()
         .map(|port| format!("{name}:{port}"))
         .unwrap_or_default();
-    allowed_hosts.iter().any(|entry| {
-        let entry = entry.as_ref().trim().to_ascii_lowercase();
-        let domain = entry.strip_prefix('*').unwrap_or(&entry);
-        match (domain.strip_prefix('.'), &host) {
-            (Some(domain), Host::Domain(name)) => is_below(name, domain),
-            (Some(_), _) => false,
-            (None, _) => entry == name || entry == with_port,
-        }
-    })
-}
-
-fn is_below(name: &str, domain: &str) -> bool {
-    let name = name.trim_end_matches('.');
-    !domain.is_empty()
-        && (name == domain
-            || name
-                .strip_suffix(domain)
-                .is_some_and(|rest| rest.ends_with('.') && rest.len() > 1))
+    let is_domain = matches!(host, Host::Domain(_));
+    allowed_hosts
+        .iter()
+        .map(|entry| entry.as_ref().trim())
+        .any(|entry| {
+            entry.eq_ignore_ascii_case(&with_port)
+                || ((is_domain || !entry.starts_with('*')) && host_matches(entry, &name))
+        })
 }
 
 #[cfg(test)]
@@ -121,7 +112,7 @@ mod tests {
     const ALLOWED: [&str; 5] = [
         "portal.qwen.ai",
         "*.aliyuncs.com",
-        ".lab.example",
+        "*.lab.example",
         "127.0.0.1:8080",
         "[::1]",
     ];
@@ -200,6 +191,6 @@ mod tests {
             );
         }
         assert!(base_url_from_resource("portal.qwen.ai", &[] as &[&str]).is_err());
-        assert!(base_url_from_resource("a.", &["."]).is_err());
+        assert!(base_url_from_resource("a.", &["*."]).is_err());
     }
 }

@@ -10,6 +10,7 @@
 //!
 //! No other module writes to any of the three.
 
+mod hidden;
 mod stdout;
 mod talk;
 mod terminal;

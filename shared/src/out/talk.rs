@@ -18,6 +18,16 @@ pub enum Color {
 }
 
 impl Color {
+    /// Returns the word to hand on to another tool; none for what is the default there too.
+    #[must_use]
+    pub const fn typed(self) -> Option<&'static str> {
+        match self {
+            Self::Auto => None,
+            Self::Always => Some("always"),
+            Self::Never => Some("never"),
+        }
+    }
+
     /// Decides for a stream that is, or is not, a terminal. `NO_COLOR` counts when it is not empty (no-color.org).
     #[must_use]
     pub fn wanted(self, is_terminal: bool) -> bool {
@@ -78,6 +88,12 @@ impl Talk {
     #[must_use]
     pub const fn is_verbose(&self) -> bool {
         self.verbose
+    }
+
+    /// True when a person is looking at standard error.
+    #[must_use]
+    pub fn is_seen() -> bool {
+        io::stderr().is_terminal()
     }
 
     /// Says something the user ought to know though the work goes on. Silent with `--quiet`.

@@ -27,8 +27,8 @@ pub struct Rate {
 /// Either `issuer`, from which the endpoints are discovered (RFC 8414), or the endpoints themselves.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 pub struct OauthSettings {
-    /// The issuer identifier.
-    pub issuer: Option<Url>,
+    /// The issuer identifier, as it is written: its document must name the very same text (RFC 8414, section 3.3).
+    pub issuer: Option<String>,
     /// RFC 8628, section 3.1.
     pub device_authorization_endpoint: Option<Url>,
     /// RFC 6749, section 3.2.

@@ -1,0 +1,154 @@
+//! Whether a browser can be opened here, and opening it.
+
+use std::env;
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::thread;
+
+use qwen_shared::oauth::VerificationUri;
+use qwen_shared::{provider, secret};
+
+/// Browsers that would take the terminal over.
+const TEXT_BROWSERS: [&str; 9] = [
+    "www-browser",
+    "lynx",
+    "w3m",
+    "links",
+    "links2",
+    "elinks",
+    "browsh",
+    "carbonyl",
+    "edbrowse",
+];
+
+/// What opens an address on a desktop, the usual first. None of them is a text browser by itself.
+const OPENERS: [&str; 5] = ["xdg-open", "gio open", "kde-open", "x-www-browser", "firefox"];
+
+/// A program and its arguments, `%s` for the address.
+type Opener = Vec<String>;
+
+/// Returns what may open an address here, the first choice first.
+///
+/// A browser is for a person who sits at this machine: it stays closed on servers, in CI and in containers, and where
+/// it would be a text browser, which would take over the terminal that shows the code.
+///
+/// # Errors
+/// Why none is opened, in words.
+pub(crate) fn openers() -> Result<Vec<Opener>, &'static str> {
+    if is_set("NO_BROWSER") {
+        return Err("NO_BROWSER is set");
+    }
+    if is_set("CI") {
+        return Err("this is a CI job");
+    }
+    if env::var_os("DEBIAN_FRONTEND").is_some_and(|value| value == "noninteractive") {
+        return Err("DEBIAN_FRONTEND says that nobody is there");
+    }
+    let windows = is_wsl();
+    if cfg!(target_os = "linux") && !windows && !has_display() {
+        return Err("there is no display");
+    }
+    if cfg!(not(target_os = "linux")) && is_set("SSH_CONNECTION") {
+        return Err("this is an SSH session");
+    }
+    if is_set("BROWSER") {
+        return from_variable().ok_or("BROWSER names a text browser");
+    }
+    if is_container() {
+        return Err("this is a container");
+    }
+    let words = |line: &&str| line.split(' ').map(str::to_owned).collect();
+    Ok(if cfg!(target_os = "macos") {
+        vec![vec!["open".to_owned()]]
+    } else if windows {
+        let usual = ["wslview", "rundll32.exe url.dll,FileProtocolHandler"];
+        usual.iter().map(words).collect()
+    } else {
+        OPENERS.iter().map(words).collect()
+    })
+}
+
+/// Opens the address with the first opener that succeeds, without waiting for it. Nothing depends on the outcome: the
+/// address is on the screen as well.
+pub(crate) fn open(openers: Vec<Opener>, address: &VerificationUri) {
+    let address = address.as_str().to_owned();
+    let _ = thread::Builder::new()
+        .name("browser".to_owned())
+        .spawn(move || openers.iter().any(|opener| run(opener, &address).unwrap_or(false)));
+}
+
+/// Runs an opener to its end; true when it succeeded.
+///
+/// No shell is involved, and the address is an `https` URL as our parser wrote it. The opener is in a process group of
+/// its own, out of reach of the terminal's Ctrl-C, and sees neither the terminal nor any key.
+fn run(opener: &Opener, address: &str) -> io::Result<bool> {
+    let Some((program, arguments)) = opener.split_first() else {
+        return Ok(false);
+    };
+    let mut command = Command::new(program);
+    if arguments.iter().any(|argument| argument.contains("%s")) {
+        command.args(arguments.iter().map(|argument| argument.replace("%s", address)));
+    } else {
+        command.args(arguments).arg(address);
+    }
+    for (name, _) in env::vars_os() {
+        if name.to_str().is_some_and(may_be_secret) {
+            command.env_remove(&name);
+        }
+    }
+    command
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .process_group(0);
+    secret::restore_core_limit();
+    let started = command.spawn();
+    secret::forbid_core_dump();
+    Ok(started?.wait()?.success())
+}
+
+/// True for a variable that holds a secret by its name: a provider's key, or what people call their secrets.
+fn may_be_secret(name: &str) -> bool {
+    let upper = name.to_ascii_uppercase();
+    ["_KEY", "_TOKEN", "_SECRET", "_PASSWORD"]
+        .iter()
+        .any(|ending| upper.ends_with(ending))
+        || provider::all()
+            .iter()
+            .any(|provider| provider.key_variable.as_deref() == Some(name))
+}
+
+/// Reads `BROWSER`: commands separated by colons, `%s` for the address. `None` when only text browsers are left.
+fn from_variable() -> Option<Vec<Opener>> {
+    let value = env::var("BROWSER").ok()?;
+    let openers: Vec<Opener> = value
+        .split(':')
+        .map(|command| command.split_whitespace().map(str::to_owned).collect::<Opener>())
+        .filter(|opener| opener.first().is_some_and(|program| !is_text_browser(program)))
+        .collect();
+    Some(openers).filter(|openers| !openers.is_empty())
+}
+
+fn is_text_browser(program: &str) -> bool {
+    let name = Path::new(program).file_name().and_then(|name| name.to_str());
+    name.is_some_and(|name| TEXT_BROWSERS.contains(&name))
+}
+
+fn has_display() -> bool {
+    ["DISPLAY", "WAYLAND_DISPLAY", "MIR_SOCKET"].into_iter().any(is_set)
+}
+
+/// True in the Windows Subsystem for Linux, where the browser is Windows' own.
+fn is_wsl() -> bool {
+    cfg!(target_os = "linux") && (is_set("WSL_DISTRO_NAME") || is_set("WSL_INTEROP"))
+}
+
+fn is_container() -> bool {
+    is_set("container") || Path::new("/.dockerenv").exists() || Path::new("/run/.containerenv").exists()
+}
+
+fn is_set(name: &str) -> bool {
+    env::var_os(name).is_some_and(|value| !value.is_empty())
+}

@@ -1,0 +1,173 @@
+//! The profile that a login is for, and what is written into it.
+
+use qwen_shared::config::{self, Config, KeySetting, Method, Overrides, Profile, Settings, StoreName};
+use qwen_shared::credential::{LOCK_LIMIT, Patience, Store, StoreChoice, StoreKind, Stored};
+use qwen_shared::exit::Exit;
+use qwen_shared::failure::Failure;
+use qwen_shared::out::Talk;
+use serde_json::{Map, Value, json};
+
+/// A profile, as it is before the login.
+pub(crate) struct Target {
+    pub(crate) name: String,
+    pub(crate) profile: Profile,
+    /// Where `--store`, the environment or the last login want the credential.
+    pub(crate) choice: StoreChoice,
+}
+
+/// What a login writes into the profile. `None` takes the member away.
+pub(crate) struct Entry {
+    pub(crate) method: Method,
+    pub(crate) provider: Option<String>,
+    pub(crate) base_url: Option<String>,
+    pub(crate) model: Option<String>,
+    /// `None` for an endpoint that asks for no key.
+    pub(crate) store: Option<StoreKind>,
+}
+
+impl Target {
+    /// Finds the profile: `--profile`, else the one in use, else `default`.
+    ///
+    /// # Errors
+    /// 78 for a configuration that is not valid, which a login would have to overwrite.
+    pub(crate) fn find(typed: Option<&str>, store: Option<StoreChoice>) -> Result<Self, Failure> {
+        let (mut config, active) = config::active_profile(typed)?;
+        let name = active.map_or_else(|| "default".to_owned(), |active| active.value);
+        let profile = config.profiles.remove(&name).unwrap_or_default();
+        let remembered = match &profile.key {
+            Some(KeySetting::Store(StoreName::Keyring)) => StoreChoice::Keyring,
+            Some(KeySetting::Store(StoreName::File)) => StoreChoice::File,
+            _ => StoreChoice::Auto,
+        };
+        let choice = match (store, from_environment()?) {
+            (Some(typed), _) => typed,
+            (None, Some(set)) => set,
+            (None, None) => remembered,
+        };
+        Ok(Self {
+            name,
+            profile,
+            choice,
+        })
+    }
+
+    /// Stores the credential, then writes the profile: a crash between the two leaves a profile that says less than
+    /// there is, never one that promises what is not there.
+    ///
+    /// # Errors
+    /// 74 and 75 as the store and the configuration say.
+    pub(crate) fn save(&self, store: &Store, stored: &Stored, entry: &Entry, talk: &Talk) -> Result<(), Failure> {
+        store.lock(LOCK_LIMIT)?.save(stored)?;
+        self.configure(entry)?;
+        self.remove_old(store.kind(), talk);
+        Ok(())
+    }
+
+    /// Writes the profile. Members that a login does not decide stay as they are.
+    ///
+    /// # Errors
+    /// As [`Config::edit`].
+    pub(crate) fn configure(&self, entry: &Entry) -> Result<(), Failure> {
+        config::check_name(&self.name)?;
+        Config::edit(|members| {
+            let profiles = object(members, "profiles");
+            entry.write(object(profiles, &self.name));
+            let is_first = members.get("default_profile").is_none_or(Value::is_null);
+            if is_first {
+                members.insert("default_profile".to_owned(), json!(self.name));
+            }
+        })?;
+        Ok(())
+    }
+
+    /// Removes what an earlier login of this profile left in another store: nobody would look for it there.
+    fn remove_old(&self, kind: StoreKind, talk: &Talk) {
+        let old = match (&self.profile.key, kind) {
+            (Some(KeySetting::Store(StoreName::Keyring)), StoreKind::File | StoreKind::QwenCode) => {
+                StoreKind::Keyring
+            }
+            (Some(KeySetting::Store(StoreName::File)), StoreKind::Keyring | StoreKind::QwenCode) => {
+                StoreKind::File
+            }
+            _ => return,
+        };
+        let removed = Store::open(old, &self.name, Patience::for_scripts()).and_then(|store| {
+            let place = store.place();
+            let removed = store.lock(LOCK_LIMIT)?.delete()?;
+            Ok(removed.then_some(place))
+        });
+        match removed {
+            Ok(Some(place)) => talk.notice(&format!("the old credential was removed from '{place}'")),
+            Ok(None) => {}
+            Err(error) => talk.notice(&format!("the old credential could not be removed: {error}")),
+        }
+    }
+
+    /// Says what answers from now on, and what stands in the way.
+    pub(crate) fn report(&self, ready: &str, talk: &Talk) {
+        talk.notice(ready);
+        let overrides = Overrides {
+            profile: Some(self.name.clone()),
+            ..Overrides::default()
+        };
+        if let Ok(settings) = Settings::resolve(&overrides)
+            && settings.access.source.is_given()
+        {
+            let source = &settings.access.source;
+            talk.notice(&format!("the key of {source} is set and goes before this profile"));
+        }
+        if let Ok((_, Some(active))) = config::active_profile(None)
+            && active.value != self.name
+        {
+            let name = &self.name;
+            talk.hint(&format!("run 'qwen-auth use {name}' to make it the one in use"));
+        }
+    }
+}
+
+impl Entry {
+    fn write(&self, profile: &mut Map<String, Value>) {
+        profile.insert("method".to_owned(), json!(self.method));
+        for (name, value) in [
+            ("provider", &self.provider),
+            ("base_url", &self.base_url),
+            ("model", &self.model),
+        ] {
+            match value {
+                Some(value) => profile.insert(name.to_owned(), json!(value)),
+                None => profile.shift_remove(name),
+            };
+        }
+        match self.store {
+            Some(StoreKind::Keyring) => profile.insert("key".to_owned(), json!({"store": "keyring"})),
+            Some(_) => profile.insert("key".to_owned(), json!({"store": "file"})),
+            None => profile.shift_remove("key"),
+        };
+    }
+}
+
+/// Returns a member that is an object. The configuration was checked before: if it is there, it is one.
+fn object<'a>(members: &'a mut Map<String, Value>, name: &str) -> &'a mut Map<String, Value> {
+    let value = members.entry(name).or_insert(Value::Null);
+    if !value.is_object() {
+        *value = json!({});
+    }
+    match value {
+        Value::Object(object) => object,
+        _ => unreachable!("it was made an object above"),
+    }
+}
+
+/// Returns the store that `QWEN_CREDENTIAL_STORE` names.
+fn from_environment() -> Result<Option<StoreChoice>, Failure> {
+    let value = std::env::var("QWEN_CREDENTIAL_STORE").unwrap_or_default();
+    match value.trim() {
+        "" => Ok(None),
+        named => named.parse().map(Some).map_err(|()| {
+            Failure::new(
+                Exit::Config,
+                format!("QWEN_CREDENTIAL_STORE: '{named}' is not auto, keyring or file"),
+            )
+        }),
+    }
+}

@@ -1,0 +1,104 @@
+//! Running a tool in this process's place.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::Command;
+
+use qwen_shared::exit::Exit;
+use qwen_shared::failure::{Failure, Outcome, io_reason};
+use qwen_shared::sibling;
+use qwen_shared::tool::Common;
+
+use crate::commands::TOOLS;
+use crate::nearest;
+
+/// Runs the tool that the first word names, with all words after it. Returns when it names none.
+///
+/// This is how nearly every call looks, and it needs no grammar: what has to be parsed, or reported, is left to the
+/// way that follows.
+pub(crate) fn first_word() {
+    let mut words = std::env::args_os().skip(1);
+    if let Some(program) = words
+        .next()
+        .filter(|word| word != "help")
+        .and_then(|word| find(&word))
+    {
+        let _ = Command::new(program).args(words).exec();
+    }
+}
+
+/// True for a word that can only be a question: a person puts blanks into no name.
+pub(crate) fn is_question(word: &OsStr) -> bool {
+    word.to_string_lossy().contains(char::is_whitespace)
+}
+
+/// Runs tool `name` in this process's place, with the common options that stood before its name.
+///
+/// # Errors
+/// Exit 127 when there is no such tool, 126 when it cannot be run. It returns for no other reason.
+pub(crate) fn run(name: &OsStr, common: &Common, words: &[OsString]) -> Outcome {
+    let Some(program) = find(name) else {
+        return Err(not_found(name));
+    };
+    let error = Command::new(&program).args(typed(common)).args(words).exec();
+    Err(not_runnable(&program, &io_reason(&error)))
+}
+
+/// Returns the common options as words, for the tool that they were meant for. The directory has been entered already.
+pub(crate) fn typed(common: &Common) -> Vec<OsString> {
+    let mut words = Vec::new();
+    if let Some(profile) = &common.profile {
+        words.push(format!("--profile={profile}").into());
+    }
+    if common.quiet {
+        words.push("--quiet".into());
+    }
+    if common.verbose {
+        words.push("--verbose".into());
+    }
+    if let Some(color) = common.color.typed() {
+        words.push(format!("--color={color}").into());
+    }
+    words
+}
+
+/// Finds the program of a tool by the tool's name.
+fn find(name: &OsStr) -> Option<std::path::PathBuf> {
+    sibling::find(&program_name(name)?)
+}
+
+/// Returns the file name of a tool's program; `None` for what is no name: an option, a question, a path.
+fn program_name(name: &OsStr) -> Option<String> {
+    let name = name.to_str()?;
+    let is_name =
+        !name.is_empty() && !name.starts_with('-') && !name.contains(|c: char| c == '/' || c.is_whitespace());
+    is_name.then(|| format!("qwen-{name}"))
+}
+
+fn not_found(name: &OsStr) -> Failure {
+    if let Some(path) = program_name(name).and_then(|program| sibling::find_not_runnable(&program)) {
+        return not_runnable(&path, "it is not executable");
+    }
+    let shown = name.to_string_lossy();
+    if TOOLS.iter().any(|tool| tool.name == shown) {
+        return Failure::new(Exit::NotFound, format!("'qwen-{shown}' is not installed"))
+            .hint("run 'qwen --exec-path' to see where it is searched, before PATH");
+    }
+    let mut failure = Failure::new(Exit::NotFound, format!("no tool '{shown}'"));
+    let near = nearest::to(&shown);
+    if near.is_empty() {
+        failure = failure.hint("to ask a model, run \"qwen-chat 'your question'\"");
+    }
+    for name in near {
+        failure = failure.hint(format!("did you mean 'qwen {name}'?"));
+    }
+    failure.hint("run 'qwen --list' to see all tools")
+}
+
+fn not_runnable(program: &Path, reason: &str) -> Failure {
+    Failure::new(
+        Exit::NotRunnable,
+        format!("cannot run '{}': {reason}", program.display()),
+    )
+}

@@ -1,0 +1,74 @@
+//! The tools that can be run: the toolkit's own, and every other `qwen-*` on the way.
+
+use std::collections::BTreeSet;
+
+use qwen_shared::exit::Exit;
+use qwen_shared::failure::Outcome;
+use qwen_shared::out::Stdout;
+use qwen_shared::sibling;
+use qwen_shared::text::one_line;
+
+use crate::commands::TOOLS;
+
+/// A tool that is there.
+#[derive(Debug)]
+pub(crate) struct Found {
+    /// What follows `qwen`.
+    pub(crate) name: String,
+    /// What it does, or, for a tool of others, where it is.
+    about: String,
+}
+
+/// Returns the toolkit's tools in their order, then those of others by name.
+pub(crate) fn all() -> Vec<Found> {
+    let own = TOOLS
+        .iter()
+        .filter(|tool| sibling::find(&format!("qwen-{}", tool.name)).is_some())
+        .map(|tool| Found {
+            name: tool.name.to_owned(),
+            about: tool.about.to_owned(),
+        });
+    own.chain(others()).collect()
+}
+
+/// Writes one line per tool: its name, blanks, what it does.
+///
+/// # Errors
+/// Exit 74 when stdout does not take it.
+pub(crate) fn write() -> Outcome {
+    let found = all();
+    let width = found
+        .iter()
+        .map(|tool| tool.name.chars().count())
+        .max()
+        .unwrap_or(0);
+    let mut text = String::new();
+    for Found { name, about } in &found {
+        text.push_str(&format!("{name:<width$}  {about}\n"));
+    }
+    Stdout::write(text.as_bytes())?;
+    Ok(Exit::Ok)
+}
+
+/// Returns the programs called `qwen-NAME` that are not the toolkit's own. A link to the dispatcher is none.
+fn others() -> impl Iterator<Item = Found> {
+    let dispatcher = std::env::current_exe().and_then(std::fs::canonicalize).ok();
+    let names: BTreeSet<String> = sibling::directories()
+        .filter_map(|directory| std::fs::read_dir(directory).ok())
+        .flat_map(|entries| entries.flatten())
+        .filter_map(|entry| {
+            entry
+                .file_name()
+                .to_str()?
+                .strip_prefix("qwen-")
+                .map(str::to_owned)
+        })
+        .filter(|name| !name.is_empty() && *name == one_line(name) && !name.contains(char::is_whitespace))
+        .filter(|name| TOOLS.iter().all(|tool| tool.name != name))
+        .collect();
+    names.into_iter().filter_map(move |name| {
+        let path = sibling::find(&format!("qwen-{name}"))?;
+        let about = one_line(&path.to_string_lossy());
+        (path.canonicalize().ok() != dispatcher).then_some(Found { name, about })
+    })
+}

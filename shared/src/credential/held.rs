@@ -1,0 +1,123 @@
+//! A store with its lock: the only way to change what is stored.
+
+use std::path::Path;
+
+use super::document::{self, Form};
+use super::error::StoreError;
+use super::keyring::Keyring;
+use super::model::Stored;
+use super::qwen_code::SharedLock;
+use super::store::{Loaded, Seat, Store};
+use crate::file::Replacement;
+use crate::lock::Lock;
+
+/// A store with its lock. Dropping it gives the lock back.
+#[derive(Debug)]
+pub struct Held<'a> {
+    store: &'a Store,
+    // Qwen Code's lock goes before ours: fields are dropped in order.
+    shared: Option<SharedLock>,
+    _lock: Lock,
+}
+
+impl<'a> Held<'a> {
+    pub(super) const fn new(store: &'a Store, shared: Option<SharedLock>, lock: Lock) -> Self {
+        Self {
+            store,
+            shared,
+            _lock: lock,
+        }
+    }
+
+    /// As [`Store::load`].
+    ///
+    /// # Errors
+    /// As [`Store::load`].
+    pub fn load(&self) -> Result<Option<Loaded>, StoreError> {
+        self.store.load()
+    }
+
+    /// Makes sure that a credential can be stored before it is fetched: takes room on the disk, or writes to the
+    /// keyring what is there already.
+    ///
+    /// # Errors
+    /// A full disk, a read-only place, a locked keyring.
+    pub fn prepare(&self, present: &Stored) -> Result<Pending<'a>, StoreError> {
+        let (path, form) = match self.store.seat() {
+            Seat::File(path) => (path, Form::Ours),
+            Seat::QwenCode(path) => (path, Form::QwenCode),
+            Seat::Keyring { item, .. } => {
+                item.write(document::write(present, Form::Ours))?;
+                return Ok(Pending(Way::Keyring(item)));
+            }
+        };
+        let room = document::write(present, form).expose().len() * 2 + (16 << 10);
+        let file = Replacement::begin(path, room).map_err(|error| StoreError::io(path, "write", error))?;
+        Ok(Pending(Way::File { file, path, form }))
+    }
+
+    /// Replaces the credential, durably: it survives a power cut once this returns.
+    ///
+    /// # Errors
+    /// The store refused; what it held is still there.
+    pub fn save(&self, stored: &Stored) -> Result<(), StoreError> {
+        match self.store.seat() {
+            Seat::Keyring { item, .. } => item.write(document::write(stored, Form::Ours)),
+            _ => self.prepare(stored)?.commit(stored),
+        }
+    }
+
+    /// Removes the credential; false when there was none.
+    ///
+    /// # Errors
+    /// The store refused.
+    pub fn delete(&self) -> Result<bool, StoreError> {
+        match self.store.seat() {
+            Seat::Keyring { item, .. } => item.delete(),
+            Seat::File(path) | Seat::QwenCode(path) => match std::fs::remove_file(path) {
+                Ok(()) => Ok(true),
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
+                Err(error) => Err(StoreError::io(path, "remove", error)),
+            },
+        }
+    }
+
+    /// Returns what gives Qwen Code's lock back from another thread, when the program is about to die.
+    pub(super) fn release(&self) -> impl FnOnce() + Send + 'static {
+        let shared = self.shared.as_ref().map(SharedLock::release);
+        move || {
+            if let Some(release) = shared {
+                release();
+            }
+        }
+    }
+}
+
+/// A place that is ready for the next credential.
+#[derive(Debug)]
+pub struct Pending<'a>(Way<'a>);
+
+#[derive(Debug)]
+enum Way<'a> {
+    Keyring(&'a Keyring),
+    File {
+        file: Replacement,
+        path: &'a Path,
+        form: Form,
+    },
+}
+
+impl Pending<'_> {
+    /// As [`Held::save`].
+    ///
+    /// # Errors
+    /// As [`Held::save`].
+    pub fn commit(self, stored: &Stored) -> Result<(), StoreError> {
+        match self.0 {
+            Way::Keyring(item) => item.write(document::write(stored, Form::Ours)),
+            Way::File { file, path, form } => file
+                .commit(document::write(stored, form).expose())
+                .map_err(|error| StoreError::io(path, "write", error)),
+        }
+    }
+}

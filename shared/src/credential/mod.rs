@@ -1,0 +1,30 @@
+//! Credentials, where they are kept, and how exactly one of many processes renews one.
+//!
+//! - [`Credential`] and [`Stored`]: what is kept, as one JSON document.
+//! - [`Store`]: the system keyring, a private file, or Qwen Code's file. Everything that changes a store goes through
+//!   [`Held`], which is the store with its lock: a kernel lock, which dies with its holder, and for Qwen Code's file
+//!   the lock file of Qwen Code's protocol too.
+//! - [`choose`]: which store a login should use, tried by writing, reading and deleting before the login starts.
+//! - [`obtain`]: a valid credential; lock, re-read, refresh, persist, in that order.
+//!
+//! This module knows no HTTP: the refresh is a function that is handed in.
+
+mod choice;
+mod clock;
+mod document;
+mod error;
+mod held;
+mod keyring;
+mod model;
+mod qwen_code;
+mod refresh;
+mod signals;
+mod store;
+
+pub use choice::{StoreChoice, choose};
+pub use error::StoreError;
+pub use held::{Held, Pending};
+pub use keyring::Patience;
+pub use model::{Credential, Life, Stored};
+pub use refresh::{LOCK_LIMIT, NoToken, Obtained, Refresh, Wanted, obtain};
+pub use store::{Loaded, Store, StoreKind};

@@ -1,0 +1,118 @@
+//! A person's terminal: a pseudo-terminal that a tool runs on, with what it showed and what is typed.
+
+use std::fs::File;
+use std::io::{Read, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Condvar, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::fs::{Mode, OFlags};
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+
+use super::run::{Run, Tool};
+
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// A terminal with one program on it, which has it as its controlling terminal.
+pub struct Terminal {
+    keyboard: File,
+    shown: Arc<(Mutex<String>, Condvar)>,
+    child: Option<Child>,
+}
+
+impl Terminal {
+    /// Starts a tool on a new terminal: stdin, stdout and stderr are that terminal.
+    pub fn start(tool: Tool) -> Self {
+        let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        grantpt(&master).unwrap();
+        unlockpt(&master).unwrap();
+        let name = ptsname(&master, Vec::new()).unwrap();
+        let slave: OwnedFd = rustix::fs::open(name, OFlags::RDWR | OFlags::NOCTTY, Mode::empty()).unwrap();
+        let size = rustix::termios::Winsize {
+            ws_row: 40,
+            ws_col: 100,
+            ws_xpixel: 0,
+            ws_ypixel: 0,
+        };
+        rustix::termios::tcsetwinsize(&slave, size).unwrap();
+        let end = || Stdio::from(slave.as_fd().try_clone_to_owned().unwrap());
+        let child = in_new_session(&tool.into_command())
+            .stdin(end())
+            .stdout(end())
+            .stderr(end())
+            .spawn()
+            .unwrap();
+        drop(slave);
+        let shown: Arc<(Mutex<String>, Condvar)> = Arc::default();
+        let mut screen = File::from(master.as_fd().try_clone_to_owned().unwrap());
+        let told = Arc::clone(&shown);
+        thread::spawn(move || {
+            let mut bytes = [0; 4096];
+            // A terminal that nobody has open any more reads as an error, not as an end.
+            while let Ok(count @ 1..) = screen.read(&mut bytes) {
+                told.0
+                    .lock()
+                    .unwrap()
+                    .push_str(&String::from_utf8_lossy(&bytes[..count]));
+                told.1.notify_all();
+            }
+        });
+        Self {
+            keyboard: File::from(master),
+            shown,
+            child: Some(child),
+        }
+    }
+
+    /// Types.
+    pub fn types(&mut self, text: &str) {
+        self.keyboard.write_all(text.as_bytes()).unwrap();
+    }
+
+    /// Everything that was shown so far.
+    pub fn shown(&self) -> String {
+        self.shown.0.lock().unwrap().clone()
+    }
+
+    /// Waits until `text` has been shown.
+    #[track_caller]
+    pub fn shows(&self, text: &str) {
+        let end = Instant::now() + LIMIT;
+        let mut shown = self.shown.0.lock().unwrap();
+        while !shown.contains(text) {
+            let rest = end.saturating_duration_since(Instant::now());
+            assert!(!rest.is_zero(), "{text:?} was not shown: {shown:?}");
+            shown = self.shown.1.wait_timeout(shown, rest).unwrap().0;
+        }
+    }
+
+    /// Waits for the program's end; the exit code is as a shell shows it.
+    pub fn ends(mut self) -> i32 {
+        Run::wait(self.child.take().unwrap(), "on the terminal", LIMIT).code()
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        if let Some(child) = &mut self.child {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+/// The same command in a session whose controlling terminal is its stdin.
+fn in_new_session(command: &Command) -> Command {
+    let mut session = Command::new("/usr/bin/setsid");
+    session.args(["--ctty", "--wait"]).arg(command.get_program());
+    session.args(command.get_args()).env_clear();
+    for (name, value) in command.get_envs() {
+        if let Some(value) = value {
+            session.env(name, value);
+        }
+    }
+    session.current_dir(command.get_current_dir().unwrap());
+    session
+}
