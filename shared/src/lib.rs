@@ -7,9 +7,9 @@
 
 #[cfg(feature = "net")]
 pub mod api;
-pub mod chat;
 #[cfg(feature = "net")]
 pub mod authorize;
+pub mod chat;
 pub mod config;
 #[cfg(feature = "net")]
 pub mod credential;

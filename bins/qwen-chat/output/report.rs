@@ -32,7 +32,10 @@ impl Report<'_> {
     /// Appends the last event of `--events`: `end`, or `error`.
     pub(super) fn add_event(&self, buffer: &mut Vec<u8>) {
         let mut object = Map::new();
-        object.insert("type".into(), if self.error.is_some() { "error" } else { "end" }.into());
+        object.insert(
+            "type".into(),
+            if self.error.is_some() { "error" } else { "end" }.into(),
+        );
         self.add_members(&mut object);
         self.add_times(&mut object);
         add_line(&object, buffer);
@@ -63,7 +66,7 @@ impl Report<'_> {
 }
 
 /// Returns a failure as JSON: how the program exits, the message, the hints.
-pub(crate) fn error_json(failure: &Failure) -> Value {
+fn error_json(failure: &Failure) -> Value {
     let hints: Vec<&str> = failure.hints.iter().map(|hint| hint.0.as_str()).collect();
     json!({
         "exit": failure.exit.code(),
