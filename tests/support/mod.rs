@@ -5,6 +5,7 @@
 #![allow(dead_code, unused_imports, missing_docs, unreachable_pub)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+pub mod chat;
 mod installed;
 mod run;
 mod sandbox;
