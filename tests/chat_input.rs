@@ -33,13 +33,22 @@ fn sends(tool: impl FnOnce(Tool) -> Tool, expected: &str) {
 #[test]
 fn the_prompt_is_the_words_joined_by_blanks_and_then_what_is_piped_in() {
     sends(|tool| tool.args(["two", "words"]), "two words");
-    sends(|tool| tool.args(["-p", "an option", "and words"]), "an option and words");
+    sends(
+        |tool| tool.args(["-p", "an option", "and words"]),
+        "an option and words",
+    );
     sends(|tool| tool.args(["--", "-x", "--help"]), "-x --help");
     sends(|tool| tool.arg("question").stdin("data\n"), "question\n\ndata\n");
     sends(|tool| tool.stdin("only data\n"), "only data\n");
     sends(|tool| tool.arg("question").stdin(""), "question");
-    sends(|tool| tool.args(["--no-stdin", "question"]).stdin("ignored"), "question");
-    sends(|tool| tool.args(["--stdin", "question"]).stdin("read"), "question\n\nread");
+    sends(
+        |tool| tool.args(["--no-stdin", "question"]).stdin("ignored"),
+        "question",
+    );
+    sends(
+        |tool| tool.args(["--stdin", "question"]).stdin("read"),
+        "question\n\nread",
+    );
     sends(|tool| tool.args(["h\u{e9}llo \u{1f389}"]), "h\u{e9}llo \u{1f389}");
 }
 
@@ -47,7 +56,12 @@ fn the_prompt_is_the_words_joined_by_blanks_and_then_what_is_piped_in() {
 fn standard_input_may_be_a_file_a_socket_or_closed() {
     let (sandbox, server) = (Sandbox::new(), good());
     let file = std::fs::File::open(sandbox.write("work/in.txt", "from a file")).unwrap();
-    let output = chat(&sandbox, &server).arg("q").into_command().stdin(file).output().unwrap();
+    let output = chat(&sandbox, &server)
+        .arg("q")
+        .into_command()
+        .stdin(file)
+        .output()
+        .unwrap();
     assert!(output.status.success(), "{output:?}");
     assert_eq!(content(&server), "q\n\nfrom a file");
     let (ours, theirs) = UnixStream::pair().unwrap();
@@ -60,7 +74,12 @@ fn standard_input_may_be_a_file_a_socket_or_closed() {
         ours.shutdown(Shutdown::Write).unwrap();
     });
     let stdin = Stdio::from(OwnedFd::from(theirs));
-    let output = chat(&sandbox, &server).arg("q").into_command().stdin(stdin).output().unwrap();
+    let output = chat(&sandbox, &server)
+        .arg("q")
+        .into_command()
+        .stdin(stdin)
+        .output()
+        .unwrap();
     writing.join().unwrap();
     assert!(output.status.success(), "{output:?}");
     assert_eq!(content(&server), "q\n\nslowly from a socket");
@@ -102,7 +121,9 @@ fn a_pipe_that_nobody_closes_is_waited_for_and_the_user_is_told() {
 fn a_silent_pipe_is_given_up_when_asked_and_nothing_is_sent() {
     let (sandbox, server) = (Sandbox::new(), Server::untouched());
     let (reader, writer) = std::io::pipe().unwrap();
-    let mut command = chat(&sandbox, &server).args(["--stdin-timeout", "0.2", "q"]).into_command();
+    let mut command = chat(&sandbox, &server)
+        .args(["--stdin-timeout", "0.2", "q"])
+        .into_command();
     let output = command.stdin(reader).output().unwrap();
     drop(writer);
     assert_eq!(output.status.code(), Some(75));
@@ -117,7 +138,9 @@ fn a_silent_pipe_is_given_up_when_asked_and_nothing_is_sent() {
 fn input_that_has_begun_is_read_to_its_end_whatever_the_timeout() {
     let (sandbox, server) = (Sandbox::new(), good());
     let (reader, mut writer) = std::io::pipe().unwrap();
-    let mut command = chat(&sandbox, &server).args(["--stdin-timeout", "0.2", "q"]).into_command();
+    let mut command = chat(&sandbox, &server)
+        .args(["--stdin-timeout", "0.2", "q"])
+        .into_command();
     writer.write_all(b"first, ").unwrap();
     let child = command.stdin(reader).stdout(Stdio::piped()).spawn().unwrap();
     thread::sleep(Duration::from_millis(500));
@@ -130,11 +153,18 @@ fn input_that_has_begun_is_read_to_its_end_whatever_the_timeout() {
 #[test]
 fn nothing_to_ask_is_a_data_error_and_nothing_is_sent() {
     let (sandbox, server) = (Sandbox::new(), Server::untouched());
-    let parts = ["nothing to ask: no prompt, and nothing on standard input", "hint: "];
+    let parts = [
+        "nothing to ask: no prompt, and nothing on standard input",
+        "hint: ",
+    ];
     chat(&sandbox, &server).run().fails(65, &parts);
     chat(&sandbox, &server).stdin(" \n\t").run().fails(65, &parts);
     chat(&sandbox, &server).args(["", " "]).run().fails(65, &parts);
-    chat(&sandbox, &server).arg("--no-stdin").stdin("data").run().fails(65, &parts);
+    chat(&sandbox, &server)
+        .arg("--no-stdin")
+        .stdin("data")
+        .run()
+        .fails(65, &parts);
 }
 
 #[test]
@@ -144,10 +174,22 @@ fn text_that_is_not_utf8_is_refused_with_its_offset_and_nothing_is_sent() {
     let binary = sandbox.write("work/binary", b"ELF\x7f\xff\xfe");
     let word = std::ffi::OsStr::from_bytes(b"ab\xff");
     for (tool, message) in [
-        (chat(&sandbox, &server).arg("q").stdin(b"12345\xc3(".to_vec()), "standard input: not UTF-8 text: byte 5 "),
-        (chat(&sandbox, &server).arg(word), "the prompt: not UTF-8 text: byte 2 "),
-        (chat(&sandbox, &server).args(["-f", "binary", "q"]), "'binary': not UTF-8 text: byte 4 "),
-        (chat(&sandbox, &server).args(["-s", "@binary", "q"]), "'binary': not UTF-8 text: byte 4 "),
+        (
+            chat(&sandbox, &server).arg("q").stdin(b"12345\xc3(".to_vec()),
+            "standard input: not UTF-8 text: byte 5 ",
+        ),
+        (
+            chat(&sandbox, &server).arg(word),
+            "the prompt: not UTF-8 text: byte 2 ",
+        ),
+        (
+            chat(&sandbox, &server).args(["-f", "binary", "q"]),
+            "'binary': not UTF-8 text: byte 4 ",
+        ),
+        (
+            chat(&sandbox, &server).args(["-s", "@binary", "q"]),
+            "'binary': not UTF-8 text: byte 4 ",
+        ),
     ] {
         tool.run().fails(65, &[message, "(counted from 0) is invalid"]);
     }
@@ -158,13 +200,29 @@ fn text_that_is_not_utf8_is_refused_with_its_offset_and_nothing_is_sent() {
 fn a_file_that_is_missing_or_unreadable_is_named_and_nothing_is_sent() {
     let (sandbox, server) = (Sandbox::new(), Server::untouched());
     for (args, message) in [
-        (["-f", "nowhere.txt"], "cannot read 'nowhere.txt': no such file or directory"),
+        (
+            ["-f", "nowhere.txt"],
+            "cannot read 'nowhere.txt': no such file or directory",
+        ),
         (["-f", "."], "cannot read '.': is a directory"),
-        (["-i", "nowhere.png"], "cannot read 'nowhere.png': no such file or directory"),
-        (["-s", "@nowhere"], "cannot read 'nowhere': no such file or directory"),
-        (["--schema", "nowhere"], "cannot read 'nowhere': no such file or directory"),
+        (
+            ["-i", "nowhere.png"],
+            "cannot read 'nowhere.png': no such file or directory",
+        ),
+        (
+            ["-s", "@nowhere"],
+            "cannot read 'nowhere': no such file or directory",
+        ),
+        (
+            ["--schema", "nowhere"],
+            "cannot read 'nowhere': no such file or directory",
+        ),
     ] {
-        chat(&sandbox, &server).args(args).arg("q").run().fails(66, &[message]);
+        chat(&sandbox, &server)
+            .args(args)
+            .arg("q")
+            .run()
+            .fails(66, &[message]);
     }
 }
 
@@ -173,7 +231,11 @@ fn twenty_megabytes_are_sent_whole() {
     let (sandbox, server) = (Sandbox::new(), good());
     let line = "0123456789 abcdefghijklmnopqrstuvwxyz\n";
     let data = line.repeat(20_000_000 / line.len());
-    chat(&sandbox, &server).arg("q").stdin(data.clone()).run().gives(0, "ok\n", "");
+    chat(&sandbox, &server)
+        .arg("q")
+        .stdin(data.clone())
+        .run()
+        .gives(0, "ok\n", "");
     assert!(content(&server).as_str().unwrap() == format!("q\n\n{data}"));
 }
 
@@ -191,7 +253,10 @@ fn files_are_added_with_their_names_in_fences_that_they_cannot_close() {
         content(&server),
         "explain\n\npiped\n\na.txt:\n```\nalpha\n```\n\nb.md:\n````\n```sh\nls\n```\n````"
     );
-    chat(&sandbox, &server).args(["-f", "a.txt"]).run().gives(0, "ok\n", "");
+    chat(&sandbox, &server)
+        .args(["-f", "a.txt"])
+        .run()
+        .gives(0, "ok\n", "");
     assert_eq!(content(&server), "a.txt:\n```\nalpha\n```");
 }
 
@@ -224,7 +289,10 @@ fn the_system_prompt_comes_first_from_text_or_file() {
     let (sandbox, server) = (Sandbox::new(), good());
     sandbox.write("work/role.txt", "Be brief.\n");
     for (value, expected) in [("Be kind.", "Be kind."), ("@role.txt", "Be brief.\n")] {
-        chat(&sandbox, &server).args(["-s", value, "q"]).run().gives(0, "ok\n", "");
+        chat(&sandbox, &server)
+            .args(["-s", value, "q"])
+            .run()
+            .gives(0, "ok\n", "");
         let messages = server.requests().last().unwrap().json()["messages"].clone();
         assert_eq!(
             messages,

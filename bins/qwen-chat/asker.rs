@@ -65,11 +65,6 @@ impl Asker {
         })
     }
 
-    /// Returns the settings in force.
-    pub(crate) const fn settings(&self) -> &Settings {
-        &self.settings
-    }
-
     /// Returns the endpoint.
     pub(crate) const fn endpoint(&self) -> &Endpoint {
         &self.endpoint

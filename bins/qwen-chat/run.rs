@@ -8,7 +8,7 @@ use qwen_shared::config::{Overrides, Settings};
 use qwen_shared::exit::Exit;
 use qwen_shared::failure::{Failure, Outcome};
 use qwen_shared::out::{Stdout, Talk};
-use qwen_shared::secret::Secret;
+use qwen_shared::secret::{Secret, forbid_core_dump};
 use serde_json::Value;
 
 use crate::asker::{Answered, Asker};
@@ -20,6 +20,7 @@ use crate::{conversation, models, prompt, question, show};
 
 /// Runs the tool.
 pub(crate) fn run(cli: Cli, talk: &Talk) -> Outcome {
+    forbid_core_dump();
     if cli.endpoint.openai_api_key.is_some() {
         talk.notice("the key is on the command line, where anybody on this machine can read it");
         talk.hint("set OPENAI_API_KEY, or run 'qwen-login --api-key'");
