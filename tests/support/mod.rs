@@ -13,6 +13,7 @@
 
 pub mod dotenv;
 mod identity;
+pub mod chat;
 mod installed;
 mod keyring;
 pub mod login;
