@@ -11,9 +11,9 @@
     clippy::print_stderr
 )]
 
+pub mod chat;
 pub mod dotenv;
 mod identity;
-pub mod chat;
 mod installed;
 mod keyring;
 pub mod login;
