@@ -10,6 +10,10 @@ use std::io::{Write, stdout};
 fn main() {
     let is = |name: &str, value: &str| env::var(name).is_ok_and(|set| set == value);
     let fixed = is("CARGO_CFG_TARGET_OS", "linux") && is("CARGO_CFG_TARGET_ENV", "gnu");
-    let argument = if fixed { "cargo::rustc-link-arg-bins=-no-pie\n" } else { "" };
+    let argument = if fixed {
+        "cargo::rustc-link-arg-bins=-no-pie\n"
+    } else {
+        ""
+    };
     let _ = stdout().write_all(format!("cargo::rerun-if-changed=bins/build.rs\n{argument}").as_bytes());
 }
