@@ -11,6 +11,7 @@
     clippy::print_stderr
 )]
 
+pub mod authority;
 pub mod chat;
 pub mod dotenv;
 mod identity;
