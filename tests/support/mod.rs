@@ -12,12 +12,14 @@
 )]
 
 pub mod dotenv;
+pub mod hostile;
 mod installed;
 pub mod peers;
 pub mod random;
 mod run;
 mod sandbox;
 mod server;
+pub mod shells;
 mod terminal;
 
 pub use installed::Installed;
