@@ -24,7 +24,11 @@ const VARIABLES: [(&str, &str); 3] = [
 ///
 /// What earlier calls exported is left out of that environment: a token that was exported before would else count as a
 /// key that the user set, and never be refreshed.
-pub(crate) fn variables(cli: &Cli, plan: &Plan<'_>, before: &Record) -> Result<Vec<(String, String)>, Failure> {
+pub(crate) fn variables(
+    cli: &Cli,
+    plan: &Plan<'_>,
+    before: &Record,
+) -> Result<Vec<(String, String)>, Failure> {
     let answer = ask(cli, plan, before)?;
     let parsed: Value = serde_json::from_str(answer.expose()).map_err(|_| not_understood())?;
     let mut variables = Vec::new();
@@ -63,23 +67,34 @@ fn ask(cli: &Cli, plan: &Plan<'_>, before: &Record) -> Result<Secret<String>, Fa
 
 /// Runs it with its own words on our stderr, so that its failure is told by itself.
 fn run(mut command: Command) -> Result<Secret<String>, Failure> {
-    let refused = |error: &std::io::Error| Failure::new(Exit::Io, format!("cannot run 'qwen-token': {}", io_reason(error)));
+    let refused = |error: &std::io::Error| {
+        Failure::new(Exit::Io, format!("cannot run 'qwen-token': {}", io_reason(error)))
+    };
     let mut child = command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()
         .map_err(|error| refused(&error))?;
     let mut answer = String::new();
-    let read = child.stdout.take().map_or(Ok(0), |mut stdout| stdout.read_to_string(&mut answer));
+    let read = child
+        .stdout
+        .take()
+        .map_or(Ok(0), |mut stdout| stdout.read_to_string(&mut answer));
     let status = child.wait().map_err(|error| refused(&error))?;
     if !status.success() {
-        let exit = Exit::ALL.into_iter().find(|exit| status.code() == Some(exit.code().into()));
-        return Err(Failure::new(exit.unwrap_or(Exit::Bug), "'qwen-token' gave no token"));
+        let exit = Exit::ALL
+            .into_iter()
+            .find(|exit| status.code() == Some(exit.code().into()));
+        return Err(Failure::new(
+            exit.unwrap_or(Exit::Bug),
+            "'qwen-token' gave no token",
+        ));
     }
     read.map_err(|error| refused(&error))?;
     Ok(Secret::new(answer))
 }
 
 fn not_understood() -> Failure {
-    Failure::new(Exit::Bug, "the answer of 'qwen-token' is not understood").hint("install both programs in the same version")
+    Failure::new(Exit::Bug, "the answer of 'qwen-token' is not understood")
+        .hint("install both programs in the same version")
 }

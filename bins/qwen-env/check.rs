@@ -44,10 +44,13 @@ impl Finding {
 
 /// Looks at every file of the chain, those that were passed over included.
 pub(crate) fn findings(chain: &EnvChain, talk: &Talk) -> Vec<Finding> {
-    let passed_over = chain.candidates.iter().filter_map(|candidate| match &candidate.fate {
-        Fate::PassedOver(reason) => Some(Finding::new(&candidate.path, None, reason.to_string())),
-        _ => None,
-    });
+    let passed_over = chain
+        .candidates
+        .iter()
+        .filter_map(|candidate| match &candidate.fate {
+            Fate::PassedOver(reason) => Some(Finding::new(&candidate.path, None, reason.to_string())),
+            _ => None,
+        });
     let mut all: Vec<Finding> = passed_over.collect();
     for file in &chain.files {
         let mut own = whole_file(file, talk);
@@ -75,15 +78,19 @@ fn whole_file(file: &EnvFile, talk: &Talk) -> Vec<Finding> {
 fn lines(file: &EnvFile) -> Vec<Finding> {
     let text = file.text.expose();
     let finding = |line: u32, fault: String| Finding::new(&file.path, Some(line), fault);
-    let malformed = malformed_lines(text).into_iter().map(|line| finding(line, "is no assignment; it is skipped".to_owned()));
+    let malformed = malformed_lines(text)
+        .into_iter()
+        .map(|line| finding(line, "is no assignment; it is skipped".to_owned()));
     let surprises = Scanner::new(text).flat_map(|statement| {
         let name = statement.name.to_owned();
         let seen = Surprise::all_in(text, &statement);
-        seen.into_iter().map(move |surprise| finding(statement.line, format!("'{name}' {surprise}")))
+        seen.into_iter()
+            .map(move |surprise| finding(statement.line, format!("'{name}' {surprise}")))
     });
-    let assignments = file.assignments.iter().filter_map(|assignment| {
-        Some(finding(assignment.variable.line, fault_of(file, assignment)?))
-    });
+    let assignments = file
+        .assignments
+        .iter()
+        .filter_map(|assignment| Some(finding(assignment.variable.line, fault_of(file, assignment)?)));
     malformed.chain(surprises).chain(assignments).collect()
 }
 
@@ -92,12 +99,19 @@ fn fault_of(file: &EnvFile, assignment: &Assignment) -> Option<String> {
     let name = &assignment.variable.name;
     match assignment.verdict {
         Verdict::Overwritten(line) => Some(format!("'{name}' is set again on line {line}, which wins")),
-        Verdict::Refused(reach) => Some(format!("'{name}' is refused: a project file may not set {} variables", reach.name())),
+        Verdict::Refused(reach) => Some(format!(
+            "'{name}' is refused: a project file may not set {} variables",
+            reach.name()
+        )),
         Verdict::Record => Some(format!("'{name}' is refused: no file may set it")),
-        Verdict::TooLong => Some(format!("'{name}' is refused: with its value it is longer than 131071 bytes")),
+        Verdict::TooLong => Some(format!(
+            "'{name}' is refused: with its value it is longer than 131071 bytes"
+        )),
         Verdict::Nul => Some(format!("'{name}' is refused: its value holds a NUL")),
         Verdict::Excluded => None,
-        Verdict::Accepted if !is_shell_name(name) => Some(format!("'{name}' cannot be the name of a shell variable")),
+        Verdict::Accepted if !is_shell_name(name) => {
+            Some(format!("'{name}' cannot be the name of a shell variable"))
+        }
         Verdict::Accepted => lonely_address(file, name),
     }
 }
@@ -109,7 +123,12 @@ fn lonely_address(file: &EnvFile, name: &str) -> Option<String> {
         .assignments
         .iter()
         .filter(|assignment| assignment.verdict == Verdict::Accepted)
-        .map(|assignment| (assignment.variable.name.as_str(), assignment.variable.value.expose().trim()))
+        .map(|assignment| {
+            (
+                assignment.variable.name.as_str(),
+                assignment.variable.value.expose().trim(),
+            )
+        })
         .collect();
     let there = keys.get(key.as_str()).is_some_and(|value| !value.is_empty());
     (!there).then(|| format!("'{name}' is not exported: '{key}' is not set beside it"))
@@ -126,7 +145,15 @@ fn git_ignores(file: &Path, talk: &Talk) -> Option<bool> {
         return None;
     };
     let asked = Command::new(git)
-        .args(["-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "check-ignore", "-q", "--"])
+        .args([
+            "-c",
+            "core.fsmonitor=false",
+            "-c",
+            "core.hooksPath=/dev/null",
+            "check-ignore",
+            "-q",
+            "--",
+        ])
         .arg(file)
         .current_dir(directory)
         .env_remove("GIT_DIR")

@@ -37,7 +37,12 @@ impl Explanation<'_> {
     /// Tells it to a person.
     pub(crate) fn text(&self) -> String {
         let mut text = format!("files (rule '{}'):\n", self.search.rule.name());
-        let files: Vec<(String, String)> = self.chain.candidates.iter().map(|file| self.file_line(file)).collect();
+        let files: Vec<(String, String)> = self
+            .chain
+            .candidates
+            .iter()
+            .map(|file| self.file_line(file))
+            .collect();
         table(&mut text, files.iter().map(|(path, fate)| [path.as_str(), fate]));
         let rows = self.rows();
         let _ = writeln!(text, "variables (shell '{}'):", self.shell.name());
@@ -45,7 +50,10 @@ impl Explanation<'_> {
             text.push_str("  none\n");
         }
         let lines: Vec<[String; 4]> = rows.iter().map(Row::cells).collect();
-        table(&mut text, lines.iter().map(|cells| cells.each_ref().map(String::as_str)));
+        table(
+            &mut text,
+            lines.iter().map(|cells| cells.each_ref().map(String::as_str)),
+        );
         for name in &self.plan.unset {
             let _ = writeln!(text, "  {name} was exported earlier and is taken back");
         }
@@ -54,8 +62,17 @@ impl Explanation<'_> {
 
     /// Tells it to a program.
     pub(crate) fn json(&self) -> String {
-        let files: Vec<Value> = self.chain.candidates.iter().map(|file| self.file_json(file)).collect();
-        let variables: Vec<Value> = self.rows().iter().map(|row| row.json(self.show_secrets)).collect();
+        let files: Vec<Value> = self
+            .chain
+            .candidates
+            .iter()
+            .map(|file| self.file_json(file))
+            .collect();
+        let variables: Vec<Value> = self
+            .rows()
+            .iter()
+            .map(|row| row.json(self.show_secrets))
+            .collect();
         let whole = json!({
             "rule": self.search.rule.name(),
             "directory": self.search.start.as_ref().map(|start| start.to_string_lossy()),
@@ -69,7 +86,11 @@ impl Explanation<'_> {
 
     fn file_line(&self, file: &Candidate) -> (String, String) {
         let (word, reason) = self.file_fate(file);
-        let said = if reason.is_empty() { word.to_owned() } else { format!("{word}: {reason}") };
+        let said = if reason.is_empty() {
+            word.to_owned()
+        } else {
+            format!("{word}: {reason}")
+        };
         (file.path.to_string_lossy().into_owned(), said)
     }
 
@@ -93,15 +114,20 @@ impl Explanation<'_> {
             }
             FileFate::PassedOver(reason) => ("ignored", reason.to_string()),
             // Only here does it matter whether a file that is not asked exists.
-            FileFate::NotReached if file.path.symlink_metadata().is_ok() => {
-                ("not read", "an earlier file ends the search, files are not merged".to_owned())
-            }
+            FileFate::NotReached if file.path.symlink_metadata().is_ok() => (
+                "not read",
+                "an earlier file ends the search, files are not merged".to_owned(),
+            ),
             FileFate::Absent | FileFate::NotReached => ("absent", String::new()),
         }
     }
 
     fn rows(&self) -> Vec<Row> {
-        let from_token = self.plan.entries.iter().filter(|entry| matches!(entry.origin, Origin::Token));
+        let from_token = self
+            .plan
+            .entries
+            .iter()
+            .filter(|entry| matches!(entry.origin, Origin::Token));
         let mut rows: Vec<Row> = from_token.map(|entry| self.token_row(entry)).collect();
         rows.extend(self.chain.assignments().map(|assignment| self.row(assignment)));
         rows
@@ -125,8 +151,14 @@ impl Explanation<'_> {
         let (fate, reason) = match assignment.verdict {
             Verdict::Accepted => self.accepted(assignment),
             Verdict::Overwritten(line) => ("overwritten", format!("by line {line}")),
-            Verdict::Excluded => ("excluded", "Qwen Code does not take it from a project's .env".to_owned()),
-            Verdict::Refused(reach) => ("refused", format!("a {} variable in an untrusted project file", reach.name())),
+            Verdict::Excluded => (
+                "excluded",
+                "Qwen Code does not take it from a project's .env".to_owned(),
+            ),
+            Verdict::Refused(reach) => (
+                "refused",
+                format!("a {} variable in an untrusted project file", reach.name()),
+            ),
             Verdict::Record => ("refused", "no file may set it".to_owned()),
             Verdict::TooLong => ("refused", "longer than 131071 bytes".to_owned()),
             Verdict::Nul => ("refused", "its value holds a NUL".to_owned()),
@@ -211,7 +243,13 @@ impl Row {
 /// Writes rows with their columns aligned, each cell made harmless for a terminal.
 fn table<'t, const N: usize>(text: &mut String, rows: impl Iterator<Item = [&'t str; N]>) {
     let rows: Vec<[String; N]> = rows.map(|row| row.map(one_line)).collect();
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0).min(60);
+    let width = |column: usize| {
+        rows.iter()
+            .map(|row| row[column].chars().count())
+            .max()
+            .unwrap_or(0)
+            .min(60)
+    };
     let widths: [usize; N] = std::array::from_fn(width);
     for row in &rows {
         let mut line = String::from(" ");

@@ -58,7 +58,8 @@ pub(crate) fn code(name: &str, cli: &Cli) -> Result<String, Failure> {
     let mut words = vec![own_path()?, "--shell".to_owned(), shell.name().to_owned()];
     words.extend(flags(cli)?);
     let quoted: Option<Vec<String>> = words.iter().map(|word| shell.word(word)).collect();
-    let call = quoted.ok_or_else(|| Failure::new(Exit::Usage, format!("a file name cannot be written for '{name}'")))?;
+    let call = quoted
+        .ok_or_else(|| Failure::new(Exit::Usage, format!("a file name cannot be written for '{name}'")))?;
     Ok(template.replace('@', &call.join(" ")))
 }
 
@@ -96,7 +97,9 @@ fn own_path() -> Result<String, Failure> {
     } else {
         called.to_str().and_then(sibling::find)
     };
-    let found = path.filter(|path| path.is_file()).or_else(|| env::current_exe().ok());
+    let found = path
+        .filter(|path| path.is_file())
+        .or_else(|| env::current_exe().ok());
     text(found.ok_or_else(|| Failure::new(Exit::Io, "cannot tell where this program is"))?)
 }
 

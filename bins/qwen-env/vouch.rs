@@ -12,16 +12,29 @@ use qwen_shared::paths;
 pub(crate) fn trust(named: Option<PathBuf>, search: &Search, talk: &Talk) -> Outcome {
     let file = subject(named, search)?;
     let unusable = |reason: Unusable| {
-        let hint = matches!(reason, Unusable::WritableByAll).then_some("take the right to write from others ('chmod o-w')");
-        let failure = Failure::from(EnvError::Unusable { path: file.clone(), reason });
+        let hint = matches!(reason, Unusable::WritableByAll)
+            .then_some("take the right to write from others ('chmod o-w')");
+        let failure = Failure::from(EnvError::Unusable {
+            path: file.clone(),
+            reason,
+        });
         hint.into_iter().fold(failure, Failure::hint)
     };
-    let content = env::read(&file).map_err(unusable)?.ok_or_else(|| EnvError::Missing(file.clone()))?;
+    let content = env::read(&file)
+        .map_err(unusable)?
+        .ok_or_else(|| EnvError::Missing(file.clone()))?;
     trust::grant(store(search)?, &file, &content.bytes)?;
-    talk.notice(&format!("{}: trusted as it is now; one changed byte ends that", file.display()));
+    talk.notice(&format!(
+        "{}: trusted as it is now; one changed byte ends that",
+        file.display()
+    ));
     let reached = reached(&content.bytes);
     if !reached.is_empty() {
-        talk.notice(&format!("{}: it may now set {}", file.display(), reached.join(", ")));
+        talk.notice(&format!(
+            "{}: it may now set {}",
+            file.display(),
+            reached.join(", ")
+        ));
     }
     Ok(Exit::Ok)
 }
@@ -30,7 +43,11 @@ pub(crate) fn trust(named: Option<PathBuf>, search: &Search, talk: &Talk) -> Out
 pub(crate) fn untrust(named: Option<PathBuf>, search: &Search, talk: &Talk) -> Outcome {
     let file = subject(named, search)?;
     let known = trust::revoke(store(search)?, &file)?;
-    let said = if known { "no longer trusted" } else { "was not trusted" };
+    let said = if known {
+        "no longer trusted"
+    } else {
+        "was not trusted"
+    };
     talk.notice(&format!("{}: {said}", file.display()));
     Ok(Exit::Ok)
 }
@@ -53,16 +70,27 @@ fn subject(named: Option<PathBuf>, search: &Search) -> Result<PathBuf, Failure> 
         return Ok(std::path::absolute(&named).unwrap_or(named));
     }
     let chain = EnvChain::resolve(search);
-    let read = chain.files.iter().find(|file| file.standing != Standing::Home).map(|file| file.path.to_path_buf());
+    let read = chain
+        .files
+        .iter()
+        .find(|file| file.standing != Standing::Home)
+        .map(|file| file.path.to_path_buf());
     let passed_over = chain.candidates.iter().find(|candidate| {
-        matches!(candidate.fate, Fate::PassedOver(Unusable::Foreign(_) | Unusable::WritableByAll))
+        matches!(
+            candidate.fate,
+            Fate::PassedOver(Unusable::Foreign(_) | Unusable::WritableByAll)
+        )
     });
-    read.or_else(|| passed_over.map(|candidate| candidate.path.to_path_buf())).ok_or_else(no_project_file)
+    read.or_else(|| passed_over.map(|candidate| candidate.path.to_path_buf()))
+        .ok_or_else(no_project_file)
 }
 
 fn no_project_file() -> Failure {
-    Failure::new(Exit::NoInput, "there is no project's .env file here; the home directory's needs no trust")
-        .hint("run 'qwen-env --explain' to see where it looked")
+    Failure::new(
+        Exit::NoInput,
+        "there is no project's .env file here; the home directory's needs no trust",
+    )
+    .hint("run 'qwen-env --explain' to see where it looked")
 }
 
 fn store(search: &Search) -> Result<&Path, Failure> {

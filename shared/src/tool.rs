@@ -29,7 +29,7 @@ pub struct Common {
     /// Say how things were decided; never shows a secret
     #[arg(short, long, global = true)]
     pub verbose: bool,
-    /// When to use colour
+    /// When to use colour: auto, always or never
     #[arg(
         long,
         value_name = "WHEN",

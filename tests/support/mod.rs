@@ -13,6 +13,7 @@
 
 pub mod dotenv;
 pub mod hostile;
+mod identity;
 mod installed;
 pub mod peers;
 pub mod random;
@@ -22,6 +23,7 @@ mod server;
 pub mod shells;
 mod terminal;
 
+pub use identity::Identity;
 pub use installed::Installed;
 pub use run::{Run, Tool};
 pub use sandbox::{Sandbox, binary};

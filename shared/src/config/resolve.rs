@@ -224,7 +224,7 @@ pub fn active_profile(typed: Option<&str>) -> Result<(Config, Option<Sourced<Str
         profile: typed.map(str::to_owned),
         ..Overrides::default()
     };
-    let name = profile_in_use(&overrides, &Lookup::from_process(), &config)?;
+    let name = profile_in_use(&overrides, &Lookup::from_process()?, &config)?;
     Ok((config, name))
 }
 
