@@ -5,7 +5,6 @@
 mod support;
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use qwen_shared::env::dialect::Shell;
 use qwen_shared::env::dotenv_line;
@@ -16,79 +15,67 @@ use support::{Sandbox, binary, hostile};
 const COUNT: usize = 3000;
 const BATCH: usize = 250;
 
-/// Evaluates a file of these values in a shell, and returns the environment that the shell's children then see.
-fn evaluate(
-    mode: &Mode,
-    idiom: &str,
-    values: &[String],
-    locale: &str,
-) -> Option<(BTreeMap<Vec<u8>, Vec<u8>>, String)> {
+/// What a shell's children see after it evaluated, and what was said on stderr.
+struct Seen {
+    environment: BTreeMap<Vec<u8>, Vec<u8>>,
+    stderr: String,
+}
+
+/// Lets a shell evaluate a file of these values, in a directory full of hostile names.
+fn evaluate(mode: &Mode, idiom: &str, values: &[String], locale: &str) -> Option<Seen> {
     let program = mode.program()?;
     let sandbox = Sandbox::new();
     hostile::fill(&sandbox.work());
-    let lines = values
-        .iter()
-        .enumerate()
-        .map(|(number, value)| dotenv_line(&format!("V{number}"), value).unwrap() + "\n");
-    let file = sandbox.write("batch.env", lines.collect::<String>());
-    let call = format!(
-        "{} --shell {} --file {}",
-        binary("qwen-env").display(),
-        mode.dialect,
-        file.display()
+    let line = |(number, value): (usize, &String)| dotenv_line(&format!("V{number}"), value).unwrap() + "\n";
+    let file = sandbox.write(
+        "batch.env",
+        values.iter().enumerate().map(line).collect::<String>(),
     );
-    let last = if mode.dialect == "nu" || mode.dialect == "elvish" {
-        "/usr/bin/env -0 out> /dev/stdout"
-    } else {
-        "/usr/bin/env -0"
-    };
-    let last = if mode.dialect == "nu" {
-        "^/usr/bin/env -0"
-    } else if mode.dialect == "elvish" {
-        "e:/usr/bin/env -0"
-    } else {
-        last
+    let (tool, file) = (binary("qwen-env"), file.display().to_string());
+    let call = format!("{} --shell {} --file {file}", tool.display(), mode.dialect);
+    let last = match mode.dialect {
+        "nu" => "^/usr/bin/env -0",
+        _ => "/usr/bin/env -0",
     };
     let script = mode.script(idiom, &call, last);
-    let run = sandbox
-        .command(program)
-        .args(&mode.command[1..])
-        .arg(&script)
-        .env("LC_ALL", locale)
-        .run();
+    let shell = sandbox.command(program).args(&mode.command[1..]).arg(&script);
+    let run = shell.env("LC_ALL", locale).run();
     assert!(
         !hostile::is_pwned(&sandbox.work()),
         "{}: {idiom}: something was executed: {run:#?}",
         mode.name
     );
-    let environment = run.stdout.split(|&byte| byte == 0).filter_map(|line| {
+    let variables = run.stdout.split(|&byte| byte == 0).filter_map(|line| {
         let equals = line.iter().position(|&byte| byte == b'=')?;
         Some((line[..equals].to_vec(), line[equals + 1..].to_vec()))
     });
-    Some((environment.collect(), run.stderr))
+    Some(Seen {
+        environment: variables.collect(),
+        stderr: run.stderr,
+    })
 }
 
 fn holds(mode: &Mode, idiom: &str, values: &[String], locale: &str) {
     let shell = Shell::named(mode.dialect).unwrap();
-    let Some((environment, stderr)) = evaluate(mode, idiom, values, locale) else {
+    let Some(seen) = evaluate(mode, idiom, values, locale) else {
         return;
     };
     for (number, value) in values.iter().enumerate() {
         let name = format!("V{number}");
-        let seen = environment.get(name.as_bytes());
+        let found = seen
+            .environment
+            .get(name.as_bytes())
+            .map(|found| String::from_utf8_lossy(found));
+        let place = format!(
+            "{}: {idiom}: {name} in {locale}; stderr: {}",
+            mode.name, seen.stderr
+        );
         match shell.cannot_hold(&name, value, locale.contains("UTF-8")) {
-            None => assert_eq!(
-                seen.map(|seen| String::from_utf8_lossy(seen)),
-                Some(value.as_str().into()),
-                "{}: {idiom}: {name} in {locale}; stderr: {stderr}",
-                mode.name
-            ),
+            None => assert_eq!(found.as_deref(), Some(value.as_str()), "{place}"),
             Some(reason) => {
-                assert_eq!(seen, None, "{}: {idiom}: {value:?} is refused and set", mode.name);
-                assert!(
-                    stderr.contains(&format!("'{name}' is not exported: {reason}")),
-                    "{stderr}"
-                );
+                assert_eq!(found, None, "{value:?} is refused and set; {place}");
+                let notice = format!("'{name}' is not exported: {reason}");
+                assert!(seen.stderr.contains(&notice), "{place}");
             }
         }
     }

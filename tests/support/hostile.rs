@@ -193,7 +193,7 @@ pub fn value(random: &mut Random) -> String {
             match random.below(12) {
                 0 => value.push(char::from(random.byte() & 0x7f)),
                 1 => value.extend(char::from_u32((random.next() % 0x11_0000) as u32)),
-                _ => value.push_str(random.pick(PIECES)),
+                _ => value.push_str(random.pick::<&str>(PIECES)),
             }
         }
         if !value.contains('\0') && qwen_shared::env::dotenv_line("V", &value).is_some() {

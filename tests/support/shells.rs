@@ -64,7 +64,7 @@ pub const POSIX: &[Mode] = &[
         "shopt -s extglob dotglob globstar nocaseglob",
     ),
     posix("zsh", &["zsh", "-f", "-c"], "zsh", ""),
-    posix("zsh sh", &["zsh", "-f", "--emulate", "sh", "-c"], "zsh", ""),
+    posix("zsh sh", &["zsh", "--emulate", "sh", "-f", "-c"], "zsh", ""),
     posix(
         "zsh globsubst",
         &["zsh", "-f", "-c"],
@@ -90,7 +90,7 @@ pub const UNKNOWN: &[Mode] = &[
     posix("sh in bash", &["bash", "-c"], "sh", ""),
     posix("sh in bash failglob", &["bash", "-c"], "sh", "shopt -s failglob"),
     posix("sh in zsh", &["zsh", "-f", "-c"], "sh", ""),
-    posix("sh in zsh sh", &["zsh", "-f", "--emulate", "sh", "-c"], "sh", ""),
+    posix("sh in zsh sh", &["zsh", "--emulate", "sh", "-f", "-c"], "sh", ""),
     posix("sh in dash", &["dash", "-c"], "sh", ""),
     posix("sh in ksh93", &["ksh93", "-c"], "sh", ""),
     posix("sh in mksh", &["mksh", "-c"], "sh", ""),
