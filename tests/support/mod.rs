@@ -14,6 +14,7 @@
 pub mod authority;
 pub mod chat;
 pub mod dotenv;
+pub mod hostile;
 mod identity;
 mod installed;
 mod keyring;
@@ -23,6 +24,7 @@ pub mod random;
 mod run;
 mod sandbox;
 mod server;
+pub mod shells;
 mod terminal;
 
 pub use identity::Identity;
