@@ -5,9 +5,9 @@
 //! store and no terminal; `credential` knows no HTTP beyond a refresh function handed to it; only `http` names
 //! reqwest; only `out` writes to stderr or the terminal; only `tool` makes an exit code.
 
-pub mod chat;
 #[cfg(feature = "net")]
 pub mod authorize;
+pub mod chat;
 pub mod config;
 #[cfg(feature = "net")]
 pub mod credential;
