@@ -1,19 +1,150 @@
 //! What can be typed.
 
-use clap::{Command, CommandFactory, Parser};
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::builder::PossibleValuesParser;
+use clap::{ArgGroup, Command, CommandFactory, Parser, ValueEnum, ValueHint};
+use qwen_shared::env::ChainRule;
+use qwen_shared::env::dialect::{Shell, of_process};
 use qwen_shared::tool::{Common, Typed};
 
 /// Print the resolved .env chain as shell code
 #[derive(Debug, Parser)]
 #[command(name = "qwen-env", version, disable_help_subcommand = true)]
+#[command(override_usage = "qwen-env [OPTIONS]\n       qwen-env [OPTIONS] -- COMMAND [ARG]...")]
+#[command(group = ArgGroup::new("mode").args(["get", "explain", "check", "hook", "unset", "trust", "untrust", "command"]))]
 pub(crate) struct Cli {
+    /// Write for this shell instead of the parent process
+    #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(Shell::ALL.map(Shell::name)))]
+    pub(crate) shell: Option<String>,
+    /// Write shell code, or the variables as data
+    #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
+    pub(crate) format: Format,
+    /// Print the value of one variable; exit 1 when it is unset
+    #[arg(long, value_name = "NAME")]
+    pub(crate) get: Option<String>,
+    /// Tell every file and every variable with its fate, values masked
+    #[arg(long)]
+    pub(crate) explain: bool,
+    /// With --explain: show the values
+    #[arg(long, requires = "explain")]
+    pub(crate) show_secrets: bool,
+    /// Look for mistakes in the files; exit 65 when there are any
+    #[arg(long)]
+    pub(crate) check: bool,
+    /// Print code that re-evaluates on a change of directory
+    #[arg(long, value_name = "SHELL", value_parser = PossibleValuesParser::new(["bash", "zsh", "fish", "elvish", "nu"]))]
+    pub(crate) hook: Option<String>,
+    /// Take back what earlier calls exported
+    #[arg(long)]
+    pub(crate) unset: bool,
+    /// Add OPENAI_API_KEY, OPENAI_BASE_URL and OPENAI_MODEL of the active profile
+    #[arg(long)]
+    pub(crate) auth: bool,
+    /// Combine the files by this rule: first, or merge
+    #[arg(long, value_name = "RULE", value_enum)]
+    pub(crate) chain: Option<Rule>,
+    /// Let the files win over the environment
+    #[arg(long = "override")]
+    pub(crate) overriding: bool,
+    /// Use this file instead of the chain
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) file: Option<PathBuf>,
+    /// Fail with exit 66 when no file is found
+    #[arg(long)]
+    pub(crate) require: bool,
+    /// Trust the project's file, or FILE, with its present content
+    #[arg(long, value_name = "FILE", num_args = 0..=1, value_hint = ValueHint::FilePath)]
+    pub(crate) trust: Option<Option<PathBuf>>,
+    /// Take that trust back
+    #[arg(long, value_name = "FILE", num_args = 0..=1, value_hint = ValueHint::FilePath)]
+    pub(crate) untrust: Option<Option<PathBuf>>,
     #[command(flatten)]
     pub(crate) common: Common,
+    /// Run this command with the variables added
+    #[arg(last = true, value_name = "COMMAND", value_hint = ValueHint::CommandWithArguments)]
+    pub(crate) command: Vec<OsString>,
+}
+
+/// The form of the output.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// Statements for a shell to evaluate
+    #[default]
+    Shell,
+    /// One JSON object
+    Json,
+    /// A .env file
+    Dotenv,
+    /// NAME=value, each ended by a NUL
+    Null,
+}
+
+/// How the files are combined, as typed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Rule {
+    /// The first file found is the only one
+    First,
+    /// The first project file, then each home file
+    Merge,
+}
+
+impl From<Rule> for ChainRule {
+    fn from(rule: Rule) -> Self {
+        match rule {
+            Rule::First => Self::First,
+            Rule::Merge => Self::Merge,
+        }
+    }
+}
+
+impl Cli {
+    /// Returns the shell to write for.
+    pub(crate) fn shell(&self) -> Shell {
+        self.shell
+            .as_deref()
+            .and_then(Shell::named)
+            .unwrap_or_else(of_process)
+    }
+
+    /// True when the output is for a shell to evaluate.
+    fn is_evaluated(&self) -> bool {
+        self.format == Format::Shell
+            && self.get.is_none()
+            && !self.explain
+            && !self.check
+            && self.trust.is_none()
+            && self.untrust.is_none()
+            && self.command.is_empty()
+    }
 }
 
 impl Typed for Cli {
     fn common(&self) -> &Common {
         &self.common
+    }
+
+    fn last_words(typed: Option<&Self>, arguments: &[OsString]) -> &'static str {
+        const OTHERS: [&str; 7] = [
+            "--",
+            "--format",
+            "--get",
+            "--explain",
+            "--check",
+            "--trust",
+            "--untrust",
+        ];
+        let other = |argument: &OsString| {
+            let text = argument.to_string_lossy();
+            let name = text.split_once('=').map_or(&*text, |(name, _)| name);
+            OTHERS.contains(&name) && text != "--format=shell"
+        };
+        match typed {
+            Some(cli) if cli.is_evaluated() => cli.shell().failing(),
+            None if !arguments.iter().any(other) => of_process().failing(),
+            _ => "",
+        }
     }
 }
 

@@ -1,12 +1,115 @@
 //! The tool itself.
 
+use std::path::Path;
+
+use qwen_shared::env::dialect::Shell;
+use qwen_shared::env::{ChainRule, EnvChain, RECORD, Record, Search};
 use qwen_shared::exit::Exit;
 use qwen_shared::failure::{Failure, Outcome};
-use qwen_shared::out::Talk;
+use qwen_shared::out::{Stdout, Talk};
+use qwen_shared::secret;
 
-use crate::cli::Cli;
+use crate::cli::{Cli, Format};
+use crate::plan::{How, Plan};
+use crate::{command, notices, output};
 
 /// Runs the tool.
-pub(crate) fn run(_cli: Cli, _talk: &Talk) -> Outcome {
-    Err(Failure::new(Exit::Usage, "nothing to do").hint("run 'qwen-env --help'"))
+pub(crate) fn run(cli: Cli, talk: &Talk) -> Outcome {
+    secret::forbid_core_dump();
+    let before = record(talk);
+    if cli.unset {
+        return say(&output::unset_script(cli.shell(), &before));
+    }
+    let search = Search::from_process(cli.chain.map(ChainRule::from), cli.file.clone())?;
+    let chain = found(&cli, &search)?;
+    resolve(&cli, &search, &chain, &before, talk)
+}
+
+/// Looks for the files.
+fn found(cli: &Cli, search: &Search) -> Result<EnvChain, Failure> {
+    let mut chain = EnvChain::resolve(search);
+    if let Some(fault) = chain.fault.take() {
+        return Err(fault.into());
+    }
+    if cli.require && chain.files.is_empty() {
+        return Err(no_file(search.start.as_deref()));
+    }
+    Ok(chain)
+}
+
+fn no_file(start: Option<&Path>) -> Failure {
+    let start = start.map_or_else(|| "here".into(), |start| start.display().to_string());
+    Failure::new(
+        Exit::NoInput,
+        format!("no .env file from '{start}' upward, nor in the home directory"),
+    )
+    .hint("run 'qwen-env --explain' to see where it looked")
+}
+
+fn resolve(cli: &Cli, search: &Search, chain: &EnvChain, before: &Record, talk: &Talk) -> Outcome {
+    let shell = evaluating_shell(cli);
+    let how = How {
+        overriding: cli.overriding,
+        empty_is_unset: search.rule == ChainRule::Merge,
+        shell,
+        utf8: is_utf8(),
+    };
+    let plan = Plan::new(chain, &[], before, &how);
+    notices::of_chain(chain, talk);
+    notices::of_plan(&plan, talk);
+    if let Some(name) = &cli.get {
+        return get(name, &plan);
+    }
+    if !cli.command.is_empty() {
+        return Err(command::run(&cli.command, &plan));
+    }
+    match cli.format {
+        Format::Shell => say(&output::script(cli.shell(), &plan)),
+        Format::Json => say(&output::json(&plan)),
+        Format::Dotenv => say(&output::dotenv(&plan, talk)),
+        Format::Null => say(&output::null(&plan)),
+    }
+}
+
+/// The shell whose limits count: none for data, a command or a single value.
+fn evaluating_shell(cli: &Cli) -> Option<Shell> {
+    let evaluated = cli.format == Format::Shell && cli.get.is_none() && cli.command.is_empty();
+    evaluated.then(|| cli.shell())
+}
+
+fn get(name: &str, plan: &Plan<'_>) -> Outcome {
+    let Some(mut value) = plan.value_of(name) else {
+        return Ok(Exit::No);
+    };
+    value.push(b'\n');
+    Stdout::write(&value)?;
+    Ok(Exit::Ok)
+}
+
+fn say(text: &str) -> Outcome {
+    Stdout::write(text.as_bytes())?;
+    Ok(Exit::Ok)
+}
+
+/// Reads what earlier calls exported.
+fn record(talk: &Talk) -> Record {
+    let Some(text) = std::env::var_os(RECORD) else {
+        return Record::default();
+    };
+    Record::parse(&text).unwrap_or_else(|| {
+        talk.notice(&format!(
+            "{RECORD} is not what qwen-env wrote; the variables that are set count as the user's"
+        ));
+        Record::default()
+    })
+}
+
+/// True when the locale's characters are UTF-8: the first of the three variables that is set and not empty decides
+/// (POSIX.1-2017, XBD 8.2).
+fn is_utf8() -> bool {
+    let locale = ["LC_ALL", "LC_CTYPE", "LANG"]
+        .into_iter()
+        .find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()));
+    let locale = locale.unwrap_or_default().to_ascii_lowercase();
+    locale.contains("utf-8") || locale.contains("utf8")
 }

@@ -74,9 +74,11 @@ pub(crate) fn openers() -> Result<Vec<Opener>, &'static str> {
 /// address is on the screen as well.
 pub(crate) fn open(openers: Vec<Opener>, address: &VerificationUri) {
     let address = address.as_str().to_owned();
-    let _ = thread::Builder::new()
-        .name("browser".to_owned())
-        .spawn(move || openers.iter().any(|opener| run(opener, &address).unwrap_or(false)));
+    let _ = thread::Builder::new().name("browser".to_owned()).spawn(move || {
+        openers
+            .iter()
+            .any(|opener| run(opener, &address).unwrap_or(false))
+    });
 }
 
 /// Runs an opener to its end; true when it succeeded.
@@ -137,7 +139,9 @@ fn is_text_browser(program: &str) -> bool {
 }
 
 fn has_display() -> bool {
-    ["DISPLAY", "WAYLAND_DISPLAY", "MIR_SOCKET"].into_iter().any(is_set)
+    ["DISPLAY", "WAYLAND_DISPLAY", "MIR_SOCKET"]
+        .into_iter()
+        .any(is_set)
 }
 
 /// True in the Windows Subsystem for Linux, where the browser is Windows' own.

@@ -1,7 +1,17 @@
 //! qwen-login — obtain a credential and store it.
 
+mod adopt;
+mod ask;
+mod browser;
 mod cli;
+mod device;
+mod endpoint;
+mod key;
+mod qr;
 mod run;
+mod screen;
+mod target;
+mod trial;
 
 fn main() -> std::process::ExitCode {
     qwen_shared::tool::main(cli::command, run::run)

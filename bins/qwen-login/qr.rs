@@ -17,7 +17,11 @@ impl Drawing {
         let code = QrCode::with_error_correction_level(address, EcLevel::L).ok()?;
         Some(Self {
             side: code.width(),
-            dark: code.to_colors().into_iter().map(|module| module == Color::Dark).collect(),
+            dark: code
+                .to_colors()
+                .into_iter()
+                .map(|module| module == Color::Dark)
+                .collect(),
         })
     }
 
@@ -29,17 +33,23 @@ impl Drawing {
     /// Returns the lines: two rows of modules each. With `colored` it is black on white whatever the terminal's
     /// colours are; otherwise it is drawn for a dark background, the more common.
     pub(crate) fn lines(&self, colored: bool) -> Vec<String> {
-        let (start, end) = if colored { ("\x1b[40;97m", "\x1b[0m") } else { ("", "") };
+        let (start, end) = if colored {
+            ("\x1b[40;97m", "\x1b[0m")
+        } else {
+            ("", "")
+        };
         (0..self.columns())
             .step_by(2)
             .map(|row| {
                 let cells: String = (0..self.columns())
-                    .map(|column| match (self.is_light(row, column), self.is_light(row + 1, column)) {
-                        (true, true) => '█',
-                        (true, false) => '▀',
-                        (false, true) => '▄',
-                        (false, false) => ' ',
-                    })
+                    .map(
+                        |column| match (self.is_light(row, column), self.is_light(row + 1, column)) {
+                            (true, true) => '█',
+                            (true, false) => '▀',
+                            (false, true) => '▄',
+                            (false, false) => ' ',
+                        },
+                    )
                     .collect();
                 format!("{start}{cells}{end}")
             })

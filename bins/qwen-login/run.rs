@@ -1,12 +1,97 @@
-//! The tool itself.
+//! Which method, and the way to it.
 
+use qwen_shared::config::Method;
 use qwen_shared::exit::Exit;
 use qwen_shared::failure::{Failure, Outcome};
-use qwen_shared::out::Talk;
+use qwen_shared::out::{Talk, Terminal};
+use qwen_shared::provider::{self, Provider};
+use qwen_shared::secret;
 
+use crate::ask::choose;
 use crate::cli::Cli;
+use crate::target::Target;
+use crate::{adopt, device, key};
+
+/// Everything that a login knows when it starts.
+pub(crate) struct Login<'a> {
+    pub(crate) cli: Cli,
+    pub(crate) talk: &'a Talk,
+    pub(crate) target: Target,
+    /// The provider that `--provider` names.
+    pub(crate) provider: Option<&'static Provider>,
+    /// `None` where nobody can be asked.
+    pub(crate) terminal: Option<Terminal>,
+}
 
 /// Runs the tool.
-pub(crate) fn run(_cli: Cli, _talk: &Talk) -> Outcome {
-    Err(Failure::new(Exit::Usage, "nothing to do").hint("run 'qwen-login --help'"))
+pub(crate) fn run(cli: Cli, talk: &Talk) -> Outcome {
+    secret::forbid_core_dump();
+    let target = Target::find(cli.common.profile.as_deref(), cli.store)?;
+    let provider = cli.provider.as_deref().map(named).transpose()?;
+    let mut login = Login {
+        terminal: Terminal::open(),
+        cli,
+        talk,
+        target,
+        provider,
+    };
+    if login.cli.import {
+        return adopt::adopt(&login);
+    }
+    match login.method()? {
+        Method::Oauth => device::log_in(&mut login),
+        Method::ApiKey => key::set_up(&mut login),
+    }
+}
+
+/// Finds the provider that was typed.
+fn named(name: &str) -> Result<&'static Provider, Failure> {
+    provider::named(name).ok_or_else(|| {
+        let known: Vec<&str> = provider::all().iter().map(|known| known.name.as_str()).collect();
+        Failure::new(Exit::Usage, format!("no provider is called '{name}'"))
+            .hint(format!("known are {}", known.join(", ")))
+    })
+}
+
+impl Login<'_> {
+    /// Tells the method: what was typed, what the rest of what was typed can only mean, what the person says, what the
+    /// profile says.
+    fn method(&mut self) -> Result<Method, Failure> {
+        if self.cli.oauth {
+            return Ok(Method::Oauth);
+        }
+        if self.cli.api_key || self.cli.with_key || self.cli.base_url.is_some() {
+            return Ok(Method::ApiKey);
+        }
+        if let Some(provider) = self.provider {
+            return Ok(if provider.oauth.is_some() {
+                Method::Oauth
+            } else {
+                Method::ApiKey
+            });
+        }
+        match (self.terminal.as_mut(), self.target.profile.method) {
+            (Some(terminal), present) => {
+                let usual = usize::from(present != Some(Method::Oauth));
+                let methods = [
+                    "Qwen OAuth, or the login of your organisation's own server: in a browser",
+                    "API key: OpenAI, Model Studio, OpenRouter, Azure, ModelScope, a server of your own, …",
+                ];
+                terminal.print("How do you want to authenticate?\n")?;
+                let chosen = choose(terminal, &methods, usual)?;
+                Ok(if chosen == 0 {
+                    Method::Oauth
+                } else {
+                    Method::ApiKey
+                })
+            }
+            (None, Some(present)) => Ok(present),
+            (None, None) => Err(Failure::new(
+                Exit::Usage,
+                "nothing says how to log in, and there is no terminal to ask",
+            )
+            .hint("run 'qwen-login --oauth', and open its address in a browser on any machine")
+            .hint("or run 'qwen-login --with-key --provider NAME', with the key on standard input")),
+        }
+    }
 }

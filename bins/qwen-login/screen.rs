@@ -76,8 +76,9 @@ impl<'a> Screen<'a> {
             Progress::Slower(interval) => {
                 self.clear();
                 let seconds = interval.as_secs();
-                self.talk
-                    .detail(&format!("the server asks for patience: polling every {seconds} s"));
+                self.talk.detail(&format!(
+                    "the server asks for patience: polling every {seconds} s"
+                ));
             }
             Progress::Trouble(error, wait) => {
                 self.clear();
@@ -100,8 +101,15 @@ impl<'a> Screen<'a> {
             return;
         };
         let seconds = left.as_secs() + u64::from(left.subsec_nanos() > 0);
-        let text = format!("waiting for your approval: {}:{:02} left", seconds / 60, seconds % 60);
-        let text: String = text.chars().take(usize::from(terminal.columns()).saturating_sub(1)).collect();
+        let text = format!(
+            "waiting for your approval: {}:{:02} left",
+            seconds / 60,
+            seconds % 60
+        );
+        let text: String = text
+            .chars()
+            .take(usize::from(terminal.columns()).saturating_sub(1))
+            .collect();
         self.counting = terminal.print(&format!("\r\x1b[K{text}")).is_ok();
     }
 

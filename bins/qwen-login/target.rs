@@ -56,7 +56,13 @@ impl Target {
     ///
     /// # Errors
     /// 74 and 75 as the store and the configuration say.
-    pub(crate) fn save(&self, store: &Store, stored: &Stored, entry: &Entry, talk: &Talk) -> Result<(), Failure> {
+    pub(crate) fn save(
+        &self,
+        store: &Store,
+        stored: &Stored,
+        entry: &Entry,
+        talk: &Talk,
+    ) -> Result<(), Failure> {
         store.lock(LOCK_LIMIT)?.save(stored)?;
         self.configure(entry)?;
         self.remove_old(store.kind(), talk);
@@ -91,12 +97,12 @@ impl Target {
             }
             _ => return,
         };
-        let removed = Store::open(old, &self.name, Patience::for_scripts()).and_then(|store| {
-            let place = store.place();
+        let remove = || -> Result<Option<String>, Failure> {
+            let store = Store::open(old, &self.name, Patience::for_scripts())?;
             let removed = store.lock(LOCK_LIMIT)?.delete()?;
-            Ok(removed.then_some(place))
-        });
-        match removed {
+            Ok(removed.then(|| store.place()))
+        };
+        match remove() {
             Ok(Some(place)) => talk.notice(&format!("the old credential was removed from '{place}'")),
             Ok(None) => {}
             Err(error) => talk.notice(&format!("the old credential could not be removed: {error}")),
@@ -114,7 +120,9 @@ impl Target {
             && settings.access.source.is_given()
         {
             let source = &settings.access.source;
-            talk.notice(&format!("the key of {source} is set and goes before this profile"));
+            talk.notice(&format!(
+                "the key of {source} is set and goes before this profile"
+            ));
         }
         if let Ok((_, Some(active))) = config::active_profile(None)
             && active.value != self.name

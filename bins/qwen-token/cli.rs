@@ -1,14 +1,49 @@
 //! What can be typed.
 
-use clap::{Command, CommandFactory, Parser};
+use std::ffi::OsString;
+
+use clap::{Command, CommandFactory, Parser, ValueEnum};
 use qwen_shared::tool::{Common, Typed};
 
 /// Print a valid token, refreshing it when due
 #[derive(Debug, Parser)]
 #[command(name = "qwen-token", version, disable_help_subcommand = true)]
 pub(crate) struct Cli {
+    /// Refresh a token that lives for less than this
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    pub(crate) min_ttl: u64,
+    /// Refresh the token now
+    #[arg(long)]
+    pub(crate) refresh: bool,
+    /// Never refresh: use no network
+    #[arg(long, conflicts_with = "refresh")]
+    pub(crate) no_refresh: bool,
+    /// Print nothing, exit 0 when the token is valid and 1 when not; use no network
+    #[arg(long, conflicts_with_all = ["refresh", "format", "command"])]
+    pub(crate) check: bool,
+    /// How to print it
+    #[arg(long, value_enum, value_name = "FORMAT", default_value = "raw")]
+    pub(crate) format: Format,
+    /// Run this command with OPENAI_API_KEY, OPENAI_BASE_URL and OPENAI_MODEL in its environment
+    #[arg(last = true, value_name = "COMMAND", conflicts_with = "format")]
+    pub(crate) command: Vec<OsString>,
     #[command(flatten)]
     pub(crate) common: Common,
+}
+
+/// How to print the token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// The token and a newline
+    Raw,
+    /// One JSON object with the token, its times, and where it is for
+    Json,
+    /// A header line, for 'curl -H @-'
+    Header,
+    /// Shell statements that export OPENAI_API_KEY, OPENAI_BASE_URL and OPENAI_MODEL
+    Env,
+    /// Configuration lines, for 'curl -K -'
+    Curl,
 }
 
 impl Typed for Cli {

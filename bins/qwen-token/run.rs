@@ -1,12 +1,104 @@
 //! The tool itself.
 
+use std::time::{Duration, SystemTime};
+
+use qwen_shared::authorize::{Authorization, authorize};
+use qwen_shared::config::{Overrides, Settings};
+use qwen_shared::credential::{Life, Refresh, Wanted};
 use qwen_shared::exit::Exit;
 use qwen_shared::failure::{Failure, Outcome};
-use qwen_shared::out::Talk;
+use qwen_shared::out::{Stdout, Talk};
+use qwen_shared::secret::forbid_core_dump;
 
+use crate::child;
 use crate::cli::Cli;
+use crate::format;
 
 /// Runs the tool.
-pub(crate) fn run(_cli: Cli, _talk: &Talk) -> Outcome {
-    Err(Failure::new(Exit::Usage, "nothing to do").hint("run 'qwen-token --help'"))
+pub(crate) fn run(cli: Cli, talk: &Talk) -> Outcome {
+    forbid_core_dump();
+    let overrides = Overrides {
+        profile: cli.common.profile.clone(),
+        ..Overrides::default()
+    };
+    let settings = match Settings::resolve(&overrides) {
+        Err(failure) if cli.check && failure.exit == Exit::NoAuth => return negative(&failure, talk),
+        other => other?,
+    };
+    explain(&settings, talk);
+    if cli.check {
+        return check(&cli, &settings, talk);
+    }
+    let authorization = authorize(&settings, &wanted(&cli), talk)?;
+    if !cli.command.is_empty() {
+        return child::run(&cli.command, &settings, &authorization);
+    }
+    let text = format::write(cli.format, &settings, &authorization)?;
+    Stdout::write(text.expose().as_bytes())?;
+    Ok(Exit::Ok)
+}
+
+fn wanted(cli: &Cli) -> Wanted {
+    Wanted {
+        min_ttl: Duration::from_secs(cli.min_ttl),
+        refresh: match (cli.refresh, cli.no_refresh || cli.check) {
+            (true, _) => Refresh::Now,
+            (_, true) => Refresh::Never,
+            _ => Refresh::WhenDue,
+        },
+    }
+}
+
+/// Says where everything came from, and what the settings have to remark.
+fn explain(settings: &Settings, talk: &Talk) {
+    for notice in &settings.notices {
+        talk.notice(notice);
+    }
+    let profile = settings.profile_name();
+    talk.detail(&format!(
+        "method {} from {}; profile '{profile}'",
+        settings.method(),
+        settings.access.source
+    ));
+    talk.detail(&format!(
+        "endpoint '{}' from {}",
+        qwen_shared::http::without_user_info(&settings.base_url.value),
+        settings.base_url.source
+    ));
+    talk.detail(&format!(
+        "model '{}' from {}",
+        settings.model.value, settings.model.source
+    ));
+}
+
+/// Answers whether there is a valid token. What keeps the question from being answered is a failure as ever.
+fn check(cli: &Cli, settings: &Settings, talk: &Talk) -> Outcome {
+    let quiet = Talk::new(talk.program(), true, talk.is_verbose(), talk.color());
+    let authorization = match authorize(settings, &wanted(cli), &quiet) {
+        Err(failure) if failure.exit == Exit::NoAuth => return negative(&failure, talk),
+        other => other?,
+    };
+    Ok(match too_short(cli, &authorization) {
+        None => Exit::Ok,
+        Some(reason) => {
+            talk.notice(&reason);
+            Exit::No
+        }
+    })
+}
+
+fn too_short(cli: &Cli, authorization: &Authorization) -> Option<String> {
+    let (credential, now) = (authorization.credential.as_ref()?, SystemTime::now());
+    let min_ttl = Duration::from_secs(cli.min_ttl);
+    credential
+        .is_due(min_ttl, now)
+        .then(|| match credential.remaining(now) {
+            Life::For(rest) => format!("the token expires in {} s", rest.as_secs()),
+            _ => "the token has expired".to_owned(),
+        })
+}
+
+fn negative(failure: &Failure, talk: &Talk) -> Outcome {
+    talk.notice(&failure.message);
+    Ok(Exit::No)
 }

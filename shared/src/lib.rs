@@ -6,11 +6,16 @@
 //! reqwest; only `out` writes to stderr or the terminal; only `tool` makes an exit code.
 
 #[cfg(feature = "net")]
+pub mod api;
+#[cfg(feature = "net")]
 pub mod authorize;
+#[cfg(feature = "net")]
 pub mod chat;
+#[cfg(feature = "net")]
 pub mod config;
 #[cfg(feature = "net")]
 pub mod credential;
+pub mod date;
 pub mod env;
 pub mod exit;
 pub mod failure;
@@ -21,8 +26,12 @@ pub mod http;
 pub mod jsonc;
 pub mod lock;
 #[cfg(feature = "net")]
+pub mod markdown;
+#[cfg(feature = "net")]
 pub mod oauth;
 pub mod out;
+#[cfg(feature = "net")]
+pub mod pace;
 pub mod paths;
 pub mod provider;
 pub mod secret;

@@ -33,6 +33,30 @@ pub fn one_line(text: &str) -> String {
     line
 }
 
+/// Appends a text to `shown` with everything that [`is_hostile`] made visible: `^[` for an escape, `<U+202E>` for what
+/// has no caret form. Line feeds and tabs stay; a carriage return, which would overwrite the line, goes.
+///
+/// For long outside texts that a person reads as they are, such as a model's answer. The joiners U+200C and U+200D stay
+/// too: scripts and emoji need them, and they move nothing.
+pub fn make_visible(text: &str, shown: &mut String) {
+    use std::fmt::Write;
+    for c in text.chars() {
+        match c {
+            '\n' | '\t' | '\u{200c}' | '\u{200d}' => shown.push(c),
+            '\r' => {}
+            '\0'..='\x1f' => {
+                shown.push('^');
+                shown.push(char::from(c as u8 + b'@'));
+            }
+            '\x7f' => shown.push_str("^?"),
+            c if is_hostile(c) => {
+                let _ = write!(shown, "<U+{:04X}>", u32::from(c));
+            }
+            c => shown.push(c),
+        }
+    }
+}
+
 /// Cuts a text to at most `limit` characters, with an ellipsis where something is missing.
 #[must_use]
 pub fn clip(text: &str, limit: usize) -> String {
@@ -44,7 +68,23 @@ pub fn clip(text: &str, limit: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{clip, one_line};
+    use super::{clip, make_visible, one_line};
+
+    #[test]
+    fn what_would_move_the_cursor_or_reorder_text_is_made_visible() {
+        for (raw, shown) in [
+            ("plain\n\ttext", "plain\n\ttext"),
+            ("\x1b[2J\x1b]0;t\x07\0", "^[[2J^[]0;t^G^@"),
+            ("c1 \u{9b}31m \x7f", "c1 <U+009B>31m ^?"),
+            ("a\r\nb\rc", "a\nbc"),
+            ("x\u{202e}y\u{feff}", "x<U+202E>y<U+FEFF>"),
+            ("👩\u{200d}🔬 می\u{200c}خواهم", "👩\u{200d}🔬 می\u{200c}خواهم"),
+        ] {
+            let mut seen = String::new();
+            make_visible(raw, &mut seen);
+            assert_eq!(seen, shown, "{raw:?}");
+        }
+    }
 
     #[test]
     fn outside_text_becomes_one_harmless_line() {

@@ -31,7 +31,7 @@ pub struct Common {
     /// Say how things were decided; never shows a secret
     #[arg(short, long, global = true)]
     pub verbose: bool,
-    /// When to use colour
+    /// When to use colour: auto, always or never
     #[arg(
         long,
         value_name = "WHEN",
@@ -47,6 +47,12 @@ pub struct Common {
 pub trait Typed: FromArgMatches {
     /// Returns the flags that every program has.
     fn common(&self) -> &Common;
+
+    /// Returns what the reader of stdout is told when the tool fails: nothing, but for output that a shell evaluates,
+    /// where no words at all would look like success. `typed` is `None` when the command line was not understood.
+    fn last_words(_typed: Option<&Self>, _arguments: &[OsString]) -> &'static str {
+        ""
+    }
 }
 
 /// Runs a tool from its command line to its exit code.
@@ -61,21 +67,24 @@ pub fn main<C: Typed>(command: fn() -> Command, run: fn(C, &Talk) -> Outcome) ->
         return finish(
             &Talk::new(&name, false, false, Color::Auto),
             generate(command(), typed.get(2).map(OsString::as_os_str)),
+            "",
         );
     }
     let cli = command()
-        .try_get_matches_from(typed)
+        .try_get_matches_from(&typed)
         .and_then(|mut matches: ArgMatches| C::from_arg_matches_mut(&mut matches));
     match cli {
         Ok(cli) => {
             let common = cli.common();
             let talk = Talk::new(&name, common.quiet, common.verbose, common.color);
+            let words = C::last_words(Some(&cli), &typed);
             let outcome = enter(common).and_then(|()| run(cli, &talk));
-            finish(&talk, outcome)
+            finish(&talk, outcome, words)
         }
         Err(error) => finish(
             &Talk::new(&name, false, false, Color::Auto),
             not_parsed(&name, &error),
+            C::last_words(None, &typed),
         ),
     }
 }
@@ -85,9 +94,11 @@ fn has_generate(command: &Command) -> bool {
     command.get_arguments().any(|arg| arg.get_id() == "generate")
 }
 
-fn finish(talk: &Talk, outcome: Outcome) -> ExitCode {
+fn finish(talk: &Talk, outcome: Outcome, last_words: &str) -> ExitCode {
     let exit = outcome.unwrap_or_else(|failure| {
         talk.failure(&failure);
+        // When stdout is what failed there is nobody to tell.
+        let _ = Stdout::write(last_words.as_bytes());
         failure.exit
     });
     ExitCode::from(exit.code())

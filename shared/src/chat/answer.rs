@@ -113,19 +113,19 @@ impl AnswerReader {
     ///
     /// # Errors
     /// [`AnswerError::Incomplete`] when neither a finish reason nor `[DONE]` has come; with a whole JSON answer also
-    /// everything that [`AnswerReader::push`] reports.
-    pub fn finish(mut self, sink: &mut impl FnMut(Delta<'_>)) -> Result<Summary, AnswerError> {
+    /// everything that [`AnswerReader::push`] reports. What is known of the answer comes with the error.
+    #[expect(clippy::result_large_err, reason = "returned once per answer")]
+    pub fn finish(mut self, sink: &mut impl FnMut(Delta<'_>)) -> Result<Summary, (AnswerError, Summary)> {
+        let mut outcome = Ok(());
         if self.format == Some(Format::Whole) && !self.body.is_empty() {
             let body = std::mem::take(&mut self.body);
-            let outcome = self.state.read_whole(&body, self.content_type.as_deref(), sink);
-            self.close(sink);
-            outcome?;
+            outcome = self.state.read_whole(&body, self.content_type.as_deref(), sink);
         }
         self.close(sink);
-        if self.is_complete() {
-            Ok(self.into_summary())
-        } else {
-            Err(AnswerError::Incomplete)
+        match outcome {
+            Err(error) => Err((error, self.into_summary())),
+            Ok(()) if self.is_complete() => Ok(self.into_summary()),
+            Ok(()) => Err((AnswerError::Incomplete, self.into_summary())),
         }
     }
 

@@ -23,7 +23,7 @@ fn read(content_type: Option<&str>, pieces: &[&[u8]]) -> Seen {
         end = end.and_then(|()| reader.push(piece, &mut sink));
     }
     let end = match end {
-        Ok(()) => reader.finish(&mut sink),
+        Ok(()) => reader.finish(&mut sink).map_err(|(error, _)| error),
         Err(error) => {
             reader.close(&mut sink);
             Err(error)

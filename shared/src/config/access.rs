@@ -24,15 +24,6 @@ impl Resolver<'_> {
         }
     }
 
-    /// True when the OAuth login is the one that Qwen Code would use.
-    fn is_qwen_login(&self, provider: &Provider) -> bool {
-        match (&self.profile.provider, &self.profile.oauth) {
-            (Some(name), _) => name == "qwen",
-            (None, Some(_)) => false,
-            (None, None) => provider.oauth.is_none() || provider.name == "qwen",
-        }
-    }
-
     pub(super) fn access(
         &self,
         provider: &Sourced<&'static Provider>,
@@ -108,7 +99,7 @@ impl Resolver<'_> {
             let access = Access::Oauth {
                 server: Box::new(server),
                 store,
-                is_qwen: self.is_qwen_login(provider),
+                is_qwen: self.profile.is_qwen_login(),
             };
             return Ok(Some(Sourced::new(access, source)));
         }

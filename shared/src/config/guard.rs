@@ -5,6 +5,7 @@ use url::Url;
 use super::profile::Profile;
 use super::settings::Access;
 use super::source::{Source, Sourced};
+use crate::env::may_pair;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::provider::{self, Provider};
@@ -20,14 +21,17 @@ pub(super) fn check(
     provider: &Provider,
     profile: &Profile,
 ) -> Result<(), Failure> {
-    let Source::EnvFile { path, .. } = &base_url.source else {
+    let Source::EnvFile { path, standing, .. } = &base_url.source else {
         return Ok(());
     };
-    if !base_url.source.is_untrusted() || matches!(access.value, Access::Open) {
+    if matches!(access.value, Access::Open) {
         return Ok(());
     }
-    let same_file = matches!(&access.source, Source::EnvFile { path: of_key, .. } if of_key == path);
-    if same_file || is_bound(access, &base_url.value, provider, profile) {
+    let key_file = match &access.source {
+        Source::EnvFile { path, .. } => Some(path.as_path()),
+        _ => None,
+    };
+    if may_pair(*standing, path, key_file) || is_bound(access, &base_url.value, provider, profile) {
         return Ok(());
     }
     let what = match access.value {

@@ -2,6 +2,7 @@
 
 use super::source::{Source, Sourced};
 use crate::env::{ChainRule, EnvChain, Search};
+use crate::failure::Failure;
 
 /// The process environment and the chain of the working directory. The chain is read when first asked for.
 #[derive(Debug)]
@@ -12,11 +13,14 @@ pub(super) struct Lookup {
 
 impl Lookup {
     /// Looks from the working directory, by the rule that `QWEN_ENV_CHAIN` names.
-    pub(super) fn from_process() -> Self {
-        Self {
-            search: Search::from_process(None, None),
+    ///
+    /// # Errors
+    /// Exit 78 when `QWEN_ENV_CHAIN` names no rule.
+    pub(super) fn from_process() -> Result<Self, Failure> {
+        Ok(Self {
+            search: Search::from_process(None, None)?,
             chain: std::cell::OnceCell::new(),
-        }
+        })
     }
 
     /// Returns the chain.
@@ -42,7 +46,7 @@ impl Lookup {
             }
         }
         let variable = self.chain().variable(name)?;
-        let value = variable.value.trim();
+        let value = variable.value.expose().trim();
         (!value.is_empty()).then(|| {
             let source = Source::EnvFile {
                 name: name.to_owned(),

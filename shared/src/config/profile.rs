@@ -11,7 +11,7 @@ use url::Url;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::http::Timeouts;
-use crate::provider::{OauthSettings, Rate};
+use crate::provider::{self, OauthSettings, Rate};
 
 /// How a profile authenticates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
@@ -160,6 +160,28 @@ pub struct Profile {
     /// True when plain `http` to other machines is wanted.
     #[serde(default)]
     pub allow_http: bool,
+}
+
+impl Profile {
+    /// Returns the authorization server of a login with this profile: its own, its provider's, or else qwen.ai's.
+    #[must_use]
+    pub fn login_server(&self) -> Option<OauthSettings> {
+        let named = |name: &str| provider::named(name).and_then(|provider| provider.oauth.clone());
+        self.oauth
+            .clone()
+            .or_else(|| named(self.provider.as_deref()?))
+            .or_else(|| named("qwen"))
+    }
+
+    /// True when such a login is the one at qwen.ai, or at what a profile of provider `qwen` puts in its place: kept
+    /// in a file, it is Qwen Code's.
+    #[must_use]
+    pub fn is_qwen_login(&self) -> bool {
+        match (self.provider.as_deref(), &self.oauth) {
+            (Some(name), _) => name == "qwen",
+            (None, own) => own.is_none(),
+        }
+    }
 }
 
 /// Refuses a profile name that could not be typed, or would not make a file name.

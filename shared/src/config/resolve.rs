@@ -27,7 +27,7 @@ pub(super) struct Resolver<'a> {
 impl<'a> Resolver<'a> {
     pub(super) fn new(overrides: &'a Overrides) -> Result<Self, Failure> {
         let mut config = Config::load()?;
-        let lookup = Lookup::from_process();
+        let lookup = Lookup::from_process()?;
         let name = profile_in_use(overrides, &lookup, &config)?;
         let profile = match &name {
             None => Profile::default(),
@@ -224,7 +224,7 @@ pub fn active_profile(typed: Option<&str>) -> Result<(Config, Option<Sourced<Str
         profile: typed.map(str::to_owned),
         ..Overrides::default()
     };
-    let name = profile_in_use(&overrides, &Lookup::from_process(), &config)?;
+    let name = profile_in_use(&overrides, &Lookup::from_process()?, &config)?;
     Ok((config, name))
 }
 

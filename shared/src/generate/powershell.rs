@@ -6,6 +6,7 @@ use super::values::{self, Values};
 use super::{dispatch, is_dispatcher};
 
 const VALUES: &str = include_str!("values.ps1");
+const LIVE: &str = include_str!("live.ps1");
 const DISPATCH: &str = include_str!("dispatch.ps1");
 const ELEMENTS: &str = "    $commandElements = $commandAst.CommandElements\n";
 
@@ -19,7 +20,7 @@ pub(super) fn finish(raw: &str, command: &Command) -> String {
             cases.push_str(&format!("        '{subcommand}' {{ {} }}\n", shown(&values)));
         }
     }
-    let mut added = ELEMENTS.to_owned();
+    let mut added = format!("{LIVE}{ELEMENTS}");
     if is_dispatcher(command) {
         added.push_str(&dispatch(DISPATCH, command, "', '"));
     }
@@ -29,11 +30,7 @@ pub(super) fn finish(raw: &str, command: &Command) -> String {
 
 fn shown(values: &Values) -> String {
     match values {
-        Values::Live("__qwen_profiles") => "qwen-auth list --names 2>$null".to_owned(),
-        Values::Live(_) => {
-            "qwen-chat --list-models --quiet --retries 0 --max-time 3 2>$null | ForEach-Object { ($_ -split '\\s')[0] }"
-                .to_owned()
-        }
+        Values::Live(function) => (*function).to_owned(),
         Values::Words(words) => format!("'{}'", words.join("', '")),
     }
 }

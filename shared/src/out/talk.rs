@@ -3,7 +3,7 @@
 use std::io::{self, IsTerminal, Write};
 
 use crate::failure::Failure;
-use crate::text::one_line;
+use crate::text::{make_visible, one_line};
 
 /// When to colour, as typed with `--color`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -120,6 +120,16 @@ impl Talk {
     /// Prints a line exactly for a person to copy, without the program's name (a URL, a code). Not silenced.
     pub fn plain(&self, text: &str) {
         self.emit(&one_line(text));
+    }
+
+    /// Passes on a piece of a long text, such as a model's reasoning: no program name, no line end of its own, everything
+    /// but line feeds and tabs made visible. Silent with `--quiet`.
+    pub fn flow(&self, text: &str) {
+        if !self.quiet && !text.is_empty() {
+            let mut shown = String::with_capacity(text.len());
+            make_visible(text, &mut shown);
+            let _ = io::stderr().lock().write_all(shown.as_bytes());
+        }
     }
 
     /// Reports a failure: the error line, with `--verbose` the chain of causes, then the hints.

@@ -1,0 +1,266 @@
+//! Where the pieces of an answer go.
+
+mod report;
+
+use std::time::Duration;
+
+use qwen_shared::chat::{Delta, Extractor, Summary};
+use qwen_shared::exit::Exit;
+use qwen_shared::failure::Failure;
+use qwen_shared::markdown::Markdown;
+use qwen_shared::out::{Stdout, Talk};
+use qwen_shared::text::make_visible;
+
+use crate::cli::{OutputArgs, Reasoning};
+
+pub(crate) use report::{Report, error_json};
+
+/// What is written in one call at most, in bytes, and what a buffer keeps between calls.
+pub(crate) const FULL: usize = 64 << 10;
+
+/// The form of the answer on stdout.
+#[derive(Debug)]
+enum Form {
+    /// The text, byte for byte.
+    Plain,
+    /// The text on a terminal without colours: as it is, but made harmless.
+    Visible,
+    /// Markdown drawn on a terminal.
+    Drawn(Box<Markdown>),
+    /// Nothing until the end: for one JSON object, and for JSON that is checked first.
+    Held,
+    /// One JSON line per event.
+    Events,
+}
+
+/// The presenter of one answer: it gathers what is to be written, and writes it when told.
+#[derive(Debug)]
+pub(crate) struct Output {
+    form: Form,
+    is_json: bool,
+    reasoning: Reasoning,
+    extractor: Option<Extractor>,
+    talk: Talk,
+    buffer: Vec<u8>,
+    /// Reasoning on its way to standard error.
+    aside: String,
+    /// The answer's text, where somebody needs it at the end.
+    pub(crate) text: Option<String>,
+    thought: Option<String>,
+    last: u8,
+    has_thought: bool,
+    has_text: bool,
+}
+
+impl Output {
+    /// Makes the presenter. `keeps_text` asks for the text at the end, for a session; `is_held` for nothing before it.
+    pub(crate) fn new(args: &OutputArgs, keeps_text: bool, is_held: bool, talk: &Talk) -> Self {
+        let is_terminal = Stdout::is_terminal();
+        let form = if args.events {
+            Form::Events
+        } else if args.json || is_held {
+            Form::Held
+        } else if !is_terminal {
+            Form::Plain
+        } else if args.extract || !talk.color().wanted(true) {
+            Form::Visible
+        } else {
+            Form::Drawn(Box::new(Markdown::new(columns)))
+        };
+        let keeps_text = keeps_text || matches!(form, Form::Held);
+        Self {
+            form,
+            is_json: args.json,
+            reasoning: args.reasoning,
+            extractor: args.extract.then(Extractor::default),
+            talk: talk.clone(),
+            buffer: Vec::new(),
+            aside: String::new(),
+            text: keeps_text.then(String::new),
+            thought: args.json.then(String::new),
+            last: b'\n',
+            has_thought: false,
+            has_text: false,
+        }
+    }
+
+    /// Takes a piece of the answer.
+    pub(crate) fn take(&mut self, delta: Delta<'_>) {
+        match delta {
+            Delta::Reasoning(text) => self.take_thought(text),
+            Delta::Text(text) => match self.extractor.take() {
+                None => self.take_text(text),
+                Some(mut extractor) => {
+                    extractor.push(text, &mut |code| self.take_text(code));
+                    self.extractor = Some(extractor);
+                }
+            },
+        }
+    }
+
+    fn take_text(&mut self, text: &str) {
+        if let Some(kept) = &mut self.text {
+            kept.push_str(text);
+        }
+        if self.has_thought && !self.has_text && self.reasoning == Reasoning::Stdout {
+            self.part_from_reasoning();
+        }
+        self.has_text = true;
+        match &mut self.form {
+            Form::Plain => self.buffer.extend_from_slice(text.as_bytes()),
+            Form::Visible => add_visible(text, &mut self.buffer),
+            Form::Drawn(markdown) => markdown.push(text, &mut self.buffer),
+            Form::Held => {}
+            Form::Events => report::text_event("text", text, &mut self.buffer),
+        }
+    }
+
+    fn take_thought(&mut self, text: &str) {
+        self.has_thought = true;
+        if let Some(kept) = &mut self.thought {
+            kept.push_str(text);
+        }
+        match (&self.form, self.reasoning) {
+            (Form::Events, _) => report::text_event("reasoning", text, &mut self.buffer),
+            (_, Reasoning::Stderr) => self.aside.push_str(text),
+            (Form::Held, _) | (_, Reasoning::Drop) => {}
+            (Form::Plain, Reasoning::Stdout) => self.buffer.extend_from_slice(text.as_bytes()),
+            (Form::Visible | Form::Drawn(_), Reasoning::Stdout) => add_visible(text, &mut self.buffer),
+        }
+    }
+
+    /// Puts a blank line between reasoning and answer.
+    fn part_from_reasoning(&mut self) {
+        if matches!(self.form, Form::Plain | Form::Visible | Form::Drawn(_)) {
+            let last = self.buffer.last().copied().unwrap_or(self.last);
+            self.buffer.extend_from_slice(if last == b'\n' { b"\n" } else { b"\n\n" });
+        }
+    }
+
+    /// Returns how many bytes wait to be written.
+    pub(crate) fn waiting(&self) -> usize {
+        self.buffer.len() + self.aside.len()
+    }
+
+    /// Writes what waits.
+    ///
+    /// # Errors
+    /// 74 when stdout takes no more.
+    pub(crate) fn flush(&mut self) -> Result<(), Failure> {
+        if !self.aside.is_empty() {
+            self.talk.flow(&self.aside);
+            self.aside.clear();
+        }
+        if let Some(&last) = self.buffer.last() {
+            Stdout::write(&self.buffer)?;
+            self.last = last;
+            self.buffer.clear();
+            self.buffer.shrink_to(FULL);
+        }
+        Ok(())
+    }
+
+    /// Says that another try follows. Under `--events` it is an event too.
+    pub(crate) fn announce(&mut self, wait: &qwen_shared::api::Wait) {
+        let seconds = wait.pause.as_secs_f64();
+        let (reason, attempt, limit) = (&wait.reason, wait.attempt, wait.limit);
+        self.talk
+            .notice(&format!("{reason}; try {attempt} of {limit} in {seconds:.1} s"));
+        if matches!(self.form, Form::Events) {
+            report::wait_event(wait, &mut self.buffer);
+        }
+    }
+
+    /// Ends a whole answer: writes what was held back, and the newline that the text lacks.
+    ///
+    /// # Errors
+    /// 74 when stdout takes no more.
+    pub(crate) fn end(&mut self, report: &Report<'_>) -> Result<Exit, Failure> {
+        let mut exit = Exit::Ok;
+        if let Some(mut extractor) = self.extractor.take()
+            && !extractor.end(&mut |code| self.take_text(code))
+        {
+            self.talk.notice("the answer holds no fenced code block");
+            exit = Exit::No;
+        }
+        self.end_aside();
+        match &mut self.form {
+            Form::Drawn(markdown) => markdown.end(&mut self.buffer),
+            Form::Held if self.is_json => {
+                report.add_json(self.text.as_deref(), self.thought.as_deref(), &mut self.buffer);
+            }
+            Form::Held => self.buffer.extend_from_slice(self.text.as_deref().unwrap_or_default().as_bytes()),
+            Form::Events => report.add_event(&mut self.buffer),
+            Form::Plain | Form::Visible => {}
+        }
+        if self.buffer.last().copied().unwrap_or(self.last) != b'\n' {
+            self.buffer.push(b'\n');
+        }
+        self.flush()?;
+        Ok(exit)
+    }
+
+    /// Ends an answer that failed. What came is written as it is; a pipe gets no newline that was not sent.
+    ///
+    /// # Errors
+    /// 74 when stdout takes no more.
+    pub(crate) fn fail(&mut self, report: &Report<'_>) -> Result<(), Failure> {
+        if let Some(mut extractor) = self.extractor.take() {
+            let _ = extractor.end(&mut |code| self.take_text(code));
+        }
+        self.end_aside();
+        match &mut self.form {
+            Form::Drawn(markdown) => markdown.end(&mut self.buffer),
+            Form::Visible if self.buffer.last().copied().unwrap_or(self.last) != b'\n' => self.buffer.push(b'\n'),
+            Form::Held if self.is_json => {
+                report.add_json(self.text.as_deref(), self.thought.as_deref(), &mut self.buffer);
+            }
+            Form::Held => self.buffer.extend_from_slice(self.text.as_deref().unwrap_or_default().as_bytes()),
+            Form::Events => report.add_event(&mut self.buffer),
+            Form::Plain | Form::Visible => {}
+        }
+        self.flush()
+    }
+
+    /// Ends the line of reasoning on standard error.
+    fn end_aside(&mut self) {
+        if self.has_thought && self.reasoning == Reasoning::Stderr && !matches!(self.form, Form::Events) {
+            self.aside.push('\n');
+        }
+    }
+
+    /// True when the result is JSON, which can show tool calls and errors.
+    pub(crate) const fn is_for_machines(&self) -> bool {
+        self.is_json || matches!(self.form, Form::Events)
+    }
+}
+
+fn add_visible(text: &str, buffer: &mut Vec<u8>) {
+    let mut shown = String::with_capacity(text.len());
+    make_visible(text, &mut shown);
+    buffer.extend_from_slice(shown.as_bytes());
+}
+
+/// Returns the width of the terminal on stdout, now: it may have been resized.
+fn columns() -> usize {
+    rustix::termios::tcgetwinsize(rustix::stdio::stdout())
+        .ok()
+        .map(|size| usize::from(size.ws_col))
+        .filter(|&columns| columns > 0)
+        .unwrap_or(80)
+}
+
+/// Says what an answer cost, for `--usage`.
+pub(crate) fn cost(summary: &Summary, elapsed: Duration) -> String {
+    let seconds = elapsed.as_secs_f64();
+    let Some(usage) = &summary.usage else {
+        return format!("{seconds:.1} s; the server did not count tokens");
+    };
+    let mut words = format!("{} tokens in, {} out", usage.prompt, usage.completion);
+    for (count, what) in [(usage.cached, "cached"), (usage.reasoning, "reasoning")] {
+        if count > 0 {
+            words.push_str(&format!(", {count} {what}"));
+        }
+    }
+    format!("{words}; {seconds:.1} s")
+}

@@ -1,0 +1,51 @@
+//! What is said on stderr while the work goes on.
+
+use qwen_shared::env::{EnvChain, key_name};
+use qwen_shared::out::Talk;
+
+use crate::plan::{Entry, Fate, Origin, Plan};
+
+/// Says what the chain passed over and refused; each hint once, at the end.
+pub(crate) fn of_chain(chain: &EnvChain, talk: &Talk) {
+    let mut hints: Vec<&str> = Vec::new();
+    for notice in chain.notices() {
+        talk.notice(&notice.to_string());
+        if let Some(hint) = notice.hint.as_deref().filter(|hint| !hints.contains(hint)) {
+            hints.push(hint);
+        }
+    }
+    for hint in hints {
+        talk.hint(hint);
+    }
+}
+
+/// Says which variables are not exported though the environment lacks them.
+pub(crate) fn of_plan(plan: &Plan<'_>, talk: &Talk) {
+    for entry in &plan.entries {
+        if let Some(reason) = reason(entry) {
+            let place = match entry.origin {
+                Origin::File(variable) => variable.place(),
+                Origin::Token => "qwen-token".to_owned(),
+            };
+            talk.notice(&format!("{place}: '{}' is not exported: {reason}", entry.name));
+        }
+    }
+    if plan.entries.iter().any(|entry| entry.fate == Fate::Withheld) {
+        talk.hint("run 'qwen-env --trust' if this project may choose where keys are sent");
+    }
+}
+
+/// Why a variable is not exported, when the user ought to know.
+pub(crate) fn reason(entry: &Entry<'_>) -> Option<String> {
+    match entry.fate {
+        Fate::Exported | Fate::Kept => None,
+        Fate::Withheld => {
+            let key = key_name(entry.name).unwrap_or_default();
+            Some(format!(
+                "an untrusted project file may set it only together with '{key}', and that is not the key in force"
+            ))
+        }
+        Fate::Cannot(cannot) => Some(cannot.to_string()),
+        Fate::Crowded => Some("the environment has no room for more".to_owned()),
+    }
+}

@@ -1,0 +1,196 @@
+//! The login by device flow (RFC 8628).
+
+use std::time::SystemTime;
+
+use qwen_shared::authorize::choose_store;
+use qwen_shared::config::Method;
+use qwen_shared::credential::{Credential, Store, StoreKind, Stored};
+use qwen_shared::exit::Exit;
+use qwen_shared::failure::{Failure, Outcome};
+use qwen_shared::http::{Blocking, Timeouts};
+use qwen_shared::oauth::{
+    Attempt, DeviceAuthorization, Endpoints, Exchange, OauthError, PublicClient, SystemClock, TokenResponse,
+    base_url_from_resource,
+};
+use qwen_shared::out::Talk;
+use qwen_shared::provider::{self, OauthSettings, Provider};
+
+use crate::browser;
+use crate::run::Login;
+use crate::screen::Screen;
+use crate::target::Entry;
+use crate::trial;
+
+/// The authorization server of this login, and what the profile will say about it.
+struct Server {
+    settings: OauthSettings,
+    /// The provider to write into the profile; `None` where the profile's own `oauth` says it all.
+    provider: Option<&'static Provider>,
+    entry: Entry,
+}
+
+/// Logs in and stores the tokens.
+pub(crate) fn log_in(login: &mut Login<'_>) -> Outcome {
+    let mut server = server(login)?;
+    if let Some(notice) = server.provider.and_then(|provider| provider.notice.as_ref()) {
+        login.talk.notice(notice);
+    }
+    let is_qwen = server.provider.is_some_and(|provider| provider.name == "qwen");
+    let store = choose_store(login.target.choice, &login.target.name, is_qwen, login.talk)?;
+    login
+        .talk
+        .detail(&format!("the credential will be kept in '{}'", store.place()));
+    let client = PublicClient::of(&server.settings)?;
+    let transport = Blocking::new(Timeouts::for_token_requests());
+    let endpoints = Endpoints::resolve(&transport, &server.settings, login.target.profile.allow_http)?;
+    let answer = exchange(login, &transport, &endpoints, &client)?;
+    check_answer(&answer, &client, &server, &store, login.talk);
+    let credential = Credential::from_response(answer, SystemTime::now());
+    server.entry.store = Some(store.kind());
+    let stored = Stored::Oauth(credential);
+    login.target.save(&store, &stored, &server.entry, login.talk)?;
+    let ready = format!(
+        "logged in: profile '{}', credential in '{}'",
+        login.target.name,
+        store.place()
+    );
+    login.target.report(&ready, login.talk);
+    if !login.cli.no_verify {
+        trial::of_login(&login.target.name, login.talk);
+    }
+    Ok(Exit::Ok)
+}
+
+/// Finds the server: that of `--provider`, else the profile's own, else that of the profile's provider, else qwen.ai.
+fn server(login: &Login<'_>) -> Result<Server, Failure> {
+    let profile = &login.target.profile;
+    let configured = profile.provider.as_deref().and_then(provider::named);
+    let provider = match (login.provider, configured, &profile.oauth) {
+        (Some(typed), _, _) => Some(typed),
+        (None, Some(configured), own) if own.is_some() || configured.oauth.is_some() => Some(configured),
+        (None, _, Some(_)) => None,
+        (None, _, None) => provider::named("qwen"),
+    };
+    let own = profile.oauth.clone().filter(|_| {
+        login
+            .provider
+            .is_none_or(|typed| Some(&typed.name) == profile.provider.as_ref())
+    });
+    let settings = own.or_else(|| provider.and_then(|provider| provider.oauth.clone()));
+    let settings = settings.ok_or_else(|| {
+        let name = provider.map_or("", |provider| &provider.name);
+        Failure::new(Exit::Usage, format!("provider '{name}' has no login by browser"))
+            .hint(format!("run 'qwen-login --api-key --provider {name}'"))
+    })?;
+    // What was written for another method or provider would send the token where it is not meant to go.
+    let same = profile.method != Some(Method::ApiKey)
+        && (profile.provider.is_none()
+            || profile.provider.as_ref() == provider.map(|provider| &provider.name));
+    let kept = |typed: &Option<String>, present: Option<String>| typed.clone().or(present.filter(|_| same));
+    let base_url = match &login.cli.base_url {
+        Some(typed) => Some(crate::endpoint::typed(typed, profile.allow_http)?),
+        None => profile.base_url.clone().filter(|_| same),
+    };
+    let entry = Entry {
+        method: Method::Oauth,
+        provider: provider.map(|provider| provider.name.clone()),
+        base_url: base_url.map(String::from),
+        model: kept(&login.cli.model, profile.model.clone()),
+        store: None,
+    };
+    Ok(Server {
+        settings,
+        provider,
+        entry,
+    })
+}
+
+/// Gets the codes, shows them, opens a browser where there is one, and waits for the person.
+fn exchange(
+    login: &mut Login<'_>,
+    transport: &Blocking,
+    endpoints: &Endpoints,
+    client: &PublicClient,
+) -> Result<TokenResponse, Failure> {
+    let server = endpoints.token_endpoint.host_str().unwrap_or_default().to_owned();
+    let attempt = Attempt::begin(client)
+        .map_err(|error| Failure::new(Exit::Io, "the system gives no random numbers").caused_by(error))?;
+    let device = DeviceAuthorization::request(transport, endpoints, client, &attempt)
+        .map_err(|error| login_failed(&error, &server, login))?;
+    let clock = SystemClock;
+    let exchange = Exchange::new(transport, &clock, endpoints, client, &attempt, &device);
+    let mut screen = Screen::new(login.talk, login.terminal.as_mut());
+    screen.show(&device, login.cli.qr);
+    open_browser(&device, login.cli.no_browser, login.talk);
+    let answer = exchange.wait(&mut |progress| screen.progress(&progress));
+    screen.clear();
+    answer.map_err(|error| login_failed(&error, &server, login))
+}
+
+fn open_browser(device: &DeviceAuthorization, unwanted: bool, talk: &Talk) {
+    let openers = match (unwanted, Talk::is_seen()) {
+        (true, _) => Err("--no-browser says so"),
+        (false, false) => Err("nobody is looking at standard error"),
+        (false, true) => browser::openers(),
+    };
+    match openers {
+        Ok(openers) => {
+            let address = device.verification_uri_complete.as_ref();
+            browser::open(openers, address.unwrap_or(&device.verification_uri));
+        }
+        Err(reason) => talk.detail(&format!("no browser is opened: {reason}")),
+    }
+}
+
+/// Says why there is no token, and what may help.
+fn login_failed(error: &OauthError, server: &str, login: &Login<'_>) -> Failure {
+    let failure = error.failure(server);
+    let again = format!(
+        "run 'qwen-login --oauth --profile {}' to try again",
+        login.target.name
+    );
+    match error {
+        OauthError::Refused { code, .. } if code == "access_denied" => {
+            Failure::new(Exit::NoAuth, format!("'{server}': the login was denied"))
+                .caused_by(error.to_string())
+                .hint(again)
+        }
+        OauthError::Refused { code, .. } if code == "invalid_grant" => failure
+            .hint("the answer with the token may have been lost on its way")
+            .hint(again),
+        OauthError::Refused { .. } if failure.exit == Exit::Config => {
+            failure.hint("check \"client_id\" and \"scope\" of the profile's \"oauth\"")
+        }
+        OauthError::Refused { .. } | OauthError::Expired => failure.hint(again),
+        _ => failure,
+    }
+}
+
+/// Reports what is not as it was asked for.
+fn check_answer(answer: &TokenResponse, client: &PublicClient, server: &Server, store: &Store, talk: &Talk) {
+    if let Some(granted) = &answer.scope {
+        let has = |word: &str| granted.split_whitespace().any(|granted| granted == word);
+        let missing: Vec<&str> = client
+            .scope
+            .split_whitespace()
+            .filter(|word| !has(word))
+            .collect();
+        if !missing.is_empty() {
+            talk.notice(&format!("the server did not grant '{}'", missing.join(" ")));
+        }
+    }
+    if let Some(resource) = &answer.resource_url
+        && let Err(error) = base_url_from_resource(resource, &server.settings.allowed_hosts)
+    {
+        talk.notice(&format!(
+            "the server names an endpoint that will not get the token: {error}"
+        ));
+    }
+    if answer.refresh_token.is_none() {
+        talk.notice("the server gave no refresh token: you will have to log in again when this one ends");
+    }
+    let complete = answer.refresh_token.is_some() && answer.expires_in.is_some();
+    if store.kind() == StoreKind::QwenCode && !complete {
+        talk.notice("Qwen Code cannot use this login: it needs a refresh token and an expiry");
+    }
+}

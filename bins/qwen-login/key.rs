@@ -1,0 +1,345 @@
+//! The set-up of an API key.
+
+use std::io::{IsTerminal, Read};
+
+use qwen_shared::authorize::choose_store;
+use qwen_shared::config::Method;
+use qwen_shared::credential::{Store, Stored};
+use qwen_shared::exit::Exit;
+use qwen_shared::failure::{Failure, Outcome, io_reason};
+use qwen_shared::out::Terminal;
+use qwen_shared::provider::{self, Provider};
+use qwen_shared::secret::Secret;
+use url::Url;
+
+use crate::ask::{ask, choose};
+use crate::endpoint;
+use crate::run::Login;
+use crate::target::Entry;
+use crate::trial::{self, Question};
+
+/// The longest key that is read, in bytes.
+const LONGEST_KEY: u64 = 64 << 10;
+
+/// What a set-up is about.
+struct Plan {
+    provider: &'static Provider,
+    base_url: Url,
+    model: String,
+    key: Option<Secret<String>>,
+    store: Option<Store>,
+}
+
+/// Asks for what was not typed, tries it, and stores it.
+pub(crate) fn set_up(login: &mut Login<'_>) -> Outcome {
+    let typed_url = login.cli.base_url.clone();
+    let typed_url = typed_url
+        .map(|url| endpoint::typed(&url, login.target.profile.allow_http))
+        .transpose()?;
+    let provider = provider_for(login, typed_url.as_ref())?;
+    if let Some(notice) = &provider.notice {
+        login.talk.notice(notice);
+    }
+    let base_url = match typed_url {
+        Some(url) => url,
+        None => base_url_for(login, provider)?,
+    };
+    let provider = if login.provider.is_some() {
+        provider
+    } else {
+        provider::recognise(&base_url).unwrap_or(provider)
+    };
+    // Tried before anything secret is typed: a key that cannot be kept would be typed in vain.
+    let store = match provider.needs_key || login.cli.with_key {
+        true => Some(choose_store(
+            login.target.choice,
+            &login.target.name,
+            false,
+            login.talk,
+        )?),
+        false => None,
+    };
+    let key = key_for(login, provider)?;
+    let model = model_for(login, provider)?;
+    let mut plan = Plan {
+        provider,
+        base_url,
+        model,
+        key,
+        store,
+    };
+    if plan.key.is_some() && plan.store.is_none() {
+        plan.store = Some(choose_store(
+            login.target.choice,
+            &login.target.name,
+            false,
+            login.talk,
+        )?);
+    }
+    let verdict = try_out(login, &mut plan)?;
+    save(login, &plan)?;
+    let ready = format!(
+        "{verdict}; profile '{}' asks model '{}' at '{}'",
+        login.target.name, plan.model, plan.base_url
+    );
+    login.target.report(&ready, login.talk);
+    Ok(Exit::Ok)
+}
+
+fn save(login: &Login<'_>, plan: &Plan) -> Result<(), Failure> {
+    let entry = Entry {
+        method: Method::ApiKey,
+        provider: Some(plan.provider.name.clone()),
+        base_url: Some(plan.base_url.to_string()),
+        model: Some(plan.model.clone()),
+        store: plan
+            .store
+            .as_ref()
+            .filter(|_| plan.key.is_some())
+            .map(Store::kind),
+    };
+    match (&plan.store, &plan.key) {
+        (Some(store), Some(key)) => {
+            login
+                .target
+                .save(store, &Stored::ApiKey(key.clone()), &entry, login.talk)
+        }
+        _ => login.target.configure(&entry),
+    }
+}
+
+/// Finds the provider: typed, of the typed endpoint, or asked for; the profile's, else OpenAI, where nobody can be asked.
+fn provider_for(login: &mut Login<'_>, typed_url: Option<&Url>) -> Result<&'static Provider, Failure> {
+    if let Some(provider) = login.provider.or_else(|| typed_url.and_then(provider::recognise)) {
+        if provider.oauth.is_none() {
+            return Ok(provider);
+        }
+        let name = &provider.name;
+        return Err(
+            Failure::new(Exit::Usage, format!("provider '{name}' takes no API key"))
+                .hint("run 'qwen-login --oauth'"),
+        );
+    }
+    let known: Vec<&Provider> = provider::all()
+        .iter()
+        .filter(|provider| provider.oauth.is_none())
+        .collect();
+    let present = login.target.profile.provider.as_deref();
+    let usual = known
+        .iter()
+        .position(|known| Some(known.name.as_str()) == present)
+        .or_else(|| {
+            let from_environment = provider::recognise(&url_in_environment()?)?;
+            known.iter().position(|known| known.name == from_environment.name)
+        })
+        .unwrap_or(0);
+    let chosen = match login.terminal.as_mut() {
+        None => usual,
+        Some(terminal) => {
+            let titles: Vec<&str> = known.iter().map(|provider| provider.title.as_str()).collect();
+            terminal.print("Whose key is it?\n")?;
+            choose(terminal, &titles, usual)?
+        }
+    };
+    known
+        .get(chosen)
+        .copied()
+        .and_then(|provider| provider::named(&provider.name))
+        .ok_or_else(|| Failure::new(Exit::Bug, "the provider catalogue is empty; please report it"))
+}
+
+/// Finds the endpoint: the profile's own where it is the same provider, `OPENAI_BASE_URL`, one of the provider's.
+fn base_url_for(login: &mut Login<'_>, provider: &Provider) -> Result<Url, Failure> {
+    let profile = &login.target.profile;
+    let own = profile
+        .base_url
+        .clone()
+        .filter(|_| profile.provider.as_deref() == Some(&provider.name));
+    let said = own
+        .or_else(|| url_in_environment().filter(|_| login.provider.is_none()))
+        .map(String::from);
+    let allow_http = profile.allow_http;
+    let regions: Vec<(&str, &str)> = provider
+        .base_urls
+        .iter()
+        .filter_map(|(region, url)| Some((region.as_str(), url.as_str()?)))
+        .collect();
+    let first = regions.first().map(|(_, url)| (*url).to_owned());
+    let Some(terminal) = login.terminal.as_mut() else {
+        let url = said
+            .or(first)
+            .filter(|url| !url.contains("RESOURCE"))
+            .ok_or_else(|| {
+                Failure::new(
+                    Exit::Usage,
+                    format!("provider '{}' has no endpoint of its own", provider.name),
+                )
+                .hint("name it with --base-url")
+            })?;
+        return endpoint::typed(&url, allow_http);
+    };
+    let mut usual = said;
+    if usual.is_none() && regions.len() > 1 {
+        let titles: Vec<String> = regions
+            .iter()
+            .map(|(region, url)| format!("{region}: {url}"))
+            .collect();
+        let titles: Vec<&str> = titles.iter().map(String::as_str).collect();
+        terminal.print("Which region is the key for?\n")?;
+        usual = regions
+            .get(choose(terminal, &titles, 0)?)
+            .map(|(_, url)| (*url).to_owned());
+    }
+    let usual = usual.or(first);
+    match &usual {
+        Some(url) if login.provider.is_some() && !url.contains("RESOURCE") => {
+            endpoint::typed(url, allow_http)
+        }
+        _ => ask(terminal, "base URL", usual.as_deref(), |text| {
+            endpoint::answered(text, allow_http)
+        }),
+    }
+}
+
+fn url_in_environment() -> Option<Url> {
+    Url::parse(std::env::var("OPENAI_BASE_URL").ok()?.trim()).ok()
+}
+
+/// Reads the key: from standard input when that was asked for, else from the terminal, unseen.
+fn key_for(login: &mut Login<'_>, provider: &Provider) -> Result<Option<Secret<String>>, Failure> {
+    if login.cli.with_key && !(std::io::stdin().is_terminal() && login.terminal.is_some()) {
+        return from_stdin().map(Some);
+    }
+    match login.terminal.as_mut() {
+        Some(terminal) => from_terminal(terminal, provider),
+        None if !provider.needs_key => Ok(None),
+        None => Err(
+            Failure::new(Exit::Usage, "there is no key, and no terminal to ask for it")
+                .hint("give the key on standard input: 'qwen-login --with-key'"),
+        ),
+    }
+}
+
+fn from_stdin() -> Result<Secret<String>, Failure> {
+    let mut text = zeroize::Zeroizing::new(String::new());
+    std::io::stdin()
+        .take(LONGEST_KEY)
+        .read_to_string(&mut text)
+        .map_err(|error| match error.kind() {
+            std::io::ErrorKind::InvalidData => {
+                Failure::new(Exit::Data, "standard input: the key is not text")
+            }
+            _ => Failure::new(
+                Exit::Io,
+                format!("standard input: cannot read: {}", io_reason(&error)),
+            ),
+        })?;
+    let key = text.trim();
+    check(key).map_err(|reason| Failure::new(Exit::Data, format!("standard input: {reason}")))?;
+    Ok(Secret::new(key.to_owned()))
+}
+
+/// Asks until there is a key, and shows what was understood of it without showing it.
+fn from_terminal(terminal: &mut Terminal, provider: &Provider) -> Result<Option<Secret<String>>, Failure> {
+    let question = if provider.needs_key {
+        "API key (it is not shown): "
+    } else {
+        "API key (it is not shown; empty for none): "
+    };
+    loop {
+        let key = terminal.ask_hidden(question)?;
+        if key.expose().is_empty() && !provider.needs_key {
+            return Ok(None);
+        }
+        match check(key.expose()) {
+            Ok(()) => {
+                let length = key.expose().len();
+                terminal.print(&format!("key: {}, {length} characters\n", key.masked()))?;
+                return Ok(Some(key));
+            }
+            Err(reason) => terminal.print(&format!("{reason}\n"))?,
+        }
+    }
+}
+
+/// Refuses what no header can carry. The reason does not repeat the key.
+fn check(key: &str) -> Result<(), &'static str> {
+    if key.is_empty() {
+        return Err("the key is empty");
+    }
+    if key.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Ok(());
+    }
+    Err("a key is one word of ASCII letters, digits and signs")
+}
+
+/// Finds the model: typed, the profile's own where it is the same provider, `OPENAI_MODEL`, the provider's default.
+fn model_for(login: &mut Login<'_>, provider: &Provider) -> Result<String, Failure> {
+    if let Some(model) = login
+        .cli
+        .model
+        .as_deref()
+        .map(str::trim)
+        .filter(|model| !model.is_empty())
+    {
+        return Ok(model.to_owned());
+    }
+    let profile = &login.target.profile;
+    let own = profile
+        .model
+        .clone()
+        .filter(|_| profile.provider.as_deref() == Some(&provider.name));
+    let set = std::env::var("OPENAI_MODEL")
+        .ok()
+        .filter(|_| login.provider.is_none());
+    let usual = own.or(set).filter(|model| !model.trim().is_empty());
+    let usual = usual.unwrap_or_else(|| provider.default_model.clone());
+    match login.terminal.as_mut() {
+        None => Ok(usual),
+        Some(terminal) => ask(terminal, "model", Some(&usual), |text| {
+            let model = text.trim();
+            if model.is_empty() {
+                Err("a name is needed".to_owned())
+            } else {
+                Ok(model.to_owned())
+            }
+        }),
+    }
+}
+
+/// Tries the key and says what came of it. A person may type another one, or have it stored all the same.
+fn try_out(login: &mut Login<'_>, plan: &mut Plan) -> Result<String, Failure> {
+    if login.cli.no_verify {
+        return Ok("stored without a trial".to_owned());
+    }
+    loop {
+        let question = Question {
+            provider: plan.provider,
+            base_url: &plan.base_url,
+            model: &plan.model,
+            key: plan.key.as_ref(),
+            profile: &login.target.profile,
+        };
+        let failure = match trial::of_key(&question, login.talk) {
+            Ok(verdict) => return Ok(verdict),
+            Err(failure) => failure.hint("nothing was stored; --no-verify stores it without a trial"),
+        };
+        let Some(terminal) = login.terminal.as_mut().filter(|_| !login.cli.with_key) else {
+            return Err(failure);
+        };
+        login.talk.failure(&Failure {
+            hints: Vec::new(),
+            ..failure
+        });
+        terminal.print("What now?\n")?;
+        match choose(
+            terminal,
+            &["type the key again", "store it all the same", "give up"],
+            0,
+        )? {
+            0 => plan.key = from_terminal(terminal, plan.provider)?,
+            1 => return Ok("stored, though the trial failed".to_owned()),
+            _ => return Err(Failure::new(Exit::NoAuth, "nothing was stored")),
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! The forms in which a token is printed.
+
+use std::time::SystemTime;
+
+use qwen_shared::authorize::Authorization;
+use qwen_shared::config::{Access, Settings};
+use qwen_shared::credential::{Life, StoreKind};
+use qwen_shared::date::rfc3339;
+use qwen_shared::exit::Exit;
+use qwen_shared::failure::Failure;
+use qwen_shared::secret::Secret;
+use serde::Serialize;
+
+use crate::cli::Format;
+
+/// What stands for a key where an endpoint asks for none: clients insist on having one.
+const NO_KEY: &str = "none";
+
+/// Writes the token in the form that was asked for.
+///
+/// # Errors
+/// 77 where a token is asked for and the endpoint needs none, 78 where the token may not go to the endpoint.
+pub(crate) fn write(
+    format: Format,
+    settings: &Settings,
+    authorization: &Authorization,
+) -> Result<Secret<String>, Failure> {
+    let text = match format {
+        Format::Raw => format!("{}\n", token(settings, authorization)?.expose()),
+        Format::Json => json(settings, authorization)?,
+        Format::Header => header(settings, authorization)
+            .map(|line| format!("{}\n", line.expose()))
+            .unwrap_or_default(),
+        Format::Curl => header(settings, authorization)
+            .map(|line| format!("header = {}\n", quoted(line.expose())))
+            .unwrap_or_default(),
+        Format::Env => statements(settings, authorization)?,
+    };
+    Ok(Secret::new(text))
+}
+
+/// Returns the three variables that OpenAI's clients read.
+///
+/// # Errors
+/// 78 where the token may not go to the endpoint.
+pub(crate) fn variables(
+    settings: &Settings,
+    authorization: &Authorization,
+) -> Result<[(&'static str, Secret<String>); 3], Failure> {
+    let base_url = authorization.base_url(settings)?;
+    let key = authorization
+        .token
+        .clone()
+        .unwrap_or_else(|| Secret::new(NO_KEY.to_owned()));
+    Ok([
+        ("OPENAI_API_KEY", key),
+        ("OPENAI_BASE_URL", Secret::new(base_url.into())),
+        ("OPENAI_MODEL", Secret::new(settings.model.value.clone())),
+    ])
+}
+
+fn token<'a>(settings: &Settings, authorization: &'a Authorization) -> Result<&'a Secret<String>, Failure> {
+    authorization.token.as_ref().ok_or_else(|| {
+        let url = qwen_shared::http::without_user_info(&settings.base_url.value);
+        Failure::new(
+            Exit::NoAuth,
+            format!("no credential is configured, and '{url}' is taken to need none"),
+        )
+        .hint("set OPENAI_API_KEY if it does")
+    })
+}
+
+/// Returns the header line that carries the secret as this provider wants it; `None` where none is needed.
+fn header(settings: &Settings, authorization: &Authorization) -> Option<Secret<String>> {
+    let token = authorization.token.as_ref()?.expose();
+    Some(Secret::new(match key_header(settings) {
+        None => format!("Authorization: Bearer {token}"),
+        Some(name) => format!("{name}: {token}"),
+    }))
+}
+
+/// Returns the header that carries the key, where it is not the one of RFC 6750.
+fn key_header(settings: &Settings) -> Option<&str> {
+    let name = settings.provider.value.key_header.as_str();
+    let is_login = matches!(settings.access.value, Access::Oauth { .. });
+    (!is_login && name != "bearer").then_some(name)
+}
+
+/// Quotes a text for a configuration file of curl's (its manual, option `--config`).
+fn quoted(text: &str) -> String {
+    let mut quoted = String::with_capacity(text.len() + 2);
+    quoted.push('"');
+    for c in text.chars() {
+        if matches!(c, '"' | '\\') {
+            quoted.push('\\');
+        }
+        quoted.push(c);
+    }
+    quoted.push('"');
+    quoted
+}
+
+#[derive(Serialize)]
+struct Document<'a> {
+    access_token: &'a str,
+    token_type: &'a str,
+    expires_at: Option<String>,
+    expires_in: Option<u64>,
+    base_url: String,
+    model: &'a str,
+    profile: Option<&'a str>,
+    provider: &'a str,
+    store: Option<StoreKind>,
+}
+
+fn json(settings: &Settings, authorization: &Authorization) -> Result<String, Failure> {
+    let credential = authorization.credential.as_ref();
+    let life = credential.map(|credential| credential.remaining(SystemTime::now()));
+    let document = Document {
+        access_token: token(settings, authorization)?.expose(),
+        token_type: match credential {
+            Some(credential) => &credential.token_type,
+            None => key_header(settings).unwrap_or("Bearer"),
+        },
+        expires_at: credential
+            .and_then(|credential| credential.expires_at)
+            .map(rfc3339),
+        expires_in: life.and_then(|life| match life {
+            Life::Unknown => None,
+            Life::For(rest) => Some(rest.as_secs()),
+            Life::Expired => Some(0),
+        }),
+        base_url: authorization.base_url(settings)?.into(),
+        model: &settings.model.value,
+        profile: settings.profile.as_ref().map(|profile| profile.value.as_str()),
+        provider: &settings.provider.value.name,
+        store: authorization.store,
+    };
+    let mut text = serde_json::to_string(&document)
+        .map_err(|error| Failure::new(Exit::Bug, "cannot write JSON").caused_by(error))?;
+    text.push('\n');
+    Ok(text)
+}
+
+fn statements(settings: &Settings, authorization: &Authorization) -> Result<String, Failure> {
+    let mut text = String::new();
+    for (name, value) in variables(settings, authorization)? {
+        let value = value.expose().replace('\'', "'\\''");
+        text.push_str(&format!("export {name}='{value}';\n"));
+    }
+    Ok(text)
+}

@@ -1,0 +1,12 @@
+//! An endpoint that can be asked: what settings, provider and credential come to when a request is made of them.
+//!
+//! [`Endpoint`] makes requests, [`send`] gets one of them an answer or a reason why not: bounded tries, every wait
+//! announced, no redirect followed, nothing sent twice once the answer has begun.
+
+mod endpoint;
+mod retry;
+mod send;
+
+pub use endpoint::Endpoint;
+pub use retry::{Backoff, LONGEST_WAIT, retry_after};
+pub use send::{Opened, SendError, Wait, send};

@@ -1,0 +1,47 @@
+//! Who may set what, and which key may go with which address.
+
+use std::path::Path;
+
+use super::names::{ROWS, Reach};
+use super::variable::Standing;
+
+/// The variable in which `qwen-env` remembers what it exported. No file may set it.
+pub const RECORD: &str = "QWEN_ENV_EXPORTED";
+
+/// The names that a project's plain `.env` does not set, unless Qwen Code's settings say otherwise.
+pub const EXCLUDED: [&str; 2] = ["DEBUG", "DEBUG_MODE"];
+
+/// Returns what a variable reaches that an untrusted project file may not set; `None` when it may set it.
+#[must_use]
+pub fn reach(name: &str) -> Option<Reach> {
+    let name = name.to_ascii_uppercase().replace('-', "_");
+    let hit = |list: &'static str, test: &dyn Fn(&str) -> bool| list.split_ascii_whitespace().any(test);
+    ROWS.iter()
+        .find(|row| {
+            hit(row.names, &|whole| whole == name)
+                || hit(row.beginnings, &|begin| name.starts_with(begin))
+                || hit(row.endings, &|end| name.ends_with(end))
+        })
+        .map(|row| row.reach)
+}
+
+/// Returns the name of the key that goes with an address: `X_API_KEY` for `X_BASE_URL` and `X_API_BASE`, `None` when
+/// the name is not one of an address to which a key is sent.
+#[must_use]
+pub fn key_name(url_name: &str) -> Option<String> {
+    ["_BASE_URL", "_API_BASE"]
+        .iter()
+        .find_map(|ending| url_name.strip_suffix(ending))
+        .filter(|vendor| !vendor.is_empty())
+        .map(|vendor| format!("{vendor}_API_KEY"))
+}
+
+/// Returns whether a key may be sent to an address that a file of the chain gave.
+///
+/// A project file that nobody trusted came with a clone: it may say where *its own* key goes, not where the user's
+/// goes. So an address of such a file is good only with a key of the same file; `key_file` is `None` when the key is
+/// from anywhere else (the environment, a profile, the keyring), or blank, or not there yet.
+#[must_use]
+pub fn may_pair(url_standing: Standing, url_file: &Path, key_file: Option<&Path>) -> bool {
+    url_standing != Standing::UntrustedProject || key_file == Some(url_file)
+}

@@ -1,0 +1,38 @@
+//! Lists and quotes, and what they put before a line.
+
+/// What text is inside of.
+#[derive(Debug)]
+pub(super) enum Container {
+    Quote,
+    /// The next number; `None` for bullets.
+    List(Option<u64>),
+    /// The marker, until it has been printed; then blanks of its width.
+    Item {
+        marker: String,
+        used: bool,
+    },
+}
+
+/// Returns what stands before the next line, and before its further lines.
+pub(super) fn prefixes(containers: &mut [Container]) -> (String, String) {
+    let (mut first, mut rest) = (String::new(), String::new());
+    for container in containers {
+        match container {
+            Container::Quote => {
+                first.push_str("│ ");
+                rest.push_str("│ ");
+            }
+            Container::List(_) => {}
+            Container::Item { marker, used } => {
+                let blanks = " ".repeat(marker.chars().count());
+                first.push_str(if std::mem::replace(used, true) {
+                    &blanks
+                } else {
+                    marker
+                });
+                rest.push_str(&blanks);
+            }
+        }
+    }
+    (first, rest)
+}

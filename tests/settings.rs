@@ -1,0 +1,290 @@
+//! Where settings come from, seen through `qwen-token --format json`: the first that says something wins.
+#![allow(clippy::unwrap_used)]
+
+mod support;
+
+use serde_json::{Value, json};
+use support::{Run, Sandbox, Tool};
+
+const OPENAI: &str = "https://api.openai.com/v1";
+
+fn token(sandbox: &Sandbox) -> Tool {
+    sandbox.tool("qwen-token").args(["--format", "json"])
+}
+
+/// What a run resolved: key, endpoint, model, provider.
+#[track_caller]
+fn resolved(run: Run) -> [String; 4] {
+    let run = run.exits(0);
+    let json: Value = serde_json::from_slice(&run.stdout).unwrap();
+    ["access_token", "base_url", "model", "provider"]
+        .map(|name| json[name].as_str().unwrap_or("-").to_owned())
+}
+
+fn profiles(profiles: Value) -> String {
+    json!({ "profiles": profiles }).to_string()
+}
+
+#[test]
+fn each_value_comes_from_the_first_place_that_gives_it() {
+    let sandbox = Sandbox::new();
+    sandbox.write(
+        "home/.qwen/settings.json",
+        r#"{ // Qwen Code's own
+            "security": {"auth": {"selectedType": "openai", "apiKey": "settings-key", "baseUrl": "https://settings.example/v1"}},
+            "model": {"name": "settings-model"},
+        }"#,
+    );
+    assert_eq!(
+        resolved(token(&sandbox).run()),
+        [
+            "settings-key",
+            "https://settings.example/v1",
+            "settings-model",
+            "custom"
+        ]
+    );
+    sandbox.config(&profiles(json!({"work": {
+        "base_url": "https://profile.example/v1", "model": "profile-model", "key": {"command": ["echo", "profile-key"]},
+    }})));
+    assert_eq!(
+        resolved(token(&sandbox).run()),
+        [
+            "profile-key",
+            "https://profile.example/v1",
+            "profile-model",
+            "custom"
+        ]
+    );
+    sandbox.write(
+        "home/.env",
+        "OPENAI_API_KEY=chain-key\nOPENAI_BASE_URL=https://chain.example/v1\nOPENAI_MODEL=chain-model\n",
+    );
+    assert_eq!(
+        resolved(token(&sandbox).run()),
+        ["chain-key", "https://chain.example/v1", "chain-model", "custom"]
+    );
+    let in_environment = token(&sandbox)
+        .env("OPENAI_API_KEY", "env-key")
+        .env("OPENAI_BASE_URL", "https://env.example/v1")
+        .env("OPENAI_MODEL", "env-model");
+    assert_eq!(
+        resolved(in_environment.run()),
+        ["env-key", "https://env.example/v1", "env-model", "custom"]
+    );
+}
+
+#[test]
+fn a_key_alone_goes_to_openai_with_the_documented_model() {
+    let sandbox = Sandbox::new();
+    let run = token(&sandbox).env("OPENAI_API_KEY", "k").run();
+    assert_eq!(resolved(run), ["k", OPENAI, "gpt-4o", "openai"]);
+}
+
+#[test]
+fn blank_counts_as_absent() {
+    let sandbox = Sandbox::new();
+    let run = token(&sandbox)
+        .env("OPENAI_API_KEY", "k")
+        .env("OPENAI_BASE_URL", "  ")
+        .env("OPENAI_MODEL", "")
+        .env("QWEN_PROFILE", "")
+        .run();
+    assert_eq!(resolved(run), ["k", OPENAI, "gpt-4o", "openai"]);
+    sandbox.tool("qwen-token").env("OPENAI_API_KEY", " ").run().fails(
+        77,
+        &["OPENAI_API_KEY", "OPENAI_BASE_URL", "OPENAI_MODEL", "qwen-login"],
+    );
+}
+
+#[test]
+fn a_given_key_beats_a_stored_login_and_does_not_go_to_its_server() {
+    let sandbox = Sandbox::new();
+    sandbox.config(&profiles(
+        json!({"default": {"method": "oauth", "provider": "qwen"}}),
+    ));
+    let run = token(&sandbox).env("OPENAI_API_KEY", "k").run();
+    assert_eq!(resolved(run), ["k", OPENAI, "gpt-4o", "openai"]);
+}
+
+#[test]
+fn the_variable_of_the_provider_in_use_gives_the_key() {
+    let sandbox = Sandbox::new();
+    let dashscope = "https://dashscope-intl.aliyuncs.com/compatible-mode/v1";
+    let run = token(&sandbox)
+        .env("DASHSCOPE_API_KEY", "own")
+        .env("OPENROUTER_API_KEY", "other")
+        .env("OPENAI_API_KEY", "general")
+        .env("OPENAI_BASE_URL", dashscope)
+        .run();
+    assert_eq!(resolved(run), ["own", dashscope, "qwen3-coder-plus", "dashscope"]);
+    // Without its endpoint the provider is not in use.
+    sandbox
+        .tool("qwen-token")
+        .env("DASHSCOPE_API_KEY", "own")
+        .run()
+        .fails(77, &["no credential"]);
+}
+
+#[test]
+fn a_profile_is_chosen_by_flag_then_variable_then_default() {
+    let sandbox = Sandbox::new();
+    let entry = |key: &str| json!({"base_url": "https://x.example/v1", "key": {"command": ["echo", key]}});
+    sandbox.config(
+        &json!({"default_profile": "a", "profiles": {"a": entry("a"), "b": entry("b"), "c": entry("c")}})
+            .to_string(),
+    );
+    let key = |tool: Tool| resolved(tool.run())[0].clone();
+    assert_eq!(key(token(&sandbox)), "a");
+    assert_eq!(key(token(&sandbox).env("QWEN_PROFILE", "b")), "b");
+    assert_eq!(
+        key(token(&sandbox).env("QWEN_PROFILE", "b").args(["--profile", "c"])),
+        "c"
+    );
+    sandbox
+        .tool("qwen-token")
+        .args(["--profile", "work"])
+        .run()
+        .gives(
+            77,
+            "",
+            "qwen-token: no credential for profile 'work'\n\
+         qwen-token: hint: run 'qwen-login --profile work'\n\
+         qwen-token: hint: or set OPENAI_API_KEY, OPENAI_BASE_URL and OPENAI_MODEL\n",
+        );
+}
+
+#[test]
+fn an_invalid_configuration_is_named_with_line_and_column() {
+    let sandbox = Sandbox::new();
+    for (text, place) in [
+        (
+            "{\n  \"profiles\": {\"a\": {\"methot\": 1, \"method\": 7}}\n}",
+            ":2:",
+        ),
+        ("{\"default_profile\": 3}", ":1:21:"),
+        ("{\n\n]", ":3:1:"),
+        (
+            "{\"profiles\": {\"a\": {\"key\": {\"store\": \"file\", \"env\": \"X\"}}}}",
+            "exactly one",
+        ),
+        ("{\"profiles\": {\"a\": {\"base_url\": \"no url\"}}}", ":1:"),
+        (
+            "{\"profiles\": {\"../a\": {}}}",
+            "'../a' cannot be a profile's name",
+        ),
+        (
+            "{\"profiles\": {\"a\": {\"provider\": \"nobody\", \"key\": {\"env\": \"X\"}}}}",
+            "'nobody'",
+        ),
+    ] {
+        let path = sandbox.config(text);
+        sandbox.tool("qwen-token").run().fails(78, &[place]);
+        assert_eq!(
+            std::fs::read_to_string(path).unwrap(),
+            text,
+            "it is never overwritten"
+        );
+    }
+}
+
+#[test]
+fn a_configuration_elsewhere_is_used() {
+    let sandbox = Sandbox::new();
+    let other = sandbox.write(
+        "other/settings",
+        profiles(json!({"x": {"base_url": "https://x.example/v1", "key": {"env": "X_KEY"}}})),
+    );
+    let run = token(&sandbox).env("QWEN_CONFIG", &other).env("X_KEY", "k").run();
+    assert_eq!(resolved(run)[..2], ["k", "https://x.example/v1"]);
+    let unset = sandbox.tool("qwen-token").env("QWEN_CONFIG", &other).run();
+    unset.fails(77, &["profile 'x' takes its key from X_KEY, which is not set"]);
+}
+
+#[test]
+fn a_project_file_cannot_have_another_key_sent_to_its_endpoint() {
+    let sandbox = Sandbox::new();
+    let file = sandbox.write("work/.env", "OPENAI_BASE_URL=https://thief.example/v1\n");
+    let shown = file.display().to_string();
+    let refusal = [
+        &*format!("{shown}:1"),
+        "environment OPENAI_API_KEY",
+        "https://thief.example",
+        "qwen-env --trust",
+    ];
+    sandbox
+        .tool("qwen-token")
+        .env("OPENAI_API_KEY", "k")
+        .run()
+        .fails(78, &refusal);
+    sandbox.write("home/.env", "OPENAI_API_KEY=home\n");
+    sandbox
+        .tool("qwen-token")
+        .env("QWEN_ENV_CHAIN", "merge")
+        .run()
+        .fails(78, &[&shown, "home/.env:1"]);
+    sandbox.config(&profiles(json!({"a": {"key": {"command": ["echo", "stored"]}}})));
+    sandbox
+        .tool("qwen-token")
+        .run()
+        .fails(78, &[&shown, "profile 'a'"]);
+    sandbox.config(&profiles(json!({"a": {"method": "oauth", "provider": "qwen"}})));
+    sandbox
+        .tool("qwen-token")
+        .run()
+        .fails(78, &[&shown, "profile 'a'"]);
+}
+
+#[test]
+fn a_project_file_may_name_an_endpoint_for_its_own_key_or_for_the_one_that_is_bound_there() {
+    let sandbox = Sandbox::new();
+    sandbox.write(
+        "work/.env",
+        "OPENAI_BASE_URL=https://x.example/v1\nOPENAI_API_KEY=own\n",
+    );
+    assert_eq!(
+        resolved(token(&sandbox).run())[..2],
+        ["own", "https://x.example/v1"]
+    );
+
+    sandbox.write("work/.env", "OPENAI_BASE_URL=https://x.example/v2\n");
+    let entry = |base: &str| profiles(json!({"a": {"base_url": base, "key": {"command": ["echo", "k"]}}}));
+    sandbox.config(&entry("https://x.example/v1"));
+    assert_eq!(
+        resolved(token(&sandbox).run())[..2],
+        ["k", "https://x.example/v2"]
+    );
+    sandbox.config(&entry("https://x.example:8443/v1"));
+    sandbox.tool("qwen-token").run().fails(78, &["profile 'a'"]);
+
+    sandbox.write(
+        "work/.env",
+        "OPENAI_BASE_URL=https://dashscope-us.aliyuncs.com/compatible-mode/v1\n",
+    );
+    let own = token(&sandbox).env("DASHSCOPE_API_KEY", "k").run();
+    assert_eq!(resolved(own)[0], "k");
+    sandbox.write("work/.env", "OPENAI_BASE_URL=https://api.openai.com/v1\n");
+    assert_eq!(resolved(token(&sandbox).env("OPENAI_API_KEY", "k").run())[0], "k");
+}
+
+#[test]
+fn an_endpoint_that_is_none_is_a_configuration_error() {
+    let sandbox = Sandbox::new();
+    for (url, fault) in [
+        (
+            "api.openai.com/v1",
+            "environment OPENAI_BASE_URL: the base URL is not valid",
+        ),
+        ("ftp://x.example", "must begin with 'https://'"),
+        ("http://x.example/v1", "plain http"),
+        ("https://user:pass@x.example/v1", "user name or password"),
+    ] {
+        let run = sandbox
+            .tool("qwen-token")
+            .env("OPENAI_API_KEY", "k")
+            .env("OPENAI_BASE_URL", url);
+        let run = run.args(["--format", "json"]).run();
+        assert!(!run.stderr.contains("pass@"), "{run:?}");
+        run.fails(78, &[fault]);
+    }
+}

@@ -1,0 +1,144 @@
+//! The real OAuth server of tests/peers/identity.mjs.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use super::peers;
+
+/// The client that the server knows.
+pub const CLIENT: &str = "qwen-cli-test";
+
+/// A running oidc-provider. It ends when this is dropped.
+pub struct Identity {
+    child: Child,
+    _stdin: ChildStdin,
+    url: String,
+}
+
+impl Identity {
+    /// Starts the server with these settings; `None`, said loudly, where it is not installed.
+    pub fn start(settings: &[(&str, &str)]) -> Option<Self> {
+        let node = peers::command("node");
+        let module = peers::directory().join("node/node_modules/oidc-provider");
+        if !peers::present("identity", node.is_some() && module.is_dir()) {
+            return None;
+        }
+        let mut child = Command::new(node.unwrap())
+            .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/peers/identity.mjs"))
+            .env("QWEN_PEERS_DIR", peers::directory())
+            .envs(settings.iter().copied())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let stdin = child.stdin.take().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap())
+            .read_line(&mut line)
+            .unwrap();
+        let url = line
+            .trim()
+            .strip_prefix("listening ")
+            .unwrap_or_else(|| panic!("the OAuth server said {line:?}"));
+        Some(Self {
+            url: url.to_owned(),
+            child,
+            _stdin: stdin,
+        })
+    }
+
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The `oauth` member of a profile that logs in here.
+    pub fn oauth(&self) -> Value {
+        let at = format!("{}/api/v1/oauth2", self.url);
+        json!({
+            "device_authorization_endpoint": format!("{at}/device/code"),
+            "token_endpoint": format!("{at}/token"),
+            "revocation_endpoint": format!("{at}/revoke"),
+            "client_id": CLIENT,
+            "scope": "openid profile email offline_access model.completion",
+            "allowed_hosts": ["127.0.0.1"],
+        })
+    }
+
+    /// Walks the whole device flow as a person would have it done, and returns the token endpoint's answer.
+    pub fn login(&self) -> Value {
+        self.change(&json!({"PKCE": 0}));
+        let device = self.form(
+            "/device/code",
+            &format!("client_id={CLIENT}&scope=openid%20offline_access%20model.completion"),
+        );
+        self.control("POST", "/approve", &json!({"user_code": device["user_code"]}));
+        let code = device["device_code"].as_str().unwrap();
+        let grant = "urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Adevice_code";
+        let token = self.form(
+            "/token",
+            &format!("grant_type={grant}&client_id={CLIENT}&device_code={code}"),
+        );
+        assert!(token["refresh_token"].is_string(), "{token}");
+        token
+    }
+
+    /// Whether the server still honours a token.
+    pub fn is_active(&self, token: &str) -> bool {
+        self.form("/introspect", &format!("client_id={CLIENT}&token={token}"))["active"] == true
+    }
+
+    /// How many refreshes the server has seen, and how many it granted.
+    pub fn refreshes(&self) -> (u64, u64) {
+        let stats = self.control("GET", "/stats", &Value::Null);
+        let count = |value: &Value| value.as_u64().unwrap_or(0);
+        (
+            count(&stats["token"]["refresh_token"]),
+            count(&stats["answers"]["refresh_token"]["ok"]),
+        )
+    }
+
+    /// Changes the server's settings while it runs.
+    pub fn change(&self, settings: &Value) {
+        self.control("POST", "/settings", settings);
+    }
+
+    fn control(&self, method: &str, path: &str, body: &Value) -> Value {
+        self.exchange(method, path, "application/json", &body.to_string())
+    }
+
+    fn form(&self, path: &str, body: &str) -> Value {
+        let path = format!("/api/v1/oauth2{path}");
+        self.exchange("POST", &path, "application/x-www-form-urlencoded", body)
+    }
+
+    fn exchange(&self, method: &str, path: &str, content_type: &str, body: &str) -> Value {
+        let address = self.url.strip_prefix("http://").unwrap();
+        let mut stream = TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        let length = body.len();
+        write!(
+            stream,
+            "{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\ncontent-type: {content_type}\r\n\
+             content-length: {length}\r\n\r\n{body}"
+        )
+        .unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        // A chunked body here is one object: everything between its braces.
+        let object = body.find('{').zip(body.rfind('}'));
+        let (from, to) = object.unwrap_or_else(|| panic!("{method} {path}: {head}\n{body}"));
+        serde_json::from_str(&body[from..=to]).unwrap_or_else(|error| panic!("{error} in {answer}"))
+    }
+}
+
+impl Drop for Identity {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}

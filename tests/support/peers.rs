@@ -1,0 +1,29 @@
+//! Real peers: present, or skipped loudly; required where `QWEN_PEERS=required`.
+
+use std::path::PathBuf;
+
+/// Where tests/peers/install puts what is not a package of the system.
+pub fn directory() -> PathBuf {
+    std::env::var_os("QWEN_PEERS_DIR").map_or_else(
+        || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/target/peers")),
+        PathBuf::from,
+    )
+}
+
+/// The path of a command of the system.
+pub fn command(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path)
+        .map(|entry| entry.join(name))
+        .find(|path| path.is_file())
+}
+
+/// Passes `there` on. A peer that is missing is said on stderr, and a failure where peers are required.
+pub fn present(peer: &str, there: bool) -> bool {
+    if !there {
+        let required = std::env::var_os("QWEN_PEERS").is_some_and(|wanted| wanted == "required");
+        assert!(!required, "the peer '{peer}' is missing; run tests/peers/install");
+        eprintln!("SKIPPED: the peer '{peer}' is missing; run tests/peers/install");
+    }
+    there
+}
