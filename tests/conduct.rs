@@ -1,4 +1,5 @@
 //! What every program does alike: help, version, usage errors, full disks, missing directories.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod support;
 

@@ -11,9 +11,12 @@
     clippy::print_stderr
 )]
 
+pub mod chat;
 pub mod dotenv;
 mod identity;
 mod installed;
+mod keyring;
+pub mod login;
 pub mod peers;
 pub mod random;
 mod run;
@@ -23,6 +26,7 @@ mod terminal;
 
 pub use identity::Identity;
 pub use installed::Installed;
+pub use keyring::Keyring;
 pub use run::{Run, Tool};
 pub use sandbox::{Sandbox, binary};
 pub use server::{Reply, Request, Server};
