@@ -7,7 +7,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
 use serde_json::{Value, json};
-use support::login::{OWN_FILE, login, with};
+use support::login::{OWN_FILE, QWEN_FILE, login, millis, with};
 use support::{Reply, Sandbox, Server, Tool};
 
 const KEY: &str = "sk-canary-0123456789";
@@ -377,6 +377,17 @@ fn a_broken_or_loose_file_is_named() {
             .contains("work.json' is readable by others (mode 0644)"),
         "{run:#?}"
     );
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+    let directory = file.parent().unwrap();
+    fs::set_permissions(directory, fs::Permissions::from_mode(0o777)).unwrap();
+    let run = token(&sandbox).run().exits(0);
+    assert!(
+        run.stderr
+            .contains("can be replaced by others: its directory has mode 0777"),
+        "{run:#?}"
+    );
+    fs::set_permissions(directory, fs::Permissions::from_mode(0o1777)).unwrap();
+    token(&sandbox).run().gives(0, "at-old\n", "");
     sandbox.write(OWN_FILE, "{\"access_token\": \"at-old\", oops");
     let run = token(&sandbox)
         .run()
@@ -398,4 +409,34 @@ fn verbose_names_every_source_and_no_secret() {
         assert!(run.stderr.contains(words), "{words:?} in {}", run.stderr);
     }
     assert!(!run.stderr.contains("at-old") && !run.stderr.contains("rt-old"));
+}
+
+#[test]
+fn qwen_codes_own_login_serves_without_any_configuration() {
+    let sandbox = Sandbox::new();
+    let stored = |resource: &str| {
+        json!({"access_token": "at-q", "refresh_token": "rt-q", "token_type": "Bearer", "resource_url": resource,
+               "expiry_date": millis(3600)})
+    };
+    sandbox.write(QWEN_FILE, stored("portal.qwen.ai").to_string());
+    let run = token(&sandbox).args(["--format", "json", "-v"]).run().exits(0);
+    let answer: Value = serde_json::from_slice(&run.stdout).unwrap();
+    assert_eq!(
+        (&answer["base_url"], &answer["access_token"]),
+        (&json!("https://portal.qwen.ai/v1"), &json!("at-q"))
+    );
+    assert!(
+        run.stderr.contains("from the credential's 'resource_url'"),
+        "{run:#?}"
+    );
+    for hostile in [
+        "evil.example",
+        "https://user:pw@portal.qwen.ai",
+        "http://portal.qwen.ai",
+        "169.254.169.254",
+    ] {
+        sandbox.write(QWEN_FILE, stored(hostile).to_string());
+        let run = token(&sandbox).args(["--", "env"]).run();
+        assert!(!run.fails(78, &["'resource_url'"]).stderr.contains("at-q"));
+    }
 }
