@@ -1,6 +1,5 @@
 //! qwen-token, many at once: one refresh, whatever the store.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod support;
 

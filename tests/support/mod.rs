@@ -11,8 +11,10 @@
     clippy::print_stderr
 )]
 
+pub mod authority;
 pub mod chat;
 pub mod dotenv;
+pub mod hostile;
 mod identity;
 mod installed;
 mod keyring;
@@ -22,6 +24,7 @@ pub mod random;
 mod run;
 mod sandbox;
 mod server;
+pub mod shells;
 mod terminal;
 
 pub use identity::Identity;
