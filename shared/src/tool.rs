@@ -87,6 +87,16 @@ pub fn main<C: Typed>(command: fn() -> Command, run: fn(C, &Talk) -> Outcome) ->
     }
 }
 
+/// Ends the process by a signal that it caught and has dealt with, so that its parent sees what happened: a shell stops
+/// its loop at Ctrl-C, and shows 130.
+///
+/// Returns only where the signal cannot end a process; the failure is what is left to say then.
+#[must_use]
+pub fn end_by_signal(signal: i32) -> Failure {
+    let _ = signal_hook::low_level::emulate_default_handler(signal);
+    Failure::new(Exit::TryAgain, format!("ended by signal {signal}"))
+}
+
 fn finish(talk: &Talk, outcome: Outcome, last_words: &str) -> ExitCode {
     let exit = outcome.unwrap_or_else(|failure| {
         talk.failure(&failure);

@@ -185,8 +185,9 @@ async fn beginning(response: &mut Response) -> Vec<u8> {
     body
 }
 
-/// Returns a number in 0..1 that differs from process to process.
-fn chance() -> f64 {
+/// Returns a number in 0..1 that differs from call to call: what spreads the pauses of those that failed together.
+#[must_use]
+pub fn chance() -> f64 {
     let random = RandomState::new().build_hasher().finish();
     f64::from(u32::try_from(random >> 32).unwrap_or(0)) / f64::from(u32::MAX)
 }
