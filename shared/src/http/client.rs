@@ -4,11 +4,12 @@ use std::time::Duration;
 
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::redirect::Policy;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use url::Url;
 
 use super::error::{before_head, within_body};
 use super::roots::tls_settings;
+use super::upload::{Progress, Upload};
 use super::{HttpError, Phase, Timeouts, is_loopback};
 
 /// A request that is ready to go.
@@ -21,6 +22,8 @@ pub struct Request {
     headers: HeaderMap,
     /// The body; empty for none.
     pub body: Vec<u8>,
+    /// A form with a file, in the place of a body.
+    upload: Option<Upload>,
 }
 
 impl Request {
@@ -32,6 +35,7 @@ impl Request {
             url,
             headers: HeaderMap::new(),
             body: Vec::new(),
+            upload: None,
         }
     }
 
@@ -60,6 +64,17 @@ impl Request {
     pub fn body(&mut self, content_type: &str, body: Vec<u8>) -> Result<(), HttpError> {
         self.body = body;
         self.header("content-type", content_type)
+    }
+
+    /// Sends a form with a file in the place of a body. The limit for the answer's head runs from the form's end, and
+    /// for each piece of it anew.
+    ///
+    /// # Errors
+    /// As [`Request::header`].
+    pub fn upload(&mut self, upload: Upload) -> Result<(), HttpError> {
+        self.header("content-type", &upload.content_type())?;
+        self.upload = Some(upload);
+        Ok(())
     }
 }
 
@@ -105,24 +120,45 @@ impl Client {
         let method = reqwest::Method::from_bytes(request.method.as_bytes())
             .map_err(|error| HttpError::Invalid(error.to_string()))?;
         let mut building = self.inner.request(method, request.url).headers(request.headers);
-        if !request.body.is_empty() {
+        let mut progress = Progress::default();
+        if let Some(upload) = request.upload {
+            let (sending, noted) = upload.sending();
+            progress = noted;
+            building = building.body(reqwest::Body::wrap(sending));
+        } else if !request.body.is_empty() {
             building = building.body(request.body);
         }
-        let limit = self.timeouts.connect + self.timeouts.first_byte;
-        let head = within(deadline, limit, Phase::FirstByte, building.send()).await;
-        let inner = head
-            .map_err(|error| match error {
-                HttpError::Timeout(Phase::FirstByte, _) => {
-                    HttpError::Timeout(Phase::FirstByte, self.timeouts.first_byte)
-                }
-                other => other,
-            })?
-            .map_err(|error| before_head(&error, self.timeouts.connect))?;
+        let inner = self.head(deadline, building.send(), &progress).await?;
         Ok(Response {
             inner,
             idle: self.timeouts.idle,
             deadline,
         })
+    }
+
+    /// Waits for the head of an answer, as long as that takes while a body is still on its way.
+    async fn head(
+        &self,
+        deadline: Option<(Instant, Duration)>,
+        sending: impl Future<Output = Result<reqwest::Response, reqwest::Error>>,
+        progress: &Progress,
+    ) -> Result<reqwest::Response, HttpError> {
+        let limit = self.timeouts.connect + self.timeouts.first_byte;
+        let total = async {
+            match deadline {
+                Some((at, total)) => {
+                    sleep_until(at).await;
+                    total
+                }
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            head = sending => head.map_err(|error| before_head(&error, self.timeouts.connect)),
+            total = total => Err(HttpError::Timeout(Phase::Total, total)),
+            () = progress.stalled(limit) => Err(HttpError::Timeout(Phase::FirstByte, self.timeouts.first_byte)),
+        }
     }
 }
 
