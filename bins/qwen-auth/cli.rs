@@ -1,14 +1,68 @@
 //! What can be typed.
 
-use clap::{Command, CommandFactory, Parser};
+use clap::{Command, CommandFactory, Parser, Subcommand, ValueEnum};
 use qwen_shared::tool::{Common, Typed};
 
 /// Show, switch and remove credentials
 #[derive(Debug, Parser)]
 #[command(name = "qwen-auth", version, disable_help_subcommand = true)]
 pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) action: Option<Action>,
     #[command(flatten)]
     pub(crate) common: Common,
+}
+
+/// What to do; `status` when nothing is said.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Action {
+    /// Show what is in use, and who says so
+    Status {
+        /// How to print it: text or json
+        #[arg(
+            long,
+            value_name = "FORMAT",
+            value_enum,
+            default_value_t,
+            hide_possible_values = true
+        )]
+        format: Format,
+    },
+    /// List the profiles; a star marks the one in use
+    List {
+        /// How to print it: text or json
+        #[arg(
+            long,
+            value_name = "FORMAT",
+            value_enum,
+            default_value_t,
+            hide_possible_values = true
+        )]
+        format: Format,
+    },
+    /// Make a profile the one in use, at once and everywhere
+    Use {
+        /// The profile
+        name: String,
+    },
+    /// Revoke and remove the credential of a profile, by default of the one in use
+    Logout {
+        /// The profile
+        name: Option<String>,
+        /// Remove the credentials of all profiles
+        #[arg(long, conflicts_with_all = ["name", "profile"])]
+        all: bool,
+    },
+}
+
+/// How to print a result.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people.
+    #[default]
+    Text,
+    /// For programs.
+    Json,
 }
 
 impl Typed for Cli {

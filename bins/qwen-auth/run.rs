@@ -1,12 +1,21 @@
 //! The tool itself.
 
-use qwen_shared::exit::Exit;
-use qwen_shared::failure::{Failure, Outcome};
+use qwen_shared::failure::Outcome;
 use qwen_shared::out::Talk;
+use qwen_shared::secret;
 
-use crate::cli::Cli;
+use crate::cli::{Action, Cli, Format};
+use crate::{list, logout, status};
 
 /// Runs the tool.
-pub(crate) fn run(_cli: Cli, _talk: &Talk) -> Outcome {
-    Err(Failure::new(Exit::Usage, "nothing to do").hint("run 'qwen-auth --help'"))
+pub(crate) fn run(cli: Cli, talk: &Talk) -> Outcome {
+    secret::forbid_core_dump();
+    let profile = cli.common.profile.as_deref();
+    match cli.action.unwrap_or(Action::Status { format: Format::Text }) {
+        Action::Status { format } => status::show(profile, format, talk),
+        Action::List { format } => list::show(profile, format, talk),
+        Action::Use { name } => list::make_active(&name, talk),
+        Action::Logout { all: true, .. } => logout::all(talk),
+        Action::Logout { name, .. } => logout::one(name.as_deref().or(profile), talk),
+    }
 }

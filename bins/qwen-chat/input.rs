@@ -17,7 +17,10 @@ use qwen_shared::failure::{Failure, io_reason};
 pub(crate) fn utf8(bytes: Vec<u8>, place: &str) -> Result<String, Failure> {
     String::from_utf8(bytes).map_err(|error| {
         let offset = error.utf8_error().valid_up_to();
-        Failure::new(Exit::Data, format!("{place}: not UTF-8 text: byte {offset} (counted from 0) is invalid"))
+        Failure::new(
+            Exit::Data,
+            format!("{place}: not UTF-8 text: byte {offset} (counted from 0) is invalid"),
+        )
     })
 }
 
@@ -43,7 +46,9 @@ pub(crate) fn text_file(path: &Path) -> Result<String, Failure> {
 /// 66 when the file is missing or unreadable; 65 when it is not an image of a kind that models read.
 pub(crate) fn image_url(image: &OsStr) -> Result<String, Failure> {
     if let Some(text) = image.to_str()
-        && ["https://", "http://", "data:"].iter().any(|scheme| text.starts_with(scheme))
+        && ["https://", "http://", "data:"]
+            .iter()
+            .any(|scheme| text.starts_with(scheme))
     {
         return Ok(text.to_owned());
     }

@@ -42,7 +42,11 @@ pub(crate) fn system(value: &OsStr) -> Result<String, Failure> {
 /// been sent by then.
 pub(crate) fn message(cli: &Cli, talk: &Talk) -> Result<Message, Failure> {
     let prompt = typed(cli)?;
-    let files = cli.input.file.iter().map(|path| Ok((path.as_path(), input::text_file(path)?)));
+    let files = cli
+        .input
+        .file
+        .iter()
+        .map(|path| Ok((path.as_path(), input::text_file(path)?)));
     let files: Vec<(&Path, String)> = files.collect::<Result<_, Failure>>()?;
     let images = cli.input.image.iter().map(|image| input::image_url(image));
     let images: Vec<String> = images.collect::<Result<_, _>>()?;
@@ -53,8 +57,11 @@ pub(crate) fn message(cli: &Cli, talk: &Talk) -> Result<Message, Failure> {
         String::new()
     };
     if !has_prompt && piped.trim().is_empty() {
-        return Err(Failure::new(Exit::Data, "nothing to ask: no prompt, and nothing on standard input")
-            .hint("run 'qwen-chat WORDS…', or pipe text in"));
+        return Err(Failure::new(
+            Exit::Data,
+            "nothing to ask: no prompt, and nothing on standard input",
+        )
+        .hint("run 'qwen-chat WORDS…', or pipe text in"));
     }
     Ok(Message::with_images(joined(prompt, piped, &files), images))
 }

@@ -47,7 +47,10 @@ pub(crate) fn read(args: &InputArgs, has_prompt: bool, talk: &Talk) -> Result<St
             }
             Err(errno) => {
                 let reason = io_reason(&errno.into());
-                return Err(Failure::new(Exit::Io, format!("cannot read standard input: {reason}")));
+                return Err(Failure::new(
+                    Exit::Io,
+                    format!("cannot read standard input: {reason}"),
+                ));
             }
         }
     }

@@ -43,7 +43,9 @@ impl Broken {
 /// # Errors
 /// What broke, with what is known so far. The text that came before has been written.
 pub(crate) async fn read(opened: Opened, output: &mut Output) -> Result<Summary, (Broken, Summary)> {
-    let Opened { mut response, first, .. } = opened;
+    let Opened {
+        mut response, first, ..
+    } = opened;
     let mut reader = AnswerReader::new(response.header("content-type"));
     let mut read = match first {
         Some(bytes) => feed(&mut reader, &bytes, output),
@@ -62,11 +64,15 @@ pub(crate) async fn read(opened: Opened, output: &mut Output) -> Result<Summary,
         return Err((broken, reader.into_summary()));
     }
     // An answer that is whole JSON is only looked at here.
-    reader.finish(&mut |delta| output.take(delta)).map_err(|(error, summary)| (Broken::Answer(error), summary))
+    reader
+        .finish(&mut |delta| output.take(delta))
+        .map_err(|(error, summary)| (Broken::Answer(error), summary))
 }
 
 fn feed(reader: &mut AnswerReader, bytes: &[u8], output: &mut Output) -> Result<(), Broken> {
-    reader.push(bytes, &mut |delta| output.take(delta)).map_err(Broken::Answer)?;
+    reader
+        .push(bytes, &mut |delta| output.take(delta))
+        .map_err(Broken::Answer)?;
     if output.waiting() >= FULL {
         output.flush().map_err(Broken::Output)?;
     }

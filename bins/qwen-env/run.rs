@@ -3,38 +3,61 @@
 use std::path::Path;
 
 use qwen_shared::env::dialect::Shell;
-use qwen_shared::env::{ChainRule, EnvChain, RECORD, Record, Search};
+use qwen_shared::env::{ChainRule, EnvChain, EnvError, RECORD, Record, Search};
 use qwen_shared::exit::Exit;
 use qwen_shared::failure::{Failure, Outcome};
 use qwen_shared::out::{Stdout, Talk};
 use qwen_shared::secret;
 
+use serde_json::Value;
+
 use crate::cli::{Cli, Format};
+use crate::explain::Explanation;
 use crate::plan::{How, Plan};
-use crate::{command, notices, output};
+use crate::{auth, check, command, hook, notices, output, vouch};
 
 /// Runs the tool.
-pub(crate) fn run(cli: Cli, talk: &Talk) -> Outcome {
+pub(crate) fn run(mut cli: Cli, talk: &Talk) -> Outcome {
     secret::forbid_core_dump();
+    if let Some(shell) = &cli.hook {
+        return say(&hook::code(shell, &cli)?);
+    }
     let before = record(talk);
     if cli.unset {
         return say(&output::unset_script(cli.shell(), &before));
     }
     let search = Search::from_process(cli.chain.map(ChainRule::from), cli.file.clone())?;
-    let chain = found(&cli, &search)?;
+    if let Some(file) = cli.trust.take() {
+        return vouch::trust(file, &search, talk);
+    }
+    if let Some(file) = cli.untrust.take() {
+        return vouch::untrust(file, &search, talk);
+    }
+    let mut chain = EnvChain::resolve(&search);
+    if cli.check {
+        missing(&cli, &search, &mut chain)?;
+        return check(&cli, &chain, talk);
+    }
+    if !cli.explain {
+        missing(&cli, &search, &mut chain)?;
+        if let Some(fault) = chain.fault.take() {
+            return Err(fault.into());
+        }
+    }
     resolve(&cli, &search, &chain, &before, talk)
 }
 
-/// Looks for the files.
-fn found(cli: &Cli, search: &Search) -> Result<EnvChain, Failure> {
-    let mut chain = EnvChain::resolve(search);
-    if let Some(fault) = chain.fault.take() {
+/// Refuses to go on without a file that was named, or without any when one is required.
+fn missing(cli: &Cli, search: &Search, chain: &mut EnvChain) -> Result<(), Failure> {
+    if matches!(chain.fault, Some(EnvError::Missing(_)))
+        && let Some(fault) = chain.fault.take()
+    {
         return Err(fault.into());
     }
-    if cli.require && chain.files.is_empty() {
+    if cli.require && chain.files.is_empty() && chain.fault.is_none() {
         return Err(no_file(search.start.as_deref()));
     }
-    Ok(chain)
+    Ok(())
 }
 
 fn no_file(start: Option<&Path>) -> Failure {
@@ -46,15 +69,34 @@ fn no_file(start: Option<&Path>) -> Failure {
     .hint("run 'qwen-env --explain' to see where it looked")
 }
 
+fn check(cli: &Cli, chain: &EnvChain, talk: &Talk) -> Outcome {
+    let findings = check::findings(chain, talk);
+    let report = if cli.format == Format::Json {
+        let all: Vec<Value> = findings.iter().map(check::Finding::json).collect();
+        format!("{:#}\n", Value::from(all))
+    } else {
+        findings.iter().map(|finding| finding.text() + "\n").collect()
+    };
+    say(&report)?;
+    Ok(if findings.is_empty() { Exit::Ok } else { Exit::Data })
+}
+
 fn resolve(cli: &Cli, search: &Search, chain: &EnvChain, before: &Record, talk: &Talk) -> Outcome {
-    let shell = evaluating_shell(cli);
     let how = How {
         overriding: cli.overriding,
         empty_is_unset: search.rule == ChainRule::Merge,
-        shell,
+        shell: evaluating_shell(cli),
         utf8: is_utf8(),
     };
-    let plan = Plan::new(chain, &[], before, &how);
+    let mut token = Vec::new();
+    if cli.auth {
+        let plan = Plan::new(chain, &[], before, &how);
+        token = auth::variables(cli, &plan, before)?;
+    }
+    let plan = Plan::new(chain, &token, before, &how);
+    if cli.explain {
+        return explain(cli, search, chain, &plan);
+    }
     notices::of_chain(chain, talk);
     notices::of_plan(&plan, talk);
     if let Some(name) = &cli.get {
@@ -71,9 +113,24 @@ fn resolve(cli: &Cli, search: &Search, chain: &EnvChain, before: &Record, talk: 
     }
 }
 
+fn explain(cli: &Cli, search: &Search, chain: &EnvChain, plan: &Plan<'_>) -> Outcome {
+    let explanation = Explanation {
+        search,
+        chain,
+        plan,
+        shell: cli.shell(),
+        show_secrets: cli.show_secrets,
+    };
+    if cli.format == Format::Json {
+        return say(&explanation.json());
+    }
+    say(&explanation.text())
+}
+
 /// The shell whose limits count: none for data, a command or a single value.
 fn evaluating_shell(cli: &Cli) -> Option<Shell> {
-    let evaluated = cli.format == Format::Shell && cli.get.is_none() && cli.command.is_empty();
+    let shell = cli.format == Format::Shell || cli.explain;
+    let evaluated = shell && cli.get.is_none() && cli.command.is_empty();
     evaluated.then(|| cli.shell())
 }
 

@@ -1,25 +1,20 @@
 //! The set-up of an API key.
 
-use std::io::{IsTerminal, Read};
-
 use qwen_shared::authorize::choose_store;
 use qwen_shared::config::Method;
 use qwen_shared::credential::{Store, Stored};
 use qwen_shared::exit::Exit;
-use qwen_shared::failure::{Failure, Outcome, io_reason};
-use qwen_shared::out::Terminal;
+use qwen_shared::failure::{Failure, Outcome};
 use qwen_shared::provider::{self, Provider};
 use qwen_shared::secret::Secret;
 use url::Url;
 
 use crate::ask::{ask, choose};
 use crate::endpoint;
+use crate::key_input::{from_terminal, key_for};
 use crate::run::Login;
 use crate::target::Entry;
 use crate::trial::{self, Question};
-
-/// The longest key that is read, in bytes.
-const LONGEST_KEY: u64 = 64 << 10;
 
 /// What a set-up is about.
 struct Plan {
@@ -136,7 +131,11 @@ fn provider_for(login: &mut Login<'_>, typed_url: Option<&Url>) -> Result<&'stat
     let chosen = match login.terminal.as_mut() {
         None => usual,
         Some(terminal) => {
-            let titles: Vec<&str> = known.iter().map(|provider| provider.title.as_str()).collect();
+            let lines: Vec<String> = known
+                .iter()
+                .map(|provider| format!("{:12} {}", provider.name, provider.title))
+                .collect();
+            let titles: Vec<&str> = lines.iter().map(String::as_str).collect();
             terminal.print("Whose key is it?\n")?;
             choose(terminal, &titles, usual)?
         }
@@ -203,74 +202,6 @@ fn base_url_for(login: &mut Login<'_>, provider: &Provider) -> Result<Url, Failu
 
 fn url_in_environment() -> Option<Url> {
     Url::parse(std::env::var("OPENAI_BASE_URL").ok()?.trim()).ok()
-}
-
-/// Reads the key: from standard input when that was asked for, else from the terminal, unseen.
-fn key_for(login: &mut Login<'_>, provider: &Provider) -> Result<Option<Secret<String>>, Failure> {
-    if login.cli.with_key && !(std::io::stdin().is_terminal() && login.terminal.is_some()) {
-        return from_stdin().map(Some);
-    }
-    match login.terminal.as_mut() {
-        Some(terminal) => from_terminal(terminal, provider),
-        None if !provider.needs_key => Ok(None),
-        None => Err(
-            Failure::new(Exit::Usage, "there is no key, and no terminal to ask for it")
-                .hint("give the key on standard input: 'qwen-login --with-key'"),
-        ),
-    }
-}
-
-fn from_stdin() -> Result<Secret<String>, Failure> {
-    let mut text = zeroize::Zeroizing::new(String::new());
-    std::io::stdin()
-        .take(LONGEST_KEY)
-        .read_to_string(&mut text)
-        .map_err(|error| match error.kind() {
-            std::io::ErrorKind::InvalidData => {
-                Failure::new(Exit::Data, "standard input: the key is not text")
-            }
-            _ => Failure::new(
-                Exit::Io,
-                format!("standard input: cannot read: {}", io_reason(&error)),
-            ),
-        })?;
-    let key = text.trim();
-    check(key).map_err(|reason| Failure::new(Exit::Data, format!("standard input: {reason}")))?;
-    Ok(Secret::new(key.to_owned()))
-}
-
-/// Asks until there is a key, and shows what was understood of it without showing it.
-fn from_terminal(terminal: &mut Terminal, provider: &Provider) -> Result<Option<Secret<String>>, Failure> {
-    let question = if provider.needs_key {
-        "API key (it is not shown): "
-    } else {
-        "API key (it is not shown; empty for none): "
-    };
-    loop {
-        let key = terminal.ask_hidden(question)?;
-        if key.expose().is_empty() && !provider.needs_key {
-            return Ok(None);
-        }
-        match check(key.expose()) {
-            Ok(()) => {
-                let length = key.expose().len();
-                terminal.print(&format!("key: {}, {length} characters\n", key.masked()))?;
-                return Ok(Some(key));
-            }
-            Err(reason) => terminal.print(&format!("{reason}\n"))?,
-        }
-    }
-}
-
-/// Refuses what no header can carry. The reason does not repeat the key.
-fn check(key: &str) -> Result<(), &'static str> {
-    if key.is_empty() {
-        return Err("the key is empty");
-    }
-    if key.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Ok(());
-    }
-    Err("a key is one word of ASCII letters, digits and signs")
 }
 
 /// Finds the model: typed, the profile's own where it is the same provider, `OPENAI_MODEL`, the provider's default.

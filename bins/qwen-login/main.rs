@@ -7,6 +7,7 @@ mod cli;
 mod device;
 mod endpoint;
 mod key;
+mod key_input;
 mod qr;
 mod run;
 mod screen;

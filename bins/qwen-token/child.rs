@@ -1,15 +1,13 @@
 //! A command that gets the token in its environment, and nobody else.
 
 use std::ffi::OsString;
-use std::io;
-use std::os::unix::process::CommandExt;
 use std::process::Command;
 
 use qwen_shared::authorize::Authorization;
 use qwen_shared::config::Settings;
+use qwen_shared::exec::become_command;
 use qwen_shared::exit::Exit;
-use qwen_shared::failure::{Failure, Outcome, io_reason};
-use qwen_shared::secret::restore_core_limit;
+use qwen_shared::failure::{Failure, Outcome};
 
 use crate::format::variables;
 
@@ -26,14 +24,5 @@ pub(crate) fn run(words: &[OsString], settings: &Settings, authorization: &Autho
     for (name, value) in variables(settings, authorization)? {
         command.env(name, value.expose());
     }
-    restore_core_limit();
-    let error = command.exec();
-    let shown = program.to_string_lossy();
-    Err(match error.kind() {
-        io::ErrorKind::NotFound => Failure::new(Exit::NotFound, format!("'{shown}': command not found")),
-        _ => Failure::new(
-            Exit::NotRunnable,
-            format!("'{shown}': cannot run: {}", io_reason(&error)),
-        ),
-    })
+    Err(become_command(command))
 }

@@ -6,6 +6,7 @@ use qwen_shared::authorize::Authorization;
 use qwen_shared::config::{Access, Settings};
 use qwen_shared::credential::{Life, StoreKind};
 use qwen_shared::date::rfc3339;
+use qwen_shared::env::dialect::{Change, of_process};
 use qwen_shared::exit::Exit;
 use qwen_shared::failure::Failure;
 use qwen_shared::secret::Secret;
@@ -142,11 +143,31 @@ fn json(settings: &Settings, authorization: &Authorization) -> Result<String, Fa
     Ok(text)
 }
 
+/// Writes the statements of the shell that started this program. They survive an eval without quotes.
 fn statements(settings: &Settings, authorization: &Authorization) -> Result<String, Failure> {
-    let mut text = String::new();
-    for (name, value) in variables(settings, authorization)? {
-        let value = value.expose().replace('\'', "'\\''");
-        text.push_str(&format!("export {name}='{value}';\n"));
+    let shell = of_process();
+    let variables = variables(settings, authorization)?;
+    let mut changes = Vec::new();
+    for (name, value) in &variables {
+        if let Some(reason) = shell.cannot_hold(name, value.expose(), true) {
+            let shell = shell.name();
+            return Err(Failure::new(
+                Exit::Config,
+                format!("{name}: cannot be exported to {shell}: {reason}"),
+            ));
+        }
+        changes.push(Change::Set(name, value.expose()));
     }
-    Ok(text)
+    let taken: Vec<String> = std::env::vars_os()
+        .map(|(name, _)| name.to_string_lossy().into_owned())
+        .collect();
+    Ok(shell.script(&changes, taken.iter().map(String::as_str)))
+}
+
+/// Returns what makes an eval of this form fail where the program did: most shells do not notice by themselves.
+pub(crate) fn failing(format: Format) -> &'static str {
+    match format {
+        Format::Env => of_process().failing(),
+        _ => "",
+    }
 }

@@ -17,6 +17,14 @@ use crate::format;
 /// Runs the tool.
 pub(crate) fn run(cli: Cli, talk: &Talk) -> Outcome {
     forbid_core_dump();
+    let outcome = answer(&cli, talk);
+    if outcome.is_err() {
+        Stdout::write(format::failing(cli.format).as_bytes())?;
+    }
+    outcome
+}
+
+fn answer(cli: &Cli, talk: &Talk) -> Outcome {
     let overrides = Overrides {
         profile: cli.common.profile.clone(),
         ..Overrides::default()
@@ -27,9 +35,9 @@ pub(crate) fn run(cli: Cli, talk: &Talk) -> Outcome {
     };
     explain(&settings, talk);
     if cli.check {
-        return check(&cli, &settings, talk);
+        return check(cli, &settings, talk);
     }
-    let authorization = authorize(&settings, &wanted(&cli), talk)?;
+    let authorization = authorize(&settings, &wanted(cli), talk)?;
     if !cli.command.is_empty() {
         return child::run(&cli.command, &settings, &authorization);
     }

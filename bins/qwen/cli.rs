@@ -2,8 +2,8 @@
 
 use std::ffi::OsString;
 
-use clap::builder::StyledStr;
-use clap::{Command, CommandFactory, Parser};
+use clap::builder::{PossibleValuesParser, StyledStr};
+use clap::{Arg, Args, Command, CommandFactory, Parser};
 use qwen_shared::tool::{Common, Typed};
 
 use crate::commands::TOOLS;
@@ -20,22 +20,33 @@ use crate::commands::TOOLS;
                       qwen --list | --exec-path"
 )]
 pub(crate) struct Cli {
-    /// List the tools that can be run, and what they do
-    #[arg(long, conflicts_with_all = ["words", "exec_path"])]
-    pub(crate) list: bool,
-    /// Print the directory that is searched before PATH
-    #[arg(long, conflicts_with = "words")]
-    pub(crate) exec_path: bool,
+    #[command(flatten)]
+    pub(crate) own: Own,
+    /// Print completions for a shell
+    #[arg(long, value_name = "SHELL", hide = true)]
+    pub(crate) generate: Option<OsString>,
     /// A tool and its arguments, or what is for qwen-chat
     #[arg(
         value_name = "TOOL",
         hide = true,
         trailing_var_arg = true,
-        allow_hyphen_values = true
+        allow_hyphen_values = true,
+        conflicts_with_all = ["list", "exec_path", "generate"]
     )]
     pub(crate) words: Vec<OsString>,
     #[command(flatten)]
     pub(crate) common: Common,
+}
+
+/// What the dispatcher does itself.
+#[derive(Debug, Args)]
+pub(crate) struct Own {
+    /// List the tools that can be run, and what they do
+    #[arg(long, conflicts_with = "exec_path")]
+    pub(crate) list: bool,
+    /// Print the directory that is searched before PATH
+    #[arg(long)]
+    pub(crate) exec_path: bool,
 }
 
 impl Typed for Cli {
@@ -49,6 +60,21 @@ pub(crate) fn command() -> Command {
     Cli::command()
         .help_template("{about-with-newline}\n{usage-heading} {usage}{after-help}\n\n{all-args}")
         .after_help(tools())
+}
+
+/// Returns the grammar that completion scripts are made of: there the tools are subcommands.
+pub(crate) fn completed() -> Command {
+    let names = TOOLS.iter().map(|tool| tool.name);
+    let help = Command::new("help")
+        .about("Print the help of a tool")
+        .arg(Arg::new("tool").value_parser(PossibleValuesParser::new(names)));
+    let own = Own::augment_args(Command::new("qwen").version(env!("CARGO_PKG_VERSION")));
+    Common::augment_args(own)
+        .about("Run the qwen tools by name")
+        .disable_help_subcommand(true)
+        .allow_external_subcommands(true)
+        .subcommands(TOOLS.iter().map(|tool| Command::new(tool.name).about(tool.about)))
+        .subcommand(help)
 }
 
 /// The tools as a section of the help.

@@ -14,11 +14,14 @@ use crate::{dispatch, list, start};
 
 /// Runs the tool.
 pub(crate) fn run(cli: Cli, talk: &Talk) -> Outcome {
-    if cli.list {
+    if cli.own.list {
         return list::write();
     }
-    if cli.exec_path {
+    if cli.own.exec_path {
         return exec_path();
+    }
+    if let Some(shell) = &cli.generate {
+        return tool::generate(cli::completed(), Some(shell));
     }
     if after_double_dash(&cli.words) {
         let words: Vec<OsString> = std::iter::once("--".into()).chain(cli.words).collect();

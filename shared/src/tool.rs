@@ -13,6 +13,8 @@ use crate::exit::Exit;
 use crate::failure::{Failure, Outcome, io_reason};
 use crate::out::{Color, Stdout, Talk};
 
+pub use crate::generate::generate;
+
 /// The flags that every program has, with one meaning everywhere.
 #[derive(Clone, Debug, Default, clap::Args)]
 #[command(next_help_heading = "Common options")]
@@ -61,10 +63,10 @@ pub fn main<C: Typed>(command: fn() -> Command, run: fn(C, &Talk) -> Outcome) ->
     let name = command().get_name().to_owned();
     report_panics(&name);
     let typed: Vec<OsString> = std::env::args_os().collect();
-    if typed.get(1).is_some_and(|first| first == "--generate") {
+    if typed.get(1).is_some_and(|first| first == "--generate") && !has_generate(&command()) {
         return finish(
             &Talk::new(&name, false, false, Color::Auto),
-            crate::generate::generate(command(), typed.get(2)),
+            generate(command(), typed.get(2).map(OsString::as_os_str)),
             "",
         );
     }
@@ -95,6 +97,11 @@ pub fn main<C: Typed>(command: fn() -> Command, run: fn(C, &Talk) -> Outcome) ->
 pub fn end_by_signal(signal: i32) -> Failure {
     let _ = signal_hook::low_level::emulate_default_handler(signal);
     Failure::new(Exit::TryAgain, format!("ended by signal {signal}"))
+}
+
+/// True for a tool that has the hidden flag in its own grammar, because its script is not of that grammar alone.
+fn has_generate(command: &Command) -> bool {
+    command.get_arguments().any(|arg| arg.get_id() == "generate")
 }
 
 fn finish(talk: &Talk, outcome: Outcome, last_words: &str) -> ExitCode {

@@ -86,6 +86,12 @@ impl Identity {
         token
     }
 
+    /// Refreshes as any client would, and returns the token endpoint's answer.
+    pub fn refresh(&self, refresh_token: &str) -> Value {
+        let grant = format!("grant_type=refresh_token&client_id={CLIENT}&refresh_token={refresh_token}");
+        self.form("/token", &grant)
+    }
+
     /// Whether the server still honours a token.
     pub fn is_active(&self, token: &str) -> bool {
         self.form("/introspect", &format!("client_id={CLIENT}&token={token}"))["active"] == true

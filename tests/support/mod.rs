@@ -11,18 +11,25 @@
     clippy::print_stderr
 )]
 
+pub mod authority;
+pub mod chat;
 pub mod dotenv;
+pub mod hostile;
 mod identity;
 mod installed;
+mod keyring;
+pub mod login;
 pub mod peers;
 pub mod random;
 mod run;
 mod sandbox;
 mod server;
+pub mod shells;
 mod terminal;
 
 pub use identity::Identity;
 pub use installed::Installed;
+pub use keyring::Keyring;
 pub use run::{Run, Tool};
 pub use sandbox::{Sandbox, binary};
 pub use server::{Reply, Request, Server};

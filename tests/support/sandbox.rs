@@ -83,6 +83,11 @@ impl Sandbox {
         self.command(binary(name))
     }
 
+    /// A tool in a session of its own, which has no terminal: whoever runs the tests may sit at one.
+    pub fn detached(&self, name: &str) -> Tool {
+        self.command("/usr/bin/setsid").arg("--wait").arg(binary(name))
+    }
+
     /// Any program, ready to run in this sandbox with the same cleared environment.
     pub fn command(&self, program: impl AsRef<Path>) -> Tool {
         let home = self.home();

@@ -76,14 +76,29 @@ impl Terminal {
         self.shown.0.lock().unwrap().clone()
     }
 
+    /// Everything that was shown so far, without what moves the cursor or colours.
+    pub fn plain(&self) -> String {
+        plain(&self.shown())
+    }
+
     /// Waits until `text` has been shown.
     #[track_caller]
     pub fn shows(&self, text: &str) {
+        self.shows_after(0, text);
+    }
+
+    /// Waits until `text` has been shown after the first `start` bytes of what is [`Terminal::plain`].
+    #[track_caller]
+    pub fn shows_after(&self, start: usize, text: &str) {
         let end = Instant::now() + LIMIT;
         let mut shown = self.shown.0.lock().unwrap();
-        while !shown.contains(text) {
+        loop {
+            let seen = plain(&shown);
+            if seen.get(start..).is_some_and(|seen| seen.contains(text)) {
+                return;
+            }
             let rest = end.saturating_duration_since(Instant::now());
-            assert!(!rest.is_zero(), "{text:?} was not shown: {shown:?}");
+            assert!(!rest.is_zero(), "{text:?} was not shown: {seen:?}");
             shown = self.shown.1.wait_timeout(shown, rest).unwrap().0;
         }
     }
@@ -101,6 +116,28 @@ impl Drop for Terminal {
             let _ = child.wait();
         }
     }
+}
+
+/// Leaves out control sequences (ECMA-48: CSI to its final byte, OSC to BEL or ST, other escapes) and controls but
+/// line ends.
+fn plain(text: &str) -> String {
+    let mut kept = String::new();
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        match (c, chars.peek()) {
+            ('\x1b', Some('[')) => {
+                chars.next();
+                while chars.next().is_some_and(|c| !('@'..='~').contains(&c)) {}
+            }
+            ('\x1b', Some(']')) => while chars.next().is_some_and(|c| c != '\x07' && c != '\\') {},
+            ('\x1b', _) => {
+                chars.next();
+            }
+            (c, _) if c.is_control() && c != '\n' => {}
+            (c, _) => kept.push(c),
+        }
+    }
+    kept
 }
 
 /// The same command in a session whose controlling terminal is its stdin.

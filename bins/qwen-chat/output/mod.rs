@@ -4,6 +4,7 @@ mod report;
 
 use std::time::Duration;
 
+use qwen_shared::api::Wait;
 use qwen_shared::chat::{Delta, Extractor, Summary};
 use qwen_shared::exit::Exit;
 use qwen_shared::failure::Failure;
@@ -13,7 +14,7 @@ use qwen_shared::text::make_visible;
 
 use crate::cli::{OutputArgs, Reasoning};
 
-pub(crate) use report::{Report, error_json};
+pub(crate) use report::Report;
 
 /// What is written in one call at most, in bytes, and what a buffer keeps between calls.
 pub(crate) const FULL: usize = 64 << 10;
@@ -133,7 +134,8 @@ impl Output {
     fn part_from_reasoning(&mut self) {
         if matches!(self.form, Form::Plain | Form::Visible | Form::Drawn(_)) {
             let last = self.buffer.last().copied().unwrap_or(self.last);
-            self.buffer.extend_from_slice(if last == b'\n' { b"\n" } else { b"\n\n" });
+            self.buffer
+                .extend_from_slice(if last == b'\n' { b"\n" } else { b"\n\n" });
         }
     }
 
@@ -161,11 +163,8 @@ impl Output {
     }
 
     /// Says that another try follows. Under `--events` it is an event too.
-    pub(crate) fn announce(&mut self, wait: &qwen_shared::api::Wait) {
-        let seconds = wait.pause.as_secs_f64();
-        let (reason, attempt, limit) = (&wait.reason, wait.attempt, wait.limit);
-        self.talk
-            .notice(&format!("{reason}; try {attempt} of {limit} in {seconds:.1} s"));
+    pub(crate) fn announce(&mut self, wait: &Wait, server: &str) {
+        self.talk.notice(&wait.words(server));
         if matches!(self.form, Form::Events) {
             report::wait_event(wait, &mut self.buffer);
         }
@@ -189,7 +188,7 @@ impl Output {
             Form::Held if self.is_json => {
                 report.add_json(self.text.as_deref(), self.thought.as_deref(), &mut self.buffer);
             }
-            Form::Held => self.buffer.extend_from_slice(self.text.as_deref().unwrap_or_default().as_bytes()),
+            Form::Held => self.add_held(),
             Form::Events => report.add_event(&mut self.buffer),
             Form::Plain | Form::Visible => {}
         }
@@ -211,15 +210,26 @@ impl Output {
         self.end_aside();
         match &mut self.form {
             Form::Drawn(markdown) => markdown.end(&mut self.buffer),
-            Form::Visible if self.buffer.last().copied().unwrap_or(self.last) != b'\n' => self.buffer.push(b'\n'),
+            Form::Visible if self.buffer.last().copied().unwrap_or(self.last) != b'\n' => {
+                self.buffer.push(b'\n')
+            }
             Form::Held if self.is_json => {
                 report.add_json(self.text.as_deref(), self.thought.as_deref(), &mut self.buffer);
             }
-            Form::Held => self.buffer.extend_from_slice(self.text.as_deref().unwrap_or_default().as_bytes()),
+            Form::Held => self.add_held(),
             Form::Events => report.add_event(&mut self.buffer),
             Form::Plain | Form::Visible => {}
         }
         self.flush()
+    }
+
+    fn add_held(&mut self) {
+        let text = self.text.as_deref().unwrap_or_default();
+        if Stdout::is_terminal() {
+            add_visible(text, &mut self.buffer);
+        } else {
+            self.buffer.extend_from_slice(text.as_bytes());
+        }
     }
 
     /// Ends the line of reasoning on standard error.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use qwen_shared::api::Wait;
 use qwen_shared::chat::Summary;
 use qwen_shared::failure::Failure;
+use qwen_shared::text::is_hostile;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
@@ -32,7 +33,10 @@ impl Report<'_> {
     /// Appends the last event of `--events`: `end`, or `error`.
     pub(super) fn add_event(&self, buffer: &mut Vec<u8>) {
         let mut object = Map::new();
-        object.insert("type".into(), if self.error.is_some() { "error" } else { "end" }.into());
+        object.insert(
+            "type".into(),
+            if self.error.is_some() { "error" } else { "end" }.into(),
+        );
         self.add_members(&mut object);
         self.add_times(&mut object);
         add_line(&object, buffer);
@@ -63,7 +67,7 @@ impl Report<'_> {
 }
 
 /// Returns a failure as JSON: how the program exits, the message, the hints.
-pub(crate) fn error_json(failure: &Failure) -> Value {
+fn error_json(failure: &Failure) -> Value {
     let hints: Vec<&str> = failure.hints.iter().map(|hint| hint.0.as_str()).collect();
     json!({
         "exit": failure.exit.code(),
@@ -95,8 +99,24 @@ pub(super) fn wait_event(wait: &Wait, buffer: &mut Vec<u8>) {
     add_line(&event, buffer);
 }
 
+/// Appends one line of JSON. Characters that would act on a terminal are written as escapes: JSON is for programs, but
+/// people look at it.
 fn add_line(value: &impl Serialize, buffer: &mut Vec<u8>) {
-    // A vector takes every byte, and all keys are text: nothing here can fail.
-    let _ = serde_json::to_writer(&mut *buffer, value);
+    // Only a key that is no text, or a failing writer, could make this fail: there is neither.
+    let json = serde_json::to_string(value).unwrap_or_default();
+    if json.is_ascii() || !json.chars().any(is_hostile) {
+        buffer.extend_from_slice(json.as_bytes());
+    } else {
+        let mut units = [0; 2];
+        for c in json.chars() {
+            if is_hostile(c) {
+                for unit in c.encode_utf16(&mut units) {
+                    buffer.extend_from_slice(format!("\\u{unit:04x}").as_bytes());
+                }
+            } else {
+                buffer.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
+            }
+        }
+    }
     buffer.push(b'\n');
 }

@@ -97,6 +97,18 @@ pub struct Wait {
     pub limit: u32,
 }
 
+impl Wait {
+    /// Returns the announcement.
+    #[must_use]
+    pub fn words(&self, server: &str) -> String {
+        let (seconds, attempt, limit) = (self.pause.as_secs_f64(), self.attempt, self.limit);
+        format!(
+            "'{server}': {}; try {attempt} of {limit} in {seconds:.1} s",
+            self.reason
+        )
+    }
+}
+
 /// Sends what `make` makes until the body of a good answer begins.
 ///
 /// `make` is called before every try: it is the place to wait for a quota. `announce` is told of every pause. Tries end

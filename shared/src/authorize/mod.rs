@@ -11,8 +11,9 @@ use url::Url;
 
 use crate::config::{Access, Key, Settings, StoreName};
 use crate::credential::{
-    Credential, NoToken, Patience, Store, StoreChoice, StoreKind, Stored, Wanted, choose, obtain,
+    Credential, NoToken, Obtained, Patience, Store, StoreChoice, StoreKind, Stored, Wanted, choose, obtain,
 };
+use crate::date::rfc3339;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::http::{Blocking, Timeouts, check_endpoint};
@@ -197,6 +198,9 @@ fn login(
     for notice in &obtained.notices {
         talk.notice(notice);
     }
+    if talk.is_verbose() {
+        talk.detail(&described(&store, &obtained));
+    }
     Ok(Authorization {
         token: Some(sendable(
             obtained.credential.access_token.clone(),
@@ -206,6 +210,19 @@ fn login(
         store: Some(store.kind()),
         refreshed: obtained.refreshed,
     })
+}
+
+fn described(store: &Store, obtained: &Obtained) -> String {
+    let place = store.place();
+    let how = if obtained.refreshed {
+        "refreshed just now"
+    } else {
+        "as stored"
+    };
+    match obtained.credential.expires_at {
+        Some(end) => format!("token from {place}, {how}, good until {}", rfc3339(end)),
+        None => format!("token from {place}, {how}, good until it is refused"),
+    }
 }
 
 fn refreshed(

@@ -116,7 +116,11 @@ impl AnswerReader {
     /// everything that [`AnswerReader::push`] reports. What is known of the answer comes with the error.
     #[expect(clippy::result_large_err, reason = "returned once per answer")]
     pub fn finish(mut self, sink: &mut impl FnMut(Delta<'_>)) -> Result<Summary, (AnswerError, Summary)> {
-        let mut outcome = Ok(());
+        // A body without a byte is judged by its content type alone.
+        let mut outcome = match self.format {
+            None => sniff(self.content_type.as_deref(), &self.body).map(|_| ()),
+            Some(_) => Ok(()),
+        };
         if self.format == Some(Format::Whole) && !self.body.is_empty() {
             let body = std::mem::take(&mut self.body);
             outcome = self.state.read_whole(&body, self.content_type.as_deref(), sink);

@@ -66,6 +66,15 @@ impl Message {
         }
     }
 
+    /// Returns the text of a message that is text alone.
+    #[must_use]
+    pub fn into_text(self) -> Option<String> {
+        match self.content {
+            Content::Text(text) => Some(text),
+            Content::Parts(_) => None,
+        }
+    }
+
     /// Makes the person's message of a text and the URLs of images, in that order.
     #[must_use]
     pub fn with_images(text: String, images: Vec<String>) -> Self {

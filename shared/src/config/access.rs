@@ -120,7 +120,10 @@ impl Resolver<'_> {
 }
 
 /// Returns the store that `QWEN_CREDENTIAL_STORE` names; `auto` leaves it to the remembered choice.
-fn chosen_store() -> Result<Option<StoreName>, Failure> {
+///
+/// # Errors
+/// 78 for any other word.
+pub fn chosen_store() -> Result<Option<StoreName>, Failure> {
     match std::env::var("QWEN_CREDENTIAL_STORE").unwrap_or_default().trim() {
         "" | "auto" => Ok(None),
         "keyring" => Ok(Some(StoreName::Keyring)),

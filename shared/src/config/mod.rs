@@ -12,6 +12,7 @@ mod resolve;
 mod settings;
 mod source;
 
+pub use access::chosen_store;
 pub use file::Config;
 pub use profile::{KeySetting, Method, Profile, StoreName, TimeoutSettings, check_name};
 pub use qwen_code::QwenCodeSettings;

@@ -72,7 +72,7 @@ pub fn choose(
         Err(StoreError::NoKeyring(_)) if choice == StoreChoice::Auto => {
             let store = Store::open(file, profile, patience)?;
             let notice = format!(
-                "no system keyring is there; the credential goes to '{}', readable by you alone",
+                "no system keyring is here; the credential goes to '{}', readable by you alone",
                 store.place()
             );
             tried(store, Some(notice))

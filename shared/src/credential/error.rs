@@ -76,8 +76,8 @@ impl fmt::Display for StoreError {
         match self {
             Self::Io { place, doing, error } => write!(f, "{place}: cannot {doing}: {}", io_reason(error)),
             Self::Malformed { place, reason } => write!(f, "{place}{reason}"),
-            Self::NoKeyring(reason) => write!(f, "no system keyring is there: {reason}"),
-            Self::Locked(reason) => write!(f, "the system keyring is locked: {reason}"),
+            Self::NoKeyring(_) => f.write_str("no system keyring is here"),
+            Self::Locked(_) => f.write_str("the system keyring is locked"),
             Self::Silent(limit) => {
                 write!(
                     f,
@@ -111,6 +111,11 @@ impl Error for StoreError {
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
         let failure = Self::new(error.exit(), error.to_string());
+        let failure = match &error {
+            // In the words of D-Bus: for those who look into it.
+            StoreError::NoKeyring(reason) | StoreError::Locked(reason) => failure.caused_by(reason.as_str()),
+            _ => failure,
+        };
         match &error {
             StoreError::NoHome => crate::paths::no_home(),
             StoreError::Malformed { .. } => failure.hint("run 'qwen-login' to replace it"),

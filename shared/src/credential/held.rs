@@ -83,10 +83,10 @@ impl<'a> Held<'a> {
     }
 
     /// Returns what gives Qwen Code's lock back from another thread, when the program is about to die.
-    pub(super) fn release(&self) -> impl FnOnce() + Send + 'static {
+    pub(super) fn release(&self) -> impl Fn() + Send + Sync + 'static {
         let shared = self.shared.as_ref().map(SharedLock::release);
         move || {
-            if let Some(release) = shared {
+            if let Some(release) = &shared {
                 release();
             }
         }

@@ -117,24 +117,40 @@ impl Keyring {
         ))
     }
 
-    /// Runs one piece of work on a thread of its own, with the connection of the last one.
+    /// Runs one piece of work with the connection of the last one, connecting first where there is none.
     fn call<T: Send + 'static>(
         &self,
         user: &str,
         work: impl FnOnce(&Entry) -> keyring_core::Result<T> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let (user, known) = (user.to_owned(), self.connection().clone());
+        let known = self.connection().clone();
+        let connection = match known {
+            Some(connection) => connection,
+            None => self
+                .bounded(connect_in_turn)?
+                .map_err(|error| not_connected(&error))?,
+        };
+        *self.connection() = Some(Arc::clone(&connection));
+        let user = user.to_owned();
+        let outcome = self.bounded(move || {
+            connection
+                .build(SERVICE, &user, None)
+                .and_then(|entry| work(&entry))
+        })?;
+        outcome.map_err(|error| refused(&error))
+    }
+
+    /// Runs one piece of work on a thread of its own, which is left behind when it takes too long.
+    fn bounded<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, StoreError> {
         let (done, result) = mpsc::channel();
         thread::Builder::new()
             .name("keyring".to_owned())
             .spawn(move || {
                 super::signals::mask_thread();
-                let _ = done.send(work_on(known, &user, work));
+                let _ = done.send(work());
             })
             .map_err(|error| StoreError::Keyring(error.to_string()))?;
-        let (connection, outcome) = self.await_answer(&result)?;
-        *self.connection() = connection;
-        outcome
+        self.await_answer(&result)
     }
 
     fn await_answer<T>(&self, result: &mpsc::Receiver<T>) -> Result<T, StoreError> {
@@ -157,20 +173,16 @@ impl Keyring {
     }
 }
 
-type Answer<T> = (Option<Arc<CredentialStore>>, Result<T, StoreError>);
-
-fn work_on<T>(
-    known: Option<Arc<CredentialStore>>,
-    user: &str,
-    work: impl FnOnce(&Entry) -> keyring_core::Result<T>,
-) -> Answer<T> {
-    let connection = match known.map_or_else(connect, Ok) {
-        Ok(connection) => connection,
-        Err(error) => return (None, Err(not_connected(&error))),
-    };
-    let entry = connection.build(SERVICE, user, None);
-    let outcome = entry.and_then(|entry| work(&entry));
-    (Some(connection), outcome.map_err(|error| refused(&error)))
+/// Connects, waiting where more processes of one user have a connection than the bus allows (256).
+fn connect_in_turn() -> keyring_core::Result<Arc<CredentialStore>> {
+    loop {
+        match connect() {
+            Err(error) if reason(&error).contains("LimitsExceeded") => {
+                thread::sleep(Duration::from_millis(20));
+            }
+            other => return other,
+        }
+    }
 }
 
 fn remove(entry: &Entry) -> keyring_core::Result<bool> {

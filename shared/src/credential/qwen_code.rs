@@ -73,7 +73,7 @@ impl SharedLock {
     }
 
     /// Returns what releases this lock from another thread, when the program is about to die.
-    pub(super) fn release(&self) -> impl FnOnce() + Send + 'static {
+    pub(super) fn release(&self) -> impl Fn() + Send + Sync + 'static {
         let (path, mark) = (self.path.clone(), self.mark.clone());
         move || remove_if(&path, &mark)
     }

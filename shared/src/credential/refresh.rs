@@ -158,9 +158,9 @@ impl Exchange<'_> {
     ) -> Result<Obtained, Failure> {
         if matches!(self.wanted.refresh, Refresh::Never) {
             let ended = self
-                .ended(", and no refresh was wanted")
+                .ended("and no refresh was wanted")
                 .hint("run it without --no-refresh");
-            return self.make_do(first, ended);
+            return self.as_it_is(first, ended);
         }
         let held = match self.store.lock(LOCK_LIMIT) {
             Ok(held) => held,

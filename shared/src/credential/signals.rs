@@ -30,12 +30,15 @@ fn ending() -> SigSet {
 }
 
 /// While it lives, the ending signals wait.
-#[derive(Debug)]
 pub(super) struct Deferral {
     before: Option<SigSet>,
     storing: Arc<AtomicBool>,
     watch: Option<Watch>,
+    cleanup: Cleanup,
 }
+
+/// What is to be done before a signal ends the program.
+type Cleanup = Arc<dyn Fn() + Send + Sync>;
 
 #[derive(Debug)]
 struct Watch {
@@ -44,16 +47,17 @@ struct Watch {
 }
 
 impl Deferral {
-    /// Begins. `cleanup` runs when a signal ends the program before the exchange is over.
+    /// Begins. `cleanup` runs when a signal came, before it ends the program.
     ///
     /// Where nobody can watch for the signal while the answer is waited for, only the storing is guarded.
-    pub(super) fn begin(cleanup: impl FnOnce() + Send + 'static) -> Self {
+    pub(super) fn begin(cleanup: impl Fn() + Send + Sync + 'static) -> Self {
         let mut deferral = Self {
             before: block(),
             storing: Arc::new(AtomicBool::new(false)),
             watch: None,
+            cleanup: Arc::new(cleanup),
         };
-        deferral.watch = Watch::start(Arc::clone(&deferral.storing), cleanup);
+        deferral.watch = Watch::start(Arc::clone(&deferral.storing), Arc::clone(&deferral.cleanup));
         if deferral.watch.is_none() {
             deferral.unblock();
         }
@@ -78,6 +82,9 @@ impl Deferral {
 impl Drop for Deferral {
     fn drop(&mut self) {
         let came = self.watch.take().and_then(Watch::end);
+        if came.is_some() {
+            (self.cleanup)();
+        }
         self.unblock();
         if let Some(signal) = came {
             let _ = nix::sys::signal::raise(signal);
@@ -92,7 +99,7 @@ fn block() -> Option<SigSet> {
 
 impl Watch {
     #[cfg(target_os = "linux")]
-    fn start(storing: Arc<AtomicBool>, cleanup: impl FnOnce() + Send + 'static) -> Option<Self> {
+    fn start(storing: Arc<AtomicBool>, cleanup: Cleanup) -> Option<Self> {
         use nix::sys::signalfd::{SfdFlags, SignalFd};
         let (ended, over) = std::io::pipe().ok()?;
         let signals = SignalFd::with_flags(&ending(), SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK).ok()?;
@@ -119,7 +126,7 @@ impl Watch {
     }
 
     #[cfg(not(target_os = "linux"))]
-    fn start(_storing: Arc<AtomicBool>, _cleanup: impl FnOnce() + Send + 'static) -> Option<Self> {
+    fn start(_storing: Arc<AtomicBool>, _cleanup: Cleanup) -> Option<Self> {
         None
     }
 

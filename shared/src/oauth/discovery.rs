@@ -39,7 +39,7 @@ pub fn discover(transport: &dyn Transport, issuer: &str) -> Result<Endpoints, Oa
 }
 
 /// Reads an issuer identifier: a URL without query and fragment (RFC 8414, section 2).
-fn issuer_url(issuer: &str) -> Result<Url, OauthError> {
+pub(super) fn issuer_url(issuer: &str) -> Result<Url, OauthError> {
     let url = Url::parse(issuer).map_err(|error| malformed(&format!("the issuer is no URL: {error}")))?;
     if url.query().is_some() || url.fragment().is_some() || !url.has_host() {
         return Err(malformed("the issuer has a query or fragment, or no host"));

@@ -2,11 +2,14 @@
 
 use url::Url;
 
-use super::{Transport, discover};
+use super::Transport;
+use super::discovery::{discover, issuer_url};
+use super::error::OauthError;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::http::check_endpoint;
 use crate::provider::OauthSettings;
+use crate::text::clip;
 
 /// A public client: it has an id and no secret, for a program that everybody has cannot keep one (RFC 8252, section
 /// 8.5).
@@ -81,9 +84,13 @@ impl Endpoints {
             ((None, _), None) => return Err(incomplete("device_authorization_endpoint")),
             ((_, None), None) => return Err(incomplete("token_endpoint")),
             ((device, token), Some(issuer)) => {
-                if let Ok(url) = Url::parse(issuer) {
-                    check_endpoint(&url, allow_http)?;
-                }
+                let url = issuer_url(issuer).map_err(|error| match error {
+                    OauthError::Malformed(reason) => {
+                        Failure::new(Exit::Config, format!("'{}': {reason}", clip(issuer, 80)))
+                    }
+                    other => other.failure(issuer),
+                })?;
+                check_endpoint(&url, allow_http)?;
                 let found = discover(transport, issuer).map_err(|error| error.failure(issuer))?;
                 Self {
                     device_authorization_endpoint: device.unwrap_or(found.device_authorization_endpoint),

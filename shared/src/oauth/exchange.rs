@@ -206,9 +206,13 @@ impl<'a> Exchange<'a> {
     }
 }
 
-/// True for a fault on the way that may be gone at the next poll. A certificate that is refused is refused again.
+/// True for a fault on the way that may be gone at the next poll. A certificate that is refused is refused again, and
+/// no token has a megabyte.
 const fn may_pass(error: &HttpError) -> bool {
-    !matches!(error, HttpError::Tls { .. } | HttpError::Invalid(_))
+    !matches!(
+        error,
+        HttpError::Tls { .. } | HttpError::Invalid(_) | HttpError::TooLarge(_)
+    )
 }
 
 fn read(answer: &Answer) -> Polled {

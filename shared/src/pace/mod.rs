@@ -8,7 +8,6 @@
 //! The minute is a sliding one. The day is that of UTC, from midnight to midnight.
 
 mod book;
-mod date;
 mod identity;
 mod ledger;
 mod turn;
@@ -17,7 +16,7 @@ mod window;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use tokio::time::sleep;
 
@@ -28,6 +27,7 @@ use window::Window;
 pub use identity::identity;
 pub use turn::Turn;
 
+use crate::date::rfc3339;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::paths;
@@ -168,7 +168,7 @@ impl Pace {
 
     fn used_up(&self, renews: Millis) -> Failure {
         let most = self.0.limits.per_day.unwrap_or_default();
-        let when = date::rfc3339(renews);
+        let when = rfc3339(UNIX_EPOCH + Duration::from_millis(renews));
         Failure::new(
             Exit::Unavailable,
             format!("the quota of {most} requests a day is used up; it renews at {when}"),

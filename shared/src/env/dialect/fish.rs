@@ -9,8 +9,7 @@ pub(super) fn script(changes: &[Change<'_>]) -> String {
     for change in changes {
         match change {
             Change::Set(name, value) => {
-                let _ = write!(script, "set -gx {name} ");
-                word(&mut script, value);
+                let _ = write!(script, "set -gx {name} {}", word(value));
             }
             Change::Unset(name) => {
                 let _ = write!(script, "set -e {name}");
@@ -22,15 +21,17 @@ pub(super) fn script(changes: &[Change<'_>]) -> String {
 }
 
 /// `\XHH` is a byte: fish joins bytes to characters itself, in any locale.
-fn word(script: &mut String, value: &str) {
-    if value.is_empty() {
-        script.push_str("''");
+pub(super) fn word(text: &str) -> String {
+    if text.is_empty() {
+        return "''".to_owned();
     }
-    for byte in value.bytes() {
+    let mut word = String::with_capacity(text.len());
+    for byte in text.bytes() {
         if is_inert(byte) || byte == b':' {
-            script.push(char::from(byte));
+            word.push(char::from(byte));
         } else {
-            let _ = write!(script, "\\X{byte:02x}");
+            let _ = write!(word, "\\X{byte:02x}");
         }
     }
+    word
 }

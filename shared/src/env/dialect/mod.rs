@@ -209,6 +209,18 @@ impl Shell {
         }
     }
 
+    /// Writes a text as one word of a command, for the shells that have hooks.
+    #[must_use]
+    pub fn word(self, text: &str) -> Option<String> {
+        match self.family() {
+            Family::Ansi => Some(posix::word(text)),
+            Family::Fish => Some(fish::word(text)),
+            Family::Elvish => Some(elvish::word(text)),
+            Family::Nu => Some(nu::word(text)),
+            Family::Posix | Family::Tcsh | Family::Csh | Family::Xonsh | Family::Pwsh => None,
+        }
+    }
+
     /// Writes the statements for these changes, each of which the shell can hold.
     ///
     /// `taken` are further names in use, which helper variables keep clear of.

@@ -15,3 +15,11 @@ pub(super) fn script(changes: &[Change<'_>]) -> String {
         .collect();
     format!("{}\n", Value::Object(record))
 }
+
+/// Double quotes with JSON's escapes.
+pub(super) fn word(text: &str) -> String {
+    if !text.is_empty() && text.bytes().all(super::is_inert) && text.starts_with(['/', '-']) {
+        return text.to_owned();
+    }
+    Value::from(text).to_string()
+}

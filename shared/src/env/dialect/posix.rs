@@ -36,6 +36,12 @@ fn begin(shell: Shell, script: &mut String, change: &Change<'_>) {
     };
 }
 
+pub(super) fn word(text: &str) -> String {
+    let mut word = String::new();
+    ansi_word(&mut word, text);
+    word
+}
+
 fn ansi_word(script: &mut String, value: &str) {
     if !value.is_empty() && value.bytes().all(is_inert) {
         script.push_str(value);

@@ -1,0 +1,128 @@
+//! The profiles: which there are, and which is in use.
+
+use qwen_shared::config::{Config, KeySetting, Method, Profile, active_profile};
+use qwen_shared::exit::Exit;
+use qwen_shared::failure::{Failure, Outcome};
+use qwen_shared::out::{Stdout, Talk};
+use qwen_shared::provider;
+use qwen_shared::text::one_line;
+use serde_json::{Value, json};
+
+use crate::cli::Format;
+
+/// The columns of the list: member names for programs, in the order in which people see them.
+const COLUMNS: [&str; 6] = ["profile", "method", "provider", "endpoint", "model", "key"];
+
+/// Prints the profiles as they are configured. No store is opened.
+pub(crate) fn show(typed: Option<&str>, format: Format, talk: &Talk) -> Outcome {
+    let (config, active) = active_profile(typed)?;
+    let active = active.map(|active| active.value);
+    let rows: Vec<Value> = config
+        .profiles
+        .iter()
+        .map(|(name, profile)| row(name, profile, active.as_ref() == Some(name)))
+        .collect();
+    if format == Format::Json {
+        let text = serde_json::to_string_pretty(&rows)
+            .map_err(|error| Failure::new(Exit::Bug, "cannot write the list").caused_by(error))?;
+        Stdout::write(format!("{text}\n").as_bytes())?;
+        return Ok(Exit::Ok);
+    }
+    if rows.is_empty() {
+        talk.notice("no profile is configured");
+        talk.hint("run 'qwen-login'");
+        return Ok(Exit::Ok);
+    }
+    Stdout::write(table(&rows).as_bytes())?;
+    Ok(Exit::Ok)
+}
+
+fn row(name: &str, profile: &Profile, active: bool) -> Value {
+    let is_oauth = profile.method == Some(Method::Oauth);
+    let named = profile
+        .provider
+        .as_deref()
+        .or((is_oauth && profile.oauth.is_none()).then_some("qwen"));
+    let known = named.and_then(provider::named);
+    let endpoint = profile
+        .base_url
+        .clone()
+        .or_else(|| known.and_then(provider::Provider::default_base_url));
+    let model = profile
+        .model
+        .clone()
+        .or_else(|| known.map(|known| known.default_model.clone()));
+    let key = match &profile.key {
+        Some(KeySetting::Store(store)) => Some(store.to_string()),
+        Some(KeySetting::Env(name)) => Some(format!("variable {name}")),
+        Some(KeySetting::Command(words)) => words.first().map(|program| format!("command '{program}'")),
+        None => None,
+    };
+    json!({
+        "profile": name,
+        "active": active,
+        "method": profile.method,
+        "provider": named,
+        "endpoint": endpoint.map(|url| qwen_shared::http::without_user_info(&url)),
+        "model": model,
+        "key": key,
+    })
+}
+
+/// Lays the rows out in columns, a dash where nothing is said.
+fn table(rows: &[Value]) -> String {
+    let cell = |row: &Value, column: &str| match row[column].as_str() {
+        Some(text) if !text.is_empty() => one_line(text),
+        _ => "-".to_owned(),
+    };
+    let widths = COLUMNS.map(|column| {
+        let width = |row: &Value| cell(row, column).chars().count();
+        rows.iter().map(width).max().unwrap_or_default()
+    });
+    let mut text = String::new();
+    for row in rows {
+        let mut line = String::from(if row["active"] == true { "*" } else { " " });
+        for (column, width) in COLUMNS.into_iter().zip(widths) {
+            line.push_str(&format!(" {:width$} ", cell(row, column)));
+        }
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+/// Makes a profile the one in use. Every program reads the configuration when it starts, so nothing is restarted.
+pub(crate) fn make_active(name: &str, talk: &Talk) -> Outcome {
+    let config = Config::load()?;
+    if !config.profiles.contains_key(name) {
+        return Err(unknown(name, &config));
+    }
+    if config.default_profile.as_deref() != Some(name) {
+        Config::edit(|members| {
+            members.insert("default_profile".to_owned(), json!(name));
+        })?;
+    }
+    talk.notice(&format!("profile '{name}' is in use"));
+    let (_, active) = active_profile(None)?;
+    if let Some(active) = active.filter(|active| active.value != name) {
+        talk.notice(&format!(
+            "here {} goes before it and names '{}'",
+            active.source, active.value
+        ));
+    } else if let Some(given) = crate::report::given_key(name) {
+        talk.notice(&format!("the key of {given} is set and goes before this profile"));
+    }
+    Ok(Exit::Ok)
+}
+
+/// The failure of an operand that names no profile.
+pub(crate) fn unknown(name: &str, config: &Config) -> Failure {
+    let failure = Failure::new(Exit::NoAuth, format!("no profile is called '{name}'"));
+    let known: Vec<&str> = config.profiles.keys().map(String::as_str).collect();
+    match known.as_slice() {
+        [] => failure.hint("run 'qwen-login'"),
+        known => failure
+            .hint(format!("there are {}", known.join(", ")))
+            .hint(format!("run 'qwen-login --profile {name}' to make it")),
+    }
+}

@@ -1,0 +1,179 @@
+//! Revoking and removing credentials.
+
+use std::thread;
+use std::time::Duration;
+
+use qwen_shared::authorize::patience;
+use qwen_shared::config::{Config, KeySetting, Method, Profile, StoreName, active_profile, chosen_store};
+use qwen_shared::credential::{Credential, LOCK_LIMIT, Store, StoreKind, Stored};
+use qwen_shared::date::rfc3339;
+use qwen_shared::exit::Exit;
+use qwen_shared::failure::{Failure, Outcome};
+use qwen_shared::http::{Blocking, Timeouts};
+use qwen_shared::oauth::{Endpoints, OauthError, PublicClient, Revoked, TokenKind, discover, revoke};
+use qwen_shared::out::Talk;
+use qwen_shared::provider::OauthSettings;
+use qwen_shared::secret::Secret;
+
+/// The longest time that a busy server is waited for, when it says how long (RFC 7009, section 2.2.1).
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
+
+/// Logs one profile out: the named one, else the one in use.
+pub(crate) fn one(name: Option<&str>, talk: &Talk) -> Outcome {
+    let (mut config, active) = active_profile(name)?;
+    let Some(name) = active.map(|active| active.value) else {
+        return without_profile(talk);
+    };
+    match config.profiles.remove(&name) {
+        Some(profile) => log_out(&name, &profile, talk)?,
+        None => return Err(crate::list::unknown(&name, &config)),
+    }
+    remind(&name, talk);
+    Ok(Exit::Ok)
+}
+
+/// Logs every profile out; what fails for one does not spare the others.
+pub(crate) fn all(talk: &Talk) -> Outcome {
+    let config = Config::load()?;
+    if config.profiles.is_empty() {
+        return without_profile(talk);
+    }
+    let mut failed = None;
+    for (name, profile) in &config.profiles {
+        if let Err(failure) = log_out(name, profile, talk)
+            && let Some(earlier) = failed.replace(failure)
+        {
+            talk.failure(&earlier);
+        }
+    }
+    failed.map_or(Ok(Exit::Ok), Err)
+}
+
+/// Without any profile the only credential that can be in use is Qwen Code's login.
+fn without_profile(talk: &Talk) -> Outcome {
+    let profile = Profile {
+        method: Some(Method::Oauth),
+        ..Profile::default()
+    };
+    log_out("default", &profile, talk)?;
+    Ok(Exit::Ok)
+}
+
+fn log_out(name: &str, profile: &Profile, talk: &Talk) -> Result<(), Failure> {
+    let Some(kind) = seat(profile)? else {
+        let place = match &profile.key {
+            Some(KeySetting::Env(variable)) => format!("its key is in the variable {variable}"),
+            Some(KeySetting::Command(words)) => format!("its key comes from the command '{}'", words[0]),
+            _ => "it has no credential".to_owned(),
+        };
+        talk.notice(&format!("profile '{name}': nothing is stored, {place}"));
+        return Ok(());
+    };
+    let store = Store::open(kind, name, patience(talk))?;
+    // Under the lock, so that no refresh puts a new token in the place of the old one.
+    let held = store.lock(LOCK_LIMIT)?;
+    let said = match held.load() {
+        Ok(Some(loaded)) => match &loaded.stored {
+            Stored::Oauth(credential) => Some(revoked(profile, credential)),
+            Stored::ApiKey(_) => None,
+        },
+        Ok(None) => {
+            talk.notice(&format!(
+                "profile '{name}': nothing is stored in '{}'",
+                store.place()
+            ));
+            return Ok(());
+        }
+        // What cannot be read cannot be revoked. It is removed all the same.
+        Err(error) if error.exit() == Exit::NoAuth => Some(format!("not revoked: {error}")),
+        Err(error) => return Err(error.into()),
+    };
+    held.delete()?;
+    let said = said.map_or_else(String::new, |said| format!("; {said}"));
+    talk.notice(&format!(
+        "profile '{name}': removed from '{}'{said}",
+        store.place()
+    ));
+    if kind == StoreKind::QwenCode {
+        talk.notice("Qwen Code shared this login and is logged out too");
+    }
+    Ok(())
+}
+
+/// Returns where the credential of a profile is kept; `None` when it is not in a store.
+fn seat(profile: &Profile) -> Result<Option<StoreKind>, Failure> {
+    let is_oauth = profile.method == Some(Method::Oauth);
+    let remembered = match profile.key {
+        Some(KeySetting::Store(store)) => store,
+        _ if is_oauth => StoreName::File,
+        _ => return Ok(None),
+    };
+    Ok(Some(match chosen_store()?.unwrap_or(remembered) {
+        StoreName::Keyring => StoreKind::Keyring,
+        StoreName::File if is_oauth && profile.is_qwen_login() => StoreKind::QwenCode,
+        StoreName::File => StoreKind::File,
+    }))
+}
+
+/// Revokes a login at its server. Returns what happened, in words: the removal goes on in every case.
+fn revoked(profile: &Profile, credential: &Credential) -> String {
+    let still = credential.expires_at.map_or_else(
+        || "the token itself stays good until its server says otherwise".to_owned(),
+        |end| format!("the token itself stays good until {}", rfc3339(end)),
+    );
+    let Some(server) = profile.login_server() else {
+        return format!("not revoked, its server is not known; {still}");
+    };
+    match revoke_at(&server, profile.allow_http, credential) {
+        Ok((host, Revoked::Done)) => format!("revoked at '{host}'"),
+        Ok((host, Revoked::NoEndpoint)) => format!("'{host}' offers no way to revoke it; {still}"),
+        Err(failure) => format!("not revoked: {}; {still}", failure.message),
+    }
+}
+
+fn revoke_at(
+    server: &OauthSettings,
+    allow_http: bool,
+    credential: &Credential,
+) -> Result<(String, Revoked), Failure> {
+    let transport = Blocking::new(Timeouts::for_token_requests());
+    let mut endpoints = Endpoints::resolve(&transport, server, allow_http)?;
+    let host = endpoints.token_endpoint.host_str().unwrap_or_default().to_owned();
+    if let (None, Some(issuer)) = (&endpoints.revocation_endpoint, &server.issuer) {
+        let found = discover(&transport, issuer).map_err(|error| error.failure(issuer))?;
+        endpoints.revocation_endpoint = found.revocation_endpoint;
+        endpoints.check(allow_http)?;
+    }
+    let client = PublicClient::of(server)?;
+    let end = |kind, token: &Secret<String>| {
+        let once = || revoke(&transport, &endpoints, &client, kind, token);
+        match once() {
+            Err(OauthError::Unwell {
+                retry_after: Some(wait),
+                ..
+            }) if wait <= LONGEST_WAIT => {
+                thread::sleep(wait);
+                once()
+            }
+            other => other,
+        }
+    };
+    let failed = |error: OauthError| error.failure(&host);
+    let Some(refresh_token) = &credential.refresh_token else {
+        let revoked = end(TokenKind::Access, &credential.access_token).map_err(failed)?;
+        return Ok((host, revoked));
+    };
+    let revoked = end(TokenKind::Refresh, refresh_token).map_err(failed)?;
+    match end(TokenKind::Access, &credential.access_token) {
+        // The refresh token takes its access tokens along (RFC 7009, section 2.1); many servers revoke no others.
+        Ok(_) | Err(OauthError::Refused { .. }) => Ok((host, revoked)),
+        Err(error) => Err(failed(error)),
+    }
+}
+
+/// A key in the environment outlives every logout.
+fn remind(name: &str, talk: &Talk) {
+    if let Some(given) = crate::report::given_key(name) {
+        talk.notice(&format!("the key of {given} is still set"));
+    }
+}

@@ -1,0 +1,244 @@
+//! A conversation on the terminal.
+
+mod commands;
+mod editor;
+mod history;
+mod switch;
+
+use qwen_shared::chat::{Message, Role, Summary};
+use qwen_shared::config::{Overrides, Settings};
+use qwen_shared::exit::Exit;
+use qwen_shared::failure::{Failure, Outcome};
+use qwen_shared::out::Talk;
+
+use crate::asker::Asker;
+use crate::cli::Cli;
+use crate::conclude::conclude;
+use crate::output::Output;
+use crate::run::{overrides, settings, to_json};
+use crate::session::Session;
+use crate::{models, prompt, question};
+use commands::Command;
+use editor::{Editor, Input};
+
+/// Talks until the user has enough.
+///
+/// # Errors
+/// What keeps the conversation from beginning. Later failures are reported, and the conversation goes on.
+pub(crate) fn run(cli: &Cli, talk: &Talk) -> Outcome {
+    let mut conversation = Conversation::begin(cli, talk)?;
+    let mut editor = Editor::new()?;
+    conversation.greet();
+    loop {
+        let text = match editor.read("> ")? {
+            Input::Text(text) => text,
+            Input::Interrupted => {
+                talk.plain("Ctrl-D or /quit ends the conversation");
+                continue;
+            }
+            Input::End => return Ok(Exit::Ok),
+        };
+        let outcome = match Command::parse(&text) {
+            None => continue,
+            Some(Command::Quit) => return Ok(Exit::Ok),
+            Some(Command::Say(text)) => conversation.say(&text),
+            Some(command) => conversation.obey(command, &mut editor),
+        };
+        if let Err(failure) = outcome {
+            talk.failure(&failure);
+        }
+    }
+}
+
+/// What is said and under which settings.
+struct Conversation<'a> {
+    cli: &'a Cli,
+    talk: &'a Talk,
+    overrides: Overrides,
+    settings: Settings,
+    /// Made for the first question, and again after a switch.
+    asker: Option<Asker>,
+    system: Option<String>,
+    messages: Vec<Message>,
+    session: Option<Session>,
+    spent: Spent,
+}
+
+/// What the conversation cost so far.
+#[derive(Debug, Default)]
+struct Spent {
+    answers: u32,
+    prompt: u64,
+    completion: u64,
+}
+
+impl Spent {
+    fn add(&mut self, summary: &Summary) {
+        self.answers += 1;
+        if let Some(usage) = &summary.usage {
+            self.prompt += usage.prompt;
+            self.completion += usage.completion;
+        }
+    }
+}
+
+impl<'a> Conversation<'a> {
+    fn begin(cli: &'a Cli, talk: &'a Talk) -> Result<Self, Failure> {
+        let overrides = overrides(cli);
+        let settings = settings(&overrides, talk)?;
+        let session = Session::open(&cli.input)?;
+        let mut messages = session
+            .as_ref()
+            .map(|session| session.messages().to_vec())
+            .unwrap_or_default();
+        let kept = messages.iter().position(|message| message.role == Role::System);
+        let kept = kept
+            .map(|place| messages.remove(place))
+            .and_then(|message| message.into_text());
+        let system = match &cli.input.system {
+            Some(system) => Some(prompt::system(system)?),
+            None => kept,
+        };
+        Ok(Self {
+            cli,
+            talk,
+            overrides,
+            settings,
+            asker: None,
+            system,
+            messages,
+            session,
+            spent: Spent::default(),
+        })
+    }
+
+    fn greet(&self) {
+        if !self.talk.is_quiet() {
+            self.talk
+                .plain(&format!("{}; /help lists the commands", self.whom()));
+        }
+        if let (Some(session), false) = (&self.session, self.messages.is_empty()) {
+            let count = self.messages.len();
+            self.talk.notice(&format!(
+                "going on with {count} messages of '{}'",
+                session.place()
+            ));
+        }
+    }
+
+    /// Says who is asked, and by which method.
+    fn whom(&self) -> String {
+        let settings = &self.settings;
+        let host = settings.base_url.value.host_str().unwrap_or_default();
+        let profile = settings
+            .profile
+            .as_ref()
+            .map_or_else(String::new, |profile| format!(", profile '{}'", profile.value));
+        format!(
+            "{} at {host} ({}{profile})",
+            settings.model.value,
+            settings.method()
+        )
+    }
+
+    /// Puts a question, and keeps it with its answer.
+    fn say(&mut self, text: &str) -> Result<(), Failure> {
+        let body = question::body(self.cli, &self.settings, None)?;
+        let question = Message::text(Role::User, text);
+        let mut messages = prompt::with_system(self.system.clone(), self.messages.clone());
+        messages.push(question.clone());
+        let json = to_json(&body, &messages)?;
+        let output = Output::new(&self.cli.output, true, false, self.talk);
+        let mut answered = self.asker()?.ask(json, output, true)?;
+        self.spent.add(&answered.summary);
+        let outcome = conclude(&mut answered, &self.cli.output, None, self.talk);
+        let answer = answered.output.text.take().unwrap_or_default();
+        // What came of a stopped answer was read: the next question may be about it.
+        if !answer.trim().is_empty() {
+            if let Some(session) = &self.session {
+                session.add(question.clone(), answer.clone())?;
+            }
+            self.messages.push(question);
+            self.messages.push(Message::text(Role::Assistant, answer));
+        }
+        outcome.map(|_| ())
+    }
+
+    fn asker(&mut self) -> Result<&mut Asker, Failure> {
+        let asker = match self.asker.take() {
+            Some(asker) => asker,
+            None => Asker::new(self.settings.clone(), &self.cli.limits, self.talk)?,
+        };
+        Ok(self.asker.insert(asker))
+    }
+
+    fn obey(&mut self, command: Command, editor: &mut Editor) -> Result<(), Failure> {
+        match command {
+            Command::Auth(name) => self.switch(name, editor)?,
+            Command::Model(None) => {
+                self.talk.plain(&format!(
+                    "the model is {}; the endpoint offers:",
+                    self.settings.model.value
+                ));
+                models::print(self.asker()?, false)?;
+            }
+            Command::Model(Some(name)) => self.set_model(&name)?,
+            Command::System(None) => {
+                let system = self.system.as_deref().unwrap_or("there is no system prompt");
+                self.talk.plain(system);
+            }
+            Command::System(Some(text)) if text == "-" => self.system = None,
+            Command::System(Some(text)) => self.system = Some(prompt::system(text.as_ref())?),
+            Command::Clear => {
+                self.messages.clear();
+                self.talk.plain("what was said is forgotten");
+            }
+            Command::Save(name) => self.save(name)?,
+            Command::Usage => self.talk.plain(&format!(
+                "{} answers, {} tokens in, {} out",
+                self.spent.answers, self.spent.prompt, self.spent.completion
+            )),
+            Command::Help => commands::HELP.lines().for_each(|line| self.talk.plain(line)),
+            Command::Unknown(name) => {
+                return Err(
+                    Failure::new(Exit::Usage, format!("there is no command '/{name}'"))
+                        .hint("/help lists the commands; begin with // to say something that begins with /"),
+                );
+            }
+            Command::Quit | Command::Say(_) => {}
+        }
+        Ok(())
+    }
+
+    fn set_model(&mut self, name: &str) -> Result<(), Failure> {
+        let overrides = Overrides {
+            model: Some(name.to_owned()),
+            ..self.overrides.clone()
+        };
+        self.adopt(overrides)
+    }
+
+    /// Goes on under other settings; if they cannot be, nothing changes.
+    fn adopt(&mut self, overrides: Overrides) -> Result<(), Failure> {
+        self.settings = settings(&overrides, self.talk)?;
+        self.overrides = overrides;
+        self.asker = None;
+        self.talk.plain(&self.whom());
+        Ok(())
+    }
+
+    /// Keeps the conversation under a name, from now on too.
+    fn save(&mut self, name: Option<String>) -> Result<(), Failure> {
+        let session = match (name, self.session.take()) {
+            (Some(name), _) => Session::of_name(&name)?,
+            (None, Some(session)) => session,
+            (None, None) => {
+                return Err(Failure::new(Exit::Usage, "the conversation needs a name").hint("/save NAME"));
+            }
+        };
+        session.replace(&prompt::with_system(self.system.clone(), self.messages.clone()))?;
+        self.talk.plain(&format!("kept in '{}'", session.place()));
+        self.session = Some(session);
+        Ok(())
+    }
+}

@@ -1,0 +1,111 @@
+//! `/auth`: another profile, and with it another method, endpoint and model, here and now.
+
+use std::process::Command;
+
+use qwen_shared::config::{Config, Overrides};
+use qwen_shared::exit::Exit;
+use qwen_shared::failure::{Failure, io_reason};
+use qwen_shared::{secret, sibling};
+
+use super::Conversation;
+use super::editor::Editor;
+
+/// What stands for the settings that the conversation began with: flags, environment, chain.
+const FIRST: &str = "-";
+
+impl Conversation<'_> {
+    /// Switches to a profile; without a name the user chooses.
+    pub(super) fn switch(&mut self, name: Option<String>, editor: &mut Editor) -> Result<(), Failure> {
+        let profiles = Config::load()?.profiles;
+        let name = match name {
+            Some(name) => name,
+            None if profiles.is_empty() => "+".to_owned(),
+            None => match self.choose(&profiles.keys().cloned().collect::<Vec<_>>(), editor)? {
+                Some(name) => name,
+                None => return Ok(()),
+            },
+        };
+        if name == FIRST {
+            return self.adopt(crate::run::overrides(self.cli));
+        }
+        if name == "+" {
+            log_in()?;
+            // The login became the default profile.
+            let config = Config::load()?;
+            return self.adopt(of_profile(config.default_profile));
+        }
+        if !profiles.contains_key(&name) {
+            let known: Vec<&str> = profiles.keys().map(String::as_str).collect();
+            return Err(
+                Failure::new(Exit::NoAuth, format!("there is no profile '{name}'")).hint(format!(
+                    "profiles: {}; '/auth +' logs in to another one",
+                    known.join(", ")
+                )),
+            );
+        }
+        self.adopt(of_profile(Some(name)))
+    }
+
+    /// Shows the profiles and asks for one.
+    fn choose(&self, names: &[String], editor: &mut Editor) -> Result<Option<String>, Failure> {
+        let config = Config::load()?;
+        let current = self
+            .settings
+            .profile
+            .as_ref()
+            .map(|profile| profile.value.as_str());
+        for (number, name) in names.iter().enumerate() {
+            let profile = config.profiles.get(name);
+            let method = profile
+                .and_then(|profile| profile.method)
+                .map_or_else(String::new, |method| method.to_string());
+            let provider = profile
+                .and_then(|profile| profile.provider.clone())
+                .unwrap_or_default();
+            let mark = if current == Some(name.as_str()) { '*' } else { ' ' };
+            self.talk
+                .plain(&format!("{mark} {}  {name}  {method} {provider}", number + 1));
+        }
+        self.talk.plain("  -  what flags and environment say");
+        self.talk.plain("  +  log in to another one");
+        let Some(answer) = editor.ask("profile (name or number): ")? else {
+            return Ok(None);
+        };
+        let by_number = answer
+            .parse()
+            .ok()
+            .and_then(|number: usize| names.get(number.wrapping_sub(1)));
+        Ok(Some(by_number.cloned().unwrap_or(answer)))
+    }
+}
+
+/// Has the profile decide whom to ask, not what was typed when the program started, nor the environment.
+fn of_profile(name: Option<String>) -> Overrides {
+    Overrides {
+        profile: name,
+        profile_first: true,
+        ..Overrides::default()
+    }
+}
+
+/// Runs qwen-login on this terminal.
+fn log_in() -> Result<(), Failure> {
+    let program = sibling::find("qwen-login")
+        .ok_or_else(|| Failure::new(Exit::NotFound, "cannot find 'qwen-login'"))?;
+    secret::restore_core_limit();
+    let status = Command::new(program).status();
+    secret::forbid_core_dump();
+    let status = status.map_err(|error| {
+        Failure::new(
+            Exit::NotRunnable,
+            format!("cannot run 'qwen-login': {}", io_reason(&error)),
+        )
+    })?;
+    if status.success() {
+        return Ok(());
+    }
+    Err(Failure::new(
+        Exit::NoAuth,
+        "the login was not completed; the conversation goes on as before",
+    ))
+}

@@ -1,0 +1,81 @@
+//! What an endpoint offers.
+
+use qwen_shared::api::{self, SendError};
+use qwen_shared::exit::Exit;
+use qwen_shared::failure::Failure;
+use qwen_shared::out::Stdout;
+use qwen_shared::text::one_line;
+use serde_json::Value;
+
+use crate::asker::Asker;
+
+/// The longest list that is read, in bytes.
+const LIMIT: usize = 32 << 20;
+
+/// Prints the names of the models, one per line, or the server's own list as JSON.
+///
+/// # Errors
+/// As a question has them; 76 when the answer is no list of models.
+pub(crate) fn print(asker: &Asker, as_json: bool) -> Result<Exit, Failure> {
+    let body = fetch(asker)?;
+    let models = models(&body).ok_or_else(|| {
+        let server = asker.endpoint().server();
+        Failure::new(
+            Exit::Protocol,
+            format!("'{server}': the answer is not a list of models"),
+        )
+        .hint("check the base URL")
+    })?;
+    let mut lines = String::new();
+    if as_json {
+        lines = format!("{}\n", Value::Array(models));
+    } else {
+        let mut names: Vec<String> = models.iter().filter_map(name).collect();
+        names.sort();
+        names.dedup();
+        for name in names {
+            lines.push_str(&name);
+            lines.push('\n');
+        }
+    }
+    Stdout::write(lines.as_bytes())?;
+    Ok(Exit::Ok)
+}
+
+fn fetch(asker: &Asker) -> Result<Vec<u8>, Failure> {
+    let (client, runtime) = asker.client();
+    let endpoint = asker.endpoint();
+    let make = || {
+        let url = endpoint.models_url();
+        endpoint
+            .request("GET", url)
+            .map_err(|error| error.failure(&endpoint.server()))
+    };
+    let result = runtime.block_on(async {
+        let opened = api::send(client, asker.retries(), make, |wait| asker.announce(wait)).await?;
+        let mut body = opened.first.unwrap_or_default();
+        body.extend(opened.response.body(LIMIT).await?);
+        Ok(body)
+    });
+    result.map_err(|error: SendError| asker.refused(error))
+}
+
+/// Finds the list: in `data` (OpenAI), in `models` (Ollama), or the whole.
+fn models(body: &[u8]) -> Option<Vec<Value>> {
+    let text = String::from_utf8_lossy(body);
+    match serde_json::from_str(&text).ok()? {
+        Value::Array(list) => Some(list),
+        Value::Object(mut members) => match members.remove("data").or_else(|| members.remove("models"))? {
+            Value::Array(list) => Some(list),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+fn name(model: &Value) -> Option<String> {
+    let name = ["id", "name", "model"]
+        .iter()
+        .find_map(|member| model[*member].as_str());
+    name.or_else(|| model.as_str()).map(one_line)
+}

@@ -1,0 +1,97 @@
+//! From settings and flags to the body of a request.
+
+use std::path::Path;
+
+use qwen_shared::chat::Body;
+use qwen_shared::config::Settings;
+use qwen_shared::exit::Exit;
+use qwen_shared::failure::Failure;
+use serde_json::{Map, Value, json};
+
+use crate::cli::{Cli, ModelArgs};
+use crate::input;
+
+/// Builds the body without its messages: the model, what provider and profile add, what was typed.
+///
+/// # Errors
+/// 64 for a `--param` that is not `NAME=JSON`.
+pub(crate) fn body(cli: &Cli, settings: &Settings, schema: Option<&Value>) -> Result<Body, Failure> {
+    let mut body = Body::new(&settings.model.value, !cli.output.no_stream);
+    body.merge(&settings.body);
+    body.merge(&typed(&cli.model));
+    if let Some(schema) = schema {
+        body.set(
+            "response_format",
+            json!({
+                "type": "json_schema",
+                "json_schema": { "name": "answer", "strict": true, "schema": schema },
+            }),
+        );
+    }
+    body.merge(&params(&cli.model.param)?);
+    Ok(body)
+}
+
+fn typed(args: &ModelArgs) -> Map<String, Value> {
+    let mut members = Map::new();
+    let mut set = |name: &str, value: Option<Value>| {
+        if let Some(value) = value {
+            members.insert(name.to_owned(), value);
+        }
+    };
+    set("temperature", args.temperature.map(Value::from));
+    set("top_p", args.top_p.map(Value::from));
+    set("max_tokens", args.max_tokens.map(Value::from));
+    set("seed", args.seed.map(Value::from));
+    set("stop", (!args.stop.is_empty()).then(|| args.stop.clone().into()));
+    members
+}
+
+fn params(typed: &[String]) -> Result<Map<String, Value>, Failure> {
+    let mut members = Map::new();
+    for param in typed {
+        let Some((name, json)) = param.split_once('=').filter(|(name, _)| !name.trim().is_empty()) else {
+            return Err(Failure::new(
+                Exit::Usage,
+                format!("--param: '{param}' is not NAME=JSON"),
+            ));
+        };
+        if matches!(name, "messages" | "model" | "stream") {
+            return Err(Failure::new(
+                Exit::Usage,
+                format!("--param: '{name}' has a flag or an operand of its own"),
+            ));
+        }
+        let value = serde_json::from_str(json).map_err(|error| {
+            Failure::new(
+                Exit::Usage,
+                format!("--param: the value of '{name}' is not JSON: {error}"),
+            )
+            .hint(format!("quote text twice: --param '{name}=\"text\"'"))
+        })?;
+        members.insert(name.to_owned(), value);
+    }
+    Ok(members)
+}
+
+/// Reads the schema of `--schema`.
+///
+/// # Errors
+/// 66 when the file cannot be read, 65 when it is not a JSON schema. Nothing has been sent by then.
+pub(crate) fn schema(path: &Path) -> Result<Value, Failure> {
+    let text = input::text_file(path)?;
+    let schema: Value = serde_json::from_str(&text).map_err(|error| {
+        let (line, column) = (error.line(), error.column());
+        Failure::new(
+            Exit::Data,
+            format!("{}:{line}:{column}: not JSON: {error}", path.display()),
+        )
+    })?;
+    jsonschema::validator_for(&schema).map_err(|error| {
+        Failure::new(
+            Exit::Data,
+            format!("'{}': not a JSON schema: {error}", path.display()),
+        )
+    })?;
+    Ok(schema)
+}

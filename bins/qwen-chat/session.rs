@@ -1,0 +1,157 @@
+//! Conversations that outlive the process: one private file each.
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use qwen_shared::chat::{Message, Role};
+use qwen_shared::exit::Exit;
+use qwen_shared::failure::{Failure, io_reason};
+use qwen_shared::file::{create_private_dir, read_private, write_private};
+use qwen_shared::lock::{Lock, beside};
+use qwen_shared::paths;
+use serde::{Deserialize, Serialize};
+
+use crate::cli::InputArgs;
+
+/// The largest session that is read, in bytes.
+const LIMIT: u64 = 256 << 20;
+
+/// How long another process may hold a session: it only appends.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A named conversation.
+#[derive(Debug)]
+pub(crate) struct Session {
+    path: PathBuf,
+    messages: Vec<Message>,
+}
+
+/// What is in the file.
+#[derive(Debug, Serialize, Deserialize)]
+struct Document {
+    messages: Vec<Message>,
+}
+
+impl Session {
+    /// Opens the session that was asked for; `None` when none was. A name that is new begins a session.
+    ///
+    /// # Errors
+    /// 64 for a name that could leave the directory, 66 when there is nothing to go on with, 65 when the file is not one
+    /// of ours.
+    pub(crate) fn open(args: &InputArgs) -> Result<Option<Self>, Failure> {
+        let path = match (&args.session, args.go_on) {
+            (Some(name), _) => named(name)?,
+            (None, true) => latest()?,
+            (None, false) => return Ok(None),
+        };
+        let messages = load(&path)?;
+        Ok(Some(Self { path, messages }))
+    }
+
+    /// Opens the session of that name.
+    ///
+    /// # Errors
+    /// As [`Session::open`].
+    pub(crate) fn of_name(name: &str) -> Result<Self, Failure> {
+        let path = named(name)?;
+        let messages = load(&path)?;
+        Ok(Self { path, messages })
+    }
+
+    /// Returns what was said so far.
+    pub(crate) fn messages(&self) -> &[Message] {
+        &self.messages
+    }
+
+    /// Returns the file.
+    pub(crate) fn place(&self) -> String {
+        self.path.display().to_string()
+    }
+
+    /// Adds a question and its answer. What another process added meanwhile stays.
+    ///
+    /// # Errors
+    /// 74 when the file cannot be written, 75 when another process holds it for too long.
+    pub(crate) fn add(&self, question: Message, answer: String) -> Result<(), Failure> {
+        self.change(|messages| {
+            messages.push(question);
+            messages.push(Message::text(Role::Assistant, answer));
+        })
+    }
+
+    /// Replaces the whole conversation.
+    ///
+    /// # Errors
+    /// As [`Session::add`].
+    pub(crate) fn replace(&self, with: &[Message]) -> Result<(), Failure> {
+        self.change(|messages| *messages = with.to_vec())
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Vec<Message>)) -> Result<(), Failure> {
+        let refused = |error: std::io::Error| {
+            Failure::new(
+                Exit::Io,
+                format!("cannot write '{}': {}", self.place(), io_reason(&error)),
+            )
+        };
+        if let Some(directory) = self.path.parent() {
+            create_private_dir(directory).map_err(refused)?;
+        }
+        let _lock = Lock::take(&beside(&self.path), PATIENCE)?;
+        let mut messages = load(&self.path)?;
+        change(&mut messages);
+        let json = serde_json::to_vec(&Document { messages }).map_err(|error| {
+            Failure::new(Exit::Bug, "the session cannot be written as JSON").caused_by(error)
+        })?;
+        write_private(&self.path, &json).map_err(refused)
+    }
+}
+
+fn directory() -> Result<PathBuf, Failure> {
+    Ok(paths::state_dir().ok_or_else(paths::no_home)?.join("sessions"))
+}
+
+fn named(name: &str) -> Result<PathBuf, Failure> {
+    let is_name = !name.is_empty()
+        && name.len() <= 100
+        && !name.starts_with(['.', '-'])
+        && name
+            .chars()
+            .all(|c| c.is_alphanumeric() || matches!(c, '.' | '_' | '-'));
+    if !is_name {
+        let message = format!("'{name}' is not a name for a session");
+        return Err(Failure::new(Exit::Usage, message).hint("use letters, digits, '.', '_' and '-'"));
+    }
+    Ok(directory()?.join(format!("{name}.json")))
+}
+
+/// Returns the session that was written last.
+fn latest() -> Result<PathBuf, Failure> {
+    let sessions = fs::read_dir(directory()?).into_iter().flatten().flatten();
+    sessions
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "json"))
+        .filter_map(|path| Some((path.symlink_metadata().ok()?.modified().ok()?, path)))
+        .max()
+        .map(|(_, path)| path)
+        .ok_or_else(|| {
+            Failure::new(Exit::NoInput, "no session to go on with").hint("begin one with --session NAME")
+        })
+}
+
+fn load(path: &PathBuf) -> Result<Vec<Message>, Failure> {
+    let shown = path.display();
+    let file = read_private(path, LIMIT).map_err(|error| {
+        Failure::new(
+            Exit::NoInput,
+            format!("cannot read '{shown}': {}", io_reason(&error)),
+        )
+    })?;
+    let Some(file) = file else {
+        return Ok(Vec::new());
+    };
+    let document: Document = serde_json::from_slice(&file.bytes)
+        .map_err(|error| Failure::new(Exit::Data, format!("'{shown}': not a session: {error}")))?;
+    Ok(document.messages)
+}

@@ -1,0 +1,192 @@
+//! The request, shown instead of sent; and where each setting came from.
+
+use qwen_shared::api::Endpoint;
+use qwen_shared::authorize::authorize;
+use qwen_shared::chat::{Body, Message};
+use qwen_shared::config::{Access, Settings, Sourced};
+use qwen_shared::credential::{Refresh, Wanted};
+use qwen_shared::exit::Exit;
+use qwen_shared::failure::Failure;
+use qwen_shared::out::{Stdout, Talk};
+use serde_json::{Map, Value, json};
+
+use crate::cli::Cli;
+use crate::run::to_json;
+
+/// The longest body that goes onto a command line: Linux takes 128 KiB for one argument.
+const LONGEST_ARGUMENT: usize = 100 << 10;
+
+/// Says with `--verbose` where each setting came from.
+pub(crate) fn explain(settings: &Settings, talk: &Talk) {
+    if talk.is_verbose() {
+        for (name, value, source) in origins(settings) {
+            talk.detail(&format!("{name} {value} (from {source})"));
+        }
+    }
+}
+
+/// Prints the request as JSON with its secret masked, and the source of each setting.
+///
+/// # Errors
+/// Those of the settings. No token is refreshed: nothing is sent, not even to the login server.
+pub(crate) fn request(
+    settings: &Settings,
+    body: &Body,
+    messages: &[Message],
+    talk: &Talk,
+) -> Result<Exit, Failure> {
+    let endpoint = endpoint(settings, talk)?;
+    let mut headers = Map::new();
+    for (name, value) in endpoint.headers() {
+        headers.insert(name.clone(), mask_if_secret(name, value).into());
+    }
+    if let Some(secret) = endpoint.secret() {
+        let (name, before) = endpoint.secret_header();
+        headers.insert(name.to_owned(), format!("{before}{}", secret.masked()).into());
+    }
+    headers.insert("content-type".into(), "application/json".into());
+    let body: Value = serde_json::from_slice(&to_json(body, messages)?)
+        .map_err(|error| Failure::new(Exit::Bug, "the request is not JSON").caused_by(error))?;
+    let sources: Map<String, Value> = origins(settings)
+        .into_iter()
+        .map(|(name, value, source)| (name.to_owned(), json!({ "value": value, "source": source })))
+        .collect();
+    let shown = json!({
+        "method": "POST",
+        "url": shown_url(&endpoint),
+        "headers": headers,
+        "body": body,
+        "settings": sources,
+    });
+    let mut text = serde_json::to_string_pretty(&shown)
+        .map_err(|error| Failure::new(Exit::Bug, "the request cannot be written as JSON").caused_by(error))?;
+    text.push('\n');
+    Stdout::write(text.as_bytes())?;
+    Ok(Exit::Ok)
+}
+
+/// Prints a curl command for a shell. Its key comes from qwen-token, by a pipe: it is on no command line.
+///
+/// # Errors
+/// Those of the settings; 65 when the body is too long for a command line.
+pub(crate) fn curl(
+    settings: &Settings,
+    body: &Body,
+    messages: &[Message],
+    cli: &Cli,
+) -> Result<Exit, Failure> {
+    let talk = Talk::new("qwen-chat", true, false, qwen_shared::out::Color::Never);
+    let endpoint = endpoint(settings, &talk)?;
+    let json = to_json(body, messages)?;
+    if json.len() > LONGEST_ARGUMENT {
+        let message = format!("the request is too long for a command line: {} bytes", json.len());
+        return Err(Failure::new(Exit::Data, message).hint("--dry-run prints it as JSON"));
+    }
+    let mut command = String::new();
+    if endpoint.secret().is_some() {
+        command.push_str("qwen-token");
+        if let Some(profile) = &cli.common.profile {
+            command.push_str(&format!(" --profile {}", quoted(profile)));
+        }
+        command.push_str(" --format header | ");
+    }
+    command.push_str("curl --no-buffer --fail-with-body");
+    if endpoint.secret().is_some() {
+        command.push_str(" --header @-");
+    }
+    command.push_str(" --header 'content-type: application/json'");
+    for (name, value) in endpoint.headers() {
+        let value = mask_if_secret(name, value);
+        command.push_str(&format!(" --header {}", quoted(&format!("{name}: {value}"))));
+    }
+    let json = String::from_utf8_lossy(&json);
+    command.push_str(&format!(
+        " --data-raw {} {}\n",
+        quoted(&json),
+        quoted(&shown_url(&endpoint))
+    ));
+    Stdout::write(command.as_bytes())?;
+    Ok(Exit::Ok)
+}
+
+/// Makes the endpoint without any network. A token that cannot be had without one is shown as three asterisks.
+fn endpoint(settings: &Settings, talk: &Talk) -> Result<Endpoint, Failure> {
+    let wanted = Wanted {
+        refresh: Refresh::Never,
+        ..Wanted::default()
+    };
+    let is_oauth = matches!(settings.access.value, Access::Oauth { .. });
+    match authorize(settings, &wanted, talk) {
+        Ok(authorization) => {
+            let base_url = authorization.base_url(settings)?;
+            Endpoint::new(settings, authorization.token, Some(base_url))
+        }
+        Err(failure) if is_oauth => {
+            talk.notice(&format!("{failure}; the request is shown without a token"));
+            Endpoint::new(settings, Some(String::new().into()), None)
+        }
+        Err(failure) => Err(failure),
+    }
+}
+
+/// Returns every setting with its value, as it may be shown, and its source.
+fn origins(settings: &Settings) -> Vec<(&'static str, String, String)> {
+    let mut origins = Vec::new();
+    let mut add = |name, value: String, source: String| origins.push((name, value, source));
+    if let Some(Sourced { value, source }) = &settings.profile {
+        add("profile", value.clone(), source.to_string());
+    }
+    add(
+        "method",
+        settings.method().to_owned(),
+        settings.access.source.to_string(),
+    );
+    add(
+        "provider",
+        settings.provider.value.name.clone(),
+        settings.provider.source.to_string(),
+    );
+    let base_url = qwen_shared::http::without_user_info(&settings.base_url.value);
+    add("base_url", base_url, settings.base_url.source.to_string());
+    add(
+        "model",
+        settings.model.value.clone(),
+        settings.model.source.to_string(),
+    );
+    if let Some(Sourced { value, source }) = &settings.api_version {
+        add("api_version", value.clone(), source.to_string());
+    }
+    origins
+}
+
+/// Returns the URL with the values of parameters masked that look like secrets.
+fn shown_url(endpoint: &Endpoint) -> String {
+    let mut url = endpoint.chat_url();
+    if url.query().is_some() {
+        let pairs: Vec<(String, String)> = url
+            .query_pairs()
+            .map(|(name, value)| (name.to_string(), mask_if_secret(&name, &value)))
+            .collect();
+        url.query_pairs_mut().clear().extend_pairs(pairs);
+    }
+    url.into()
+}
+
+/// Masks the value of a header or parameter whose name says that it is a secret.
+fn mask_if_secret(name: &str, value: &str) -> String {
+    let name = name.to_ascii_lowercase();
+    let is_secret = ["auth", "key", "token", "secret", "cookie", "password", "sig"]
+        .iter()
+        .any(|word| name.contains(word));
+    // The header that names the kind of login is not one that logs in.
+    if is_secret && name != "x-dashscope-authtype" {
+        qwen_shared::secret::mask(value)
+    } else {
+        value.to_owned()
+    }
+}
+
+/// Quotes a word for a POSIX shell.
+fn quoted(word: &str) -> String {
+    format!("'{}'", word.replace('\'', r"'\''"))
+}

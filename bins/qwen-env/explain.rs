@@ -1,0 +1,262 @@
+//! `--explain`: every file of the search and every variable, with what became of it and why.
+
+use std::fmt::Write as _;
+
+use qwen_shared::env::dialect::Shell;
+use qwen_shared::env::{Assignment, Candidate, EnvChain, Fate as FileFate, Search, Standing, Verdict};
+use qwen_shared::text::one_line;
+use serde_json::{Value, json};
+
+use crate::notices;
+use crate::plan::{Entry, Fate, Origin, Plan};
+
+/// What the explanation is made from.
+pub(crate) struct Explanation<'c> {
+    pub(crate) search: &'c Search,
+    pub(crate) chain: &'c EnvChain,
+    pub(crate) plan: &'c Plan<'c>,
+    pub(crate) shell: Shell,
+    pub(crate) show_secrets: bool,
+}
+
+/// One line of the list of variables.
+struct Row {
+    name: String,
+    value: String,
+    /// The file, none for a value of `qwen-token`.
+    file: Option<String>,
+    line: Option<u32>,
+    standing: Option<Standing>,
+    /// One word.
+    fate: &'static str,
+    /// The rest of the sentence; empty when the word says it all.
+    reason: String,
+}
+
+impl Explanation<'_> {
+    /// Tells it to a person.
+    pub(crate) fn text(&self) -> String {
+        let mut text = format!("files (rule '{}'):\n", self.search.rule.name());
+        let files: Vec<(String, String)> = self
+            .chain
+            .candidates
+            .iter()
+            .map(|file| self.file_line(file))
+            .collect();
+        table(&mut text, files.iter().map(|(path, fate)| [path.as_str(), fate]));
+        let rows = self.rows();
+        let _ = writeln!(text, "variables (shell '{}'):", self.shell.name());
+        if rows.is_empty() {
+            text.push_str("  none\n");
+        }
+        let lines: Vec<[String; 4]> = rows.iter().map(Row::cells).collect();
+        table(
+            &mut text,
+            lines.iter().map(|cells| cells.each_ref().map(String::as_str)),
+        );
+        for name in &self.plan.unset {
+            let _ = writeln!(text, "  {name} was exported earlier and is taken back");
+        }
+        text
+    }
+
+    /// Tells it to a program.
+    pub(crate) fn json(&self) -> String {
+        let files: Vec<Value> = self
+            .chain
+            .candidates
+            .iter()
+            .map(|file| self.file_json(file))
+            .collect();
+        let variables: Vec<Value> = self
+            .rows()
+            .iter()
+            .map(|row| row.json(self.show_secrets))
+            .collect();
+        let whole = json!({
+            "rule": self.search.rule.name(),
+            "directory": self.search.start.as_ref().map(|start| start.to_string_lossy()),
+            "shell": self.shell.name(),
+            "files": files,
+            "variables": variables,
+            "unset": self.plan.unset,
+        });
+        format!("{whole:#}\n")
+    }
+
+    fn file_line(&self, file: &Candidate) -> (String, String) {
+        let (word, reason) = self.file_fate(file);
+        let said = if reason.is_empty() {
+            word.to_owned()
+        } else {
+            format!("{word}: {reason}")
+        };
+        (file.path.to_string_lossy().into_owned(), said)
+    }
+
+    fn file_json(&self, file: &Candidate) -> Value {
+        let (word, reason) = self.file_fate(file);
+        let standing = self.standing(file).map(Standing::name);
+        json!({ "path": file.path.to_string_lossy(), "fate": word, "reason": reason, "standing": standing })
+    }
+
+    fn standing(&self, file: &Candidate) -> Option<Standing> {
+        let read = self.chain.files.iter().find(|read| read.path == file.path);
+        read.map(|read| read.standing)
+    }
+
+    /// A word and a reason.
+    fn file_fate(&self, file: &Candidate) -> (&'static str, String) {
+        match &file.fate {
+            FileFate::Read => {
+                let standing = self.standing(file).map_or("", Standing::name);
+                ("read", format!("{standing} file"))
+            }
+            FileFate::PassedOver(reason) => ("ignored", reason.to_string()),
+            // Only here does it matter whether a file that is not asked exists.
+            FileFate::NotReached if file.path.symlink_metadata().is_ok() => (
+                "not read",
+                "an earlier file ends the search, files are not merged".to_owned(),
+            ),
+            FileFate::Absent | FileFate::NotReached => ("absent", String::new()),
+        }
+    }
+
+    fn rows(&self) -> Vec<Row> {
+        let from_token = self
+            .plan
+            .entries
+            .iter()
+            .filter(|entry| matches!(entry.origin, Origin::Token));
+        let mut rows: Vec<Row> = from_token.map(|entry| self.token_row(entry)).collect();
+        rows.extend(self.chain.assignments().map(|assignment| self.row(assignment)));
+        rows
+    }
+
+    fn token_row(&self, entry: &Entry<'_>) -> Row {
+        let (fate, reason) = fate_of(entry);
+        Row {
+            name: entry.name.to_owned(),
+            value: self.shown(entry.value),
+            file: None,
+            line: None,
+            standing: None,
+            fate,
+            reason,
+        }
+    }
+
+    fn row(&self, assignment: &Assignment) -> Row {
+        let variable = &assignment.variable;
+        let (fate, reason) = match assignment.verdict {
+            Verdict::Accepted => self.accepted(assignment),
+            Verdict::Overwritten(line) => ("overwritten", format!("by line {line}")),
+            Verdict::Excluded => (
+                "excluded",
+                "Qwen Code does not take it from a project's .env".to_owned(),
+            ),
+            Verdict::Refused(reach) => (
+                "refused",
+                format!("a {} variable in an untrusted project file", reach.name()),
+            ),
+            Verdict::Record => ("refused", "no file may set it".to_owned()),
+            Verdict::TooLong => ("refused", "longer than 131071 bytes".to_owned()),
+            Verdict::Nul => ("refused", "its value holds a NUL".to_owned()),
+        };
+        Row {
+            name: variable.name.clone(),
+            value: self.shown(variable.value.expose()),
+            file: Some(variable.path.to_string_lossy().into_owned()),
+            line: Some(variable.line),
+            standing: Some(variable.standing),
+            fate,
+            reason,
+        }
+    }
+
+    /// What the plan did with an assignment that the chain accepts.
+    fn accepted(&self, assignment: &Assignment) -> (&'static str, String) {
+        let variable = &assignment.variable;
+        let Some(entry) = self.plan.entries.iter().find(|entry| entry.name == variable.name) else {
+            return ("unknown", String::new());
+        };
+        match entry.origin {
+            Origin::File(chosen) if std::ptr::eq(chosen, variable) => fate_of(entry),
+            Origin::File(chosen) => ("shadowed", format!("by {}", chosen.place())),
+            Origin::Token => ("shadowed", "by qwen-token".to_owned()),
+        }
+    }
+
+    /// A value as it may be shown: masked, or with every control character escaped.
+    fn shown(&self, value: &str) -> String {
+        if self.show_secrets {
+            return value.to_owned();
+        }
+        qwen_shared::secret::mask(value)
+    }
+}
+
+fn fate_of(entry: &Entry<'_>) -> (&'static str, String) {
+    let reason = notices::reason(entry).unwrap_or_default();
+    match entry.fate {
+        Fate::Exported => ("exported", String::new()),
+        Fate::Kept => ("kept", "the environment has it".to_owned()),
+        Fate::Withheld => ("withheld", reason),
+        Fate::Cannot(_) | Fate::Crowded => ("refused", reason),
+    }
+}
+
+impl Row {
+    fn cells(&self) -> [String; 4] {
+        let place = match (&self.file, self.line) {
+            (Some(file), Some(line)) => format!("{file}:{line}"),
+            _ => "qwen-token".to_owned(),
+        };
+        let fate = if self.reason.is_empty() {
+            self.fate.to_owned()
+        } else {
+            format!("{}: {}", self.fate, self.reason)
+        };
+        // A value with line ends or controls is shown as JSON writes it, on one line.
+        let value = if self.value.chars().any(qwen_shared::text::is_hostile) {
+            Value::from(self.value.as_str()).to_string()
+        } else {
+            self.value.clone()
+        };
+        [self.name.clone(), value, place, fate]
+    }
+
+    fn json(&self, shown: bool) -> Value {
+        json!({
+            "name": self.name,
+            "value": self.value,
+            "masked": !shown,
+            "file": self.file,
+            "line": self.line,
+            "standing": self.standing.map(Standing::name),
+            "fate": self.fate,
+            "reason": self.reason,
+        })
+    }
+}
+
+/// Writes rows with their columns aligned, each cell made harmless for a terminal.
+fn table<'t, const N: usize>(text: &mut String, rows: impl Iterator<Item = [&'t str; N]>) {
+    let rows: Vec<[String; N]> = rows.map(|row| row.map(one_line)).collect();
+    let width = |column: usize| {
+        rows.iter()
+            .map(|row| row[column].chars().count())
+            .max()
+            .unwrap_or(0)
+            .min(60)
+    };
+    let widths: [usize; N] = std::array::from_fn(width);
+    for row in &rows {
+        let mut line = String::from(" ");
+        for (cell, width) in row.iter().zip(widths) {
+            let _ = write!(line, " {cell:width$} ");
+        }
+        text.push_str(line.trim_end());
+        text.push('\n');
+    }
+}

@@ -1,0 +1,12 @@
+
+  # What only a running tool knows.
+  def __qwen_profiles [] {
+    try {
+      ^qwen-auth list --quiet | complete | get stdout | lines | each { str substring 2.. | split row ' ' | first }
+    } catch { [] }
+  }
+  def __qwen_models [] {
+    try {
+      ^qwen-chat --list-models --quiet --retries 0 --max-time 3 | complete | get stdout | lines | each { split row ' ' | first }
+    } catch { [] }
+  }

@@ -1,0 +1,250 @@
+//! Answers of every make, and how they reach a pipe, a file, a slow reader and no reader.
+
+mod support;
+
+use std::io::Read;
+use std::os::unix::process::ExitStatusExt;
+use std::process::Stdio;
+use std::thread;
+use std::time::Duration;
+
+use support::chat::{DONE, answer, chat, data, finish, stream, text, usage};
+use support::{Reply, Run, Sandbox, Server};
+
+fn ask(reply: Reply, args: &[&str]) -> Run {
+    let sandbox = Sandbox::new();
+    let server = Server::script([reply]);
+    chat(&sandbox, &server).args(args).arg("hi").run()
+}
+
+#[test]
+fn the_text_reaches_a_pipe_byte_for_byte_and_ends_in_one_newline() {
+    for (words, stdout) in [
+        (vec!["Hel", "lo"], "Hello\n"),
+        (vec!["line\n"], "line\n"),
+        (vec!["line\n\n"], "line\n\n"),
+        (vec![" **bold** \t"], " **bold** \t\n"),
+        (
+            vec!["esc \x1b[2J\x1b]0;x\x07 \u{9b}1m nul \0 bidi \u{202e}x"],
+            "esc \x1b[2J\x1b]0;x\x07 \u{9b}1m nul \0 bidi \u{202e}x\n",
+        ),
+        (vec!["<think>why", " not</think>\n\nAnswer"], "Answer\n"),
+    ] {
+        ask(answer(&words), &[]).gives(0, stdout, "");
+    }
+}
+
+#[test]
+fn event_streams_are_read_by_the_standard() {
+    let one = text("one");
+    let bare = one.trim_end();
+    let end = finish("stop") + DONE;
+    for (bytes, stdout) in [
+        (one.replace('\n', "\r\n") + &end, "one\n"),
+        (one.replace('\n', "\r") + &end.replace('\n', "\r"), "one\n"),
+        (format!("\u{feff}{one}{end}"), "one\n"),
+        (one.replace("data: ", "data:") + &end, "one\n"),
+        (
+            format!(": comment\n\n:\nid: 7\nretry: 5\n\nevent: message\n{one}{end}"),
+            "one\n",
+        ),
+        (format!("data:\n\ndata\n\nevent: ping\n\n{one}{end}"), "one\n"),
+        (
+            format!(
+                "{one}{}{end}",
+                one.replace(r#","choices""#, ",\ndata: \"choices\"")
+            ),
+            "oneone\n",
+        ),
+        (format!("{bare}\nother: x\n\n{end}"), "one\n"),
+        (format!("{one}{}", finish("stop")), "one\n"),
+        (format!("{one}{DONE}"), "one\n"),
+    ] {
+        ask(stream(&bytes), &[]).gives(0, stdout, "");
+    }
+}
+
+#[test]
+fn chunks_of_every_make_are_taken() {
+    let end = finish("stop") + DONE;
+    for json in [
+        r#"{"choices":[],"usage":null}"#,
+        r#"{"choices":[],"prompt_filter_results":[{"prompt_index":0}]}"#,
+        r#"{"choices":[{"index":0,"delta":{"role":"assistant","content":null,"tool_calls":null},"finish_reason":null}],"usage":null}"#,
+        r#"{"choices":[{"index":1,"delta":{"content":"the other choice"}}]}"#,
+        r#"{"choices":null,"id":null,"model":null}"#,
+        r#"{"object":"ping"}"#,
+    ] {
+        ask(stream(data(json) + &text("one") + &data(json) + &end), &[]).gives(0, "one\n", "");
+    }
+    let both =
+        data(r#"{"choices":[{"index":1,"delta":{"content":"B"}},{"index":0,"delta":{"content":"A"}}]}"#);
+    ask(stream(both + &end), &[]).gives(0, "A\n", "");
+    let parts = data(
+        r#"{"choices":[{"delta":{"content":[{"type":"text","text":"pa"},{"type":"text","text":"rts"}]}}]}"#,
+    );
+    ask(stream(parts + &end), &[]).gives(0, "parts\n", "");
+}
+
+#[test]
+fn a_server_that_ignores_stream_gives_a_valid_answer() {
+    let json = r#"{"id":"x","choices":[{"index":0,"message":{"role":"assistant","content":"whole"},"finish_reason":"stop"}]}"#;
+    for kind in ["application/json", "text/event-stream", "text/plain"] {
+        ask(Reply::new(200, kind, json), &[]).gives(0, "whole\n", "");
+        ask(Reply::new(200, kind, json), &["--no-stream"]).gives(0, "whole\n", "");
+    }
+}
+
+#[test]
+fn utf8_split_at_every_chunk_edge_stays_whole() {
+    let bytes = text("h\u{e9}llo \u{6f22}\u{5b57} \u{1f389}") + &finish("stop") + DONE;
+    ask(Reply::stream(bytes.as_bytes().chunks(1)), &[]).gives(
+        0,
+        "h\u{e9}llo \u{6f22}\u{5b57} \u{1f389}\n",
+        "",
+    );
+}
+
+#[test]
+fn bytes_that_are_not_utf8_become_replacement_characters() {
+    let mut bytes = br#"data: {"choices":[{"delta":{"content":"a"#.to_vec();
+    bytes.extend_from_slice(b"\xff\xe2\x82 b\"}}]}\n\n");
+    bytes.extend_from_slice((finish("stop") + DONE).as_bytes());
+    ask(stream(bytes), &[]).gives(0, "a\u{fffd}\u{fffd} b\n", "");
+}
+
+#[test]
+fn one_event_of_eight_mebibytes_comes_whole() {
+    let long = "x\u{e9} \\n".repeat(8 << 18);
+    let bytes = text(&long) + &finish("stop") + DONE;
+    assert!(bytes.len() > 8 << 20);
+    let run = ask(Reply::stream(bytes.as_bytes().chunks(60_000)), &[]).exits(0);
+    assert!(run.stdout == format!("{long}\n").as_bytes());
+}
+
+#[test]
+fn a_reader_slower_than_the_stream_gets_all_of_it() {
+    let sandbox = Sandbox::new();
+    let words: Vec<String> = (0..20_000).map(|number| format!("word {number} ")).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let server = Server::script([answer(&words)]);
+    let mut child = chat(&sandbox, &server).arg("hi").start();
+    let mut stdout = child.stdout.take().unwrap();
+    let mut seen = Vec::new();
+    let mut piece = [0; 1000];
+    while let Ok(count @ 1..) = stdout.read(&mut piece) {
+        seen.extend_from_slice(&piece[..count]);
+        if seen.len() < 60_000 {
+            thread::sleep(Duration::from_millis(2));
+        }
+    }
+    assert!(child.wait().unwrap().success());
+    assert!(seen == format!("{}\n", words.concat()).as_bytes());
+}
+
+#[test]
+fn each_token_of_a_slow_server_is_shown_at_once() {
+    let sandbox = Sandbox::new();
+    let reply = Reply::stream_head().chunk(text("first")).hold();
+    let server = Server::script([reply]);
+    let mut child = chat(&sandbox, &server).arg("hi").start();
+    let mut first = [0; 5];
+    child.stdout.as_mut().unwrap().read_exact(&mut first).unwrap();
+    assert_eq!(&first, b"first");
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+#[test]
+fn a_reader_that_has_enough_ends_it_silently_by_sigpipe() {
+    let sandbox = Sandbox::new();
+    let words: Vec<String> = (0..5_000)
+        .map(|number| format!("line {number} {}\n", "x".repeat(60)))
+        .collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let server = Server::script([answer(&words)]);
+    let mut child = chat(&sandbox, &server).arg("hi").start();
+    let mut line = [0; 7];
+    child.stdout.as_mut().unwrap().read_exact(&mut line).unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.signal(), Some(13));
+    assert!(output.stderr.is_empty(), "{output:?}");
+}
+
+#[test]
+fn a_full_disk_is_an_io_error() {
+    let sandbox = Sandbox::new();
+    for args in [&["hi"][..], &["--json", "hi"], &["--events", "hi"]] {
+        let server = Server::script([answer(&["text"])]);
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let mut command = chat(&sandbox, &server).args(args).into_command();
+        let output = command.stdin(Stdio::null()).stdout(full).output().unwrap();
+        assert_eq!(output.status.code(), Some(74), "{output:?}");
+        assert_eq!(
+            String::from_utf8(output.stderr).unwrap(),
+            "qwen-chat: cannot write to standard output: no space left on device\n"
+        );
+    }
+}
+
+#[test]
+fn ctrl_c_within_the_answer_ends_it_by_the_signal() {
+    let sandbox = Sandbox::new();
+    let server = Server::script([Reply::stream_head().chunk(text("part")).hold()]);
+    let mut child = chat(&sandbox, &server).arg("hi").start();
+    let mut part = [0; 4];
+    child.stdout.as_mut().unwrap().read_exact(&mut part).unwrap();
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.signal(), Some(2));
+    assert!(output.stderr.is_empty() && output.stdout.is_empty(), "{output:?}");
+}
+
+#[test]
+fn an_answer_that_is_whole_does_not_wait_for_the_connection_to_end() {
+    let bytes = text("one") + &finish("stop") + &usage() + DONE;
+    let run = ask(
+        Reply::stream_head().chunk(bytes).hold(),
+        &["--idle-timeout", "40"],
+    );
+    assert!(run.elapsed < Duration::from_secs(4), "{run:#?}");
+    run.gives(0, "one\n", "");
+}
+
+#[test]
+fn a_whole_answer_without_done_is_not_spoiled_by_what_the_connection_does_then() {
+    let bytes = text("one") + &finish("stop");
+    let reset = Reply::stream_head()
+        .chunk(&bytes)
+        .pause(Duration::from_millis(50))
+        .reset();
+    ask(reset, &[]).gives(0, "one\n", "");
+    let run = ask(
+        Reply::stream_head().chunk(&bytes).hold(),
+        &["--idle-timeout", "0.3"],
+    );
+    run.gives(0, "one\n", "");
+}
+
+#[test]
+fn many_at_once_are_all_answered() {
+    let sandbox = Sandbox::new();
+    let server = Server::answering(|_, request| {
+        let said = request.json()["messages"][0]["content"]
+            .as_str()
+            .unwrap()
+            .to_owned();
+        answer(&["you said ", &said])
+    });
+    let threads: Vec<_> = (0..24)
+        .map(|number| {
+            let tool = chat(&sandbox, &server).arg(format!("number {number}"));
+            thread::spawn(move || tool.run().gives(0, format!("you said number {number}\n"), ""))
+        })
+        .collect();
+    for thread in threads {
+        thread.join().unwrap();
+    }
+}

@@ -1,0 +1,293 @@
+//! qwen-login: what a server, a person or the way between can do to a login.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod support;
+
+use std::time::Duration;
+
+use serde_json::json;
+use support::authority::{Authority, device, device_with, login, nothing_is_stored, ok, refusal, run, token};
+use support::{Reply, Run, Sandbox, Server};
+
+#[test]
+fn faults_on_the_way_are_waited_out_with_growing_patience() {
+    let html = Reply::new(502, "text/html", "<html><b>bad gateway</b></html>");
+    let busy = Reply::with_headers(503, &[("retry-after", "3")], "");
+    let authority = Authority::new(
+        ok(&device()),
+        [
+            html,
+            Reply::default().reset(),
+            refusal(400, "authorization_pending"),
+            busy,
+            ok(&token()),
+        ],
+    );
+    let (_, run) = run(&authority);
+    let run = run.exits(0);
+    assert_eq!(authority.waits(), [2, 4, 1, 3]);
+    assert!(run.stderr.contains("status 502; trying again in 2 s"), "{run:#?}");
+    assert!(!run.stderr.contains("<b>"), "{run:#?}");
+}
+
+#[test]
+fn an_end_is_an_end_with_its_own_exit_and_nothing_is_stored() {
+    let pending = || refusal(400, "authorization_pending");
+    let soon = json!({"expires_in": 2});
+    let described = r#"{"error": "policy_17", "error_description": "ask your admin"}"#;
+    let cases = [
+        (
+            device(),
+            refusal(400, "access_denied"),
+            77,
+            "the login was denied",
+        ),
+        (
+            device(),
+            refusal(429, "access_denied"),
+            77,
+            "the login was denied",
+        ),
+        (
+            device(),
+            refusal(400, "expired_token"),
+            77,
+            "the code expired before it was approved",
+        ),
+        (
+            device_with(soon.clone()),
+            pending(),
+            77,
+            "the code expired before it was approved",
+        ),
+        (
+            device_with(soon),
+            Reply::default().reset(),
+            75,
+            "the connection broke before an answer",
+        ),
+        (
+            device(),
+            Reply::json(400, described),
+            77,
+            "policy_17: ask your admin",
+        ),
+        (device(), refusal(400, "invalid_grant"), 77, "invalid_grant"),
+        (device(), refusal(401, "invalid_client"), 78, "invalid_client"),
+        (
+            device(),
+            refusal(400, "unauthorized_client"),
+            78,
+            "unauthorized_client",
+        ),
+        (
+            device(),
+            refusal(400, "unsupported_grant_type"),
+            78,
+            "unsupported_grant_type",
+        ),
+        (
+            device(),
+            Reply::new(200, "text/html", "<html>sign in</html>"),
+            76,
+            "no JSON object",
+        ),
+        (
+            device(),
+            Reply::new(400, "text/html", "<html>no</html>"),
+            76,
+            "status 400 without an error code",
+        ),
+        (
+            device(),
+            Reply::new(401, "text/html", "<html>no</html>"),
+            77,
+            "status 401",
+        ),
+        (
+            device(),
+            ok(&json!({"access_token": "a", "token_type": "mac"})),
+            76,
+            "a token of type 'mac'",
+        ),
+        (
+            device(),
+            ok(&json!({"token_type": "Bearer"})),
+            76,
+            "no 'access_token'",
+        ),
+        (
+            device(),
+            ok(&json!({"access_token": "a\nb"})),
+            76,
+            "control characters",
+        ),
+        (
+            device(),
+            Reply::new(200, "application/json", "x".repeat(2 << 20)),
+            76,
+            "the answer is larger than",
+        ),
+    ];
+    std::thread::scope(|scope| {
+        for (answer, poll, code, said) in &cases {
+            scope.spawn(move || {
+                let authority = Authority::new(ok(answer), [poll.clone()]);
+                let (sandbox, run) = run(&authority);
+                run.fails(*code, &[said]);
+                nothing_is_stored(&sandbox);
+            });
+        }
+    });
+}
+
+#[test]
+fn nothing_hostile_from_the_server_reaches_the_terminal() {
+    let hostile = "\u{1b}]52;c;ZXZpbA==\u{7}\u{1b}[2J\u{202e}\u{9b}31m\r\n";
+    let cases = [
+        (device_with(json!({"user_code": format!("A{hostile}")})), 76),
+        (device_with(json!({"user_code": "AB\u{202e}CD"})), 76),
+        (
+            device_with(json!({"verification_uri": format!("https://id.example/{hostile}")})),
+            76,
+        ),
+        (device_with(json!({"verification_uri": "file:///etc/passwd"})), 76),
+        (
+            device_with(json!({"verification_uri": "javascript:alert(1)"})),
+            76,
+        ),
+        (device_with(json!({"verification_uri": "data:text/html,x"})), 76),
+        (device_with(json!({"verification_uri": "--version"})), 76),
+        (
+            device_with(json!({"verification_uri": "http://id.example/device"})),
+            76,
+        ),
+        (
+            device_with(json!({"verification_uri": "https://me:pw@id.example/"})),
+            76,
+        ),
+        (
+            device_with(json!({"verification_uri_complete": format!("https://id.example/{hostile}")})),
+            77,
+        ),
+        (
+            device_with(json!({"verification_uri_complete": "javascript:alert(1)"})),
+            77,
+        ),
+        (device_with(json!({"verification_uri_complete": "-x"})), 77),
+        (device(), 77),
+    ];
+    let described =
+        json!({"error": format!("no{hostile}"), "error_description": format!("why\"\\{hostile}")});
+    std::thread::scope(|scope| {
+        for (answer, code) in &cases {
+            let described = &described;
+            scope.spawn(move || {
+                let authority = Authority::new(ok(answer), [Reply::json(400, &described.to_string())]);
+                let (sandbox, run) = run(&authority);
+                let run = run.fails(*code, &["qwen-login: "]);
+                let clean =
+                    |c: char| c == '\n' || !(c.is_control() || ('\u{202a}'..='\u{202e}').contains(&c));
+                assert!(run.stderr.chars().all(clean), "{run:#?}");
+                for hidden in ["javascript:", "file:", "--version", "\n-x"] {
+                    let named = run
+                        .stderr
+                        .replace("scheme 'javascript'", "")
+                        .replace("scheme 'file'", "");
+                    assert!(!named.contains(hidden), "{run:#?}");
+                }
+                nothing_is_stored(&sandbox);
+            });
+        }
+    });
+}
+
+#[test]
+fn a_broken_device_answer_is_named_before_anybody_is_asked() {
+    for (reply, code, said) in [
+        (
+            ok(&device_with(json!({"device_code": null}))),
+            76,
+            "no 'device_code'",
+        ),
+        (
+            ok(&device_with(json!({"user_code": 5}))),
+            76,
+            "'user_code' is not a text",
+        ),
+        (
+            ok(&device_with(json!({"expires_in": null}))),
+            76,
+            "no 'expires_in'",
+        ),
+        (
+            ok(&device_with(json!({"expires_in": -1}))),
+            76,
+            "'expires_in' is not a number of seconds",
+        ),
+        (
+            ok(&device_with(json!({"verification_uri": null}))),
+            76,
+            "no 'verification_uri'",
+        ),
+        (Reply::new(200, "text/html", "<html>"), 76, "no JSON object"),
+        (
+            Reply::new(404, "text/html", "<html>"),
+            76,
+            "status 404 without an error code",
+        ),
+        (refusal(400, "invalid_scope"), 78, "invalid_scope"),
+        (refusal(401, "invalid_client"), 78, "invalid_client"),
+        (refusal(400, "unauthorized_client"), 78, "unauthorized_client"),
+        (Reply::new(503, "text/html", "<html>"), 75, "status 503"),
+        (
+            Reply::default()
+                .send("HTTP/1.1 200 OK\r\ncontent-length: 900\r\n\r\n{")
+                .close(),
+            76,
+            "broke within",
+        ),
+        (Reply::default().close(), 75, "broke before an answer"),
+    ] {
+        let authority = Authority::new(reply, [ok(&token())]);
+        let (sandbox, run) = run(&authority);
+        run.fails(code, &[said]);
+        assert!(authority.polls().is_empty());
+        nothing_is_stored(&sandbox);
+    }
+}
+
+#[test]
+fn redirects_are_not_followed() {
+    let other = Server::untouched();
+    let to = other.url("/steal");
+    let away = || Reply::with_headers(307, &[("location", to.as_str())], "");
+    for authority in [
+        Authority::new(away(), [ok(&token())]),
+        Authority::new(ok(&device()), [away()]),
+    ] {
+        let (sandbox, run) = run(&authority);
+        run.fails(76, &["a redirect (status 307), which is not followed"]);
+        nothing_is_stored(&sandbox);
+    }
+}
+
+#[test]
+fn an_interrupt_ends_the_polls_and_stores_nothing() {
+    let authority = Authority::new(ok(&device()), [refusal(400, "authorization_pending")]);
+    let sandbox = Sandbox::new();
+    authority.configure(&sandbox);
+    let before = sandbox.read("home/.config/qwen/config.json");
+    let child = login(&sandbox).start();
+    while authority.polls().is_empty() {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let pid = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
+    Run::wait(child, "qwen-login", Duration::from_secs(10)).exits(130);
+    let polls = authority.polls().len();
+    std::thread::sleep(Duration::from_millis(1500));
+    assert_eq!(authority.polls().len(), polls);
+    nothing_is_stored(&sandbox);
+    assert_eq!(sandbox.read("home/.config/qwen/config.json"), before);
+}

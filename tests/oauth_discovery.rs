@@ -1,0 +1,208 @@
+//! An authorization server found by its issuer (RFC 8414), seen through qwen-login.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod support;
+
+use serde_json::{Value, json};
+use support::authority::{device, login, nothing_is_stored, ok, stored, token};
+use support::{Reply, Request, Run, Sandbox, Server};
+
+const INSERTED: &str = "/.well-known/oauth-authorization-server";
+
+/// A server whose metadata is at `place` and says what `change` makes of it.
+fn issuer(
+    path: &'static str,
+    place: &'static str,
+    change: impl Fn(&mut Value) + Send + Sync + 'static,
+) -> Server {
+    Server::answering(move |_, request: &Request| {
+        let base = format!("http://{}", request.header("host").unwrap());
+        let mut document = json!({
+            "issuer": format!("{base}{path}"),
+            "device_authorization_endpoint": format!("{base}/device"),
+            "token_endpoint": format!("{base}/token"),
+            "response_types_supported": ["code"],
+        });
+        change(&mut document);
+        match request.target.as_str() {
+            "/device" => ok(&device()),
+            "/token" => ok(&token()),
+            target if target == place => ok(&document),
+            _ => Reply::new(404, "text/html", "<html>no such page</html>"),
+        }
+    })
+}
+
+fn log_in(issuer: &str, more: &Value) -> (Sandbox, Run) {
+    let sandbox = Sandbox::new();
+    let mut oauth = json!({"issuer": issuer, "client_id": "toolkit", "allowed_hosts": ["127.0.0.1"]});
+    oauth
+        .as_object_mut()
+        .unwrap()
+        .extend(more.as_object().unwrap().clone());
+    sandbox.config(&json!({"profiles": {"lab": {"method": "oauth", "oauth": oauth}}}).to_string());
+    let run = login(&sandbox).run();
+    (sandbox, run)
+}
+
+fn fetched(server: &Server) -> Vec<String> {
+    let requests = server.requests();
+    requests
+        .iter()
+        .filter(|request| request.method == "GET")
+        .map(|request| request.target.clone())
+        .collect()
+}
+
+#[test]
+fn the_well_known_place_is_inserted_before_the_path_of_the_issuer() {
+    for (path, place) in [
+        ("", INSERTED),
+        ("/", INSERTED),
+        ("/tenant/a", "/.well-known/oauth-authorization-server/tenant/a"),
+        ("/tenant/b/", "/.well-known/oauth-authorization-server/tenant/b"),
+    ] {
+        let server = issuer(path, place, |_| {});
+        let (sandbox, run) = log_in(&server.url(path), &json!({}));
+        run.exits(0);
+        assert_eq!(fetched(&server), [place]);
+        assert_eq!(stored(&sandbox)["access_token"], "canary-access-token");
+    }
+}
+
+#[test]
+fn openid_connects_places_are_tried_where_the_first_has_nothing() {
+    for (place, tried) in [
+        ("/t/.well-known/openid-configuration", 2),
+        ("/.well-known/openid-configuration/t", 3),
+    ] {
+        let server = issuer("/t", place, |_| {});
+        log_in(&server.url("/t"), &json!({})).1.exits(0);
+        assert_eq!(fetched(&server).len(), tried);
+    }
+}
+
+#[test]
+fn a_document_of_another_issuer_is_refused_at_once() {
+    for other in [
+        json!("https://evil.example"),
+        json!(null),
+        json!("http://127.0.0.1/"),
+    ] {
+        let server = issuer("", INSERTED, move |document| document["issuer"] = other.clone());
+        let (sandbox, run) = log_in(&server.url(""), &json!({}));
+        run.fails(76, &["of another issuer"]);
+        assert!(server.requests().iter().all(|request| request.method == "GET"));
+        nothing_is_stored(&sandbox);
+    }
+    // A slash more is another issuer (RFC 8414, section 3.3).
+    let server = issuer("/", INSERTED, |_| {});
+    log_in(&server.url(""), &json!({}))
+        .1
+        .fails(76, &["of another issuer"]);
+}
+
+#[test]
+fn a_document_without_a_sound_device_flow_is_named() {
+    type Change = fn(&mut Value);
+    let cases: [(Change, i32, &str); 4] = [
+        (
+            |document| {
+                drop(
+                    document
+                        .as_object_mut()
+                        .unwrap()
+                        .shift_remove("device_authorization_endpoint"),
+                )
+            },
+            76,
+            "no 'device_authorization_endpoint'",
+        ),
+        (
+            |document| document["token_endpoint"] = json!(7),
+            76,
+            "'token_endpoint' of the metadata document is no URL",
+        ),
+        (
+            |document| document["token_endpoint"] = json!("http://id.example/token"),
+            78,
+            "plain http",
+        ),
+        (
+            |document| document["device_authorization_endpoint"] = json!("file:///etc/passwd"),
+            78,
+            "'file' is not http or https",
+        ),
+    ];
+    for (change, code, said) in cases {
+        let server = issuer("", INSERTED, change);
+        let (sandbox, run) = log_in(&server.url(""), &json!({}));
+        run.fails(code, &[said]);
+        nothing_is_stored(&sandbox);
+    }
+}
+
+#[test]
+fn what_is_written_out_goes_before_what_is_discovered() {
+    let server = issuer("", INSERTED, |document| {
+        document["token_endpoint"] = json!("https://elsewhere.example/token")
+    });
+    let token = json!({"token_endpoint": server.url("/token")});
+    log_in(&server.url(""), &token).1.exits(0);
+    let all = json!({"token_endpoint": server.url("/token"), "device_authorization_endpoint": server.url("/device")});
+    let before = fetched(&server).len();
+    log_in(&server.url(""), &all).1.exits(0);
+    assert_eq!(fetched(&server).len(), before, "nothing is left to discover");
+}
+
+#[test]
+fn a_server_that_is_not_well_or_redirects_is_not_argued_with() {
+    let busy = Server::script([Reply::new(503, "text/html", "<html>")]);
+    log_in(&busy.url(""), &json!({})).1.fails(75, &["status 503"]);
+    assert_eq!(busy.requests().len(), 1);
+    let other = Server::untouched();
+    let to = other.url("/metadata");
+    let moved = Server::script([Reply::with_headers(302, &[("location", to.as_str())], "")]);
+    log_in(&moved.url(""), &json!({})).1.fails(76, &["status 302"]);
+    let absent = Server::script([Reply::new(404, "text/plain", "no")]);
+    log_in(&absent.url(""), &json!({}))
+        .1
+        .fails(76, &["no metadata document"]);
+}
+
+#[test]
+fn settings_that_cannot_work_are_named_before_anything_is_sent() {
+    for (oauth, said) in [
+        (
+            json!({"issuer": "http://id.example"}),
+            "plain http would show the secret",
+        ),
+        (
+            json!({"issuer": "https://id.example/?x=1"}),
+            "the issuer has a query",
+        ),
+        (json!({"issuer": "not a url"}), "the issuer is no URL"),
+        (
+            json!({"issuer": "http://127.0.0.1:1", "client_id": " "}),
+            "no 'client_id'",
+        ),
+        (json!({"issuer": null}), "'device_authorization_endpoint'"),
+        (
+            json!({"issuer": null, "device_authorization_endpoint": "https://id.example/d"}),
+            "'token_endpoint'",
+        ),
+        (
+            json!({"device_authorization_endpoint": "http://id.example/d", "token_endpoint": "https://id.example/t"}),
+            "plain http",
+        ),
+        (
+            json!({"device_authorization_endpoint": "https://u:p@id.example/d", "token_endpoint": "https://id.example/t"}),
+            "must not hold a user name",
+        ),
+    ] {
+        let (sandbox, run) = log_in("https://id.example", &oauth);
+        let run = run.fails(78, &[said]);
+        assert!(!run.stderr.contains("u:p"), "{run:#?}");
+        nothing_is_stored(&sandbox);
+    }
+}

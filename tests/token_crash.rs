@@ -1,0 +1,304 @@
+//! qwen-token cut short: killed, interrupted, on a disk that is full or may not be written.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod support;
+
+use std::fs;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
+use support::login::{OWN_FILE, QWEN_FILE, login, millis, with};
+use support::random::Random;
+use support::{Identity, Reply, Run, Sandbox, Server};
+
+const NEW: &str =
+    r#"{"access_token":"at-new","refresh_token":"rt-new","token_type":"Bearer","expires_in":3600}"#;
+
+/// One of the two files, in the form of its owner.
+struct Place {
+    provider: &'static str,
+    file: &'static str,
+    ends: &'static str,
+}
+
+const OWN: Place = Place {
+    provider: "custom",
+    file: OWN_FILE,
+    ends: "expires_at",
+};
+
+const QWEN: Place = Place {
+    provider: "qwen",
+    file: QWEN_FILE,
+    ends: "expiry_date",
+};
+
+impl Place {
+    fn read(&self, sandbox: &Sandbox) -> Value {
+        serde_json::from_str(&sandbox.read(self.file)).unwrap()
+    }
+
+    /// Puts a credential there that has just ended.
+    fn put_expired(&self, sandbox: &Sandbox, tokens: &Value) {
+        let mut stored = json!({
+            "access_token": tokens["access_token"], "refresh_token": tokens["refresh_token"], "token_type": "Bearer",
+        });
+        stored[self.ends] = json!(millis(-1));
+        sandbox.write(self.file, serde_json::to_string_pretty(&stored).unwrap());
+    }
+}
+
+/// Kills qwen-token by SIGKILL at random moments of a refresh, and looks at what it left behind.
+fn killed_at_random(place: &Place, times: usize) {
+    let Some(server) = Identity::start(&[("AT_TTL", "3600")]) else {
+        return;
+    };
+    let sandbox = Sandbox::new();
+    sandbox.oauth_profile(place.provider, "file", &server.oauth());
+    let mut random = Random::from_environment();
+    let mut tokens = server.login();
+    place.put_expired(&sandbox, &tokens);
+    sandbox.tool("qwen-token").run().exits(0);
+    place.put_expired(&sandbox, &place.read(&sandbox));
+    let started = Instant::now();
+    sandbox.tool("qwen-token").run().exits(0);
+    let whole = started.elapsed().as_micros() as usize * 11 / 10;
+    let (mut renewed, mut spent) = (0, 0);
+    for round in 0..times {
+        tokens = place.read(&sandbox);
+        place.put_expired(&sandbox, &tokens);
+        let mut child = sandbox.tool("qwen-token").start();
+        thread::sleep(Duration::from_micros(random.below(whole) as u64));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let left = place.read(&sandbox);
+        let is_old = left["refresh_token"] == tokens["refresh_token"];
+        renewed += usize::from(!is_old);
+        let next = sandbox.tool("qwen-token").limit(Duration::from_secs(10)).run();
+        if next.code() == 77 {
+            // True only if the server had spent the token before the answer could be stored.
+            assert!(
+                is_old && next.stderr.contains("invalid_grant"),
+                "round {round}: {next:#?}"
+            );
+            spent += 1;
+            place.put_expired(&sandbox, &server.login());
+            continue;
+        }
+        let next = next.exits(0);
+        assert!(server.is_active(next.text().trim()), "round {round}");
+        // Killed between storing and unlocking: the lock file of a process that is gone holds nobody up.
+        let lock = sandbox.root().join("home/.qwen/oauth_creds.lock");
+        if lock.exists() {
+            assert!(!is_old, "round {round}");
+            let forced = sandbox
+                .tool("qwen-token")
+                .arg("--refresh")
+                .limit(Duration::from_secs(10));
+            forced.run().exits(0);
+            assert!(!lock.exists(), "round {round}");
+        }
+    }
+    println!(
+        "{times} kills: {renewed} after the new credential was stored, {spent} after the old one was spent"
+    );
+    let directory = place.file.rsplit_once('/').unwrap().0;
+    let odd: Vec<String> = sandbox
+        .files(directory)
+        .into_iter()
+        .filter(|name| name.contains(".tmp.") || name.contains(".stale."))
+        .collect();
+    assert_eq!(odd, [""; 0]);
+}
+
+#[test]
+fn killed_at_two_hundred_moments_the_file_store_is_whole() {
+    killed_at_random(&OWN, 200);
+}
+
+#[test]
+fn killed_at_many_moments_qwen_codes_file_is_whole_and_no_lock_stays() {
+    killed_at_random(&QWEN, 100);
+}
+
+/// Interrupts a refresh whose answer takes `delay`; returns how it ended and when.
+fn interrupted(sandbox: &Sandbox, place: &Place, delay: Duration) -> (Run, Duration) {
+    let server = Server::script([Reply::default().pause(delay).send(answer())]);
+    sandbox.oauth_profile(
+        place.provider,
+        "file",
+        &json!({"token_endpoint": server.url("/token"), "client_id": "c"}),
+    );
+    place.put_expired(sandbox, &login(0, 0));
+    let child = sandbox.tool("qwen-token").start();
+    let pid = Pid::from_child(&child);
+    while server.requests().is_empty() {
+        thread::sleep(Duration::from_millis(1));
+    }
+    let signalled = Instant::now();
+    kill_process(pid, Signal::INT).unwrap();
+    let run = Run::wait(child, "qwen-token", Duration::from_secs(20));
+    (run, signalled.elapsed())
+}
+
+fn answer() -> String {
+    format!(
+        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{NEW}",
+        NEW.len()
+    )
+}
+
+#[test]
+fn ctrl_c_while_the_server_answers_keeps_the_new_credential() {
+    for place in [OWN, QWEN] {
+        let sandbox = Sandbox::new();
+        let (run, _) = interrupted(&sandbox, &place, Duration::from_millis(300));
+        assert_eq!(run.status.signal(), Some(2), "{run:#?}");
+        assert_eq!(run.text(), "");
+        assert_eq!(
+            place.read(&sandbox)["refresh_token"],
+            "rt-new",
+            "the old one is spent"
+        );
+        let lock = sandbox.root().join("home/.qwen/oauth_creds.lock");
+        assert!(!lock.exists());
+    }
+}
+
+#[test]
+fn ctrl_c_does_not_wait_for_a_server_that_is_silent() {
+    for place in [OWN, QWEN] {
+        let sandbox = Sandbox::new();
+        let (run, time) = interrupted(&sandbox, &place, Duration::from_secs(15));
+        assert_eq!(run.status.signal(), Some(2), "{run:#?}");
+        assert!(time < Duration::from_secs(5), "{time:?}");
+        assert_eq!(place.read(&sandbox)["refresh_token"], "rt-old");
+        let lock = sandbox.root().join("home/.qwen/oauth_creds.lock");
+        assert!(!lock.exists(), "Qwen Code would wait for it");
+        let directory = place.file.rsplit_once('/').unwrap().0;
+        assert!(!sandbox.files(directory).iter().any(|name| name.contains(".tmp.")));
+    }
+}
+
+/// Runs a script in a mount namespace of its own, where `HOME` may be mounted over.
+fn in_a_namespace(sandbox: &Sandbox, script: &str) -> Run {
+    sandbox
+        .command("/usr/bin/unshare")
+        .args(["--user", "--map-root-user", "--mount", "sh", "-ec", script])
+        .run()
+}
+
+/// False, said loudly, where the machine lets nobody have a namespace.
+fn has_namespaces(sandbox: &Sandbox) -> bool {
+    let there = Command::new("unshare")
+        .args([
+            "--user",
+            "--map-root-user",
+            "--mount",
+            "mount",
+            "-t",
+            "tmpfs",
+            "none",
+        ])
+        .arg(sandbox.home())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success());
+    support::peers::present("a mount namespace", there)
+}
+
+/// Mounts a small file system over the credentials, with what they hold on it, and runs `more` there.
+fn on_a_small_disk(more: &str) -> String {
+    format!(
+        "cd \"$HOME/.config/qwen\"; rm -rf saved; cp -a credentials saved; mount -t tmpfs -o size=64k,mode=700 none credentials; \
+         cp -a saved/. credentials; {more}"
+    )
+}
+
+#[test]
+fn a_full_disk_shows_before_the_server_is_asked() {
+    let sandbox = Sandbox::new();
+    if !has_namespaces(&sandbox) {
+        return;
+    }
+    let server = Server::untouched();
+    let fill = on_a_small_disk(
+        "dd if=/dev/zero of=credentials/fill bs=4096 2>/dev/null || :; before=$(cat credentials/work.json); \
+         code=0; qwen-token || code=$?; [ \"$before\" = \"$(cat credentials/work.json)\" ]; exit $code",
+    );
+    sandbox.logged_in(&server.url("/token"), &login(-3600, -1));
+    in_a_namespace(&sandbox, &fill).fails(74, &["work.json: cannot write: no space left on device"]);
+    sandbox.logged_in(&server.url("/token"), &login(-3590, 10));
+    let run = in_a_namespace(&sandbox, &fill).exits(0);
+    assert_eq!(
+        run.text(),
+        "at-old\n",
+        "a token that lives is printed all the same"
+    );
+    assert!(
+        run.stderr
+            .contains("no space left on device; the old one goes on for"),
+        "{run:#?}"
+    );
+}
+
+#[test]
+fn a_disk_that_fills_while_the_server_answers_loses_nothing() {
+    let sandbox = Sandbox::new();
+    if !has_namespaces(&sandbox) {
+        return;
+    }
+    let server = Server::script([Reply::default().pause(Duration::from_secs(1)).send(answer())]);
+    sandbox.logged_in(&server.url("/token"), &login(-3600, -1));
+    // The server holds its answer back until the disk is full.
+    let fill = on_a_small_disk(
+        "qwen-token & sleep 0.4; dd if=/dev/zero of=credentials/fill bs=4096 2>/dev/null || :; wait $!; \
+         cat credentials/work.json >&2",
+    );
+    let run = in_a_namespace(&sandbox, &fill).exits(0);
+    assert_eq!(run.text(), "at-new\n");
+    assert!(run.stderr.contains("rt-new"), "{run:#?}");
+}
+
+#[test]
+fn a_read_only_home_shows_before_the_server_is_asked() {
+    let sandbox = Sandbox::new();
+    if !has_namespaces(&sandbox) {
+        return;
+    }
+    let server = Server::untouched();
+    let read_only = on_a_small_disk("mount -o remount,ro credentials; qwen-token");
+    for (ends, code, stdout) in [(-1, 74, ""), (10, 0, "at-old\n"), (600, 0, "at-old\n")] {
+        sandbox.logged_in(&server.url("/token"), &login(-3600, ends));
+        let run = in_a_namespace(&sandbox, &read_only).exits(code);
+        assert_eq!(run.text(), stdout);
+        assert_eq!(
+            run.stderr.contains("read-only file system"),
+            ends < 60,
+            "{run:#?}"
+        );
+    }
+}
+
+#[test]
+fn what_a_killed_writer_left_is_swept_and_nothing_else() {
+    let server = Server::script([Reply::json(200, NEW)]);
+    let sandbox = Sandbox::new();
+    let login = with(login(-3600, -1), json!({}));
+    sandbox.logged_in(&server.url("/token"), &login);
+    let left = sandbox.write(format!("{OWN_FILE}.tmp.4711.17.0"), "rt-leftover");
+    let others = [
+        sandbox.write(
+            format!("{OWN_FILE}.tmp.0b9a3c1e-aaaa-4bbb-8ccc-0123456789ab"),
+            "x",
+        ),
+        sandbox.write("home/.config/qwen/credentials/work.json.tmp.1.json", "x"),
+    ];
+    sandbox.tool("qwen-token").run().gives(0, "at-new\n", "");
+    assert!(!left.exists());
+    assert!(others.iter().all(|other| fs::exists(other).unwrap()));
+}

@@ -1,0 +1,201 @@
+//! qwen-token beside programs that follow Qwen Code's lock protocol, and Qwen Code itself.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod support;
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Mutex;
+use std::sync::mpsc;
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
+
+use serde_json::{Value, json};
+use support::login::{QWEN_FILE, millis};
+use support::{Identity, Reply, Sandbox, Server};
+
+const NEW: &str =
+    r#"{"access_token":"at-new","refresh_token":"rt-new","token_type":"Bearer","expires_in":3600}"#;
+const THEIRS: &str = "0b9a3c1e-1111-4222-8333-0123456789ab";
+
+/// A profile whose login is in Qwen Code's file and has just ended.
+fn expired(sandbox: &Sandbox, token_endpoint: &str) -> PathBuf {
+    let oauth = json!({"token_endpoint": token_endpoint, "client_id": "c"});
+    sandbox.oauth_profile("qwen", "file", &oauth);
+    sandbox.write(QWEN_FILE, in_file("at-old", "rt-old", -1));
+    sandbox.root().join("home/.qwen/oauth_creds.lock")
+}
+
+fn in_file(access: &str, refresh: &str, ends: i64) -> String {
+    serde_json::to_string_pretty(&json!({
+        "access_token": access, "refresh_token": refresh, "token_type": "Bearer",
+        "resource_url": "portal.qwen.ai", "expiry_date": millis(ends),
+    }))
+    .unwrap()
+}
+
+fn age(lock: &PathBuf, time: SystemTime) {
+    fs::File::options()
+        .write(true)
+        .open(lock)
+        .unwrap()
+        .set_modified(time)
+        .unwrap();
+}
+
+#[test]
+fn a_fresh_lock_is_waited_for_and_its_holders_token_used() {
+    let server = Server::untouched();
+    let sandbox = Sandbox::new();
+    let lock = expired(&sandbox, &server.url("/token"));
+    fs::write(&lock, THEIRS).unwrap();
+    // Stale for 0.7.1, not for 0.24: a holder may still be at work.
+    age(&lock, SystemTime::now() - Duration::from_secs(12));
+    let child = sandbox.tool("qwen-token").start();
+    let (file, theirs) = (sandbox.root().join(QWEN_FILE), lock.clone());
+    let holder = thread::spawn(move || {
+        thread::sleep(Duration::from_secs(1));
+        assert_eq!(
+            fs::read_to_string(&theirs).unwrap(),
+            THEIRS,
+            "a lock in use is not touched"
+        );
+        fs::write(file, in_file("at-theirs", "rt-theirs", 3600)).unwrap();
+        fs::remove_file(theirs).unwrap();
+    });
+    let run = support::Run::wait(child, "qwen-token", Duration::from_secs(20));
+    holder.join().unwrap();
+    run.gives(0, "at-theirs\n", "");
+}
+
+#[test]
+fn a_crashed_holders_lock_is_taken_after_the_longest_limit() {
+    for age_of in [Some(Duration::from_secs(36)), None] {
+        let server = Server::script([Reply::json(200, NEW)]);
+        let sandbox = Sandbox::new();
+        let lock = expired(&sandbox, &server.url("/token"));
+        fs::write(&lock, THEIRS).unwrap();
+        let started = Instant::now();
+        match age_of {
+            Some(old) => age(&lock, SystemTime::now() - old),
+            // A time stamp in the future never grows old; what counts is how long it stands.
+            None => age(&lock, SystemTime::now() + Duration::from_secs(86_400)),
+        }
+        sandbox.tool("qwen-token").run().gives(0, "at-new\n", "");
+        let waited = started.elapsed();
+        if age_of.is_none() {
+            assert!(waited > Duration::from_secs(34), "{waited:?}");
+        } else {
+            assert!(waited < Duration::from_secs(5), "{waited:?}");
+        }
+        assert!(!lock.exists());
+    }
+}
+
+#[test]
+fn a_held_lock_never_looks_stale_and_is_removed_only_while_ours() {
+    let (release, released) = mpsc::channel::<()>();
+    let released = Mutex::new(released);
+    let server = Server::answering(move |_, _| {
+        released.lock().unwrap().recv().unwrap();
+        Reply::json(200, NEW)
+    });
+    let sandbox = Sandbox::new();
+    let lock = expired(&sandbox, &server.url("/token"));
+    let child = sandbox.tool("qwen-token").start();
+    while server.requests().is_empty() {
+        thread::sleep(Duration::from_millis(5));
+    }
+    let mark = fs::read_to_string(&lock).unwrap();
+    let parts: Vec<usize> = mark.split('-').map(str::len).collect();
+    assert_eq!(parts, [8, 4, 4, 4, 12], "a UUID as Qwen Code writes it: {mark}");
+    let mut oldest = Duration::ZERO;
+    for _ in 0..130 {
+        thread::sleep(Duration::from_millis(100));
+        let modified = fs::metadata(&lock).unwrap().modified().unwrap();
+        oldest = oldest.max(modified.elapsed().unwrap_or_default());
+    }
+    assert!(
+        oldest < Duration::from_secs(8),
+        "{oldest:?}: 0.7.1 takes over after 10 s"
+    );
+    // Another program takes our lock away, as Qwen Code does when it exits, and makes one of its own.
+    fs::remove_file(&lock).unwrap();
+    fs::write(&lock, THEIRS).unwrap();
+    release.send(()).unwrap();
+    support::Run::wait(child, "qwen-token", Duration::from_secs(20)).gives(0, "at-new\n", "");
+    assert_eq!(
+        fs::read_to_string(&lock).unwrap(),
+        THEIRS,
+        "what is not ours stays"
+    );
+    let stored: Value = serde_json::from_str(&sandbox.read(QWEN_FILE)).unwrap();
+    assert_eq!(stored["refresh_token"], "rt-new");
+}
+
+/// One turn of a program that follows Qwen Code 0.7.1: it takes the lock exclusively, calls it stale after 10 s, looks
+/// at the file again, refreshes when due, and unlinks the lock whoever owns it.
+fn qwen_codes_turn(lock: &PathBuf, file: &PathBuf, refresh: &dyn Fn(&str) -> Value) -> String {
+    let stored = || -> Value { serde_json::from_slice(&fs::read(file).unwrap()).unwrap() };
+    let valid = |stored: &Value| stored["expiry_date"].as_i64().unwrap() - 30_000 > millis(0);
+    if valid(&stored()) {
+        return stored()["access_token"].as_str().unwrap().to_owned();
+    }
+    let mut pause = Duration::from_millis(100);
+    while let Err(error) = fs::File::create_new(lock) {
+        assert_eq!(error.kind(), std::io::ErrorKind::AlreadyExists);
+        let modified = fs::metadata(lock).and_then(|lock| lock.modified());
+        if modified.is_ok_and(|time| time.elapsed().unwrap_or_default() > Duration::from_secs(10)) {
+            let _ = fs::remove_file(lock);
+        }
+        thread::sleep(pause);
+        pause = (pause * 3 / 2).min(Duration::from_secs(2));
+    }
+    fs::write(lock, THEIRS).unwrap();
+    let mut now = stored();
+    if !valid(&now) {
+        let answer = refresh(now["refresh_token"].as_str().unwrap());
+        let (access, next) = (
+            answer["access_token"].as_str().unwrap(),
+            answer["refresh_token"].as_str().unwrap(),
+        );
+        let temporary = file.with_extension("json.tmp.0b9a3c1e");
+        fs::write(&temporary, in_file(access, next, 3600)).unwrap();
+        fs::rename(temporary, file).unwrap();
+        now = stored();
+    }
+    let _ = fs::remove_file(lock);
+    now["access_token"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn with_programs_of_qwen_codes_protocol_there_is_one_refresh() {
+    let Some(server) = Identity::start(&[("AT_TTL", "3600")]) else {
+        return;
+    };
+    server.change(&json!({"DELAY": 300}));
+    let sandbox = Sandbox::new();
+    sandbox.oauth_profile("qwen", "file", &server.oauth());
+    let tokens = server.login();
+    let (access, refresh) = (&tokens["access_token"], &tokens["refresh_token"]);
+    let file = sandbox.write(
+        QWEN_FILE,
+        in_file(access.as_str().unwrap(), refresh.as_str().unwrap(), -1),
+    );
+    let lock = sandbox.root().join("home/.qwen/oauth_creds.lock");
+    let printed: Vec<String> = thread::scope(|scope| {
+        let ours = (0..20)
+            .map(|_| scope.spawn(|| sandbox.tool("qwen-token").run().exits(0).text().trim().to_owned()));
+        let ours: Vec<_> = ours.collect();
+        let theirs =
+            (0..20).map(|_| scope.spawn(|| qwen_codes_turn(&lock, &file, &|token| server.refresh(token))));
+        let theirs: Vec<_> = theirs.collect();
+        ours.into_iter()
+            .chain(theirs)
+            .map(|turn| turn.join().unwrap())
+            .collect()
+    });
+    assert!(printed.iter().all(|token| *token == printed[0]), "{printed:?}");
+    assert_eq!(server.refreshes(), (1, 1));
+    assert!(server.is_active(&printed[0]));
+}
