@@ -6,6 +6,8 @@ use std::time::Duration;
 use clap::{Args, Command, CommandFactory, Parser, Subcommand, ValueHint};
 use qwen_shared::tool::{Common, Typed};
 
+use crate::remote::{FetchArgs, ListArgs, StatusArgs, SubmitArgs, WaitArgs};
+
 /// Ask a model many questions: JSONL in, JSONL out
 #[derive(Debug, Parser)]
 #[command(name = "qwen-batch", version, disable_help_subcommand = true)]
@@ -21,6 +23,18 @@ pub(crate) struct Cli {
 pub(crate) enum Job {
     /// Ask every question from here, and go on where an earlier run stopped
     Run(RunArgs),
+    /// Hand a file of questions to the provider's batch engine and print the batch's ID
+    Submit(SubmitArgs),
+    /// Print how far a batch has come
+    Status(StatusArgs),
+    /// Wait until a batch has ended, then print how
+    Wait(WaitArgs),
+    /// Get the results of a batch that has ended
+    Fetch(FetchArgs),
+    /// Stop a batch; what it has done can still be fetched
+    Cancel(StatusArgs),
+    /// Print the batches that the provider knows, newest first
+    List(ListArgs),
 }
 
 /// What makes requests of the input's lines.
@@ -51,7 +65,7 @@ pub(crate) struct LimitArgs {
     /// Limit for the connection [default: 10]
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub(crate) connect_timeout: Option<Duration>,
-    /// Limit for the beginning of an answer [default: 600]
+    /// Limit for the beginning of an answer [default: 600 for run, else 120]
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     pub(crate) first_byte_timeout: Option<Duration>,
     /// Limit for a pause within an answer [default: 60]

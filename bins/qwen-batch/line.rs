@@ -27,6 +27,18 @@ impl Task {
     pub(crate) fn model(&self) -> &str {
         self.body.get("model").and_then(Value::as_str).unwrap_or_default()
     }
+
+    /// Writes the task as a line of OpenAI's batch files.
+    pub(crate) fn to_line(&self) -> Result<Vec<u8>, serde_json::Error> {
+        let mut line = serde_json::to_vec(&serde_json::json!({
+            "custom_id": self.custom_id,
+            "method": "POST",
+            "url": self.path,
+            "body": self.body,
+        }))?;
+        line.push(b'\n');
+        Ok(line)
+    }
 }
 
 /// A line that cannot be asked.

@@ -5,6 +5,7 @@ mod door;
 mod line;
 mod local;
 mod record;
+mod remote;
 mod results;
 mod run;
 mod seen;

@@ -6,7 +6,7 @@ use qwen_shared::out::Talk;
 use qwen_shared::secret::forbid_core_dump;
 
 use crate::cli::{Cli, Job};
-use crate::local;
+use crate::{local, remote};
 
 /// Runs the tool.
 pub(crate) fn run(cli: Cli, talk: &Talk) -> Outcome {
@@ -17,5 +17,11 @@ pub(crate) fn run(cli: Cli, talk: &Talk) -> Outcome {
     let profile = cli.common.profile.as_ref();
     match job {
         Job::Run(args) => local::run(&args, profile, talk),
+        Job::Submit(args) => remote::submit(&args, profile, talk),
+        Job::Status(args) => remote::status(&args, profile, talk),
+        Job::Wait(args) => remote::wait(&args, profile, talk),
+        Job::Fetch(args) => remote::fetch(&args, profile, talk),
+        Job::Cancel(args) => remote::cancel(&args, profile, talk),
+        Job::List(args) => remote::list(&args, profile, talk),
     }
 }
