@@ -2,7 +2,7 @@
 
 mod support;
 
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::net::Shutdown;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
@@ -102,14 +102,10 @@ fn a_pipe_that_nobody_closes_is_waited_for_and_the_user_is_told() {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    let mut stderr = child.stderr.take().unwrap();
-    let mut notice = vec![0; 113];
-    std::io::Read::read_exact(&mut stderr, &mut notice).unwrap();
-    assert_eq!(
-        String::from_utf8(notice).unwrap(),
-        "qwen-chat: waiting for standard input to end\nqwen-chat: hint: give --no-stdin if nothing is piped in\n\u{0}"
-            .trim_end_matches('\0')
-    );
+    let mut stderr = BufReader::new(child.stderr.take().unwrap()).lines();
+    let mut line = || stderr.next().unwrap().unwrap();
+    assert_eq!(line(), "qwen-chat: waiting for standard input to end");
+    assert_eq!(line(), "qwen-chat: hint: give --no-stdin if nothing is piped in");
     assert!(server.requests().is_empty());
     child.stdin.take().unwrap().write_all(b"late").unwrap();
     let output = child.wait_with_output().unwrap();
