@@ -1,4 +1,5 @@
 //! What is printed: JSON, events, code alone, reasoning, cost, and JSON that fits a schema.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod support;
 

@@ -12,6 +12,7 @@ use url::Url;
 
 use super::error::{before_head, within_body};
 use super::roots::tls_settings;
+use super::upload::{Progress, Upload};
 use super::watch::Connections;
 use super::{HttpError, Phase, Timeouts, is_loopback};
 
@@ -25,6 +26,8 @@ pub struct Request {
     headers: HeaderMap,
     /// The body; empty for none.
     pub body: Vec<u8>,
+    /// A form with a file, in the place of a body.
+    upload: Option<Upload>,
 }
 
 impl Request {
@@ -36,6 +39,7 @@ impl Request {
             url,
             headers: HeaderMap::new(),
             body: Vec::new(),
+            upload: None,
         }
     }
 
@@ -64,6 +68,17 @@ impl Request {
     pub fn body(&mut self, content_type: &str, body: Vec<u8>) -> Result<(), HttpError> {
         self.body = body;
         self.header("content-type", content_type)
+    }
+
+    /// Sends a form with a file in the place of a body. The limit for the answer's head runs from the form's end, and
+    /// for each piece of it anew.
+    ///
+    /// # Errors
+    /// As [`Request::header`].
+    pub fn upload(&mut self, upload: Upload) -> Result<(), HttpError> {
+        self.header("content-type", &upload.content_type())?;
+        self.upload = Some(upload);
+        Ok(())
     }
 }
 
@@ -116,10 +131,15 @@ impl Client {
         let method = reqwest::Method::from_bytes(request.method.as_bytes())
             .map_err(|error| HttpError::Invalid(error.to_string()))?;
         let mut building = self.inner.request(method, request.url).headers(request.headers);
-        if !request.body.is_empty() {
+        let mut progress = Progress::default();
+        if let Some(upload) = request.upload {
+            let (sending, noted) = upload.sending();
+            progress = noted;
+            building = building.body(reqwest::Body::wrap(sending));
+        } else if !request.body.is_empty() {
             building = building.body(request.body);
         }
-        let head = self.head(deadline, building.send()).await?;
+        let head = self.head(deadline, building.send(), &progress).await?;
         let inner = head.map_err(|error| before_head(&error, self.timeouts.connect))?;
         Ok(Response {
             inner,
@@ -129,18 +149,20 @@ impl Client {
         })
     }
 
-    /// Waits for the head of an answer: as long as the connection takes, which has a limit of its own, and then for the
-    /// first byte's limit.
+    /// Waits for the head of an answer: as long as the connection takes, which has a limit of its own, and while a body
+    /// is on its way, and then for the first byte's limit.
     async fn head<F: Future>(
         &self,
         deadline: Option<(Instant, Duration)>,
         sending: F,
+        progress: &Progress,
     ) -> Result<F::Output, HttpError> {
         let limit = self.timeouts.first_byte;
         let started = Instant::now();
         let mut sending = pin!(sending);
         loop {
-            let connected = self.connections.last().map_or(started, |last| last.max(started));
+            let moved = || self.connections.last().max(progress.last());
+            let connected = moved().map_or(started, |last| last.max(started));
             let end = match self.connections.is_under_way() {
                 true => Instant::now() + limit,
                 false => connected + limit,
@@ -150,8 +172,8 @@ impl Client {
                 Ok(head) => return Ok(head),
                 Err(_) if matches!(error, HttpError::Timeout(Phase::Total, _)) => return Err(error),
                 Err(_) => {
-                    let moved = self.connections.last().is_some_and(|last| last > connected);
-                    if !moved && !self.connections.is_under_way() {
+                    let has_moved = moved().is_some_and(|last| last > connected);
+                    if !has_moved && !self.connections.is_under_way() {
                         return Err(error);
                     }
                 }

@@ -8,6 +8,7 @@ mod blocking;
 mod client;
 mod error;
 mod roots;
+mod upload;
 mod watch;
 
 use std::time::Duration;
@@ -17,6 +18,7 @@ use url::{Host, Url};
 pub use blocking::Blocking;
 pub use client::{Client, Request, Response};
 pub use error::{HttpError, Phase};
+pub use upload::Upload;
 
 use crate::exit::Exit;
 use crate::failure::Failure;
