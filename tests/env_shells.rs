@@ -13,7 +13,8 @@ use support::shells::{Mode, OTHERS, POSIX, UNKNOWN};
 use support::{Sandbox, binary, hostile};
 
 const COUNT: usize = 3000;
-const BATCH: usize = 250;
+/// csh holds no longer record than one of some 180 names.
+const BATCH: usize = 150;
 
 /// What a shell's children see after it evaluated, and what was said on stderr.
 struct Seen {
@@ -110,7 +111,14 @@ fn three_thousand_hostile_values_survive_in_the_shells_with_a_grammar_of_their_o
 
 #[test]
 fn hostile_values_survive_in_a_locale_without_utf8() {
-    for modes in [POSIX, UNKNOWN, OTHERS] {
+    for modes in [POSIX, OTHERS] {
         all(modes, "C", 750);
     }
+    // yash takes no byte from 0x80 on there; only when it is known to be yash can such a value be refused.
+    let others: Vec<Mode> = UNKNOWN
+        .iter()
+        .filter(|mode| mode.command[0] != "yash")
+        .copied()
+        .collect();
+    all(&others, "C", 750);
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use qwen_shared::api::{Endpoint, SendError, Wait};
+use qwen_shared::api::{Endpoint, SendError, Told};
 use qwen_shared::authorize::authorize;
 use qwen_shared::chat::Summary;
 use qwen_shared::config::{Access, Settings};
@@ -12,6 +12,7 @@ use qwen_shared::exit::Exit;
 use qwen_shared::failure::{Failure, Hint};
 use qwen_shared::http::{self, Client, Timeouts};
 use qwen_shared::out::Talk;
+use qwen_shared::pace::{Pace, identity};
 use tokio::runtime::Runtime;
 use tokio::time::Instant;
 
@@ -24,6 +25,7 @@ pub(crate) struct Asker {
     settings: Settings,
     endpoint: Endpoint,
     client: Client,
+    pace: Pace,
     runtime: Runtime,
     retries: u32,
     max_time: Option<Duration>,
@@ -56,6 +58,11 @@ impl Asker {
             Client::new(endpoint.base_url(), timeouts).map_err(|error| error.failure(&endpoint.server()))?;
         Ok(Self {
             max_time: limits.max_time.or(settings.timeouts.total),
+            pace: Pace::new(
+                &identity(&settings, endpoint.secret()),
+                settings.rate,
+                !limits.no_pace,
+            ),
             settings,
             endpoint,
             client,
@@ -81,8 +88,8 @@ impl Asker {
     }
 
     /// Says that another try follows.
-    pub(crate) fn announce(&self, wait: &Wait) {
-        self.talk.notice(&wait.words(&self.endpoint.server()));
+    pub(crate) fn announce(&self, told: &Told) {
+        self.talk.notice(&told.words(&self.endpoint.server()));
     }
 
     /// Lifts what a request that is no question met into a failure.
@@ -139,6 +146,7 @@ impl Asker {
     ) -> Result<Ended, Failure> {
         let exchange = Exchange {
             client: self.client.clone(),
+            pace: self.pace.clone(),
             endpoint: self.endpoint.clone(),
             body,
             retries: self.retries,

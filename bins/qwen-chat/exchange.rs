@@ -4,11 +4,12 @@ use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
-use qwen_shared::api::{self, Endpoint, SendError, Wait};
+use qwen_shared::api::{self, Endpoint, SendError, Told};
 use qwen_shared::chat::{Kind, Summary};
 use qwen_shared::exit::Exit;
 use qwen_shared::failure::Failure;
 use qwen_shared::http::Client;
+use qwen_shared::pace::Pace;
 use tokio::time::Instant;
 
 use crate::output::Output;
@@ -17,6 +18,7 @@ use crate::stream::{self, Broken};
 /// Everything that an exchange needs, owned: it runs as a task.
 pub(crate) struct Exchange {
     pub(crate) client: Client,
+    pub(crate) pace: Pace,
     pub(crate) endpoint: Endpoint,
     pub(crate) body: Arc<Vec<u8>>,
     pub(crate) retries: u32,
@@ -80,6 +82,7 @@ impl Exchange {
         let (deadline, stops) = (self.deadline, self.stops);
         let work = work(
             &self.client,
+            &self.pace,
             &self.endpoint,
             &self.body,
             self.retries,
@@ -111,6 +114,7 @@ impl Exchange {
 
 async fn work(
     client: &Client,
+    pace: &Pace,
     endpoint: &Endpoint,
     body: &[u8],
     retries: u32,
@@ -123,8 +127,8 @@ async fn work(
             .chat_request(body.to_vec())
             .map_err(|error| error.failure(&endpoint.server()))
     };
-    let announce = |wait: &Wait| output.announce(wait, &endpoint.server());
-    let opened = api::send(client, retries, make, announce).await;
+    let tell = |told: &Told| output.announce(told, &endpoint.server());
+    let opened = api::send(client, Some(pace), retries, make, tell).await;
     let opened = opened.map_err(|error| (Fault::Send(error), Summary::default()))?;
     stream::read(opened, output)
         .await

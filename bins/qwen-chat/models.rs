@@ -52,7 +52,7 @@ fn fetch(asker: &Asker) -> Result<Vec<u8>, Failure> {
             .map_err(|error| error.failure(&endpoint.server()))
     };
     let result = runtime.block_on(async {
-        let opened = api::send(client, asker.retries(), make, |wait| asker.announce(wait)).await?;
+        let opened = api::send(client, None, asker.retries(), make, |told| asker.announce(told)).await?;
         let mut body = opened.first.unwrap_or_default();
         body.extend(opened.response.body(LIMIT).await?);
         Ok(body)

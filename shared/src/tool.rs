@@ -89,6 +89,16 @@ pub fn main<C: Typed>(command: fn() -> Command, run: fn(C, &Talk) -> Outcome) ->
     }
 }
 
+/// Ends the process by a signal that it caught and has dealt with, so that its parent sees what happened: a shell stops
+/// its loop at Ctrl-C, and shows 130.
+///
+/// Returns only where the signal cannot end a process; the failure is what is left to say then.
+#[must_use]
+pub fn end_by_signal(signal: i32) -> Failure {
+    let _ = signal_hook::low_level::emulate_default_handler(signal);
+    Failure::new(Exit::TryAgain, format!("ended by signal {signal}"))
+}
+
 /// True for a tool that has the hidden flag in its own grammar, because its script is not of that grammar alone.
 fn has_generate(command: &Command) -> bool {
     command.get_arguments().any(|arg| arg.get_id() == "generate")

@@ -4,7 +4,7 @@ mod report;
 
 use std::time::Duration;
 
-use qwen_shared::api::Wait;
+use qwen_shared::api::Told;
 use qwen_shared::chat::{Delta, Extractor, Summary};
 use qwen_shared::exit::Exit;
 use qwen_shared::failure::Failure;
@@ -163,10 +163,10 @@ impl Output {
     }
 
     /// Says that another try follows. Under `--events` it is an event too.
-    pub(crate) fn announce(&mut self, wait: &Wait, server: &str) {
-        self.talk.notice(&wait.words(server));
+    pub(crate) fn announce(&mut self, told: &Told, server: &str) {
+        self.talk.notice(&told.words(server));
         if matches!(self.form, Form::Events) {
-            report::wait_event(wait, &mut self.buffer);
+            report::wait_event(told, &mut self.buffer);
         }
     }
 

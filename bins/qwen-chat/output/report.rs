@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use qwen_shared::api::Wait;
+use qwen_shared::api::Told;
 use qwen_shared::chat::Summary;
 use qwen_shared::failure::Failure;
+use qwen_shared::pace::Word;
 use qwen_shared::text::is_hostile;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -87,15 +88,23 @@ pub(super) fn text_event(kind: &str, text: &str, buffer: &mut Vec<u8>) {
     add_line(&TextEvent { r#type: kind, text }, buffer);
 }
 
-/// Appends the event of a pause before another try.
-pub(super) fn wait_event(wait: &Wait, buffer: &mut Vec<u8>) {
-    let pause = u64::try_from(wait.pause.as_millis()).unwrap_or(u64::MAX);
-    let event = json!({
-        "type": "retry",
-        "reason": wait.reason,
-        "attempt": wait.attempt,
-        "wait_ms": pause,
-    });
+/// Appends the event of a pause: before another try, or for the quota.
+pub(super) fn wait_event(told: &Told, buffer: &mut Vec<u8>) {
+    let millis = |pause: Duration| u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
+    let event = match told {
+        Told::Again(wait) => json!({
+            "type": "retry",
+            "reason": wait.reason,
+            "attempt": wait.attempt,
+            "wait_ms": millis(wait.pause),
+        }),
+        Told::Quota(Word::Wait(pause, reason)) => json!({
+            "type": "quota",
+            "reason": reason,
+            "wait_ms": millis(*pause),
+        }),
+        Told::Quota(Word::Notice(_)) => return,
+    };
     add_line(&event, buffer);
 }
 

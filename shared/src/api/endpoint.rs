@@ -83,12 +83,24 @@ impl Endpoint {
     /// Returns the URL of chat completions, query included.
     #[must_use]
     pub fn chat_url(&self) -> Url {
+        self.chat_url_for(&self.model)
+    }
+
+    /// Returns the URL of chat completions by another model than the settings': on Azure it is part of the path.
+    #[must_use]
+    pub fn chat_url_for(&self, model: &str) -> Url {
         self.with_query(provider::chat_url(
             self.provider,
             &self.base_url,
-            &self.model,
+            model,
             self.version.as_deref(),
         ))
+    }
+
+    /// Returns the URL of another service below the base URL: `/files`, `/batches/ID`. The caller vouches for the path.
+    #[must_use]
+    pub fn url_below(&self, path: &str) -> Url {
+        self.with_query(provider::join(&self.base_url, path))
     }
 
     /// Returns the URL of the list of models.

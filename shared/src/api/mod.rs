@@ -9,4 +9,4 @@ mod send;
 
 pub use endpoint::Endpoint;
 pub use retry::{Backoff, LONGEST_WAIT, retry_after};
-pub use send::{Opened, SendError, Wait, send};
+pub use send::{Opened, SendError, Told, Wait, chance, send};

@@ -8,6 +8,7 @@ use super::retry::{Backoff, LONGEST_WAIT, retry_after};
 use crate::chat::Refusal;
 use crate::failure::Failure;
 use crate::http::{Client, HttpError, Phase, Request, Response};
+use crate::pace::{Pace, Turn, Word};
 
 /// The most of a refusal's body that is read, in bytes.
 const REFUSAL_LIMIT: usize = 64 << 10;
@@ -109,23 +110,50 @@ impl Wait {
     }
 }
 
+/// What there is to say before an answer begins.
+#[derive(Debug)]
+pub enum Told {
+    /// Another try follows.
+    Again(Wait),
+    /// The quota has no room yet, or cannot be kept.
+    Quota(Word),
+}
+
+impl Told {
+    /// Returns the announcement.
+    #[must_use]
+    pub fn words(&self, server: &str) -> String {
+        match self {
+            Self::Again(wait) => wait.words(server),
+            Self::Quota(word) => word.to_string(),
+        }
+    }
+}
+
 /// Sends what `make` makes until the body of a good answer begins.
 ///
-/// `make` is called before every try: it is the place to wait for a quota. `announce` is told of every pause. Tries end
-/// with the first byte of the answer's body: from then on a fault is the caller's to report, never to repeat. A time-out
+/// `make` is called before every try. With a `pace` every try waits for its turn, and what becomes of it is told to all
+/// processes that share the quota. `tell` is told of every wait. Tries end with the first byte of the answer's body: from then on a fault is the caller's to report, never to repeat. A time-out
 /// is not tried again either, because the server may be at work on the request. No redirect is followed.
 ///
 /// # Errors
 /// The last try's.
 pub async fn send(
     client: &Client,
+    pace: Option<&Pace>,
     retries: u32,
     mut make: impl FnMut() -> Result<Request, Failure>,
-    mut announce: impl FnMut(&Wait),
+    mut tell: impl FnMut(&Told),
 ) -> Result<Opened, SendError> {
     let mut backoff = Backoff::new(retries);
     loop {
-        let error = match attempt(client, make().map_err(SendError::Unmade)?).await {
+        let request = make().map_err(SendError::Unmade)?;
+        let turn = match pace {
+            Some(pace) => Some(pace.turn(&mut |word| tell(&Told::Quota(word))).await),
+            None => None,
+        };
+        let turn = turn.transpose().map_err(SendError::Unmade)?;
+        let error = match attempt(client, request, turn).await {
             Ok((response, first)) => {
                 let attempts = backoff.tries();
                 return Ok(Opened {
@@ -142,18 +170,35 @@ pub async fn send(
         let Some(pause) = backoff.next_pause(error.retry_after(), chance()) else {
             return Err(error);
         };
-        announce(&Wait {
+        tell(&Told::Again(Wait {
             reason: error.words(),
             pause,
             attempt: backoff.tries(),
             limit: backoff.limit(),
-        });
+        }));
         tokio::time::sleep(pause).await;
     }
 }
 
-async fn attempt(client: &Client, request: Request) -> Result<(Response, Option<Vec<u8>>), SendError> {
-    let mut response = client.send(request).await?;
+async fn attempt(
+    client: &Client,
+    request: Request,
+    turn: Option<Turn>,
+) -> Result<(Response, Option<Vec<u8>>), SendError> {
+    let mut response = match client.send(request).await {
+        Ok(response) => response,
+        Err(error) => {
+            if let (Some(turn), HttpError::Connect(_) | HttpError::Timeout(Phase::Connect, _)) =
+                (turn, &error)
+            {
+                turn.not_sent();
+            }
+            return Err(error.into());
+        }
+    };
+    if let Some(turn) = &turn {
+        turn.answered();
+    }
     let status = response.status();
     if (200..300).contains(&status) {
         let first = response.chunk().await.map_err(|error| match error {
@@ -174,6 +219,9 @@ async fn attempt(client: &Client, request: Request) -> Result<(Response, Option<
         response.header("retry-after-ms"),
         SystemTime::now(),
     );
+    if let (Some(turn), Some(pause)) = (&turn, wait) {
+        turn.held_back(pause);
+    }
     let content_type = response.header("content-type").map(str::to_owned);
     let body = beginning(&mut response).await;
     Err(SendError::Refused(Refusal::read(
@@ -197,8 +245,9 @@ async fn beginning(response: &mut Response) -> Vec<u8> {
     body
 }
 
-/// Returns a number in 0..1 that differs from process to process.
-fn chance() -> f64 {
+/// Returns a number in 0..1 that differs from call to call: what spreads the pauses of those that failed together.
+#[must_use]
+pub fn chance() -> f64 {
     let random = RandomState::new().build_hasher().finish();
     f64::from(u32::try_from(random >> 32).unwrap_or(0)) / f64::from(u32::MAX)
 }

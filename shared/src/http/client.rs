@@ -1,14 +1,19 @@
 //! A client for one endpoint, its requests and its answers.
 
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::task::Poll;
 use std::time::Duration;
 
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::redirect::Policy;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, Sleep, sleep_until, timeout_at};
 use url::Url;
 
 use super::error::{before_head, within_body};
 use super::roots::tls_settings;
+use super::upload::{Progress, Upload};
+use super::watch::Connections;
 use super::{HttpError, Phase, Timeouts, is_loopback};
 
 /// A request that is ready to go.
@@ -21,6 +26,8 @@ pub struct Request {
     headers: HeaderMap,
     /// The body; empty for none.
     pub body: Vec<u8>,
+    /// A form with a file, in the place of a body.
+    upload: Option<Upload>,
 }
 
 impl Request {
@@ -32,6 +39,7 @@ impl Request {
             url,
             headers: HeaderMap::new(),
             body: Vec::new(),
+            upload: None,
         }
     }
 
@@ -61,6 +69,17 @@ impl Request {
         self.body = body;
         self.header("content-type", content_type)
     }
+
+    /// Sends a form with a file in the place of a body. The limit for the answer's head runs from the form's end, and
+    /// for each piece of it anew.
+    ///
+    /// # Errors
+    /// As [`Request::header`].
+    pub fn upload(&mut self, upload: Upload) -> Result<(), HttpError> {
+        self.header("content-type", &upload.content_type())?;
+        self.upload = Some(upload);
+        Ok(())
+    }
 }
 
 /// A client for one endpoint: connections are kept and used again.
@@ -68,6 +87,7 @@ impl Request {
 pub struct Client {
     inner: reqwest::Client,
     timeouts: Timeouts,
+    connections: Connections,
 }
 
 impl Client {
@@ -78,12 +98,14 @@ impl Client {
     /// Bad certificates or a bad proxy setting.
     pub fn new(base: &Url, timeouts: Timeouts) -> Result<Self, HttpError> {
         let tls = tls_settings(base.scheme() == "https" || (!is_loopback(base) && proxy_is_https()))?;
+        let connections = Connections::default();
         let mut builder = reqwest::Client::builder()
             .tls_backend_preconfigured(tls)
             .redirect(Policy::none())
             .referer(false)
             .retry(reqwest::retry::never())
             .connect_timeout(timeouts.connect)
+            .connector_layer(connections.clone())
             .http1_only()
             .tcp_nodelay(true)
             .user_agent(concat!("qwen-toolkit/", env!("CARGO_PKG_VERSION")));
@@ -93,7 +115,11 @@ impl Client {
         let inner = builder
             .build()
             .map_err(|error| before_head(&error, timeouts.connect))?;
-        Ok(Self { inner, timeouts })
+        Ok(Self {
+            inner,
+            timeouts,
+            connections,
+        })
     }
 
     /// Sends a request and waits for the head of the answer, whatever its status.
@@ -105,24 +131,54 @@ impl Client {
         let method = reqwest::Method::from_bytes(request.method.as_bytes())
             .map_err(|error| HttpError::Invalid(error.to_string()))?;
         let mut building = self.inner.request(method, request.url).headers(request.headers);
-        if !request.body.is_empty() {
+        let mut progress = Progress::default();
+        if let Some(upload) = request.upload {
+            let (sending, noted) = upload.sending();
+            progress = noted;
+            building = building.body(reqwest::Body::wrap(sending));
+        } else if !request.body.is_empty() {
             building = building.body(request.body);
         }
-        let limit = self.timeouts.connect + self.timeouts.first_byte;
-        let head = within(deadline, limit, Phase::FirstByte, building.send()).await;
-        let inner = head
-            .map_err(|error| match error {
-                HttpError::Timeout(Phase::FirstByte, _) => {
-                    HttpError::Timeout(Phase::FirstByte, self.timeouts.first_byte)
-                }
-                other => other,
-            })?
-            .map_err(|error| before_head(&error, self.timeouts.connect))?;
+        let head = self.head(deadline, building.send(), &progress).await?;
+        let inner = head.map_err(|error| before_head(&error, self.timeouts.connect))?;
         Ok(Response {
             inner,
             idle: self.timeouts.idle,
             deadline,
+            alarm: None,
         })
+    }
+
+    /// Waits for the head of an answer: as long as the connection takes, which has a limit of its own, and while a body
+    /// is on its way, and then for the first byte's limit.
+    async fn head<F: Future>(
+        &self,
+        deadline: Option<(Instant, Duration)>,
+        sending: F,
+        progress: &Progress,
+    ) -> Result<F::Output, HttpError> {
+        let limit = self.timeouts.first_byte;
+        let started = Instant::now();
+        let mut sending = pin!(sending);
+        loop {
+            let moved = || self.connections.last().max(progress.last());
+            let connected = moved().map_or(started, |last| last.max(started));
+            let end = match self.connections.is_under_way() {
+                true => Instant::now() + limit,
+                false => connected + limit,
+            };
+            let (end, error) = nearer(deadline, end, HttpError::Timeout(Phase::FirstByte, limit));
+            match timeout_at(end, &mut sending).await {
+                Ok(head) => return Ok(head),
+                Err(_) if matches!(error, HttpError::Timeout(Phase::Total, _)) => return Err(error),
+                Err(_) => {
+                    let has_moved = moved().is_some_and(|last| last > connected);
+                    if !has_moved && !self.connections.is_under_way() {
+                        return Err(error);
+                    }
+                }
+            }
+        }
     }
 }
 
@@ -132,6 +188,9 @@ pub struct Response {
     inner: reqwest::Response,
     idle: Duration,
     deadline: Option<(Instant, Duration)>,
+    /// Rings at the end of some wait, this one or an earlier one: set anew for every piece it would cost more than
+    /// reading the piece.
+    alarm: Option<Pin<Box<Sleep>>>,
 }
 
 impl Response {
@@ -152,9 +211,30 @@ impl Response {
     /// # Errors
     /// A connection that breaks, stalls, or takes longer than allowed.
     pub async fn chunk(&mut self) -> Result<Option<impl AsRef<[u8]> + use<>>, HttpError> {
-        within(self.deadline, self.idle, Phase::Idle, self.inner.chunk())
-            .await?
-            .map_err(|error| within_body(&error))
+        let Self {
+            inner,
+            idle,
+            deadline,
+            alarm,
+        } = self;
+        let mut piece = pin!(inner.chunk());
+        let mut end = None;
+        poll_fn(|context| {
+            if let Poll::Ready(piece) = piece.as_mut().poll(context) {
+                return Poll::Ready(piece.map_err(|error| within_body(&error)));
+            }
+            let at = *end.get_or_insert_with(|| Instant::now() + *idle);
+            let (at, error) = nearer(*deadline, at, HttpError::Timeout(Phase::Idle, *idle));
+            let alarm = alarm.get_or_insert_with(|| Box::pin(sleep_until(at)));
+            while alarm.as_mut().poll(context).is_ready() {
+                if Instant::now() >= at {
+                    return Poll::Ready(Err(error));
+                }
+                alarm.as_mut().reset(at);
+            }
+            Poll::Pending
+        })
+        .await
     }
 
     /// Reads the whole body.
@@ -174,20 +254,11 @@ impl Response {
     }
 }
 
-/// Waits under the nearer of the phase's own limit and the deadline of the whole request.
-async fn within<F: Future>(
-    deadline: Option<(Instant, Duration)>,
-    limit: Duration,
-    phase: Phase,
-    future: F,
-) -> Result<F::Output, HttpError> {
+/// Returns the nearer of a phase's own end and the deadline of the whole request, and what its passing means.
+fn nearer(deadline: Option<(Instant, Duration)>, end: Instant, error: HttpError) -> (Instant, HttpError) {
     match deadline {
-        Some((at, total)) if at < Instant::now() + limit => timeout_at(at, future)
-            .await
-            .map_err(|_| HttpError::Timeout(Phase::Total, total)),
-        _ => timeout(limit, future)
-            .await
-            .map_err(|_| HttpError::Timeout(phase, limit)),
+        Some((at, total)) if at < end => (at, HttpError::Timeout(Phase::Total, total)),
+        _ => (end, error),
     }
 }
 

@@ -11,10 +11,14 @@
 //! No other module writes to any of the three.
 
 mod hidden;
+#[cfg(feature = "net")]
+mod progress;
 mod stdout;
 mod talk;
 mod terminal;
 
+#[cfg(feature = "net")]
+pub use progress::Progress;
 pub use stdout::Stdout;
 pub use talk::{Color, Talk};
 pub use terminal::Terminal;

@@ -8,7 +8,6 @@
 //! The minute is a sliding one. The day is that of UTC, from midnight to midnight.
 
 mod book;
-mod date;
 mod identity;
 mod ledger;
 mod turn;
@@ -17,7 +16,7 @@ mod window;
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use tokio::time::sleep;
 
@@ -28,6 +27,7 @@ use window::Window;
 pub use identity::identity;
 pub use turn::Turn;
 
+use crate::date::rfc3339;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::paths;
@@ -107,7 +107,7 @@ impl Pace {
     ///
     /// # Errors
     /// 69 when the day's quota is used up, with the time at which it renews.
-    pub async fn turn(&self, say: &mut (dyn FnMut(Word) + Send)) -> Result<Turn, Failure> {
+    pub async fn turn(&self, say: &mut impl FnMut(Word)) -> Result<Turn, Failure> {
         let mut ticket = NO_TICKET;
         let mut announced = false;
         let mut heard = Instant::now();
@@ -134,7 +134,7 @@ impl Pace {
     }
 
     /// Asks the book once.
-    fn ask(&self, ticket: &mut u64, say: &mut (dyn FnMut(Word) + Send)) -> Result<Step, Trouble> {
+    fn ask(&self, ticket: &mut u64, say: &mut impl FnMut(Word)) -> Result<Step, Trouble> {
         let Shared { limits, holds, .. } = *self.0;
         let ledger = self.0.ledger.as_ref().ok_or_else(Trouble::no_home)?;
         if limits.is_none() {
@@ -168,7 +168,7 @@ impl Pace {
 
     fn used_up(&self, renews: Millis) -> Failure {
         let most = self.0.limits.per_day.unwrap_or_default();
-        let when = date::rfc3339(renews);
+        let when = rfc3339(UNIX_EPOCH + Duration::from_millis(renews));
         Failure::new(
             Exit::Unavailable,
             format!("the quota of {most} requests a day is used up; it renews at {when}"),
@@ -176,7 +176,7 @@ impl Pace {
         .hint("add --no-pace to ask the server all the same")
     }
 
-    fn give_up(&self, trouble: &Trouble, say: &mut (dyn FnMut(Word) + Send)) {
+    fn give_up(&self, trouble: &Trouble, say: &mut impl FnMut(Word)) {
         if !self.0.gave_up.swap(true, Ordering::Relaxed) {
             say(Word::Notice(format!(
                 "requests are not paced: the count of them cannot be kept: {trouble}"

@@ -1,0 +1,244 @@
+//! One question, until there is a verdict.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use qwen_shared::api::{Backoff, Endpoint, chance};
+use qwen_shared::chat::{Kind, Refusal};
+use qwen_shared::exit::Exit;
+use qwen_shared::failure::Failure;
+use qwen_shared::http::{HttpError, Phase, Request};
+use qwen_shared::pace::{Turn, Word};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::time::sleep;
+
+use crate::door::Door;
+use crate::line::Task;
+use crate::record::{Fault, Verdict};
+
+use super::heard::{Heard, read};
+
+/// How a question ended.
+#[derive(Debug)]
+pub(crate) enum Ended {
+    /// With a result.
+    Judged(Verdict),
+    /// With a fault that every other question would meet too. It has no result, and is asked again by the next run.
+    Stopped(Failure),
+    /// Without having been sent: the run is ending.
+    Left,
+}
+
+/// What all questions of a run share.
+#[derive(Debug)]
+pub(crate) struct Asker {
+    pub(crate) door: Arc<Door>,
+    /// So many requests may be under way.
+    pub(crate) slots: Arc<Semaphore>,
+    /// True once the run is ending: nothing more is sent.
+    pub(crate) ending: watch::Receiver<bool>,
+    /// Where words about waits go.
+    pub(crate) words: mpsc::UnboundedSender<Word>,
+    /// Held while a turn is waited for: one place in the queue is enough for one process.
+    gate: tokio::sync::Mutex<()>,
+    has_answers: AtomicBool,
+    was_held_back: AtomicBool,
+}
+
+/// What one try came to.
+enum Try {
+    Done(Ended),
+    /// Another try may go better; what is to be said if there is none.
+    Again(Option<Duration>, Ended),
+    /// The token was refused, and renewed.
+    Renewed,
+}
+
+impl Asker {
+    pub(crate) fn new(
+        door: Arc<Door>,
+        slots: usize,
+        ending: watch::Receiver<bool>,
+        words: mpsc::UnboundedSender<Word>,
+    ) -> Self {
+        Self {
+            door,
+            slots: Arc::new(Semaphore::new(slots)),
+            ending,
+            words,
+            gate: tokio::sync::Mutex::default(),
+            has_answers: AtomicBool::new(false),
+            was_held_back: AtomicBool::new(false),
+        }
+    }
+
+    /// Asks until there is a verdict. `slot` is given back between two tries, so that a question that waits holds up
+    /// no other.
+    pub(crate) async fn ask(&self, task: &Task, slot: OwnedSemaphorePermit) -> Ended {
+        let body = match serde_json::to_vec(&task.body) {
+            Ok(body) => body,
+            Err(error) => return judged(Fault::new(Exit::Data, error.to_string())),
+        };
+        let mut backoff = Backoff::new(self.door.retries);
+        let mut slot = Some(slot);
+        let mut may_renew = true;
+        loop {
+            if slot.is_none() {
+                slot = Arc::clone(&self.slots).acquire_owned().await.ok();
+            }
+            let turn = match self.turn().await {
+                Ok(Some(turn)) => turn,
+                Ok(None) => return Ended::Left,
+                Err(failure) => return Ended::Stopped(failure),
+            };
+            let (wait, otherwise) = match self.try_once(task, &body, turn, may_renew).await {
+                Try::Done(ended) => return ended,
+                Try::Renewed => {
+                    may_renew = false;
+                    continue;
+                }
+                Try::Again(wait, otherwise) => (wait, otherwise),
+            };
+            let Some(pause) = backoff.next_pause(wait, chance()) else {
+                return otherwise;
+            };
+            slot = None;
+            if self.unless_ending(sleep(pause)).await.is_none() {
+                return Ended::Left;
+            }
+        }
+    }
+
+    /// Waits for the quota; `None` when the run is ending first.
+    async fn turn(&self) -> Result<Option<Turn>, Failure> {
+        let words = self.words.clone();
+        let turn = async {
+            let _one = self.gate.lock().await;
+            self.door
+                .pace
+                .turn(&mut |word| {
+                    let _ = words.send(word);
+                })
+                .await
+        };
+        self.unless_ending(turn).await.transpose()
+    }
+
+    /// Waits for a future; `None` when the run is ending first, or already.
+    async fn unless_ending<T>(&self, future: impl Future<Output = T>) -> Option<T> {
+        let mut ending = self.ending.clone();
+        tokio::select! {
+            biased;
+            _ = ending.wait_for(|&ending| ending) => None,
+            value = future => Some(value),
+        }
+    }
+
+    async fn try_once(&self, task: &Task, body: &[u8], turn: Turn, may_renew: bool) -> Try {
+        let endpoint = match self.door.fresh().await {
+            Ok(endpoint) => endpoint,
+            Err(failure) => return Try::Done(Ended::Stopped(failure)),
+        };
+        let server = endpoint.server();
+        let request = match request(&endpoint, task, body) {
+            Ok(request) => request,
+            Err(error) => return Try::Done(Ended::Stopped(error.failure(&server))),
+        };
+        let response = match self.door.client.send(request).await {
+            Ok(response) => response,
+            Err(error) => {
+                if matches!(
+                    error,
+                    HttpError::Connect(_) | HttpError::Timeout(Phase::Connect, _)
+                ) {
+                    turn.not_sent();
+                }
+                return unanswered(&error, &server);
+            }
+        };
+        turn.answered();
+        let heard = match read(response).await {
+            Ok(heard) => heard,
+            Err(error) => return Try::Done(judged(Fault::new(error.exit(), error.to_string()))),
+        };
+        if (200..300).contains(&heard.reply.status) {
+            self.has_answers.store(true, Ordering::Relaxed);
+            self.was_held_back.store(false, Ordering::Relaxed);
+            return Try::Done(Ended::Judged(heard.judge(task)));
+        }
+        if may_renew && self.doubts_credential(&heard.refusal()) {
+            match self.door.refused(&endpoint).await {
+                Ok(true) => return Try::Renewed,
+                Ok(false) => {}
+                Err(failure) => return Try::Done(Ended::Stopped(failure)),
+            }
+        }
+        self.refused(heard, &turn, &server)
+    }
+
+    /// True for a refusal of the credential, not of the question: some providers say 403 of what a filter refused.
+    fn doubts_credential(&self, refusal: &Refusal) -> bool {
+        refusal.kind == Kind::Auth && (refusal.status == 401 || !self.has_answers.load(Ordering::Relaxed))
+    }
+
+    /// Decides what a refusal means for this question and for the run.
+    fn refused(&self, heard: Heard, turn: &Turn, server: &str) -> Try {
+        let refusal = heard.refusal();
+        let failure = refusal.failure(server);
+        let stops = match refusal.kind {
+            Kind::Quota => true,
+            Kind::Auth => self.doubts_credential(&refusal),
+            Kind::Redirect => !self.has_answers.load(Ordering::Relaxed),
+            _ => false,
+        };
+        if stops {
+            return Try::Done(Ended::Stopped(self.door.advise(failure)));
+        }
+        let fault = Fault::new(failure.exit, refusal.words());
+        let ended = Ended::Judged(Verdict {
+            reply: Some(heard.reply),
+            fault: Some(fault),
+            is_cut: false,
+        });
+        if !refusal.kind.is_passing() {
+            return Try::Done(ended);
+        }
+        // One refusal among answers is about its question; two in a row are about all of them, in every process.
+        if let Some(pause) = refusal.retry_after
+            && self.was_held_back.swap(true, Ordering::Relaxed)
+        {
+            turn.held_back(pause);
+        }
+        Try::Again(refusal.retry_after, ended)
+    }
+}
+
+/// Makes the request of a task.
+fn request(endpoint: &Endpoint, task: &Task, body: &[u8]) -> Result<Request, HttpError> {
+    let url = match task.path.strip_prefix("/v1") {
+        Some(rest) if !task.is_chat() => endpoint.url_below(rest),
+        _ => endpoint.chat_url_for(task.model()),
+    };
+    let mut request = endpoint.request("POST", url)?;
+    request.body("application/json", body.to_vec())?;
+    request.header("accept", "application/json")?;
+    Ok(request)
+}
+
+fn judged(fault: Fault) -> Ended {
+    Ended::Judged(fault.into())
+}
+
+/// Decides what it means that no answer came.
+fn unanswered(error: &HttpError, server: &str) -> Try {
+    let failure = error.failure(server);
+    match error {
+        HttpError::Connect(_) | HttpError::Timeout(Phase::Connect, _) => {
+            Try::Again(None, Ended::Stopped(failure))
+        }
+        HttpError::Tls { .. } | HttpError::Invalid(_) => Try::Done(Ended::Stopped(failure)),
+        HttpError::Reset(_) => Try::Again(None, judged(Fault::new(error.exit(), error.to_string()))),
+        _ => Try::Done(judged(Fault::new(error.exit(), error.to_string()))),
+    }
+}

@@ -1,0 +1,82 @@
+//! Every question asked from here.
+
+mod ask;
+mod engine;
+mod heard;
+mod order;
+mod signals;
+mod tally;
+
+use std::io::IsTerminal;
+use std::time::Duration;
+
+use qwen_shared::exit::Exit;
+use qwen_shared::failure::{Failure, Outcome};
+use qwen_shared::http::runtime;
+use qwen_shared::out::{Progress, Talk};
+
+use self::engine::{Engine, Plan};
+use self::order::Order;
+use self::tally::Tally;
+use crate::cli::RunArgs;
+use crate::door::{Door, Way};
+use crate::results::Results;
+use crate::seen::Seen;
+use crate::shape::Shape;
+use crate::source::Input;
+
+/// An answer that comes in one piece begins when it is done: a long one takes minutes.
+const FIRST_BYTE: Duration = Duration::from_secs(600);
+/// How many results may wait for an earlier one, for each request that is under way.
+const ORDERED: usize = 16;
+
+/// Runs `qwen-batch run`.
+///
+/// # Errors
+/// Those of the input, the output, the settings, and of [`Engine::run`].
+pub(crate) fn run(args: &RunArgs, profile: Option<&String>, talk: &Talk) -> Outcome {
+    let input = Input::open(args.input.as_ref())?;
+    if input.file().is_none() && std::io::stdin().is_terminal() {
+        talk.notice("reading questions from the terminal, one a line, until Ctrl-D");
+    }
+    let door = Door::open(
+        &Way {
+            profile,
+            model: args.request.model.as_ref(),
+            limits: &args.limits,
+            first_byte: FIRST_BYTE,
+            paced: !args.no_pace,
+        },
+        talk,
+    )?;
+    let settings = door.settings();
+    let shape = Shape::new(&args.request, &settings.model.value, &settings.body)?;
+    let mut seen = Seen::default();
+    let results = Results::open(args.output.as_ref(), args.retry_failed, &mut seen, talk)?;
+    if input.file().is_some_and(|input| results.is(input)) {
+        let name = input.name();
+        return Err(Failure::new(
+            Exit::Usage,
+            format!("'{name}': input and output are the same file"),
+        ));
+    }
+    let total = if Progress::is_wanted(talk) {
+        input.count()
+    } else {
+        None
+    };
+    let jobs = usize::from(args.jobs);
+    let plan = Plan {
+        shape,
+        seen,
+        results,
+        tally: Tally::new(Progress::start(talk, total)),
+        order: Order::new(args.ordered.then_some(jobs * ORDERED)),
+        jobs,
+    };
+    let runtime = runtime()?;
+    let outcome = runtime.block_on(async { Engine::new(plan, door).run(input.stream()).await });
+    // The reader may sit in a read that never ends.
+    runtime.shutdown_background();
+    outcome
+}

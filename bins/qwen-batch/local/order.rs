@@ -1,0 +1,56 @@
+//! Results in the order of the questions.
+
+use std::collections::BTreeMap;
+
+/// The most bytes of results that wait for an earlier one before no further question is asked.
+const MOST_BYTES: usize = 64 << 20;
+
+/// Holds results until those before them have come; or hands them on at once, when the order does not matter.
+#[derive(Debug, Default)]
+pub(crate) struct Order {
+    keeps: bool,
+    most: usize,
+    asked: u64,
+    next: u64,
+    waiting: BTreeMap<u64, Vec<u8>>,
+    bytes: usize,
+}
+
+impl Order {
+    /// Keeps the order, with at most so many results waiting; or none.
+    pub(crate) fn new(most: Option<usize>) -> Self {
+        Self {
+            keeps: most.is_some(),
+            most: most.unwrap_or(0),
+            ..Self::default()
+        }
+    }
+
+    /// Takes the place of the next question.
+    pub(crate) const fn place(&mut self) -> u64 {
+        self.asked += 1;
+        self.asked - 1
+    }
+
+    /// True when another question may be asked.
+    pub(crate) fn has_room(&self) -> bool {
+        !self.keeps || (self.waiting.len() < self.most && self.bytes < MOST_BYTES)
+    }
+
+    /// Brings a result to its place; returns what can be written now. A place that never gets a result, because the
+    /// run ends, holds back all after it: the next run asks them again, in their order.
+    pub(crate) fn bring(&mut self, place: u64, record: Vec<u8>) -> Vec<Vec<u8>> {
+        if !self.keeps {
+            return vec![record];
+        }
+        self.bytes += record.len();
+        self.waiting.insert(place, record);
+        let mut ready = Vec::new();
+        while let Some(record) = self.waiting.remove(&self.next) {
+            self.next += 1;
+            self.bytes -= record.len();
+            ready.push(record);
+        }
+        ready
+    }
+}

@@ -1,0 +1,77 @@
+//! Waiting for a batch to end.
+
+use std::time::{Duration, Instant};
+
+use qwen_shared::exit::Exit;
+use qwen_shared::failure::{Failure, Outcome};
+use qwen_shared::http::runtime;
+use qwen_shared::out::{Progress, Talk};
+
+use super::batch::Batch;
+use super::cli::WaitArgs;
+use super::office::{Errand, Office, checked};
+use super::show::print;
+
+/// The first pause between two questions, and the longest. A batch takes minutes to a day.
+const FIRST_PAUSE: Duration = Duration::from_secs(5);
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+/// Runs `qwen-batch wait`. The exit is 0 when every request was answered, 1 when some were not.
+///
+/// # Errors
+/// 65 when the provider did not take the batch, 75 when it has not ended in the time that was given.
+pub(crate) fn wait(args: &WaitArgs, profile: Option<&String>, talk: &Talk) -> Outcome {
+    let id = checked(&args.status.id)?;
+    let office = Office::open(profile, None, &args.status.limits, talk)?;
+    let batch = runtime()?.block_on(ended(&office, id, args, talk))?;
+    print(&batch, args.status.format)?;
+    if batch.status() == "failed" {
+        return Err(batch.refusal());
+    }
+    let is_good = batch.status() == "completed" && batch.counts().failed == 0;
+    Ok(if is_good { Exit::Ok } else { Exit::No })
+}
+
+/// Asks until the batch has ended. A server that is away for a while is waited for.
+async fn ended(office: &Office, id: &str, args: &WaitArgs, talk: &Talk) -> Result<Batch, Failure> {
+    let progress = Progress::start(talk, None);
+    let began = Instant::now();
+    let mut pause = args.interval.unwrap_or(FIRST_PAUSE);
+    let mut words = "not heard of yet".to_owned();
+    loop {
+        match office.batch(Errand::get(format!("/batches/{id}"))).await {
+            Ok(batch) if batch.has_ended() => return Ok(batch),
+            Ok(batch) => words = batch.words(),
+            Err(failure) if failure.exit == Exit::TryAgain => {
+                progress.aside(|talk| talk.notice(&format!("{failure}; still waiting")));
+            }
+            Err(failure) => return Err(failure),
+        }
+        if let Some(limit) = args.timeout {
+            let left = limit.saturating_sub(began.elapsed());
+            if left.is_zero() {
+                let seconds = limit.as_secs_f64();
+                return Err(Failure::new(
+                    Exit::TryAgain,
+                    format!("batch '{id}' has not ended within {seconds} s: {words}"),
+                ));
+            }
+            pause = pause.min(left);
+        }
+        doze(&progress, &words, pause).await;
+        if args.interval.is_none() {
+            pause = pause.mul_f64(1.5).min(LONGEST_PAUSE);
+        }
+    }
+}
+
+/// Sleeps, with a clock that goes on where somebody sees it.
+async fn doze(progress: &Progress, words: &str, pause: Duration) {
+    progress.remark(words);
+    let end = tokio::time::Instant::now() + pause;
+    while progress.is_shown() && tokio::time::Instant::now() + Progress::rhythm() < end {
+        tokio::time::sleep(Progress::rhythm()).await;
+        progress.tick();
+    }
+    tokio::time::sleep_until(end).await;
+}

@@ -1,0 +1,270 @@
+//! Where results go: a file that survives whatever happens to this process, or standard output.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{self, BufRead, BufReader, BufWriter, Seek, Write};
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use qwen_shared::exit::Exit;
+use qwen_shared::failure::{Failure, io_reason};
+use qwen_shared::out::{Stdout, Talk};
+
+use crate::record;
+use crate::seen::Seen;
+
+/// How records begin, ours and the providers': by this a cut one is known.
+const HEAD: &[u8] = b"{\"id\"";
+
+/// The results of a run.
+#[derive(Debug)]
+pub(crate) enum Results {
+    /// Standard output.
+    Stdout,
+    /// A pipe or a device: written to, no more.
+    Stream(File, PathBuf),
+    /// A file, under our lock.
+    Kept(Kept),
+}
+
+/// A file of whole records.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    file: File,
+    path: PathBuf,
+    /// How long it is: up to here every record is whole.
+    length: u64,
+}
+
+impl Results {
+    /// Opens where results go, and notes in `seen` what is there. A record that an earlier run left unfinished is cut
+    /// off. With `drop_failed` failures are dropped, so that they are asked again.
+    ///
+    /// # Errors
+    /// 74 when it cannot be opened, 75 when another process writes to it, 65 when it holds what is no result: it is
+    /// left alone then.
+    pub(crate) fn open(
+        path: Option<&PathBuf>,
+        drop_failed: bool,
+        seen: &mut Seen,
+        talk: &Talk,
+    ) -> Result<Self, Failure> {
+        let Some(path) = path.filter(|path| *path != Path::new("-")) else {
+            return Ok(Self::Stdout);
+        };
+        if std::fs::metadata(path).is_ok_and(|there| !there.is_file() && !there.is_dir()) {
+            let file = OpenOptions::new().write(true).open(path);
+            let file = file.map_err(|error| unwritten(path, &error))?;
+            return Ok(Self::Stream(file, path.clone()));
+        }
+        let file = locked(path)?;
+        let mut kept = Kept {
+            file,
+            path: path.clone(),
+            length: 0,
+        };
+        let failures = kept.read(seen, !drop_failed, talk)?;
+        if drop_failed && failures > 0 {
+            kept.drop_failed()?;
+        }
+        Ok(Self::Kept(kept))
+    }
+
+    /// True when this file is where results go.
+    pub(crate) fn is(&self, input: &File) -> bool {
+        let Self::Kept(kept) = self else { return false };
+        match (kept.file.metadata(), input.metadata()) {
+            (Ok(ours), Ok(other)) => (ours.dev(), ours.ino()) == (other.dev(), other.ino()),
+            _ => false,
+        }
+    }
+
+    /// Writes one whole record, its line end included.
+    ///
+    /// # Errors
+    /// 74. The file ends with a whole record then all the same.
+    pub(crate) fn write(&mut self, record: &[u8]) -> Result<(), Failure> {
+        match self {
+            Self::Stdout => Stdout::write(record),
+            Self::Stream(file, path) => file.write_all(record).map_err(|error| unwritten(path, &error)),
+            Self::Kept(kept) => kept.append(record),
+        }
+    }
+
+    /// Makes what was written last: it survives a power cut once this returns.
+    ///
+    /// # Errors
+    /// 74: some file systems report a full disk here alone.
+    pub(crate) fn sync(&self) -> Result<(), Failure> {
+        match self {
+            Self::Kept(kept) => kept
+                .file
+                .sync_data()
+                .map_err(|error| unwritten(&kept.path, &error)),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Kept {
+    fn append(&mut self, record: &[u8]) -> Result<(), Failure> {
+        if let Err(error) = self.file.write_all_at(record, self.length) {
+            // A full disk takes a part of a record; to give it back needs no room.
+            let _ = self.file.set_len(self.length);
+            return Err(unwritten(&self.path, &error)
+                .hint("make room and run the same command again: it goes on where it stopped"));
+        }
+        self.length += record.len() as u64;
+        Ok(())
+    }
+
+    /// Reads what is there; returns how many failures there are.
+    fn read(&mut self, seen: &mut Seen, note_failed: bool, talk: &Talk) -> Result<u64, Failure> {
+        let (mut failures, mut number) = (0, 0_u64);
+        let mut reader = BufReader::with_capacity(64 << 10, &self.file);
+        let mut line = Vec::new();
+        loop {
+            line.clear();
+            number += 1;
+            let read = reader
+                .read_until(b'\n', &mut line)
+                .map_err(|error| unread(&self.path, &error))?;
+            if read == 0 {
+                return Ok(failures);
+            }
+            let whole = line.strip_suffix(b"\n").unwrap_or(&line);
+            match record::read(whole) {
+                Some(past) => {
+                    failures += u64::from(past.failed);
+                    if note_failed || !past.failed {
+                        seen.note(&past.custom_id, past.failed);
+                    }
+                    self.length += line.len() as u64;
+                }
+                None if whole.trim_ascii().is_empty() && whole.len() < line.len() => {
+                    self.length += line.len() as u64;
+                }
+                None if whole.len() == line.len() && self.is_cut(whole) => {
+                    return self.repair(failures, talk);
+                }
+                None => return Err(self.foreign(number)),
+            }
+            if whole.len() == line.len() {
+                // Whole but for its line end.
+                self.append(b"\n")?;
+                return Ok(failures);
+            }
+        }
+    }
+
+    /// True for a last line that can be the beginning of a record, or what a power cut leaves in the place of one.
+    fn is_cut(&self, rest: &[u8]) -> bool {
+        let is_record = match self.length {
+            0 => rest.starts_with(HEAD) || HEAD.starts_with(rest),
+            _ => rest.starts_with(b"{"),
+        };
+        is_record || rest.iter().all(|&byte| byte == 0)
+    }
+
+    /// Cuts off a last record that was not finished.
+    fn repair(&self, failures: u64, talk: &Talk) -> Result<u64, Failure> {
+        self.file
+            .set_len(self.length)
+            .map_err(|error| unwritten(&self.path, &error))?;
+        talk.detail(&format!(
+            "{}: cut off an unfinished last line",
+            self.path.display()
+        ));
+        Ok(failures)
+    }
+
+    fn foreign(&self, number: u64) -> Failure {
+        let path = self.path.display();
+        Failure::new(
+            Exit::Data,
+            format!("{path}:{number}: not a result; the file is left as it is"),
+        )
+        .hint("name a new file with --output")
+    }
+
+    /// Puts a file without the failures in this one's place. A crash leaves the one or the other, whole.
+    fn drop_failed(&mut self) -> Result<(), Failure> {
+        let failed = |error: io::Error| unwritten(&self.path, &error);
+        // A symbolic link stays one.
+        let target = self.path.canonicalize().map_err(failed)?;
+        let mode = self.file.metadata().map_err(failed)?.permissions();
+        let mut cleaned = tempfile::Builder::new()
+            .prefix(".qwen-batch.")
+            .permissions(mode)
+            .tempfile_in(target.parent().unwrap_or_else(|| Path::new("/")))
+            .map_err(failed)?;
+        let length = self.copy_good(cleaned.as_file_mut()).map_err(failed)?;
+        cleaned.as_file().sync_data().map_err(failed)?;
+        // Locked before it has the name, so that nobody gets in between.
+        cleaned
+            .as_file()
+            .try_lock()
+            .map_err(|error| failed(error.into()))?;
+        self.file = cleaned.persist(target).map_err(|error| failed(error.error))?;
+        self.length = length;
+        Ok(())
+    }
+
+    /// Copies the records that are no failures; returns how many bytes they have.
+    fn copy_good(&self, to: &mut File) -> io::Result<u64> {
+        (&self.file).rewind()?;
+        let mut reader = BufReader::with_capacity(64 << 10, &self.file);
+        let mut writer = BufWriter::with_capacity(64 << 10, to);
+        let (mut line, mut length) = (Vec::new(), 0);
+        while reader.read_until(b'\n', &mut line)? > 0 {
+            if record::read(&line).is_some_and(|past| !past.failed) {
+                writer.write_all(&line)?;
+                length += line.len() as u64;
+            }
+            line.clear();
+        }
+        writer.flush()?;
+        Ok(length)
+    }
+}
+
+/// Opens and locks a file, creating it where it is missing.
+fn locked(path: &Path) -> Result<File, Failure> {
+    loop {
+        let file = OpenOptions::new()
+            .read(true)
+            .append(true)
+            .create(true)
+            .open(path)
+            .map_err(|error| unwritten(path, &error))?;
+        match file.try_lock() {
+            Ok(()) if is_at(&file, path) => return Ok(file),
+            // Another run has put a new file in its place and ended.
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let shown = path.display();
+                return Err(Failure::new(
+                    Exit::TryAgain,
+                    format!("'{shown}': another qwen-batch is writing to it"),
+                ));
+            }
+            Err(TryLockError::Error(error)) => return Err(unwritten(path, &error)),
+        }
+    }
+}
+
+fn is_at(file: &File, path: &Path) -> bool {
+    match (file.metadata(), path.metadata()) {
+        (Ok(ours), Ok(there)) => (ours.dev(), ours.ino()) == (there.dev(), there.ino()),
+        _ => false,
+    }
+}
+
+fn unwritten(path: &Path, error: &io::Error) -> Failure {
+    let (shown, reason) = (path.display(), io_reason(error));
+    Failure::new(Exit::Io, format!("'{shown}': cannot write: {reason}"))
+}
+
+fn unread(path: &Path, error: &io::Error) -> Failure {
+    let (shown, reason) = (path.display(), io_reason(error));
+    Failure::new(Exit::Io, format!("'{shown}': cannot read: {reason}"))
+}

@@ -1,0 +1,109 @@
+//! A bar on a terminal's standard error.
+
+use std::io::IsTerminal;
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::{Color, Talk};
+use crate::text::one_line;
+
+/// How many times a second the bar is drawn at most.
+const DRAWS: u8 = 8;
+
+/// Shows how far a long job has come; where standard error is no terminal, or with `--quiet`, it shows nothing.
+///
+/// It is wiped when dropped. While it is shown, talk goes through [`Progress::aside`].
+#[derive(Debug)]
+pub struct Progress {
+    bar: ProgressBar,
+    talk: Talk,
+}
+
+impl Progress {
+    /// Tells whether there would be anything to see.
+    #[must_use]
+    pub fn is_wanted(talk: &Talk) -> bool {
+        !talk.is_quiet() && std::io::stderr().is_terminal()
+    }
+
+    /// Shows a bar for a job of so many steps; of an unknown number when `None`.
+    #[must_use]
+    pub fn start(talk: &Talk, total: Option<u64>) -> Self {
+        let talk = talk.clone();
+        if !Self::is_wanted(&talk) {
+            let bar = ProgressBar::hidden();
+            return Self { bar, talk };
+        }
+        let target = ProgressDrawTarget::stderr_with_hz(DRAWS);
+        let bar = ProgressBar::with_draw_target(total, target).with_style(style(total.is_some(), &talk));
+        Self { bar, talk }
+    }
+
+    /// True when somebody sees it.
+    #[must_use]
+    pub fn is_shown(&self) -> bool {
+        !self.bar.is_hidden()
+    }
+
+    /// Takes so many steps that cost no time: they do not count for the rate.
+    pub fn skip(&self, steps: u64) {
+        self.bar.inc(steps);
+        self.bar.reset_eta();
+    }
+
+    /// Takes one step.
+    pub fn step(&self) {
+        self.bar.inc(1);
+    }
+
+    /// Says how things stand, beside the bar.
+    pub fn remark(&self, text: &str) {
+        if self.is_shown() {
+            self.bar.set_message(one_line(text));
+        }
+    }
+
+    /// Draws it again, so that the clock goes on while nothing happens.
+    pub fn tick(&self) {
+        self.bar.tick();
+    }
+
+    /// Prints talk without spoiling the bar.
+    pub fn aside(&self, speak: impl FnOnce(&Talk)) {
+        self.bar.suspend(|| speak(&self.talk));
+    }
+
+    /// Wipes it from the screen, for good.
+    pub fn clear(&self) {
+        self.bar.finish_and_clear();
+    }
+
+    /// Says when to call [`Progress::tick`] at the latest.
+    #[must_use]
+    pub const fn rhythm() -> Duration {
+        Duration::from_millis(500)
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.clear();
+    }
+}
+
+fn style(has_total: bool, talk: &Talk) -> ProgressStyle {
+    let bar = match talk.color() {
+        Color::Never => "{wide_bar}",
+        color if color.wanted(true) => "{wide_bar:.cyan}",
+        _ => "{wide_bar}",
+    };
+    let template = if has_total {
+        format!("{bar} {{pos}}/{{len}}{{msg}}, {{per_sec}}, {{eta}} left")
+    } else {
+        "{spinner} {pos}{msg}, {per_sec}, {elapsed}".to_owned()
+    };
+    ProgressStyle::with_template(&template)
+        .unwrap_or_else(|_| ProgressStyle::default_bar())
+        .progress_chars("━╸ ")
+}
