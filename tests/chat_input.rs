@@ -102,13 +102,14 @@ fn a_pipe_that_nobody_closes_is_waited_for_and_the_user_is_told() {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    let mut stderr = child.stderr.take().unwrap();
-    let mut notice = vec![0; 113];
-    std::io::Read::read_exact(&mut stderr, &mut notice).unwrap();
+    let mut stderr = std::io::BufReader::new(child.stderr.take().unwrap());
+    let mut notice = String::new();
+    for _ in 0..2 {
+        std::io::BufRead::read_line(&mut stderr, &mut notice).unwrap();
+    }
     assert_eq!(
-        String::from_utf8(notice).unwrap(),
-        "qwen-chat: waiting for standard input to end\nqwen-chat: hint: give --no-stdin if nothing is piped in\n\u{0}"
-            .trim_end_matches('\0')
+        notice,
+        "qwen-chat: waiting for standard input to end\nqwen-chat: hint: give --no-stdin if nothing is piped in\n"
     );
     assert!(server.requests().is_empty());
     child.stdin.take().unwrap().write_all(b"late").unwrap();

@@ -43,41 +43,43 @@ fn interactive(sandbox: &Sandbox, shell: &str, flags: &[&str]) -> Option<Tool> {
     })
 }
 
-/// Types each line, Tab last, and waits for what must come of it; then clears the line.
-fn types(terminal: &mut Terminal, cases: &[(&str, &[&str])]) {
+fn bash(sandbox: &Sandbox, rc: &str) -> Option<Tool> {
+    let quiet = "PS1='> '; bind 'set show-all-if-ambiguous on'; bind 'set enable-bracketed-paste off'";
+    let rc = sandbox.write("bashrc", format!("{quiet}\n{rc}\necho ready\n"));
+    interactive(sandbox, "bash", &["--rcfile", rc.to_str().unwrap(), "-i"])
+}
+
+/// Types each line in a shell of its own, Tab last, and waits for what must come of it.
+fn types(shell: impl Fn() -> Option<Tool>, cases: &[(&str, &[&str])]) {
     for (typed, wanted) in cases {
+        let Some(shell) = shell() else { return };
+        let mut terminal = Terminal::start(shell);
+        terminal.shows("ready");
         let before = terminal.plain().len();
         terminal.types(&format!("{typed}{TAB}"));
         for words in *wanted {
             terminal.shows_after(before, words);
         }
-        // Ctrl-C leaves a menu, then a line.
-        terminal.types("\x03");
-        terminal.shows_after(terminal.plain().len(), "");
     }
 }
 
 #[test]
 fn bash_completes_tools_profiles_flags_and_values() {
     let sandbox = sandbox();
-    let Some(shell) = interactive(&sandbox, "bash", &["--noprofile", "--norc", "-i"]) else {
-        return;
-    };
-    let rc = format!(
-        "bind 'set show-all-if-ambiguous on'; bind 'set enable-bracketed-paste off'; \
-         for f in {0}/*; do . $f; done; echo read''y\n",
-        scripts("bash").display()
-    );
-    let mut terminal = Terminal::start(shell);
-    terminal.types(&rc);
-    terminal.shows("ready");
     types(
-        &mut terminal,
+        || {
+            bash(
+                &sandbox,
+                &format!("for f in {}/*; do . $f; done", scripts("bash").display()),
+            )
+        },
         &[
             ("qwen lo", &["qwen login "]),
             ("qwen-auth use ", &["home", "work"]),
             ("qwen-auth use w", &["use work "]),
+            ("qwen-auth logout --profile w", &["--profile work "]),
             ("qwen auth use w", &["use work "]),
+            ("qwen-auth sta", &["qwen-auth status "]),
             ("qwen-chat --mo", &["qwen-chat --model "]),
             ("qwen chat --mo", &["qwen chat --model "]),
             ("qwen -q --profile ho", &["--profile home "]),
@@ -93,54 +95,48 @@ fn bash_completes_tools_profiles_flags_and_values() {
 #[test]
 fn bash_asks_a_tool_for_its_script_when_only_the_dispatchers_was_loaded() {
     let sandbox = sandbox();
-    let Some(shell) = interactive(&sandbox, "bash", &["--noprofile", "--norc", "-i"]) else {
-        return;
-    };
-    let mut terminal = Terminal::start(shell);
-    terminal.types("bind 'set enable-bracketed-paste off'; eval \"$(qwen --generate bash)\"; echo read''y\n");
-    terminal.shows("ready");
-    types(&mut terminal, &[("qwen chat --mo", &["qwen chat --model "])]);
+    types(
+        || bash(&sandbox, "eval \"$(qwen --generate bash)\""),
+        &[("qwen chat --mo", &["qwen chat --model "])],
+    );
 }
 
 #[test]
 fn bash_takes_no_code_from_a_server() {
     let sandbox = sandbox();
-    let Some(shell) = interactive(&sandbox, "bash", &["--noprofile", "--norc", "-i"]) else {
-        return;
-    };
     let marker = sandbox.root().join("pwned");
     let hostile = format!(
         r#"{{"data": [{{"id": "tiny"}}, {{"id": "tiny$(touch {0})"}}, {{"id": "tiny`touch {0}`"}}, {{"id": "tiny-2"}}]}}"#,
         marker.display()
     );
     let server = Server::script([Reply::json(200, &hostile)]);
-    let shell = shell
-        .env("OPENAI_API_KEY", "sk-test")
-        .env("OPENAI_BASE_URL", server.url("/v1"));
-    let mut terminal = Terminal::start(shell);
-    terminal.types(&format!(
-        "bind 'set show-all-if-ambiguous on'; bind 'set enable-bracketed-paste off'; . {}/qwen-chat.bash; echo read''y\n",
-        scripts("bash").display()
-    ));
-    terminal.shows("ready");
-    types(&mut terminal, &[("qwen-chat --model ti", &["tiny-2"])]);
+    let shell = || {
+        bash(
+            &sandbox,
+            &format!(". {}/qwen-chat.bash", scripts("bash").display()),
+        )
+        .map(|shell| {
+            shell
+                .env("OPENAI_API_KEY", "sk-test")
+                .env("OPENAI_BASE_URL", server.url("/v1"))
+        })
+    };
+    types(shell, &[("qwen-chat --model ti", &["tiny-2"])]);
     assert!(!marker.exists());
 }
 
 #[test]
 fn zsh_completes_tools_profiles_flags_and_values() {
     let sandbox = sandbox();
-    let Some(shell) = interactive(&sandbox, "zsh", &["-f", "-i"]) else {
-        return;
-    };
-    let mut terminal = Terminal::start(shell);
-    terminal.types(&format!(
-        "fpath=({} $fpath); autoload -U compinit; compinit -u -D; PS1='> '; echo read''y\n",
-        scripts("zsh").display()
-    ));
-    terminal.shows("ready");
+    sandbox.write(
+        "home/.zshrc",
+        format!(
+            "fpath=({} $fpath); autoload -U compinit; compinit -u -D; PS1='> '; unsetopt promptsp; echo ready\n",
+            scripts("zsh").display()
+        ),
+    );
     types(
-        &mut terminal,
+        || interactive(&sandbox, "zsh", &["-i"]),
         &[
             ("qwen lo", &["qwen login "]),
             ("qwen-auth use ", &["home", "work"]),
@@ -198,14 +194,14 @@ fn fish_completes_tools_profiles_flags_and_values() {
 #[test]
 fn fish_completes_on_tab() {
     let sandbox = sandbox();
-    let Some(shell) = interactive(&sandbox, "fish", &["--no-config", "-i"]) else {
+    let rc = format!(
+        "for f in {}/*; source $f; end; echo ready",
+        scripts("fish").display()
+    );
+    let Some(shell) = interactive(&sandbox, "fish", &["--no-config", "-C", &rc, "-i"]) else {
         return;
     };
     let mut terminal = Terminal::start(shell);
-    terminal.types(&format!(
-        "for f in {}/*; source $f; end; echo read''y\n",
-        scripts("fish").display()
-    ));
     terminal.shows("ready");
     terminal.types(&format!("qwen lo{TAB}--help\n"));
     terminal.shows("Usage: qwen-login");
@@ -214,17 +210,18 @@ fn fish_completes_on_tab() {
 #[test]
 fn elvish_completes_tools_profiles_flags_and_values() {
     let sandbox = sandbox();
-    let Some(shell) = interactive(&sandbox, "elvish", &["-norc"]) else {
-        return;
-    };
-    let mut terminal = Terminal::start(shell);
-    terminal.types(&format!(
-        "for f [{}/*] {{ eval (slurp < $f) }}; echo read''y\n",
-        scripts("elvish").display()
-    ));
-    terminal.shows("ready");
+    let rc = sandbox.write(
+        "rc.elv",
+        format!(
+            "for f [{}/*] {{ eval (slurp < $f) }}\n\
+             set edit:prompt = {{ put '> ' }}\n\
+             set edit:rprompt = {{ }}\n\
+             echo ready\n",
+            scripts("elvish").display()
+        ),
+    );
     types(
-        &mut terminal,
+        || interactive(&sandbox, "elvish", &["-rc", rc.to_str().unwrap()]),
         &[
             ("qwen lo", &["qwen login"]),
             ("qwen-auth use ", &["home", "work"]),

@@ -15,6 +15,14 @@ const TOOLS: [&str; 7] = [
     "qwen-token",
 ];
 
+/// What a failing tool leaves on stdout: nothing, but for the one whose output is evaluated.
+fn last_words(name: &str) -> &'static str {
+    match name {
+        "qwen-env" => "false;\n",
+        _ => "",
+    }
+}
+
 #[test]
 fn help_and_version_need_no_home_no_network_and_no_files() {
     let sandbox = Sandbox::new();
@@ -38,7 +46,7 @@ fn an_unknown_flag_is_a_usage_error_with_a_hint() {
     for name in TOOLS.into_iter().filter(|name| *name != "qwen") {
         sandbox.tool(name).arg("--no-such-flag").run().gives(
             64,
-            "",
+            last_words(name),
             &format!(
                 "{name}: unexpected argument '--no-such-flag' found\n{name}: hint: run '{name} --help'\n"
             ),
@@ -84,10 +92,8 @@ fn a_reader_that_went_away_ends_the_program_silently_by_sigpipe() {
 fn a_directory_that_is_not_there_is_named() {
     let sandbox = Sandbox::new();
     for name in TOOLS.into_iter().filter(|name| *name != "qwen") {
-        sandbox
-            .tool(name)
-            .args(["-C", "/no/such/place"])
-            .run()
-            .fails(66, &["cannot enter '/no/such/place': no such file or directory"]);
+        let said = format!("{name}: cannot enter '/no/such/place': no such file or directory\n");
+        let run = sandbox.tool(name).args(["-C", "/no/such/place"]).run();
+        run.gives(66, last_words(name), &said);
     }
 }

@@ -199,3 +199,46 @@ fn with_programs_of_qwen_codes_protocol_there_is_one_refresh() {
     assert_eq!(server.refreshes(), (1, 1));
     assert!(server.is_active(&printed[0]));
 }
+
+/// The login that Qwen Code sends to its chat endpoint, after asking it something.
+fn sent_by_qwen_code(sandbox: &Sandbox, server: &Server) -> String {
+    let program = support::peers::directory().join("qwen-code/node_modules/@qwen-code/qwen-code/cli.js");
+    assert!(program.is_file());
+    let before = server.requests().len();
+    let path = std::env::var("PATH").unwrap();
+    let run = sandbox
+        .command(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/peers/qwen-code"))
+        .args(["--auth-type", "qwen-oauth", "-p", "hi"])
+        .env("PATH", path)
+        .env("QWEN_PEERS_DIR", support::peers::directory())
+        .limit(Duration::from_secs(120))
+        .run()
+        .exits(0);
+    assert_eq!(run.text().trim(), "hello there", "{run:#?}");
+    let requests = server.requests();
+    requests[before].header("authorization").unwrap().to_owned()
+}
+
+#[test]
+fn qwen_code_itself_takes_the_file_that_we_wrote() {
+    let installed = support::peers::directory().join("qwen-code");
+    if !support::peers::present("qwen-code", installed.is_dir()) {
+        return;
+    }
+    const ANSWER: &str = "data: {\"id\":\"x\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"m\",\
+        \"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"hello there\"},\
+        \"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n";
+    let server = Server::answering(|_, request| match request.target.as_str() {
+        "/token" => Reply::json(200, NEW),
+        _ => Reply::new(200, "text/event-stream", ANSWER),
+    });
+    let sandbox = Sandbox::new();
+    expired(&sandbox, &server.url("/token"));
+    // Qwen Code takes a plain http URL of loopback from the file: that is how to see which token it sends.
+    let stored = sandbox.read(QWEN_FILE).replace("portal.qwen.ai", &server.url(""));
+    sandbox.write(QWEN_FILE, stored);
+    sandbox.tool("qwen-token").run().gives(0, "at-new\n", "");
+    assert_eq!(sandbox.mode(QWEN_FILE), 0o600);
+    assert_eq!(sent_by_qwen_code(&sandbox, &server), "Bearer at-new");
+    sandbox.tool("qwen-token").run().gives(0, "at-new\n", "");
+}

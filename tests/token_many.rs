@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use support::login::{OWN_FILE, QWEN_FILE, login, millis, with};
-use support::{Identity, Keyring, Run, Sandbox, Tool};
+use support::{Identity, Keyring, Reply, Run, Sandbox, Server, Tool};
 
 const MANY: usize = 100;
 
@@ -111,4 +111,78 @@ fn a_hundred_that_wait_for_a_refresh_take_it() {
         asked <= 2,
         "{asked}: those that began after the first one was done may refresh again"
     );
+}
+
+const ANSWER: &str = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"hello\"},\"finish_reason\":\"stop\"}]}\n\n\
+    data: [DONE]\n\n";
+
+/// Configures profile `work` to log in at one server and to ask another.
+fn asks(sandbox: &Sandbox, login_at: &Identity, endpoint: &Server) {
+    let profile = json!({
+        "provider": "custom", "method": "oauth", "base_url": endpoint.url("/v1"), "model": "m",
+        "key": {"store": "file"}, "oauth": login_at.oauth(),
+    });
+    sandbox.config(&json!({"profiles": {"work": profile}}).to_string());
+}
+
+#[test]
+fn half_of_them_conversations_there_is_still_one_refresh() {
+    let Some(server) = server() else { return };
+    let model = Server::answering(|_, _| Reply::new(200, "text/event-stream", ANSWER));
+    let sandbox = Sandbox::new();
+    asks(&sandbox, &server, &model);
+    sandbox.write(OWN_FILE, expired(&server).to_string());
+    let start = |number: usize| match number % 2 {
+        0 => sandbox.tool("qwen-token").start(),
+        _ => sandbox.tool("qwen-chat").args(["--no-stdin", "hi"]).start(),
+    };
+    let children: Vec<Child> = (0..MANY).map(start).collect();
+    let runs: Vec<Run> = children
+        .into_iter()
+        .map(|child| Run::wait(child, "qwen", Duration::from_secs(90)).exits(0))
+        .collect();
+    let token = runs[0].text().trim().to_owned();
+    for pair in runs.chunks(2) {
+        assert_eq!(
+            (pair[0].text().trim(), pair[1].text().trim()),
+            (token.as_str(), "hello")
+        );
+    }
+    assert_eq!(server.refreshes(), (1, 1));
+    assert!(server.is_active(&token));
+    let sent = model.requests();
+    assert_eq!(sent.len(), MANY / 2);
+    let bearer = format!("Bearer {token}");
+    assert!(
+        sent.iter()
+            .all(|request| request.header("authorization") == Some(&bearer))
+    );
+}
+
+#[test]
+fn a_token_that_the_endpoint_refuses_to_all_is_refreshed_once() {
+    let Some(server) = server() else { return };
+    let old = server.login();
+    let refused = format!("Bearer {}", old["access_token"].as_str().unwrap());
+    let model = Server::answering(move |_, request| {
+        if request.header("authorization") == Some(&refused) {
+            return Reply::json(
+                401,
+                r#"{"error":{"code":"invalid_api_key","message":"invalid access token"}}"#,
+            );
+        }
+        Reply::new(200, "text/event-stream", ANSWER)
+    });
+    let sandbox = Sandbox::new();
+    asks(&sandbox, &server, &model);
+    let tokens = json!({"access_token": old["access_token"], "refresh_token": old["refresh_token"]});
+    sandbox.write(OWN_FILE, with(login(-60, 3600), tokens).to_string());
+    let children: Vec<Child> = (0..30)
+        .map(|_| sandbox.tool("qwen-chat").args(["--no-stdin", "hi"]).start())
+        .collect();
+    for child in children {
+        let run = Run::wait(child, "qwen-chat", Duration::from_secs(90)).exits(0);
+        assert_eq!(run.text(), "hello\n");
+    }
+    assert_eq!(server.refreshes(), (1, 1));
 }

@@ -15,11 +15,19 @@ use qwen_shared::tool::{Common, Typed};
 #[command(override_usage = "qwen-env [OPTIONS]\n       qwen-env [OPTIONS] -- COMMAND [ARG]...")]
 #[command(group = ArgGroup::new("mode").args(["get", "explain", "check", "hook", "unset", "trust", "untrust", "command"]))]
 pub(crate) struct Cli {
-    /// Write for this shell instead of the parent process
-    #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(Shell::ALL.map(Shell::name)))]
+    /// Write for this shell instead of the parent process: sh, dash, bash, zsh, ksh, mksh, busybox, yash, posh, fish,
+    /// tcsh, csh, elvish, xonsh, nu, pwsh
+    #[arg(long, value_name = "NAME", hide_possible_values = true)]
+    #[arg(value_parser = PossibleValuesParser::new(Shell::ALL.map(Shell::name)))]
     pub(crate) shell: Option<String>,
-    /// Write shell code, or the variables as data
-    #[arg(long, value_name = "FORMAT", value_enum, default_value_t)]
+    /// Write shell code (shell) or data (json, dotenv, null)
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        value_enum,
+        default_value_t,
+        hide_possible_values = true
+    )]
     pub(crate) format: Format,
     /// Print the value of one variable; exit 1 when it is unset
     #[arg(long, value_name = "NAME")]
@@ -33,8 +41,9 @@ pub(crate) struct Cli {
     /// Look for mistakes in the files; exit 65 when there are any
     #[arg(long)]
     pub(crate) check: bool,
-    /// Print code that re-evaluates on a change of directory
-    #[arg(long, value_name = "SHELL", value_parser = PossibleValuesParser::new(["bash", "zsh", "fish", "elvish", "nu"]))]
+    /// Print code that re-evaluates on a change of directory, for bash, zsh, fish, elvish or nu
+    #[arg(long, value_name = "SHELL", hide_possible_values = true)]
+    #[arg(value_parser = PossibleValuesParser::new(["bash", "zsh", "fish", "elvish", "nu"]))]
     pub(crate) hook: Option<String>,
     /// Take back what earlier calls exported
     #[arg(long)]
@@ -43,7 +52,7 @@ pub(crate) struct Cli {
     #[arg(long)]
     pub(crate) auth: bool,
     /// Combine the files by this rule: first, or merge
-    #[arg(long, value_name = "RULE", value_enum)]
+    #[arg(long, value_name = "RULE", value_enum, hide_possible_values = true)]
     pub(crate) chain: Option<Rule>,
     /// Let the files win over the environment
     #[arg(long = "override")]
@@ -60,11 +69,11 @@ pub(crate) struct Cli {
     /// Take that trust back
     #[arg(long, value_name = "FILE", num_args = 0..=1, value_hint = ValueHint::FilePath)]
     pub(crate) untrust: Option<Option<PathBuf>>,
-    #[command(flatten)]
-    pub(crate) common: Common,
     /// Run this command with the variables added
     #[arg(last = true, value_name = "COMMAND", value_hint = ValueHint::CommandWithArguments)]
     pub(crate) command: Vec<OsString>,
+    #[command(flatten)]
+    pub(crate) common: Common,
 }
 
 /// The form of the output.
@@ -126,26 +135,29 @@ impl Typed for Cli {
     }
 
     fn last_words(typed: Option<&Self>, arguments: &[OsString]) -> &'static str {
-        const OTHERS: [&str; 7] = [
-            "--",
-            "--format",
-            "--get",
-            "--explain",
-            "--check",
-            "--trust",
-            "--untrust",
-        ];
-        let other = |argument: &OsString| {
-            let text = argument.to_string_lossy();
-            let name = text.split_once('=').map_or(&*text, |(name, _)| name);
-            OTHERS.contains(&name) && text != "--format=shell"
-        };
         match typed {
             Some(cli) if cli.is_evaluated() => cli.shell().failing(),
-            None if !arguments.iter().any(other) => of_process().failing(),
+            None if sounds_evaluated(arguments) => of_process().failing(),
             _ => "",
         }
     }
+}
+
+/// Guesses whether a command line that was not understood stands in an eval.
+fn sounds_evaluated(arguments: &[OsString]) -> bool {
+    const OTHERS: [&str; 6] = ["--", "--get", "--explain", "--check", "--trust", "--untrust"];
+    const DATA: [&str; 3] = ["json", "dotenv", "null"];
+    let words: Vec<_> = arguments.iter().map(|word| word.to_string_lossy()).collect();
+    let flag = |word: &str| word.split_once('=').map_or(word, |(flag, _)| flag).to_owned();
+    let data = |pair: &[std::borrow::Cow<'_, str>]| pair[0] == "--format" && DATA.contains(&&*pair[1]);
+    let joined = |word: &str| {
+        word.strip_prefix("--format=")
+            .is_some_and(|form| DATA.contains(&form))
+    };
+    !words
+        .iter()
+        .any(|word| OTHERS.contains(&flag(word).as_str()) || joined(word))
+        && !words.windows(2).any(data)
 }
 
 /// Returns the command line's grammar.

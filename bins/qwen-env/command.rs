@@ -34,7 +34,9 @@ pub(crate) fn run(words: &[OsString], plan: &Plan<'_>) -> Failure {
 /// Where the environment has a record already, an evaluating shell is above: the record stays true below it.
 fn carry(command: &mut Command, plan: &Plan<'_>) {
     let mut record = Record::default();
-    let all = plan.exports().all(|(name, value)| record.insert(name, value));
+    let all = plan
+        .exports()
+        .all(|(name, value)| record.insert(name, value, usize::MAX));
     if all && !record.is_empty() {
         command.env(RECORD, record.text());
     } else {

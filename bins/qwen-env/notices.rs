@@ -19,19 +19,28 @@ pub(crate) fn of_chain(chain: &EnvChain, talk: &Talk) {
     }
 }
 
-/// Says which variables are not exported though the environment lacks them.
+/// Says which variables are not exported though the environment lacks them; with `--verbose`, what becomes of all.
 pub(crate) fn of_plan(plan: &Plan<'_>, talk: &Talk) {
     for entry in &plan.entries {
-        if let Some(reason) = reason(entry) {
-            let place = match entry.origin {
-                Origin::File(variable) => variable.place(),
-                Origin::Token => "qwen-token".to_owned(),
-            };
-            talk.notice(&format!("{place}: '{}' is not exported: {reason}", entry.name));
+        let (place, name) = (place(entry), entry.name);
+        match (reason(entry), entry.fate) {
+            (Some(reason), _) => talk.notice(&format!("{place}: '{name}' is not exported: {reason}")),
+            (None, Fate::Kept) => talk.detail(&format!("{place}: '{name}' is kept from the environment")),
+            (None, _) => talk.detail(&format!("{place}: '{name}' is exported")),
         }
+    }
+    for name in &plan.unset {
+        talk.detail(&format!("'{name}' was exported earlier and is taken back"));
     }
     if plan.entries.iter().any(|entry| entry.fate == Fate::Withheld) {
         talk.hint("run 'qwen-env --trust' if this project may choose where keys are sent");
+    }
+}
+
+fn place(entry: &Entry<'_>) -> String {
+    match entry.origin {
+        Origin::File(variable) => variable.place(),
+        Origin::Token => "qwen-token".to_owned(),
     }
 }
 

@@ -81,6 +81,7 @@ impl<'c> Plan<'c> {
             fates: BTreeMap::new(),
             record: Record::default(),
             total: 0,
+            folded: BTreeSet::new(),
         };
         let names = planner.collect(chain, token);
         // An address is decided after the keys, because it goes only where its key goes.
@@ -140,6 +141,8 @@ struct Planner<'c, 'p> {
     fates: BTreeMap<&'c str, Entry<'c>>,
     record: Record,
     total: usize,
+    /// The names in use, in lower case, for a shell that knows no difference.
+    folded: BTreeSet<String>,
 }
 
 impl<'c> Planner<'c, '_> {
@@ -202,8 +205,17 @@ impl<'c> Planner<'c, '_> {
         {
             return Fate::Cannot(cannot);
         }
+        if self.how.shell.is_some_and(|shell| !shell.knows_case())
+            && !self.folded.insert(entry.name.to_ascii_lowercase())
+        {
+            return Fate::Cannot(Cannot::Case);
+        }
         let fits = self.total + entry.name.len() + entry.value.len() + 2 <= TOTAL_LIMIT;
-        let recorded = fits && (self.how.shell.is_none() || self.record.insert(entry.name, entry.value));
+        let recorded = fits
+            && self
+                .how
+                .shell
+                .is_none_or(|shell| self.record.insert(entry.name, entry.value, shell.longest_value()));
         if recorded { Fate::Exported } else { Fate::Crowded }
     }
 

@@ -45,7 +45,8 @@ pub(crate) fn log_in(login: &mut Login<'_>) -> Outcome {
     let endpoints = Endpoints::resolve(&transport, &server.settings, login.target.profile.allow_http)?;
     let answer = exchange(login, &transport, &endpoints, &client)?;
     check_answer(&answer, &client, &server, &store, login.talk);
-    let credential = Credential::from_response(answer, SystemTime::now());
+    let mut credential = Credential::from_response(answer, SystemTime::now());
+    keep_foreign_members(&store, &mut credential);
     server.entry.store = Some(store.kind());
     let stored = Stored::Oauth(credential);
     login.target.save(&store, &stored, &server.entry, login.talk)?;
@@ -163,6 +164,17 @@ fn login_failed(error: &OauthError, server: &str, login: &Login<'_>) -> Failure 
         }
         OauthError::Refused { .. } | OauthError::Expired => failure.hint(again),
         _ => failure,
+    }
+}
+
+/// Keeps what other programs have in the file that is shared with them.
+fn keep_foreign_members(store: &Store, credential: &mut Credential) {
+    if store.kind() == StoreKind::QwenCode
+        && let Ok(Some(loaded)) = store.load()
+        && let Stored::Oauth(old) = loaded.stored
+    {
+        let new = std::mem::replace(&mut credential.extra, old.extra);
+        credential.extra.extend(new);
     }
 }
 

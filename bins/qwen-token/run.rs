@@ -38,6 +38,9 @@ fn answer(cli: &Cli, talk: &Talk) -> Outcome {
         return check(cli, &settings, talk);
     }
     let authorization = authorize(&settings, &wanted(cli), talk)?;
+    if talk.is_verbose() {
+        explain_endpoint(&settings, &authorization, talk);
+    }
     if !cli.command.is_empty() {
         return child::run(&cli.command, &settings, &authorization);
     }
@@ -69,14 +72,18 @@ fn explain(settings: &Settings, talk: &Talk) {
         settings.access.source
     ));
     talk.detail(&format!(
-        "endpoint '{}' from {}",
-        qwen_shared::http::without_user_info(&settings.base_url.value),
-        settings.base_url.source
-    ));
-    talk.detail(&format!(
         "model '{}' from {}",
         settings.model.value, settings.model.source
     ));
+}
+
+fn explain_endpoint(settings: &Settings, authorization: &Authorization, talk: &Talk) {
+    let said = &settings.base_url;
+    match authorization.base_url(settings) {
+        Ok(url) if url == said.value => talk.detail(&format!("endpoint '{url}' from {}", said.source)),
+        Ok(url) => talk.detail(&format!("endpoint '{url}' from the credential's 'resource_url'")),
+        Err(failure) => talk.detail(&failure.message),
+    }
 }
 
 /// Answers whether there is a valid token. What keeps the question from being answered is a failure as ever.

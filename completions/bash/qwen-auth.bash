@@ -8,6 +8,11 @@ __qwen_safe() {
 __qwen_profiles() { qwen-auth list --quiet 2>/dev/null </dev/null | cut -c3- | __qwen_safe; }
 __qwen_models() { qwen-chat --list-models --quiet --retries 0 --max-time 3 2>/dev/null </dev/null | __qwen_safe; }
 
+# Options only where one has been begun.
+__qwen_among() {
+    if [[ $2 == -* ]]; then compgen -W "$1" -- "$2"; else compgen -W "$1" -- "$2" | grep -v '^-'; fi
+}
+
 _qwen__auth() {
     local i cur prev opts cmd
     COMPREPLY=()
@@ -31,6 +36,18 @@ _qwen__auth() {
             ",$1")
                 cmd="qwen__auth"
                 ;;
+            qwen__auth,list)
+                cmd="qwen__auth__subcmd__list"
+                ;;
+            qwen__auth,logout)
+                cmd="qwen__auth__subcmd__logout"
+                ;;
+            qwen__auth,status)
+                cmd="qwen__auth__subcmd__status"
+                ;;
+            qwen__auth,use)
+                cmd="qwen__auth__subcmd__use"
+                ;;
             *)
                 ;;
         esac
@@ -38,9 +55,9 @@ _qwen__auth() {
 
     case "${cmd}" in
         qwen__auth)
-            opts="-C -q -v -h -V --profile --directory --quiet --verbose --color --help --version"
+            opts="-C -q -v -h -V --profile --directory --quiet --verbose --color --help --version status list use logout"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                COMPREPLY=( $(__qwen_among "${opts}" "${cur}") )
                 return 0
             fi
             case "${prev}" in
@@ -70,7 +87,159 @@ _qwen__auth() {
                     COMPREPLY=()
                     ;;
             esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            COMPREPLY=( $(__qwen_among "${opts}" "${cur}") )
+            return 0
+            ;;
+        qwen__auth__subcmd__list)
+            opts="-C -q -v -h --format --profile --directory --quiet --verbose --color --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(__qwen_among "${opts}" "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --format)
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
+                    return 0
+                    ;;
+                --profile)
+                    COMPREPLY=($(compgen -W "$(__qwen_profiles)" -- "${cur}"))
+                    return 0
+                    ;;
+                --directory)
+                    COMPREPLY=()
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o plusdirs
+                    fi
+                    return 0
+                    ;;
+                -C)
+                    COMPREPLY=()
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o plusdirs
+                    fi
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(__qwen_among "${opts}" "${cur}") )
+            return 0
+            ;;
+        qwen__auth__subcmd__logout)
+            opts="-C -q -v -h --all --profile --directory --quiet --verbose --color --help $(__qwen_profiles)"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(__qwen_among "${opts}" "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --profile)
+                    COMPREPLY=($(compgen -W "$(__qwen_profiles)" -- "${cur}"))
+                    return 0
+                    ;;
+                --directory)
+                    COMPREPLY=()
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o plusdirs
+                    fi
+                    return 0
+                    ;;
+                -C)
+                    COMPREPLY=()
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o plusdirs
+                    fi
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(__qwen_among "${opts}" "${cur}") )
+            return 0
+            ;;
+        qwen__auth__subcmd__status)
+            opts="-C -q -v -h --format --profile --directory --quiet --verbose --color --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(__qwen_among "${opts}" "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --format)
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
+                    return 0
+                    ;;
+                --profile)
+                    COMPREPLY=($(compgen -W "$(__qwen_profiles)" -- "${cur}"))
+                    return 0
+                    ;;
+                --directory)
+                    COMPREPLY=()
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o plusdirs
+                    fi
+                    return 0
+                    ;;
+                -C)
+                    COMPREPLY=()
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o plusdirs
+                    fi
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(__qwen_among "${opts}" "${cur}") )
+            return 0
+            ;;
+        qwen__auth__subcmd__use)
+            opts="-C -q -v -h --profile --directory --quiet --verbose --color --help $(__qwen_profiles)"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(__qwen_among "${opts}" "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --profile)
+                    COMPREPLY=($(compgen -W "$(__qwen_profiles)" -- "${cur}"))
+                    return 0
+                    ;;
+                --directory)
+                    COMPREPLY=()
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o plusdirs
+                    fi
+                    return 0
+                    ;;
+                -C)
+                    COMPREPLY=()
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o plusdirs
+                    fi
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(__qwen_among "${opts}" "${cur}") )
             return 0
             ;;
     esac

@@ -8,6 +8,11 @@ __qwen_safe() {
 __qwen_profiles() { qwen-auth list --quiet 2>/dev/null </dev/null | cut -c3- | __qwen_safe; }
 __qwen_models() { qwen-chat --list-models --quiet --retries 0 --max-time 3 2>/dev/null </dev/null | __qwen_safe; }
 
+# Options only where one has been begun.
+__qwen_among() {
+    if [[ $2 == -* ]]; then compgen -W "$1" -- "$2"; else compgen -W "$1" -- "$2" | grep -v '^-'; fi
+}
+
 _qwen__batch() {
     local i cur prev opts cmd
     COMPREPLY=()
@@ -40,7 +45,7 @@ _qwen__batch() {
         qwen__batch)
             opts="-C -q -v -h -V --profile --directory --quiet --verbose --color --help --version"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                COMPREPLY=( $(__qwen_among "${opts}" "${cur}") )
                 return 0
             fi
             case "${prev}" in
@@ -70,7 +75,7 @@ _qwen__batch() {
                     COMPREPLY=()
                     ;;
             esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            COMPREPLY=( $(__qwen_among "${opts}" "${cur}") )
             return 0
             ;;
     esac

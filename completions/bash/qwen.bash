@@ -8,6 +8,11 @@ __qwen_safe() {
 __qwen_profiles() { qwen-auth list --quiet 2>/dev/null </dev/null | cut -c3- | __qwen_safe; }
 __qwen_models() { qwen-chat --list-models --quiet --retries 0 --max-time 3 2>/dev/null </dev/null | __qwen_safe; }
 
+# Options only where one has been begun.
+__qwen_among() {
+    if [[ $2 == -* ]]; then compgen -W "$1" -- "$2"; else compgen -W "$1" -- "$2" | grep -v '^-'; fi
+}
+
 _qwen() {
     local i cur prev opts cmd
     COMPREPLY=()
@@ -61,7 +66,7 @@ _qwen() {
         qwen)
             opts="-C -q -v -h -V --list --exec-path --profile --directory --quiet --verbose --color --help --version login auth env token chat batch help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                COMPREPLY=( $(__qwen_among "${opts}" "${cur}") )
                 return 0
             fi
             case "${prev}" in
@@ -91,13 +96,13 @@ _qwen() {
                     COMPREPLY=()
                     ;;
             esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            COMPREPLY=( $(__qwen_among "${opts}" "${cur}") )
             return 0
             ;;
         qwen__subcmd__auth)
             opts="-C -q -v -h --profile --directory --quiet --verbose --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                COMPREPLY=( $(__qwen_among "${opts}" "${cur}") )
                 return 0
             fi
             case "${prev}" in
@@ -127,13 +132,13 @@ _qwen() {
                     COMPREPLY=()
                     ;;
             esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            COMPREPLY=( $(__qwen_among "${opts}" "${cur}") )
             return 0
             ;;
         qwen__subcmd__batch)
             opts="-C -q -v -h --profile --directory --quiet --verbose --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                COMPREPLY=( $(__qwen_among "${opts}" "${cur}") )
                 return 0
             fi
             case "${prev}" in
@@ -163,13 +168,13 @@ _qwen() {
                     COMPREPLY=()
                     ;;
             esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            COMPREPLY=( $(__qwen_among "${opts}" "${cur}") )
             return 0
             ;;
         qwen__subcmd__chat)
             opts="-C -q -v -h --profile --directory --quiet --verbose --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                COMPREPLY=( $(__qwen_among "${opts}" "${cur}") )
                 return 0
             fi
             case "${prev}" in
@@ -199,13 +204,13 @@ _qwen() {
                     COMPREPLY=()
                     ;;
             esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            COMPREPLY=( $(__qwen_among "${opts}" "${cur}") )
             return 0
             ;;
         qwen__subcmd__env)
             opts="-C -q -v -h --profile --directory --quiet --verbose --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                COMPREPLY=( $(__qwen_among "${opts}" "${cur}") )
                 return 0
             fi
             case "${prev}" in
@@ -235,13 +240,13 @@ _qwen() {
                     COMPREPLY=()
                     ;;
             esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            COMPREPLY=( $(__qwen_among "${opts}" "${cur}") )
             return 0
             ;;
         qwen__subcmd__help)
             opts="-C -q -v -h --profile --directory --quiet --verbose --color --help login auth env token chat batch"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                COMPREPLY=( $(__qwen_among "${opts}" "${cur}") )
                 return 0
             fi
             case "${prev}" in
@@ -271,13 +276,13 @@ _qwen() {
                     COMPREPLY=()
                     ;;
             esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            COMPREPLY=( $(__qwen_among "${opts}" "${cur}") )
             return 0
             ;;
         qwen__subcmd__login)
             opts="-C -q -v -h --profile --directory --quiet --verbose --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                COMPREPLY=( $(__qwen_among "${opts}" "${cur}") )
                 return 0
             fi
             case "${prev}" in
@@ -307,13 +312,13 @@ _qwen() {
                     COMPREPLY=()
                     ;;
             esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            COMPREPLY=( $(__qwen_among "${opts}" "${cur}") )
             return 0
             ;;
         qwen__subcmd__token)
             opts="-C -q -v -h --profile --directory --quiet --verbose --color --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                COMPREPLY=( $(__qwen_among "${opts}" "${cur}") )
                 return 0
             fi
             case "${prev}" in
@@ -343,7 +348,7 @@ _qwen() {
                     COMPREPLY=()
                     ;;
             esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            COMPREPLY=( $(__qwen_among "${opts}" "${cur}") )
             return 0
             ;;
     esac

@@ -31,6 +31,9 @@ module qwen-batch-completions {
     --version(-V)             # Print version
   ]
 
+
+
+
   # Ask a model many questions: JSONL in, JSONL out
   export extern "qwen batch" [
     --profile: string@"nu-complete qwen-batch profile" # Use this profile instead of the default one

@@ -75,6 +75,11 @@ module qwen-chat-completions {
     ...words: string          # Words of the prompt, joined by blanks; piped input is added after them. None, on a terminal: a conversation
   ]
 
+
+
+
+
+
   # Ask a model one question and print its answer
   export extern "qwen chat" [
     --openai-api-key: string  # API key; anybody on this machine can read it from the process list

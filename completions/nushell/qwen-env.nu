@@ -62,6 +62,13 @@ module qwen-env-completions {
     --version(-V)             # Print version
   ]
 
+
+
+
+
+
+
+
   # Print the resolved .env chain as shell code
   export extern "qwen env" [
     --shell: string@"nu-complete qwen-env shell" # Write for this shell instead of the parent process

@@ -54,6 +54,12 @@ module qwen-login-completions {
     --version(-V)             # Print version
   ]
 
+
+
+
+
+
+
   # Obtain a credential and store it
   export extern "qwen login" [
     --oauth                   # Log in through a browser, on this machine or any other

@@ -40,6 +40,10 @@ module qwen-token-completions {
     --version(-V)             # Print version
   ]
 
+
+
+
+
   # Print a valid token, refreshing it when due
   export extern "qwen token" [
     --min-ttl: string         # Refresh a token that lives for less than this

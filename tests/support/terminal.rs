@@ -13,7 +13,7 @@ use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
 use super::run::{Run, Tool};
 
-const LIMIT: Duration = Duration::from_secs(60);
+const LIMIT: Duration = Duration::from_secs(30);
 
 /// A terminal with one program on it, which has it as its controlling terminal.
 pub struct Terminal {
@@ -23,8 +23,13 @@ pub struct Terminal {
 }
 
 impl Terminal {
-    /// Starts a tool on a new terminal: stdin, stdout and stderr are that terminal.
+    /// Starts a tool on a new terminal of 100 columns: stdin, stdout and stderr are that terminal.
     pub fn start(tool: Tool) -> Self {
+        Self::of_width(100, tool)
+    }
+
+    /// The same with so many columns.
+    pub fn of_width(columns: u16, tool: Tool) -> Self {
         let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
         grantpt(&master).unwrap();
         unlockpt(&master).unwrap();
@@ -32,7 +37,7 @@ impl Terminal {
         let slave: OwnedFd = rustix::fs::open(name, OFlags::RDWR | OFlags::NOCTTY, Mode::empty()).unwrap();
         let size = rustix::termios::Winsize {
             ws_row: 40,
-            ws_col: 100,
+            ws_col: columns,
             ws_xpixel: 0,
             ws_ypixel: 0,
         };
@@ -69,6 +74,27 @@ impl Terminal {
     /// Types.
     pub fn types(&mut self, text: &str) {
         self.keyboard.write_all(text.as_bytes()).unwrap();
+    }
+
+    /// Whether what is typed is shown.
+    pub fn echoes(&self) -> bool {
+        let modes = rustix::termios::tcgetattr(&self.keyboard).unwrap().local_modes;
+        modes.contains(rustix::termios::LocalModes::ECHO | rustix::termios::LocalModes::ICANON)
+    }
+
+    /// Waits until what is typed is shown, or is not.
+    #[track_caller]
+    pub fn waits_for_echo(&self, shown: bool) {
+        let end = Instant::now() + LIMIT;
+        while self.echoes() != shown {
+            assert!(Instant::now() < end, "echo is {}", !shown);
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    /// The program.
+    pub fn pid(&self) -> rustix::process::Pid {
+        rustix::process::Pid::from_child(self.child.as_ref().unwrap())
     }
 
     /// Everything that was shown so far.

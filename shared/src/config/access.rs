@@ -85,7 +85,8 @@ impl Resolver<'_> {
     fn own_access(&self, provider: &Provider) -> Result<Option<Sourced<Access>>, Failure> {
         let source = match &self.name {
             Some(_) => self.profile_source(),
-            None => Source::QwenCode(self.qwen_code.path.clone()),
+            None if self.qwen_code.selected_type.is_some() => Source::QwenCode(self.qwen_code.path.clone()),
+            None => Source::QwenCode(self.qwen_code.path.with_file_name("oauth_creds.json")),
         };
         if self.wants_oauth() {
             let store = match self.profile.key {

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use super::lookup::Lookup;
-use super::profile::{Method, Profile, check_name};
+use super::profile::{KeySetting, Method, Profile, check_name};
 use super::qwen_code::QwenCodeSettings;
 use super::settings::{Access, Overrides, Settings};
 use super::source::{Source, Sourced};
@@ -206,7 +206,13 @@ impl<'a> Resolver<'a> {
     /// Names the one mixture that surprises: the profile's endpoint with a key that is not the profile's.
     fn notices(&self, access: &Sourced<Access>, base_url: &Sourced<Url>) -> Vec<String> {
         let has_own = self.profile.key.is_some() || self.profile.method == Some(Method::Oauth);
-        if has_own && access.source.is_given() && matches!(base_url.source, Source::Profile(_)) {
+        let own_variable = matches!((&self.profile.key, &access.source),
+            (Some(KeySetting::Env(own)), Source::Environment(name) | Source::EnvFile { name, .. }) if own == name);
+        if has_own
+            && !own_variable
+            && access.source.is_given()
+            && matches!(base_url.source, Source::Profile(_))
+        {
             let (key, profile) = (&access.source, &base_url.source);
             return vec![format!("the key of {key} is used in place of that of {profile}")];
         }

@@ -1,6 +1,7 @@
 //! Where credentials are kept.
 
 use std::fmt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -13,7 +14,7 @@ use super::keyring::{Keyring, Patience};
 use super::model::Stored;
 use super::qwen_code::SharedLock;
 use crate::failure::Failure;
-use crate::file::{create_private_dir, read_private, sweep_temporaries};
+use crate::file::{PrivateFile, create_private_dir, read_private, sweep_temporaries};
 use crate::lock::{Lock, beside};
 use crate::paths;
 
@@ -188,22 +189,35 @@ fn load_file(path: &Path, form: Form) -> Result<Option<Loaded>, StoreError> {
         return Ok(None);
     };
     let shown = path.display();
-    let notice = if file.is_loose() {
-        Some(format!(
-            "'{shown}' is readable by others (mode {:04o})",
-            file.mode
-        ))
-    } else if file.owner != rustix::process::geteuid().as_raw() {
-        Some(format!("'{shown}' belongs to another user"))
-    } else {
-        None
-    };
+    let notice = remark(path, &file);
     let bytes = crate::secret::Secret::new(file.bytes);
     let stored = document::read(bytes.expose(), form).map_err(|reason| StoreError::Malformed {
         place: shown.to_string(),
         reason,
     })?;
     Ok(Some(Loaded { stored, notice }))
+}
+
+/// Says who else can read or replace the file; `None` when nobody can.
+fn remark(path: &Path, file: &PrivateFile) -> Option<String> {
+    const STICKY: u32 = 0o1000;
+    let shown = path.display();
+    if file.is_loose() {
+        return Some(format!(
+            "'{shown}' is readable by others (mode {:04o})",
+            file.mode
+        ));
+    }
+    if file.owner != rustix::process::geteuid().as_raw() {
+        return Some(format!("'{shown}' belongs to another user"));
+    }
+    let mode = path.parent()?.metadata().ok()?.mode();
+    (mode & 0o022 != 0 && mode & STICKY == 0).then(|| {
+        format!(
+            "'{shown}' can be replaced by others: its directory has mode {:04o}",
+            mode & 0o7777
+        )
+    })
 }
 
 fn load_item(item: &Keyring) -> Result<Option<Loaded>, StoreError> {

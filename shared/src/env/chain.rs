@@ -156,7 +156,14 @@ impl Finder<'_> {
     fn is_over_for(&self, place: &Place) -> bool {
         match self.search.rule {
             ChainRule::First => self.chain.fault.is_some() || !self.chain.files.is_empty(),
-            ChainRule::Merge => !place.home && !self.chain.files.is_empty(),
+            ChainRule::Merge => {
+                !place.home
+                    && self
+                        .chain
+                        .files
+                        .iter()
+                        .any(|file| file.standing != Standing::Home)
+            }
         }
     }
 

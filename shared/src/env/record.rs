@@ -48,10 +48,11 @@ impl Record {
             .is_some_and(|known| *known == digest(name, value.as_bytes()))
     }
 
-    /// Adds a variable; returns false, and adds nothing, when the record would outgrow what a variable may hold.
-    pub fn insert(&mut self, name: &str, value: &str) -> bool {
+    /// Adds a variable; returns false, and adds nothing, when the record's text would be longer than `limit` bytes or
+    /// than any variable may be.
+    pub fn insert(&mut self, name: &str, value: &str, limit: usize) -> bool {
         let longer = self.length + name.len() + 18;
-        if RECORD.len() + longer > VARIABLE_LIMIT {
+        if longer > limit || RECORD.len() + longer > VARIABLE_LIMIT {
             return false;
         }
         self.insert_digest(name, digest(name, value.as_bytes()));
@@ -109,7 +110,7 @@ mod tests {
     #[test]
     fn a_record_knows_its_variables_until_they_change() {
         let mut record = Record::default();
-        assert!(record.insert("A", "1") && record.insert("B", ""));
+        assert!(record.insert("A", "1", usize::MAX) && record.insert("B", "", usize::MAX));
         let again = Record::parse(OsStr::new(&record.text())).unwrap();
         assert_eq!(again, record);
         assert!(again.holds("A", OsStr::new("1")) && again.holds("B", OsStr::new("")));
@@ -139,8 +140,12 @@ mod tests {
     fn a_record_never_outgrows_a_variable() {
         let mut record = Record::default();
         let names: Vec<String> = (0..20_000).map(|number| format!("NAME_{number}")).collect();
-        let kept = names.iter().filter(|name| record.insert(name, "")).count();
+        let kept = names
+            .iter()
+            .filter(|name| record.insert(name, "", usize::MAX))
+            .count();
         assert!(kept > 4000 && kept < names.len());
         assert!("QWEN_ENV_EXPORTED=".len() + record.text().len() <= VARIABLE_LIMIT);
+        assert!(!Record::default().insert("A", "", 18));
     }
 }

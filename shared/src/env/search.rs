@@ -83,15 +83,27 @@ impl Search {
             let plain = !in_dot_qwen(&file);
             return vec![Place::new(file, home, plain)];
         }
+        let merge = self.rule == ChainRule::Merge;
+        let end = self
+            .home
+            .as_ref()
+            .filter(|_| merge)
+            .and_then(|home| home.canonicalize().ok());
         for directory in self.start.iter().flat_map(|start| start.ancestors()) {
-            let home = self.home.as_deref() == Some(directory);
-            if home && self.rule == ChainRule::Merge {
+            if merge
+                && [&self.home, &end]
+                    .into_iter()
+                    .any(|home| home.as_deref() == Some(directory))
+            {
                 break;
             }
             for (name, plain) in [(".qwen/.env", false), (".env", true)] {
                 let path = directory.join(name);
-                let home = home || self.is_home_dir(path.parent());
-                places.push(Place::new(path, home, plain));
+                let home = self.is_home_dir(path.parent());
+                // Under 'merge' the user's own files come after the project's, wherever they lie.
+                if !(merge && home) {
+                    places.push(Place::new(path, home, plain));
+                }
             }
         }
         for path in self.home_files() {

@@ -24,7 +24,7 @@ impl Standing {
         match self {
             Self::Home => "home",
             Self::TrustedProject => "trusted project",
-            Self::UntrustedProject => "project",
+            Self::UntrustedProject => "untrusted project",
         }
     }
 }

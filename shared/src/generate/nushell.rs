@@ -18,32 +18,40 @@ pub(super) fn finish(raw: &str, command: &Command) -> String {
     for function in live::FUNCTIONS {
         body = body.replace(&format!("\"{function}\""), &format!("...({function})"));
     }
-    let externs = if is_dispatcher(command) {
-        own_extern(&body)
+    let spoken = name.replacen('-', " ", 1);
+    if is_dispatcher(command) {
+        body = own(&body);
     } else {
-        let (definitions, externs) = split(&body);
-        let again = externs
-            .replace(
-                &format!("export extern \"{name} "),
-                &format!("export extern \"{} ", name.replacen('-', " ", 1)),
-            )
+        let again = externs(&body)
             .replace(
                 &format!("export extern {name} "),
-                &format!("export extern \"{}\" ", name.replacen('-', " ", 1)),
+                &format!("export extern \"{spoken}\" "),
+            )
+            .replace(
+                &format!("export extern \"{name} "),
+                &format!("export extern \"{spoken} "),
             );
-        format!("{definitions}{externs}{again}")
-    };
-    format!("module {module} {{\n{LIVE}{externs}}}\n\nexport use {module} *\n")
+        body.push_str(&again);
+    }
+    format!("module {module} {{\n{LIVE}{body}}}\n\nexport use {module} *\n")
 }
 
-/// Keeps of the dispatcher's externs its own: those of `qwen NAME` come with the tools.
-fn own_extern(body: &str) -> String {
-    body.find("\n  # ")
-        .and_then(|start| body[start + 1..].find("\n  ]\n").map(|end| start + 1 + end + 5))
-        .map_or_else(|| body.to_owned(), |end| body[..end].to_owned())
+/// Keeps of the dispatcher's externs its own, which is the first: those of `qwen NAME` come with the tools.
+fn own(body: &str) -> String {
+    let end = body.find("\n  ]\n").map_or(body.len(), |end| end + 5);
+    body[..end].to_owned()
 }
 
-/// Splits at the first extern: definitions before, externs after.
-fn split(body: &str) -> (&str, &str) {
-    body.split_at(body.find("\n  # ").map_or(0, |at| at + 1))
+/// Keeps the externs and leaves out the definitions of their values, which need no second one.
+fn externs(body: &str) -> String {
+    let mut is_definition = false;
+    let mut kept = String::new();
+    for line in body.split_inclusive('\n') {
+        is_definition |= line.starts_with("  def ");
+        if !is_definition {
+            kept.push_str(line);
+        }
+        is_definition &= line != "  }\n";
+    }
+    kept
 }

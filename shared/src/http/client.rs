@@ -1,15 +1,19 @@
 //! A client for one endpoint, its requests and its answers.
 
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::task::Poll;
 use std::time::Duration;
 
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::redirect::Policy;
-use tokio::time::{Instant, sleep_until, timeout, timeout_at};
+use tokio::time::{Instant, Sleep, sleep_until, timeout_at};
 use url::Url;
 
 use super::error::{before_head, within_body};
 use super::roots::tls_settings;
 use super::upload::{Progress, Upload};
+use super::watch::Connections;
 use super::{HttpError, Phase, Timeouts, is_loopback};
 
 /// A request that is ready to go.
@@ -83,6 +87,7 @@ impl Request {
 pub struct Client {
     inner: reqwest::Client,
     timeouts: Timeouts,
+    connections: Connections,
 }
 
 impl Client {
@@ -93,12 +98,14 @@ impl Client {
     /// Bad certificates or a bad proxy setting.
     pub fn new(base: &Url, timeouts: Timeouts) -> Result<Self, HttpError> {
         let tls = tls_settings(base.scheme() == "https" || (!is_loopback(base) && proxy_is_https()))?;
+        let connections = Connections::default();
         let mut builder = reqwest::Client::builder()
             .tls_backend_preconfigured(tls)
             .redirect(Policy::none())
             .referer(false)
             .retry(reqwest::retry::never())
             .connect_timeout(timeouts.connect)
+            .connector_layer(connections.clone())
             .http1_only()
             .tcp_nodelay(true)
             .user_agent(concat!("qwen-toolkit/", env!("CARGO_PKG_VERSION")));
@@ -108,7 +115,11 @@ impl Client {
         let inner = builder
             .build()
             .map_err(|error| before_head(&error, timeouts.connect))?;
-        Ok(Self { inner, timeouts })
+        Ok(Self {
+            inner,
+            timeouts,
+            connections,
+        })
     }
 
     /// Sends a request and waits for the head of the answer, whatever its status.
@@ -128,36 +139,45 @@ impl Client {
         } else if !request.body.is_empty() {
             building = building.body(request.body);
         }
-        let inner = self.head(deadline, building.send(), &progress).await?;
+        let head = self.head(deadline, building.send(), &progress).await?;
+        let inner = head.map_err(|error| before_head(&error, self.timeouts.connect))?;
         Ok(Response {
             inner,
             idle: self.timeouts.idle,
             deadline,
+            alarm: None,
         })
     }
 
-    /// Waits for the head of an answer, as long as that takes while a body is still on its way.
-    async fn head(
+    /// Waits for the head of an answer: as long as the connection takes, which has a limit of its own, and then for the
+    /// first byte's limit; of a form for so long after each piece of it.
+    async fn head<F: Future>(
         &self,
         deadline: Option<(Instant, Duration)>,
-        sending: impl Future<Output = Result<reqwest::Response, reqwest::Error>>,
+        sending: F,
         progress: &Progress,
-    ) -> Result<reqwest::Response, HttpError> {
-        let limit = self.timeouts.connect + self.timeouts.first_byte;
-        let total = async {
-            match deadline {
-                Some((at, total)) => {
-                    sleep_until(at).await;
-                    total
+    ) -> Result<F::Output, HttpError> {
+        let limit = self.timeouts.first_byte;
+        let started = Instant::now();
+        let moved = || self.connections.last().max(progress.last());
+        let mut sending = pin!(sending);
+        loop {
+            let last = moved().map_or(started, |last| last.max(started));
+            let end = match self.connections.is_under_way() {
+                true => Instant::now() + limit,
+                false => last + limit,
+            };
+            let (end, error) = nearer(deadline, end, HttpError::Timeout(Phase::FirstByte, limit));
+            match timeout_at(end, &mut sending).await {
+                Ok(head) => return Ok(head),
+                Err(_) if matches!(error, HttpError::Timeout(Phase::Total, _)) => return Err(error),
+                Err(_) => {
+                    let goes_on = moved().is_some_and(|now| now > last);
+                    if !goes_on && !self.connections.is_under_way() {
+                        return Err(error);
+                    }
                 }
-                None => std::future::pending().await,
             }
-        };
-        tokio::select! {
-            biased;
-            head = sending => head.map_err(|error| before_head(&error, self.timeouts.connect)),
-            total = total => Err(HttpError::Timeout(Phase::Total, total)),
-            () = progress.stalled(limit) => Err(HttpError::Timeout(Phase::FirstByte, self.timeouts.first_byte)),
         }
     }
 }
@@ -168,6 +188,9 @@ pub struct Response {
     inner: reqwest::Response,
     idle: Duration,
     deadline: Option<(Instant, Duration)>,
+    /// Rings at the end of some wait, this one or an earlier one: set anew for every piece it would cost more than
+    /// reading the piece.
+    alarm: Option<Pin<Box<Sleep>>>,
 }
 
 impl Response {
@@ -188,9 +211,30 @@ impl Response {
     /// # Errors
     /// A connection that breaks, stalls, or takes longer than allowed.
     pub async fn chunk(&mut self) -> Result<Option<impl AsRef<[u8]> + use<>>, HttpError> {
-        within(self.deadline, self.idle, Phase::Idle, self.inner.chunk())
-            .await?
-            .map_err(|error| within_body(&error))
+        let Self {
+            inner,
+            idle,
+            deadline,
+            alarm,
+        } = self;
+        let mut piece = pin!(inner.chunk());
+        let mut end = None;
+        poll_fn(|context| {
+            if let Poll::Ready(piece) = piece.as_mut().poll(context) {
+                return Poll::Ready(piece.map_err(|error| within_body(&error)));
+            }
+            let at = *end.get_or_insert_with(|| Instant::now() + *idle);
+            let (at, error) = nearer(*deadline, at, HttpError::Timeout(Phase::Idle, *idle));
+            let alarm = alarm.get_or_insert_with(|| Box::pin(sleep_until(at)));
+            while alarm.as_mut().poll(context).is_ready() {
+                if Instant::now() >= at {
+                    return Poll::Ready(Err(error));
+                }
+                alarm.as_mut().reset(at);
+            }
+            Poll::Pending
+        })
+        .await
     }
 
     /// Reads the whole body.
@@ -210,20 +254,11 @@ impl Response {
     }
 }
 
-/// Waits under the nearer of the phase's own limit and the deadline of the whole request.
-async fn within<F: Future>(
-    deadline: Option<(Instant, Duration)>,
-    limit: Duration,
-    phase: Phase,
-    future: F,
-) -> Result<F::Output, HttpError> {
+/// Returns the nearer of a phase's own end and the deadline of the whole request, and what its passing means.
+fn nearer(deadline: Option<(Instant, Duration)>, end: Instant, error: HttpError) -> (Instant, HttpError) {
     match deadline {
-        Some((at, total)) if at < Instant::now() + limit => timeout_at(at, future)
-            .await
-            .map_err(|_| HttpError::Timeout(Phase::Total, total)),
-        _ => timeout(limit, future)
-            .await
-            .map_err(|_| HttpError::Timeout(phase, limit)),
+        Some((at, total)) if at < end => (at, HttpError::Timeout(Phase::Total, total)),
+        _ => (end, error),
     }
 }
 

@@ -8,11 +8,10 @@ use std::os::unix::fs::FileExt;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 
 /// How much is read at a time.
 const PIECE: usize = 64 << 10;
@@ -142,17 +141,9 @@ impl Progress {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
     }
 
-    /// Returns once nothing has moved for that time.
-    pub(super) async fn stalled(&self, limit: Duration) {
-        let mut last = Instant::now();
-        loop {
-            sleep_until(last + limit).await;
-            let moved = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            match moved.filter(|moved| *moved > last) {
-                Some(moved) => last = moved,
-                None => return,
-            }
-        }
+    /// Returns when that was; `None` before the first piece.
+    pub(super) fn last(&self) -> Option<Instant> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -20,7 +20,7 @@ const LIMIT: usize = 64 << 10;
 /// Reads a line with echo off; `None` when the terminal ends (Ctrl-D on an empty line).
 ///
 /// Whatever ends or stops the program meanwhile finds the terminal as it was: the signal is held until the modes are
-/// restored, then does what it does. After a stop (Ctrl-Z) `again` is called and reading goes on.
+/// restored, then does what it does. After a stop (Ctrl-Z) `again` is called and reading begins anew.
 pub(super) fn read_line(
     tty: &File,
     reader: &mut BufReader<File>,
@@ -40,6 +40,8 @@ pub(super) fn read_line(
             Came::End => return Ok(None),
             Came::Signal(signal) => {
                 low_level::emulate_default_handler(signal)?;
+                // Nobody remembers which part of a secret they typed unseen before the stop.
+                line.clear();
                 again();
             }
         }

@@ -1,4 +1,4 @@
-//! The C shells: `setenv NAME VALUE;`, for ``eval `qwen-env` ``. One line, since a line end splits the eval's words.
+//! The C shells: `setenv NAME VALUE;`, for ``eval `qwen-env` ``.
 
 use std::fmt::Write as _;
 
@@ -18,46 +18,57 @@ pub(super) fn tcsh(changes: &[Change<'_>]) -> String {
                         script.push(c);
                     }
                 }
-                script.push_str("';");
+                script.push_str("';\n");
             }
             Change::Unset(name) => unset(&mut script, name),
         }
     }
-    end(script)
+    script
 }
 
-/// csh has no escape of its own: `printf` in double-quoted backquotes gives the bytes.
+/// csh has no escape of its own: `printf` in double-quoted backquotes gives the bytes. No word of its may be longer
+/// than some 4,090 characters, so a long value is put together from pieces.
 pub(super) fn csh(changes: &[Change<'_>]) -> String {
     let mut script = String::new();
     for change in changes {
         match change {
-            Change::Set(name, value) if value.bytes().all(is_inert) => {
-                let _ = write!(script, "setenv {name} \"{value}\";");
+            Change::Set(name, value) if value.len() <= PIECE && value.bytes().all(is_inert) => {
+                let _ = writeln!(script, "setenv {name} \"{value}\";");
             }
             Change::Set(name, value) => {
-                let _ = write!(script, "setenv {name} \"`printf '");
-                for byte in value.bytes() {
-                    if byte.is_ascii_alphanumeric() {
-                        script.push(char::from(byte));
+                for (number, piece) in value.as_bytes().chunks(PIECE).enumerate() {
+                    let before = if number == 0 {
+                        String::new()
                     } else {
-                        let _ = write!(script, "\\{byte:03o}");
-                    }
+                        format!("\"${name}\"")
+                    };
+                    let _ = writeln!(script, "setenv {name} {before}\"`printf '{}'`\";", octal(piece));
                 }
-                script.push_str("'`\";");
             }
             Change::Unset(name) => unset(&mut script, name),
         }
     }
-    end(script)
+    script
+}
+
+/// How many bytes of a value one statement gives.
+const PIECE: usize = 800;
+
+/// The longest value that csh can hold: its words end at some 4,090 bytes.
+pub(super) const LONGEST: usize = 4000;
+
+fn octal(bytes: &[u8]) -> String {
+    let mut text = String::with_capacity(bytes.len() * 4);
+    for &byte in bytes {
+        if byte.is_ascii_alphanumeric() {
+            text.push(char::from(byte));
+        } else {
+            let _ = write!(text, "\\{byte:03o}");
+        }
+    }
+    text
 }
 
 fn unset(script: &mut String, name: &str) {
-    let _ = write!(script, "unsetenv {name};");
-}
-
-fn end(mut script: String) -> String {
-    if !script.is_empty() {
-        script.push('\n');
-    }
-    script
+    let _ = writeln!(script, "unsetenv {name};");
 }

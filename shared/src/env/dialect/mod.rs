@@ -9,15 +9,15 @@ mod csh;
 mod detect;
 mod elvish;
 mod fish;
+mod limits;
 mod nu;
 mod posix;
 mod pwsh;
 mod reserved;
 mod xonsh;
 
-use std::fmt;
-
 pub use detect::of_process;
+pub use limits::Cannot;
 
 /// A shell whose statements can be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,33 +88,6 @@ impl<'a> Change<'a> {
         match self {
             Self::Set(name, _) | Self::Unset(name) => name,
         }
-    }
-}
-
-/// Why a shell cannot hold a variable.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cannot {
-    /// The name is not a letter or `_`, followed by letters, digits and `_`.
-    Name,
-    /// The shell keeps the name for itself.
-    Reserved,
-    /// The shell cannot hold a line end.
-    LineEnd,
-    /// The shell drops a variable with an empty value.
-    Empty,
-    /// In a locale without UTF-8 the shell holds ASCII only.
-    Locale,
-}
-
-impl fmt::Display for Cannot {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Name => "such a name cannot be a shell variable",
-            Self::Reserved => "the shell keeps that name for itself",
-            Self::LineEnd => "the shell cannot hold a line end",
-            Self::Empty => "the shell cannot hold an empty value",
-            Self::Locale => "the shell holds only ASCII in this locale",
-        })
     }
 }
 
@@ -192,26 +165,12 @@ impl Shell {
         }
     }
 
-    /// Returns why this shell cannot hold a variable; `None` when it can. `utf8` says whether the locale is UTF-8.
-    #[must_use]
-    pub fn cannot_hold(self, name: &str, value: &str, utf8: bool) -> Option<Cannot> {
-        if !is_shell_name(name) {
-            return Some(Cannot::Name);
-        }
-        if reserved::is(self, name) {
-            return Some(Cannot::Reserved);
-        }
-        match self {
-            Self::Csh if value.contains(['\n', '\r']) => Some(Cannot::LineEnd),
-            Self::Pwsh if value.is_empty() => Some(Cannot::Empty),
-            Self::Yash | Self::Tcsh | Self::Xonsh if !utf8 && !value.is_ascii() => Some(Cannot::Locale),
-            _ => None,
-        }
-    }
-
     /// Writes a text as one word of a command, for the shells that have hooks.
     #[must_use]
     pub fn word(self, text: &str) -> Option<String> {
+        if !text.is_empty() && text.bytes().all(is_inert) && text.starts_with(['/', '-']) {
+            return Some(text.to_owned());
+        }
         match self.family() {
             Family::Ansi => Some(posix::word(text)),
             Family::Fish => Some(fish::word(text)),

@@ -18,8 +18,5 @@ pub(super) fn script(changes: &[Change<'_>]) -> String {
 
 /// Double quotes with JSON's escapes.
 pub(super) fn word(text: &str) -> String {
-    if !text.is_empty() && text.bytes().all(super::is_inert) && text.starts_with(['/', '-']) {
-        return text.to_owned();
-    }
     Value::from(text).to_string()
 }

@@ -1,0 +1,265 @@
+//! Which files count: the order of the search, the two rules, and what the environment already has.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod support;
+
+use support::{Sandbox, Tool};
+
+/// The tool, started in a directory of the sandbox, printing one value.
+fn get(sandbox: &Sandbox, directory: &str, name: &str) -> Tool {
+    std::fs::create_dir_all(sandbox.root().join(directory)).unwrap();
+    let tool = sandbox.tool("qwen-env").args(["--get", name]);
+    tool.current_dir(sandbox.root().join(directory))
+}
+
+/// Writes a file that sets W to its own path, and a name of its own.
+fn mark(sandbox: &Sandbox, path: &str) {
+    let own = path.replace(['/', '.'], "_").to_uppercase();
+    sandbox.write(path, format!("W={path}\nOWN{own}=1\n"));
+}
+
+#[test]
+fn the_first_file_found_upward_wins_and_files_are_not_merged() {
+    let sandbox = Sandbox::new();
+    let order = [
+        "work/a/b/.qwen/.env",
+        "work/a/b/.env",
+        "work/a/.qwen/.env",
+        "work/a/.env",
+        "work/.qwen/.env",
+        "work/.env",
+        ".qwen/.env",
+        ".env",
+        "home/.qwen/.env",
+        "home/.env",
+    ];
+    for path in order {
+        mark(&sandbox, path);
+    }
+    for (place, path) in order.iter().enumerate() {
+        get(&sandbox, "work/a/b", "W")
+            .run()
+            .gives(0, format!("{path}\n"), "");
+        for other in order.iter().skip(place + 1) {
+            let own = format!("OWN{}", other.replace(['/', '.'], "_").to_uppercase());
+            get(&sandbox, "work/a/b", &own).run().gives(1, "", "");
+        }
+        std::fs::remove_file(sandbox.root().join(path)).unwrap();
+    }
+    get(&sandbox, "work/a/b", "W").run().gives(1, "", "");
+}
+
+#[test]
+fn a_file_above_home_is_found_from_below_home_after_the_home_files() {
+    let sandbox = Sandbox::new();
+    mark(&sandbox, ".env");
+    get(&sandbox, "home/project", "W").run().gives(0, ".env\n", "");
+    mark(&sandbox, "home/.env");
+    get(&sandbox, "home/project", "W")
+        .run()
+        .gives(0, "home/.env\n", "");
+    mark(&sandbox, "home/.qwen/.env");
+    get(&sandbox, "home/project", "W")
+        .run()
+        .gives(0, "home/.qwen/.env\n", "");
+}
+
+#[test]
+fn an_empty_file_is_a_file() {
+    let sandbox = Sandbox::new();
+    sandbox.write("work/.env", "");
+    mark(&sandbox, "home/.env");
+    get(&sandbox, "work", "W").run().gives(1, "", "");
+    sandbox.tool("qwen-env").arg("--require").run().gives(0, "", "");
+}
+
+#[test]
+fn qwen_home_replaces_the_directory_in_the_home() {
+    let sandbox = Sandbox::new();
+    mark(&sandbox, "home/.qwen/.env");
+    mark(&sandbox, "home/.env");
+    mark(&sandbox, "elsewhere/.env");
+    let elsewhere = sandbox.root().join("elsewhere");
+    get(&sandbox, "work", "W")
+        .env("QWEN_HOME", &elsewhere)
+        .run()
+        .gives(0, "elsewhere/.env\n", "");
+    get(&sandbox, "work", "W")
+        .env("QWEN_HOME", "../elsewhere")
+        .run()
+        .gives(0, "elsewhere/.env\n", "");
+    get(&sandbox, "work", "W")
+        .env("QWEN_HOME", " ")
+        .run()
+        .gives(0, "home/.qwen/.env\n", "");
+    std::fs::remove_file(elsewhere.join(".env")).unwrap();
+    get(&sandbox, "work", "W")
+        .env("QWEN_HOME", &elsewhere)
+        .run()
+        .gives(0, "home/.env\n", "");
+}
+
+#[test]
+fn merging_fills_what_the_project_leaves_unset_from_each_home_file() {
+    let sandbox = Sandbox::new();
+    sandbox.write("work/a/.env", "A=project\nE=\nF=\n");
+    sandbox.write("work/.env", "A=above\nABOVE=1\n");
+    sandbox.write("elsewhere/.env", "A=q\nB=q\nE=\nF=filled\n");
+    sandbox.write("home/.qwen/.env", "B=legacy\nC=legacy\n");
+    sandbox.write("home/.env", "C=home\nD=home\n");
+    let merged = |rule: &[&str], name: &str| {
+        let tool = get(&sandbox, "work/a", name).args(rule);
+        tool.env("QWEN_HOME", sandbox.root().join("elsewhere")).run()
+    };
+    for (name, value) in [
+        ("A", "project"),
+        ("B", "q"),
+        ("C", "legacy"),
+        ("D", "home"),
+        ("E", ""),
+        ("F", "filled"),
+    ] {
+        merged(&["--chain", "merge"], name).gives(0, format!("{value}\n"), "");
+    }
+    merged(&["--chain", "merge"], "ABOVE").gives(1, "", "");
+    for (name, found) in [("A", true), ("B", false), ("D", false)] {
+        assert_eq!(merged(&[], name).code() == 0, found, "{name}");
+    }
+    let by_variable = get(&sandbox, "work/a", "D").env("QWEN_ENV_CHAIN", "merge");
+    by_variable.run().gives(0, "home\n", "");
+    let flag_wins = get(&sandbox, "work/a", "D")
+        .env("QWEN_ENV_CHAIN", "merge")
+        .args(["--chain", "first"]);
+    flag_wins.run().gives(1, "", "");
+}
+
+#[test]
+fn merging_stops_walking_at_home_also_where_home_is_a_link() {
+    let sandbox = Sandbox::new();
+    sandbox.write(".env", "ABOVE=1\n");
+    sandbox.write("home/.env", "HOMES=1\n");
+    std::os::unix::fs::symlink(sandbox.home(), sandbox.root().join("link")).unwrap();
+    for home in ["home", "link", "home/", "work/../home"] {
+        let from = |name: &str| {
+            let tool = get(&sandbox, "home/project/sub", name).args(["--chain", "merge"]);
+            tool.env("HOME", format!("{}/{home}", sandbox.root().display()))
+                .run()
+        };
+        from("ABOVE").gives(1, "", "");
+        from("HOMES").gives(0, "1\n", "");
+    }
+}
+
+#[test]
+fn an_unknown_rule_is_a_fault_of_the_settings() {
+    let sandbox = Sandbox::new();
+    let run = sandbox
+        .tool("qwen-env")
+        .args(["--format", "json"])
+        .env("QWEN_ENV_CHAIN", "all")
+        .run();
+    run.fails(78, &["QWEN_ENV_CHAIN: 'all' is neither 'first' nor 'merge'"]);
+    sandbox
+        .tool("qwen-env")
+        .env("QWEN_ENV_CHAIN", "")
+        .run()
+        .gives(0, "", "");
+}
+
+#[test]
+fn a_variable_that_is_set_wins_even_when_it_is_empty() {
+    let sandbox = Sandbox::new();
+    sandbox.write("work/.env", "A=file\n");
+    let tool = |value: &str| get(&sandbox, "work", "A").env("A", value);
+    tool("mine").run().gives(0, "mine\n", "");
+    tool("").run().gives(0, "\n", "");
+    tool("").args(["--chain", "merge"]).run().gives(0, "file\n", "");
+    tool("mine")
+        .args(["--chain", "merge"])
+        .run()
+        .gives(0, "mine\n", "");
+    tool("mine").arg("--override").run().gives(0, "file\n", "");
+}
+
+#[test]
+fn debug_is_not_taken_from_a_projects_plain_file() {
+    let sandbox = Sandbox::new();
+    let debug = "DEBUG=1\nDEBUG_MODE=true\nA=1\n";
+    let taken = |expected: bool| {
+        for name in ["DEBUG", "DEBUG_MODE"] {
+            assert_eq!(get(&sandbox, "work", name).run().code() == 0, expected, "{name}");
+        }
+        get(&sandbox, "work", "A").run().gives(0, "1\n", "");
+    };
+    let project = sandbox.write("work/.env", debug);
+    taken(false);
+    sandbox.tool("qwen-env").arg("--trust").run().exits(0);
+    taken(false);
+    std::fs::remove_file(project).unwrap();
+    for exempt in ["work/.qwen/.env", "home/.qwen/.env", "home/.env"] {
+        let file = sandbox.write(exempt, debug);
+        taken(true);
+        std::fs::remove_file(file).unwrap();
+    }
+}
+
+#[test]
+fn qwen_codes_settings_replace_the_excluded_names() {
+    let sandbox = Sandbox::new();
+    sandbox.write("work/.env", "DEBUG=1\nONE=1\nTWO=2\nTHREE=3\n");
+    let taken = |names: &str| {
+        for name in ["DEBUG", "ONE", "TWO", "THREE"] {
+            let run = get(&sandbox, "work", name).run();
+            assert_eq!(
+                run.code() == 0,
+                names.split(' ').any(|taken| taken == name),
+                "{name} in {names:?}: {run:#?}"
+            );
+        }
+    };
+    sandbox.write(
+        "home/.qwen/settings.json",
+        "// mine\n{\"advanced\": {\"excludedEnvVars\": [\"ONE\", 7]}}",
+    );
+    taken("DEBUG TWO THREE");
+    sandbox.write(
+        "work/.qwen/settings.json",
+        "{\"excludedProjectEnvVars\": [\"TWO\"]}",
+    );
+    taken("DEBUG THREE");
+    sandbox.write("work/.qwen/settings.json", "{not json");
+    taken("DEBUG TWO THREE");
+    sandbox.write(
+        "home/.qwen/settings.json",
+        "{\"advanced\": {\"excludedEnvVars\": []}}",
+    );
+    taken("DEBUG ONE TWO THREE");
+    sandbox.write("home/.qwen/settings.json", "{}");
+    taken("ONE TWO THREE");
+}
+
+#[test]
+fn another_directory_and_another_file_can_be_named() {
+    let sandbox = Sandbox::new();
+    mark(&sandbox, "other/.env");
+    mark(&sandbox, "work/.env");
+    let named = sandbox.write("work/prod.env", "W=named\n");
+    get(&sandbox, "work", "W")
+        .args(["-C", "../other"])
+        .run()
+        .gives(0, "other/.env\n", "");
+    get(&sandbox, "work", "W")
+        .args(["--file", "prod.env"])
+        .run()
+        .gives(0, "named\n", "");
+    get(&sandbox, "work", "W")
+        .arg("--file")
+        .arg(&named)
+        .run()
+        .gives(0, "named\n", "");
+    get(&sandbox, "work", "W")
+        .args(["-C", "..", "--file", "work/prod.env"])
+        .run()
+        .gives(0, "named\n", "");
+}

@@ -1,0 +1,136 @@
+//! An untrusted project's file may say where its own key goes, not where the user's goes.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod support;
+
+use support::{Run, Sandbox};
+
+const WITHHELD: &str = "'OPENAI_BASE_URL' is not exported: an untrusted project file may set it only together with \
+                        'OPENAI_API_KEY'";
+
+/// What is added when the environment holds these variables.
+fn added(sandbox: &Sandbox, environment: &[(&str, &str)], arguments: &[&str]) -> Run {
+    let tool = sandbox
+        .tool("qwen-env")
+        .args(["--format", "null"])
+        .args(arguments);
+    environment
+        .iter()
+        .fold(tool, |tool, (name, value)| tool.env(name, value))
+        .run()
+        .exits(0)
+}
+
+#[test]
+fn an_address_goes_only_with_the_key_of_its_own_file() {
+    let key = ("OPENAI_API_KEY", "sk-mine");
+    let url = "OPENAI_BASE_URL=https://evil.example/v1\n";
+    let both = "OPENAI_BASE_URL=https://evil.example/v1\nOPENAI_API_KEY=sk-theirs\n";
+    let alone = "OPENAI_BASE_URL=https://evil.example/v1\0";
+    let paired = "OPENAI_BASE_URL=https://evil.example/v1\0OPENAI_API_KEY=sk-theirs\0";
+    let blank = "OPENAI_BASE_URL=https://evil.example/v1\nOPENAI_API_KEY=' '\n";
+    for (file, environment, arguments, expected) in [
+        (url, vec![], vec![], ""),
+        (url, vec![key], vec![], ""),
+        (url, vec![key], vec!["--override"], ""),
+        (both, vec![], vec![], paired),
+        (both, vec![key], vec![], ""),
+        (both, vec![key], vec!["--override"], paired),
+        (both, vec![("OPENAI_API_KEY", "sk-theirs")], vec![], alone),
+        (blank, vec![], vec![], "OPENAI_API_KEY= \0"),
+    ] {
+        let sandbox = Sandbox::new();
+        sandbox.write("work/.env", file);
+        let run = added(&sandbox, &environment, &arguments);
+        assert_eq!(run.text(), expected, "{file:?} {environment:?} {arguments:?}");
+        assert_eq!(
+            run.stderr.contains(WITHHELD),
+            !expected.contains("BASE_URL"),
+            "{run:#?}"
+        );
+    }
+}
+
+#[test]
+fn the_rule_holds_for_every_vendor_and_both_names_of_an_address() {
+    let sandbox = Sandbox::new();
+    sandbox.write(
+        "work/.env",
+        "DASHSCOPE_BASE_URL=u\nDASHSCOPE_API_KEY=k\nX_API_BASE=u\nY_API_BASE=u\nY_API_KEY=k\nZ_BASE_URL=u\nOPENAI_API_KEY=k\n",
+    );
+    let run = added(&sandbox, &[], &[]);
+    let names: Vec<String> = run
+        .text()
+        .split('\0')
+        .map(|line| line.split('=').next().unwrap().to_owned())
+        .collect();
+    assert_eq!(
+        names,
+        [
+            "DASHSCOPE_BASE_URL",
+            "DASHSCOPE_API_KEY",
+            "Y_API_BASE",
+            "Y_API_KEY",
+            "OPENAI_API_KEY",
+            ""
+        ]
+    );
+}
+
+#[test]
+fn a_key_that_the_shell_cannot_hold_does_not_open_the_way_for_its_address() {
+    let sandbox = Sandbox::new();
+    sandbox.write(
+        "work/.env",
+        "OPENAI_BASE_URL=https://evil.example\nOPENAI_API_KEY=\"two\nlines\"\n",
+    );
+    let run = sandbox.tool("qwen-env").args(["--shell", "csh"]).run().exits(0);
+    assert_eq!(run.text(), "");
+    assert!(
+        run.stderr.contains("cannot hold a line end") && run.stderr.contains(WITHHELD),
+        "{run:#?}"
+    );
+}
+
+#[test]
+fn trusted_and_home_files_may_send_a_key_where_they_like() {
+    let sandbox = Sandbox::new();
+    let url = "OPENAI_BASE_URL=https://proxy.example/v1\n";
+    sandbox.write("work/.env", url);
+    sandbox.tool("qwen-env").arg("--trust").run().exits(0);
+    let exported = "OPENAI_BASE_URL=https://proxy.example/v1\0";
+    added(&sandbox, &[("OPENAI_API_KEY", "sk")], &[]).gives(0, exported, "");
+    let sandbox = Sandbox::new();
+    sandbox.write("home/.env", url);
+    added(&sandbox, &[("OPENAI_API_KEY", "sk")], &[]).gives(0, exported, "");
+}
+
+#[test]
+fn merging_takes_the_home_files_address_in_place_of_a_withheld_one() {
+    let sandbox = Sandbox::new();
+    sandbox.write(
+        "work/.env",
+        "OPENAI_BASE_URL=https://evil.example\nOPENAI_MODEL=m\n",
+    );
+    sandbox.write(
+        "home/.env",
+        "OPENAI_BASE_URL=https://mine.example\nOPENAI_API_KEY=sk-mine\n",
+    );
+    let run = added(&sandbox, &[], &["--chain", "merge"]);
+    run.gives(
+        0,
+        "OPENAI_BASE_URL=https://mine.example\0OPENAI_MODEL=m\0OPENAI_API_KEY=sk-mine\0",
+        "",
+    );
+}
+
+#[test]
+fn an_address_of_the_users_own_environment_is_kept() {
+    let sandbox = Sandbox::new();
+    sandbox.write("work/.env", "OPENAI_BASE_URL=https://evil.example\n");
+    let own = [("OPENAI_BASE_URL", "https://mine.example")];
+    added(&sandbox, &own, &[]).gives(0, "", "");
+    let run = added(&sandbox, &own, &["--override"]);
+    assert_eq!(run.text(), "");
+}

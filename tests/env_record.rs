@@ -1,0 +1,227 @@
+//! Evaluating again: after an edit or a change of directory, what was exported before is updated or taken back, and
+//! nothing else is touched.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod support;
+
+use support::shells::{Mode, OTHERS, POSIX};
+use support::{Run, Sandbox, peers};
+
+/// Two projects beside each other and a directory without a file.
+fn projects() -> Sandbox {
+    let sandbox = Sandbox::new();
+    sandbox.write("work/one/.env", "A=one\nB=\"one  *\"\n");
+    sandbox.write("work/two/.env", "B=two\nC=two\n");
+    std::fs::create_dir_all(sandbox.work().join("none")).unwrap();
+    sandbox
+}
+
+/// Runs a script in dash, where `ev` evaluates and `show` prints A, B and C.
+fn steps(sandbox: &Sandbox, script: &str) -> Run {
+    let prelude =
+        "ev() { eval $(qwen-env \"$@\"); }; show() { echo \"${A-unset},${B-unset},${C-unset}\"; }; ";
+    let shell = sandbox.command("/bin/dash");
+    shell.args(["-c", &format!("{prelude}{script}")]).run()
+}
+
+#[test]
+fn moving_between_projects_sets_changes_and_unsets() {
+    let sandbox = projects();
+    let script = "cd one; ev; show; cd ../two; ev; show; cd ../none; ev; show; echo ${QWEN_ENV_EXPORTED-gone}; cd ../one; ev; show";
+    steps(&sandbox, script).gives(
+        0,
+        "one,one  *,unset\nunset,two,two\nunset,unset,unset\ngone\none,one  *,unset\n",
+        "",
+    );
+}
+
+#[test]
+fn evaluating_twice_is_evaluating_once() {
+    let sandbox = projects();
+    let script =
+        "cd one; ev; env | sort >../first; ev; ev; env | sort >../second; cmp ../first ../second && show";
+    steps(&sandbox, script).gives(0, "one,one  *,unset\n", "");
+}
+
+#[test]
+fn an_edit_changes_adds_and_removes() {
+    let sandbox = projects();
+    let script =
+        "cd one; ev; show; printf 'A=new\\nC=new\\n' >.env; ev; show; : >.env; ev; show; rm .env; ev; show";
+    steps(&sandbox, script).gives(
+        0,
+        "one,one  *,unset\nnew,unset,new\nunset,unset,unset\nunset,unset,unset\n",
+        "",
+    );
+}
+
+#[test]
+fn what_the_user_had_before_is_never_touched() {
+    let sandbox = projects();
+    let script = "export A=mine; cd one; ev; show; cd ../none; ev; show; unset A; cd ../one; ev; show; cd ../none; ev; show";
+    steps(&sandbox, script).gives(
+        0,
+        "mine,one  *,unset\nmine,unset,unset\none,one  *,unset\nunset,unset,unset\n",
+        "",
+    );
+}
+
+#[test]
+fn what_the_user_changed_since_is_the_users() {
+    let sandbox = projects();
+    let script = "cd one; ev; B=hand; ev; show; cd ../two; ev; show; cd ../none; ev; show; ev --unset; show";
+    steps(&sandbox, script).gives(
+        0,
+        "one,hand,unset\nunset,hand,two\nunset,hand,unset\nunset,hand,unset\n",
+        "",
+    );
+}
+
+#[test]
+fn what_the_user_unset_comes_back_with_the_next_evaluation() {
+    let sandbox = projects();
+    steps(
+        &sandbox,
+        "cd one; ev; unset A; ev; show; unset A; cd ../none; ev; show",
+    )
+    .gives(0, "one,one  *,unset\nunset,unset,unset\n", "");
+}
+
+#[test]
+fn everything_can_be_taken_back_anywhere() {
+    let sandbox = projects();
+    let script = "before=$(env); export C=mine; cd two; ev; show; cd ../one; ev --unset; show; unset C OLDPWD; PWD=${PWD%/one}; \
+                  export PWD; test \"$before\" = \"$(env | grep -v ^OLDPWD=)\" && echo same";
+    let run = steps(&sandbox, script);
+    assert!(
+        run.text().starts_with("unset,two,mine\nunset,unset,mine\n"),
+        "{run:#?}"
+    );
+    let unset = steps(&sandbox, "cd one; ev; qwen-env --unset --shell sh").exits(0);
+    let lines: Vec<String> = unset.text().lines().map(str::to_owned).collect();
+    assert_eq!(lines, ["unset A;", "unset B;", "unset QWEN_ENV_EXPORTED;"]);
+}
+
+#[test]
+fn nested_shells_go_on_where_the_outer_one_was() {
+    let sandbox = projects();
+    let inner = "cd ../two; eval $(qwen-env); echo ${A-unset},$B,$C";
+    let script =
+        format!("cd one; ev; bash -c '{inner}'; zsh -f -c '{inner}'; show; qwen-env -- dash -c '{inner}'");
+    if !peers::present("zsh", peers::command("zsh").is_some()) {
+        return;
+    }
+    steps(&sandbox, &script).gives(
+        0,
+        "unset,two,two\nunset,two,two\none,one  *,unset\nunset,two,two\n",
+        "",
+    );
+}
+
+#[test]
+fn a_command_run_from_an_evaluated_shell_sees_the_directory_it_is_in() {
+    let sandbox = projects();
+    let script = "cd one; ev; cd ../two; qwen-env -- sh -c 'echo ${A-unset},$B,$C'; cd ../none; \
+                  qwen-env -- sh -c 'echo ${A-unset},${B-unset},${QWEN_ENV_EXPORTED-unset}'";
+    steps(&sandbox, script).gives(0, "unset,two,two\nunset,unset,unset\n", "");
+}
+
+#[test]
+fn override_replaces_what_the_environment_had_and_leaves_equals_alone() {
+    let sandbox = projects();
+    let script = "export A=mine C=two; cd one; ev --override; show; cd ../two; ev --override; show; cd ../none; ev; show";
+    steps(&sandbox, script).gives(0, "one,one  *,two\nunset,two,two\nunset,unset,two\n", "");
+}
+
+#[test]
+fn a_record_that_is_not_ours_takes_nothing_away() {
+    let sandbox = projects();
+    for record in [
+        "HOME@0000000000000000;touch PWNED",
+        "A;touch PWNED;@0123456789abcdef",
+        "$(touch PWNED)@0123456789abcdef",
+        "A@x",
+        "\u{fffd}",
+    ] {
+        let shell = sandbox
+            .command("/bin/dash")
+            .env("QWEN_ENV_EXPORTED", record)
+            .env("A", "mine");
+        let run = shell
+            .args([
+                "-c",
+                "eval $(qwen-env); echo $A; eval $(qwen-env --unset); echo $A",
+            ])
+            .run()
+            .exits(0);
+        assert_eq!(run.text(), "mine\nmine\n", "{record}");
+        assert!(
+            run.stderr
+                .contains("QWEN_ENV_EXPORTED is not what qwen-env wrote"),
+            "{run:#?}"
+        );
+        assert!(!sandbox.work().join("PWNED").exists());
+    }
+}
+
+#[test]
+fn more_variables_than_the_record_can_name_are_refused_by_name() {
+    let sandbox = Sandbox::new();
+    let lines = (0..9000).map(|number| format!("VARIABLE_{number:05}=x\n"));
+    sandbox.write("work/.env", lines.collect::<String>());
+    let script =
+        "eval $(qwen-env) && env | grep -c ^VARIABLE_; eval $(qwen-env --unset); env | grep -c VARIABLE_";
+    let run = sandbox.command("/bin/bash").args(["-c", script]).run();
+    let counts: Vec<usize> = run.text().lines().map(|line| line.parse().unwrap()).collect();
+    assert!(counts[0] > 3000 && counts[1] == 0, "{counts:?}");
+    assert_eq!(
+        run.stderr
+            .matches("is not exported: the environment has no room for more")
+            .count(),
+        9000 - counts[0]
+    );
+    // Data and a command need no record.
+    let json = sandbox.tool("qwen-env").args(["--format", "json"]).run().exits(0);
+    assert_eq!(json.text().matches("VARIABLE_").count(), 9000);
+}
+
+/// The same journey in any shell: each step prints A and B as a child sees them.
+fn journey(mode: &Mode, sandbox: &Sandbox) -> Option<Run> {
+    let program = mode.program()?;
+    let call = format!("qwen-env --shell {}", mode.dialect);
+    let print = "sh -c 'echo \"${A-unset},${B-unset}\"'";
+    let show = match mode.dialect {
+        "nu" => format!("^{print}"),
+        _ => print.to_owned(),
+    };
+    let evaluation = mode.idioms[0].replace('@', &call);
+    let places = ["one", "../two", "../none", "../one"];
+    let steps: Vec<String> = places
+        .iter()
+        .map(|place| format!("cd {place}\n{evaluation}\n{show}"))
+        .collect();
+    let script = format!("{}\n{}\n", mode.prelude, steps.join("\n"));
+    Some(
+        sandbox
+            .command(program)
+            .args(&mode.command[1..])
+            .arg(script)
+            .run(),
+    )
+}
+
+#[test]
+fn the_journey_is_the_same_in_every_shell() {
+    for mode in POSIX.iter().chain(OTHERS) {
+        let sandbox = projects();
+        if let Some(run) = journey(mode, &sandbox) {
+            assert_eq!(
+                run.text(),
+                "one,one  *\nunset,two\nunset,unset\none,one  *\n",
+                "{}: {run:#?}",
+                mode.name
+            );
+        }
+    }
+}

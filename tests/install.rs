@@ -1,0 +1,193 @@
+//! The pages and completions below a prefix: put there, found there, and taken away again.
+
+mod support;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use support::peers::{command, present};
+use support::{Sandbox, Terminal, Tool};
+
+/// Runs the documented command.
+fn install(sandbox: &Sandbox, words: &[&str]) -> Tool {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("completions/install");
+    sandbox.command("/bin/sh").arg(script).args(words)
+}
+
+fn files_below(directory: &Path) -> BTreeSet<PathBuf> {
+    let mut found = BTreeSet::new();
+    let mut directories = vec![directory.to_path_buf()];
+    while let Some(directory) = directories.pop() {
+        for entry in fs::read_dir(directory).into_iter().flatten() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                directories.push(path);
+            } else {
+                found.insert(path);
+            }
+        }
+    }
+    found
+}
+
+fn count(directory: &str) -> usize {
+    files_below(&Path::new(env!("CARGO_MANIFEST_DIR")).join(directory)).len()
+}
+
+#[test]
+fn everything_is_installed_and_everything_is_removed_and_nothing_else_is_touched() {
+    let sandbox = Sandbox::new();
+    let prefix = sandbox.root().join("a prefix");
+    let shown = prefix.display();
+    let theirs = sandbox.write("a prefix/share/man/man1/other.1", "other");
+    for _ in 0..2 {
+        install(&sandbox, &["--prefix", prefix.to_str().unwrap()])
+            .run()
+            .gives(0, format!("installed below {shown}/share\n"), "");
+    }
+    let files = files_below(&prefix);
+    for page in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("man")).unwrap() {
+        let name = page.unwrap().file_name().into_string().unwrap();
+        let section = name.rsplit('.').next().unwrap();
+        assert!(
+            files.contains(&prefix.join(format!("share/man/man{section}/{name}"))),
+            "{name}"
+        );
+    }
+    let single = count("completions/elvish") + count("completions/nushell") - 2;
+    assert_eq!(files.len(), count("man") + count("completions") - 1 - single + 1);
+    for file in &files {
+        assert_eq!(
+            sandbox.mode(file) & 0o777,
+            if *file == theirs { 0o600 } else { 0o644 }
+        );
+    }
+    install(&sandbox, &["--uninstall", &format!("--prefix={shown}")])
+        .run()
+        .gives(0, format!("removed from {shown}/share\n"), "");
+    assert_eq!(files_below(&prefix), BTreeSet::from([theirs.clone()]));
+    fs::remove_file(theirs).unwrap();
+    fs::remove_dir_all(prefix.join("share/man")).unwrap();
+    assert_eq!(fs::read_dir(prefix.join("share")).unwrap().count(), 0);
+}
+
+#[test]
+fn a_package_gets_its_files_below_another_root() {
+    let sandbox = Sandbox::new();
+    let stage = sandbox.root().join("stage");
+    install(
+        &sandbox,
+        &["--destdir", stage.to_str().unwrap(), "--prefix", "/usr"],
+    )
+    .run()
+    .exits(0);
+    assert!(stage.join("usr/share/man/man1/qwen.1").is_file());
+}
+
+#[test]
+fn a_wrong_call_says_how_it_is_done() {
+    let sandbox = Sandbox::new();
+    for words in [&["--prefix"][..], &["--unistall"], &["/usr/local"]] {
+        install(&sandbox, words)
+            .run()
+            .fails(64, &["usage: sh completions/install"]);
+    }
+    assert!(files_below(&sandbox.home()).is_empty());
+}
+
+/// A shell in a home into which the files were installed, with a rc file that holds what the README says.
+fn started(sandbox: &Sandbox, shell: &str, flags: &[&str]) -> Option<Terminal> {
+    let program = command(shell);
+    if !present(shell, program.is_some()) {
+        return None;
+    }
+    let tool = sandbox
+        .command(program.unwrap())
+        .args(flags)
+        .env("TERM", "xterm")
+        .env("XDG_DATA_HOME", sandbox.home().join(".local/share"));
+    let terminal = Terminal::start(tool);
+    terminal.shows("ready");
+    Some(terminal)
+}
+
+fn at_home() -> Sandbox {
+    let sandbox = Sandbox::new();
+    let prefix = sandbox.home().join(".local");
+    install(&sandbox, &["--prefix", prefix.to_str().unwrap()])
+        .run()
+        .exits(0);
+    sandbox
+}
+
+#[test]
+fn zsh_finds_them_by_the_line_of_the_readme() {
+    let sandbox = at_home();
+    sandbox.write(
+        "home/.zshrc",
+        "fpath+=~/.local/share/zsh/site-functions\nautoload -U compinit; compinit -u -D\necho ready\n",
+    );
+    let Some(mut terminal) = started(&sandbox, "zsh", &["-i"]) else {
+        return;
+    };
+    terminal.types("qwen chat --mo\t");
+    terminal.shows("qwen chat --model");
+}
+
+#[test]
+fn fish_finds_them_by_itself() {
+    let sandbox = at_home();
+    let Some(mut terminal) = started(&sandbox, "fish", &["-C", "echo ready", "-i"]) else {
+        return;
+    };
+    terminal.types("qwen lo\t--help\n");
+    terminal.shows("Usage: qwen-login");
+}
+
+#[test]
+fn elvish_finds_them_by_the_line_of_the_readme() {
+    let sandbox = at_home();
+    let rc = sandbox.write(
+        "rc.elv",
+        "use qwen-completions\nset edit:rprompt = { }\nset edit:prompt = { put '> ' }\necho ready\n",
+    );
+    let Some(mut terminal) = started(&sandbox, "elvish", &["-rc", rc.to_str().unwrap()]) else {
+        return;
+    };
+    terminal.types("qwen chat --mo\t");
+    terminal.shows("qwen chat --model");
+}
+
+#[test]
+fn bash_loads_them_by_the_programs_name() {
+    let sandbox = at_home();
+    let rc = sandbox.write(
+        "bashrc",
+        "for f in ~/.local/share/bash-completion/completions/*; do . $f; done\necho ready\n",
+    );
+    let Some(mut terminal) = started(&sandbox, "bash", &["--rcfile", rc.to_str().unwrap(), "-i"]) else {
+        return;
+    };
+    terminal.types("qwen chat --mo\t");
+    terminal.shows("qwen chat --model");
+}
+
+#[test]
+fn man_finds_the_pages() {
+    let sandbox = at_home();
+    let man = command("man");
+    if !present("man", man.is_some()) {
+        return;
+    }
+    let pages = sandbox.home().join(".local/share/man");
+    for name in ["qwen", "qwen-exit"] {
+        let run = sandbox
+            .command(man.as_ref().unwrap())
+            .arg("-M")
+            .arg(&pages)
+            .args(["-w", name])
+            .run();
+        assert!(run.exits(0).text().contains(&format!("{}/man", pages.display())));
+    }
+}

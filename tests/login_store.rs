@@ -1,0 +1,281 @@
+//! qwen-login: where a credential goes, in every state of the keyring, and where it never goes.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod support;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use support::authority::{self, ACCESS, Authority, DEVICE_CODE, REFRESH, device, ok, refusal, token};
+use support::{Keyring, Run, Sandbox, Server, Terminal, Tool};
+
+fn login(sandbox: &Sandbox) -> Tool {
+    sandbox.detached("qwen-login").args(["--oauth", "--no-verify"])
+}
+
+fn configure(sandbox: &Sandbox, profile: &Value) {
+    sandbox.config(&json!({"profiles": {"lab": profile}}).to_string());
+}
+
+fn remembered(sandbox: &Sandbox) -> Value {
+    let config: Value = serde_json::from_str(&sandbox.read("home/.config/qwen/config.json")).unwrap();
+    config["profiles"]["lab"]["key"].clone()
+}
+
+/// The files below HOME that hold a secret of the login.
+fn holders(sandbox: &Sandbox) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut directories = vec![sandbox.root()];
+    while let Some(directory) = directories.pop() {
+        for entry in fs::read_dir(directory).unwrap().flatten() {
+            let path = entry.path();
+            if entry.file_type().unwrap().is_dir() {
+                directories.push(path);
+            } else if holds_a_secret(&fs::read(&path).unwrap_or_default()) {
+                found.push(path);
+            }
+        }
+    }
+    found
+}
+
+fn holds_a_secret(bytes: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(bytes);
+    [ACCESS, REFRESH, DEVICE_CODE]
+        .iter()
+        .any(|secret| text.contains(secret))
+}
+
+#[test]
+fn an_unlocked_keyring_takes_it_and_no_file_does() {
+    let Some(keyring) = Keyring::start("unlocked") else {
+        return;
+    };
+    let (sandbox, authority) = (Sandbox::new(), Authority::approving());
+    authority.configure(&sandbox);
+    let run = keyring.given_to(login(&sandbox)).arg("-v").run().exits(0);
+    assert!(!holds_a_secret(run.stderr.as_bytes()), "{run:#?}");
+    let item: Value = serde_json::from_str(&keyring.lookup("lab").unwrap()).unwrap();
+    assert_eq!(
+        (&item["access_token"], &item["refresh_token"]),
+        (&json!(ACCESS), &json!(REFRESH))
+    );
+    assert_eq!(remembered(&sandbox), json!({"store": "keyring"}));
+    assert_eq!(holders(&sandbox), [] as [PathBuf; 0]);
+    let status = keyring
+        .given_to(sandbox.tool("qwen-auth"))
+        .args(["status", "--format", "json"])
+        .run()
+        .exits(0);
+    let status: Value = serde_json::from_slice(&status.stdout).unwrap();
+    assert_eq!(
+        (&status["store"], &status["state"]),
+        (&json!("keyring"), &json!("valid"))
+    );
+    keyring
+        .given_to(sandbox.tool("qwen-auth"))
+        .arg("logout")
+        .run()
+        .exits(0);
+    assert_eq!(keyring.lookup("lab"), None);
+}
+
+#[test]
+fn a_keyring_that_cannot_be_used_is_no_reason_to_write_a_file() {
+    for (state, said) in [
+        ("locked", "the system keyring is locked"),
+        ("empty", "the system keyring is locked"),
+        ("hang", "the system keyring did not answer within 3 s"),
+    ] {
+        let Some(keyring) = Keyring::start(state) else {
+            return;
+        };
+        let (sandbox, server) = (Sandbox::new(), Server::untouched());
+        configure(
+            &sandbox,
+            &json!({"method": "oauth", "oauth": authority::oauth(&server.url(""))}),
+        );
+        for store in ["auto", "keyring"] {
+            let run = keyring.given_to(login(&sandbox)).args(["--store", store]).run();
+            assert!(run.elapsed < Duration::from_secs(6), "{run:#?}");
+            run.fails(75, &[said, "hint: ", "--store file"]);
+        }
+        assert_eq!(holders(&sandbox), [] as [PathBuf; 0]);
+        assert!(!sandbox.home().join(".config/qwen/credentials/lab.json").exists());
+        assert_eq!(remembered(&sandbox), Value::Null);
+    }
+}
+
+#[test]
+fn where_no_keyring_exists_a_file_is_used_and_said() {
+    for state in ["nosvc", "nobus"] {
+        let Some(keyring) = Keyring::start(state) else {
+            return;
+        };
+        let (sandbox, authority) = (Sandbox::new(), Authority::approving());
+        authority.configure(&sandbox);
+        keyring
+            .given_to(login(&sandbox))
+            .args(["--store", "keyring"])
+            .run()
+            .fails(75, &["no system keyring is"]);
+        assert_eq!(holders(&sandbox), [] as [PathBuf; 0]);
+        let run = keyring.given_to(login(&sandbox)).run().exits(0);
+        assert!(run.stderr.contains("the credential goes to"), "{run:#?}");
+        let file = sandbox.home().join(".config/qwen/credentials/lab.json");
+        assert_eq!(holders(&sandbox), [file]);
+        let again = keyring.given_to(login(&sandbox)).run().exits(0);
+        assert!(
+            !again.stderr.contains("no system keyring"),
+            "the choice is remembered: {again:#?}"
+        );
+    }
+}
+
+#[test]
+fn a_person_is_told_what_is_waited_for() {
+    let Some(keyring) = Keyring::start("hang") else {
+        return;
+    };
+    let (sandbox, server) = (Sandbox::new(), Server::untouched());
+    configure(
+        &sandbox,
+        &json!({"method": "oauth", "oauth": authority::oauth(&server.url(""))}),
+    );
+    let tool = sandbox.tool("qwen-login").args(["--oauth", "--no-browser"]);
+    let mut terminal = Terminal::start(keyring.given_to(tool));
+    terminal.shows("waiting");
+    terminal.shows("keyring");
+    terminal.types("\u{3}");
+    assert_eq!(terminal.ends(), 130);
+}
+
+#[test]
+fn a_choice_is_remembered_and_a_change_leaves_nothing_behind() {
+    let Some(keyring) = Keyring::start("unlocked") else {
+        return;
+    };
+    let (sandbox, authority) = (Sandbox::new(), Authority::approving());
+    authority.configure(&sandbox);
+    let file = sandbox.home().join(".config/qwen/credentials/lab.json");
+    keyring
+        .given_to(login(&sandbox))
+        .args(["--store", "file"])
+        .run()
+        .exits(0);
+    keyring.given_to(login(&sandbox)).run().exits(0);
+    assert_eq!(holders(&sandbox), [file.clone()], "the remembered choice is file");
+    assert_eq!(keyring.lookup("lab"), None);
+    let run = keyring
+        .given_to(login(&sandbox))
+        .args(["--store", "keyring"])
+        .run()
+        .exits(0);
+    assert!(
+        run.stderr.contains("the old credential was removed from"),
+        "{run:#?}"
+    );
+    assert!(!file.exists() && keyring.lookup("lab").is_some());
+    let run = keyring
+        .given_to(login(&sandbox))
+        .env("QWEN_CREDENTIAL_STORE", "file")
+        .run()
+        .exits(0);
+    assert!(
+        run.stderr
+            .contains("the old credential was removed from 'the system keyring'"),
+        "{run:#?}"
+    );
+    assert!(file.exists() && keyring.lookup("lab").is_none());
+    login(&sandbox)
+        .env("QWEN_CREDENTIAL_STORE", "cloud")
+        .run()
+        .fails(78, &["'cloud' is not auto, keyring or file"]);
+}
+
+#[test]
+fn a_place_that_cannot_be_written_is_found_before_anybody_is_asked() {
+    let (sandbox, server) = (Sandbox::new(), Server::untouched());
+    configure(
+        &sandbox,
+        &json!({"method": "oauth", "oauth": authority::oauth(&server.url(""))}),
+    );
+    sandbox.write(
+        "home/.config/qwen/credentials",
+        "a file where a directory should be",
+    );
+    let run = login(&sandbox).args(["--store", "file"]).run();
+    run.fails(74, &["cannot write", "credentials/lab.json"]);
+}
+
+#[test]
+fn files_are_private_whatever_the_umask_is() {
+    let (sandbox, authority) = (Sandbox::new(), Authority::approving());
+    fs::remove_dir_all(sandbox.home().join(".config")).unwrap();
+    let profile =
+        |provider: Value| json!({"method": "oauth", "provider": provider, "oauth": authority.oauth()});
+    let config = json!({"profiles": {"lab": profile(Value::Null), "qwen": profile(json!("qwen"))}});
+    fs::create_dir_all(sandbox.home().join(".config/qwen")).unwrap();
+    sandbox.config(&config.to_string());
+    for name in ["lab", "qwen"] {
+        let line =
+            format!("umask 000; exec setsid qwen-login --oauth --no-verify --store file --profile {name}");
+        sandbox.command("/bin/sh").args(["-c", &line]).run().exits(0);
+    }
+    for (path, mode) in [
+        ("home/.config/qwen/credentials", 0o700),
+        ("home/.config/qwen/credentials/lab.json", 0o600),
+        ("home/.config/qwen/config.json", 0o600),
+        ("home/.qwen", 0o700),
+        ("home/.qwen/oauth_creds.json", 0o600),
+    ] {
+        assert_eq!(sandbox.mode(path), mode, "{path}");
+    }
+}
+
+#[test]
+fn a_link_in_the_place_of_a_credential_is_not_followed() {
+    let (sandbox, authority) = (Sandbox::new(), Authority::approving());
+    let victim = sandbox.write("victim", "precious");
+    let profile = json!({"method": "oauth", "provider": "qwen", "oauth": authority.oauth()});
+    configure(&sandbox, &profile);
+    fs::create_dir_all(sandbox.home().join(".qwen")).unwrap();
+    let place = sandbox.home().join(".qwen/oauth_creds.json");
+    std::os::unix::fs::symlink(&victim, &place).unwrap();
+    login(&sandbox).args(["--store", "file"]).run().exits(0);
+    assert_eq!(sandbox.read("victim"), "precious");
+    assert!(!is_link(&place) && holders(&sandbox) == [place]);
+}
+
+fn is_link(path: &Path) -> bool {
+    path.symlink_metadata().unwrap().file_type().is_symlink()
+}
+
+#[test]
+fn a_waiting_login_leaves_no_core_and_shows_no_secret_to_other_processes() {
+    let authority = Authority::new(
+        ok(&device()),
+        [refusal(400, "authorization_pending"), ok(&token())],
+    );
+    let sandbox = Sandbox::new();
+    authority.configure(&sandbox);
+    let child = login(&sandbox).args(["-v", "--store", "file"]).start();
+    while authority.polls().is_empty() {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let proc = |name: &str| fs::read(format!("/proc/{}/{name}", child.id())).unwrap();
+    let limits = String::from_utf8(proc("limits")).unwrap();
+    let core = limits
+        .lines()
+        .find(|line| line.starts_with("Max core file size"))
+        .unwrap();
+    assert_eq!(core.split_whitespace().nth(4), Some("0"), "{core}");
+    assert!(!holds_a_secret(&proc("cmdline")) && !holds_a_secret(&proc("environ")));
+    let run = Run::wait(child, "qwen-login", Duration::from_secs(30)).exits(0);
+    assert!(
+        !holds_a_secret(run.stderr.as_bytes()) && run.stdout.is_empty(),
+        "{run:#?}"
+    );
+}

@@ -1,0 +1,300 @@
+//! qwen-login at a terminal: the questions, the hidden key, what a person sees and interrupts.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod support;
+
+use std::time::{Duration, Instant};
+
+use rustix::process::{Signal, kill_process};
+use serde_json::{Value, json};
+use support::authority::{Authority, COMPLETE, URI, USER_CODE, device, ok, refusal, token};
+use support::{Reply, Request, Sandbox, Server, Terminal, Tool};
+
+const GOOD: &str = "sk-good-0123456789";
+const BAD: &str = "sk-bad-0123456789";
+
+fn at_a_terminal(sandbox: &Sandbox) -> Tool {
+    sandbox
+        .tool("qwen-login")
+        .env("TERM", "xterm")
+        .env("NO_COLOR", "1")
+        .env("QWEN_CREDENTIAL_STORE", "file")
+}
+
+/// An endpoint that takes one key.
+fn endpoint() -> Server {
+    Server::answering(|_, request: &Request| {
+        if request.header("authorization") == Some(&format!("Bearer {GOOD}")) {
+            Reply::json(200, r#"{"data": [{"id": "gpt-4o"}, {"id": "small"}]}"#)
+        } else {
+            Reply::json(401, r#"{"error": {"message": "no", "code": "invalid_api_key"}}"#)
+        }
+    })
+}
+
+#[track_caller]
+fn nothing_is_stored(sandbox: &Sandbox) {
+    assert!(!sandbox.config_file().exists());
+    let credentials = sandbox.home().join(".config/qwen/credentials/default.json");
+    assert!(!credentials.exists());
+}
+
+#[test]
+fn every_question_can_be_answered_wrongly_first() {
+    let (sandbox, server) = (Sandbox::new(), endpoint());
+    let mut terminal = Terminal::start(at_a_terminal(&sandbox));
+    let url = server.url("/v1");
+    for (question, answer) in [
+        ("choice [2]: ", "7\n"),
+        ("type a number from 1 to 2", "api\n"),
+        ("Whose key is it?", "nobody\n"),
+        ("type a number from 1 to 18", "custom\n"),
+        ("base URL: ", "\n"),
+        ("a URL is needed", "api.openai.com\n"),
+        ("this is not a URL", "http://llm.example/v1\n"),
+        (
+            "plain http would show the secret",
+            &format!("\u{1b}[200~{url}\u{1b}[201~\n"),
+        ),
+    ] {
+        terminal.shows(question);
+        terminal.types(answer);
+    }
+    terminal.shows("API key (it is not shown): ");
+    terminal.waits_for_echo(false);
+    terminal.types("\n");
+    terminal.shows("the key is empty");
+    terminal.types("two words\n");
+    terminal.shows("a key is one word");
+    terminal.types(&format!("{BAD}\n"));
+    terminal.shows("key: sk-***89, 17 characters");
+    terminal.shows("model [gpt-4o]: ");
+    terminal.waits_for_echo(true);
+    terminal.types("small\n");
+    terminal.shows("the credential was refused (401)");
+    terminal.types("1\n");
+    terminal.waits_for_echo(false);
+    // Rubbing out, a pasted text's marks, an arrow key.
+    terminal.types(&format!(
+        "\u{1b}[200~wrong\u{1b}[201~\u{15}{GOOD}\u{1b}[DXY\u{7f}\u{8}\n"
+    ));
+    terminal.shows("the endpoint takes the key");
+    assert!(!terminal.shown().contains("0123456789"), "{}", terminal.shown());
+    assert_eq!(terminal.ends(), 0);
+    let stored: Value =
+        serde_json::from_str(&sandbox.read("home/.config/qwen/credentials/default.json")).unwrap();
+    assert_eq!(stored["api_key"], GOOD);
+    let config: Value = serde_json::from_str(&sandbox.read("home/.config/qwen/config.json")).unwrap();
+    assert_eq!(config["profiles"]["default"]["base_url"], url);
+    assert_eq!(config["profiles"]["default"]["model"], "small");
+}
+
+#[test]
+fn enter_takes_the_documented_defaults() {
+    let sandbox = Sandbox::new();
+    let mut terminal = Terminal::start(at_a_terminal(&sandbox).arg("--no-verify"));
+    for (question, answer) in [
+        ("choice [2]: ", "\n"),
+        ("choice [1]: ", "\n"),
+        ("base URL [https://api.openai.com/v1]: ", "\n"),
+        ("API key (it is not shown): ", "sk-0123456789abc\n"),
+        ("model [gpt-4o]: ", "\n"),
+    ] {
+        terminal.shows(question);
+        terminal.types(answer);
+    }
+    assert_eq!(terminal.ends(), 0);
+    let config: Value = serde_json::from_str(&sandbox.read("home/.config/qwen/config.json")).unwrap();
+    let profile = &config["profiles"]["default"];
+    assert_eq!(
+        (&profile["base_url"], &profile["model"]),
+        (&json!("https://api.openai.com/v1"), &json!("gpt-4o"))
+    );
+}
+
+#[test]
+fn a_region_is_asked_where_there_are_several() {
+    let sandbox = Sandbox::new();
+    let mut terminal =
+        Terminal::start(at_a_terminal(&sandbox).args(["--no-verify", "--provider", "dashscope"]));
+    terminal.shows("Which region is the key for?");
+    terminal.types("singapore\n");
+    terminal.shows("API key");
+    terminal.types("sk-0123456789abc\n");
+    terminal.shows("model [qwen3-coder-plus]: ");
+    terminal.types("\n");
+    assert_eq!(terminal.ends(), 0);
+    assert!(
+        sandbox
+            .read("home/.config/qwen/config.json")
+            .contains("https://dashscope-intl.aliyuncs.com/")
+    );
+}
+
+#[test]
+fn giving_up_after_a_refused_key_stores_nothing_and_storing_all_the_same_does() {
+    for (answer, code, stored) in [("3\n", 77, false), ("2\n", 0, true)] {
+        let (sandbox, server) = (Sandbox::new(), endpoint());
+        let tool = at_a_terminal(&sandbox).args(["--base-url", &server.url("/v1"), "--model", "small"]);
+        let mut terminal = Terminal::start(tool);
+        terminal.shows("API key");
+        terminal.types(&format!("{BAD}\n"));
+        terminal.shows("What now?");
+        terminal.types(answer);
+        assert_eq!(terminal.ends(), code);
+        assert_eq!(sandbox.config_file().exists(), stored);
+    }
+}
+
+#[test]
+fn an_interrupt_at_any_question_stores_nothing_and_gives_the_echo_back() {
+    let server = endpoint();
+    let url = format!("{}\n", server.url("/v1"));
+    let steps = [
+        ("choice [2]: ", "2\n"),
+        ("choice [1]: ", "18\n"),
+        ("base URL: ", url.as_str()),
+        ("API key (it is not shown): ", "sk-bad-0123456789\n"),
+        ("model [gpt-4o]: ", "\n"),
+        ("What now?", ""),
+    ];
+    for last in 0..steps.len() {
+        let sandbox = Sandbox::new();
+        let mut terminal = Terminal::start(at_a_terminal(&sandbox));
+        for (question, answer) in &steps[..last] {
+            terminal.shows(question);
+            terminal.types(answer);
+        }
+        terminal.shows(steps[last].0);
+        terminal.waits_for_echo(!steps[last].0.contains("API key"));
+        terminal.types("half an answer\u{3}");
+        terminal.waits_for_echo(true);
+        assert_eq!(terminal.ends(), 130, "at {:?}", steps[last].0);
+        nothing_is_stored(&sandbox);
+    }
+}
+
+#[test]
+fn every_signal_that_ends_or_stops_finds_the_echo_restored() {
+    for (signal, code) in [
+        (Signal::TERM, 143),
+        (Signal::HUP, 129),
+        (Signal::INT, 130),
+        (Signal::QUIT, 131),
+    ] {
+        let sandbox = Sandbox::new();
+        let mut terminal = Terminal::start(at_a_terminal(&sandbox).args(["--provider", "openai"]));
+        terminal.waits_for_echo(false);
+        terminal.types("sk-half");
+        kill_process(terminal.pid(), signal).unwrap();
+        terminal.waits_for_echo(true);
+        assert_eq!(terminal.ends(), code);
+        nothing_is_stored(&sandbox);
+    }
+}
+
+#[test]
+fn a_stopped_question_is_asked_again_when_it_goes_on() {
+    let sandbox = Sandbox::new();
+    let mut terminal = Terminal::start(at_a_terminal(&sandbox).args(["--no-verify", "--provider", "openai"]));
+    terminal.waits_for_echo(false);
+    terminal.types("sk-half\u{1a}");
+    terminal.waits_for_echo(true);
+    let stat = format!("/proc/{}/stat", terminal.pid().as_raw_nonzero());
+    let end = Instant::now() + Duration::from_secs(10);
+    while !std::fs::read_to_string(&stat).unwrap().contains(") T ") {
+        assert!(Instant::now() < end, "not stopped");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    kill_process(terminal.pid(), Signal::CONT).unwrap();
+    terminal.waits_for_echo(false);
+    terminal.shows("API key (it is not shown): API key (it is not shown): ");
+    terminal.types("sk-0123456789abc\n");
+    terminal.shows("key: sk-***bc, 16 characters");
+    terminal.types("\n");
+    assert_eq!(terminal.ends(), 0);
+    let stored = sandbox.read("home/.config/qwen/credentials/default.json");
+    assert!(stored.contains("\"sk-0123456789abc\""), "{stored}");
+}
+
+#[test]
+fn the_end_of_the_terminal_is_an_error_and_no_loop() {
+    for keys in ["\u{4}", "2\n18\n\u{4}"] {
+        let sandbox = Sandbox::new();
+        let mut terminal = Terminal::start(at_a_terminal(&sandbox));
+        terminal.shows("choice [2]: ");
+        terminal.types(keys);
+        assert_eq!(terminal.ends(), 74);
+        nothing_is_stored(&sandbox);
+    }
+    let sandbox = Sandbox::new();
+    let mut terminal = Terminal::start(at_a_terminal(&sandbox).args(["--provider", "openai"]));
+    terminal.waits_for_echo(false);
+    terminal.types("\u{4}");
+    assert_eq!(terminal.ends(), 74);
+}
+
+#[test]
+fn the_time_that_is_left_counts_down_and_goes_away() {
+    let authority = Authority::new(
+        ok(&device()),
+        [
+            refusal(400, "authorization_pending"),
+            Reply::new(502, "text/html", "<html>"),
+            ok(&token()),
+        ],
+    );
+    let sandbox = Sandbox::new();
+    authority.configure(&sandbox);
+    let terminal = Terminal::start(at_a_terminal(&sandbox).args(["--oauth", "--no-verify", "--no-browser"]));
+    for text in [
+        "10:00 left",
+        "9:59 left",
+        "9:58 left",
+        "trying again in 2 s",
+        "logged in: profile 'lab'",
+    ] {
+        terminal.shows(text);
+    }
+    let shown = terminal.shown();
+    let (before, _) = shown.split_once("qwen-login: logged in").unwrap();
+    assert!(before.ends_with("\r\u{1b}[K"), "{before:?}");
+    assert_eq!(terminal.ends(), 0);
+    for line in [COMPLETE, URI, USER_CODE] {
+        assert_eq!(shown.matches(&format!("\n{line}\r\n")).count(), 1, "{shown:?}");
+    }
+}
+
+#[test]
+fn an_interrupt_while_waiting_ends_the_login() {
+    let authority = Authority::new(ok(&device()), [refusal(400, "authorization_pending")]);
+    let sandbox = Sandbox::new();
+    authority.configure(&sandbox);
+    let before = sandbox.read("home/.config/qwen/config.json");
+    let mut terminal = Terminal::start(at_a_terminal(&sandbox).args(["--oauth", "--no-browser"]));
+    terminal.shows("9:59 left");
+    terminal.types("\u{3}");
+    assert_eq!(terminal.ends(), 130);
+    assert_eq!(sandbox.read("home/.config/qwen/config.json"), before);
+    assert!(!sandbox.home().join(".config/qwen/credentials/lab.json").exists());
+}
+
+#[test]
+fn a_swallowed_stderr_does_not_hide_the_address() {
+    let authority = Authority::approving();
+    let sandbox = Sandbox::new();
+    authority.configure(&sandbox);
+    let line = "qwen-login --oauth --no-verify 2>log; echo end $?";
+    let tool = sandbox
+        .command("/bin/sh")
+        .args(["-c", line])
+        .env("TERM", "xterm")
+        .env("QWEN_CREDENTIAL_STORE", "file");
+    let terminal = Terminal::start(tool);
+    terminal.shows("end 0");
+    let shown = terminal.shown();
+    for line in [COMPLETE, URI, USER_CODE] {
+        assert!(shown.contains(&format!("\n{line}\r\n")), "{shown:?}");
+        assert!(sandbox.read("work/log").contains(&format!("\n{line}\n")));
+    }
+}

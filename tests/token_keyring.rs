@@ -1,0 +1,232 @@
+//! qwen-token and the system keyring, in every state that a keyring can be in.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod support;
+
+use std::io::ErrorKind;
+use std::os::unix::net::UnixListener;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use support::login::{OWN_FILE, login};
+use support::{Keyring, Reply, Sandbox, Server, Terminal, Tool};
+
+const KEY: &str = r#"{"method":"api-key","api_key":"sk-in-the-keyring"}"#;
+
+/// A profile whose key is in the keyring.
+fn keyed() -> Sandbox {
+    let sandbox = Sandbox::new();
+    let profile = json!({"base_url": "http://127.0.0.1:9/v1", "key": {"store": "keyring"}});
+    sandbox.config(&json!({"profiles": {"work": profile}}).to_string());
+    sandbox
+}
+
+fn token(sandbox: &Sandbox, keyring: &Keyring) -> Tool {
+    keyring.given_to(sandbox.tool("qwen-token"))
+}
+
+#[test]
+fn an_unlocked_keyring_gives_the_key_or_says_that_there_is_none() {
+    let Some(keyring) = Keyring::start("unlocked") else {
+        return;
+    };
+    let sandbox = keyed();
+    token(&sandbox, &keyring).run().fails(
+        77,
+        &[
+            "no credential for profile 'work'",
+            "hint: run 'qwen-login --profile work'",
+        ],
+    );
+    keyring.store("work", KEY);
+    token(&sandbox, &keyring)
+        .run()
+        .gives(0, "sk-in-the-keyring\n", "");
+    let run = token(&sandbox, &keyring)
+        .args(["--format", "json"])
+        .run()
+        .exits(0);
+    let answer: Value = serde_json::from_slice(&run.stdout).unwrap();
+    assert_eq!(answer["store"], "keyring");
+    keyring.store("work", "{\"api_key\": \"sk-canary");
+    let run = token(&sandbox, &keyring).run().fails(77, &["not valid JSON"]);
+    assert!(!run.stderr.contains("canary"));
+}
+
+#[test]
+fn two_configurations_do_not_share_an_item() {
+    let Some(keyring) = Keyring::start("unlocked") else {
+        return;
+    };
+    let sandbox = keyed();
+    keyring.store("work", KEY);
+    let elsewhere = sandbox.write("other/config.json", sandbox.read("home/.config/qwen/config.json"));
+    token(&sandbox, &keyring)
+        .env("QWEN_CONFIG", elsewhere)
+        .run()
+        .fails(77, &["no credential"]);
+}
+
+#[test]
+fn a_locked_keyring_is_try_again_and_unlocking_it_helps() {
+    let Some(mut keyring) = Keyring::start("unlocked") else {
+        return;
+    };
+    let sandbox = keyed();
+    keyring.tell("lock");
+    // A locked keyring answers that it has no such item; that is not the truth about the login.
+    token(&sandbox, &keyring)
+        .run()
+        .fails(75, &["the system keyring is locked", "hint: unlock the keyring"]);
+    keyring.tell("unlock");
+    keyring.store("work", KEY);
+    keyring.tell("lock");
+    token(&sandbox, &keyring)
+        .run()
+        .fails(75, &["the system keyring is locked"]);
+    keyring.tell("unlock");
+    token(&sandbox, &keyring)
+        .run()
+        .gives(0, "sk-in-the-keyring\n", "");
+}
+
+#[test]
+fn a_keyring_that_is_not_there_is_told_from_one_that_is_shut() {
+    for (state, words) in [
+        ("empty", "the system keyring is locked"),
+        ("nosvc", "no system keyring is here"),
+        ("nobus", "no system keyring is here"),
+    ] {
+        let Some(keyring) = Keyring::start(state) else {
+            return;
+        };
+        let sandbox = keyed();
+        let run = token(&sandbox, &keyring).run().fails(75, &[words]);
+        assert!(run.stderr.contains("'qwen-login --store file'"), "{run:#?}");
+    }
+    let sandbox = keyed();
+    for address in ["unix:path=/no/such/bus", "no address at all", ""] {
+        sandbox
+            .tool("qwen-token")
+            .env("DBUS_SESSION_BUS_ADDRESS", address)
+            .run()
+            .fails(75, &["no system keyring is here"]);
+    }
+}
+
+#[test]
+fn a_silent_keyring_is_waited_for_three_seconds_by_a_script() {
+    let Some(keyring) = Keyring::start("hang") else {
+        return;
+    };
+    let sandbox = keyed();
+    let started = Instant::now();
+    token(&sandbox, &keyring)
+        .run()
+        .fails(75, &["the system keyring did not answer within 3 s"]);
+    let time = started.elapsed();
+    assert!(
+        time > Duration::from_secs(2) && time < Duration::from_secs(5),
+        "{time:?}"
+    );
+}
+
+#[test]
+fn a_person_at_a_terminal_is_told_what_is_waited_for() {
+    let Some(keyring) = Keyring::start("hang") else {
+        return;
+    };
+    let sandbox = keyed();
+    let terminal = Terminal::start(token(&sandbox, &keyring));
+    terminal.shows("waiting at most 60 s for the system keyring");
+}
+
+#[test]
+fn a_refresh_is_kept_in_the_keyring() {
+    let Some(keyring) = Keyring::start("unlocked") else {
+        return;
+    };
+    let body = r#"{"access_token":"at-new","token_type":"Bearer","expires_in":3600}"#;
+    let server = Server::script([Reply::json(200, body)]);
+    let sandbox = Sandbox::new();
+    let oauth = json!({"token_endpoint": server.url("/token"), "client_id": "c"});
+    sandbox.oauth_profile("qwen", "keyring", &oauth);
+    let large = format!("rt-{}", "x".repeat(6 << 10));
+    let stored = support::login::with(login(-3600, -1), json!({"refresh_token": large}));
+    keyring.store("work", &stored.to_string());
+    token(&sandbox, &keyring).run().gives(0, "at-new\n", "");
+    let stored: Value = serde_json::from_str(&keyring.lookup("work").unwrap()).unwrap();
+    assert_eq!(
+        (&stored["access_token"], &stored["refresh_token"]),
+        (&json!("at-new"), &json!(large))
+    );
+    token(&sandbox, &keyring).run().gives(0, "at-new\n", "");
+    assert_eq!(server.requests().len(), 1);
+}
+
+#[test]
+fn a_keyring_that_shuts_while_the_server_answers_is_no_reason_to_ask_again() {
+    let Some(keyring) = Keyring::start("unlocked") else {
+        return;
+    };
+    let keyring = std::sync::Mutex::new(keyring);
+    let sandbox = Sandbox::new();
+    keyring
+        .lock()
+        .unwrap()
+        .store("work", &login(-3600, -1).to_string());
+    let tool = token(&sandbox, &keyring.lock().unwrap());
+    let keyring = std::sync::Arc::new(keyring);
+    let shut = std::sync::Arc::clone(&keyring);
+    let server = Server::answering(move |_, _| {
+        shut.lock().unwrap().tell("lock");
+        Reply::json(
+            200,
+            r#"{"access_token":"at-new","refresh_token":"rt-new","expires_in":3600}"#,
+        )
+    });
+    let oauth = json!({"token_endpoint": server.url("/token"), "client_id": "c"});
+    sandbox.oauth_profile("custom", "keyring", &oauth);
+    tool.run().fails(
+        75,
+        &["the server renewed the token, but it could not be kept", "hint: "],
+    );
+    assert_eq!(server.requests().len(), 1);
+    let mut keyring = keyring.lock().unwrap();
+    keyring.tell("unlock");
+    assert!(
+        keyring.lookup("work").unwrap().contains("rt-old"),
+        "what was stored is still there"
+    );
+}
+
+#[test]
+fn a_credential_in_a_file_or_the_environment_touches_no_bus() {
+    let sandbox = Sandbox::new();
+    let socket = sandbox.root().join("bus");
+    let bus = UnixListener::bind(&socket).unwrap();
+    bus.set_nonblocking(true).unwrap();
+    let address = format!("unix:path={}", socket.display());
+    sandbox.logged_in("http://127.0.0.1:1/", &login(-10, 3590));
+    let tool = || {
+        sandbox
+            .tool("qwen-token")
+            .env("DBUS_SESSION_BUS_ADDRESS", &address)
+    };
+    tool().run().gives(0, "at-old\n", "");
+    tool().env("OPENAI_API_KEY", "sk-given").run().exits(0);
+    tool().arg("--check").run().gives(0, "", "");
+    tool().arg("--help").run().exits(0);
+    assert_eq!(
+        bus.accept().unwrap_err().kind(),
+        ErrorKind::WouldBlock,
+        "somebody called"
+    );
+    std::fs::remove_file(sandbox.root().join(OWN_FILE)).unwrap();
+    tool().run().fails(77, &["no credential"]);
+    assert_eq!(
+        bus.accept().unwrap_err().kind(),
+        ErrorKind::WouldBlock,
+        "somebody called"
+    );
+}
