@@ -1,4 +1,5 @@
 //! The dependencies: licences that go with ours, and no crate in two versions without a reason.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod support;
 
@@ -30,7 +31,10 @@ const TWICE: [(&str, &str); 8] = [
     ("cpufeatures", "sha2 of oauth2"),
     ("crypto-common", "sha2 of oauth2"),
     ("digest", "sha2 of oauth2"),
-    ("getrandom", "rand of oauth2, and ahash of jsonschema, have older ones"),
+    (
+        "getrandom",
+        "rand of oauth2, and ahash of jsonschema, have older ones",
+    ),
     ("sha2", "oauth2 has the older"),
     ("syn", "derive macros, at build time alone"),
 ];

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use super::error::StoreError;
 use super::held::Held;
-use super::model::{Credential, Life, Stored};
+use super::model::{Credential, DEFAULT_MIN_TTL, Life, Stored};
 use super::signals::Deferral;
 use super::store::Store;
 use super::wanted::{NoToken, Obtained, Refresh, Wanted};
@@ -239,7 +239,7 @@ impl Exchange<'_> {
     fn too_short(&self, renewed: &Credential) -> Option<String> {
         let wanted = self.wanted.min_ttl;
         let life = renewed.remaining((self.now)());
-        (life.is_below(wanted) && wanted > Duration::from_secs(60)).then(|| {
+        (life.is_below(wanted) && wanted > DEFAULT_MIN_TTL).then(|| {
             format!(
                 "the server's tokens live for less than the {} s asked for",
                 wanted.as_secs()

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::model::Credential;
+use super::model::{Credential, DEFAULT_MIN_TTL};
 use crate::failure::Failure;
 use crate::oauth::OauthError;
 use crate::secret::Secret;
@@ -32,7 +32,7 @@ pub enum Refresh {
 impl Default for Wanted {
     fn default() -> Self {
         Self {
-            min_ttl: Duration::from_secs(60),
+            min_ttl: DEFAULT_MIN_TTL,
             refresh: Refresh::WhenDue,
         }
     }
