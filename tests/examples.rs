@@ -1,4 +1,5 @@
 //! The examples of the manual pages run, as they stand there.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod support;
 
