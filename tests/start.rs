@@ -109,9 +109,9 @@ fn without_a_terminal_and_a_credential_the_error_names_what_to_set() {
     installed.qwen().arg("-q").run().gives(
         77,
         "",
-        "qwen: no credential, and no terminal to ask for one\n\
-         qwen: hint: set OPENAI_API_KEY, OPENAI_BASE_URL and OPENAI_MODEL\n\
-         qwen: hint: run 'qwen-login'\n",
+        "qwen: no credential: neither an API key nor a login is configured\n\
+         qwen: hint: run 'qwen-login'\n\
+         qwen: hint: or set OPENAI_API_KEY, and OPENAI_BASE_URL and OPENAI_MODEL where they are not OpenAI's\n",
     );
     assert_eq!(
         installed.sandbox.read("calls"),
