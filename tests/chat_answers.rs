@@ -1,4 +1,5 @@
 //! Answers of every make, and how they reach a pipe, a file, a slow reader and no reader.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod support;
 

@@ -1,4 +1,5 @@
 //! Every fault that a server can make, and what qwen-chat makes of it: exit code, stdout and stderr, each exactly.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod support;
 

@@ -1,4 +1,5 @@
 //! What is asked: words, standard input, files, images; and what is refused before anything is sent.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod support;
 

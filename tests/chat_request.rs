@@ -1,4 +1,5 @@
 //! What goes over the wire: members of the body, and path, query, headers and key as each provider wants them.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod support;
 

@@ -1,4 +1,5 @@
 //! Completion in the real shells: what a person gets who types and presses Tab.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod support;
 

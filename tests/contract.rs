@@ -1,4 +1,5 @@
 //! Lists are proven, not kept: the tools, their help, their pages and their completions say the same.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod support;
 

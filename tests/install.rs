@@ -1,4 +1,5 @@
 //! The pages and completions below a prefix: put there, found there, and taken away again.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod support;
 
