@@ -378,6 +378,10 @@ fn a_key_in_the_environment_is_said_to_go_first() {
             .contains("the key of environment OPENAI_API_KEY is set and goes before"),
         "{run:#?}"
     );
+    assert!(
+        run.stderr.contains("hint: run 'unset OPENAI_API_KEY'"),
+        "{run:#?}"
+    );
     assert!(!run.stderr.contains("sk-from-environment"));
 }
 

@@ -143,6 +143,9 @@ impl Target {
             talk.notice(&format!(
                 "the key of {source} is set and goes before this profile"
             ));
+            if let Source::Environment(name) = source {
+                talk.hint(&format!("run 'unset {name}' to use the profile"));
+            }
         }
         if let Ok((_, Some(active))) = config::active_profile(None)
             && active.value != self.name
