@@ -165,8 +165,15 @@ fn two_runs_do_not_write_to_one_file() {
 
 #[test]
 fn a_run_that_is_killed_again_and_again_ends_whole() {
-    const COUNT: usize = 3_000;
-    let setting = Setting::new(&lines(COUNT));
+    const COUNT: usize = 4_000;
+    // Five milliseconds an answer: slow enough to be killed many times on the way.
+    let server = Server::answering(|_, request| {
+        let body = support::batch::whole_body(&prompt(request)).to_string();
+        let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n", body.len());
+        let answer = format!("{head}content-type: application/json\r\n\r\n{body}");
+        Reply::default().pause(Duration::from_millis(5)).send(answer)
+    });
+    let setting = Setting::with(&lines(COUNT), server);
     let mut random = Random::from_environment();
     let mut kills = 0;
     loop {
