@@ -1,4 +1,5 @@
 //! The provider's batch engine: handing in, looking, waiting, getting the results, from any machine at any time.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod support;
 

@@ -1,4 +1,5 @@
 //! What a line may be, what is asked, and what the result looks like.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod support;
 
