@@ -1,5 +1,5 @@
 //! Killed, cut, full: whatever happens to a run, the next one does what is missing, and nothing twice.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
 mod support;
 
