@@ -111,7 +111,14 @@ fn three_thousand_hostile_values_survive_in_the_shells_with_a_grammar_of_their_o
 
 #[test]
 fn hostile_values_survive_in_a_locale_without_utf8() {
-    for modes in [POSIX, UNKNOWN, OTHERS] {
+    for modes in [POSIX, OTHERS] {
         all(modes, "C", 750);
     }
+    // yash takes no byte from 0x80 on there; only when it is known to be yash can such a value be refused.
+    let others: Vec<Mode> = UNKNOWN
+        .iter()
+        .filter(|mode| mode.command[0] != "yash")
+        .copied()
+        .collect();
+    all(&others, "C", 750);
 }

@@ -166,7 +166,11 @@ fn a_choice_is_remembered_and_a_change_leaves_nothing_behind() {
         .run()
         .exits(0);
     keyring.given_to(login(&sandbox)).run().exits(0);
-    assert_eq!(holders(&sandbox), [file.clone()], "the remembered choice is file");
+    assert_eq!(
+        holders(&sandbox),
+        std::slice::from_ref(&file),
+        "the remembered choice is file"
+    );
     assert_eq!(keyring.lookup("lab"), None);
     let run = keyring
         .given_to(login(&sandbox))

@@ -46,7 +46,7 @@ fn every_question_can_be_answered_wrongly_first() {
     let url = server.url("/v1");
     for (question, answer) in [
         ("choice [2]: ", "7\n"),
-        ("type a number from 1 to 2", "api\n"),
+        ("type a number from 1 to 2", "with\n"),
         ("Whose key is it?", "nobody\n"),
         ("type a number from 1 to 18", "custom\n"),
         ("base URL: ", "\n"),

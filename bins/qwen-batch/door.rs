@@ -129,21 +129,29 @@ impl Door {
         Ok(self.endpoint().secret() != Some(token))
     }
 
-    /// Adds to a failure what the user can do about it under these settings.
-    pub(crate) fn advise(&self, failure: Failure) -> Failure {
-        match failure.exit {
-            Exit::NoAuth => {
-                let source = &self.settings.access.source;
-                let failure = failure.hint(format!("the credential is that of {source}"));
-                match &self.settings.access.value {
-                    Access::Oauth { .. } => failure.hint(format!(
-                        "run 'qwen-login --profile {}'",
-                        self.settings.profile_name()
-                    )),
-                    _ => failure,
-                }
-            }
-            _ => failure,
+    /// Adds to a failure what the user can do about it under these settings, and takes the secret out of it.
+    pub(crate) fn advise(&self, mut failure: Failure) -> Failure {
+        failure.message = self.redacted(failure.message);
+        if failure.exit != Exit::NoAuth {
+            return failure;
+        }
+        let hint = match &self.settings.access.value {
+            Access::Oauth { .. } => format!("run 'qwen-login --profile {}'", self.settings.profile_name()),
+            Access::ApiKey(_) => format!(
+                "check the key of {}, or run 'qwen-login'",
+                self.settings.access.source
+            ),
+            Access::Open => "set OPENAI_API_KEY, or run 'qwen-login --api-key'".to_owned(),
+        };
+        failure.hint(hint)
+    }
+
+    /// Takes the secret out of a message: a server may quote it.
+    pub(crate) fn redacted(&self, text: String) -> String {
+        let endpoint = self.endpoint();
+        match endpoint.secret().map(Secret::expose) {
+            Some(secret) if secret.len() >= 4 => text.replace(secret.as_str(), "***"),
+            _ => text,
         }
     }
 

@@ -69,15 +69,6 @@ impl Results {
         Ok(Self::Kept(kept))
     }
 
-    /// True when this file is where results go.
-    pub(crate) fn is(&self, input: &File) -> bool {
-        let Self::Kept(kept) = self else { return false };
-        match (kept.file.metadata(), input.metadata()) {
-            (Ok(ours), Ok(other)) => (ours.dev(), ours.ino()) == (other.dev(), other.ino()),
-            _ => false,
-        }
-    }
-
     /// Writes one whole record, its line end included.
     ///
     /// # Errors
@@ -225,6 +216,11 @@ impl Kept {
         writer.flush()?;
         Ok(length)
     }
+}
+
+/// True when results would go into the input itself.
+pub(crate) fn is_same(input: &File, output: &Path) -> bool {
+    is_at(input, output)
 }
 
 /// Opens and locks a file, creating it where it is missing.

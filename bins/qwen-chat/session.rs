@@ -1,7 +1,7 @@
 //! Conversations that outlive the process: one private file each.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use qwen_shared::chat::{Message, Role};
@@ -148,7 +148,7 @@ fn latest() -> Result<PathBuf, Failure> {
         })
 }
 
-fn load(path: &PathBuf) -> Result<Vec<Message>, Failure> {
+fn load(path: &Path) -> Result<Vec<Message>, Failure> {
     let shown = path.display();
     let file = read_private(path, LIMIT).map_err(|error| {
         Failure::new(

@@ -83,26 +83,31 @@ fn server(login: &Login<'_>) -> Result<Server, Failure> {
         Failure::new(Exit::Usage, format!("provider '{name}' has no login by browser"))
             .hint(format!("run 'qwen-login --api-key --provider {name}'"))
     })?;
-    // What was written for another method or provider would send the token where it is not meant to go.
+    Ok(Server {
+        entry: entry(login, provider)?,
+        settings,
+        provider,
+    })
+}
+
+/// Makes the profile's entry. What was written for another method or provider is left out: it would send the token
+/// where it is not meant to go.
+fn entry(login: &Login<'_>, provider: Option<&Provider>) -> Result<Entry, Failure> {
+    let profile = &login.target.profile;
+    let name = provider.map(|provider| &provider.name);
     let same = profile.method != Some(Method::ApiKey)
-        && (profile.provider.is_none()
-            || profile.provider.as_ref() == provider.map(|provider| &provider.name));
-    let kept = |typed: &Option<String>, present: Option<String>| typed.clone().or(present.filter(|_| same));
+        && (profile.provider.is_none() || profile.provider.as_ref() == name);
     let base_url = match &login.cli.base_url {
         Some(typed) => Some(crate::endpoint::typed(typed, profile.allow_http)?),
         None => profile.base_url.clone().filter(|_| same),
     };
-    let entry = Entry {
+    let present = profile.model.clone().filter(|_| same);
+    Ok(Entry {
         method: Method::Oauth,
-        provider: provider.map(|provider| provider.name.clone()),
+        provider: name.cloned(),
         base_url: base_url.map(String::from),
-        model: kept(&login.cli.model, profile.model.clone()),
+        model: login.cli.model.clone().or(present),
         store: None,
-    };
-    Ok(Server {
-        settings,
-        provider,
-        entry,
     })
 }
 

@@ -4,8 +4,9 @@ use qwen_shared::config::Method;
 use qwen_shared::exit::Exit;
 use qwen_shared::failure::{Failure, Outcome};
 use qwen_shared::out::{Talk, Terminal};
-use qwen_shared::provider::{self, Provider};
+use qwen_shared::provider::{self, OauthSettings, Provider};
 use qwen_shared::secret;
+use url::Url;
 
 use crate::ask::choose;
 use crate::cli::Cli;
@@ -70,15 +71,19 @@ impl Login<'_> {
                 Method::ApiKey
             });
         }
-        match (self.terminal.as_mut(), self.target.profile.method) {
+        let profile = &self.target.profile;
+        let own = profile.oauth.as_ref();
+        let present = profile.method.or(own.map(|_| Method::Oauth));
+        match (self.terminal.as_mut(), present) {
             (Some(terminal), present) => {
+                let browser = match own.and_then(server_name) {
+                    Some(server) => format!("in a browser, at '{server}'"),
+                    None => "in a browser, at qwen.ai".to_owned(),
+                };
+                let key = "with an API key: OpenAI, Model Studio, OpenRouter, Azure, a server of your own, …";
+                terminal.print("How do you want to log in?\n")?;
                 let usual = usize::from(present != Some(Method::Oauth));
-                let methods = [
-                    "Qwen OAuth, or the login of your organisation's own server: in a browser",
-                    "API key: OpenAI, Model Studio, OpenRouter, Azure, ModelScope, a server of your own, …",
-                ];
-                terminal.print("How do you want to authenticate?\n")?;
-                let chosen = choose(terminal, &methods, usual)?;
+                let chosen = choose(terminal, &[&browser, key], usual)?;
                 Ok(if chosen == 0 {
                     Method::Oauth
                 } else {
@@ -94,4 +99,11 @@ impl Login<'_> {
             .hint("or run 'qwen-login --with-key --provider NAME', with the key on standard input")),
         }
     }
+}
+
+/// Names the server of a profile's own login, for people.
+fn server_name(server: &OauthSettings) -> Option<String> {
+    let endpoint = server.device_authorization_endpoint.clone();
+    let url = endpoint.or_else(|| Url::parse(server.issuer.as_deref()?).ok())?;
+    url.host_str().map(str::to_owned)
 }

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 
 use clap::{Command, CommandFactory, Parser, ValueEnum};
+use qwen_shared::env::dialect::of_process;
 use qwen_shared::tool::{Common, Typed};
 
 /// Print a valid token, refreshing it when due
@@ -49,6 +50,16 @@ pub(crate) enum Format {
 impl Typed for Cli {
     fn common(&self) -> &Common {
         &self.common
+    }
+
+    fn last_words(typed: Option<&Self>, arguments: &[OsString]) -> &'static str {
+        let is_evaluated = match typed {
+            Some(cli) => cli.format == Format::Env && cli.command.is_empty() && !cli.check,
+            None => arguments
+                .iter()
+                .any(|word| word == "--format=env" || word == "env"),
+        };
+        if is_evaluated { of_process().failing() } else { "" }
     }
 }
 

@@ -163,11 +163,3 @@ fn statements(settings: &Settings, authorization: &Authorization) -> Result<Stri
         .collect();
     Ok(shell.script(&changes, taken.iter().map(String::as_str)))
 }
-
-/// Returns what makes an eval of this form fail where the program did: most shells do not notice by themselves.
-pub(crate) fn failing(format: Format) -> &'static str {
-    match format {
-        Format::Env => of_process().failing(),
-        _ => "",
-    }
-}

@@ -17,14 +17,6 @@ use crate::format;
 /// Runs the tool.
 pub(crate) fn run(cli: Cli, talk: &Talk) -> Outcome {
     forbid_core_dump();
-    let outcome = answer(&cli, talk);
-    if outcome.is_err() {
-        Stdout::write(format::failing(cli.format).as_bytes())?;
-    }
-    outcome
-}
-
-fn answer(cli: &Cli, talk: &Talk) -> Outcome {
     let overrides = Overrides {
         profile: cli.common.profile.clone(),
         ..Overrides::default()
@@ -35,9 +27,9 @@ fn answer(cli: &Cli, talk: &Talk) -> Outcome {
     };
     explain(&settings, talk);
     if cli.check {
-        return check(cli, &settings, talk);
+        return check(&cli, &settings, talk);
     }
-    let authorization = authorize(&settings, &wanted(cli), talk)?;
+    let authorization = authorize(&settings, &wanted(&cli), talk)?;
     if talk.is_verbose() {
         explain_endpoint(&settings, &authorization, talk);
     }
@@ -89,7 +81,7 @@ fn explain_endpoint(settings: &Settings, authorization: &Authorization, talk: &T
 /// Answers whether there is a valid token. What keeps the question from being answered is a failure as ever.
 fn check(cli: &Cli, settings: &Settings, talk: &Talk) -> Outcome {
     let quiet = Talk::new(talk.program(), true, talk.is_verbose(), talk.color());
-    let authorization = match authorize(settings, &wanted(cli), &quiet) {
+    let authorization = match authorize(settings, &wanted(&cli), &quiet) {
         Err(failure) if failure.exit == Exit::NoAuth => return negative(&failure, talk),
         other => other?,
     };

@@ -52,7 +52,11 @@ pub(crate) fn write() -> Outcome {
 
 /// Returns the programs called `qwen-NAME` that are not the toolkit's own. A link to the dispatcher is none.
 fn others() -> impl Iterator<Item = Found> {
-    let dispatcher = std::env::current_exe().and_then(std::fs::canonicalize).ok();
+    // Where no /proc is mounted a program cannot tell its own path.
+    let dispatcher = std::env::current_exe()
+        .ok()
+        .or_else(|| sibling::find("qwen"))
+        .and_then(|path| path.canonicalize().ok());
     let names: BTreeSet<String> = sibling::directories()
         .filter_map(|directory| std::fs::read_dir(directory).ok())
         .flat_map(|entries| entries.flatten())

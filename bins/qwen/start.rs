@@ -50,7 +50,10 @@ fn no_terminal(has_credential: bool, talk: &Talk) -> Failure {
 /// Asks `qwen-token`, whose exit 0 and 1 are the answers to this question.
 fn has_credential(common: &Common) -> Result<bool, Failure> {
     let mut check = tool("qwen-token", common)?;
-    check.arg("--check").stdin(Stdio::null()).stdout(Stdio::null());
+    check
+        .args(["--check", "--quiet"])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null());
     match exit(&mut check)? {
         Exit::Ok => Ok(true),
         Exit::No | Exit::NoAuth => Ok(false),

@@ -17,10 +17,10 @@ set edit:completion:arg-completer[qwen-env] = {|@words|
     }
     var completions = [
         &'qwen-env'= {
-            cand --shell 'Write for this shell instead of the parent process'
-            cand --format 'Write shell code, or the variables as data'
+            cand --shell 'Write for this shell instead of the parent process: sh, dash, bash, zsh, ksh, mksh, busybox, yash, posh, fish, tcsh, csh, elvish, xonsh, nu, pwsh'
+            cand --format 'Write shell code (shell) or data (json, dotenv, null)'
             cand --get 'Print the value of one variable; exit 1 when it is unset'
-            cand --hook 'Print code that re-evaluates on a change of directory'
+            cand --hook 'Print code that re-evaluates on a change of directory, for bash, zsh, fish, elvish or nu'
             cand --chain 'Combine the files by this rule: first, or merge'
             cand --file 'Use this file instead of the chain'
             cand --trust 'Trust the project''s file, or FILE, with its present content'
@@ -40,8 +40,8 @@ set edit:completion:arg-completer[qwen-env] = {|@words|
             cand --quiet 'Say nothing but errors'
             cand -v 'Say how things were decided; never shows a secret'
             cand --verbose 'Say how things were decided; never shows a secret'
-            cand -h 'Print help (see more with ''--help'')'
-            cand --help 'Print help (see more with ''--help'')'
+            cand -h 'Print help'
+            cand --help 'Print help'
             cand -V 'Print version'
             cand --version 'Print version'
         }

@@ -6,7 +6,7 @@ function __qwen_models
     qwen-chat --list-models --quiet --retries 0 --max-time 3 2>/dev/null </dev/null | string replace -r '\s.*' ''
 end
 
-complete -c qwen-env -l shell -d 'Write for this shell instead of the parent process' -r -f -a "sh\t''
+complete -c qwen-env -l shell -d 'Write for this shell instead of the parent process: sh, dash, bash, zsh, ksh, mksh, busybox, yash, posh, fish, tcsh, csh, elvish, xonsh, nu, pwsh' -r -f -a "sh\t''
 dash\t''
 bash\t''
 zsh\t''
@@ -22,12 +22,12 @@ elvish\t''
 xonsh\t''
 nu\t''
 pwsh\t''"
-complete -c qwen-env -l format -d 'Write shell code, or the variables as data' -r -f -a "shell\t'Statements for a shell to evaluate'
+complete -c qwen-env -l format -d 'Write shell code (shell) or data (json, dotenv, null)' -r -f -a "shell\t'Statements for a shell to evaluate'
 json\t'One JSON object'
 dotenv\t'A .env file'
 null\t'NAME=value, each ended by a NUL'"
 complete -c qwen-env -l get -d 'Print the value of one variable; exit 1 when it is unset' -r
-complete -c qwen-env -l hook -d 'Print code that re-evaluates on a change of directory' -r -f -a "bash\t''
+complete -c qwen-env -l hook -d 'Print code that re-evaluates on a change of directory, for bash, zsh, fish, elvish or nu' -r -f -a "bash\t''
 zsh\t''
 fish\t''
 elvish\t''
@@ -51,5 +51,5 @@ complete -c qwen-env -l override -d 'Let the files win over the environment'
 complete -c qwen-env -l require -d 'Fail with exit 66 when no file is found'
 complete -c qwen-env -s q -l quiet -d 'Say nothing but errors'
 complete -c qwen-env -s v -l verbose -d 'Say how things were decided; never shows a secret'
-complete -c qwen-env -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c qwen-env -s h -l help -d 'Print help'
 complete -c qwen-env -s V -l version -d 'Print version'

@@ -38,13 +38,13 @@ module qwen-env-completions {
 
   # Print the resolved .env chain as shell code
   export extern qwen-env [
-    --shell: string@"nu-complete qwen-env shell" # Write for this shell instead of the parent process
-    --format: string@"nu-complete qwen-env format" # Write shell code, or the variables as data
+    --shell: string@"nu-complete qwen-env shell" # Write for this shell instead of the parent process: sh, dash, bash, zsh, ksh, mksh, busybox, yash, posh, fish, tcsh, csh, elvish, xonsh, nu, pwsh
+    --format: string@"nu-complete qwen-env format" # Write shell code (shell) or data (json, dotenv, null)
     --get: string             # Print the value of one variable; exit 1 when it is unset
     --explain                 # Tell every file and every variable with its fate, values masked
     --show-secrets            # With --explain: show the values
     --check                   # Look for mistakes in the files; exit 65 when there are any
-    --hook: string@"nu-complete qwen-env hook" # Print code that re-evaluates on a change of directory
+    --hook: string@"nu-complete qwen-env hook" # Print code that re-evaluates on a change of directory, for bash, zsh, fish, elvish or nu
     --unset                   # Take back what earlier calls exported
     --auth                    # Add OPENAI_API_KEY, OPENAI_BASE_URL and OPENAI_MODEL of the active profile
     --chain: string@"nu-complete qwen-env chain" # Combine the files by this rule: first, or merge
@@ -58,7 +58,7 @@ module qwen-env-completions {
     --quiet(-q)               # Say nothing but errors
     --verbose(-v)             # Say how things were decided; never shows a secret
     --color: string@"nu-complete qwen-env color" # When to use colour: auto, always or never
-    --help(-h)                # Print help (see more with '--help')
+    --help(-h)                # Print help
     --version(-V)             # Print version
   ]
 
@@ -71,13 +71,13 @@ module qwen-env-completions {
 
   # Print the resolved .env chain as shell code
   export extern "qwen env" [
-    --shell: string@"nu-complete qwen-env shell" # Write for this shell instead of the parent process
-    --format: string@"nu-complete qwen-env format" # Write shell code, or the variables as data
+    --shell: string@"nu-complete qwen-env shell" # Write for this shell instead of the parent process: sh, dash, bash, zsh, ksh, mksh, busybox, yash, posh, fish, tcsh, csh, elvish, xonsh, nu, pwsh
+    --format: string@"nu-complete qwen-env format" # Write shell code (shell) or data (json, dotenv, null)
     --get: string             # Print the value of one variable; exit 1 when it is unset
     --explain                 # Tell every file and every variable with its fate, values masked
     --show-secrets            # With --explain: show the values
     --check                   # Look for mistakes in the files; exit 65 when there are any
-    --hook: string@"nu-complete qwen-env hook" # Print code that re-evaluates on a change of directory
+    --hook: string@"nu-complete qwen-env hook" # Print code that re-evaluates on a change of directory, for bash, zsh, fish, elvish or nu
     --unset                   # Take back what earlier calls exported
     --auth                    # Add OPENAI_API_KEY, OPENAI_BASE_URL and OPENAI_MODEL of the active profile
     --chain: string@"nu-complete qwen-env chain" # Combine the files by this rule: first, or merge
@@ -91,7 +91,7 @@ module qwen-env-completions {
     --quiet(-q)               # Say nothing but errors
     --verbose(-v)             # Say how things were decided; never shows a secret
     --color: string@"nu-complete qwen-env color" # When to use colour: auto, always or never
-    --help(-h)                # Print help (see more with '--help')
+    --help(-h)                # Print help
     --version(-V)             # Print version
   ]
 

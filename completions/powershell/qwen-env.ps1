@@ -40,10 +40,10 @@ Register-ArgumentCompleter -Native -CommandName 'qwen-env' -ScriptBlock {
 
     $completions = @(switch ($command) {
         'qwen-env' {
-            [CompletionResult]::new('--shell', '--shell', [CompletionResultType]::ParameterName, 'Write for this shell instead of the parent process')
-            [CompletionResult]::new('--format', '--format', [CompletionResultType]::ParameterName, 'Write shell code, or the variables as data')
+            [CompletionResult]::new('--shell', '--shell', [CompletionResultType]::ParameterName, 'Write for this shell instead of the parent process: sh, dash, bash, zsh, ksh, mksh, busybox, yash, posh, fish, tcsh, csh, elvish, xonsh, nu, pwsh')
+            [CompletionResult]::new('--format', '--format', [CompletionResultType]::ParameterName, 'Write shell code (shell) or data (json, dotenv, null)')
             [CompletionResult]::new('--get', '--get', [CompletionResultType]::ParameterName, 'Print the value of one variable; exit 1 when it is unset')
-            [CompletionResult]::new('--hook', '--hook', [CompletionResultType]::ParameterName, 'Print code that re-evaluates on a change of directory')
+            [CompletionResult]::new('--hook', '--hook', [CompletionResultType]::ParameterName, 'Print code that re-evaluates on a change of directory, for bash, zsh, fish, elvish or nu')
             [CompletionResult]::new('--chain', '--chain', [CompletionResultType]::ParameterName, 'Combine the files by this rule: first, or merge')
             [CompletionResult]::new('--file', '--file', [CompletionResultType]::ParameterName, 'Use this file instead of the chain')
             [CompletionResult]::new('--trust', '--trust', [CompletionResultType]::ParameterName, 'Trust the project''s file, or FILE, with its present content')
@@ -63,8 +63,8 @@ Register-ArgumentCompleter -Native -CommandName 'qwen-env' -ScriptBlock {
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing but errors')
             [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Say how things were decided; never shows a secret')
             [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Say how things were decided; never shows a secret')
-            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
-            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
             [CompletionResult]::new('-V', '-V ', [CompletionResultType]::ParameterName, 'Print version')
             [CompletionResult]::new('--version', '--version', [CompletionResultType]::ParameterName, 'Print version')
             break

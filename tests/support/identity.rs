@@ -107,6 +107,20 @@ impl Identity {
         )
     }
 
+    /// Lets a person approve the login with this code, or deny it.
+    pub fn decide(&self, user_code: &str, approve: bool) {
+        self.control(
+            "POST",
+            "/approve",
+            &json!({"user_code": user_code, "deny": !approve}),
+        );
+    }
+
+    /// What the server has counted.
+    pub fn stats(&self) -> Value {
+        self.control("GET", "/stats", &Value::Null)
+    }
+
     /// Changes the server's settings while it runs.
     pub fn change(&self, settings: &Value) {
         self.control("POST", "/settings", settings);

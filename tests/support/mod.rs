@@ -12,6 +12,7 @@
 )]
 
 pub mod authority;
+pub mod batch;
 pub mod chat;
 pub mod dotenv;
 pub mod hostile;

@@ -107,7 +107,7 @@ impl Terminal {
         plain(&self.shown())
     }
 
-    /// Waits until `text` has been shown.
+    /// Waits until `text` has been shown: as the program sent it, or as it reads on the screen.
     #[track_caller]
     pub fn shows(&self, text: &str) {
         self.shows_after(0, text);
@@ -120,7 +120,8 @@ impl Terminal {
         let mut shown = self.shown.0.lock().unwrap();
         loop {
             let seen = plain(&shown);
-            if seen.get(start..).is_some_and(|seen| seen.contains(text)) {
+            let as_sent = start == 0 && shown.contains(text);
+            if as_sent || seen.get(start..).is_some_and(|seen| seen.contains(text)) {
                 return;
             }
             let rest = end.saturating_duration_since(Instant::now());

@@ -195,7 +195,7 @@ impl Asker {
         if stops {
             return Try::Done(Ended::Stopped(self.door.advise(failure)));
         }
-        let fault = Fault::new(failure.exit, refusal.words());
+        let fault = Fault::new(failure.exit, self.door.redacted(refusal.words()));
         let ended = Ended::Judged(Verdict {
             reply: Some(heard.reply),
             fault: Some(fault),

@@ -20,7 +20,7 @@ use self::order::Order;
 use self::tally::Tally;
 use crate::cli::RunArgs;
 use crate::door::{Door, Way};
-use crate::results::Results;
+use crate::results::{Results, is_same};
 use crate::seen::Seen;
 use crate::shape::Shape;
 use crate::source::Input;
@@ -39,6 +39,15 @@ pub(crate) fn run(args: &RunArgs, profile: Option<&String>, talk: &Talk) -> Outc
     if input.file().is_none() && std::io::stdin().is_terminal() {
         talk.notice("reading questions from the terminal, one a line, until Ctrl-D");
     }
+    if let (Some(file), Some(output)) = (input.file(), &args.output)
+        && is_same(file, output)
+    {
+        let name = input.name();
+        return Err(Failure::new(
+            Exit::Usage,
+            format!("'{name}': input and output are the same file"),
+        ));
+    }
     let door = Door::open(
         &Way {
             profile,
@@ -53,13 +62,6 @@ pub(crate) fn run(args: &RunArgs, profile: Option<&String>, talk: &Talk) -> Outc
     let shape = Shape::new(&args.request, &settings.model.value, &settings.body)?;
     let mut seen = Seen::default();
     let results = Results::open(args.output.as_ref(), args.retry_failed, &mut seen, talk)?;
-    if input.file().is_some_and(|input| results.is(input)) {
-        let name = input.name();
-        return Err(Failure::new(
-            Exit::Usage,
-            format!("'{name}': input and output are the same file"),
-        ));
-    }
     let total = if Progress::is_wanted(talk) {
         input.count()
     } else {

@@ -195,7 +195,7 @@ impl<'a> Conversation<'a> {
             }
             Command::Save(name) => self.save(name)?,
             Command::Usage => self.talk.plain(&format!(
-                "{} answers, {} tokens in, {} out",
+                "answers: {}; tokens: {} in, {} out",
                 self.spent.answers, self.spent.prompt, self.spent.completion
             )),
             Command::Help => commands::HELP.lines().for_each(|line| self.talk.plain(line)),

@@ -1,6 +1,6 @@
 //! An endpoint that can be asked: what settings, provider and credential come to when a request is made of them.
 //!
-//! [`Endpoint`] makes requests, [`send`] gets one of them an answer or a reason why not: bounded tries, every wait
+//! [`Endpoint`] makes requests, [`fn@send`] gets one of them an answer or a reason why not: bounded tries, every wait
 //! announced, no redirect followed, nothing sent twice once the answer has begun.
 
 mod endpoint;

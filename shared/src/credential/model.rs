@@ -9,6 +9,9 @@ use super::clock::SKEW;
 use crate::oauth::TokenResponse;
 use crate::secret::Secret;
 
+/// How long a token should go on at least when nobody says otherwise.
+pub(super) const DEFAULT_MIN_TTL: Duration = Duration::from_secs(60);
+
 /// What one profile has in its store.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Stored {
@@ -119,8 +122,9 @@ impl Credential {
 
     /// True when the token should be refreshed by someone who needs it for `min_ttl`.
     ///
-    /// Where the server's tokens never live as long as `min_ttl`, refreshing on every call would gain nothing and
-    /// spend a refresh token each time: such a token is due in the second half of its life.
+    /// Where the server's tokens never live as long as is wanted by default, refreshing on every call would gain nothing
+    /// and spend a refresh token each time: such a token is due in the second half of its life. Whoever asks for more
+    /// than the default gets a refresh, because the server may have changed its mind.
     #[must_use]
     pub fn is_due(&self, min_ttl: Duration, now: SystemTime) -> bool {
         let whole = match (self.issued_at, self.expires_at) {
@@ -128,7 +132,7 @@ impl Credential {
             _ => None,
         };
         let wanted = match whole {
-            Some(whole) if whole <= min_ttl => whole / 2,
+            Some(whole) if whole <= min_ttl && min_ttl <= DEFAULT_MIN_TTL => whole / 2,
             _ => min_ttl,
         };
         let life = self.remaining(now);

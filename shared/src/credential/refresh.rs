@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use super::error::StoreError;
 use super::held::Held;
-use super::model::{Credential, Life, Stored};
+use super::model::{Credential, DEFAULT_MIN_TTL, Life, Stored};
 use super::signals::Deferral;
 use super::store::Store;
 use crate::exit::Exit;
@@ -41,7 +41,7 @@ pub enum Refresh {
 impl Default for Wanted {
     fn default() -> Self {
         Self {
-            min_ttl: Duration::from_secs(60),
+            min_ttl: DEFAULT_MIN_TTL,
             refresh: Refresh::WhenDue,
         }
     }
@@ -293,7 +293,7 @@ impl Exchange<'_> {
     fn too_short(&self, renewed: &Credential) -> Option<String> {
         let wanted = self.wanted.min_ttl;
         let life = renewed.remaining((self.now)());
-        (life.is_below(wanted) && wanted > Duration::from_secs(60)).then(|| {
+        (life.is_below(wanted) && wanted > DEFAULT_MIN_TTL).then(|| {
             format!(
                 "the server's tokens live for less than the {} s asked for",
                 wanted.as_secs()

@@ -149,8 +149,8 @@ impl Client {
         })
     }
 
-    /// Waits for the head of an answer: as long as the connection takes, which has a limit of its own, and while a body
-    /// is on its way, and then for the first byte's limit.
+    /// Waits for the head of an answer: as long as the connection takes, which has a limit of its own, and then for the
+    /// first byte's limit; of a form for so long after each piece of it.
     async fn head<F: Future>(
         &self,
         deadline: Option<(Instant, Duration)>,
@@ -159,21 +159,21 @@ impl Client {
     ) -> Result<F::Output, HttpError> {
         let limit = self.timeouts.first_byte;
         let started = Instant::now();
+        let moved = || self.connections.last().max(progress.last());
         let mut sending = pin!(sending);
         loop {
-            let moved = || self.connections.last().max(progress.last());
-            let connected = moved().map_or(started, |last| last.max(started));
+            let last = moved().map_or(started, |last| last.max(started));
             let end = match self.connections.is_under_way() {
                 true => Instant::now() + limit,
-                false => connected + limit,
+                false => last + limit,
             };
             let (end, error) = nearer(deadline, end, HttpError::Timeout(Phase::FirstByte, limit));
             match timeout_at(end, &mut sending).await {
                 Ok(head) => return Ok(head),
                 Err(_) if matches!(error, HttpError::Timeout(Phase::Total, _)) => return Err(error),
                 Err(_) => {
-                    let has_moved = moved().is_some_and(|last| last > connected);
-                    if !has_moved && !self.connections.is_under_way() {
+                    let goes_on = moved().is_some_and(|now| now > last);
+                    if !goes_on && !self.connections.is_under_way() {
                         return Err(error);
                     }
                 }

@@ -76,7 +76,7 @@ struct Shared {
 }
 
 impl Pace {
-    /// Makes the pace of a credential (see [`identity`]) under a rate. Touches no file yet.
+    /// Makes the pace of a credential (see [`fn@identity`]) under a rate. Touches no file yet.
     ///
     /// With `holds` off (`--no-pace`) requests are counted and never held back. Without a rate nothing is counted; a
     /// pause that a server asked another process for is heeded all the same.

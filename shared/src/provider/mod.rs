@@ -4,10 +4,12 @@
 
 mod endpoint;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::OnceLock;
 
 use serde::Deserialize;
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use url::Url;
 
@@ -182,10 +184,46 @@ pub fn all() -> &'static [Provider] {
     })
 }
 
-/// Finds a provider by its name.
+/// Finds a provider by its name. Only its own entry is read: a program that prints a token has no time for the rest.
 #[must_use]
 pub fn named(name: &str) -> Option<&'static Provider> {
-    all().iter().find(|provider| provider.name == name)
+    static ENTRIES: OnceLock<Vec<Entry>> = OnceLock::new();
+    ENTRIES
+        .get_or_init(entries)
+        .iter()
+        .find(|entry| entry.name == name)?
+        .provider()
+}
+
+/// An entry of the catalogue that is read when it is asked for.
+struct Entry {
+    name: &'static str,
+    text: &'static RawValue,
+    provider: OnceLock<Option<Provider>>,
+}
+
+impl Entry {
+    fn provider(&self) -> Option<&Provider> {
+        let read = || {
+            let provider: Provider = serde_json::from_str(self.text.get()).ok()?;
+            let name = self.name.to_owned();
+            Some(Provider { name, ..provider })
+        };
+        self.provider.get_or_init(read).as_ref()
+    }
+}
+
+fn entries() -> Vec<Entry> {
+    let texts: BTreeMap<&'static str, &'static RawValue> =
+        serde_json::from_str(include_str!("catalogue.json")).unwrap_or_default();
+    texts
+        .into_iter()
+        .map(|(name, text)| Entry {
+            name,
+            text,
+            provider: OnceLock::new(),
+        })
+        .collect()
 }
 
 /// Returns the provider whose endpoint this is; `custom` for an endpoint that nobody knows.
@@ -212,6 +250,9 @@ mod tests {
                 .unwrap_or_else(|error| panic!("{name}: {error}"));
         }
         assert_eq!(all().len(), raw.len());
+        for provider in all() {
+            assert_eq!(named(&provider.name).unwrap().title, provider.title);
+        }
         assert_eq!(all().last().unwrap().name, "custom");
     }
 

@@ -5,7 +5,7 @@ use super::Shell;
 
 const BASH: &str = "BASHOPTS BASHPID BASH_ALIASES BASH_ARGC BASH_ARGV BASH_CMDS BASH_COMMAND BASH_COMPAT BASH_LINENO \
     BASH_SOURCE BASH_SUBSHELL BASH_VERSINFO BASH_XTRACEFD DIRSTACK EPOCHREALTIME EPOCHSECONDS EUID FUNCNAME GROUPS \
-    HISTCMD LINENO OPTIND PPID RANDOM SECONDS SHELLOPTS SHLVL SRANDOM UID _";
+    HISTCMD LINENO OPTIND PIPESTATUS PPID RANDOM SECONDS SHELLOPTS SHLVL SRANDOM UID _";
 
 /// A read-only name ends the evaluation, an array's too; `UID` and its like change who the user is.
 const ZSH: &str = "ARGC ARGV0 COLUMNS EGID EPOCHREALTIME EPOCHSECONDS ERRNO EUID FUNCNEST GID HISTCMD HISTSIZE \
@@ -60,6 +60,8 @@ pub(super) fn is(shell: Shell, name: &str) -> bool {
         Shell::Fish => &[FISH],
         Shell::Xonsh if name.starts_with("XONSH_") => return true,
         Shell::Xonsh => &[XONSH],
+        // Nushell knows one search path, whatever the case of its name.
+        Shell::Nu if name.eq_ignore_ascii_case("PATH") && name != "PATH" => return true,
         Shell::Nu => &[NU],
         Shell::Busybox | Shell::Yash | Shell::Tcsh | Shell::Csh | Shell::Elvish | Shell::Pwsh => &[],
     };

@@ -1,0 +1,307 @@
+//! qwen-auth: what is in use and why, the list, the switch.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod support;
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde_json::{Value, json};
+use support::{Run, Sandbox, Server, Tool};
+
+const PROFILES: &str = r#"{
+  "mine": {"kept": true},
+  "default_profile": "work",
+  "profiles": {
+    "home": {"method": "oauth", "provider": "qwen"},
+    "pass": {"method": "api-key", "provider": "deepseek", "key": {"command": ["pass", "show", "deepseek"]}},
+    "work": {"method": "api-key", "provider": "custom", "base_url": "https://llm.example/v1", "model": "m1",
+             "key": {"store": "file"}, "rate": {"per_minute": 30, "per_day": 500}}
+  }
+}"#;
+
+fn auth(sandbox: &Sandbox, words: &[&str]) -> Tool {
+    sandbox.detached("qwen-auth").args(words)
+}
+
+fn configured() -> Sandbox {
+    let sandbox = Sandbox::new();
+    sandbox.config(PROFILES);
+    sandbox.write(
+        "home/.config/qwen/credentials/work.json",
+        r#"{"method": "api-key", "api_key": "sk-canary-work-key"}"#,
+    );
+    sandbox
+}
+
+fn millis(seconds: i64) -> i64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    i64::try_from(now.as_millis()).unwrap() + seconds * 1000
+}
+
+fn login_of_qwen_code(sandbox: &Sandbox, members: Value) {
+    let mut file = json!({
+        "access_token": "canary-at", "refresh_token": "canary-rt", "token_type": "Bearer",
+        "resource_url": "portal.qwen.ai", "expiry_date": millis(7500),
+    });
+    file.as_object_mut()
+        .unwrap()
+        .extend(members.as_object().unwrap().clone());
+    sandbox.write("home/.qwen/oauth_creds.json", file.to_string());
+}
+
+fn json_of(run: &Run) -> Value {
+    serde_json::from_slice(&run.stdout).unwrap_or_else(|error| panic!("{error}: {run:#?}"))
+}
+
+fn status(sandbox: &Sandbox) -> Tool {
+    auth(sandbox, &["status", "--format", "json"])
+}
+
+#[test]
+fn the_status_of_a_key_names_every_source_and_no_secret() {
+    let sandbox = configured();
+    let run = auth(&sandbox, &["status"]).run();
+    let file = sandbox.home().join(".config/qwen/credentials/work.json");
+    let text = format!(
+        "profile     work  (profile 'work')\n\
+         method      api-key  (profile 'work')\n\
+         provider    custom  (profile 'work')\n\
+         endpoint    https://llm.example/v1  (profile 'work')\n\
+         model       m1  (profile 'work')\n\
+         store       file, {}  (profile 'work')\n\
+         credential  valid\n\
+         requests    0 of 500 today\n",
+        file.display()
+    );
+    run.gives(0, &text, "");
+    auth(&sandbox, &[]).run().gives(0, &text, "");
+    let report = json_of(&status(&sandbox).run().exits(0));
+    for (name, value) in [
+        ("profile", json!("work")),
+        ("method", json!("api-key")),
+        ("endpoint", json!("https://llm.example/v1")),
+        ("model", json!("m1")),
+        ("store", json!("file")),
+        ("state", json!("valid")),
+        ("expires_at", Value::Null),
+        ("requests_today", json!(0)),
+        ("requests_per_day", json!(500)),
+        ("requests_per_minute", json!(30)),
+    ] {
+        assert_eq!(report[name], value, "{name}");
+    }
+    for name in ["profile", "method", "provider", "endpoint", "model", "store"] {
+        assert_eq!(report["sources"][name], "profile 'work'");
+    }
+}
+
+#[test]
+fn the_status_of_a_login_has_its_endpoint_and_end() {
+    let sandbox = configured();
+    login_of_qwen_code(&sandbox, json!({}));
+    let run = auth(&sandbox, &["status", "--profile", "home"]).run().exits(0);
+    let text = run.text();
+    assert!(
+        text.contains("endpoint    https://portal.qwen.ai/v1  (resource_url of the credential)\n"),
+        "{text}"
+    );
+    assert!(
+        text.contains("model       coder-model  (provider 'qwen')\n"),
+        "{text}"
+    );
+    assert!(
+        text.contains("credential  valid until 20") && text.contains("for 2 h 4 min more\n"),
+        "{text}"
+    );
+    assert!(text.contains("requests    0 of 1000 today\n"), "{text}");
+    let report = json_of(&status(&sandbox).args(["--profile", "home"]).run().exits(0));
+    assert!((7400..=7500).contains(&report["expires_in"].as_u64().unwrap()));
+    assert_eq!(report["sources"]["profile"], "flag --profile");
+    assert!(!run.stderr.contains("canary") && !text.contains("canary"));
+}
+
+#[test]
+fn the_state_of_a_login_decides_the_exit() {
+    for (members, state, code) in [
+        (json!({}), "valid", 0),
+        (json!({"expiry_date": null}), "unbounded", 0),
+        (json!({"expiry_date": millis(-5)}), "renewable", 0),
+        (
+            json!({"expiry_date": millis(-5), "refresh_token": null}),
+            "expired",
+            77,
+        ),
+    ] {
+        let sandbox = configured();
+        login_of_qwen_code(&sandbox, members);
+        let run = status(&sandbox).args(["--profile", "home"]).run().exits(code);
+        assert_eq!(json_of(&run)["state"], state);
+        assert_eq!(
+            run.stderr.contains("hint: run 'qwen-login --profile home'"),
+            code == 77,
+            "{run:#?}"
+        );
+    }
+    let sandbox = configured();
+    let run = status(&sandbox).args(["--profile", "home"]).run().exits(77);
+    assert_eq!(json_of(&run)["state"], "missing");
+}
+
+#[test]
+fn an_environment_that_goes_first_is_shown_as_such() {
+    let sandbox = configured();
+    let run = status(&sandbox)
+        .env("OPENAI_API_KEY", "sk-canary-environment")
+        .env("OPENAI_MODEL", "m9")
+        .run()
+        .exits(0);
+    let report = json_of(&run);
+    assert_eq!(report["sources"]["method"], "environment OPENAI_API_KEY");
+    assert_eq!(
+        (&report["model"], &report["sources"]["model"]),
+        (&json!("m9"), &json!("environment OPENAI_MODEL"))
+    );
+    assert_eq!(report["store"], Value::Null);
+    assert!(
+        run.stderr
+            .contains("the key of environment OPENAI_API_KEY is used in place of that of profile 'work'"),
+        "{run:#?}"
+    );
+    assert!(!run.stderr.contains("canary") && !run.text().contains("canary"));
+}
+
+#[test]
+fn nothing_at_all_is_no_auth() {
+    let sandbox = Sandbox::new();
+    auth(&sandbox, &["status"])
+        .run()
+        .fails(77, &["no credential", "hint: run 'qwen-login'", "OPENAI_API_KEY"]);
+    auth(&sandbox, &["list"]).run().gives(
+        0,
+        "",
+        "qwen-auth: no profile is configured\nqwen-auth: hint: run 'qwen-login'\n",
+    );
+    auth(&sandbox, &["list", "--format", "json"])
+        .run()
+        .gives(0, "[]\n", "");
+}
+
+#[test]
+fn the_list_shows_every_profile_and_marks_the_one_in_use() {
+    let sandbox = configured();
+    let run = auth(&sandbox, &["list"]).run();
+    let text = "  home  oauth    qwen      https://dashscope.aliyuncs.com/compatible-mode/v1  coder-model    -\n  \
+                pass  api-key  deepseek  https://api.deepseek.com/                          deepseek-chat  command 'pass'\n\
+                * work  api-key  custom    https://llm.example/v1                             m1             file\n";
+    run.gives(0, text, "");
+    let rows = json_of(
+        &auth(&sandbox, &["list", "--format", "json"])
+            .env("QWEN_PROFILE", "home")
+            .run()
+            .exits(0),
+    );
+    let active: Vec<&str> = rows
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|row| row["active"] == true)
+        .map(|row| row["profile"].as_str().unwrap())
+        .collect();
+    assert_eq!(active, ["home"]);
+}
+
+#[test]
+fn a_switch_takes_effect_at_once_and_changes_nothing_else() {
+    let sandbox = configured();
+    login_of_qwen_code(&sandbox, json!({}));
+    auth(&sandbox, &["use", "home"])
+        .run()
+        .gives(0, "", "qwen-auth: profile 'home' is in use\n");
+    assert_eq!(json_of(&status(&sandbox).run().exits(0))["profile"], "home");
+    sandbox.tool("qwen-token").run().gives(0, "canary-at\n", "");
+    let mut before: Value = serde_json::from_str(PROFILES).unwrap();
+    before["default_profile"] = json!("home");
+    let after: Value = serde_json::from_str(&sandbox.read("home/.config/qwen/config.json")).unwrap();
+    assert_eq!(after, before);
+    auth(&sandbox, &["use", "work"]).run().exits(0);
+    sandbox
+        .tool("qwen-token")
+        .run()
+        .gives(0, "sk-canary-work-key\n", "");
+}
+
+#[test]
+fn a_switch_says_what_goes_before_it() {
+    let sandbox = configured();
+    let run = auth(&sandbox, &["use", "home"])
+        .env("QWEN_PROFILE", "work")
+        .run()
+        .exits(0);
+    assert!(
+        run.stderr
+            .contains("environment QWEN_PROFILE goes before it and names 'work'"),
+        "{run:#?}"
+    );
+    let run = auth(&sandbox, &["use", "work"])
+        .env("OPENAI_API_KEY", "sk-x")
+        .run()
+        .exits(0);
+    assert!(
+        run.stderr
+            .contains("the key of environment OPENAI_API_KEY is set and goes before"),
+        "{run:#?}"
+    );
+}
+
+#[test]
+fn a_profile_that_is_not_there_is_named_with_those_that_are() {
+    let sandbox = configured();
+    for words in [&["use", "nope"][..], &["logout", "nope"]] {
+        auth(&sandbox, words)
+            .run()
+            .fails(77, &["no profile is called 'nope'", "there are home, pass, work"]);
+    }
+    assert_eq!(sandbox.read("home/.config/qwen/config.json"), PROFILES);
+    auth(&sandbox, &["use"])
+        .run()
+        .fails(64, &["hint: run 'qwen-auth --help'"]);
+    auth(&sandbox, &["logout", "work", "--all"])
+        .run()
+        .fails(64, &["cannot be used with"]);
+}
+
+#[test]
+fn a_broken_configuration_is_reported_with_its_place_and_left_alone() {
+    let sandbox = Sandbox::new();
+    for (broken, place) in [
+        ("{", "config.json:1:"),
+        ("{\n \"profiles\": 3}", "config.json:2:"),
+    ] {
+        sandbox.config(broken);
+        for words in [
+            &["status"][..],
+            &["list"],
+            &["use", "x"],
+            &["logout"],
+            &["logout", "--all"],
+        ] {
+            auth(&sandbox, words).run().fails(78, &[place]);
+        }
+        assert_eq!(sandbox.read("home/.config/qwen/config.json"), broken);
+    }
+}
+
+#[test]
+fn looking_asks_no_server_and_changes_no_file() {
+    let sandbox = configured();
+    let server = Server::untouched();
+    let mut config: Value = serde_json::from_str(PROFILES).unwrap();
+    config["profiles"]["home"]["oauth"] = support::authority::oauth(&server.url(""));
+    sandbox.config(&config.to_string());
+    login_of_qwen_code(&sandbox, json!({"expiry_date": millis(-5)}));
+    let before = sandbox.read("home/.qwen/oauth_creds.json");
+    status(&sandbox).args(["--profile", "home"]).run().exits(0);
+    auth(&sandbox, &["list"]).run().exits(0);
+    assert_eq!(sandbox.read("home/.qwen/oauth_creds.json"), before);
+    assert_eq!(sandbox.read("home/.config/qwen/config.json"), config.to_string());
+}

@@ -1,0 +1,289 @@
+//! qwen-auth logout: revoked where that is possible, removed in every case, and said.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod support;
+
+use serde_json::{Value, json};
+use support::{Keyring, Reply, Request, Run, Sandbox, Server, Tool};
+
+const FILE: &str = "home/.config/qwen/credentials/lab.json";
+
+fn logout(sandbox: &Sandbox) -> Tool {
+    sandbox.detached("qwen-auth").arg("logout")
+}
+
+fn credential() -> String {
+    json!({
+        "method": "oauth", "access_token": "canary-at", "refresh_token": "canary-rt", "token_type": "Bearer",
+        "expires_at": 4_102_444_800_000_u64,
+    })
+    .to_string()
+}
+
+/// A home that is logged in at a server.
+fn logged_in(oauth: &Value) -> Sandbox {
+    let sandbox = Sandbox::new();
+    let profile = json!({"method": "oauth", "key": {"store": "file"}, "oauth": oauth});
+    sandbox.config(&json!({"profiles": {"lab": profile}}).to_string());
+    sandbox.write(FILE, credential());
+    sandbox
+}
+
+fn oauth(server: &Server) -> Value {
+    let mut oauth = support::authority::oauth(&server.url(""));
+    oauth["revocation_endpoint"] = json!(server.url("/revoke"));
+    oauth
+}
+
+#[track_caller]
+fn gone(sandbox: &Sandbox, run: Run, said: &[&str]) {
+    let run = run.exits(0);
+    assert_eq!(run.text(), "");
+    for part in said {
+        assert!(run.stderr.contains(part), "no {part:?} in {run:#?}");
+    }
+    assert!(!run.stderr.contains("canary"), "{run:#?}");
+    assert!(!sandbox.root().join(FILE).exists());
+}
+
+#[test]
+fn the_refresh_token_is_revoked_first_and_the_credential_removed() {
+    let server = Server::script([Reply::new(200, "text/plain", "")]);
+    let sandbox = logged_in(&oauth(&server));
+    gone(
+        &sandbox,
+        logout(&sandbox).run(),
+        &["profile 'lab': removed from '", "; revoked at '127.0.0.1'"],
+    );
+    let bodies: Vec<String> = server.requests().iter().map(Request::text).collect();
+    assert_eq!(
+        bodies,
+        [
+            "token=canary-rt&token_type_hint=refresh_token&client_id=toolkit",
+            "token=canary-at&token_type_hint=access_token&client_id=toolkit",
+        ]
+    );
+    for request in server.requests() {
+        assert_eq!(
+            (request.method.as_str(), request.target.as_str()),
+            ("POST", "/revoke")
+        );
+        assert_eq!(
+            request.header("content-type"),
+            Some("application/x-www-form-urlencoded")
+        );
+        assert!(request.header("authorization").is_none());
+    }
+    let config: Value = serde_json::from_str(&sandbox.read("home/.config/qwen/config.json")).unwrap();
+    assert_eq!(config["profiles"]["lab"]["method"], "oauth", "the settings stay");
+}
+
+#[test]
+fn whatever_the_server_says_the_credential_is_removed() {
+    let elsewhere = Server::untouched();
+    let to = elsewhere.url("/steal");
+    let still = "the token itself stays good until 2100-01-01T00:00:00Z";
+    for (reply, said) in [
+        (
+            Reply::new(503, "text/html", "<html>"),
+            "not revoked: '127.0.0.1': the server answers with status 503",
+        ),
+        (
+            Reply::json(400, r#"{"error": "invalid_request"}"#),
+            "not revoked: '127.0.0.1': invalid_request",
+        ),
+        (
+            Reply::json(
+                401,
+                r#"{"error": "invalid_client", "error_description": "\u001b[31m"}"#,
+            ),
+            "invalid_client",
+        ),
+        (
+            Reply::new(404, "text/html", "<html>"),
+            "status 404 without an error code",
+        ),
+        (Reply::default().reset(), "not revoked: "),
+        (
+            Reply::with_headers(307, &[("location", to.as_str())], ""),
+            "a redirect (status 307)",
+        ),
+    ] {
+        let server = Server::script([reply]);
+        let sandbox = logged_in(&oauth(&server));
+        gone(&sandbox, logout(&sandbox).run(), &[said, still]);
+    }
+    let nowhere = json!({
+        "device_authorization_endpoint": "http://127.0.0.1:9/d", "token_endpoint": "http://127.0.0.1:9/t",
+        "revocation_endpoint": "http://127.0.0.1:9/r", "client_id": "x",
+    });
+    let sandbox = logged_in(&nowhere);
+    gone(
+        &sandbox,
+        logout(&sandbox).run(),
+        &["not revoked: ", "cannot connect"],
+    );
+    let sandbox = logged_in(&json!({"client_id": "x"}));
+    gone(&sandbox, logout(&sandbox).run(), &["not revoked: "]);
+}
+
+#[test]
+fn a_server_that_cannot_revoke_is_said_to_be_one() {
+    let mut oauth = support::authority::oauth("http://127.0.0.1:9");
+    let sandbox = logged_in(&oauth);
+    gone(
+        &sandbox,
+        logout(&sandbox).run(),
+        &["'127.0.0.1' offers no way to revoke it"],
+    );
+    // The issuer may know what the settings do not say.
+    let server = Server::answering(|_, request: &Request| {
+        let base = format!("http://{}", request.header("host").unwrap());
+        let document = json!({
+            "issuer": base, "device_authorization_endpoint": format!("{base}/device"),
+            "token_endpoint": format!("{base}/token"), "revocation_endpoint": format!("{base}/revoke"),
+        });
+        if request.method == "GET" {
+            Reply::json(200, &document.to_string())
+        } else {
+            Reply::new(200, "text/plain", "")
+        }
+    });
+    oauth["issuer"] = json!(server.url(""));
+    let sandbox = logged_in(&oauth);
+    gone(&sandbox, logout(&sandbox).run(), &["revoked at '127.0.0.1'"]);
+}
+
+#[test]
+fn a_busy_server_is_asked_again_when_it_says_when() {
+    let server = Server::script([
+        Reply::with_headers(503, &[("retry-after", "1")], ""),
+        Reply::new(200, "text/plain", ""),
+    ]);
+    let sandbox = logged_in(&oauth(&server));
+    let run = logout(&sandbox).run();
+    assert!(run.elapsed.as_millis() >= 1000, "{run:#?}");
+    gone(&sandbox, run, &["revoked at '127.0.0.1'"]);
+    assert_eq!(server.requests().len(), 3);
+}
+
+#[test]
+fn a_server_that_revokes_refresh_tokens_only_has_done_its_part() {
+    let server = Server::script([
+        Reply::new(200, "text/plain", ""),
+        Reply::json(400, r#"{"error": "unsupported_token_type"}"#),
+    ]);
+    let sandbox = logged_in(&oauth(&server));
+    gone(&sandbox, logout(&sandbox).run(), &["; revoked at '127.0.0.1'"]);
+}
+
+#[test]
+fn a_key_is_removed_and_a_foreign_one_named() {
+    let sandbox = Sandbox::new();
+    sandbox.config(
+        r#"{"profiles": {"lab": {"method": "api-key", "key": {"store": "file"}}, "a": {"key": {"env": "MY_KEY"}},
+            "b": {"method": "api-key", "key": {"command": ["pass", "x"]}}, "c": {"method": "api-key"}}}"#,
+    );
+    sandbox.write(
+        FILE,
+        r#"{"method": "api-key", "api_key": "sk-canary-0123456789"}"#,
+    );
+    for (name, said) in [
+        (
+            "a",
+            "profile 'a': nothing is stored, its key is in the variable MY_KEY",
+        ),
+        ("b", "its key comes from the command 'pass'"),
+        ("c", "it has no credential"),
+    ] {
+        let run = logout(&sandbox).arg(name).run().exits(0);
+        assert!(run.stderr.contains(said), "{run:#?}");
+    }
+    let run = logout(&sandbox)
+        .arg("lab")
+        .env("OPENAI_API_KEY", "sk-canary-environment")
+        .run();
+    gone(
+        &sandbox,
+        run,
+        &[
+            "profile 'lab': removed from '",
+            "the key of environment OPENAI_API_KEY is still set",
+        ],
+    );
+    let run = logout(&sandbox).arg("lab").run().exits(0);
+    assert!(
+        run.stderr.contains("profile 'lab': nothing is stored in '"),
+        "{run:#?}"
+    );
+}
+
+#[test]
+fn the_login_of_qwen_code_goes_for_both_and_that_is_said() {
+    let server = Server::script([Reply::new(200, "text/plain", "")]);
+    for config in [
+        json!({"profiles": {"q": {"method": "oauth", "provider": "qwen", "oauth": oauth(&server)}}}),
+        json!({}),
+    ] {
+        let sandbox = Sandbox::new();
+        let has_server = config.get("profiles").is_some();
+        sandbox.config(&config.to_string());
+        sandbox.write(
+            "home/.qwen/oauth_creds.json",
+            r#"{"access_token": "canary-at", "token_type": "Bearer", "expiry_date": 1}"#,
+        );
+        // Without a profile the server would be qwen.ai itself: a proxy that refuses stands in its way.
+        let run = logout(&sandbox)
+            .env("HTTPS_PROXY", "http://127.0.0.1:9")
+            .run()
+            .exits(0);
+        assert!(
+            run.stderr
+                .contains("Qwen Code shared this login and is logged out too"),
+            "{run:#?}"
+        );
+        assert_eq!(
+            run.stderr.contains("; revoked at '127.0.0.1'"),
+            has_server,
+            "{run:#?}"
+        );
+        assert!(!sandbox.home().join(".qwen/oauth_creds.json").exists());
+    }
+}
+
+#[test]
+fn a_broken_credential_can_be_removed_too() {
+    let server = Server::untouched();
+    for broken in ["", "{", "[]", r#"{"method": "oauth"}"#] {
+        let sandbox = logged_in(&oauth(&server));
+        sandbox.write(FILE, broken);
+        gone(&sandbox, logout(&sandbox).run(), &["not revoked: "]);
+    }
+}
+
+#[test]
+fn all_means_all_and_a_locked_keyring_spares_no_file() {
+    let Some(keyring) = Keyring::start("unlocked") else {
+        return;
+    };
+    let mut keyring = keyring;
+    let sandbox = Sandbox::new();
+    sandbox.config(
+        r#"{"profiles": {"a": {"method": "api-key", "key": {"store": "keyring"}},
+            "lab": {"method": "api-key", "key": {"store": "file"}}}}"#,
+    );
+    let key = r#"{"method": "api-key", "api_key": "sk-canary-0123456789"}"#;
+    keyring.store("a", key);
+    sandbox.write(FILE, key);
+    keyring.tell("lock");
+    let run = keyring.given_to(logout(&sandbox)).arg("--all").run();
+    let run = run.fails(
+        75,
+        &["the system keyring is locked", "profile 'lab': removed from"],
+    );
+    assert!(!run.stderr.contains("canary") && !sandbox.root().join(FILE).exists());
+    keyring.tell("unlock");
+    assert!(keyring.lookup("a").is_some());
+    keyring.given_to(logout(&sandbox)).arg("--all").run().exits(0);
+    assert_eq!(keyring.lookup("a"), None);
+}

@@ -1,0 +1,252 @@
+//! Servers that refuse, break and vanish: one result each where the question is at fault, an end where all are.
+
+mod support;
+
+use std::time::Duration;
+
+use serde_json::json;
+use support::batch::{batch, line, lines, prompt, results, results_in, text, whole, whole_body};
+use support::chat::{KEY, name};
+use support::login::{OWN_FILE, login};
+use support::{Reply, Sandbox, Server};
+
+fn refusal(status: u16, error: &str) -> Reply {
+    Reply::json(status, &format!("{{\"error\":{error}}}"))
+}
+
+/// A question's number.
+fn number(prompt: &str) -> usize {
+    prompt[1..].parse().unwrap()
+}
+
+#[test]
+fn of_a_mixed_thousand_every_line_has_one_result_and_the_counts_are_right() {
+    let server = Server::answering(|_, request| {
+        let prompt = prompt(request);
+        match number(&prompt) % 100 {
+            1..=5 => refusal(429, r#"{"message":"slow down"}"#),
+            6..=10 => Reply::new(500, "text/html", "<html>oops</html>"),
+            11 => {
+                let body = whole_body(&prompt).to_string();
+                let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", body.len());
+                Reply::default().send(head).send(&body[..body.len() / 2]).close()
+            }
+            _ => whole(&prompt),
+        }
+    });
+    let sandbox = Sandbox::new();
+    let input: String = (0..1_000)
+        .map(|number| match number % 100 {
+            12..=16 => format!("{{\"custom_id\":\"q{number}\",\"body\":\n"),
+            _ => line(&format!("q{number}"), &format!("q{number}")),
+        })
+        .collect();
+    sandbox.write("work/in.jsonl", input);
+    let run = batch(&sandbox, &server)
+        .args(["run", "in.jsonl", "-o", "out.jsonl", "-j", "32", "--retries", "1"])
+        .run()
+        .fails(1, &["qwen-batch: 1000 done, 160 failed\n"]);
+    assert_eq!(run.stderr.lines().count(), 2, "{}", run.stderr);
+    let results = results_in(&sandbox.work().join("out.jsonl"));
+    assert_eq!(results.len(), 1_000);
+    for number in 0..1_000 {
+        let name = match number % 100 {
+            12..=16 => format!("line-{}", number + 1),
+            _ => format!("q{number}"),
+        };
+        let result = &results[&name];
+        let (status, code) = (&result["response"]["status_code"], &result["error"]["code"]);
+        match number % 100 {
+            1..=5 => assert_eq!((status, code), (&json!(429), &json!("try-again"))),
+            6..=10 => assert_eq!((status, code), (&json!(500), &json!("try-again"))),
+            11 => assert_eq!((status, code), (&json!(null), &json!("protocol"))),
+            12..=16 => assert_eq!((status, code), (&json!(null), &json!("data"))),
+            _ => assert_eq!(text(result), name),
+        }
+    }
+    // Those that are busy are tried twice, a cut answer is not.
+    assert_eq!(server.requests().len(), 840 + 2 * 100 + 10);
+}
+
+#[test]
+fn what_passes_is_tried_again() {
+    for first in [
+        refusal(429, "{}"),
+        Reply::with_headers(429, &[("retry-after", "1")], "{}"),
+        refusal(503, "{}"),
+        Reply::default().reset(),
+        Reply::default().close(),
+    ] {
+        let server = Server::script([first, whole("fine")]);
+        let sandbox = Sandbox::new();
+        let run = batch(&sandbox, &server)
+            .arg("run")
+            .stdin(line("a", "x"))
+            .run()
+            .exits(0);
+        assert_eq!(text(&results(&run.text())["a"]), "fine");
+        assert_eq!((run.stderr.as_str(), server.requests().len()), ("", 2));
+    }
+}
+
+#[test]
+fn a_server_that_says_nothing_is_given_up_after_the_limit() {
+    let server = Server::answering(|_, request| match prompt(request).as_str() {
+        "x" => Reply::default().hold(),
+        _ => whole("fine"),
+    });
+    let sandbox = Sandbox::new();
+    let tool = batch(&sandbox, &server).args(["run", "--first-byte-timeout", "0.4"]);
+    let input = format!("{}{}", line("a", "x"), line("b", "y"));
+    let run = tool.stdin(input).run().exits(1);
+    let results = results(&run.text());
+    assert_eq!(
+        results["a"]["error"],
+        json!({"code": "try-again", "message": "no answer within 0.4 s"})
+    );
+    assert_eq!(text(&results["b"]), "fine");
+}
+
+/// Runs ten questions into a file; returns what is in it.
+fn ten(sandbox: &Sandbox, server: &Server, code: i32, words: &[&str]) -> usize {
+    sandbox.write("work/in.jsonl", lines(10));
+    let tool =
+        batch(sandbox, server).args(["run", "in.jsonl", "-o", "out.jsonl", "-j", "2", "--retries", "1"]);
+    tool.run().fails(code, words);
+    results_in(&sandbox.work().join("out.jsonl")).len()
+}
+
+#[test]
+fn what_every_question_would_meet_ends_the_run_and_spoils_no_result() {
+    for (fault, code, words) in [
+        (
+            refusal(401, r#"{"message":"no such key"}"#),
+            77,
+            "the credential was refused (401): no such key",
+        ),
+        (
+            refusal(403, r#"{"message":"not you"}"#),
+            77,
+            "the credential was refused (403): not you",
+        ),
+        (
+            refusal(429, r#"{"code":"insufficient_quota","message":"pay"}"#),
+            69,
+            "the quota is used up (429): pay",
+        ),
+        (refusal(402, "{}"), 69, "the quota is used up (402)"),
+        (
+            Reply::with_headers(307, &[("location", "http://evil.example/")], ""),
+            76,
+            "refused to follow a redirect (307)",
+        ),
+    ] {
+        let sandbox = Sandbox::new();
+        let server = Server::script([fault]);
+        assert_eq!(
+            ten(&sandbox, &server, code, &[words, &name(&server), "hint: "]),
+            0
+        );
+        assert!(server.requests().len() <= 2, "no more is sent");
+        let good = support::batch::echo();
+        let tool = batch(&sandbox, &good).args(["run", "in.jsonl", "-o", "out.jsonl"]);
+        tool.run().gives(0, "", "");
+        assert_eq!(results_in(&sandbox.work().join("out.jsonl")).len(), 10);
+    }
+}
+
+#[test]
+fn a_key_that_is_refused_in_the_middle_ends_the_run_and_keeps_what_there_is() {
+    let server = Server::answering(|_, request| match number(&prompt(request)) {
+        5 => refusal(401, "{}"),
+        _ => whole("fine"),
+    });
+    let sandbox = Sandbox::new();
+    let there = ten(
+        &sandbox,
+        &server,
+        77,
+        &["(401)", "run the same command again", "OPENAI_API_KEY"],
+    );
+    assert!((4..=6).contains(&there), "{there}");
+}
+
+#[test]
+fn a_403_about_one_question_is_the_result_of_that_question() {
+    let server = Server::answering(|_, request| match number(&prompt(request)) {
+        5 => refusal(403, r#"{"message":"flagged"}"#),
+        _ => whole("fine"),
+    });
+    let sandbox = Sandbox::new();
+    assert_eq!(ten(&sandbox, &server, 1, &["10 done, 1 failed"]), 10);
+    let result = &results_in(&sandbox.work().join("out.jsonl"))["q5"];
+    assert_eq!(
+        (&result["error"]["code"], &result["response"]["status_code"]),
+        (&json!("no-auth"), &json!(403))
+    );
+}
+
+#[test]
+fn no_server_is_an_end_that_leaves_the_questions_for_later() {
+    let sandbox = Sandbox::new();
+    let server = support::batch::echo();
+    ten(&sandbox, &server, 0, &[]);
+    std::fs::remove_file(sandbox.work().join("out.jsonl")).unwrap();
+    let gone = sandbox
+        .tool("qwen-batch")
+        .env("OPENAI_API_KEY", KEY)
+        .env("OPENAI_BASE_URL", server.url("/v1"));
+    drop(server);
+    let run = gone
+        .args(["run", "in.jsonl", "-o", "out.jsonl", "--retries", "1"])
+        .run();
+    run.fails(75, &["cannot connect: connection refused", "0 done"]);
+    assert_eq!(sandbox.read("work/out.jsonl"), "");
+}
+
+#[test]
+fn a_token_that_is_refused_is_renewed_once_for_all() {
+    let server = Server::answering(|_, request| {
+        if request.target == "/token" {
+            let token = json!({"access_token": "at-new", "token_type": "Bearer", "expires_in": 3600});
+            return Reply::json(200, &token.to_string()).pause(Duration::from_millis(1));
+        }
+        match request.header("authorization") {
+            Some("Bearer at-new") => whole(&prompt(request)),
+            _ => refusal(401, "{}"),
+        }
+    });
+    let sandbox = Sandbox::new();
+    let oauth =
+        json!({"token_endpoint": server.url("/token"), "client_id": "c", "allowed_hosts": ["127.0.0.1"]});
+    let profile = json!({
+        "method": "oauth", "base_url": server.url("/v1"), "model": "m", "key": {"store": "file"}, "oauth": oauth,
+    });
+    sandbox.config(&json!({"profiles": {"work": profile}}).to_string());
+    sandbox.write(OWN_FILE, login(-10, 3590).to_string());
+    let run = sandbox
+        .tool("qwen-batch")
+        .args(["run", "-j", "32"])
+        .stdin(lines(100))
+        .run()
+        .exits(0);
+    assert_eq!((results(&run.text()).len(), run.stderr.as_str()), (100, ""));
+    let requests = server.requests();
+    let renewals = requests
+        .iter()
+        .filter(|request| request.target == "/token")
+        .count();
+    assert_eq!(renewals, 1);
+}
+
+#[test]
+fn no_credential_is_said_before_the_file_is_made() {
+    let sandbox = Sandbox::new();
+    sandbox.write("work/in.jsonl", lines(1));
+    let tool = sandbox
+        .tool("qwen-batch")
+        .args(["run", "in.jsonl", "-o", "out.jsonl"]);
+    tool.run()
+        .fails(77, &["no credential", "qwen-login", "OPENAI_API_KEY"]);
+    assert!(!sandbox.work().join("out.jsonl").exists());
+}

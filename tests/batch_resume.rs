@@ -1,0 +1,298 @@
+//! Killed, cut, full: whatever happens to a run, the next one does what is missing, and nothing twice.
+
+mod support;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Child;
+use std::time::{Duration, Instant};
+
+use support::batch::{batch, echo, line, lines, prompt, results, results_in, text, whole};
+use support::random::Random;
+use support::{Reply, Run, Sandbox, Server, Tool};
+
+const LIMIT: Duration = Duration::from_secs(240);
+
+struct Setting {
+    sandbox: Sandbox,
+    server: Server,
+}
+
+impl Setting {
+    fn new(input: &str) -> Self {
+        Self::with(input, echo())
+    }
+
+    fn with(input: &str, server: Server) -> Self {
+        let sandbox = Sandbox::new();
+        sandbox.write("work/in.jsonl", input);
+        Self { sandbox, server }
+    }
+
+    fn tool(&self, args: &[&str]) -> Tool {
+        let tool = batch(&self.sandbox, &self.server).limit(LIMIT);
+        tool.args(["run", "in.jsonl", "-o", "out.jsonl"]).args(args)
+    }
+
+    fn out(&self) -> PathBuf {
+        self.sandbox.work().join("out.jsonl")
+    }
+
+    fn asked(&self) -> usize {
+        self.server.requests().len()
+    }
+}
+
+#[test]
+fn a_second_run_asks_nothing_and_changes_nothing() {
+    let setting = Setting::new(&lines(20));
+    setting.tool(&[]).run().gives(0, "", "");
+    let before = fs::read(setting.out()).unwrap();
+    setting.tool(&[]).run().gives(0, "", "");
+    assert_eq!((fs::read(setting.out()).unwrap(), setting.asked()), (before, 20));
+    let more = format!("{}{}", lines(20), line("q20", "q20"));
+    setting.sandbox.write("work/in.jsonl", more);
+    setting.tool(&[]).run().gives(0, "", "");
+    assert_eq!((results_in(&setting.out()).len(), setting.asked()), (21, 21));
+}
+
+#[test]
+fn what_failed_before_counts_and_is_asked_again_when_told_so() {
+    let server = Server::answering(|number, request| match prompt(request).as_str() {
+        "q1" if number < 5 => Reply::json(400, r#"{"error":{"message":"no"}}"#),
+        _ => whole(&prompt(request)),
+    });
+    let setting = Setting::with(&format!("{}nonsense\n", lines(4)), server);
+    setting
+        .tool(&["-j", "1"])
+        .run()
+        .fails(1, &["5 done, 2 failed", "add --retry-failed"]);
+    let again = setting.tool(&[]).run();
+    let again = again.fails(1, &["5 done, 5 there already, 2 failed"]);
+    assert_eq!((again.stdout.len(), setting.asked()), (0, 4));
+    let link = setting.sandbox.work().join("link.jsonl");
+    std::os::unix::fs::symlink("out.jsonl", &link).unwrap();
+    let tool = batch(&setting.sandbox, &setting.server).args(["run", "in.jsonl", "-o", "link.jsonl"]);
+    // The second refusal, because only four had been asked so far; then the answer.
+    tool.arg("--retry-failed").run().exits(1);
+    setting.tool(&["--retry-failed"]).run().exits(1);
+    assert_eq!(setting.asked(), 6);
+    let results = results_in(&setting.out());
+    assert_eq!((results.len(), text(&results["q1"])), (5, "q1"));
+    assert_eq!(results["line-5"]["error"]["code"], "data");
+    assert!(link.symlink_metadata().unwrap().is_symlink(), "a link stays one");
+    assert_eq!(
+        setting.sandbox.files("work"),
+        ["in.jsonl", "link.jsonl", "out.jsonl"]
+    );
+}
+
+#[test]
+fn an_unfinished_last_line_is_asked_again() {
+    for (rest, kept) in [
+        ("{\"id\":\"batch_req_1\",\"custom_id\":\"q1\",\"respo", 1),
+        ("{", 1),
+        ("\0\0\0\0", 1),
+        (
+            "{\"id\":\"batch_req_1\",\"custom_id\":\"q1\",\"response\":{\"status_code\":200,\"body\":{}},\"error\":null}",
+            2,
+        ),
+    ] {
+        let setting = Setting::new(&lines(3));
+        setting.sandbox.write("work/one.jsonl", line("q0", "q0"));
+        let one = batch(&setting.sandbox, &setting.server).args(["run", "one.jsonl", "-o", "out.jsonl"]);
+        one.run().exits(0);
+        let first = fs::read_to_string(setting.out()).unwrap();
+        fs::write(setting.out(), format!("{first}{rest}")).unwrap();
+        setting.tool(&[]).run().gives(0, "", "");
+        let all = fs::read_to_string(setting.out()).unwrap();
+        assert!(all.starts_with(&first), "{all}");
+        assert_eq!(
+            (results(&all).len(), setting.asked()),
+            (3, 1 + 3 - kept),
+            "{rest:?}"
+        );
+    }
+    let setting = Setting::new(&lines(1));
+    fs::write(setting.out(), "{\"id\":\"ba").unwrap();
+    setting.tool(&[]).run().gives(0, "", "");
+    assert_eq!(results_in(&setting.out()).len(), 1);
+}
+
+#[test]
+fn a_file_that_holds_something_else_is_left_as_it_is() {
+    let sandbox = Sandbox::new();
+    let server = Server::untouched();
+    sandbox.write("work/in.jsonl", lines(1));
+    let good = r#"{"id":"x","custom_id":"a","response":{"status_code":200,"body":{}},"error":null}"#;
+    for (content, place) in [
+        ("dear diary".to_owned(), 1),
+        ("dear diary\n".to_owned(), 1),
+        ("{\"custom_id\":\"a\"}\n".to_owned(), 1),
+        (format!("{good}\nsomething\n"), 2),
+        (format!("{good}\nsomething"), 2),
+    ] {
+        sandbox.write("work/out.jsonl", &content);
+        let tool = batch(&sandbox, &server).args(["run", "in.jsonl", "-o", "out.jsonl"]);
+        tool.run().fails(
+            65,
+            &[&format!(
+                "out.jsonl:{place}: not a result; the file is left as it is"
+            )],
+        );
+        assert_eq!(sandbox.read("work/out.jsonl"), content);
+    }
+}
+
+#[test]
+fn two_runs_do_not_write_to_one_file() {
+    let server = Server::script([Reply::default().hold()]);
+    let setting = Setting::with(&lines(1), server);
+    let mut first = setting.tool(&[]).start();
+    let began = Instant::now();
+    while setting.asked() == 0 {
+        assert!(began.elapsed() < LIMIT);
+        std::thread::yield_now();
+    }
+    setting
+        .tool(&[])
+        .run()
+        .fails(75, &["'out.jsonl': another qwen-batch is writing to it"]);
+    first.kill().unwrap();
+    first.wait().unwrap();
+    assert_eq!(setting.asked(), 1);
+}
+
+#[test]
+fn a_run_that_is_killed_again_and_again_ends_whole() {
+    const COUNT: usize = 3_000;
+    let setting = Setting::new(&lines(COUNT));
+    let mut random = Random::from_environment();
+    let mut kills = 0;
+    loop {
+        let mut child: Child = setting.tool(&["-q", "-j", "16"]).start();
+        let end = Instant::now() + Duration::from_millis(20 + random.below(150) as u64);
+        let status = loop {
+            if let Some(status) = child.try_wait().unwrap() {
+                break Some(status);
+            }
+            if Instant::now() >= end {
+                child.kill().unwrap();
+                child.wait().unwrap();
+                break None;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        };
+        if let Some(status) = status {
+            assert_eq!(status.code(), Some(0));
+            break;
+        }
+        kills += 1;
+        // Whole lines, but for the last.
+        let content = fs::read_to_string(setting.out()).unwrap_or_default();
+        results(content.rsplit_once('\n').map_or("", |(whole, _)| whole));
+    }
+    let results = results_in(&setting.out());
+    assert_eq!(results.len(), COUNT);
+    for (name, result) in &results {
+        assert_eq!(text(result), name);
+    }
+    println!("{kills} kills, {} requests", setting.asked());
+    assert!(kills > 3, "{kills}");
+    assert!(setting.asked() <= COUNT + 16 * kills, "{}", setting.asked());
+}
+
+#[test]
+fn a_full_disk_is_said_and_the_next_run_goes_on() {
+    let setting = Setting::new(&lines(200));
+    // The file may have 16 KiB: the write that goes beyond is cut, and the next refused, as on a full disk.
+    let script = "ulimit -f 32; exec qwen-batch run in.jsonl -o out.jsonl -j 4";
+    for _ in 0..2 {
+        let run = batch_shell(&setting, script).run();
+        let run = run.fails(
+            74,
+            &[
+                "'out.jsonl': cannot write: file too large",
+                "hint: make room and run the same",
+            ],
+        );
+        assert!(!run.stderr.contains("bug"), "{run:#?}");
+        let content = fs::read_to_string(setting.out()).unwrap();
+        assert!(
+            content.len() <= 16 << 10 && content.len() > 15 << 10,
+            "{}",
+            content.len()
+        );
+        assert!(content.ends_with('\n'), "whole lines only");
+        results(&content);
+    }
+    setting.tool(&[]).run().gives(0, "", "");
+    assert_eq!(results_in(&setting.out()).len(), 200);
+}
+
+fn batch_shell(setting: &Setting, script: &str) -> Tool {
+    setting
+        .sandbox
+        .command("/bin/sh")
+        .env("OPENAI_API_KEY", support::chat::KEY)
+        .env("OPENAI_BASE_URL", setting.server.url("/v1"))
+        .env("OPENAI_MODEL", "m-1")
+        .args(["-c", script])
+}
+
+#[test]
+fn a_device_and_a_pipe_take_results_too() {
+    let setting = Setting::new(&lines(3));
+    let tool = || batch(&setting.sandbox, &setting.server).args(["run", "in.jsonl", "-o"]);
+    tool()
+        .arg("/dev/full")
+        .run()
+        .fails(74, &["'/dev/full': cannot write: no space left on device"]);
+    tool().arg("/dev/null").run().gives(0, "", "");
+    let run = batch_shell(&setting, "qwen-batch run in.jsonl -o /dev/stdout | cat")
+        .run()
+        .exits(0);
+    assert_eq!(results(&run.text()).len(), 3);
+    let run = batch_shell(&setting, "qwen-batch run - < in.jsonl > /dev/full").run();
+    run.gives(
+        74,
+        "",
+        "qwen-batch: cannot write to standard output: no space left on device\n",
+    );
+}
+
+/// The most memory that a run of so many lines had, in KiB, as the kernel counts it.
+fn peak(count: usize) -> u64 {
+    let setting = Setting::new(&lines(count));
+    let child = setting.tool(&["-q", "-j", "64"]).start();
+    let status = PathBuf::from(format!("/proc/{}/status", child.id()));
+    let watcher = std::thread::spawn(move || {
+        let mut most = 0;
+        while let Some(peak) = peak_of(&status) {
+            most = most.max(peak);
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        most
+    });
+    let run = Run::wait(child, "qwen-batch", LIMIT).exits(0);
+    assert_eq!(run.stderr, "");
+    let results = results_in(&setting.out());
+    assert_eq!((results.len(), setting.asked()), (count, count));
+    println!("{count} lines in {:?}", run.elapsed);
+    watcher.join().unwrap()
+}
+
+/// None once the process has ended: a zombie has no memory.
+fn peak_of(status: &Path) -> Option<u64> {
+    let status = fs::read_to_string(status).ok()?;
+    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
+    line.split_whitespace().nth(1)?.parse().ok()
+}
+
+#[test]
+fn a_hundred_thousand_lines_take_no_more_memory_than_a_thousand_but_for_their_names() {
+    let (few, many) = (peak(1_000), peak(100_000));
+    println!("peak: {few} KiB for a thousand, {many} KiB for a hundred thousand");
+    // Eight bytes a name, and the room that a table keeps free.
+    assert!(many < few + 5 * 1024, "{few} KiB, then {many} KiB");
+}

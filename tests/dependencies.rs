@@ -1,0 +1,128 @@
+//! The dependencies: licences that go with ours, and no crate in two versions without a reason.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod support;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::Command;
+
+use serde_json::Value;
+
+/// Licences that allow what 'MIT OR Apache-2.0' allows, or, in the case of the MPL, ask something of changes to its
+/// own files only.
+const LICENCES: [&str; 11] = [
+    "0BSD",
+    "Apache-2.0",
+    "Apache-2.0 WITH LLVM-exception",
+    "BSD-2-Clause",
+    "BSD-3-Clause",
+    "ISC",
+    "MIT",
+    "MIT-0",
+    "MPL-2.0",
+    "Unicode-3.0",
+    "Zlib",
+];
+
+/// Crates of which there are two versions, because crates that we use disagree. One that agrees again must go here.
+const TWICE: [(&str, &str); 8] = [
+    ("base64", "oauth2 has the older"),
+    ("block-buffer", "sha2 of oauth2"),
+    ("cpufeatures", "sha2 of oauth2"),
+    ("crypto-common", "sha2 of oauth2"),
+    ("digest", "sha2 of oauth2"),
+    (
+        "getrandom",
+        "rand of oauth2, and ahash of jsonschema, have older ones",
+    ),
+    ("sha2", "oauth2 has the older"),
+    ("syn", "derive macros, at build time alone"),
+];
+
+/// What Cargo knows of the packages that this machine builds. Without the network: they have been built.
+fn packages() -> Vec<Value> {
+    let rustc = Command::new("rustc").arg("-vV").output().unwrap();
+    let version = String::from_utf8(rustc.stdout).unwrap();
+    let host = version
+        .lines()
+        .find_map(|line| line.strip_prefix("host: "))
+        .unwrap();
+    let output = Command::new(env!("CARGO"))
+        .args(["metadata", "--offline", "--locked", "--format-version", "1"])
+        .args(["--filter-platform", host])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
+    metadata["packages"].as_array().unwrap().clone()
+}
+
+/// Judges an SPDX expression. 'AND' binds closer than 'OR'; the old way to write 'OR' is a slash.
+fn is_fine(expression: &str) -> bool {
+    let expression = expression.replace('/', " OR ");
+    let inner = match (expression.find('('), expression.find(')')) {
+        (Some(start), Some(end)) => {
+            let inside = if is_fine(&expression[start + 1..end]) {
+                "MIT"
+            } else {
+                "no"
+            };
+            format!("{}{inside}{}", &expression[..start], &expression[end + 1..])
+        }
+        _ => expression,
+    };
+    inner
+        .split(" OR ")
+        .any(|choice| choice.split(" AND ").all(|name| LICENCES.contains(&name.trim())))
+}
+
+#[test]
+fn expressions_are_judged_as_they_are_meant() {
+    for (expression, fine) in [
+        ("MIT", true),
+        ("MIT/Apache-2.0", true),
+        ("GPL-3.0-only OR MIT", true),
+        ("GPL-3.0-only AND MIT", false),
+        ("(MIT OR Apache-2.0) AND Unicode-3.0", true),
+        ("(MIT OR Apache-2.0) AND GPL-2.0-only", false),
+        ("(GPL-2.0-only AND MIT) OR ISC", true),
+        ("", false),
+    ] {
+        assert_eq!(is_fine(expression), fine, "{expression}");
+    }
+}
+
+#[test]
+fn every_dependency_has_a_licence_that_goes_with_ours() {
+    let bad: Vec<String> = packages()
+        .iter()
+        .filter(|package| !is_fine(package["license"].as_str().unwrap_or_default()))
+        .map(|package| {
+            format!(
+                "{} {}: {}",
+                package["name"], package["version"], package["license"]
+            )
+        })
+        .collect();
+    assert!(bad.is_empty(), "{bad:#?}");
+}
+
+#[test]
+fn no_crate_is_there_in_two_versions_without_a_reason() {
+    let mut versions: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for package in packages() {
+        let word = |member: &str| package[member].as_str().unwrap().to_owned();
+        versions.entry(word("name")).or_default().insert(word("version"));
+    }
+    let twice: BTreeSet<&str> = versions
+        .iter()
+        .filter(|(_, versions)| versions.len() > 1)
+        .map(|(name, _)| name.as_str())
+        .collect();
+    assert_eq!(twice, TWICE.into_iter().map(|(name, _)| name).collect());
+}

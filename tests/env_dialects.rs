@@ -1,0 +1,256 @@
+//! Which shell is meant, which names and sizes it holds, and what odd surroundings do.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod support;
+
+use std::collections::BTreeMap;
+
+use support::shells::{Mode, OTHERS, POSIX, UNKNOWN};
+use support::{Run, Sandbox, binary, hostile, peers};
+
+/// Lets a shell evaluate what this call prints, then prints the environment of its children.
+fn evaluate(
+    mode: &Mode,
+    sandbox: &Sandbox,
+    idiom: &str,
+    call: &str,
+) -> Option<(BTreeMap<String, String>, Run)> {
+    let program = mode.program()?;
+    let last = if mode.dialect == "nu" {
+        "^/usr/bin/env -0"
+    } else {
+        "/usr/bin/env -0"
+    };
+    let script = mode.script(idiom, call, last);
+    let run = sandbox
+        .command(program)
+        .args(&mode.command[1..])
+        .arg(script)
+        .run();
+    let text = run.text();
+    let pairs = text.split('\0').filter_map(|line| line.split_once('='));
+    let environment = pairs
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect();
+    Some((environment, run))
+}
+
+/// Every shell, however it is started, is known by its process.
+#[test]
+fn the_parent_process_says_which_shell_it_is() {
+    let sandbox = Sandbox::new();
+    let value = "it's *  [a] é\\";
+    sandbox.write("work/.env", format!("A=\"{value}\"\n"));
+    hostile::fill(&sandbox.work());
+    for mode in POSIX.iter().chain(OTHERS) {
+        for idiom in mode.idioms {
+            let Some((environment, run)) = evaluate(mode, &sandbox, idiom, "qwen-env") else {
+                continue;
+            };
+            assert_eq!(
+                environment.get("A").map(String::as_str),
+                Some(value),
+                "{}: {run:#?}",
+                mode.name
+            );
+            let explained = evaluate(mode, &sandbox, "@", "qwen-env --explain").unwrap().1;
+            assert!(
+                explained.text().contains(&format!("(shell '{}')", mode.dialect)),
+                "{}: {explained:#?}",
+                mode.name
+            );
+        }
+    }
+}
+
+#[test]
+fn a_login_shell_is_known_and_a_parent_that_is_no_shell_is_sh() {
+    let sandbox = Sandbox::new();
+    let told = |script: &str| {
+        // A login shell makes itself another PATH.
+        let script = script.replace("qwen-env", binary("qwen-env").to_str().unwrap());
+        let run = sandbox
+            .command("/bin/bash")
+            .env("SHELL", "/bin/fish")
+            .args(["-c", &script])
+            .run()
+            .exits(0);
+        let text = run.text();
+        let start = text.find("(shell '").unwrap() + "(shell '".len();
+        text[start..].split('\'').next().unwrap().to_owned()
+    };
+    assert_eq!(told("exec -a -bash bash -c 'qwen-env --explain; true'"), "bash");
+    assert_eq!(told("exec -a sh bash -c 'qwen-env --explain; true'"), "bash");
+    assert_eq!(told("sh -c 'qwen-env --explain; true'"), "dash");
+    assert_eq!(told("timeout 20 qwen-env --explain"), "sh");
+    assert_eq!(told("qwen-env --explain --shell zsh"), "zsh");
+    let direct = sandbox.tool("qwen-env").arg("--explain").run().exits(0);
+    assert!(direct.text().contains("(shell 'sh')"), "{direct:#?}");
+}
+
+/// Names that some shell treats as its own.
+const SPECIAL: &str = "_ A ARGC ARGV0 BASHOPTS BASHPID BASH_ALIASES BASH_ARGC BASH_ARGV BASH_ARGV0 BASH_CMDS BASH_COMMAND \
+    BASH_COMPAT BASH_LINENO BASH_REMATCH BASH_SOURCE BASH_SUBSHELL BASH_VERSINFO BASH_VERSION BASH_XTRACEFD CDPATH COLUMNS \
+    COMP_WORDS CURRENT DIRSTACK EGID ENV ENV_CONVERSIONS EPOCHREALTIME EPOCHSECONDS ERRNO EUID FCEDIT FIGNORE \
+    FISH_VERSION FPATH FUNCNAME FUNCNEST GID GROUPS HISTCMD HISTFILE HISTSIZE HOST HOSTTYPE JOBMAX KEYTIMEOUT KSHUID \
+    KSH_VERSION LINENO LINES LISTMAX LOGCHECK LOGNAME LS_COLORS MACHTYPE MAIL MAILCHECK MAILPATH MANPATH MAPFILE \
+    MODULE_PATH NULLCMD OLDPWD OPTARG OPTERR OPTIND OSTYPE PGRP PIPESTATUS POSIXLY_CORRECT PPID PROMPT PROMPT_COMMAND PS1 PS2 \
+    PS3 PS4 PWD RANDOM REPLY RPROMPT SAVEHIST SECONDS SHELL SHELLOPTS SHLVL SRANDOM TERM TMOUT TTY TTYIDLE UID USER \
+    USERNAME USER_ID VENDOR VI_MODE WATCH XONSH_DEBUG ZDOTDIR ZSH_NAME ZSH_SUBSHELL ZSH_VERSION aliases argv builtins \
+    cdpath command commands cwd dirstack export false fish_pid fpath functions galiases history home hostname if \
+    jobstates killring manpath module_path modules options parameters path pipestatus prompt psvar saliases signals \
+    status status_generation term umask unset user userdirs version watch widgets ZZZ_LAST";
+
+#[test]
+fn a_name_that_a_shell_keeps_for_itself_is_refused_and_every_other_one_set() {
+    for mode in POSIX.iter().chain(OTHERS) {
+        let sandbox = Sandbox::new();
+        let lines = SPECIAL
+            .split_ascii_whitespace()
+            .map(|name| format!("{name}=xyz\n"));
+        sandbox.write("home/.env", lines.collect::<String>());
+        let call = format!("qwen-env --override --shell {}", mode.dialect);
+        let Some((environment, run)) = evaluate(mode, &sandbox, mode.idioms[0], &call) else {
+            continue;
+        };
+        for name in SPECIAL.split_ascii_whitespace() {
+            let refused = run
+                .stderr
+                .contains(&format!("'{name}' is not exported: the shell "));
+            let set = environment.get(name).is_some_and(|value| value == "xyz");
+            assert!(
+                refused != set,
+                "{}: {name}: refused: {refused}, set: {set}: {}",
+                mode.name,
+                run.stderr
+            );
+        }
+        let own = run.stderr.lines().filter(|line| !line.starts_with("qwen-env: "));
+        assert_eq!(own.collect::<Vec<_>>(), [""; 0], "{}", mode.name);
+    }
+}
+
+#[test]
+fn the_longest_value_survives_in_every_shell_that_holds_it() {
+    for mode in POSIX.iter().chain(UNKNOWN).chain(OTHERS) {
+        let sandbox = Sandbox::new();
+        // Written for a shell that is not known, tens of thousands of such characters are too much for zsh.
+        let hard = if mode.dialect == "sh" {
+            1000
+        } else {
+            131_071 / 4 - 1
+        };
+        let value = "a*\\ ".repeat(hard) + &"x".repeat(131_068 - 4 * hard);
+        sandbox.write("work/.env", format!("A='{value}.'\nB=after\n"));
+        for idiom in mode.idioms {
+            let call = format!("qwen-env --shell {}", mode.dialect);
+            let Some((environment, run)) = evaluate(mode, &sandbox, idiom, &call) else {
+                continue;
+            };
+            let held = environment
+                .get("A")
+                .is_some_and(|held| *held == format!("{value}."));
+            let refused = run
+                .stderr
+                .contains("'A' is not exported: the shell cannot hold so long a value");
+            assert_eq!(
+                (held, refused),
+                (mode.dialect != "csh", mode.dialect == "csh"),
+                "{} {idiom}",
+                mode.name
+            );
+            assert_eq!(environment["B"], "after", "{} {idiom}", mode.name);
+        }
+    }
+}
+
+#[test]
+fn a_separator_that_people_use_does_not_split_the_statements() {
+    let values = [
+        "https://x.example:8080/v1?a=b,c&d=*",
+        "a:b,c",
+        " lead and trail ",
+        "tab\tnew\nline",
+        "a|b",
+    ];
+    for mode in POSIX.iter().chain(UNKNOWN) {
+        let sandbox = Sandbox::new();
+        hostile::fill(&sandbox.work());
+        let lines = values
+            .iter()
+            .enumerate()
+            .map(|(number, value)| format!("V{number}=\"{value}\"\n"));
+        sandbox.write("home/.env", lines.collect::<String>());
+        for ifs in ["", "\n", ":", ",", " ", "|", ":,", "\t", "*", "?", "[", "~"] {
+            let call = format!("qwen-env --shell {}", mode.dialect);
+            let idiom = format!("IFS='{ifs}'; eval $(@); unset IFS");
+            let Some((environment, run)) = evaluate(mode, &sandbox, &idiom, &call) else {
+                continue;
+            };
+            for (number, value) in values.iter().enumerate() {
+                let found = environment.get(&format!("V{number}")).map(String::as_str);
+                assert_eq!(found, Some(*value), "{} with IFS {ifs:?}: {run:#?}", mode.name);
+            }
+            assert!(
+                !hostile::is_pwned(&sandbox.work()),
+                "{} with IFS {ifs:?}",
+                mode.name
+            );
+        }
+    }
+}
+
+#[test]
+fn a_read_only_variable_does_not_end_the_script_where_that_can_be_helped() {
+    for mode in POSIX {
+        let Some(program) = mode.program() else { continue };
+        let sandbox = Sandbox::new();
+        sandbox.write("work/.env", "A=1\nRO=2\nB=3\n");
+        let script = "readonly RO=mine\neval $(qwen-env)\necho $A $RO $B";
+        let run = sandbox
+            .command(program)
+            .args(&mode.command[1..])
+            .arg(script)
+            .run();
+        let expected = match mode.name {
+            // zsh drops what comes after, posh and bash's POSIX mode end the script, whatever is written.
+            "zsh" | "zsh globsubst" | "zsh extended" => "1 mine\n",
+            "posh" | "bash posix" | "zsh sh" => "",
+            _ => "1 mine 3\n",
+        };
+        assert_eq!(run.text(), expected, "{}: {run:#?}", mode.name);
+    }
+}
+
+#[test]
+fn options_that_make_scripts_strict_or_talkative_change_nothing() {
+    let sandbox = Sandbox::new();
+    sandbox.write("work/.env", "A=\"a * b  c\"\n");
+    for shell in ["bash", "dash", "ksh93", "mksh", "zsh", "yash"] {
+        if !peers::present(shell, peers::command(shell).is_some()) {
+            continue;
+        }
+        for options in [
+            "set -e",
+            "set -u",
+            "set -f",
+            "set -o noclobber",
+            "set -eu",
+            "set -x",
+            "set -v",
+            "set -a",
+        ] {
+            let script = format!("{options}\neval $(qwen-env)\nprintf '%s\\n' \"$A\"");
+            let run = sandbox
+                .command(peers::command(shell).unwrap())
+                .args(["-c", &script])
+                .run();
+            assert_eq!(
+                (run.code(), run.text().as_str()),
+                (0, "a * b  c\n"),
+                "{shell} {options}: {run:#?}"
+            );
+        }
+    }
+}

@@ -1,0 +1,317 @@
+//! Bad input: a clear message or the documented behaviour, never a panic, never a wait.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod support;
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::time::Duration;
+
+use support::{Run, Sandbox, peers};
+
+const LIMIT: usize = 1024 * 1024;
+
+/// Runs `--get A`, which must end soon.
+fn get(sandbox: &Sandbox) -> Run {
+    sandbox
+        .tool("qwen-env")
+        .args(["--get", "A"])
+        .limit(Duration::from_secs(10))
+        .run()
+}
+
+/// A sandbox whose home file is what is left when the project's is passed over.
+fn with_home_file() -> Sandbox {
+    let sandbox = Sandbox::new();
+    sandbox.write("home/.env", "A=home\n");
+    sandbox
+}
+
+#[test]
+fn what_is_no_file_is_passed_over_with_a_notice() {
+    for (kind, make) in [
+        ("is a directory, not a file", "mkdir .env"),
+        ("is a fifo, not a file", "mkfifo .env"),
+        ("is a device, not a file", "ln -s /dev/zero .env"),
+        ("is a symbolic link that leads to itself", "ln -s .env .env"),
+        (
+            "is a symbolic link that leads to itself",
+            "ln -s b .env; ln -s .env b",
+        ),
+    ] {
+        let sandbox = with_home_file();
+        sandbox.command("/bin/sh").args(["-c", make]).run().exits(0);
+        let run = get(&sandbox).exits(0);
+        assert_eq!(run.text(), "home\n");
+        assert_eq!(
+            run.stderr,
+            format!("qwen-env: {}/.env: {kind}; ignored\n", sandbox.work().display()),
+            "{make}"
+        );
+    }
+    let sandbox = with_home_file();
+    let _socket = std::os::unix::net::UnixListener::bind(sandbox.work().join(".env")).unwrap();
+    let run = get(&sandbox).exits(0);
+    assert!(
+        run.stderr.contains("is a socket, not a file; ignored"),
+        "{run:#?}"
+    );
+}
+
+#[test]
+fn a_link_that_leads_nowhere_is_no_file() {
+    let sandbox = with_home_file();
+    symlink("nowhere", sandbox.work().join(".env")).unwrap();
+    symlink("plain/below", sandbox.work().join(".qwen")).unwrap();
+    fs::write(sandbox.work().join("plain"), "").unwrap();
+    get(&sandbox).gives(0, "home\n", "");
+    fs::remove_file(sandbox.work().join(".qwen")).unwrap();
+    fs::write(sandbox.work().join(".qwen"), "a file in the directory's place").unwrap();
+    get(&sandbox).gives(0, "home\n", "");
+}
+
+#[test]
+fn a_link_to_a_file_is_followed() {
+    let sandbox = with_home_file();
+    sandbox.write("shared.env", "A=shared\n");
+    symlink("../shared.env", sandbox.work().join(".env")).unwrap();
+    get(&sandbox).gives(0, "shared\n", "");
+}
+
+#[test]
+fn a_named_file_must_be_there_and_be_a_file() {
+    let sandbox = with_home_file();
+    fs::create_dir(sandbox.work().join("dir")).unwrap();
+    rustix::fs::mkfifoat(rustix::fs::CWD, sandbox.work().join("fifo"), 0o600.into()).unwrap();
+    let loose = sandbox.write("work/loose", "A=1\n");
+    fs::set_permissions(loose, fs::Permissions::from_mode(0o602)).unwrap();
+    for (file, fault) in [
+        ("nope", "nope: no such file"),
+        ("nope/nope", "no such file"),
+        ("dir", "dir: is a directory, not a file"),
+        ("fifo", "fifo: is a fifo, not a file"),
+        ("loose", "loose: is writable by all"),
+    ] {
+        let tool = sandbox.tool("qwen-env").args(["--file", file, "--get", "A"]);
+        tool.limit(Duration::from_secs(10)).run().fails(66, &[fault]);
+    }
+}
+
+/// Runs the tool as a user who is not root, where the tests run as root.
+fn as_nobody(sandbox: &Sandbox, arguments: &[&str]) -> Option<Run> {
+    let root = rustix::process::geteuid().is_root();
+    let setpriv = peers::command("setpriv");
+    if !root {
+        return Some(sandbox.tool("qwen-env").args(arguments).run());
+    }
+    if !peers::present("setpriv", setpriv.is_some()) {
+        return None;
+    }
+    let done = sandbox
+        .command("/bin/chown")
+        .args(["-R", "65534:65534"])
+        .arg(sandbox.root())
+        .run();
+    done.exits(0);
+    let tool =
+        sandbox
+            .command(setpriv.unwrap())
+            .args(["--reuid=65534", "--regid=65534", "--clear-groups", "--"]);
+    Some(tool.arg(support::binary("qwen-env")).args(arguments).run())
+}
+
+#[test]
+fn an_unreadable_first_file_stops_the_search_with_a_failure() {
+    let sandbox = with_home_file();
+    let file = sandbox.write("work/.env", "A=secret\n");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o000)).unwrap();
+    let Some(run) = as_nobody(&sandbox, &["--shell", "sh"]) else {
+        return;
+    };
+    assert_eq!((run.code(), run.text().as_str()), (66, "false;\n"));
+    assert_eq!(
+        run.stderr,
+        format!(
+            "qwen-env: {}: cannot be read: permission denied\n",
+            file.display()
+        )
+    );
+    let merged = as_nobody(&sandbox, &["--chain", "merge", "--get", "A"]).unwrap();
+    assert_eq!(
+        (merged.code(), merged.text().as_str()),
+        (0, "home\n"),
+        "{merged:#?}"
+    );
+    assert!(
+        merged
+            .stderr
+            .contains("cannot be read: permission denied; ignored"),
+        "{merged:#?}"
+    );
+    let told = as_nobody(&sandbox, &["--explain"]).unwrap().exits(0);
+    assert!(
+        told.text().contains("ignored: cannot be read: permission denied"),
+        "{told:#?}"
+    );
+}
+
+#[test]
+fn a_directory_that_may_not_be_searched_hides_its_file() {
+    let sandbox = with_home_file();
+    sandbox.write("work/.qwen/.env", "A=secret\n");
+    let hidden = sandbox.work().join(".qwen");
+    fs::set_permissions(&hidden, fs::Permissions::from_mode(0o000)).unwrap();
+    if let Some(run) = as_nobody(&sandbox, &["--get", "A"]) {
+        run.gives(0, "home\n", "");
+    }
+    fs::set_permissions(&hidden, fs::Permissions::from_mode(0o700)).unwrap();
+}
+
+#[test]
+fn a_file_over_one_mebibyte_is_passed_over_and_one_of_that_size_read() {
+    let sandbox = with_home_file();
+    let mut text = "A=1\n#".to_owned();
+    text.push_str(&"x".repeat(LIMIT - text.len()));
+    let file = sandbox.write("work/.env", &text);
+    get(&sandbox).gives(0, "1\n", "");
+    fs::write(&file, text + "x").unwrap();
+    let run = get(&sandbox).exits(0);
+    assert_eq!(run.text(), "home\n");
+    assert!(
+        run.stderr.contains("/work/.env: is larger than 1 MiB; ignored"),
+        "{run:#?}"
+    );
+    sandbox
+        .tool("qwen-env")
+        .args(["--file", ".env", "--get", "A"])
+        .run()
+        .fails(66, &["is larger than 1 MiB"]);
+    // A file that grows when it is decoded, and one of no size at all that never ends.
+    fs::write(&file, vec![0xff; LIMIT]).unwrap();
+    assert!(
+        get(&sandbox)
+            .exits(0)
+            .stderr
+            .contains("is larger than 1 MiB; ignored")
+    );
+}
+
+#[test]
+fn a_value_as_long_as_the_kernel_takes_is_exported_and_one_byte_more_refused() {
+    let sandbox = Sandbox::new();
+    let (fits, over) = ("x".repeat(131_071 - 2), "y".repeat(131_071 - 1));
+    sandbox.write("work/.env", format!("A={fits}\nB={over}\nC=1\n"));
+    let script = "eval $(qwen-env); /bin/echo ${#A} ${B-unset} $C";
+    let run = sandbox.command("/bin/bash").args(["-c", script]).run().exits(0);
+    assert_eq!(run.text(), "131069 unset 1\n");
+    assert!(
+        run.stderr
+            .contains(".env:2: refused 'B': with its value it is longer than 131071 bytes"),
+        "{run:#?}"
+    );
+    let run = sandbox
+        .tool("qwen-env")
+        .args(["--", "sh", "-c", "echo ${#A}"])
+        .run()
+        .exits(0);
+    assert_eq!(run.text(), "131069\n");
+}
+
+#[test]
+fn more_than_the_environment_can_hold_is_refused_by_name() {
+    let sandbox = Sandbox::new();
+    for (file, name) in [("work/.env", "P"), ("home/.qwen/.env", "Q"), ("home/.env", "R")] {
+        let lines = (0..10).map(|number| format!("{name}{number}={}\n", "x".repeat(100_000)));
+        sandbox.write(file, lines.collect::<String>());
+    }
+    let run = sandbox
+        .tool("qwen-env")
+        .args(["--chain", "merge", "--", "/bin/true"])
+        .run()
+        .exits(0);
+    assert!(
+        run.stderr
+            .contains("is not exported: the environment has no room for more"),
+        "{run:#?}"
+    );
+}
+
+#[test]
+fn a_nul_is_refused_by_name_and_the_rest_used() {
+    let sandbox = Sandbox::new();
+    sandbox.write("work/.env", b"# \0\nA=a\0b\nB=1\n\0\n");
+    let run = sandbox.tool("qwen-env").args(["--format", "null"]).run().exits(0);
+    assert_eq!(run.text(), "B=1\0");
+    assert!(
+        run.stderr.contains(".env:2: refused 'A': its value holds a NUL"),
+        "{run:#?}"
+    );
+}
+
+#[test]
+fn encodings_and_line_ends_are_qwen_codes() {
+    for (bytes, value) in [
+        (&b"\xef\xbb\xbfA=bom\n"[..], "bom"),
+        (b"A=\"cr\r\nlf\"\r\nB=1\r\n", "cr\nlf"),
+        (b"B=1\rA=mac\r", "mac"),
+        (b"A=caf\xe9\n", "caf\u{fffd}"),
+        (b"A=\xf0\x9f\x92\n", "\u{fffd}"),
+    ] {
+        let sandbox = Sandbox::new();
+        sandbox.write("work/.env", bytes);
+        get(&sandbox).gives(0, format!("{value}\n"), "");
+    }
+}
+
+#[test]
+fn without_home_the_password_database_tells_it() {
+    let sandbox = Sandbox::new();
+    sandbox.write("work/.env", "A=1\n");
+    for home in [None, Some(""), Some("relative")] {
+        let tool = sandbox.tool("qwen-env").args(["--get", "A"]).env_remove("HOME");
+        let tool = home.map_or(tool.into(), |home| {
+            Some(sandbox.tool("qwen-env").args(["--get", "A"]).env("HOME", home))
+        });
+        tool.unwrap().run().gives(0, "1\n", "");
+    }
+}
+
+#[test]
+fn in_a_directory_that_is_gone_the_home_files_count() {
+    let sandbox = with_home_file();
+    let script = "mkdir gone; cd gone; rmdir ../gone; qwen-env --get A";
+    let run = sandbox.command("/bin/bash").args(["-c", script]).run();
+    run.gives(
+        0,
+        "home\n",
+        "qwen-env: the current directory is gone; only the files in the home directory are searched\n",
+    );
+}
+
+#[test]
+fn hostile_names_in_messages_do_not_reach_the_terminal() {
+    let sandbox = Sandbox::new();
+    let directory = "work/\u{1b}[31mred\u{202e}\n";
+    let file = sandbox.write(
+        format!("{directory}/.env"),
+        "LD_PRELOAD=x\nA=\u{1b}]52;c;x\u{7}\n",
+    );
+    for arguments in [
+        vec!["--shell", "sh"],
+        vec!["--explain", "--show-secrets"],
+        vec!["--check"],
+        vec!["-v"],
+    ] {
+        let tool = sandbox
+            .tool("qwen-env")
+            .args(&arguments)
+            .current_dir(file.parent().unwrap());
+        let run = tool.run();
+        let shown = run.text() + &run.stderr;
+        assert!(
+            !shown.contains(['\u{1b}', '\u{7}', '\u{202e}']),
+            "{arguments:?}: {run:#?}"
+        );
+    }
+}

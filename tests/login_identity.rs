@@ -1,0 +1,253 @@
+//! qwen-login and qwen-auth against a certified OAuth server, approved by a person with a browser.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod support;
+
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, ChildStderr, Command, Stdio};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use support::{Identity, Run, Sandbox, peers};
+
+/// A home with a profile `lab` that logs in at the server.
+fn home(identity: &Identity) -> Sandbox {
+    let sandbox = Sandbox::new();
+    let oauth = json!({
+        "issuer": identity.url(), "client_id": "qwen-cli-test", "allowed_hosts": ["127.0.0.1"],
+        "scope": "openid profile email offline_access model.completion",
+    });
+    sandbox.config(&json!({"profiles": {"lab": {"method": "oauth", "oauth": oauth}}}).to_string());
+    sandbox
+}
+
+/// A login that waits for a person.
+struct Waiting {
+    child: Child,
+    stderr: BufReader<ChildStderr>,
+    said: String,
+    address: String,
+    code: String,
+}
+
+impl Waiting {
+    fn begin(sandbox: &Sandbox) -> Self {
+        let mut child = sandbox
+            .detached("qwen-login")
+            .args(["--oauth", "--store", "file", "--no-verify"])
+            .start();
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        let mut waiting = Self {
+            child,
+            stderr,
+            said: String::new(),
+            address: String::new(),
+            code: String::new(),
+        };
+        while waiting.code.is_empty() {
+            let mut line = String::new();
+            assert_ne!(
+                waiting.stderr.read_line(&mut line).unwrap(),
+                0,
+                "{}",
+                waiting.said
+            );
+            let text = line.trim_end();
+            if text.starts_with("http") && text.contains("user_code=") {
+                text.clone_into(&mut waiting.address);
+            } else if text.len() == 9 && text.as_bytes()[4] == b'-' {
+                text.clone_into(&mut waiting.code);
+            }
+            waiting.said.push_str(&line);
+        }
+        waiting
+    }
+
+    fn ends(mut self) -> (i32, String) {
+        let mut rest = String::new();
+        self.stderr.read_to_string(&mut rest).unwrap();
+        let run = Run::wait(self.child, "qwen-login", Duration::from_secs(30));
+        (run.code(), self.said + &rest)
+    }
+}
+
+/// A person with a browser who goes to the address and answers.
+fn in_the_browser(address: &str, answer: &str) -> Option<String> {
+    let there = peers::command("chromium").is_some()
+        && peers::directory()
+            .join("node/node_modules/puppeteer-core")
+            .is_dir();
+    if !peers::present("browser", there) {
+        return None;
+    }
+    let output = Command::new(peers::command("node").unwrap())
+        .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/peers/approve.mjs"))
+        .args([address, answer])
+        .env("QWEN_PEERS_DIR", peers::directory())
+        .stdin(Stdio::null())
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    Some(String::from_utf8(output.stdout).unwrap())
+}
+
+fn stored(sandbox: &Sandbox) -> Value {
+    serde_json::from_str(&sandbox.read("home/.config/qwen/credentials/lab.json")).unwrap()
+}
+
+fn status(sandbox: &Sandbox) -> Run {
+    sandbox
+        .tool("qwen-auth")
+        .args(["status", "--format", "json"])
+        .run()
+}
+
+#[test]
+fn a_login_approved_in_chromium_works_until_the_logout_revokes_it() {
+    let Some(identity) = Identity::start(&[]) else {
+        return;
+    };
+    let sandbox = home(&identity);
+    let waiting = Waiting::begin(&sandbox);
+    let Some(page) = in_the_browser(&waiting.address, "approve") else {
+        return;
+    };
+    assert_eq!(page, "approved: Sign-in Success\n");
+    let (code, said) = waiting.ends();
+    assert_eq!(code, 0, "{said}");
+    let login = stored(&sandbox);
+    let token = |name: &str| login[name].as_str().unwrap().to_owned();
+    assert!(identity.is_active(&token("access_token")) && identity.is_active(&token("refresh_token")));
+    assert!(
+        login.get("id_token").is_none(),
+        "nobody needs it, and it is a secret"
+    );
+
+    let run = status(&sandbox).exits(0);
+    let report: Value = serde_json::from_slice(&run.stdout).unwrap();
+    assert_eq!(
+        (
+            &report["profile"],
+            &report["method"],
+            &report["state"],
+            &report["store"]
+        ),
+        (&json!("lab"), &json!("oauth"), &json!("valid"), &json!("file"))
+    );
+    assert!(
+        (30..=60).contains(&report["expires_in"].as_u64().unwrap()),
+        "{report}"
+    );
+    sandbox
+        .tool("qwen-token")
+        .run()
+        .gives(0, format!("{}\n", token("access_token")), "");
+
+    let run = sandbox.tool("qwen-auth").arg("logout").run().exits(0);
+    assert!(run.stderr.contains("revoked at '127.0.0.1'"), "{run:#?}");
+    assert!(!identity.is_active(&token("access_token")) && !identity.is_active(&token("refresh_token")));
+    assert!(!sandbox.home().join(".config/qwen/credentials/lab.json").exists());
+    let run = status(&sandbox).exits(77);
+    assert!(run.stderr.contains("no credential for profile 'lab'"), "{run:#?}");
+    assert!(run.text().contains("\"missing\""));
+    let words = run.stderr + &said;
+    for secret in ["access_token", "refresh_token"] {
+        assert!(!words.contains(&token(secret)), "{words}");
+    }
+}
+
+#[test]
+fn a_login_denied_in_chromium_is_over_at_once() {
+    let Some(identity) = Identity::start(&[]) else {
+        return;
+    };
+    let sandbox = home(&identity);
+    let waiting = Waiting::begin(&sandbox);
+    if in_the_browser(&waiting.address, "deny").is_none() {
+        return;
+    }
+    let (code, said) = waiting.ends();
+    assert_eq!(code, 77, "{said}");
+    assert!(
+        said.contains("the login was denied")
+            && said.contains("hint: run 'qwen-login --oauth --profile lab'"),
+        "{said}"
+    );
+}
+
+#[test]
+fn the_server_never_finds_the_client_too_fast_or_twice() {
+    for status in ["400", "429"] {
+        let settings = [
+            ("INTERVAL", "2"),
+            ("SLOW_STATUS", status),
+            ("PENDING_STATUS", status),
+        ];
+        let Some(identity) = Identity::start(&settings) else {
+            return;
+        };
+        let sandbox = home(&identity);
+        let waiting = Waiting::begin(&sandbox);
+        let pending = |stats: &Value| stats["answers"]["device_code"]["authorization_pending"].as_u64();
+        while pending(&identity.stats()).is_none_or(|count| count < 2) {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        identity.decide(&waiting.code, true);
+        let (code, said) = waiting.ends();
+        assert_eq!(code, 0, "{said}");
+        let stats = identity.stats();
+        assert!(stats["answers"]["device_code"]["slow_down"].is_null(), "{stats}");
+        assert_eq!(stats["answers"]["device_code"]["ok"], 1, "{stats}");
+        let token = stored(&sandbox)["access_token"].as_str().unwrap().to_owned();
+        assert!(identity.is_active(&token), "a second poll would have revoked it");
+    }
+}
+
+#[test]
+fn a_code_that_nobody_approves_expires() {
+    let Some(identity) = Identity::start(&[("DC_TTL", "3")]) else {
+        return;
+    };
+    let sandbox = home(&identity);
+    let (code, said) = Waiting::begin(&sandbox).ends();
+    assert_eq!(code, 77, "{said}");
+    assert!(said.contains("the code expired before it was approved"), "{said}");
+    assert!(!sandbox.home().join(".config/qwen/credentials/lab.json").exists());
+}
+
+#[test]
+fn a_server_that_says_less_is_logged_in_at_too() {
+    let Some(identity) = Identity::start(&[("OMIT", "interval,verification_uri_complete")]) else {
+        return;
+    };
+    let sandbox = home(&identity);
+    let waiting = Waiting::begin(&sandbox);
+    assert_eq!(waiting.address, "");
+    identity.change(&json!({"OMIT": "scope,token_type,expires_in,id_token"}));
+    identity.decide(&waiting.code, true);
+    let (code, said) = waiting.ends();
+    assert_eq!(code, 0, "{said}");
+    assert!(stored(&sandbox).get("expires_at").is_none());
+    let run = status(&sandbox).exits(0);
+    assert!(run.text().contains("\"unbounded\""), "{run:#?}");
+}
+
+#[test]
+fn a_revoked_refresh_token_asks_for_a_login_and_stays_where_it_is() {
+    let Some(identity) = Identity::start(&[("AT_TTL", "1")]) else {
+        return;
+    };
+    let sandbox = home(&identity);
+    let waiting = Waiting::begin(&sandbox);
+    identity.decide(&waiting.code, true);
+    assert_eq!(waiting.ends().0, 0);
+    let before = sandbox.read("home/.config/qwen/credentials/lab.json");
+    sandbox.tool("qwen-auth").arg("logout").run().exits(0);
+    sandbox.write("home/.config/qwen/credentials/lab.json", &before);
+    std::thread::sleep(Duration::from_millis(1100));
+    sandbox
+        .tool("qwen-token")
+        .run()
+        .fails(77, &["hint: run 'qwen-login --profile lab'"]);
+    assert_eq!(sandbox.read("home/.config/qwen/credentials/lab.json"), before);
+}
