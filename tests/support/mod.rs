@@ -15,6 +15,7 @@ pub mod authority;
 pub mod batch;
 pub mod chat;
 pub mod dotenv;
+pub mod engine;
 pub mod hostile;
 mod identity;
 mod installed;
