@@ -36,11 +36,13 @@ impl Conversation<'_> {
         }
         if !profiles.contains_key(&name) {
             let known: Vec<&str> = profiles.keys().map(String::as_str).collect();
+            let others = match known.as_slice() {
+                [] => "there is none yet".to_owned(),
+                known => format!("there are: {}", known.join(", ")),
+            };
             return Err(
-                Failure::new(Exit::NoAuth, format!("there is no profile '{name}'")).hint(format!(
-                    "profiles: {}; '/auth +' logs in to another one",
-                    known.join(", ")
-                )),
+                Failure::new(Exit::NoAuth, format!("there is no profile '{name}'"))
+                    .hint(format!("{others}; '/auth +' logs in to another one")),
             );
         }
         self.adopt(of_profile(Some(name)))
