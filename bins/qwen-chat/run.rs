@@ -38,6 +38,7 @@ pub(crate) fn run(cli: Cli, talk: &Talk) -> Outcome {
             let exit = conclude(&mut answer.answered, &cli.output, answer.schema.as_ref(), talk)?;
             if let Some(session) = answer.session {
                 session.add(
+                    answer.system,
                     answer.message,
                     answer.answered.output.text.take().unwrap_or_default(),
                 )?;
@@ -91,6 +92,7 @@ struct Answer {
     answered: Answered,
     schema: Option<Value>,
     session: Option<Session>,
+    system: Option<String>,
     message: Message,
 }
 
@@ -105,7 +107,8 @@ fn ask(cli: &Cli, talk: &Talk) -> Result<Asked, Failure> {
     let schema = cli.model.schema.as_deref().map(question::schema).transpose()?;
     let body = question::body(cli, &settings, schema.as_ref())?;
     let message = prompt::message(cli, talk)?;
-    let messages = messages(cli, session.as_ref(), &message)?;
+    let system = cli.input.system.as_deref().map(prompt::system).transpose()?;
+    let messages = messages(system.clone(), session.as_ref(), &message);
     if cli.endpoint.dry_run {
         return show::request(&settings, &body, &messages, talk).map(Asked::Shown);
     }
@@ -119,19 +122,19 @@ fn ask(cli: &Cli, talk: &Talk) -> Result<Asked, Failure> {
         answered,
         schema,
         session,
+        system,
         message,
     })))
 }
 
 /// Returns the conversation so far, with the system prompt before it and the new message after it.
-fn messages(cli: &Cli, session: Option<&Session>, message: &Message) -> Result<Vec<Message>, Failure> {
-    let system = cli.input.system.as_deref().map(prompt::system).transpose()?;
+fn messages(system: Option<String>, session: Option<&Session>, message: &Message) -> Vec<Message> {
     let before = session
         .map(|session| session.messages().to_vec())
         .unwrap_or_default();
     let mut messages = prompt::with_system(system, before);
     messages.push(message.clone());
-    Ok(messages)
+    messages
 }
 
 /// Writes a body as JSON.

@@ -13,6 +13,7 @@ use qwen_shared::paths;
 use serde::{Deserialize, Serialize};
 
 use crate::cli::InputArgs;
+use crate::prompt::with_system;
 
 /// The largest session that is read, in bytes.
 const LIMIT: u64 = 256 << 20;
@@ -69,12 +70,19 @@ impl Session {
         self.path.display().to_string()
     }
 
-    /// Adds a question and its answer. What another process added meanwhile stays.
+    /// Adds a question and its answer, and puts a system prompt in the place of an earlier one. What another process
+    /// added meanwhile stays.
     ///
     /// # Errors
     /// 74 when the file cannot be written, 75 when another process holds it for too long.
-    pub(crate) fn add(&self, question: Message, answer: String) -> Result<(), Failure> {
+    pub(crate) fn add(
+        &self,
+        system: Option<String>,
+        question: Message,
+        answer: String,
+    ) -> Result<(), Failure> {
         self.change(|messages| {
+            *messages = with_system(system, std::mem::take(messages));
             messages.push(question);
             messages.push(Message::text(Role::Assistant, answer));
         })

@@ -3,6 +3,7 @@
 mod ask;
 mod engine;
 mod heard;
+mod mood;
 mod order;
 mod signals;
 mod tally;

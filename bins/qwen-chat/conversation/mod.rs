@@ -156,7 +156,7 @@ impl<'a> Conversation<'a> {
         // What came of a stopped answer was read: the next question may be about it.
         if !answer.trim().is_empty() {
             if let Some(session) = &self.session {
-                session.add(question.clone(), answer.clone())?;
+                session.add(self.system.clone(), question.clone(), answer.clone())?;
             }
             self.messages.push(question);
             self.messages.push(Message::text(Role::Assistant, answer));

@@ -4,6 +4,7 @@ use super::chunk::{Choice, Chunk, FinishReason, mend};
 use super::error::{AnswerError, ApiError};
 use super::events::{EVENT_LIMIT, Event, EventReader};
 use super::sniff::{Format, sniff};
+use super::template::Template;
 use super::think::{Part, ThinkSplitter};
 use super::tools::{self, ToolCall};
 use super::usage::Usage;
@@ -52,6 +53,7 @@ pub struct AnswerReader {
 #[derive(Debug, Default)]
 struct State {
     think: ThinkSplitter,
+    template: Template,
     summary: Summary,
     usage: Option<String>,
     done: bool,
@@ -162,6 +164,12 @@ impl State {
         if self.done || data.is_empty() {
             return Ok(());
         }
+        if event.name.is_empty()
+            && let Some(text) = self.template.text(data)
+        {
+            self.take_text(&text, self.template.is_thought, sink);
+            return Ok(());
+        }
         if data == "[DONE]" {
             self.done = true;
             return Ok(());
@@ -204,7 +212,10 @@ impl State {
             };
         }
         let error = match serde_json::from_str::<Chunk<'_>>(json) {
-            Ok(chunk) => return self.take(&chunk, json, sink),
+            Ok(chunk) => {
+                self.learn(&chunk, json);
+                return self.take(&chunk, json, sink);
+            }
             Err(error) => error,
         };
         if let Some(mended) = mend(json)
@@ -248,19 +259,19 @@ impl State {
     }
 
     fn take_choice(&mut self, choice: &Choice<'_>, sink: &mut impl FnMut(Delta<'_>)) {
-        let Self { think, summary, .. } = self;
         if let Some(piece) = choice.piece() {
             if !piece.thought().is_empty() {
-                sink(Delta::Reasoning(piece.thought()));
+                self.take_text(piece.thought(), true, sink);
             }
             if !piece.text().is_empty() {
-                think.push(piece.text(), &mut |part| hand_out(part, summary, sink));
+                self.take_text(piece.text(), false, sink);
             }
-            if let Some(calls) = piece.tool_calls {
-                tools::add(&mut summary.tool_calls, calls);
+            let calls = &mut self.summary.tool_calls;
+            if let Some(pieces) = piece.tool_calls {
+                tools::add(calls, pieces);
             }
             if let Some(call) = piece.function_call {
-                tools::add_single(&mut summary.tool_calls, call);
+                tools::add_single(calls, call);
             }
         }
         if let Some(reason) = choice
@@ -268,7 +279,24 @@ impl State {
             .as_ref()
             .and_then(|word| FinishReason::from_word(&word.0))
         {
-            summary.finish_reason = Some(reason);
+            self.summary.finish_reason = Some(reason);
+        }
+    }
+
+    fn take_text(&mut self, text: &str, is_thought: bool, sink: &mut impl FnMut(Delta<'_>)) {
+        let Self { think, summary, .. } = self;
+        if is_thought {
+            sink(Delta::Reasoning(text));
+        } else {
+            think.push(text, &mut |part| hand_out(part, summary, sink));
+        }
+    }
+
+    /// Remembers a chunk that did nothing but bring one text.
+    fn learn(&mut self, chunk: &Chunk<'_>, json: &str) {
+        match chunk.only_text() {
+            Some((text, is_thought)) => self.template.learn(json, text, is_thought),
+            None => self.template.forget(),
         }
     }
 }

@@ -266,3 +266,59 @@ fn random_bytes_never_panic_and_never_make_a_whole_answer() {
         assert!(read(EVENTS, &[&bytes]).end.is_err());
     }
 }
+
+#[test]
+fn events_that_are_alike_give_what_each_would_give_alone() {
+    const TEXTS: [&str; 7] = [
+        "",
+        "plain",
+        "\"quoted\"",
+        "a\\b",
+        "line\nfeed",
+        "\u{1f389} \u{e9}",
+        "\"}}]}",
+    ];
+    let mut seed = 42_u64;
+    let mut roll = |sides: u64| {
+        seed ^= seed << 13;
+        seed ^= seed >> 7;
+        seed ^= seed << 17;
+        usize::try_from(seed % sides).unwrap()
+    };
+    for _ in 0..500 {
+        let (mut stream, mut text, mut reasoning) = (String::new(), String::from("|"), String::new());
+        stream.push_str(&events(&[r#"{"choices":[{"delta":{"content":"|"}}]}"#]));
+        for _ in 0..roll(30) {
+            let piece = TEXTS[roll(7)];
+            let json = serde_json::Value::from(piece).to_string();
+            match roll(8) {
+                0 => {
+                    reasoning.push_str(piece);
+                    stream.push_str(&events(&[&format!(
+                        r#"{{"id":"i","choices":[{{"delta":{{"reasoning":{json}}}}}]}}"#
+                    )]));
+                }
+                1 => stream.push_str(&events(&[&format!(
+                    r#"{{"id":"i","choices":[{{"index":1,"delta":{{"content":{json}}}}}]}}"#
+                )])),
+                2 => {
+                    text.push_str(piece);
+                    stream.push_str(&events(&[&format!(
+                        r#"{{"id":"j","choices":[{{"delta":{{"content":{json}}}}}]}}"#
+                    )]));
+                }
+                _ => {
+                    text.push_str(piece);
+                    stream.push_str(&events(&[&format!(
+                        r#"{{"id":"i","choices":[{{"index":0,"delta":{{"content":{json}}},"finish_reason":null}}],"usage":null}}"#
+                    )]));
+                }
+            }
+        }
+        stream.push_str(&events(&[STOP]));
+        let cut = roll(stream.len() as u64);
+        let seen = read(EVENTS, &[&stream.as_bytes()[..cut], &stream.as_bytes()[cut..]]);
+        assert_eq!((seen.text, seen.reasoning), (text, reasoning), "{stream}");
+        assert!(seen.end.is_ok());
+    }
+}

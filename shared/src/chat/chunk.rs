@@ -81,6 +81,26 @@ impl Chunk<'_> {
     pub(super) const fn is_bare_error(&self) -> bool {
         self.choices.is_none() && self.usage.is_none() && self.message.is_some()
     }
+
+    /// Returns the text of a chunk that brings nothing else, and whether it is reasoning. Its `id` and `model` count as
+    /// nothing: they are those of the chunks before.
+    pub(super) fn only_text(&self) -> Option<(&str, bool)> {
+        let choice = self.choices.as_ref()?.0.as_ref()?;
+        let piece = choice.piece()?;
+        let ends = choice
+            .finish_reason
+            .as_ref()
+            .is_some_and(|word| !word.0.is_empty());
+        let calls = piece.tool_calls.is_some() || piece.function_call.is_some();
+        if self.usage.is_some() || self.error.is_some() || ends || calls {
+            return None;
+        }
+        match (piece.thought(), piece.text()) {
+            ("", text) => Some((text, false)),
+            (thought, "") => Some((thought, true)),
+            _ => None,
+        }
+    }
 }
 
 /// The first choice of a chunk, by its index; the others are read over.

@@ -64,6 +64,14 @@ impl EventReader {
                 rest = &rest[1..];
                 continue;
             }
+            if self.is_between_events()
+                && let Some((data, after)) = whole_event(rest)
+            {
+                self.started = true;
+                hand_on(b"", data, sink)?;
+                rest = after;
+                continue;
+            }
             let Some(end) = memchr2(b'\n', b'\r', rest) else {
                 self.keep(rest)?;
                 break;
@@ -129,15 +137,10 @@ impl EventReader {
     /// Ends an event. A block without a `data` field (comments, `id:`, `retry:` or `event:` alone) is none; one whose
     /// `data` field is empty is an event with empty data (section 9.2.6).
     fn dispatch<E>(&mut self, sink: &mut impl FnMut(Event<'_>) -> Result<(), E>) -> Result<(), E> {
-        let outcome = if !self.has_data {
-            Ok(())
+        let outcome = if self.has_data {
+            hand_on(&self.name, &self.data, sink)
         } else {
-            let data: Cow<'_, str> = String::from_utf8_lossy(&self.data);
-            let name = String::from_utf8_lossy(&self.name);
-            sink(Event {
-                name: &name,
-                data: &data,
-            })
+            Ok(())
         };
         self.data.clear();
         self.data.shrink_to(KEPT);
@@ -145,6 +148,31 @@ impl EventReader {
         self.name.clear();
         outcome
     }
+
+    /// True where nothing of an event, nor of a line, has come yet.
+    const fn is_between_events(&self) -> bool {
+        self.line.is_empty() && !self.has_data && self.name.is_empty()
+    }
+}
+
+/// Hands an event on. Valid text, which is nearly all there is, is looked at once and not copied.
+fn hand_on<E>(name: &[u8], data: &[u8], sink: &mut impl FnMut(Event<'_>) -> Result<(), E>) -> Result<(), E> {
+    let name = String::from_utf8_lossy(name);
+    let data = std::str::from_utf8(data).map_or_else(|_| String::from_utf8_lossy(data), Cow::Borrowed);
+    sink(Event {
+        name: &name,
+        data: &data,
+    })
+}
+
+/// Finds the usual event at the beginning of `bytes`: one `data` line and one blank line, both there to their line
+/// feeds. Returns its data and what follows it.
+fn whole_event(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let line = bytes.strip_prefix(b"data:")?;
+    let end = memchr2(b'\n', b'\r', line)?;
+    let after = line[end..].strip_prefix(b"\n\n")?;
+    let data = line[..end].strip_prefix(b" ").unwrap_or(&line[..end]);
+    Some((data, after))
 }
 
 /// Splits a line at its first colon; one blank after it is not part of the value.

@@ -13,6 +13,7 @@ mod message;
 mod refusal;
 mod request;
 mod sniff;
+mod template;
 mod think;
 mod tools;
 mod usage;

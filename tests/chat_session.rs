@@ -1,0 +1,156 @@
+//! Conversations that are kept: `--session`, `--continue`, and what is on disk.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod support;
+
+use std::thread;
+
+use serde_json::{Value, json};
+use support::chat::{DONE, answer, chat, finish, stream, text};
+use support::{Sandbox, Server};
+
+const DIRECTORY: &str = "home/.local/state/qwen/sessions";
+
+/// A server that answers by the number of messages it was sent.
+fn counting() -> Server {
+    Server::answering(|_, request| {
+        let count = request.json()["messages"].as_array().unwrap().len();
+        answer(&[&format!("heard {count}")])
+    })
+}
+
+fn messages(server: &Server) -> Value {
+    server.requests().last().unwrap().json()["messages"].clone()
+}
+
+#[test]
+fn nothing_is_kept_unless_asked() {
+    let (sandbox, server) = (Sandbox::new(), counting());
+    chat(&sandbox, &server).arg("one").run().gives(0, "heard 1\n", "");
+    assert!(!sandbox.root().join("home/.local/state/qwen").exists());
+}
+
+#[test]
+fn a_session_goes_on_with_what_was_said() {
+    let (sandbox, server) = (Sandbox::new(), counting());
+    let ask = |args: &[&str]| chat(&sandbox, &server).args(args).run();
+    ask(&["--session", "work", "-s", "Be brief.", "one"]).gives(0, "heard 2\n", "");
+    ask(&["--session", "work", "two"]).gives(0, "heard 4\n", "");
+    ask(&["--continue", "three"]).gives(0, "heard 6\n", "");
+    assert_eq!(
+        messages(&server),
+        json!([
+            { "role": "system", "content": "Be brief." },
+            { "role": "user", "content": "one" },
+            { "role": "assistant", "content": "heard 2" },
+            { "role": "user", "content": "two" },
+            { "role": "assistant", "content": "heard 4" },
+            { "role": "user", "content": "three" },
+        ])
+    );
+    ask(&["--session", "other", "one"]).gives(0, "heard 1\n", "");
+    ask(&["--continue", "two"]).gives(0, "heard 3\n", "");
+    ask(&["--session", "work", "-s", "Be kind.", "four"]).gives(0, "heard 8\n", "");
+    assert_eq!(messages(&server)[0]["content"], "Be kind.");
+}
+
+#[test]
+fn a_session_is_its_owners_alone_whatever_the_umask() {
+    let (sandbox, server) = (Sandbox::new(), counting());
+    let shell = sandbox
+        .command("/bin/sh")
+        .args(["-c", "umask 000; exec qwen-chat --session work one"])
+        .env("OPENAI_API_KEY", support::chat::KEY)
+        .env("OPENAI_BASE_URL", server.url("/v1"));
+    shell.run().gives(0, "heard 1\n", "");
+    assert_eq!(sandbox.mode(DIRECTORY), 0o700);
+    assert_eq!(sandbox.mode(format!("{DIRECTORY}/work.json")), 0o600);
+    assert!(
+        !sandbox
+            .read(format!("{DIRECTORY}/work.json"))
+            .contains(support::chat::KEY)
+    );
+}
+
+#[test]
+fn an_answer_that_broke_is_not_kept() {
+    let sandbox = Sandbox::new();
+    let whole = text("whole") + &finish("stop") + DONE;
+    let server = Server::script([stream(text("part")), stream(whole)]);
+    chat(&sandbox, &server)
+        .args(["--session", "work", "one"])
+        .run()
+        .exits(76);
+    chat(&sandbox, &server)
+        .args(["--session", "work", "two"])
+        .run()
+        .gives(0, "whole\n", "");
+    assert_eq!(messages(&server), json!([{ "role": "user", "content": "two" }]));
+}
+
+#[test]
+fn what_two_processes_say_at_once_is_all_kept() {
+    let (sandbox, server) = (Sandbox::new(), counting());
+    let threads: Vec<_> = (0..8)
+        .map(|number| {
+            let tool = chat(&sandbox, &server)
+                .args(["--session", "work"])
+                .arg(format!("question {number}"));
+            thread::spawn(move || tool.run().exits(0))
+        })
+        .collect();
+    for thread in threads {
+        thread.join().unwrap();
+    }
+    let kept: Value = serde_json::from_str(&sandbox.read(format!("{DIRECTORY}/work.json"))).unwrap();
+    let mut questions: Vec<&str> = kept["messages"]
+        .as_array()
+        .unwrap()
+        .chunks(2)
+        .map(|pair| {
+            assert_eq!(
+                (&pair[0]["role"], &pair[1]["role"]),
+                (&json!("user"), &json!("assistant"))
+            );
+            pair[0]["content"].as_str().unwrap()
+        })
+        .collect();
+    questions.sort_unstable();
+    let expected: Vec<String> = (0..8).map(|number| format!("question {number}")).collect();
+    assert_eq!(questions, expected);
+}
+
+#[test]
+fn what_cannot_be_gone_on_with_is_said_and_nothing_is_sent() {
+    let (sandbox, server) = (Sandbox::new(), Server::untouched());
+    chat(&sandbox, &server).args(["--continue", "x"]).run().fails(
+        66,
+        &["no session to go on with", "hint: begin one with --session NAME"],
+    );
+    sandbox.write(format!("{DIRECTORY}/broken.json"), "{");
+    chat(&sandbox, &server)
+        .args(["--session", "broken", "x"])
+        .run()
+        .fails(65, &["broken.json': not a session"]);
+    assert_eq!(sandbox.read(format!("{DIRECTORY}/broken.json")), "{");
+    for name in ["../x", "a/b", "", ".hidden", "-x"] {
+        let run = chat(&sandbox, &server)
+            .arg(format!("--session={name}"))
+            .arg("x")
+            .run();
+        run.fails(64, &["is not a name for a session"]);
+    }
+}
+
+#[test]
+fn a_link_in_a_sessions_place_is_not_followed() {
+    let (sandbox, server) = (Sandbox::new(), Server::untouched());
+    let target = sandbox.write("elsewhere.json", r#"{"messages":[]}"#);
+    sandbox.write(format!("{DIRECTORY}/x.json"), "");
+    let link = sandbox.root().join(DIRECTORY).join("work.json");
+    std::os::unix::fs::symlink(target, link).unwrap();
+    chat(&sandbox, &server)
+        .args(["--session", "work", "x"])
+        .run()
+        .fails(66, &["is a symbolic link"]);
+}
