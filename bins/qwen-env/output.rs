@@ -33,9 +33,10 @@ pub(crate) fn unset_script(shell: Shell, before: &Record) -> String {
 }
 
 fn statements(shell: Shell, changes: &[Change<'_>]) -> String {
-    let taken: Vec<String> = std::env::vars_os()
-        .map(|(name, _)| name.to_string_lossy().into_owned())
-        .collect();
+    let mut taken = Vec::new();
+    if shell.has_helpers() {
+        taken.extend(std::env::vars_os().map(|(name, _)| name.to_string_lossy().into_owned()));
+    }
     shell.script(changes, taken.iter().map(String::as_str))
 }
 

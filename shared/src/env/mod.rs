@@ -20,6 +20,7 @@ mod surprise;
 pub mod trust;
 mod value;
 mod variable;
+mod words;
 mod write;
 
 pub use chain::{Candidate, EnvChain, EnvFile, Fate};

@@ -4,6 +4,8 @@
 //! that the dynamic linker drops for privileged programs, and their like in other interpreters and tools. Names are
 //! compared in upper case with `-` as `_`, because npm and zsh read theirs in any case.
 
+use super::words::words;
+
 /// What a refused variable reaches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reach {
@@ -48,22 +50,25 @@ impl Reach {
 /// One row: the category, whole names, beginnings, endings.
 pub(super) struct Row {
     pub(super) reach: Reach,
-    pub(super) names: &'static str,
-    pub(super) beginnings: &'static str,
-    pub(super) endings: &'static str,
+    pub(super) names: &'static [&'static str],
+    pub(super) beginnings: &'static [&'static str],
+    pub(super) endings: &'static [&'static str],
 }
 
-pub(super) const ROWS: [Row; 9] = [
+pub(super) static ROWS: [Row; 9] = [
     Row {
         reach: Reach::Loader,
-        names: "GCONV_PATH GETCONF_DIR GLIBC_TUNABLES HOSTALIASES LIBPATH LOCALDOMAIN LOCPATH NIS_PATH NLSPATH \
-                RESOLV_HOST_CONF RES_OPTIONS SHLIB_PATH TZDIR",
-        beginnings: "LD_ DYLD_ _RLD MALLOC_",
-        endings: "SAN_OPTIONS",
+        names: words!(
+            "GCONV_PATH GETCONF_DIR GLIBC_TUNABLES HOSTALIASES LIBPATH LOCALDOMAIN LOCPATH NIS_PATH NLSPATH \
+                RESOLV_HOST_CONF RES_OPTIONS SHLIB_PATH TZDIR"
+        ),
+        beginnings: words!("LD_ DYLD_ _RLD MALLOC_"),
+        endings: words!("SAN_OPTIONS"),
     },
     Row {
         reach: Reach::Interpreter,
-        names: "NODE_OPTIONS NODE_PATH NODE_REPL_EXTERNAL_MODULE NODE_REPL_HISTORY NODE_V8_COVERAGE \
+        names: words!(
+            "NODE_OPTIONS NODE_PATH NODE_REPL_EXTERNAL_MODULE NODE_REPL_HISTORY NODE_V8_COVERAGE \
                 NODE_PENDING_DEPRECATION NODE_ICU_DATA NODE_COMPILE_CACHE NODE_REDIRECT_WARNINGS \
                 ELECTRON_RUN_AS_NODE DENO_DIR BUN_INSTALL BUN_OPTIONS CLASSPATH JAVA_HOME JAVA_OPTS JAVA_TOOL_OPTIONS \
                 JDK_JAVA_OPTIONS _JAVA_OPTIONS MAVEN_OPTS MAVEN_ARGS GRADLE_OPTS GRADLE_USER_HOME ANT_OPTS SBT_OPTS \
@@ -75,66 +80,86 @@ pub(super) const ROWS: [Row; 9] = [
                 CC CXX CPP LD AR AS NM RANLIB STRIP OBJCOPY CFLAGS CXXFLAGS CPPFLAGS LDFLAGS CMAKE_TOOLCHAIN_FILE \
                 MAKE MAKEFLAGS MAKEFILES MFLAGS GNUMAKEFLAGS MAKEOVERRIDES MAKESHELL AWKPATH AWKLIBPATH OCAMLRUNPARAM \
                 GHCRTS GHC_PACKAGE_PATH TF_CLI_CONFIG_FILE TF_CLI_ARGS KUBECONFIG AWS_CONFIG_FILE \
-                AWS_SHARED_CREDENTIALS_FILE",
-        beginnings: "PYTHON PERL RUBY GEM_ BUNDLE_ LUA_ JULIA_ CORECLR_ COR_ NPM_CONFIG_ YARN_ PNPM_ COREPACK_ PIP_ \
-                     PIPX_ UV_ CONDA_ VIRTUALENV_ CARGO_ RUSTC RUSTFLAGS RUSTDOC RUSTUP_ ANSIBLE_",
-        endings: "",
+                AWS_SHARED_CREDENTIALS_FILE R_LIBS R_LIBS_USER OCAMLLIB CAML_LD_LIBRARY_PATH TCL_LIBRARY TK_LIBRARY \
+                TAR_OPTIONS ZIPOPT GREP_OPTIONS RIPGREP_CONFIG_PATH ACKRC PSQLRC"
+        ),
+        beginnings: words!(
+            "PYTHON PERL RUBY GEM_ BUNDLE_ LUA_ JULIA_ CORECLR_ COR_ NPM_CONFIG_ YARN_ PNPM_ COREPACK_ PIP_ \
+                     PIPX_ UV_ CONDA_ VIRTUALENV_ CARGO_ RUSTC RUSTFLAGS RUSTDOC RUSTUP_ ANSIBLE_"
+        ),
+        endings: words!(""),
     },
     Row {
         reach: Reach::Shell,
-        names: "ENV ZDOTDIR IFS CDPATH GLOBIGNORE EXECIGNORE FIGNORE SHELL SHELLOPTS INPUTRC TMOUT FPATH MODULE_PATH \
+        names: words!(
+            "ENV ZDOTDIR IFS CDPATH GLOBIGNORE EXECIGNORE FIGNORE SHELL SHELLOPTS INPUTRC TMOUT FPATH MODULE_PATH \
                 MAIL MAILPATH MAILCHECK PROMPT PROMPT_COMMAND PROMPT_DIRTRIM PROMPT2 PROMPT3 PROMPT4 RPROMPT RPROMPT2 \
                 RPS1 RPS2 SPROMPT PS0 PS1 PS2 PS3 PS4 POSIXLY_CORRECT NULLCMD READNULLCMD FCEDIT FCOMP STTY TERM \
                 TERMCAP TERMINFO TERMINFO_DIRS KSH_VERSION PSMODULEPATH COMSPEC PATHEXT ENV_CONVERSIONS OPTIND \
-                OPTERR HISTFILE HISTSIZE HISTFILESIZE HISTCONTROL HISTIGNORE HISTTIMEFORMAT HISTCMD SIGNALS WORDCHARS KEYTIMEOUT SUDO_PROMPT SUDO_COMMAND SUDO_USER DOAS_USER",
-        beginnings: "BASH READLINE_ ZSH ZLE_ ZLS_ FISH_ XONSH XONTRIB NU_ ELVISH_ POWERSHELL_ DIRENV_ \
-                     STARSHIP_",
-        endings: "_FUNCTIONS",
+                OPTERR HISTFILE HISTSIZE HISTFILESIZE HISTCONTROL HISTIGNORE HISTTIMEFORMAT HISTCMD SIGNALS WORDCHARS \
+                KEYTIMEOUT SUDO_PROMPT SUDO_COMMAND SUDO_USER DOAS_USER SCREENRC"
+        ),
+        beginnings: words!(
+            "BASH READLINE_ ZSH ZLE_ ZLS_ FISH_ XONSH XONTRIB NU_ ELVISH_ POWERSHELL_ DIRENV_ \
+                     STARSHIP_"
+        ),
+        endings: words!("_FUNCTIONS"),
     },
     Row {
         reach: Reach::Tls,
-        names: "SSLKEYLOGFILE NODE_EXTRA_CA_CERTS NODE_TLS_REJECT_UNAUTHORIZED CURL_HOME CURL_SSL_BACKEND WGETRC \
+        names: words!(
+            "SSLKEYLOGFILE NODE_EXTRA_CA_CERTS NODE_TLS_REJECT_UNAUTHORIZED CURL_HOME CURL_SSL_BACKEND WGETRC \
                 NETRC HTTPLIB2_CA_CERTS GRPC_DEFAULT_SSL_ROOTS_FILE_PATH PYTHONHTTPSVERIFY KRB5_CONFIG KRB5CCNAME \
-                QWEN_TLS_INSECURE",
-        beginnings: "SSL_ OPENSSL_ GNUTLS_ NSS_ P11_ PKCS11_",
-        endings: "_CA_BUNDLE _CAINFO _TLS_INSECURE",
+                QWEN_TLS_INSECURE"
+        ),
+        beginnings: words!("SSL_ OPENSSL_ GNUTLS_ NSS_ P11_ PKCS11_"),
+        endings: words!("_CA_BUNDLE _CAINFO _TLS_INSECURE"),
     },
     Row {
         reach: Reach::Proxy,
-        names: "PROXY WPAD_URL DOCKER_HOST DOCKER_CONTEXT DOCKER_CONFIG CONTAINER_HOST",
-        beginnings: "SOCKS_",
-        endings: "_PROXY",
+        names: words!("PROXY WPAD_URL DOCKER_HOST DOCKER_CONTEXT DOCKER_CONFIG CONTAINER_HOST"),
+        beginnings: words!("SOCKS_"),
+        endings: words!("_PROXY"),
     },
     Row {
         reach: Reach::Git,
-        names: "RSYNC_RSH CVS_RSH CVSROOT HGRCPATH HGPLAIN HGMERGE HGUSER GH_CONFIG_DIR GH_PATH GH_HOST GLAB_CONFIG_DIR \
-                GNUPGHOME",
-        beginnings: "GIT_ SSH_ SVN_ GPG_ PASSWORD_STORE_ JJ_",
-        endings: "_ASKPASS",
+        names: words!(
+            "RSYNC_RSH CVS_RSH CVSROOT HGRCPATH HGPLAIN HGMERGE HGUSER GH_CONFIG_DIR GH_PATH GH_HOST GLAB_CONFIG_DIR \
+                GNUPGHOME"
+        ),
+        beginnings: words!("GIT_ SSH_ SVN_ GPG_ PASSWORD_STORE_ JJ_"),
+        endings: words!("_ASKPASS"),
     },
     Row {
         reach: Reach::Editor,
-        names: "EDITOR VISUAL PAGER BROWSER OPENER TERMINAL VIMINIT GVIMINIT EXINIT VIM VIMRUNTIME MYVIMRC \
+        names: words!(
+            "EDITOR VISUAL PAGER BROWSER OPENER TERMINAL VIMINIT GVIMINIT EXINIT VIM VIMRUNTIME MYVIMRC \
                 EMACSLOADPATH EMACSDATA EMACSPATH ALTERNATE_EDITOR EMACS_SERVER_FILE SELECTED_EDITOR HGEDITOR CVSEDITOR \
-                LESS LESSOPEN LESSCLOSE LESSEDIT LESSSECURE MORE MANOPT MANROFFOPT MANROFFSEQ MANPAGER",
-        beginnings: "NVIM_ LESSKEY LESSHIST",
-        endings: "_EDITOR _PAGER _BROWSER",
+                LESS LESSOPEN LESSCLOSE LESSEDIT LESSSECURE MORE MANOPT MANROFFOPT MANROFFSEQ MANPAGER"
+        ),
+        beginnings: words!("NVIM_ LESSKEY LESSHIST FZF_"),
+        endings: words!("_EDITOR _PAGER _BROWSER"),
     },
     Row {
         reach: Reach::Path,
-        names: "PATH HOME PWD OLDPWD LOGNAME MANPATH INFOPATH TMPDIR TMP TEMP TEMPDIR PKG_CONFIG PKG_CONFIG_PATH \
+        names: words!(
+            "PATH HOME PWD OLDPWD LOGNAME MANPATH INFOPATH TMPDIR TMP TEMP TEMPDIR PKG_CONFIG PKG_CONFIG_PATH \
                 PKG_CONFIG_LIBDIR PKG_CONFIG_SYSROOT_DIR CMAKE_PREFIX_PATH CMAKE_MODULE_PATH CPATH C_INCLUDE_PATH \
                 CPLUS_INCLUDE_PATH OBJC_INCLUDE_PATH LIBRARY_PATH COMPILER_PATH GCC_EXEC_PREFIX VIRTUAL_ENV \
                 HOMEDRIVE HOMEPATH USERPROFILE APPDATA LOCALAPPDATA PROGRAMDATA SYSTEMROOT WINDIR DISPLAY \
                 WAYLAND_DISPLAY XAUTHORITY LIBGL_DRIVERS_PATH FONTCONFIG_FILE FONTCONFIG_PATH ALSA_CONFIG_PATH \
-                GDK_PIXBUF_MODULE_FILE VK_LAYER_PATH VK_ADD_LAYER_PATH VK_ICD_FILENAMES VK_DRIVER_FILES",
-        beginnings: "XDG_ DBUS_ GTK_ QT_ GIO_ GST_ HOMEBREW_ NIX_ GUIX_ SYSTEMD_",
-        endings: "",
+                GDK_PIXBUF_MODULE_FILE VK_LAYER_PATH VK_ADD_LAYER_PATH VK_ICD_FILENAMES VK_DRIVER_FILES \
+                LIBVA_DRIVERS_PATH VDPAU_DRIVER_PATH OCL_ICD_VENDORS"
+        ),
+        beginnings: words!("XDG_ DBUS_ GTK_ QT_ GIO_ GST_ HOMEBREW_ NIX_ GUIX_ SYSTEMD_"),
+        endings: words!(""),
     },
     Row {
         reach: Reach::Qwen,
-        names: "QWEN_HOME QWEN_CONFIG QWEN_CREDENTIAL_STORE QWEN_ENV_CHAIN QWEN_RUNTIME_DIR QWEN_SERVER_TOKEN",
-        beginnings: "QWEN_SANDBOX",
-        endings: "",
+        names: words!(
+            "QWEN_HOME QWEN_CONFIG QWEN_CREDENTIAL_STORE QWEN_ENV_CHAIN QWEN_RUNTIME_DIR QWEN_SERVER_TOKEN"
+        ),
+        beginnings: words!("QWEN_SANDBOX"),
+        endings: words!(""),
     },
 ];

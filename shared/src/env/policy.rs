@@ -15,12 +15,11 @@ pub const EXCLUDED: [&str; 2] = ["DEBUG", "DEBUG_MODE"];
 #[must_use]
 pub fn reach(name: &str) -> Option<Reach> {
     let name = name.to_ascii_uppercase().replace('-', "_");
-    let hit = |list: &'static str, test: &dyn Fn(&str) -> bool| list.split_ascii_whitespace().any(test);
     ROWS.iter()
         .find(|row| {
-            hit(row.names, &|whole| whole == name)
-                || hit(row.beginnings, &|begin| name.starts_with(begin))
-                || hit(row.endings, &|end| name.ends_with(end))
+            row.names.contains(&name.as_str())
+                || row.beginnings.iter().any(|begin| name.starts_with(begin))
+                || row.endings.iter().any(|end| name.ends_with(end))
         })
         .map(|row| row.reach)
 }

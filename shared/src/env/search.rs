@@ -133,7 +133,11 @@ impl Search {
     fn home_dirs(&self) -> impl Iterator<Item = PathBuf> {
         let home = self.home.clone();
         let legacy = home.as_ref().map(|home| home.join(".qwen"));
-        [home, legacy, self.qwen_home.clone()].into_iter().flatten()
+        let other = self
+            .qwen_home
+            .clone()
+            .filter(|other| Some(other) != legacy.as_ref());
+        [home, legacy, other].into_iter().flatten()
     }
 
     fn is_home_dir(&self, directory: Option<&Path>) -> bool {

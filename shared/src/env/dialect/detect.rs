@@ -1,15 +1,21 @@
 //! Which shell started this process. `SHELL` names the login shell, not the one at work, so it is not asked.
 
 use std::path::Path;
+use std::sync::OnceLock;
 
 use super::Shell;
 
 /// Returns the shell that is the parent of this process; [`Shell::Sh`] when the parent is none that is known.
 ///
 /// The program file tells most surely: it is the same for `sh` that is bash and for a login shell `-bash`. Where it is
-/// an interpreter, or may not be read, the name of the process tells.
+/// an interpreter, or may not be read, the name of the process tells. It is asked once.
 #[must_use]
 pub fn of_process() -> Shell {
+    static PARENT: OnceLock<Shell> = OnceLock::new();
+    *PARENT.get_or_init(of_parent)
+}
+
+fn of_parent() -> Shell {
     let Some(parent) = rustix::process::getppid() else {
         return Shell::Sh;
     };

@@ -165,6 +165,12 @@ impl Shell {
         }
     }
 
+    /// Returns whether the statements for this shell may need helper variables, which keep clear of the names in use.
+    #[must_use]
+    pub const fn has_helpers(self) -> bool {
+        matches!(self.family(), Family::Posix)
+    }
+
     /// Writes a text as one word of a command, for the shells that have hooks.
     #[must_use]
     pub fn word(self, text: &str) -> Option<String> {
@@ -182,7 +188,7 @@ impl Shell {
 
     /// Writes the statements for these changes, each of which the shell can hold.
     ///
-    /// `taken` are further names in use, which helper variables keep clear of.
+    /// `taken` are further names in use, which helper variables keep clear of; nobody else asks for them.
     #[must_use]
     pub fn script<'a>(self, changes: &[Change<'a>], taken: impl Iterator<Item = &'a str>) -> String {
         match self.family() {

@@ -2,13 +2,17 @@
 //! setting every name that the shells' own lists and manuals hold, in each of them.
 
 use super::Shell;
+use crate::env::words::words;
 
-const BASH: &str = "BASHOPTS BASHPID BASH_ALIASES BASH_ARGC BASH_ARGV BASH_CMDS BASH_COMMAND BASH_COMPAT BASH_LINENO \
+const BASH: &[&str] = words!(
+    "BASHOPTS BASHPID BASH_ALIASES BASH_ARGC BASH_ARGV BASH_CMDS BASH_COMMAND BASH_COMPAT BASH_LINENO \
     BASH_SOURCE BASH_SUBSHELL BASH_VERSINFO BASH_XTRACEFD DIRSTACK EPOCHREALTIME EPOCHSECONDS EUID FUNCNAME GROUPS \
-    HISTCMD LINENO OPTIND PIPESTATUS PPID RANDOM SECONDS SHELLOPTS SHLVL SRANDOM UID _";
+    HISTCMD LINENO OPTIND PIPESTATUS PPID RANDOM SECONDS SHELLOPTS SHLVL SRANDOM UID _"
+);
 
 /// A read-only name ends the evaluation, an array's too; `UID` and its like change who the user is.
-const ZSH: &str = "ARGC ARGV0 COLUMNS EGID EPOCHREALTIME EPOCHSECONDS ERRNO EUID FUNCNEST GID HISTCMD HISTSIZE \
+const ZSH: &[&str] = words!(
+    "ARGC ARGV0 COLUMNS EGID EPOCHREALTIME EPOCHSECONDS ERRNO EUID FUNCNEST GID HISTCMD HISTSIZE \
     KEYBOARD_HACK KEYTIMEOUT LINENO LINES LISTMAX LOGCHECK MAILCHECK OPTIND PPID RANDOM SAVEHIST SECONDS SHLVL \
     TRY_BLOCK_ERROR TRY_BLOCK_INTERRUPT TTYIDLE UID USERNAME WATCH ZLE_RPROMPT_INDENT ZSH_EVAL_CONTEXT ZSH_SUBSHELL \
     _ aliases argv builtins cdpath chpwd_functions commands dirstack dis_aliases dis_builtins dis_functions \
@@ -17,22 +21,29 @@ const ZSH: &str = "ARGC ARGV0 COLUMNS EGID EPOCHREALTIME EPOCHSECONDS ERRNO EUID
     jobdirs jobstates jobtexts keymaps langinfo mailpath manpath mapfile module_path modules nameddirs options \
     parameters patchars path pipestatus precmd_functions preexec_functions psvar reswords saliases signals status \
     sysparams termcap terminfo userdirs usergroups watch widgets zle_bracketed_paste zsh_eval_context \
-    zsh_scheduled_events";
+    zsh_scheduled_events"
+);
 
-const DASH: &str = "OPTIND";
+const DASH: &[&str] = words!("OPTIND");
 
-const KSH: &str = "HISTCMD JOBMAX KSH_VERSION LINENO MAILCHECK OPTIND PPID RANDOM SECONDS SHLVL TMOUT _";
+const KSH: &[&str] =
+    words!("HISTCMD JOBMAX KSH_VERSION LINENO MAILCHECK OPTIND PPID RANDOM SECONDS SHLVL TMOUT _");
 
-const MKSH: &str = "BASHPID COLUMNS HISTSIZE KSHEGID KSHGID KSHUID KSH_VERSION LINENO LINES OPTIND PGRP PIPESTATUS \
-    PPID RANDOM SECONDS TMOUT USER_ID _";
+const MKSH: &[&str] = words!(
+    "BASHPID COLUMNS HISTSIZE KSHEGID KSHGID KSHUID KSH_VERSION LINENO LINES OPTIND PGRP PIPESTATUS \
+    PPID RANDOM SECONDS TMOUT USER_ID _"
+);
 
-const POSH: &str = "LINENO OPTIND";
+const POSH: &[&str] = words!("LINENO OPTIND");
 
-const FISH: &str = "FISH_VERSION PWD SHLVL _ fish_kill_signal fish_killring fish_pid fish_trace history hostname \
-    pipestatus status status_generation umask version";
+const FISH: &[&str] = words!(
+    "FISH_VERSION PWD SHLVL _ fish_kill_signal fish_killring fish_pid fish_trace history hostname \
+    pipestatus status status_generation umask version"
+);
 
 /// Names that xonsh reads as something else than text.
-const XONSH: &str = "ALIAS_COMPLETIONS_OPTIONS_BY_DEFAULT ALIAS_COMPLETIONS_OPTIONS_LONGEST \
+const XONSH: &[&str] = words!(
+    "ALIAS_COMPLETIONS_OPTIONS_BY_DEFAULT ALIAS_COMPLETIONS_OPTIONS_LONGEST \
     ASYNC_INVALIDATE_INTERVAL ASYNC_PROMPT_THREAD_WORKERS AUTO_CD AUTO_CONTINUE AUTO_PUSHD AUTO_SUGGEST \
     AUTO_SUGGEST_IN_COMPLETIONS CASE_SENSITIVE_COMPLETIONS CMD_COMPLETIONS_SHOW_DESC COLOR_INPUT COLOR_RESULTS \
     COMMANDS_CACHE_SAVE_INTERMEDIATE COMPLETIONS_BRACKETS COMPLETIONS_CONFIRM COMPLETIONS_DISPLAY \
@@ -43,13 +54,14 @@ const XONSH: &str = "ALIAS_COMPLETIONS_OPTIONS_BY_DEFAULT ALIAS_COMPLETIONS_OPTI
     PROMPT_TOKENS_FORMATTER PROMPT_TOOLKIT_COLOR_DEPTH PTK_STYLE_OVERRIDES PUSHD_MINUS PUSHD_SILENT \
     RAISE_SUBPROC_ERROR SHLVL SUBSEQUENCE_PATH_COMPLETION SUGGEST_COMMANDS SUGGEST_MAX_NUM SUGGEST_THRESHOLD \
     SUPPRESS_BRANCH_TIMEOUT_MESSAGE THREAD_SUBPROCS UPDATE_COMPLETIONS_ON_KEYPRESS UPDATE_OS_ENVIRON \
-    UPDATE_PROMPT_ON_KEYPRESS VC_BRANCH_TIMEOUT VC_GIT_INCLUDE_UNTRACKED VC_HG_SHOW_BRANCH VI_MODE";
+    UPDATE_PROMPT_ON_KEYPRESS VC_BRANCH_TIMEOUT VC_GIT_INCLUDE_UNTRACKED VC_HG_SHOW_BRANCH VI_MODE"
+);
 
-const NU: &str = "ENV_CONVERSIONS PWD";
+const NU: &[&str] = words!("ENV_CONVERSIONS PWD");
 
 /// Returns whether the shell keeps the name; for one that is not known, whether any of its kin but zsh does.
 pub(super) fn is(shell: Shell, name: &str) -> bool {
-    let lists: &[&str] = match shell {
+    let lists: &[&[&str]] = match shell {
         Shell::Sh => &[BASH, DASH, KSH, MKSH, POSH],
         Shell::Dash => &[DASH],
         Shell::Bash => &[BASH],
@@ -65,7 +77,5 @@ pub(super) fn is(shell: Shell, name: &str) -> bool {
         Shell::Nu => &[NU],
         Shell::Busybox | Shell::Yash | Shell::Tcsh | Shell::Csh | Shell::Elvish | Shell::Pwsh => &[],
     };
-    lists
-        .iter()
-        .any(|list| list.split_ascii_whitespace().any(|kept| kept == name))
+    lists.iter().any(|list| list.contains(&name))
 }
