@@ -6,33 +6,44 @@ mod support;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use support::page::Page;
 use support::{Reply, Request, Sandbox, Server, Tool};
 
 /// Programs that the examples name and that are not ours: each is stood for by a script that reads its input and says
 /// something. The names with a slash are in the working directory.
-const STRANGERS: [&str; 9] = [
+const STRANGERS: [&str; 10] = [
     "curl",
+    "docker",
     "make",
     "node",
+    "npm",
     "pass",
     "python",
     "ssh",
-    "npm",
     "work/report",
     "work/long-job",
 ];
 
 /// Examples that need what a test has not, by the page and their first line, with the reason. One that is gone from
 /// its page must go here too.
-const NOT_RUN: [(&str, &str, &str); 2] = [
+const NOT_RUN: [(&str, &str, &str); 4] = [
     (
         "qwen.7",
         "qwen-login --oauth",
         "needs a browser; tests/demo logs in",
     ),
     ("qwen.7", "qwen-login --provider openrouter", "asks on a terminal"),
+    (
+        "qwen-env.1",
+        "$ qwen-env --explain",
+        "shows what it printed elsewhere",
+    ),
+    (
+        "qwen-env.1",
+        "eval \"$(qwen-env --hook bash)\"                # ~/.bashrc",
+        "is in the words of five shells; the tests of qwen-env start each",
+    ),
 ];
 
 /// Examples that end otherwise than well where they are run here.
@@ -50,21 +61,49 @@ const EXITS: [(&str, &str, i32); 3] = [
     ("qwen.7", "qwen-login --provider ollama --model llama3", 75),
 ];
 
+/// A model server with a batch engine whose one batch is done.
 fn server() -> Server {
-    Server::answering(|_, request: &Request| {
-        if request.method == "GET" {
-            return Reply::json(200, r#"{"data": [{"id": "tiny"}]}"#);
-        }
-        let text = if request.text().contains("json_schema") {
-            r#"{"name": "wren"}"#
-        } else {
-            "wren"
-        };
-        let message = json!({"role": "assistant", "content": text});
-        let answer = json!({"id": "1", "model": "tiny", "choices": [{"index": 0, "message": message, "finish_reason": "stop"}]});
-        Reply::json(200, &answer.to_string())
-    })
+    Server::answering(|_, request: &Request| Reply::json(200, &answer(request).to_string()))
 }
+
+fn answer(request: &Request) -> Value {
+    let completion = |text: &str| {
+        let message = json!({"role": "assistant", "content": text});
+        json!({"id": "1", "model": "tiny", "choices": [{"index": 0, "message": message, "finish_reason": "stop"}]})
+    };
+    let path = request.target.trim_start_matches("/v1");
+    match (request.method.as_str(), path) {
+        ("POST", "/files") => json!({"id": "file-1", "object": "file"}),
+        ("GET", "/files/file-2/content") => {
+            json!({"id": "r", "custom_id": "1", "response": {"status_code": 200, "body": completion("wren")}, "error": null})
+        }
+        ("POST", "/batches") => json!({"id": "batch_1", "object": "batch", "status": "validating"}),
+        ("GET", "/batches/batch_1") => json!({
+            "id": "batch_1", "object": "batch", "status": "completed", "output_file_id": "file-2",
+            "request_counts": {"total": 1, "completed": 1, "failed": 0}
+        }),
+        ("GET", _) => json!({"data": [{"id": "tiny"}]}),
+        _ if request.text().contains("json_schema") => completion(r#"{"name": "wren"}"#),
+        _ => completion("wren"),
+    }
+}
+
+/// Files that examples read.
+const FILES: [(&str, &str); 7] = [
+    ("work/.gitignore", ".env\n"),
+    ("work/file", "one\n"),
+    ("work/README.md", "# A project\n"),
+    (
+        "work/questions.jsonl",
+        "{\"custom_id\": \"1\", \"prompt\": \"a small bird?\"}\n",
+    ),
+    ("work/products.jsonl", "{\"sku\": \"s1\", \"name\": \"kettle\"}\n"),
+    (
+        "work/results.jsonl",
+        "{\"custom_id\": \"2\", \"response\": null, \"error\": {\"message\": \"no\"}}\n",
+    ),
+    ("work/titles.txt", "one\ntwo\n"),
+];
 
 /// A person's machine: profiles, a project under git with a change, files that the examples read.
 fn machine(server: &Server) -> Sandbox {
@@ -82,8 +121,9 @@ fn machine(server: &Server) -> Sandbox {
         let path = sandbox.write(place, "#!/bin/sh\n[ -t 0 ] || cat >/dev/null\necho sk-stranger\n");
         fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
     }
-    sandbox.write("work/file", "one\n");
-    sandbox.write("work/README.md", "# A project\n");
+    for (name, content) in FILES {
+        sandbox.write(name, content);
+    }
     let url = server.url("/v1");
     sandbox.write(
         "work/.env",
