@@ -29,6 +29,7 @@ mod sandbox;
 mod server;
 pub mod shells;
 mod terminal;
+pub mod tls;
 
 pub use identity::Identity;
 pub use installed::Installed;
