@@ -66,16 +66,12 @@ impl Door {
         for notice in &settings.notices {
             talk.notice(notice);
         }
+        for (name, value, source) in settings.origins() {
+            talk.detail(&format!("{name} {value} (from {source})"));
+        }
         let authorization = authorize(&settings, &Wanted::default(), talk)?;
         let key = Key::new(&settings, &authorization)?;
         let endpoint = &key.endpoint;
-        talk.detail(&format!(
-            "model '{}' ({}) at '{}' ({})",
-            settings.model.value,
-            settings.model.source,
-            endpoint.base_url(),
-            settings.base_url.source
-        ));
         let client = Client::new(endpoint.base_url(), timeouts(&settings, way))
             .map_err(|error| error.failure(&endpoint.server()))?;
         Ok(Self {

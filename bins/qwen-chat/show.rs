@@ -3,7 +3,7 @@
 use qwen_shared::api::Endpoint;
 use qwen_shared::authorize::authorize;
 use qwen_shared::chat::{Body, Message};
-use qwen_shared::config::{Access, Settings, Sourced};
+use qwen_shared::config::{Access, Settings};
 use qwen_shared::credential::{Refresh, Wanted};
 use qwen_shared::exit::Exit;
 use qwen_shared::failure::Failure;
@@ -19,7 +19,7 @@ const LONGEST_ARGUMENT: usize = 100 << 10;
 /// Says with `--verbose` where each setting came from.
 pub(crate) fn explain(settings: &Settings, talk: &Talk) {
     if talk.is_verbose() {
-        for (name, value, source) in origins(settings) {
+        for (name, value, source) in settings.origins() {
             talk.detail(&format!("{name} {value} (from {source})"));
         }
     }
@@ -47,7 +47,8 @@ pub(crate) fn request(
     headers.insert("content-type".into(), "application/json".into());
     let body: Value = serde_json::from_slice(&to_json(body, messages)?)
         .map_err(|error| Failure::new(Exit::Bug, "the request is not JSON").caused_by(error))?;
-    let sources: Map<String, Value> = origins(settings)
+    let sources: Map<String, Value> = settings
+        .origins()
         .into_iter()
         .map(|(name, value, source)| (name.to_owned(), json!({ "value": value, "source": source })))
         .collect();
@@ -127,36 +128,6 @@ fn endpoint(settings: &Settings, talk: &Talk) -> Result<Endpoint, Failure> {
         }
         Err(failure) => Err(failure),
     }
-}
-
-/// Returns every setting with its value, as it may be shown, and its source.
-fn origins(settings: &Settings) -> Vec<(&'static str, String, String)> {
-    let mut origins = Vec::new();
-    let mut add = |name, value: String, source: String| origins.push((name, value, source));
-    if let Some(Sourced { value, source }) = &settings.profile {
-        add("profile", value.clone(), source.to_string());
-    }
-    add(
-        "method",
-        settings.method().to_owned(),
-        settings.access.source.to_string(),
-    );
-    add(
-        "provider",
-        settings.provider.value.name.clone(),
-        settings.provider.source.to_string(),
-    );
-    let base_url = qwen_shared::http::without_user_info(&settings.base_url.value);
-    add("base_url", base_url, settings.base_url.source.to_string());
-    add(
-        "model",
-        settings.model.value.clone(),
-        settings.model.source.to_string(),
-    );
-    if let Some(Sourced { value, source }) = &settings.api_version {
-        add("api_version", value.clone(), source.to_string());
-    }
-    origins
 }
 
 /// Returns the URL with the values of parameters masked that look like secrets.

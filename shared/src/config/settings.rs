@@ -7,7 +7,7 @@ use url::Url;
 
 use super::profile::StoreName;
 use super::resolve::Resolver;
-use super::source::Sourced;
+use super::source::{Source, Sourced};
 use crate::failure::Failure;
 use crate::http::Timeouts;
 use crate::provider::{OauthSettings, Provider, Rate};
@@ -114,5 +114,29 @@ impl Settings {
     #[must_use]
     pub fn profile_name(&self) -> &str {
         self.profile.as_ref().map_or("default", |profile| &profile.value)
+    }
+
+    /// Returns name, value and source of each setting, for people. No secret is among them.
+    #[must_use]
+    pub fn origins(&self) -> Vec<(&'static str, String, String)> {
+        let shown = |name, value: String, source: &Source| (name, value, source.to_string());
+        let base_url = crate::http::without_user_info(&self.base_url.value);
+        let mut origins = vec![
+            shown("method", self.method().to_owned(), &self.access.source),
+            shown(
+                "provider",
+                self.provider.value.name.clone(),
+                &self.provider.source,
+            ),
+            shown("base_url", base_url, &self.base_url.source),
+            shown("model", self.model.value.clone(), &self.model.source),
+        ];
+        if let Some(profile) = &self.profile {
+            origins.insert(0, shown("profile", profile.value.clone(), &profile.source));
+        }
+        if let Some(version) = &self.api_version {
+            origins.push(shown("api_version", version.value.clone(), &version.source));
+        }
+        origins
     }
 }
