@@ -20,6 +20,7 @@ mod identity;
 mod installed;
 mod keyring;
 pub mod login;
+pub mod model;
 pub mod peers;
 pub mod random;
 mod run;
