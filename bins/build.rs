@@ -1,19 +1,75 @@
-//! Links the programs at a fixed address on Linux.
+//! Links the programs at a fixed address on Linux, and the dispatcher without a shared library.
 //!
 //! A position-independent program of this size has thousands of pointers that the loader corrects at each start,
 //! touching every page they are on: some 0.2 ms, as much again as all that `qwen-token` does with a live credential.
 //! Stack, heap and libraries keep their random addresses.
+//!
+//! `qwen NAME` may cost no more than `/bin/true` on top of the tool, and finding, mapping and relocating libc is most
+//! of what either does. The dispatcher resolves no name and looks up no user, which is what a static glibc is bad at, so
+//! it gets one where the C library's archive is there. Where it is not, nothing is changed. rustc can do this for a
+//! whole build only; for one program there is a linker script under each library's name, in a directory that its link
+//! alone searches.
 
 use std::env;
+use std::fs;
 use std::io::{Write, stdout};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// The programs that are linked without a shared library.
+const STATIC: [&str; 1] = ["qwen"];
 
 fn main() {
     let is = |name: &str, value: &str| env::var(name).is_ok_and(|set| set == value);
-    let fixed = is("CARGO_CFG_TARGET_OS", "linux") && is("CARGO_CFG_TARGET_ENV", "gnu");
-    let argument = if fixed {
-        "cargo::rustc-link-arg-bins=-no-pie\n"
-    } else {
-        ""
+    let mut said = String::from("cargo::rerun-if-changed=bins/build.rs\n");
+    if is("CARGO_CFG_TARGET_OS", "linux") && is("CARGO_CFG_TARGET_ENV", "gnu") {
+        said.push_str("cargo::rustc-link-arg-bins=-no-pie\n");
+        if let Some(directory) = archives() {
+            for name in STATIC {
+                said.push_str(&format!("cargo::rustc-link-arg-bin={name}=-static\n"));
+                said.push_str(&format!(
+                    "cargo::rustc-link-arg-bin={name}=-L{}\n",
+                    directory.display()
+                ));
+            }
+        }
+    }
+    let _ = stdout().write_all(said.as_bytes());
+}
+
+/// Writes the linker scripts and returns their directory; `None` where an archive is missing, or for another machine.
+fn archives() -> Option<PathBuf> {
+    if env::var("TARGET").ok()? != env::var("HOST").ok()? {
+        return None;
+    }
+    let [libc, libm, libgcc] = ["libc.a", "libm.a", "libgcc.a"].map(archive);
+    let (libc, libm, libgcc) = (libc?, libm?, libgcc?);
+    let unwinder = libgcc.with_file_name("libgcc_eh.a");
+    if !unwinder.is_file() {
+        return None;
+    }
+    let directory = PathBuf::from(env::var_os("OUT_DIR")?).join("static");
+    fs::create_dir_all(&directory).ok()?;
+    let group = |members: &[&Path]| {
+        let members: Vec<String> = members
+            .iter()
+            .map(|member| member.display().to_string())
+            .collect();
+        format!("GROUP ( {} )\n", members.join(" "))
     };
-    let _ = stdout().write_all(format!("cargo::rerun-if-changed=bins/build.rs\n{argument}").as_bytes());
+    let all = group(&[&libc, &libgcc, &unwinder]);
+    fs::write(directory.join("libc.so"), &all).ok()?;
+    fs::write(directory.join("libgcc_s.so"), &all).ok()?;
+    fs::write(directory.join("libm.so"), group(&[&libm])).ok()?;
+    Some(directory)
+}
+
+/// Asks the compiler where it has an archive. It answers with the bare name when it has none.
+fn archive(name: &str) -> Option<PathBuf> {
+    let output = Command::new("cc")
+        .arg(format!("-print-file-name={name}"))
+        .output()
+        .ok()?;
+    let path = PathBuf::from(String::from_utf8(output.stdout).ok()?.trim());
+    (path.is_absolute() && path.is_file()).then_some(path)
 }

@@ -1,4 +1,5 @@
 //! Servers that refuse, break and vanish: one result each where the question is at fault, an end where all are.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod support;
 
@@ -105,6 +106,53 @@ fn a_server_that_says_nothing_is_given_up_after_the_limit() {
         json!({"code": "try-again", "message": "no answer within 0.4 s"})
     );
     assert_eq!(text(&results["b"]), "fine");
+}
+
+#[test]
+fn a_server_that_throttles_everybody_holds_back_every_process() {
+    // Sixteen at a time meet a server that has had enough for two seconds: they wait, and are answered then.
+    let began = std::sync::OnceLock::new();
+    let server = Server::answering(move |_, request| {
+        let first: std::time::Instant = *began.get_or_init(std::time::Instant::now);
+        match first.elapsed() < Duration::from_secs(2) {
+            true => Reply::with_headers(429, &[("retry-after", "2")], "{}"),
+            false => whole(&prompt(request)),
+        }
+    });
+    let sandbox = Sandbox::new();
+    let first = batch(&sandbox, &server)
+        .args(["run", "-j", "16"])
+        .stdin(lines(64))
+        .start();
+    let asked = std::time::Instant::now();
+    while server.requests().len() < 16 {
+        assert!(asked.elapsed() < Duration::from_secs(20));
+        std::thread::yield_now();
+    }
+    std::thread::sleep(Duration::from_millis(300));
+    let second = batch(&sandbox, &server)
+        .args(["run", "-j", "1"])
+        .stdin(lines(1))
+        .run()
+        .exits(0);
+    assert_eq!(results(&second.text()).len(), 1);
+    let run = support::Run::wait(first, "qwen-batch", Duration::from_secs(30)).exits(0);
+    assert_eq!(results(&run.text()).len(), 64);
+    // Sixteen were refused, and up to seven more before it was certain that this is about all. Then nobody asked again
+    // before the time: neither they, nor the rest, nor the other process.
+    let asked = server.requests().len();
+    assert!((16 + 64 + 1..=16 + 7 + 64 + 1).contains(&asked), "{asked}");
+}
+
+#[test]
+fn a_server_that_asks_everybody_for_more_than_a_minute_ends_the_run() {
+    let server = Server::answering(|_, _| Reply::with_headers(429, &[("retry-after", "900")], "{}"));
+    let sandbox = Sandbox::new();
+    sandbox.write("work/in.jsonl", lines(100));
+    let tool = batch(&sandbox, &server).args(["run", "in.jsonl", "-o", "out.jsonl", "-j", "4"]);
+    tool.run()
+        .fails(75, &["too many requests (429)", "run the same command again"]);
+    assert!(server.requests().len() < 12, "{}", server.requests().len());
 }
 
 /// Runs ten questions into a file; returns what is in it.

@@ -1,4 +1,5 @@
 //! How questions flow: side by side, in order, as the input comes, until somebody stops them.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod support;
 

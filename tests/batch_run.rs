@@ -1,4 +1,5 @@
 //! What a line may be, what is asked, and what the result looks like.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod support;
 
@@ -460,4 +461,19 @@ fn what_was_typed_wrong_is_said_before_anything_is_sent() {
         line("a", "x"),
         "the input is left alone"
     );
+}
+
+#[test]
+fn a_line_that_is_too_long_is_passed_over() {
+    let (sandbox, server) = (Sandbox::new(), echo());
+    let mut input = vec![b'x'; (32 << 20) + 1];
+    input.extend_from_slice(b"\n{\"prompt\":\"y\"}\n");
+    let run = batch(&sandbox, &server).arg("run").stdin(input).run().exits(1);
+    let results = results(&run.text());
+    assert_eq!(
+        results["line-1"]["error"]["message"],
+        "line 1: longer than 33554432 bytes"
+    );
+    assert_eq!(text(&results["line-2"]), "y");
+    assert_eq!(results.len(), 2);
 }

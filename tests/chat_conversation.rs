@@ -1,4 +1,5 @@
 //! A conversation at a terminal: commands, switches, Ctrl-C, and what is kept.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod support;
 

@@ -1,4 +1,5 @@
 //! Conversations that are kept: `--session`, `--continue`, and what is on disk.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod support;
 

@@ -58,6 +58,7 @@ fn the_requests_are_those_of_qwen_code_byte_for_byte() {
     }
     for request in &requests {
         assert_eq!(request.method, "POST");
+        assert!(!request.target.contains('?'), "{}", request.target);
         assert_eq!(
             header(request, "content-type"),
             "application/x-www-form-urlencoded"
@@ -148,28 +149,27 @@ fn pending_is_known_on_400_429_and_200() {
     assert_eq!(stored(&sandbox)["access_token"], ACCESS);
 }
 
-/// Several logins at once, because each takes its time.
+/// Both at once, because each takes its time.
 #[test]
 fn slow_down_adds_five_seconds_for_good_on_400_and_on_429() {
-    let both = [400, 429].map(|status| {
-        Authority::new(
-            ok(&device()),
-            [
-                refusal(status, "slow_down"),
-                refusal(status, "authorization_pending"),
-                refusal(status, "slow_down"),
-                ok(&token()),
-            ],
-        )
-    });
+    let kept = Authority::new(
+        ok(&device()),
+        [
+            refusal(400, "slow_down"),
+            refusal(400, "authorization_pending"),
+            ok(&token()),
+        ],
+    );
+    let added = Authority::new(
+        ok(&device()),
+        [refusal(429, "slow_down"), refusal(429, "slow_down"), ok(&token())],
+    );
     std::thread::scope(|scope| {
-        for authority in &both {
-            scope.spawn(|| {
-                run(authority).1.exits(0);
-                assert_eq!(authority.waits(), [6, 6, 11]);
-            });
-        }
+        scope.spawn(|| run(&kept).1.exits(0));
+        scope.spawn(|| run(&added).1.exits(0));
     });
+    assert_eq!(kept.waits(), [6, 6]);
+    assert_eq!(added.waits(), [6, 11]);
 }
 
 #[test]
@@ -210,7 +210,7 @@ fn no_complete_address_and_a_wrong_content_type_do_no_harm() {
 
 #[test]
 fn lifetimes_of_every_form_are_stored_or_left_out() {
-    for (given, stored_as) in [
+    let cases = [
         (json!(3600), Some(3600)),
         (json!("3600"), Some(3600)),
         (json!(3600.9), Some(3600)),
@@ -219,17 +219,42 @@ fn lifetimes_of_every_form_are_stored_or_left_out() {
         (json!(-4), None),
         (json!("soon"), None),
         (json!(1e300), Some(10 * 365 * 86_400)),
+    ];
+    std::thread::scope(|scope| {
+        for (given, stored_as) in &cases {
+            scope.spawn(move || {
+                let mut answer = token();
+                answer["expires_in"] = given.clone();
+                let authority = Authority::new(ok(&device()), [ok(&answer)]);
+                let (sandbox, run) = run(&authority);
+                run.exits(0);
+                let stored = stored(&sandbox);
+                let life = stored["expires_at"]
+                    .as_u64()
+                    .map(|end| (end - stored["issued_at"].as_u64().unwrap()) / 1000);
+                assert_eq!(life, *stored_as, "{given}");
+            });
+        }
+    });
+}
+
+#[test]
+fn a_clock_that_is_wrong_is_mentioned() {
+    for (date, said) in [
+        ("Fri, 01 Jan 2010 00:00:00 GMT", Some("min ahead of the server's")),
+        ("Thu, 01 Jan 2099 00:00:00 GMT", Some("min behind the server's")),
+        ("yesterday", None),
     ] {
-        let mut answer = token();
-        answer["expires_in"] = given.clone();
-        let authority = Authority::new(ok(&device()), [ok(&answer)]);
-        let (sandbox, run) = run(&authority);
-        run.exits(0);
-        let stored = stored(&sandbox);
-        let life = stored["expires_at"]
-            .as_u64()
-            .map(|end| (end - stored["issued_at"].as_u64().unwrap()) / 1000);
-        assert_eq!(life, stored_as, "{given}");
+        let headers = [("content-type", "application/json"), ("date", date)];
+        let authority = Authority::new(
+            ok(&device()),
+            [Reply::with_headers(200, &headers, token().to_string())],
+        );
+        let run = run(&authority).1.exits(0);
+        match said {
+            Some(said) => assert!(run.stderr.contains(said), "{run:#?}"),
+            None => assert!(!run.stderr.contains("clock"), "{run:#?}"),
+        }
     }
 }
 

@@ -236,6 +236,7 @@ fn a_broken_device_answer_is_named_before_anybody_is_asked() {
             76,
             "status 404 without an error code",
         ),
+        (refusal(400, "invalid_request"), 77, "invalid_request"),
         (refusal(400, "invalid_scope"), 78, "invalid_scope"),
         (refusal(401, "invalid_client"), 78, "invalid_client"),
         (refusal(400, "unauthorized_client"), 78, "unauthorized_client"),
@@ -252,6 +253,11 @@ fn a_broken_device_answer_is_named_before_anybody_is_asked() {
         let authority = Authority::new(reply, [ok(&token())]);
         let (sandbox, run) = run(&authority);
         run.fails(code, &[said]);
+        let asked = authority.server.requests();
+        assert!(
+            asked.len() == 1 && asked[0].text().ends_with("&code_challenge_method=S256"),
+            "{asked:?}"
+        );
         assert!(authority.polls().is_empty());
         nothing_is_stored(&sandbox);
     }

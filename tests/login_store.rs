@@ -26,19 +26,7 @@ fn remembered(sandbox: &Sandbox) -> Value {
 
 /// The files below HOME that hold a secret of the login.
 fn holders(sandbox: &Sandbox) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    let mut directories = vec![sandbox.root()];
-    while let Some(directory) = directories.pop() {
-        for entry in fs::read_dir(directory).unwrap().flatten() {
-            let path = entry.path();
-            if entry.file_type().unwrap().is_dir() {
-                directories.push(path);
-            } else if holds_a_secret(&fs::read(&path).unwrap_or_default()) {
-                found.push(path);
-            }
-        }
-    }
-    found
+    sandbox.files_with(&[ACCESS, REFRESH, DEVICE_CODE])
 }
 
 fn holds_a_secret(bytes: &[u8]) -> bool {

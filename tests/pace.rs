@@ -1,4 +1,5 @@
 //! One quota for all processes: paced, never refused, no longer held back than the limit makes necessary.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod support;
 

@@ -55,7 +55,7 @@ fn on_a_terminal_without_a_credential_the_login_comes_first() {
         assert_eq!(terminal.ends(), 69);
         assert_eq!(
             installed.sandbox.read("calls"),
-            "qwen-token --check\nqwen-login \nqwen-chat \n"
+            "qwen-token --quiet --check\nqwen-login \nqwen-chat \n"
         );
     }
 }
@@ -69,7 +69,7 @@ fn a_login_that_fails_ends_it_with_the_same_exit() {
         assert_eq!(terminal.ends(), i32::from(code));
         assert_eq!(
             installed.sandbox.read("calls"),
-            "qwen-token --check\nqwen-login \n"
+            "qwen-token --quiet --check\nqwen-login \n"
         );
     }
 }
@@ -84,7 +84,7 @@ fn an_interrupt_at_the_login_ends_both() {
     assert_eq!(terminal.ends(), 130);
     assert_eq!(
         installed.sandbox.read("calls"),
-        "qwen-token --check\nqwen-login \n"
+        "qwen-token --quiet --check\nqwen-login \n"
     );
 }
 
@@ -109,13 +109,13 @@ fn without_a_terminal_and_a_credential_the_error_names_what_to_set() {
     installed.qwen().arg("-q").run().gives(
         77,
         "",
-        "qwen: no credential, and no terminal to ask for one\n\
-         qwen: hint: set OPENAI_API_KEY, OPENAI_BASE_URL and OPENAI_MODEL\n\
-         qwen: hint: run 'qwen-login'\n",
+        "qwen: no credential: neither an API key nor a login is configured\n\
+         qwen: hint: run 'qwen-login'\n\
+         qwen: hint: or set OPENAI_API_KEY, and OPENAI_BASE_URL and OPENAI_MODEL where they are not OpenAI's\n",
     );
     assert_eq!(
         installed.sandbox.read("calls"),
-        "qwen-token --check\nqwen-token --quiet --check\n"
+        "qwen-token --quiet --check\nqwen-token --quiet --check\n"
     );
 }
 
@@ -126,7 +126,7 @@ fn without_a_terminal_and_with_a_credential_it_is_a_usage_error_with_help() {
         .qwen()
         .run()
         .fails(64, &["Usage: qwen ", "qwen: nothing to do"]);
-    assert_eq!(installed.sandbox.read("calls"), "qwen-token --check\n");
+    assert_eq!(installed.sandbox.read("calls"), "qwen-token --quiet --check\n");
 }
 
 #[test]

@@ -186,3 +186,25 @@ fn a_token_that_the_endpoint_refuses_to_all_is_refreshed_once() {
     }
     assert_eq!(server.refreshes(), (1, 1));
 }
+
+#[test]
+fn a_refresh_that_failed_is_not_repeated_by_those_who_waited_for_it() {
+    for (reply, code) in [
+        (Reply::json(503, "{}"), 75),
+        (Reply::json(400, r#"{"error":"invalid_grant"}"#), 77),
+        (Reply::new(200, "text/html", "<html>"), 76),
+    ] {
+        // Held back until every process waits for the lock or for this answer.
+        let server = Server::script([Reply::default().pause(Duration::from_secs(2)).then(reply)]);
+        let sandbox = Sandbox::new();
+        sandbox.logged_in(&server.url("/token"), &login(-3600, -1));
+        let children: Vec<Child> = (0..30).map(|_| sandbox.tool("qwen-token").start()).collect();
+        for child in children {
+            let run = Run::wait(child, "qwen-token", Duration::from_secs(60));
+            run.fails(code, &["cannot refresh the token of profile 'work'"]);
+        }
+        assert_eq!(server.requests().len(), 1, "{code}");
+        sandbox.tool("qwen-token").run().exits(code);
+        assert_eq!(server.requests().len(), 2, "who comes later asks again");
+    }
+}

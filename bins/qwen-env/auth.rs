@@ -8,7 +8,7 @@ use qwen_shared::exit::Exit;
 use qwen_shared::failure::{Failure, io_reason};
 use qwen_shared::secret::Secret;
 use qwen_shared::sibling;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::cli::Cli;
 use crate::plan::Plan;
@@ -30,12 +30,14 @@ pub(crate) fn variables(
     before: &Record,
 ) -> Result<Vec<(String, String)>, Failure> {
     let answer = ask(cli, plan, before)?;
-    let parsed: Value = serde_json::from_str(answer.expose()).map_err(|_| not_understood())?;
+    let parsed: Map<String, Value> = serde_json::from_str(answer.expose()).map_err(|_| not_understood())?;
     let mut variables = Vec::new();
     for (name, member) in VARIABLES {
-        match &parsed[member] {
+        match parsed.get(member).unwrap_or(&Value::Bool(false)) {
             Value::String(value) if !value.contains('\0') => variables.push((name.to_owned(), value.clone())),
-            Value::Null if member != "access_token" => {}
+            // An endpoint that asks for no key; clients insist on having one.
+            Value::Null if member == "access_token" => variables.push((name.to_owned(), "none".to_owned())),
+            Value::Null => {}
             _ => return Err(not_understood()),
         }
     }

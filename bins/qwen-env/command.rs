@@ -1,15 +1,12 @@
 //! `qwen-env -- COMMAND`: becomes the command.
 
-use std::ffi::{OsStr, OsString};
-use std::io;
-use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::ffi::OsString;
 use std::process::Command;
 
 use qwen_shared::env::{RECORD, Record};
+use qwen_shared::exec::become_command;
 use qwen_shared::exit::Exit;
-use qwen_shared::failure::{Failure, io_reason};
-use qwen_shared::secret;
+use qwen_shared::failure::Failure;
 
 use crate::plan::Plan;
 
@@ -27,8 +24,7 @@ pub(crate) fn run(words: &[OsString], plan: &Plan<'_>) -> Failure {
     if std::env::var_os(RECORD).is_some() {
         carry(&mut command, plan);
     }
-    secret::restore_core_limit();
-    not_run(program, &command.exec())
+    become_command(command)
 }
 
 /// Where the environment has a record already, an evaluating shell is above: the record stays true below it.
@@ -42,22 +38,4 @@ fn carry(command: &mut Command, plan: &Plan<'_>) {
     } else {
         command.env_remove(RECORD);
     }
-}
-
-fn not_run(program: &OsStr, error: &io::Error) -> Failure {
-    let shown = program.to_string_lossy();
-    // ENOENT of a file that is there means that its interpreter is not.
-    let there = Path::new(program).is_file() && shown.contains('/');
-    let exit = match error.kind() {
-        io::ErrorKind::NotFound if !there => Exit::NotFound,
-        _ => Exit::NotRunnable,
-    };
-    let message = match exit {
-        Exit::NotFound => format!("'{shown}': command not found"),
-        _ if there && error.kind() == io::ErrorKind::NotFound => {
-            format!("cannot run '{shown}': its interpreter is not there")
-        }
-        _ => format!("cannot run '{shown}': {}", io_reason(error)),
-    };
-    Failure::new(exit, message)
 }

@@ -17,7 +17,8 @@ use crate::cli::Cli;
 /// At the end of the prompt's commands, where nothing that comes later sees another status.
 const BASH: &str = "\
 function _qwen_env_hook { test \"${_qwen_env_dir-}\" = \"$PWD\" || { _qwen_env_dir=$PWD; eval \"$(@)\" || true; }; };
-test \"${PROMPT_COMMAND/_qwen_env_hook}\" != \"${PROMPT_COMMAND-}\" || PROMPT_COMMAND+=$'\\n'_qwen_env_hook;
+PROMPT_COMMAND=${PROMPT_COMMAND-};
+test \"${PROMPT_COMMAND/_qwen_env_hook}\" != \"$PROMPT_COMMAND\" || PROMPT_COMMAND+=$'\\n'_qwen_env_hook;
 ";
 
 const ZSH: &str = "\

@@ -18,6 +18,7 @@ use qwen_shared::provider::{self, OauthSettings, Provider};
 use crate::browser;
 use crate::run::Login;
 use crate::screen::Screen;
+use crate::skew::Watching;
 use crate::target::Entry;
 use crate::trial;
 
@@ -41,10 +42,11 @@ pub(crate) fn log_in(login: &mut Login<'_>) -> Outcome {
         .talk
         .detail(&format!("the credential will be kept in '{}'", store.place()));
     let client = PublicClient::of(&server.settings)?;
-    let transport = Blocking::new(Timeouts::for_token_requests());
+    let transport = Watching::new(Blocking::new(Timeouts::for_token_requests()));
     let endpoints = Endpoints::resolve(&transport, &server.settings, login.target.profile.allow_http)?;
     let answer = exchange(login, &transport, &endpoints, &client)?;
     check_answer(&answer, &client, &server, &store, login.talk);
+    transport.report(login.talk);
     let mut credential = Credential::from_response(answer, SystemTime::now());
     keep_foreign_members(&store, &mut credential);
     server.entry.store = Some(store.kind());
@@ -114,7 +116,7 @@ fn entry(login: &Login<'_>, provider: Option<&Provider>) -> Result<Entry, Failur
 /// Gets the codes, shows them, opens a browser where there is one, and waits for the person.
 fn exchange(
     login: &mut Login<'_>,
-    transport: &Blocking,
+    transport: &Watching,
     endpoints: &Endpoints,
     client: &PublicClient,
 ) -> Result<TokenResponse, Failure> {

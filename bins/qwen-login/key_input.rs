@@ -31,7 +31,7 @@ pub(crate) fn key_for(login: &mut Login<'_>, provider: &Provider) -> Result<Opti
 fn from_stdin() -> Result<Secret<String>, Failure> {
     let mut text = zeroize::Zeroizing::new(String::new());
     std::io::stdin()
-        .take(LONGEST_KEY)
+        .take(LONGEST_KEY + 1)
         .read_to_string(&mut text)
         .map_err(|error| match error.kind() {
             std::io::ErrorKind::InvalidData => {
@@ -43,6 +43,12 @@ fn from_stdin() -> Result<Secret<String>, Failure> {
             ),
         })?;
     let key = text.trim();
+    if text.len() as u64 > LONGEST_KEY {
+        return Err(Failure::new(
+            Exit::Data,
+            "standard input: this is too long to be a key",
+        ));
+    }
     check(key).map_err(|reason| Failure::new(Exit::Data, format!("standard input: {reason}")))?;
     Ok(Secret::new(key.to_owned()))
 }

@@ -39,7 +39,9 @@ pub(crate) fn run(cli: Cli, talk: &Talk) -> Outcome {
     if login.cli.import {
         return adopt::adopt(&login);
     }
-    match login.method()? {
+    let method = login.method()?;
+    login.target.check_writable()?;
+    match method {
         Method::Oauth => device::log_in(&mut login),
         Method::ApiKey => key::set_up(&mut login),
     }

@@ -1,10 +1,13 @@
 //! The profile that a login is for, and what is written into it.
 
-use qwen_shared::config::{self, Config, KeySetting, Method, Overrides, Profile, Settings, StoreName};
+use qwen_shared::config::{
+    self, Config, KeySetting, Method, Overrides, Profile, Settings, Source, StoreName,
+};
 use qwen_shared::credential::{LOCK_LIMIT, Patience, Store, StoreChoice, StoreKind, Stored};
 use qwen_shared::exit::Exit;
-use qwen_shared::failure::Failure;
+use qwen_shared::failure::{Failure, io_reason};
 use qwen_shared::out::Talk;
+use qwen_shared::{file, paths};
 use serde_json::{Map, Value, json};
 
 /// A profile, as it is before the login.
@@ -49,6 +52,23 @@ impl Target {
             profile,
             choice,
         })
+    }
+
+    /// Proves that the profile can be written, before anybody is asked for anything.
+    ///
+    /// # Errors
+    /// 74 when the directory cannot be written; 78 for a name that no profile can have.
+    pub(crate) fn check_writable(&self) -> Result<(), Failure> {
+        config::check_name(&self.name)?;
+        let path = paths::config_file().ok_or_else(paths::no_home)?;
+        let path = path.canonicalize().unwrap_or(path);
+        let trial = path.with_file_name(format!(".trial-{}", std::process::id()));
+        file::write_private(&trial, b"may this be written?")
+            .and_then(|()| std::fs::remove_file(&trial))
+            .map_err(|error| {
+                let reason = io_reason(&error);
+                Failure::new(Exit::Io, format!("{}: cannot write: {reason}", path.display()))
+            })
     }
 
     /// Stores the credential, then writes the profile: a crash between the two leaves a profile that says less than
@@ -123,6 +143,9 @@ impl Target {
             talk.notice(&format!(
                 "the key of {source} is set and goes before this profile"
             ));
+            if let Source::Environment(name) = source {
+                talk.hint(&format!("run 'unset {name}' to use the profile"));
+            }
         }
         if let Ok((_, Some(active))) = config::active_profile(None)
             && active.value != self.name

@@ -141,9 +141,14 @@ struct Trial<'a> {
 impl Trial<'_> {
     /// Asks for the list of models, which costs nothing; where that says too little, a question of one token.
     fn run(&self, talk: &Talk) -> Result<Verdict, Failure> {
-        let version = std::env::var("OPENAI_API_VERSION")
-            .ok()
-            .filter(|version| !version.trim().is_empty());
+        if self.provider.public_models && self.token.is_some() {
+            return self.ask_one_token(api_version().as_deref(), talk);
+        }
+        self.ask_for_models(talk)
+    }
+
+    fn ask_for_models(&self, talk: &Talk) -> Result<Verdict, Failure> {
+        let version = api_version();
         let models = provider::models_url(self.provider, self.base_url, version.as_deref());
         talk.detail(&format!("trial request: GET '{}'", without_user_info(&models)));
         let (status, body) = match self.send(Request::new("GET", models))? {
@@ -269,6 +274,11 @@ fn lists(body: &[u8], model: &str) -> Option<bool> {
             .iter()
             .any(|known| known.get("id").and_then(Value::as_str) == Some(model)),
     )
+}
+
+fn api_version() -> Option<String> {
+    let version = std::env::var("OPENAI_API_VERSION").ok()?;
+    Some(version).filter(|version| !version.trim().is_empty())
 }
 
 const fn user_agent() -> &'static str {

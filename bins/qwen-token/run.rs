@@ -81,7 +81,7 @@ fn explain_endpoint(settings: &Settings, authorization: &Authorization, talk: &T
 /// Answers whether there is a valid token. What keeps the question from being answered is a failure as ever.
 fn check(cli: &Cli, settings: &Settings, talk: &Talk) -> Outcome {
     let quiet = Talk::new(talk.program(), true, talk.is_verbose(), talk.color());
-    let authorization = match authorize(settings, &wanted(&cli), &quiet) {
+    let authorization = match authorize(settings, &wanted(cli), &quiet) {
         Err(failure) if failure.exit == Exit::NoAuth => return negative(&failure, talk),
         other => other?,
     };

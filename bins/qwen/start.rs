@@ -42,18 +42,23 @@ fn no_terminal(has_credential: bool, talk: &Talk) -> Failure {
         return Failure::new(Exit::Usage, "nothing to do: no tool, no question, no terminal")
             .hint("to ask a model, run \"qwen-chat 'your question'\"");
     }
-    Failure::new(Exit::NoAuth, "no credential, and no terminal to ask for one")
-        .hint("set OPENAI_API_KEY, OPENAI_BASE_URL and OPENAI_MODEL")
-        .hint("run 'qwen-login'")
+    Failure::new(
+        Exit::NoAuth,
+        "no credential: neither an API key nor a login is configured",
+    )
+    .hint("run 'qwen-login'")
+    .hint("or set OPENAI_API_KEY, and OPENAI_BASE_URL and OPENAI_MODEL where they are not OpenAI's")
 }
 
 /// Asks `qwen-token`, whose exit 0 and 1 are the answers to this question.
 fn has_credential(common: &Common) -> Result<bool, Failure> {
-    let mut check = tool("qwen-token", common)?;
-    check
-        .args(["--check", "--quiet"])
-        .stdin(Stdio::null())
-        .stdout(Stdio::null());
+    // Its answer is its exit code; what keeps it from answering it says all the same.
+    let quietly = Common {
+        quiet: true,
+        ..common.clone()
+    };
+    let mut check = tool("qwen-token", &quietly)?;
+    check.arg("--check").stdin(Stdio::null()).stdout(Stdio::null());
     match exit(&mut check)? {
         Exit::Ok => Ok(true),
         Exit::No | Exit::NoAuth => Ok(false),

@@ -17,7 +17,6 @@ pub mod config;
 pub mod credential;
 pub mod date;
 pub mod env;
-#[cfg(feature = "net")]
 pub mod exec;
 pub mod exit;
 pub mod failure;

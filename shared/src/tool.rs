@@ -60,17 +60,18 @@ pub trait Typed: FromArgMatches {
 /// clap's exit 2 becomes 64; help and version are written through the checked stdout; a panic is exit 70.
 #[must_use]
 pub fn main<C: Typed>(command: fn() -> Command, run: fn(C, &Talk) -> Outcome) -> ExitCode {
-    let name = command().get_name().to_owned();
+    let grammar = command();
+    let name = grammar.get_name().to_owned();
     report_panics(&name);
     let typed: Vec<OsString> = std::env::args_os().collect();
-    if typed.get(1).is_some_and(|first| first == "--generate") && !has_generate(&command()) {
+    if typed.get(1).is_some_and(|first| first == "--generate") && !has_generate(&grammar) {
         return finish(
             &Talk::new(&name, false, false, Color::Auto),
             generate(command(), typed.get(2).map(OsString::as_os_str)),
             "",
         );
     }
-    let cli = command()
+    let cli = grammar
         .try_get_matches_from(&typed)
         .and_then(|mut matches: ArgMatches| C::from_arg_matches_mut(&mut matches));
     match cli {

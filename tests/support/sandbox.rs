@@ -69,6 +69,27 @@ impl Sandbox {
         fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
     }
 
+    /// The files below the sandbox's top that hold one of these texts, in order.
+    pub fn files_with(&self, texts: &[&str]) -> Vec<PathBuf> {
+        let mut found = Vec::new();
+        let mut directories = vec![self.root()];
+        while let Some(directory) = directories.pop() {
+            for entry in fs::read_dir(directory).unwrap().flatten() {
+                let path = entry.path();
+                if entry.file_type().unwrap().is_dir() {
+                    directories.push(path);
+                } else if let Ok(bytes) = fs::read(&path) {
+                    let content = String::from_utf8_lossy(&bytes);
+                    if texts.iter().any(|text| content.contains(text)) {
+                        found.push(path);
+                    }
+                }
+            }
+        }
+        found.sort();
+        found
+    }
+
     /// The permission bits of a file.
     pub fn mode(&self, path: impl AsRef<Path>) -> u32 {
         fs::symlink_metadata(self.root().join(path))

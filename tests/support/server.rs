@@ -106,6 +106,12 @@ impl Reply {
         self
     }
 
+    /// Goes on with the steps of another reply.
+    pub fn then(mut self, next: Self) -> Self {
+        self.steps.extend(next.steps);
+        self
+    }
+
     /// Says nothing more and keeps the connection open until the server is dropped.
     pub fn hold(mut self) -> Self {
         self.steps.push(Step::Hold);

@@ -52,11 +52,16 @@ impl Terminal {
         drop(slave);
         let shown: Arc<(Mutex<String>, Condvar)> = Arc::default();
         let mut screen = File::from(master.as_fd().try_clone_to_owned().unwrap());
+        let mut answers = File::from(master.as_fd().try_clone_to_owned().unwrap());
         let told = Arc::clone(&shown);
         thread::spawn(move || {
             let mut bytes = [0; 4096];
             // A terminal that nobody has open any more reads as an error, not as an end.
             while let Ok(count @ 1..) = screen.read(&mut bytes) {
+                // A line editor that asks where the cursor is waits for the answer.
+                if bytes[..count].windows(4).any(|asked| asked == b"\x1b[6n") {
+                    let _ = answers.write_all(b"\x1b[1;1R");
+                }
                 told.0
                     .lock()
                     .unwrap()

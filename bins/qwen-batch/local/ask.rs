@@ -1,11 +1,9 @@
 //! One question, until there is a verdict.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use qwen_shared::api::{Backoff, Endpoint, chance};
-use qwen_shared::chat::{Kind, Refusal};
+use qwen_shared::api::{Backoff, Endpoint, LONGEST_WAIT, chance};
 use qwen_shared::exit::Exit;
 use qwen_shared::failure::Failure;
 use qwen_shared::http::{HttpError, Phase, Request};
@@ -18,6 +16,7 @@ use crate::line::Task;
 use crate::record::{Fault, Verdict};
 
 use super::heard::{Heard, read};
+use super::mood::Mood;
 
 /// How a question ended.
 #[derive(Debug)]
@@ -42,8 +41,7 @@ pub(crate) struct Asker {
     pub(crate) words: mpsc::UnboundedSender<Word>,
     /// Held while a turn is waited for: one place in the queue is enough for one process.
     gate: tokio::sync::Mutex<()>,
-    has_answers: AtomicBool,
-    was_held_back: AtomicBool,
+    mood: Mood,
 }
 
 /// What one try came to.
@@ -68,8 +66,7 @@ impl Asker {
             ending,
             words,
             gate: tokio::sync::Mutex::default(),
-            has_answers: AtomicBool::new(false),
-            was_held_back: AtomicBool::new(false),
+            mood: Mood::new(slots),
         }
     }
 
@@ -163,11 +160,10 @@ impl Asker {
             Err(error) => return Try::Done(judged(Fault::new(error.exit(), error.to_string()))),
         };
         if (200..300).contains(&heard.reply.status) {
-            self.has_answers.store(true, Ordering::Relaxed);
-            self.was_held_back.store(false, Ordering::Relaxed);
+            self.mood.answered();
             return Try::Done(Ended::Judged(heard.judge(task)));
         }
-        if may_renew && self.doubts_credential(&heard.refusal()) {
+        if may_renew && self.mood.doubts_credential(&heard.refusal()) {
             match self.door.refused(&endpoint).await {
                 Ok(true) => return Try::Renewed,
                 Ok(false) => {}
@@ -177,22 +173,13 @@ impl Asker {
         self.refused(heard, &turn, &server)
     }
 
-    /// True for a refusal of the credential, not of the question: some providers say 403 of what a filter refused.
-    fn doubts_credential(&self, refusal: &Refusal) -> bool {
-        refusal.kind == Kind::Auth && (refusal.status == 401 || !self.has_answers.load(Ordering::Relaxed))
-    }
-
     /// Decides what a refusal means for this question and for the run.
     fn refused(&self, heard: Heard, turn: &Turn, server: &str) -> Try {
         let refusal = heard.refusal();
         let failure = refusal.failure(server);
-        let stops = match refusal.kind {
-            Kind::Quota => true,
-            Kind::Auth => self.doubts_credential(&refusal),
-            Kind::Redirect => !self.has_answers.load(Ordering::Relaxed),
-            _ => false,
-        };
-        if stops {
+        let is_throttling = self.mood.is_throttling(&refusal);
+        let is_too_long = refusal.retry_after.is_some_and(|wait| wait > LONGEST_WAIT);
+        if self.mood.is_for_all(&refusal) || (is_throttling && is_too_long) {
             return Try::Done(Ended::Stopped(self.door.advise(failure)));
         }
         let fault = Fault::new(failure.exit, self.door.redacted(refusal.words()));
@@ -204,10 +191,8 @@ impl Asker {
         if !refusal.kind.is_passing() {
             return Try::Done(ended);
         }
-        // One refusal among answers is about its question; two in a row are about all of them, in every process.
-        if let Some(pause) = refusal.retry_after
-            && self.was_held_back.swap(true, Ordering::Relaxed)
-        {
+        // One 429 among answers is about its question; many in a row are about all of them, in every process.
+        if let (true, Some(pause)) = (is_throttling, refusal.retry_after) {
             turn.held_back(pause);
         }
         Try::Again(refusal.retry_after, ended)

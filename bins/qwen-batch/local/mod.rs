@@ -3,6 +3,7 @@
 mod ask;
 mod engine;
 mod heard;
+mod mood;
 mod order;
 mod signals;
 mod tally;
@@ -13,7 +14,7 @@ use std::time::Duration;
 use qwen_shared::exit::Exit;
 use qwen_shared::failure::{Failure, Outcome};
 use qwen_shared::http::runtime;
-use qwen_shared::out::{Progress, Talk};
+use qwen_shared::out::{Progress, Stdout, Talk};
 
 use self::engine::{Engine, Plan};
 use self::order::Order;
@@ -62,17 +63,13 @@ pub(crate) fn run(args: &RunArgs, profile: Option<&String>, talk: &Talk) -> Outc
     let shape = Shape::new(&args.request, &settings.model.value, &settings.body)?;
     let mut seen = Seen::default();
     let results = Results::open(args.output.as_ref(), args.retry_failed, &mut seen, talk)?;
-    let total = if Progress::is_wanted(talk) {
-        input.count()
-    } else {
-        None
-    };
+    let progress = progress(&input, &results, talk);
     let jobs = usize::from(args.jobs);
     let plan = Plan {
         shape,
         seen,
         results,
-        tally: Tally::new(Progress::start(talk, total)),
+        tally: Tally::new(progress),
         order: Order::new(args.ordered.then_some(jobs * ORDERED)),
         jobs,
     };
@@ -81,4 +78,14 @@ pub(crate) fn run(args: &RunArgs, profile: Option<&String>, talk: &Talk) -> Outc
     // The reader may sit in a read that never ends.
     runtime.shutdown_background();
     outcome
+}
+
+/// Shows a bar, unless questions are typed or results read on the same terminal.
+fn progress(input: &Input, results: &Results, talk: &Talk) -> Progress {
+    let is_typed = input.file().is_none() && std::io::stdin().is_terminal();
+    let is_read = matches!(results, Results::Stdout) && Stdout::is_terminal();
+    match Progress::is_wanted(talk) && !is_typed && !is_read {
+        true => Progress::start(talk, input.count()),
+        false => Progress::hidden(talk),
+    }
 }

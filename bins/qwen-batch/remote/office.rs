@@ -282,3 +282,11 @@ pub(crate) fn checked(id: &str) -> Result<&str, Failure> {
         format!("'{id}' cannot be the ID of a batch or a file"),
     ))
 }
+
+/// Adds to the failure of an endpoint that has no such path what can be done without a batch engine.
+pub(crate) fn without_engine(failure: Failure) -> Failure {
+    match failure.exit {
+        Exit::Unavailable => failure.hint("where there is no batch engine: 'qwen-batch run IN -o OUT'"),
+        _ => failure,
+    }
+}

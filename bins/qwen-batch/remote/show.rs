@@ -7,7 +7,7 @@ use qwen_shared::out::{Stdout, Talk};
 
 use super::batch::Batch;
 use super::cli::{Format, ListArgs, StatusArgs};
-use super::office::{Errand, Office, checked};
+use super::office::{Errand, Office, checked, without_engine};
 
 /// The most batches that providers name at once.
 const PAGE: u32 = 100;
@@ -40,7 +40,9 @@ pub(crate) fn cancel(args: &StatusArgs, profile: Option<&String>, talk: &Talk) -
 /// 69 where the provider has no batch engine.
 pub(crate) fn list(args: &ListArgs, profile: Option<&String>, talk: &Talk) -> Outcome {
     let office = Office::open(profile, None, &args.limits, talk)?;
-    runtime()?.block_on(pages(&office, args))?;
+    runtime()?
+        .block_on(pages(&office, args))
+        .map_err(without_engine)?;
     Ok(Exit::Ok)
 }
 

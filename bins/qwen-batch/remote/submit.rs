@@ -9,7 +9,7 @@ use qwen_shared::out::{Progress, Stdout, Talk};
 use serde_json::{Map, Value, json};
 
 use super::cli::SubmitArgs;
-use super::office::{Errand, Office, checked};
+use super::office::{Errand, Office, checked, without_engine};
 use super::prepare::{Prepared, prepare};
 use crate::shape::Shape;
 use crate::source::Input;
@@ -77,13 +77,6 @@ async fn hand_in(
             let _ = office.run(Errand::delete(format!("/files/{file}"))).await;
             Err(without_engine(failure))
         }
-    }
-}
-
-fn without_engine(failure: Failure) -> Failure {
-    match failure.exit {
-        Exit::Unavailable => failure.hint("where there is no batch engine: 'qwen-batch run IN -o OUT'"),
-        _ => failure,
     }
 }
 

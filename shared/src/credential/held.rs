@@ -1,13 +1,16 @@
 //! A store with its lock: the only way to change what is stored.
 
 use std::path::Path;
+use std::time::SystemTime;
 
 use super::document::{self, Form};
 use super::error::StoreError;
 use super::keyring::Keyring;
 use super::model::Stored;
+use super::note::Note;
 use super::qwen_code::SharedLock;
 use super::store::{Loaded, Seat, Store};
+use crate::failure::Failure;
 use crate::file::Replacement;
 use crate::lock::Lock;
 
@@ -17,16 +20,12 @@ pub struct Held<'a> {
     store: &'a Store,
     // Qwen Code's lock goes before ours: fields are dropped in order.
     shared: Option<SharedLock>,
-    _lock: Lock,
+    lock: Lock,
 }
 
 impl<'a> Held<'a> {
     pub(super) const fn new(store: &'a Store, shared: Option<SharedLock>, lock: Lock) -> Self {
-        Self {
-            store,
-            shared,
-            _lock: lock,
-        }
+        Self { store, shared, lock }
     }
 
     /// As [`Store::load`].
@@ -80,6 +79,19 @@ impl<'a> Held<'a> {
                 Err(error) => Err(StoreError::io(path, "remove", error)),
             },
         }
+    }
+
+    /// Tells those who wait for the lock that a refresh failed, and how.
+    pub(super) fn leave_failure(&self, failure: &Failure, now: SystemTime) {
+        let mut note = Note::read(self.lock.file());
+        note.set_failed(failure, now);
+        // Best effort: who does not learn of it asks the server itself.
+        let _ = note.write(self.lock.file());
+    }
+
+    /// Returns how another process's refresh failed between two points in time.
+    pub(super) fn failure_between(&self, from: SystemTime, to: SystemTime) -> Option<Failure> {
+        Note::read(self.lock.file()).failure_between(from, to)
     }
 
     /// Returns what gives Qwen Code's lock back from another thread, when the program is about to die.

@@ -14,7 +14,7 @@
 //! with the same refresh token.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Seek, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
@@ -22,6 +22,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::error::StoreError;
+use super::note::Note;
 
 /// When a lock of others is taken to be abandoned: the longest limit that any version of Qwen Code uses.
 const STALE: Duration = Duration::from_secs(35);
@@ -45,9 +46,10 @@ impl SharedLock {
     pub(super) fn acquire(path: PathBuf, note: &File, limit: Duration) -> Result<Self, StoreError> {
         let failed = |error| StoreError::io(&path, "lock", error);
         let deadline = Instant::now() + limit;
-        let abandoned = read_note(note);
         let mark = random_uuid().map_err(failed)?;
-        write_note(note, &mark).map_err(failed)?;
+        let mut left = Note::read(note);
+        let abandoned = std::mem::replace(&mut left.mark, mark.clone());
+        left.write(note).map_err(failed)?;
         let mut pause = FIRST_PAUSE;
         let mut watched = Watched::default();
         loop {
@@ -189,19 +191,6 @@ fn remove_if(path: &Path, mark: &str) {
 fn read_mark(path: &Path) -> Option<String> {
     let read = crate::file::read_private(path, 4096).ok()??;
     String::from_utf8(read.bytes).ok()
-}
-
-fn read_note(mut note: &File) -> String {
-    let mut text = String::new();
-    let _ = note.rewind();
-    let _ = note.take(64).read_to_string(&mut text);
-    text
-}
-
-fn write_note(mut note: &File, mark: &str) -> io::Result<()> {
-    note.set_len(0)?;
-    note.rewind()?;
-    note.write_all(mark.as_bytes())
 }
 
 /// Returns a random UUID (RFC 9562, version 4), which is what Qwen Code writes.

@@ -7,77 +7,14 @@ use super::held::Held;
 use super::model::{Credential, DEFAULT_MIN_TTL, Life, Stored};
 use super::signals::Deferral;
 use super::store::Store;
+use super::wanted::{NoToken, Obtained, Refresh, Wanted};
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::oauth::{OauthError, TokenResponse};
-use crate::secret::Secret;
+use crate::oauth::TokenResponse;
 
 /// How long to wait for a lock: longer than a holder may take for its refresh (30 s), so that waiting outlives a
 /// server that does not answer.
 pub const LOCK_LIMIT: Duration = Duration::from_secs(60);
-
-/// What a caller needs of a token.
-#[derive(Clone, Debug)]
-pub struct Wanted {
-    /// How long it should go on at least.
-    pub min_ttl: Duration,
-    /// When to refresh.
-    pub refresh: Refresh,
-}
-
-/// When to refresh.
-#[derive(Clone, Debug)]
-pub enum Refresh {
-    /// When the token goes on for less than is wanted.
-    WhenDue,
-    /// Never: no network.
-    Never,
-    /// Now, unless another process does so while this one waits for its turn.
-    Now,
-    /// When the stored token is still this one, which a server has just refused.
-    Rejected(Secret<String>),
-}
-
-impl Default for Wanted {
-    fn default() -> Self {
-        Self {
-            min_ttl: DEFAULT_MIN_TTL,
-            refresh: Refresh::WhenDue,
-        }
-    }
-}
-
-/// Why a refresh gave no token.
-#[derive(Debug)]
-pub enum NoToken {
-    /// What the token endpoint said.
-    Oauth(OauthError),
-    /// Something before it: the endpoint is not known.
-    Before(Failure),
-}
-
-impl From<OauthError> for NoToken {
-    fn from(error: OauthError) -> Self {
-        Self::Oauth(error)
-    }
-}
-
-impl From<Failure> for NoToken {
-    fn from(failure: Failure) -> Self {
-        Self::Before(failure)
-    }
-}
-
-/// A credential to use.
-#[derive(Debug)]
-pub struct Obtained {
-    /// The credential, stored as it is here.
-    pub credential: Credential,
-    /// True when this process refreshed it.
-    pub refreshed: bool,
-    /// What the user should know though the work goes on.
-    pub notices: Vec<String>,
-}
 
 /// Returns a valid credential from the store, refreshed when due.
 ///
@@ -162,6 +99,7 @@ impl Exchange<'_> {
                 .hint("run it without --no-refresh");
             return self.as_it_is(first, ended);
         }
+        let started = (self.now)();
         let held = match self.store.lock(LOCK_LIMIT) {
             Ok(held) => held,
             Err(failure) => return self.make_do(first, failure),
@@ -179,6 +117,10 @@ impl Exchange<'_> {
                 .hint(format!("run 'qwen-login --profile {profile}'"));
             return self.as_it_is(present, ended);
         }
+        // It asked while we waited, for the same token: to ask again would be to repeat a refresh blindly.
+        if let Some(failure) = held.failure_between(started, (self.now)()) {
+            return self.failed(present, failure);
+        }
         self.exchange(&held, present, refresh)
     }
 
@@ -195,15 +137,12 @@ impl Exchange<'_> {
         let mut deferral = Deferral::begin(held.release());
         let response = match refresh(&present) {
             Ok(response) => response,
-            Err(error) => return self.refused(present, error),
+            Err(error) => return self.refused(held, present, error),
         };
         deferral.store();
         let renewed = present.renewed(response, (self.now)());
-        let stored = Stored::Oauth(renewed);
+        let stored = Stored::Oauth(renewed.clone());
         pending.commit(&stored).map_err(|error| self.lost(&error))?;
-        let Stored::Oauth(renewed) = stored else {
-            return Err(self.no_auth("an API key, not a login,"));
-        };
         Ok(Obtained {
             notices: self.too_short(&renewed).into_iter().collect(),
             credential: renewed,
@@ -212,7 +151,7 @@ impl Exchange<'_> {
     }
 
     /// The server said no, or nothing.
-    fn refused(&self, present: Credential, error: NoToken) -> Result<Obtained, Failure> {
+    fn refused(&self, held: &Held<'_>, present: Credential, error: NoToken) -> Result<Obtained, Failure> {
         // Another program that shares the store, but not our lock, may have spent the refresh token first.
         if let Ok((stored, _)) = self.load()
             && stored.access_token != present.access_token
@@ -228,7 +167,14 @@ impl Exchange<'_> {
                 format!("cannot refresh the token of profile '{profile}': {error}"),
             ),
         };
+        held.leave_failure(&failure, (self.now)());
+        self.failed(present, failure)
+    }
+
+    /// A refused login is an end, whatever the token's own life; anything else may pass.
+    fn failed(&self, present: Credential, failure: Failure) -> Result<Obtained, Failure> {
         if failure.exit == Exit::NoAuth {
+            let profile = self.store.profile();
             return Err(failure.hint(format!("run 'qwen-login --profile {profile}'")));
         }
         self.make_do(present, failure)

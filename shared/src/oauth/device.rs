@@ -111,7 +111,7 @@ impl DeviceAuthorization {
         Ok(Self {
             device_code: Secret::new(required(&members, "device_code")?.to_owned()),
             user_code: user_code(&members)?,
-            verification_uri: uri("verification_uri", required(&members, "verification_uri")?)?,
+            verification_uri: uri("verification_uri", verification_uri(&members)?)?,
             verification_uri_complete: members
                 .get("verification_uri_complete")
                 .and_then(Value::as_str)
@@ -128,6 +128,12 @@ fn required<'a>(members: &'a Map<String, Value>, name: &str) -> Result<&'a str, 
         Some(Value::String(text)) if !text.is_empty() => Ok(text),
         Some(_) => Err(OauthError::Malformed(format!("'{name}' is not a text"))),
     }
+}
+
+/// Reads the address; Google's server calls it by the name that an early draft of RFC 8628 gave it.
+fn verification_uri(members: &Map<String, Value>) -> Result<&str, OauthError> {
+    required(members, "verification_uri")
+        .or_else(|error| required(members, "verification_url").map_err(|_| error))
 }
 
 /// Reads the code that a person compares. Stripping a character would show another code, so a code with one that

@@ -17,7 +17,7 @@ mod token;
 mod verification;
 
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use url::Url;
 
@@ -48,6 +48,14 @@ pub struct Answer {
     pub date: Option<String>,
     /// The body. It may hold tokens: it is never shown.
     pub body: Vec<u8>,
+}
+
+impl Answer {
+    /// Returns what the server's clock says, from its `Date` header (RFC 9110, section 6.6.1).
+    #[must_use]
+    pub fn server_time(&self) -> Option<SystemTime> {
+        httpdate::parse_http_date(self.date.as_deref()?.trim()).ok()
+    }
 }
 
 /// Shows the length of the body in its place.

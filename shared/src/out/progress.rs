@@ -1,11 +1,12 @@
 //! A bar on a terminal's standard error.
 
+use std::fmt::Write;
 use std::io::IsTerminal;
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
-use super::{Color, Talk};
+use super::Talk;
 use crate::text::one_line;
 
 /// How many times a second the bar is drawn at most.
@@ -30,14 +31,24 @@ impl Progress {
     /// Shows a bar for a job of so many steps; of an unknown number when `None`.
     #[must_use]
     pub fn start(talk: &Talk, total: Option<u64>) -> Self {
-        let talk = talk.clone();
-        if !Self::is_wanted(&talk) {
-            let bar = ProgressBar::hidden();
-            return Self { bar, talk };
+        if !Self::is_wanted(talk) {
+            return Self::hidden(talk);
         }
         let target = ProgressDrawTarget::stderr_with_hz(DRAWS);
-        let bar = ProgressBar::with_draw_target(total, target).with_style(style(total.is_some(), &talk));
-        Self { bar, talk }
+        let bar = ProgressBar::with_draw_target(total, target).with_style(style(total.is_some(), talk));
+        Self {
+            bar,
+            talk: talk.clone(),
+        }
+    }
+
+    /// Shows nothing: for a job that has the terminal for something else.
+    #[must_use]
+    pub fn hidden(talk: &Talk) -> Self {
+        Self {
+            bar: ProgressBar::hidden(),
+            talk: talk.clone(),
+        }
     }
 
     /// True when somebody sees it.
@@ -92,18 +103,22 @@ impl Drop for Progress {
     }
 }
 
+/// Lays out the line. It is shorter than the terminal is wide, so that the `^C` that a terminal shows of itself stays on
+/// it and is wiped with it.
 fn style(has_total: bool, talk: &Talk) -> ProgressStyle {
-    let bar = match talk.color() {
-        Color::Never => "{wide_bar}",
-        color if color.wanted(true) => "{wide_bar:.cyan}",
-        _ => "{wide_bar}",
+    let bar = match talk.color().wanted(true) {
+        true => "{bar:30.cyan}",
+        false => "{bar:30}",
     };
     let template = if has_total {
-        format!("{bar} {{pos}}/{{len}}{{msg}}, {{per_sec}}, {{eta}} left")
+        format!("{bar} {{pos}}/{{len}}{{msg}}, {{rate}}, {{eta}} left")
     } else {
-        "{spinner} {pos}{msg}, {per_sec}, {elapsed}".to_owned()
+        "{spinner} {pos}{msg}, {rate}, {elapsed}".to_owned()
     };
     ProgressStyle::with_template(&template)
         .unwrap_or_else(|_| ProgressStyle::default_bar())
+        .with_key("rate", |state: &ProgressState, line: &mut dyn Write| {
+            let _ = write!(line, "{:.1}/s", state.per_sec());
+        })
         .progress_chars("━╸ ")
 }

@@ -90,6 +90,9 @@ pub struct Provider {
     /// Where the list of models is.
     #[serde(default = "models_path")]
     pub models_path: String,
+    /// True where everybody may see that list, so that it proves no key.
+    #[serde(default)]
+    pub public_models: bool,
     /// Query parameters of every request; `{OPENAI_API_VERSION}` is replaced.
     #[serde(default)]
     pub query: Map<String, Value>,

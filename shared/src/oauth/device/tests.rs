@@ -65,6 +65,16 @@ fn required_members_must_be_there_and_of_their_type() {
 }
 
 #[test]
+fn the_drafts_name_of_the_address_is_read_too() {
+    let mut body = with("verification_uri", Value::Null);
+    body["verification_url"] = json!("https://g.example/device");
+    assert_eq!(
+        parse(&body).unwrap().verification_uri.as_str(),
+        "https://g.example/device"
+    );
+}
+
+#[test]
 fn lifetimes_are_read_from_numbers_and_bounded() {
     for (given, understood) in [
         (json!(60), Some(60)),

@@ -1,0 +1,481 @@
+//! The provider's batch engine: handing in, looking, waiting, getting the results, from any machine at any time.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod support;
+
+use std::fs;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use support::batch::{batch, echo, line, lines, results, results_in, whole_body};
+use support::chat::{KEY, name};
+use support::engine::{Engine, Form};
+use support::{Reply, Sandbox, Server};
+
+/// A result as the engine's files have it, with blanks that ours have not.
+fn result(custom_id: &str, status: u16) -> String {
+    let body = if status == 200 {
+        whole_body(custom_id)
+    } else {
+        json!({"error": {"message": "no"}})
+    };
+    format!(
+        "{{\"id\": \"batch_req_{custom_id}\", \"custom_id\": \"{custom_id}\", \"response\": {{\"status_code\": {status}, \"request_id\": \"r\", \"body\": {body}}}, \"error\": null}}\n"
+    )
+}
+
+fn expired(custom_id: &str) -> String {
+    let error = json!({"code": "batch_expired", "message": "This request could not be executed before the completion window expired."});
+    format!(
+        "{}\n",
+        json!({"id": "x", "custom_id": custom_id, "response": null, "error": error})
+    )
+}
+
+fn counts(total: u64, completed: u64, failed: u64) -> Value {
+    json!({"total": total, "completed": completed, "failed": failed})
+}
+
+fn submit(sandbox: &Sandbox, engine: &Engine, args: &[&str]) -> support::Run {
+    batch(sandbox, &engine.server).arg("submit").args(args).run()
+}
+
+#[test]
+fn a_batch_is_handed_in_and_its_id_printed() {
+    let (sandbox, engine) = (Sandbox::new(), Engine::new([]));
+    let input = format!("{}\n{{\"prompt\":\"hi\",\"id\":\"b\"}}\n", line("a", "x"));
+    sandbox.write("work/my \"odd\" name.txt", input);
+    let args = [
+        "my \"odd\" name.txt",
+        "-s",
+        "brief",
+        "--metadata",
+        "team=docs",
+        "--param",
+        "temperature=0",
+    ];
+    submit(&sandbox, &engine, &args).gives(0, "batch_1\n", "");
+    assert_eq!(engine.calls(), ["POST /v1/files", "POST /v1/batches"]);
+    let requests = engine.server.requests();
+    let form = Form::read(&requests[0]);
+    assert_eq!(form.name, "myoddname.txt.jsonl");
+    let bearer = format!("Bearer {KEY}");
+    assert!(
+        requests
+            .iter()
+            .all(|request| request.header("authorization") == Some(&bearer))
+    );
+    let file = String::from_utf8(form.file).unwrap();
+    let asked: Vec<Value> = file
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let user = |text: &str| json!({"role": "user", "content": text});
+    let task = |custom_id: &str, messages: Value| {
+        json!({
+            "custom_id": custom_id, "method": "POST", "url": "/v1/chat/completions",
+            "body": {"model": "m-1", "messages": messages, "temperature": 0},
+        })
+    };
+    let system = json!({"role": "system", "content": "brief"});
+    assert_eq!(
+        asked,
+        [
+            task("a", json!([user("x")])),
+            task("b", json!([system, user("hi")]))
+        ]
+    );
+    assert_eq!(
+        requests[1].json(),
+        json!({
+            "input_file_id": "file-1", "endpoint": "/v1/chat/completions", "completion_window": "24h",
+            "metadata": {"team": "docs"},
+        })
+    );
+}
+
+#[test]
+fn a_large_file_is_sent_whole_and_from_a_pipe_too() {
+    let (sandbox, engine) = (Sandbox::new(), Engine::new([]));
+    let input: String = (0..300)
+        .map(|number| line(&format!("q{number}"), &"äöü".repeat(2_000)))
+        .collect();
+    let tool = batch(&sandbox, &engine.server).args(["submit", "-"]);
+    tool.stdin(input).run().gives(0, "batch_1\n", "");
+    let form = Form::read(&engine.server.requests()[0]);
+    assert_eq!(
+        (
+            form.name.as_str(),
+            form.file.iter().filter(|&&byte| byte == b'\n').count()
+        ),
+        ("batch.jsonl", 300)
+    );
+    assert!(form.file.len() > 3_000_000);
+    assert!(
+        std::str::from_utf8(&form.file)
+            .unwrap()
+            .lines()
+            .all(|line| line.contains("\"custom_id\":\"q"))
+    );
+}
+
+#[test]
+fn malformed_lines_are_named_and_nothing_is_sent() {
+    let sandbox = Sandbox::new();
+    let server = Server::untouched();
+    let input = format!(
+        "{}nope\n\n{}{}\n",
+        line("a", "x"),
+        line("a", "y"),
+        json!({"custom_id": "e", "url": "/v1/embeddings", "body": {"input": "x"}})
+    );
+    sandbox.write("work/in.jsonl", input);
+    batch(&sandbox, &server).args(["submit", "in.jsonl"]).run().gives(
+        65,
+        "",
+        "qwen-batch: in.jsonl:2: not valid JSON: expected ident at column 2\n\
+         qwen-batch: in.jsonl:4: custom_id 'a' is not the first of that name\n\
+         qwen-batch: in.jsonl:5: 'url' is not '/v1/chat/completions', as on the lines before\n\
+         qwen-batch: 'in.jsonl': 3 malformed lines; nothing was sent\n",
+    );
+    sandbox.write("work/empty.jsonl", "\n\n");
+    let empty = batch(&sandbox, &server).args(["submit", "empty.jsonl"]).run();
+    empty.gives(65, "", "qwen-batch: 'empty.jsonl': no questions in it\n");
+    sandbox.write("work/many.jsonl", "x\n".repeat(1_000));
+    let many = batch(&sandbox, &server).args(["submit", "many.jsonl"]).run();
+    assert_eq!(
+        many.fails(65, &["1000 malformed lines"]).stderr.lines().count(),
+        21
+    );
+}
+
+#[test]
+fn a_provider_without_an_engine_is_said_before_the_questions_leave() {
+    let sandbox = Sandbox::new();
+    let server = Server::untouched();
+    sandbox.write("work/in.jsonl", lines(1));
+    let url = server.url("/v1");
+    sandbox.config(&format!(
+        r#"{{"profiles":{{"p":{{"provider":"deepseek","base_url":"{url}","key":{{"env":"KEY"}}}}}}}}"#
+    ));
+    let tool = sandbox
+        .tool("qwen-batch")
+        .env("KEY", KEY)
+        .args(["submit", "in.jsonl"]);
+    tool.run()
+        .fails(69, &["provider 'deepseek' has no batch engine", "qwen-batch run"]);
+    let (sandbox, server) = (Sandbox::new(), Server::script([Reply::json(404, "{}")]));
+    sandbox.write("work/in.jsonl", lines(1));
+    let run = batch(&sandbox, &server).args(["submit", "in.jsonl"]).run();
+    run.fails(69, &["no such model or path (404)", "qwen-batch run IN"]);
+}
+
+#[test]
+fn a_batch_that_cannot_be_made_leaves_no_file_behind_and_is_never_made_twice() {
+    for (reply, code) in [
+        (Reply::json(400, r#"{"error":{"message":"bad window"}}"#), 65),
+        (Reply::json(500, "{}"), 75),
+        (Reply::default().reset(), 75),
+        (Reply::json(200, "[]"), 76),
+    ] {
+        let (sandbox, engine) = (Sandbox::new(), Engine::new([]));
+        sandbox.write("work/in.jsonl", lines(1));
+        let file = json!({"id": "file-9", "object": "file"}).to_string();
+        engine.shelf.lock().unwrap().first = vec![Reply::json(200, &file), reply];
+        submit(&sandbox, &engine, &["in.jsonl"]).fails(code, &[&name(&engine.server)]);
+        assert_eq!(
+            engine.calls(),
+            ["POST /v1/files", "POST /v1/batches", "DELETE /v1/files/file-9"]
+        );
+    }
+    let (sandbox, engine) = (Sandbox::new(), Engine::new([]));
+    sandbox.write("work/in.jsonl", lines(1));
+    let busy = || Reply::with_headers(429, &[("retry-after", "0")], "{}");
+    engine.shelf.lock().unwrap().first = vec![Reply::json(503, "{}"), busy()];
+    let run = submit(&sandbox, &engine, &["in.jsonl"]).exits(0);
+    assert_eq!(
+        (run.text().as_str(), run.stderr.lines().count()),
+        ("batch_1\n", 2)
+    );
+}
+
+#[test]
+fn the_id_is_not_lost_where_it_cannot_be_printed() {
+    let (sandbox, engine) = (Sandbox::new(), Engine::new([]));
+    sandbox.write("work/in.jsonl", lines(1));
+    let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let mut command = batch(&sandbox, &engine.server)
+        .args(["submit", "in.jsonl"])
+        .into_command();
+    let output = command.stdout(full).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(74));
+    assert!(
+        said.contains("hint: the batch has been made all the same: 'batch_1'"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_batch_is_looked_at_in_words_and_as_the_provider_has_it() {
+    let engine = Engine::new([json!({"status": "in_progress", "request_counts": counts(10, 4, 1)})]);
+    engine.make("batch_x");
+    let sandbox = Sandbox::new();
+    batch(&sandbox, &engine.server).args(["status", "batch_x"]).run().gives(
+        0,
+        "id: batch_x\nstatus: in_progress\nrequests: 10\ncompleted: 4\nfailed: 1\ncreated: 2026-11-24T00:00:00Z\n\
+         expires: 2026-11-25T00:00:00Z\ninput_file: file-in\n",
+        "",
+    );
+    let run = batch(&sandbox, &engine.server)
+        .args(["status", "batch_x", "--format", "json"])
+        .run()
+        .exits(0);
+    let seen: Value = serde_json::from_str(&run.text()).unwrap();
+    assert_eq!(
+        (&seen["status"], &seen["object"]),
+        (&json!("in_progress"), &json!("batch"))
+    );
+    let run = batch(&sandbox, &engine.server)
+        .args(["cancel", "batch_x"])
+        .run()
+        .exits(0);
+    assert!(run.text().contains("status: cancelling\n"));
+    assert_eq!(engine.calls().last().unwrap(), "POST /v1/batches/batch_x/cancel");
+    batch(&sandbox, &engine.server)
+        .args(["status", "batch_no"])
+        .run()
+        .fails(69, &["No batch found"]);
+}
+
+#[test]
+fn an_id_is_no_way_to_another_path() {
+    let sandbox = Sandbox::new();
+    let server = Server::untouched();
+    for id in ["../models", "a/b", "a?b", "", "..", "a b", "é"] {
+        for job in ["status", "wait", "fetch", "cancel"] {
+            batch(&sandbox, &server)
+                .args([job, "--", id])
+                .run()
+                .fails(64, &["cannot be the ID"]);
+        }
+    }
+}
+
+#[test]
+fn waiting_ends_when_the_batch_does_and_says_how() {
+    for (end, code, words) in [
+        (
+            json!({"status": "completed", "request_counts": counts(3, 3, 0), "completed_at": 1_795_478_460_u64}),
+            0,
+            "",
+        ),
+        (
+            json!({"status": "completed", "request_counts": counts(3, 2, 1)}),
+            1,
+            "",
+        ),
+        (
+            json!({"status": "expired", "request_counts": counts(3, 2, 0)}),
+            1,
+            "",
+        ),
+        (json!({"status": "cancelled"}), 1, ""),
+        (
+            json!({"status": "failed", "errors": {"object": "list", "data": [
+                {"code": "invalid_json_line", "message": "This line is not parseable as valid JSON.", "line": 7},
+                {"code": "model_not_found", "message": "No such model\u{1b}[2J", "line": null},
+            ]}}),
+            65,
+            "qwen-batch: batch 'batch_x' was refused: line 7: This line is not parseable as valid JSON\n\
+             qwen-batch: hint: also: No such model[2J\n",
+        ),
+    ] {
+        let engine = Engine::new([
+            json!({"status": "in_progress"}),
+            json!({"status": "finalizing"}),
+            end.clone(),
+        ]);
+        engine.make("batch_x");
+        let sandbox = Sandbox::new();
+        let tool = batch(&sandbox, &engine.server).args(["wait", "batch_x", "--interval", "0.01"]);
+        let run = tool.run().exits(code);
+        let status = format!("status: {}\n", end["status"].as_str().unwrap());
+        assert!(run.text().contains(&status), "{run:#?}");
+        assert_eq!(run.stderr, words);
+        assert_eq!(engine.calls().len(), 3);
+    }
+}
+
+#[test]
+fn waiting_outlives_a_server_that_is_away_and_not_the_time_it_was_given() {
+    let engine = Engine::new([json!({"status": "completed", "request_counts": counts(1, 1, 0)})]);
+    engine.make("batch_x");
+    let away = || Reply::json(503, "{}");
+    engine.shelf.lock().unwrap().first = vec![away(), away(), Reply::default().reset()];
+    let sandbox = Sandbox::new();
+    let wait = |engine: &Engine, args: &[&str]| {
+        let tool =
+            batch(&sandbox, &engine.server).args(["wait", "batch_x", "--interval", "0.05", "--retries", "0"]);
+        tool.args(args).run()
+    };
+    let run = wait(&engine, &[]).exits(0);
+    assert_eq!(run.stderr.matches("still waiting").count(), 3, "{run:#?}");
+    let engine = Engine::new([json!({"status": "in_progress", "request_counts": counts(9, 2, 0)})]);
+    engine.make("batch_x");
+    let run = wait(&engine, &["--timeout", "0.3"]);
+    assert!(run.elapsed < Duration::from_secs(3));
+    run.fails(
+        75,
+        &["batch 'batch_x' has not ended within 0.3 s: in_progress, 2 of 9 done"],
+    );
+    let engine = Engine::new([]);
+    wait(&engine, &[]).fails(69, &["No batch found"]);
+}
+
+#[test]
+fn batches_are_listed_page_by_page() {
+    let engine = Engine::new([]);
+    for number in 100..350 {
+        engine.make(&format!("batch_{number}"));
+    }
+    let sandbox = Sandbox::new();
+    let run = batch(&sandbox, &engine.server)
+        .args(["list", "--limit", "205"])
+        .run()
+        .exits(0);
+    let rows: Vec<String> = run.text().lines().map(str::to_owned).collect();
+    assert_eq!(rows.len(), 205);
+    assert_eq!(rows[0], "batch_349\tvalidating\t0/0\t2026-11-24T00:00:00Z");
+    assert!(rows[204].starts_with("batch_145\t"));
+    assert_eq!(
+        engine.calls(),
+        [
+            "GET /v1/batches?limit=100",
+            "GET /v1/batches?limit=100&after=batch_250",
+            "GET /v1/batches?limit=5&after=batch_150",
+        ]
+    );
+    let run = batch(&sandbox, &engine.server)
+        .args(["list", "--limit", "1", "--format", "json"])
+        .run()
+        .exits(0);
+    let first: Value = serde_json::from_str(&run.text()).unwrap();
+    assert_eq!(first["id"], "batch_349");
+}
+
+/// An engine whose only batch has ended like this, with these results.
+fn ended(status: &str, counts: Value, output: Option<&str>, errors: Option<&str>) -> Engine {
+    let engine = Engine::new([json!({
+        "status": status, "request_counts": counts,
+        "output_file_id": output.map(|_| "file-out"), "error_file_id": errors.map(|_| "file-err"),
+    })]);
+    engine.make("batch_x");
+    for (id, content) in [("file-out", output), ("file-err", errors)] {
+        if let Some(content) = content {
+            engine.keep(id, content);
+        }
+    }
+    engine
+}
+
+#[test]
+fn results_and_errors_come_into_one_file_as_they_are() {
+    let (good, bad) = (result("a", 200) + &result("b", 200), result("c", 400));
+    let engine = ended("completed", counts(3, 2, 1), Some(&good), Some(&bad));
+    let sandbox = Sandbox::new();
+    let fetch = || batch(&sandbox, &engine.server).args(["fetch", "batch_x"]);
+    let run = fetch().args(["-o", "out.jsonl"]).run();
+    run.fails(1, &["qwen-batch: 3 done, 1 failed\n", "--retry-failed"]);
+    assert_eq!(sandbox.read("work/out.jsonl"), format!("{good}{bad}"));
+    fetch().args(["-o", "out.jsonl"]).run().exits(1);
+    assert_eq!(
+        sandbox.read("work/out.jsonl"),
+        format!("{good}{bad}"),
+        "nothing twice"
+    );
+    assert_eq!(fetch().run().exits(1).text(), format!("{good}{bad}"));
+    let engine = ended("completed", counts(2, 2, 0), Some(good.trim_end()), None);
+    let run = batch(&sandbox, &engine.server).args(["fetch", "batch_x"]).run();
+    run.gives(0, &good, "");
+}
+
+#[test]
+fn what_an_expired_batch_has_done_is_fetched_and_run_does_the_rest() {
+    for (status, errors) in [
+        ("expired", Some(expired("q2") + &expired("q3"))),
+        ("cancelled", None),
+    ] {
+        let good = result("q0", 200) + &result("q1", 200);
+        let engine = ended(status, counts(4, 2, 0), Some(&good), errors.as_deref());
+        let sandbox = Sandbox::new();
+        sandbox.write("work/in.jsonl", lines(4));
+        let fetch = batch(&sandbox, &engine.server).args(["fetch", "batch_x", "-o", "out.jsonl"]);
+        let words = format!("the batch is {status}: ");
+        fetch.run().fails(1, &[&words, "run IN -o OUT --retry-failed"]);
+        let here = echo();
+        let run = batch(&sandbox, &here).args(["run", "in.jsonl", "-o", "out.jsonl", "--retry-failed"]);
+        run.run().gives(0, "", "");
+        assert_eq!(here.requests().len(), 2);
+        assert_eq!(results_in(&sandbox.work().join("out.jsonl")).len(), 4);
+    }
+}
+
+#[test]
+fn a_batch_that_has_not_ended_or_was_refused_has_no_results() {
+    let sandbox = Sandbox::new();
+    let fetch = |engine: &Engine| {
+        let tool = batch(&sandbox, &engine.server).args(["fetch", "batch_x", "-o", "out.jsonl"]);
+        tool.run()
+    };
+    let engine = ended("in_progress", counts(9, 4, 0), None, None);
+    fetch(&engine).fails(
+        75,
+        &[
+            "has not ended: in_progress, 4 of 9 done",
+            "run 'qwen-batch wait batch_x'",
+        ],
+    );
+    let engine =
+        Engine::new([json!({"status": "failed", "errors": {"data": [{"message": "too many lines"}]}})]);
+    engine.make("batch_x");
+    fetch(&engine).fails(65, &["batch 'batch_x' was refused: too many lines"]);
+    assert!(!sandbox.work().join("out.jsonl").exists());
+}
+
+#[test]
+fn a_fetch_that_breaks_keeps_what_came_and_goes_on() {
+    let good: String = (0..500)
+        .map(|number| result(&format!("q{number}"), 200))
+        .collect();
+    let engine = ended("completed", counts(500, 500, 0), Some(&good), None);
+    let status = json!({"id": "batch_x", "status": "completed", "output_file_id": "file-out", "request_counts": counts(500, 500, 0)});
+    let cut = Reply::default()
+        .send(format!(
+            "HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n",
+            good.len()
+        ))
+        .send(&good[..good.len() / 2])
+        .close();
+    engine.shelf.lock().unwrap().first = vec![Reply::json(200, &status.to_string()), cut];
+    let sandbox = Sandbox::new();
+    let fetch = || {
+        batch(&sandbox, &engine.server)
+            .args(["fetch", "batch_x", "-o", "out.jsonl"])
+            .run()
+    };
+    fetch().fails(
+        76,
+        &[
+            "the connection broke within the answer",
+            "run the same command again",
+        ],
+    );
+    let kept = results(&sandbox.read("work/out.jsonl")).len();
+    assert!((240..260).contains(&kept), "{kept}");
+    fetch().gives(0, "", "");
+    assert_eq!(sandbox.read("work/out.jsonl"), good);
+    engine.keep("file-out", "{\"custom_id\":\"a\"}\n");
+    let run = batch(&sandbox, &engine.server).args(["fetch", "batch_x"]).run();
+    run.fails(76, &["file-out:1: not a result"]);
+}

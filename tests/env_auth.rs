@@ -1,0 +1,181 @@
+//! `qwen-env --auth`: the credential of the active profile, by the real `qwen-token`.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod support;
+
+use serde_json::json;
+use support::login::login;
+use support::{Sandbox, Tool};
+
+const SHOW: &str = "echo ${OPENAI_API_KEY-unset} ${OPENAI_BASE_URL-unset} ${OPENAI_MODEL-unset}";
+
+/// A sandbox with two profiles that take their keys from the environment.
+fn profiles() -> Sandbox {
+    let sandbox = Sandbox::new();
+    let profile = |name: &str| {
+        json!({ "provider": "custom", "method": "api-key", "base_url": format!("http://127.0.0.1:9/{name}"), "model": name,
+                "key": { "env": format!("KEY_{}", name.to_uppercase()) } })
+    };
+    let config = json!({ "default_profile": "work", "profiles": { "work": profile("work"), "play": profile("play") } });
+    sandbox.config(&config.to_string());
+    sandbox
+}
+
+fn sh(sandbox: &Sandbox, script: &str) -> Tool {
+    let shell = sandbox
+        .command("/bin/dash")
+        .env("KEY_WORK", "sk-work")
+        .env("KEY_PLAY", "sk-play");
+    shell.args(["-c", script])
+}
+
+#[test]
+fn the_three_variables_of_the_profile_are_exported_and_taken_back() {
+    let sandbox = profiles();
+    let script = format!(
+        "eval $(qwen-env --auth); {SHOW}; eval $(qwen-env --auth --profile play); {SHOW}; eval $(qwen-env); {SHOW}"
+    );
+    sh(&sandbox, &script).run().gives(
+        0,
+        "sk-work http://127.0.0.1:9/work work\nsk-play http://127.0.0.1:9/play play\nunset unset unset\n",
+        "",
+    );
+}
+
+#[test]
+fn a_command_and_the_data_formats_get_them_too() {
+    let sandbox = profiles();
+    sandbox.write("work/.env", "EXTRA=1\n");
+    sh(&sandbox, &format!("qwen-env --auth -- sh -c '{SHOW} $EXTRA'"))
+        .run()
+        .gives(0, "sk-work http://127.0.0.1:9/work work 1\n", "");
+    let json = sh(&sandbox, "qwen-env --auth --format json")
+        .run()
+        .exits(0)
+        .text();
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(
+        (&json["OPENAI_API_KEY"], &json["EXTRA"]),
+        (&"sk-work".into(), &"1".into())
+    );
+    sh(&sandbox, "qwen-env --auth --get OPENAI_MODEL")
+        .run()
+        .gives(0, "work\n", "");
+    let told = sh(&sandbox, "qwen-env --auth --explain").run().exits(0).text();
+    assert!(
+        told.contains("OPENAI_API_KEY") && told.contains("qwen-token") && !told.contains("sk-work"),
+        "{told}"
+    );
+}
+
+#[test]
+fn an_exported_token_does_not_stand_in_the_way_of_its_successor() {
+    let sandbox = Sandbox::new();
+    let file = sandbox.logged_in("http://127.0.0.1:1/", &login(-10, 3590));
+    let renewed = login(-5, 3595).to_string().replace("at-old", "at-new");
+    sandbox.write("renewed", &renewed);
+    let script = format!(
+        "export QWEN_PROFILE=work; eval $(qwen-env --auth); {SHOW}; cp ../renewed {}; eval $(qwen-env --auth); {SHOW}",
+        file.display()
+    );
+    sh(&sandbox, &script).run().gives(
+        0,
+        "at-old http://127.0.0.1:9/v1 m\nat-new http://127.0.0.1:9/v1 m\n",
+        "",
+    );
+}
+
+#[test]
+fn a_key_that_the_user_set_is_the_credential() {
+    let sandbox = profiles();
+    let script =
+        format!("export OPENAI_API_KEY=sk-mine; eval $(qwen-env --auth); {SHOW}; eval $(qwen-env); {SHOW}");
+    let run = sh(&sandbox, &script).run().exits(0);
+    let lines: Vec<String> = run.text().lines().map(str::to_owned).collect();
+    assert!(lines[0].starts_with("sk-mine http"), "{run:#?}");
+    assert_eq!(lines[1], "sk-mine unset unset");
+}
+
+#[test]
+fn a_key_of_the_chain_goes_before_a_stored_login() {
+    let sandbox = Sandbox::new();
+    sandbox.logged_in("http://127.0.0.1:1/", &login(-10, 3590));
+    sandbox.write(
+        "home/.env",
+        "OPENAI_API_KEY=sk-chain\nOPENAI_BASE_URL=http://127.0.0.1:9/chain\n",
+    );
+    let script = format!("export QWEN_PROFILE=work; eval $(qwen-env --auth); {SHOW}");
+    let run = sh(&sandbox, &script).run().exits(0);
+    assert!(
+        run.text().starts_with("sk-chain http://127.0.0.1:9/chain "),
+        "{run:#?}"
+    );
+}
+
+#[test]
+fn a_file_named_in_place_of_the_chain_counts_for_the_token_too() {
+    let sandbox = profiles();
+    sandbox.write("home/.env", "OPENAI_API_KEY=sk-chain\n");
+    sandbox.write(
+        "work/named.env",
+        "OPENAI_API_KEY=sk-named\nOPENAI_BASE_URL=http://127.0.0.1:9/named\n",
+    );
+    let run = sh(
+        &sandbox,
+        &format!("eval $(qwen-env --auth --file named.env); {SHOW}"),
+    )
+    .run()
+    .exits(0);
+    assert!(
+        run.text().starts_with("sk-named http://127.0.0.1:9/named "),
+        "{run:#?}"
+    );
+}
+
+#[test]
+fn no_credential_makes_the_eval_fail_with_the_exit_of_qwen_token() {
+    let sandbox = Sandbox::new();
+    let run = sandbox.tool("qwen-env").args(["--auth", "--shell", "sh"]).run();
+    assert_eq!((run.code(), run.text().as_str()), (77, "false;\n"), "{run:#?}");
+    assert!(
+        run.stderr.contains("qwen-token: ") && run.stderr.contains("qwen-env: 'qwen-token' gave no token"),
+        "{run:#?}"
+    );
+}
+
+#[test]
+fn without_auth_no_other_program_is_started() {
+    use support::peers;
+    let strace = peers::command("strace");
+    if !peers::present("strace", strace.is_some()) {
+        return;
+    }
+    let sandbox = profiles();
+    sandbox.write("work/.env", "A=1\nLD_PRELOAD=x\n");
+    for arguments in [
+        vec![],
+        vec!["--format", "json"],
+        vec!["--explain"],
+        vec!["--trust"],
+        vec!["--unset"],
+        vec!["--hook", "bash"],
+    ] {
+        let trace = sandbox.root().join("trace");
+        let tool = sandbox.command(strace.as_ref().unwrap()).args([
+            "-f",
+            "-e",
+            "trace=execve,clone,fork,vfork,clone3,socket",
+        ]);
+        tool.arg("-o")
+            .arg(&trace)
+            .arg(support::binary("qwen-env"))
+            .args(&arguments)
+            .run()
+            .exits(0);
+        let calls = std::fs::read_to_string(&trace).unwrap();
+        let lines: Vec<&str> = calls.lines().filter(|line| line.contains('(')).collect();
+        assert_eq!(lines.len(), 1, "{arguments:?}: {calls}");
+        assert!(lines[0].contains("execve("), "{arguments:?}: {calls}");
+    }
+}

@@ -1,0 +1,196 @@
+//! The examples of the manual pages run, as they stand there.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod support;
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use serde_json::json;
+use support::page::Page;
+use support::{Reply, Request, Sandbox, Server, Tool};
+
+/// Programs that the examples name and that are not ours: each is stood for by a script that reads its input and says
+/// something. The names with a slash are in the working directory.
+const STRANGERS: [&str; 9] = [
+    "curl",
+    "make",
+    "node",
+    "pass",
+    "python",
+    "ssh",
+    "npm",
+    "work/report",
+    "work/long-job",
+];
+
+/// Examples that need what a test has not, by the page and their first line, with the reason. One that is gone from
+/// its page must go here too.
+const NOT_RUN: [(&str, &str, &str); 2] = [
+    (
+        "qwen.7",
+        "qwen-login --oauth",
+        "needs a browser; tests/demo logs in",
+    ),
+    ("qwen.7", "qwen-login --provider openrouter", "asks on a terminal"),
+];
+
+/// Examples that end otherwise than well where they are run here.
+const EXITS: [(&str, &str, i32); 3] = [
+    (
+        "qwen-login.1",
+        "pass show openrouter | qwen-login --with-key --provider openrouter --profile work",
+        75,
+    ),
+    (
+        "qwen-login.1",
+        "qwen-login --api-key --provider ollama --model qwen3",
+        75,
+    ),
+    ("qwen.7", "qwen-login --provider ollama --model llama3", 75),
+];
+
+fn server() -> Server {
+    Server::answering(|_, request: &Request| {
+        if request.method == "GET" {
+            return Reply::json(200, r#"{"data": [{"id": "tiny"}]}"#);
+        }
+        let text = if request.text().contains("json_schema") {
+            r#"{"name": "wren"}"#
+        } else {
+            "wren"
+        };
+        let message = json!({"role": "assistant", "content": text});
+        let answer = json!({"id": "1", "model": "tiny", "choices": [{"index": 0, "message": message, "finish_reason": "stop"}]});
+        Reply::json(200, &answer.to_string())
+    })
+}
+
+/// A person's machine: profiles, a project under git with a change, files that the examples read.
+fn machine(server: &Server) -> Sandbox {
+    let sandbox = Sandbox::new();
+    let profile = json!({"provider": "custom", "method": "api-key", "base_url": server.url("/v1"), "model": "tiny", "key": {"env": "A_KEY"}});
+    let config =
+        json!({"default_profile": "home", "profiles": {"home": profile, "work": profile, "ollama": profile}});
+    sandbox.config(&config.to_string());
+    for name in STRANGERS {
+        let place = if name.contains('/') {
+            name.to_owned()
+        } else {
+            format!("bin/{name}")
+        };
+        let path = sandbox.write(place, "#!/bin/sh\n[ -t 0 ] || cat >/dev/null\necho sk-stranger\n");
+        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    sandbox.write("work/file", "one\n");
+    sandbox.write("work/README.md", "# A project\n");
+    let url = server.url("/v1");
+    sandbox.write(
+        "work/.env",
+        format!("OPENAI_API_KEY=sk-test\nOPENAI_BASE_URL={url}\nOPENAI_MODEL=tiny\n"),
+    );
+    let project = "git init -q . && git add file && git -c user.name=a -c user.email=a@b commit -qm one && echo two >>file && git add file";
+    shell(&sandbox, project).run().exits(0);
+    shell(&sandbox, "qwen-env --trust").run().exits(0);
+    sandbox
+}
+
+fn shell(sandbox: &Sandbox, script: &str) -> Tool {
+    let tools = support::binary("qwen");
+    let path = format!(
+        "{}:{}:/usr/bin:/bin",
+        sandbox.root().join("bin").display(),
+        tools.parent().unwrap().display()
+    );
+    sandbox
+        .command("/bin/bash")
+        .args([
+            "--noprofile",
+            "--norc",
+            "-e",
+            "-o",
+            "pipefail",
+            "-c",
+            script,
+            "example",
+            "message",
+        ])
+        .env("PATH", path)
+        .env("GIT_CONFIG_GLOBAL", "/dev/null")
+        // Nothing of this may reach the servers that the examples name.
+        .env("HTTPS_PROXY", "http://127.0.0.1:9")
+        .env("A_KEY", "sk-test")
+        .env("SECRET", "sk-test")
+}
+
+/// A line of a crontab is the command after its five fields.
+fn without_schedule(example: &str) -> String {
+    let words: Vec<&str> = example.splitn(6, ' ').collect();
+    match words.as_slice() {
+        [fields @ .., command] if fields.len() == 5 && fields.contains(&"*") => (*command).to_owned(),
+        _ => example.to_owned(),
+    }
+}
+
+/// Runs one example; what went wrong, if anything.
+fn fault(server: &Server, page: &str, example: &str) -> Option<String> {
+    let first = example
+        .lines()
+        .find(|line| !line.starts_with("#!"))
+        .unwrap_or_default();
+    if NOT_RUN.iter().any(|(at, line, _)| *at == page && *line == first) {
+        return None;
+    }
+    let sandbox = machine(server);
+    if example.starts_with('{') {
+        sandbox.config(example);
+        let run = sandbox.tool("qwen-auth").arg("list").run();
+        return (run.code() != 0).then(|| format!("{page}:\n{example}{run:#?}"));
+    }
+    let run = shell(&sandbox, &without_schedule(example)).run();
+    let wanted = EXITS
+        .iter()
+        .find(|(at, line, _)| *at == page && *line == first)
+        .map_or(0, |(.., code)| *code);
+    (run.code() != wanted).then(|| {
+        format!(
+            "{page}:\n{example}exit {}: {}\n{}",
+            run.code(),
+            run.text(),
+            run.stderr
+        )
+    })
+}
+
+#[test]
+fn the_examples_of_every_page_run() {
+    let server = server();
+    let mut faults = Vec::new();
+    for page in Page::all() {
+        for example in page.examples() {
+            faults.extend(fault(&server, &page.file, &example));
+        }
+    }
+    assert!(
+        faults.is_empty(),
+        "{} faults\n\n{}",
+        faults.len(),
+        faults.join("\n")
+    );
+}
+
+#[test]
+fn what_is_not_run_is_there() {
+    let places = NOT_RUN
+        .iter()
+        .map(|(page, line, _)| (page, line))
+        .chain(EXITS.iter().map(|(page, line, _)| (page, line)));
+    for (file, line) in places {
+        let page = Page::all().into_iter().find(|page| page.file == *file).unwrap();
+        let found = page
+            .examples()
+            .iter()
+            .any(|example| example.lines().any(|other| other == *line));
+        assert!(found, "{file} has no example '{line}'");
+    }
+}
