@@ -21,6 +21,7 @@ mod identity;
 mod installed;
 mod keyring;
 pub mod login;
+pub mod model;
 pub mod page;
 pub mod peers;
 pub mod random;
