@@ -1,4 +1,5 @@
 //! Against the real llama.cpp server: a random model behind real HTTP, real events, real grammars, a real key check.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod support;
 

@@ -1,4 +1,5 @@
 //! TLS and proxies: whose certificates count, what a bad one is called, and what passes through whom.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod support;
 

@@ -270,3 +270,23 @@ fn the_full_disk_is_an_error_and_a_closed_pipe_is_silent() {
         .unwrap();
     assert_eq!((output.status.signal(), output.stderr.len()), (Some(13), 0));
 }
+
+#[test]
+fn an_empty_command_line_means_what_its_defaults_mean() {
+    let sandbox = Sandbox::new();
+    sandbox.write("work/.env", "A=1\nB=two\nLD_PRELOAD=x\nA.B=1\n");
+    sandbox.write("home/.env", "C=1\n");
+    let tool = || sandbox.tool("qwen-env").env("B", "mine");
+    let said = tool()
+        .args(["--format", "shell", "--chain", "first", "--color", "auto"])
+        .run()
+        .exits(0);
+    tool().run().gives(0, said.text(), &said.stderr);
+    let (full, full_too) = (
+        sandbox.tool("qwen-env"),
+        sandbox.tool("qwen-env").args(["--format=shell"]),
+    );
+    let broken = |tool: Tool| tool.env("QWEN_ENV_CHAIN", "x").run().exits(78);
+    let (one, other) = (broken(full), broken(full_too));
+    assert_eq!((one.text(), one.stderr), (other.text(), other.stderr));
+}

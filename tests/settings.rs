@@ -199,6 +199,10 @@ fn a_configuration_elsewhere_is_used() {
     assert_eq!(resolved(run)[..2], ["k", "https://x.example/v1"]);
     let unset = sandbox.tool("qwen-token").env("QWEN_CONFIG", &other).run();
     unset.fails(77, &["profile 'x' takes its key from X_KEY, which is not set"]);
+    let given = token(&sandbox)
+        .env("QWEN_CONFIG", &other)
+        .env("OPENAI_API_KEY", "given");
+    assert_eq!(resolved(given.run())[..2], ["given", "https://x.example/v1"]);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use qwen_shared::env::dialect::{Shell, of_process};
 use qwen_shared::tool::{Common, Typed};
 
 /// Print the resolved .env chain as shell code
-#[derive(Debug, Parser)]
+#[derive(Debug, Default, Parser)]
 #[command(name = "qwen-env", version, disable_help_subcommand = true)]
 #[command(override_usage = "qwen-env [OPTIONS]\n       qwen-env [OPTIONS] -- COMMAND [ARG]...")]
 #[command(group = ArgGroup::new("mode").args(["get", "explain", "check", "hook", "unset", "trust", "untrust", "command"]))]
@@ -132,6 +132,10 @@ impl Cli {
 impl Typed for Cli {
     fn common(&self) -> &Common {
         &self.common
+    }
+
+    fn untyped() -> Option<(&'static str, Self)> {
+        Some(("qwen-env", Self::default()))
     }
 
     fn last_words(typed: Option<&Self>, arguments: &[OsString]) -> &'static str {

@@ -48,6 +48,12 @@ pub trait Typed: FromArgMatches {
     /// Returns the flags that every program has.
     fn common(&self) -> &Common;
 
+    /// Returns the tool's name and what an empty command line means, for a tool that a shell starts at every prompt: its
+    /// grammar, a fifth of its time, is not built then. It must be what the grammar makes of an empty line.
+    fn untyped() -> Option<(&'static str, Self)> {
+        None
+    }
+
     /// Returns what the reader of stdout is told when the tool fails: nothing, but for output that a shell evaluates,
     /// where no words at all would look like success. `typed` is `None` when the command line was not understood.
     fn last_words(_typed: Option<&Self>, _arguments: &[OsString]) -> &'static str {
@@ -60,10 +66,16 @@ pub trait Typed: FromArgMatches {
 /// clap's exit 2 becomes 64; help and version are written through the checked stdout; a panic is exit 70.
 #[must_use]
 pub fn main<C: Typed>(command: fn() -> Command, run: fn(C, &Talk) -> Outcome) -> ExitCode {
+    let typed: Vec<OsString> = std::env::args_os().collect();
+    if typed.len() == 1
+        && let Some((name, cli)) = C::untyped()
+    {
+        report_panics(name);
+        return act(name, cli, &typed, run);
+    }
     let grammar = command();
     let name = grammar.get_name().to_owned();
     report_panics(&name);
-    let typed: Vec<OsString> = std::env::args_os().collect();
     if typed.get(1).is_some_and(|first| first == "--generate") && !has_generate(&grammar) {
         return finish(
             &Talk::new(&name, false, false, Color::Auto),
@@ -75,19 +87,22 @@ pub fn main<C: Typed>(command: fn() -> Command, run: fn(C, &Talk) -> Outcome) ->
         .try_get_matches_from(&typed)
         .and_then(|mut matches: ArgMatches| C::from_arg_matches_mut(&mut matches));
     match cli {
-        Ok(cli) => {
-            let common = cli.common();
-            let talk = Talk::new(&name, common.quiet, common.verbose, common.color);
-            let words = C::last_words(Some(&cli), &typed);
-            let outcome = enter(common).and_then(|()| run(cli, &talk));
-            finish(&talk, outcome, words)
-        }
+        Ok(cli) => act(&name, cli, &typed, run),
         Err(error) => finish(
             &Talk::new(&name, false, false, Color::Auto),
             not_parsed(&name, &error),
             C::last_words(None, &typed),
         ),
     }
+}
+
+/// Runs the tool as typed.
+fn act<C: Typed>(name: &str, cli: C, typed: &[OsString], run: fn(C, &Talk) -> Outcome) -> ExitCode {
+    let common = cli.common();
+    let talk = Talk::new(name, common.quiet, common.verbose, common.color);
+    let words = C::last_words(Some(&cli), typed);
+    let outcome = enter(common).and_then(|()| run(cli, &talk));
+    finish(&talk, outcome, words)
 }
 
 /// Ends the process by a signal that it caught and has dealt with, so that its parent sees what happened: a shell stops

@@ -29,7 +29,6 @@ impl Resolver<'_> {
         provider: &Sourced<&'static Provider>,
         url: Option<&Sourced<Url>>,
     ) -> Result<Sourced<Access>, Failure> {
-        let own = self.own_access(provider.value)?;
         let flag = self
             .overrides
             .api_key
@@ -41,13 +40,15 @@ impl Resolver<'_> {
                 Source::Flag("--openai-api-key"),
             ));
         }
-        if let (true, Some(own)) = (self.overrides.profile_first, &own) {
-            return Ok(own.clone());
+        if self.overrides.profile_first
+            && let Some(own) = self.own_access(provider.value)?
+        {
+            return Ok(own);
         }
         if let Some(key) = self.variable_key(provider.value) {
             return Ok(key.map(|key| Access::ApiKey(Key::Given(Secret::new(key)))));
         }
-        if let Some(own) = own {
+        if let Some(own) = self.own_access(provider.value)? {
             return Ok(own);
         }
         if let Some(key) = self.qwen_code.api_key.clone().filter(|_| self.name.is_none()) {
