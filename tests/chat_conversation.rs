@@ -67,7 +67,7 @@ fn questions_build_on_each_other_and_commands_do_what_they_say() {
     terminal.types("/model\r");
     terminal.shows("the model is m-2; the endpoint offers:\nm-1\nm-2\n");
     terminal.types("/usage\r");
-    terminal.shows("3 answers, 15 tokens in, 6 out");
+    terminal.shows("answers: 3; tokens: 15 in, 6 out");
     terminal.types("/nonsense\r");
     terminal.shows("there is no command '/nonsense'");
     terminal.types("//slash\r");

@@ -18,7 +18,8 @@ const LIMIT: Duration = Duration::from_secs(30);
 /// A terminal with one program on it, which has it as its controlling terminal.
 pub struct Terminal {
     keyboard: File,
-    shown: Arc<(Mutex<String>, Condvar)>,
+    /// Bytes, because a piece of output may end within a character.
+    shown: Arc<(Mutex<Vec<u8>>, Condvar)>,
     child: Option<Child>,
 }
 
@@ -50,7 +51,7 @@ impl Terminal {
             .spawn()
             .unwrap();
         drop(slave);
-        let shown: Arc<(Mutex<String>, Condvar)> = Arc::default();
+        let shown: Arc<(Mutex<Vec<u8>>, Condvar)> = Arc::default();
         let mut screen = File::from(master.as_fd().try_clone_to_owned().unwrap());
         let mut answers = File::from(master.as_fd().try_clone_to_owned().unwrap());
         let told = Arc::clone(&shown);
@@ -62,10 +63,7 @@ impl Terminal {
                 if bytes[..count].windows(4).any(|asked| asked == b"\x1b[6n") {
                     let _ = answers.write_all(b"\x1b[1;1R");
                 }
-                told.0
-                    .lock()
-                    .unwrap()
-                    .push_str(&String::from_utf8_lossy(&bytes[..count]));
+                told.0.lock().unwrap().extend_from_slice(&bytes[..count]);
                 told.1.notify_all();
             }
         });
@@ -104,7 +102,7 @@ impl Terminal {
 
     /// Everything that was shown so far.
     pub fn shown(&self) -> String {
-        self.shown.0.lock().unwrap().clone()
+        text(&self.shown.0.lock().unwrap())
     }
 
     /// Everything that was shown so far, without what moves the cursor or colours.
@@ -124,8 +122,9 @@ impl Terminal {
         let end = Instant::now() + LIMIT;
         let mut shown = self.shown.0.lock().unwrap();
         loop {
-            let seen = plain(&shown);
-            let as_sent = start == 0 && shown.contains(text);
+            let sent = self::text(&shown);
+            let seen = plain(&sent);
+            let as_sent = start == 0 && sent.contains(text);
             if as_sent || seen.get(start..).is_some_and(|seen| seen.contains(text)) {
                 return;
             }
@@ -148,6 +147,10 @@ impl Drop for Terminal {
             let _ = child.wait();
         }
     }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
 }
 
 /// Leaves out control sequences (ECMA-48: CSI to its final byte, OSC to BEL or ST, other escapes) and controls but
