@@ -5,6 +5,7 @@ mod engine;
 mod heard;
 mod mood;
 mod order;
+mod room;
 mod signals;
 mod tally;
 
@@ -18,6 +19,7 @@ use qwen_shared::out::{Progress, Stdout, Talk};
 
 use self::engine::{Engine, Plan};
 use self::order::Order;
+use self::room::make_room;
 use self::tally::Tally;
 use crate::cli::RunArgs;
 use crate::door::{Door, Way};
@@ -37,12 +39,10 @@ const ORDERED: usize = 16;
 /// Those of the input, the output, the settings, and of [`Engine::run`].
 pub(crate) fn run(args: &RunArgs, profile: Option<&String>, talk: &Talk) -> Outcome {
     let input = Input::open(args.input.as_ref())?;
-    if input.file().is_none() && std::io::stdin().is_terminal() {
+    if input.is_stdin() && std::io::stdin().is_terminal() {
         talk.notice("reading questions from the terminal, one a line, until Ctrl-D");
     }
-    if let (Some(file), Some(output)) = (input.file(), &args.output)
-        && is_same(file, output)
-    {
+    if is_same(&input, args.output.as_ref()) {
         let name = input.name();
         return Err(Failure::new(
             Exit::Usage,
@@ -64,7 +64,7 @@ pub(crate) fn run(args: &RunArgs, profile: Option<&String>, talk: &Talk) -> Outc
     let mut seen = Seen::default();
     let results = Results::open(args.output.as_ref(), args.retry_failed, &mut seen, talk)?;
     let progress = progress(&input, &results, talk);
-    let jobs = usize::from(args.jobs);
+    let jobs = make_room(usize::from(args.jobs), talk);
     let plan = Plan {
         shape,
         seen,
@@ -82,7 +82,7 @@ pub(crate) fn run(args: &RunArgs, profile: Option<&String>, talk: &Talk) -> Outc
 
 /// Shows a bar, unless questions are typed or results read on the same terminal.
 fn progress(input: &Input, results: &Results, talk: &Talk) -> Progress {
-    let is_typed = input.file().is_none() && std::io::stdin().is_terminal();
+    let is_typed = input.is_stdin() && std::io::stdin().is_terminal();
     let is_read = matches!(results, Results::Stdout) && Stdout::is_terminal();
     match Progress::is_wanted(talk) && !is_typed && !is_read {
         true => Progress::start(talk, input.count()),
