@@ -221,6 +221,27 @@ fn a_key_that_is_refused_in_the_middle_ends_the_run_and_keeps_what_there_is() {
 }
 
 #[test]
+fn many_refusals_and_not_one_answer_end_the_run() {
+    let server = Server::answering(|_, _| refusal(404, r#"{"code":"model_not_found","message":"no m-1"}"#));
+    let sandbox = Sandbox::new();
+    sandbox.write("work/in.jsonl", lines(500));
+    let tool = batch(&sandbox, &server).args(["run", "in.jsonl", "-o", "out.jsonl"]);
+    let words = ["no such model or path (404): no m-1", "with --retry-failed"];
+    tool.run().fails(69, &words);
+    let asked = server.requests().len();
+    assert!((64..64 + 8).contains(&asked), "{asked}");
+    // One answer shows that it is about the questions.
+    let server = Server::answering(|_, request| match number(&prompt(request)) {
+        0 => whole("fine"),
+        _ => refusal(400, "{}"),
+    });
+    let sandbox = Sandbox::new();
+    sandbox.write("work/in.jsonl", lines(200));
+    let tool = batch(&sandbox, &server).args(["run", "in.jsonl", "-o", "out.jsonl", "-j", "1"]);
+    tool.run().fails(1, &["200 done, 199 failed"]);
+}
+
+#[test]
 fn a_403_about_one_question_is_the_result_of_that_question() {
     let server = Server::answering(|_, request| match number(&prompt(request)) {
         5 => refusal(403, r#"{"message":"flagged"}"#),

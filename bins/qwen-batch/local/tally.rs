@@ -108,12 +108,13 @@ impl Tally {
 
     /// Returns how to go on, where the results are kept.
     pub(crate) const fn hint(&self, is_whole: bool) -> Option<&'static str> {
-        if !is_whole {
-            return Some("run the same command again: it goes on where this one stopped");
-        }
-        match self.failed + self.there_failed {
-            0 => None,
-            _ => Some("add --retry-failed to ask again what failed"),
+        match (is_whole, self.failed + self.there_failed) {
+            (true, 0) => None,
+            (true, _) => Some("add --retry-failed to ask again what failed"),
+            (false, 0) => Some("run the same command again: it goes on where this one stopped"),
+            (false, _) => Some(
+                "run the same command again: it goes on where this one stopped, and with --retry-failed asks again what failed",
+            ),
         }
     }
 
