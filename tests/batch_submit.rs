@@ -1,4 +1,4 @@
-//! What a batch engine would refuse is refused here, before anything is sent.
+//! What a batch engine would refuse is refused here, before anything is sent; and what it refuses is said.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod support;
@@ -83,6 +83,16 @@ fn a_batch_asks_one_model() {
         let asked: Value = serde_json::from_str(asked).unwrap();
         assert_eq!(asked["body"]["model"], "m-3");
     }
+}
+
+#[test]
+fn a_batch_that_has_ended_cannot_be_stopped_and_the_server_says_so_once() {
+    let sandbox = Sandbox::new();
+    let error = json!({"error": {"message": "Cannot cancel a batch with status 'completed'."}});
+    let server = Server::script([Reply::json(409, &error.to_string())]);
+    let run = batch(&sandbox, &server).args(["cancel", "batch_x"]).run();
+    let run = run.fails(65, &["the request was refused (409): Cannot cancel a batch"]);
+    assert_eq!((run.stderr.lines().count(), server.requests().len()), (1, 1));
 }
 
 #[test]
