@@ -42,13 +42,7 @@ pub(crate) fn run(args: &RunArgs, profile: Option<&String>, talk: &Talk) -> Outc
     if input.is_stdin() && std::io::stdin().is_terminal() {
         talk.notice("reading questions from the terminal, one a line, until Ctrl-D");
     }
-    if is_same(&input, args.output.as_ref()) {
-        let name = input.name();
-        return Err(Failure::new(
-            Exit::Usage,
-            format!("'{name}': input and output are the same file"),
-        ));
-    }
+    check_apart(&input, args)?;
     let door = Door::open(
         &Way {
             profile,
@@ -63,8 +57,8 @@ pub(crate) fn run(args: &RunArgs, profile: Option<&String>, talk: &Talk) -> Outc
     let shape = Shape::new(&args.request, &settings.model.value, &settings.body)?;
     let mut seen = Seen::default();
     let results = Results::open(args.output.as_ref(), args.retry_failed, &mut seen, talk)?;
-    let progress = progress(&input, &results, talk);
     let jobs = make_room(usize::from(args.jobs), talk);
+    let progress = progress(&input, &results, talk);
     let plan = Plan {
         shape,
         seen,
@@ -78,6 +72,18 @@ pub(crate) fn run(args: &RunArgs, profile: Option<&String>, talk: &Talk) -> Outc
     // The reader may sit in a read that never ends.
     runtime.shutdown_background();
     outcome
+}
+
+/// Refuses results that would go into the input.
+fn check_apart(input: &Input, args: &RunArgs) -> Result<(), Failure> {
+    if !is_same(input, args.output.as_ref()) {
+        return Ok(());
+    }
+    let name = input.name();
+    Err(Failure::new(
+        Exit::Usage,
+        format!("'{name}': input and output are the same file"),
+    ))
 }
 
 /// Shows a bar, unless questions are typed or results read on the same terminal.

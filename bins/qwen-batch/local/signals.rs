@@ -14,7 +14,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
 /// Signals that come closer together are one: `timeout` and some shells send theirs twice.
-const ONE: Duration = Duration::from_millis(300);
+const ONE: Duration = Duration::from_millis(50);
 
 /// Ctrl-C and the request to end.
 ///
@@ -88,12 +88,13 @@ impl Watch {
                 _ = self.interrupt.recv() => Number::INT.as_raw(),
                 _ = self.terminate.recv() => Number::TERM.as_raw(),
             };
-            let is_second = last.is_some_and(|last| last.elapsed() > ONE);
-            if is_second && self.is_unheard.load(Ordering::Relaxed) {
-                let _ = end_by_signal(signal);
+            if last.is_some_and(|last| last.elapsed() < ONE) {
+                continue;
             }
             last = Some(Instant::now());
-            self.is_unheard.store(true, Ordering::Relaxed);
+            if self.is_unheard.swap(true, Ordering::Relaxed) {
+                let _ = end_by_signal(signal);
+            }
             if self.sender.send(signal).is_err() {
                 return;
             }
