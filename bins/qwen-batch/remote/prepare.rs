@@ -40,39 +40,25 @@ pub(crate) fn prepare(
 ) -> Result<Prepared, Failure> {
     let name = input.name().to_owned();
     let mut checker = Checker::new(shape, limits);
-    let mut copy = Copy::new()?;
+    let mut copy = FairCopy::new()?;
     let mut lines = input.lines();
-    let mut faults = 0;
     while let Some(found) = lines.next().map_err(|error| unreadable(&name, &error))? {
         match checker.check(&found) {
-            Ok(Some(line)) if faults == 0 => copy.add(&line)?,
+            Ok(Some(line)) if checker.faults == 0 => copy.add(&line)?,
             Ok(_) => {}
-            Err(reason) => {
-                faults += 1;
-                if faults <= MOST_FAULTS {
-                    talk.notice(&format!("{name}:{}: {reason}", checker.number));
-                }
-            }
+            Err(reason) => checker.note(&name, &reason, talk),
         }
         // What is too much is not written to the disk first.
         if checker.questions > limits.requests || copy.length > limits.file_mib << 20 {
             return Err(too_much(&name, limits, checker.questions));
         }
     }
-    if faults > 0 {
-        let lines = if faults == 1 { "line" } else { "lines" };
-        return Err(Failure::new(
-            Exit::Data,
-            format!("'{name}': {faults} malformed {lines}; nothing was sent"),
-        ));
-    }
-    let Some(first) = checker.first else {
-        return Err(Failure::new(Exit::Data, format!("'{name}': no questions in it")));
-    };
+    let questions = checker.questions;
+    let first = checker.conclude(&name)?;
     Ok(Prepared {
         length: copy.length,
         file: copy.finish()?,
-        questions: checker.questions,
+        questions,
         path: first.path,
     })
 }
@@ -92,12 +78,12 @@ fn too_much(name: &str, limits: &BatchLimits, questions: u64) -> Failure {
 }
 
 /// The file as it will be handed in.
-struct Copy {
+struct FairCopy {
     writer: BufWriter<File>,
     length: u64,
 }
 
-impl Copy {
+impl FairCopy {
     fn new() -> Result<Self, Failure> {
         Ok(Self {
             writer: BufWriter::new(tempfile::tempfile().map_err(no_room)?),
@@ -132,6 +118,7 @@ struct Checker<'a> {
     seen: Seen,
     number: u64,
     questions: u64,
+    faults: u64,
     first: Option<First>,
 }
 
@@ -149,6 +136,7 @@ impl<'a> Checker<'a> {
             seen: Seen::default(),
             number: 0,
             questions: 0,
+            faults: 0,
             first: None,
         }
     }
@@ -177,6 +165,27 @@ impl<'a> Checker<'a> {
             }
             _ => Ok(Some(line)),
         }
+    }
+
+    /// Names a faulty line.
+    fn note(&mut self, name: &str, reason: &str, talk: &Talk) {
+        self.faults += 1;
+        if self.faults <= MOST_FAULTS {
+            talk.notice(&format!("{name}:{}: {reason}", self.number));
+        }
+    }
+
+    /// Returns what the first question asks, when all lines are good.
+    fn conclude(self, name: &str) -> Result<First, Failure> {
+        if self.faults > 0 {
+            let (faults, lines) = (self.faults, if self.faults == 1 { "line" } else { "lines" });
+            return Err(Failure::new(
+                Exit::Data,
+                format!("'{name}': {faults} malformed {lines}; nothing was sent"),
+            ));
+        }
+        self.first
+            .ok_or_else(|| Failure::new(Exit::Data, format!("'{name}': no questions in it")))
     }
 
     /// A batch asks one path of one model.
