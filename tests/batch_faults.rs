@@ -3,6 +3,7 @@
 
 mod support;
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use serde_json::json;
@@ -220,6 +221,27 @@ fn a_key_that_is_refused_in_the_middle_ends_the_run_and_keeps_what_there_is() {
 }
 
 #[test]
+fn many_refusals_and_not_one_answer_end_the_run() {
+    let server = Server::answering(|_, _| refusal(404, r#"{"code":"model_not_found","message":"no m-1"}"#));
+    let sandbox = Sandbox::new();
+    sandbox.write("work/in.jsonl", lines(500));
+    let tool = batch(&sandbox, &server).args(["run", "in.jsonl", "-o", "out.jsonl"]);
+    let words = ["no such model or path (404): no m-1", "with --retry-failed"];
+    tool.run().fails(69, &words);
+    let asked = server.requests().len();
+    assert!((64..64 + 8).contains(&asked), "{asked}");
+    // One answer shows that it is about the questions.
+    let server = Server::answering(|_, request| match number(&prompt(request)) {
+        0 => whole("fine"),
+        _ => refusal(400, "{}"),
+    });
+    let sandbox = Sandbox::new();
+    sandbox.write("work/in.jsonl", lines(200));
+    let tool = batch(&sandbox, &server).args(["run", "in.jsonl", "-o", "out.jsonl", "-j", "1"]);
+    tool.run().fails(1, &["200 done, 199 failed"]);
+}
+
+#[test]
 fn a_403_about_one_question_is_the_result_of_that_question() {
     let server = Server::answering(|_, request| match number(&prompt(request)) {
         5 => refusal(403, r#"{"message":"flagged"}"#),
@@ -252,18 +274,22 @@ fn no_server_is_an_end_that_leaves_the_questions_for_later() {
     assert_eq!(sandbox.read("work/out.jsonl"), "");
 }
 
-#[test]
-fn a_token_that_is_refused_is_renewed_once_for_all() {
-    let server = Server::answering(|_, request| {
+/// A server that gives out the token `at-new`, as often as it is asked, and takes the one that `is_good`.
+fn renewing(is_good: fn(&str) -> bool) -> Server {
+    Server::answering(move |_, request| {
         if request.target == "/token" {
             let token = json!({"access_token": "at-new", "token_type": "Bearer", "expires_in": 3600});
             return Reply::json(200, &token.to_string()).pause(Duration::from_millis(1));
         }
-        match request.header("authorization") {
-            Some("Bearer at-new") => whole(&prompt(request)),
-            _ => refusal(401, "{}"),
+        match is_good(request.header("authorization").unwrap_or_default()) {
+            true => whole(&prompt(request)),
+            false => refusal(401, "{}"),
         }
-    });
+    })
+}
+
+/// Asks a hundred questions with a stored login; returns what came of it, and how often a token was asked for.
+fn with_login(server: &Server, login: serde_json::Value) -> (support::Run, usize) {
     let sandbox = Sandbox::new();
     let oauth =
         json!({"token_endpoint": server.url("/token"), "client_id": "c", "allowed_hosts": ["127.0.0.1"]});
@@ -271,20 +297,62 @@ fn a_token_that_is_refused_is_renewed_once_for_all() {
         "method": "oauth", "base_url": server.url("/v1"), "model": "m", "key": {"store": "file"}, "oauth": oauth,
     });
     sandbox.config(&json!({"profiles": {"work": profile}}).to_string());
-    sandbox.write(OWN_FILE, login(-10, 3590).to_string());
-    let run = sandbox
-        .tool("qwen-batch")
-        .args(["run", "-j", "32"])
-        .stdin(lines(100))
-        .run()
-        .exits(0);
-    assert_eq!((results(&run.text()).len(), run.stderr.as_str()), (100, ""));
+    sandbox.write(OWN_FILE, login.to_string());
+    let tool = sandbox.tool("qwen-batch").args(["run", "-j", "32"]);
+    let run = tool.stdin(lines(100)).run();
     let requests = server.requests();
-    let renewals = requests
-        .iter()
-        .filter(|request| request.target == "/token")
-        .count();
+    let renewals = requests.iter().filter(|request| request.target == "/token");
+    (run, renewals.count())
+}
+
+#[test]
+fn a_token_that_is_refused_is_renewed_once_for_all() {
+    let server = renewing(|header| header == "Bearer at-new");
+    let (run, renewals) = with_login(&server, login(-10, 3590));
+    let run = run.exits(0);
+    assert_eq!((results(&run.text()).len(), run.stderr.as_str()), (100, ""));
     assert_eq!(renewals, 1);
+}
+
+#[test]
+fn a_token_that_ends_in_the_middle_is_renewed_once_and_before_it_is_refused() {
+    // It is to be renewed a minute before its end: a second from now.
+    let served = AtomicUsize::new(0);
+    let server = Server::answering(move |_, request| {
+        if request.target == "/token" {
+            let token = json!({"access_token": "at-new", "token_type": "Bearer", "expires_in": 3600});
+            return Reply::json(200, &token.to_string());
+        }
+        let pause = Duration::from_millis(match served.fetch_add(1, Ordering::SeqCst) {
+            0..32 => 1_200,
+            _ => 1,
+        });
+        let body = whole_body(&prompt(request)).to_string();
+        let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", body.len());
+        Reply::default().pause(pause).send(head).send(body)
+    });
+    let (run, renewals) = with_login(&server, login(-10, 61));
+    assert_eq!((results(&run.exits(0).text()).len(), renewals), (100, 1));
+    let requests = server.requests();
+    let by = |token: &str| {
+        let asked = requests.iter().filter(|request| request.target != "/token");
+        asked
+            .filter(|request| request.header("authorization") == Some(token))
+            .count()
+    };
+    assert_eq!(by("Bearer at-old") + by("Bearer at-new"), 100);
+    assert!(by("Bearer at-new") >= 68, "{}", by("Bearer at-new"));
+}
+
+#[test]
+fn a_fresh_token_that_is_refused_too_ends_the_run_and_is_not_renewed_again() {
+    let server = renewing(|_| false);
+    let (run, renewals) = with_login(&server, login(-10, 3590));
+    assert_eq!(renewals, 1);
+    let asked = server.requests().len();
+    assert!(asked <= 1 + 2 * 32, "{asked}");
+    let run = run.fails(77, &["(401)", "hint: the token is fresh", "qwen-auth use NAME"]);
+    assert!(!run.stderr.contains("qwen-login"), "{run:#?}");
 }
 
 #[test]

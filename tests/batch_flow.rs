@@ -188,19 +188,37 @@ fn ctrl_c_twice_stops_at_once() {
     waiter.join().unwrap().exits(130);
 }
 
+/// Runs forty questions and a malformed line on a terminal of that width; returns what it showed, without
+/// colours.
+fn shown(columns: u16) -> String {
+    let server = Server::answering(|_, request| {
+        let body = support::batch::whole_body(&prompt(request)).to_string();
+        let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", body.len());
+        Reply::default()
+            .pause(Duration::from_millis(50))
+            .send(head)
+            .send(body)
+    });
+    let sandbox = Sandbox::new();
+    sandbox.write("work/in.jsonl", format!("{}nonsense\n", lines(40)));
+    let tool = batch(&sandbox, &server).env("TERM", "xterm").env("NO_COLOR", "1");
+    let tool = tool.args(["run", "in.jsonl", "-o", "out.jsonl", "-j", "2"]);
+    let terminal = Terminal::of_width(columns, tool);
+    terminal.shows("hint: add --retry-failed to ask again what failed");
+    let shown = terminal.shown();
+    assert_eq!(terminal.ends(), 1);
+    shown.replace("\u{1b}[2K", "")
+}
+
 #[test]
 fn a_terminal_shows_how_far_it_has_come() {
-    let (sandbox, server) = (Sandbox::new(), echo());
-    sandbox.write("work/in.jsonl", format!("{}nonsense\n", lines(40)));
-    let tool =
-        batch(&sandbox, &server)
-            .env("TERM", "xterm")
-            .args(["run", "in.jsonl", "-o", "out.jsonl", "-j", "2"]);
-    let terminal = Terminal::start(tool);
-    terminal.shows("hint: add --retry-failed to ask again what failed");
-    let shown = terminal.plain();
-    for part in ["/41", "left", "qwen-batch: 41 done, 1 failed"] {
-        assert!(shown.contains(part), "no {part:?} in {shown:?}");
+    let wide = shown(100);
+    for part in ["/41", " left", "━", "qwen-batch: 41 done, 1 failed"] {
+        assert!(wide.contains(part), "no {part:?} in {wide:?}");
     }
-    assert_eq!(terminal.ends(), 1);
+    // There is room at the end of the line for the `^C` of a terminal.
+    let longest = wide.split(['\r', '\n']).map(|line| line.chars().count()).max();
+    assert_eq!(longest, Some(94));
+    let narrow = shown(50);
+    assert!(narrow.contains("/41") && !narrow.contains('━'), "{narrow:?}");
 }

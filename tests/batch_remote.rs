@@ -182,7 +182,9 @@ fn a_batch_that_cannot_be_made_leaves_no_file_behind_and_is_never_made_twice() {
         sandbox.write("work/in.jsonl", lines(1));
         let file = json!({"id": "file-9", "object": "file"}).to_string();
         engine.shelf.lock().unwrap().first = vec![Reply::json(200, &file), reply];
-        submit(&sandbox, &engine, &["in.jsonl"]).fails(code, &[&name(&engine.server)]);
+        let run = submit(&sandbox, &engine, &["in.jsonl"]);
+        let run = run.fails(code, &[&name(&engine.server)]);
+        assert_eq!(run.stderr.contains("'qwen-batch list'"), code != 65, "{run:#?}");
         assert_eq!(
             engine.calls(),
             ["POST /v1/files", "POST /v1/batches", "DELETE /v1/files/file-9"]

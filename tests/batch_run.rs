@@ -91,7 +91,7 @@ fn every_form_of_a_line_is_understood() {
             json!([user("x")]),
         ),
         (
-            r#"{"body":{"messages":[{"role":"user","content":"x"}]}}"#,
+            r#"{"url":"/chat/completions","body":{"messages":[{"role":"user","content":"x"}]}}"#,
             &[],
             "line-1",
             json!([user("x")]),
@@ -127,6 +127,12 @@ fn every_form_of_a_line_is_understood() {
             &["--template", "Translate:\n"],
             "line-1",
             json!([user("Translate:\n\nplain text")]),
+        ),
+        (
+            "plain text",
+            &["--template", ""],
+            "line-1",
+            json!([user("plain text")]),
         ),
         (
             r#"{"prompt":1}"#,

@@ -316,6 +316,22 @@ fn a_damaged_count_begins_anew() {
 }
 
 #[test]
+fn what_is_no_file_in_the_counts_place_holds_up_nobody() {
+    use rustix::fs::{CWD, FileType, Mode, mknodat};
+    let server = generous();
+    let sandbox = sandbox(&server, r#"{"per_minute": 60}"#);
+    chat(&sandbox).run().gives(0, "hello\n", "");
+    let path = book(&sandbox);
+    for name in [path.with_extension("new"), path.with_extension("json.lock"), path] {
+        let _ = fs::remove_file(&name);
+        mknodat(CWD, &name, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+        let run = chat(&sandbox).run().exits(0);
+        assert_eq!(run.text(), "hello\n");
+        assert!(run.elapsed < Duration::from_secs(5), "{run:#?}");
+    }
+}
+
+#[test]
 fn the_state_shows_no_secret_and_is_its_owners_alone() {
     let server = generous();
     let sandbox = sandbox(&server, r#"{"per_minute": 60}"#);

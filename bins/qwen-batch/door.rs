@@ -1,7 +1,7 @@
 //! The endpoint as this run may use it: settings, credential, client, and a token that is renewed when it has to be.
 
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, SystemTime};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
 
 use qwen_shared::api::Endpoint;
 use qwen_shared::authorize::{Authorization, authorize};
@@ -18,6 +18,9 @@ use crate::cli::LimitArgs;
 
 /// How long before its end a token is renewed, so that it outlives the request.
 const EARLY: Duration = Duration::from_secs(60);
+
+/// A token that replaced a refused one so recently, and is refused too, shows that no token will do.
+const FRESH: Duration = Duration::from_secs(60);
 
 /// What was typed about the way to the endpoint.
 #[derive(Debug)]
@@ -50,6 +53,8 @@ struct Key {
     endpoint: Arc<Endpoint>,
     /// When the token should be renewed.
     due: Option<SystemTime>,
+    /// When it replaced a token that was refused.
+    since: Option<Instant>,
 }
 
 impl Door {
@@ -92,8 +97,7 @@ impl Door {
 
     /// Returns the endpoint with the token that is in force.
     pub(crate) fn endpoint(&self) -> Arc<Endpoint> {
-        let key = self.key.lock().unwrap_or_else(PoisonError::into_inner);
-        Arc::clone(&key.endpoint)
+        Arc::clone(&self.key().endpoint)
     }
 
     /// Returns the endpoint with a token that outlives the next request, as far as is known.
@@ -110,7 +114,8 @@ impl Door {
         Ok(self.endpoint())
     }
 
-    /// Renews the token that the server has just refused; true when there is another one now.
+    /// Renews the token that the server has just refused; true when there is another one now. One that has just
+    /// replaced a refused one is not renewed.
     ///
     /// # Errors
     /// Those of the renewal.
@@ -119,8 +124,9 @@ impl Door {
             return Ok(false);
         };
         let _one = self.renewing.lock().await;
-        if self.endpoint().secret() == Some(token) {
+        if self.endpoint().secret() == Some(token) && !self.is_fresh() {
             self.renew(Refresh::Rejected(token.clone())).await?;
+            self.key().since = Some(Instant::now());
         }
         Ok(self.endpoint().secret() != Some(token))
     }
@@ -132,6 +138,11 @@ impl Door {
             return failure;
         }
         let hint = match &self.settings.access.value {
+            Access::Oauth { .. } if self.is_fresh() => format!(
+                "the token is fresh, so another login will not help: the account may not use this endpoint or model; \
+                 run 'qwen-auth use NAME' for another profile than '{}'",
+                self.settings.profile_name()
+            ),
             Access::Oauth { .. } => format!("run 'qwen-login --profile {}'", self.settings.profile_name()),
             Access::ApiKey(_) => format!(
                 "check the key of {}, or run 'qwen-login'",
@@ -151,9 +162,16 @@ impl Door {
         }
     }
 
+    fn key(&self) -> MutexGuard<'_, Key> {
+        self.key.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn is_due(&self) -> bool {
-        let key = self.key.lock().unwrap_or_else(PoisonError::into_inner);
-        key.due.is_some_and(|due| due <= SystemTime::now())
+        self.key().due.is_some_and(|due| due <= SystemTime::now())
+    }
+
+    fn is_fresh(&self) -> bool {
+        self.key().since.is_some_and(|since| since.elapsed() < FRESH)
     }
 
     async fn renew(self: &Arc<Self>, refresh: Refresh) -> Result<(), Failure> {
@@ -169,7 +187,7 @@ impl Door {
         })
         .await
         .map_err(|error| Failure::new(Exit::Bug, "the renewal of the token broke").caused_by(error))??;
-        *self.key.lock().unwrap_or_else(PoisonError::into_inner) = renewed;
+        *self.key() = renewed;
         Ok(())
     }
 }
@@ -186,6 +204,7 @@ impl Key {
             due: ends
                 .and_then(|ends| ends.checked_sub(EARLY))
                 .filter(|due| *due > SystemTime::now()),
+            since: None,
         })
     }
 }

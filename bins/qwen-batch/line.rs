@@ -4,6 +4,8 @@ use serde_json::{Map, Value};
 
 use crate::shape::Shape;
 
+/// How every path begins; a line may leave it out.
+const VERSION: &str = "/v1/";
 /// The path of a line that names none.
 pub(crate) const CHAT: &str = "/v1/chat/completions";
 
@@ -75,11 +77,6 @@ pub(crate) fn is_blank(line: &[u8]) -> bool {
 /// # Errors
 /// The line is malformed.
 pub(crate) fn read(line: &[u8], number: u64, shape: &Shape) -> Result<Task, BadLine> {
-    let line = if number == 1 {
-        line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line)
-    } else {
-        line
-    };
     let text = std::str::from_utf8(line).map_err(|error| {
         BadLine::new(format!(
             "invalid UTF-8 at byte {} of the line",
@@ -144,15 +141,17 @@ fn object(members: &Map<String, Value>, custom_id: String, shape: &Shape) -> Res
         Some(_) => return Err("'method' is not POST".to_owned()),
     }
     let path = match members.get("url") {
-        None | Some(Value::Null) => CHAT,
-        Some(Value::String(path)) => path,
+        None | Some(Value::Null) => CHAT.to_owned(),
+        Some(Value::String(path)) if path.starts_with(VERSION) => path.clone(),
+        // As in files for Azure's deployments.
+        Some(Value::String(path)) => format!("/v1{path}"),
         Some(_) => return Err("'url' is not a string".to_owned()),
     };
-    check_path(path)?;
+    check_path(&path)?;
     if path != CHAT {
         return Ok(Task {
             custom_id,
-            path: path.to_owned(),
+            path,
             body: shape.other_body(body),
         });
     }
@@ -173,7 +172,7 @@ fn check_path(path: &str) -> Result<(), String> {
                 .bytes()
                 .all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
     };
-    match path.strip_prefix("/v1/") {
+    match path.strip_prefix(VERSION) {
         Some(rest) if rest.split('/').all(plain) => Ok(()),
         _ => Err("'url' is not a path such as /v1/chat/completions".to_owned()),
     }

@@ -149,9 +149,10 @@ pub(crate) fn read(line: &[u8]) -> Option<Past<'_>> {
     })
 }
 
-/// Puts JSON on one line; `None` when it is not JSON.
+/// Puts JSON on one line; `None` when it is not JSON. What is not UTF-8 in it becomes U+FFFD.
 pub(crate) fn one_line(body: &[u8]) -> Option<Box<RawValue>> {
-    let text = std::str::from_utf8(body).ok()?.trim();
+    let text = String::from_utf8_lossy(body);
+    let text = text.trim_start_matches('\u{feff}').trim();
     if text.bytes().any(|byte| matches!(byte, b'\n' | b'\r')) {
         let value: Value = serde_json::from_str(text).ok()?;
         return serde_json::value::to_raw_value(&value).ok();

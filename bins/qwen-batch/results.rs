@@ -8,9 +8,13 @@ use std::path::{Path, PathBuf};
 use qwen_shared::exit::Exit;
 use qwen_shared::failure::{Failure, io_reason};
 use qwen_shared::out::{Stdout, Talk};
+use qwen_shared::tool::end_by_signal;
+use rustix::fs::{FileType, fstat, stat};
+use rustix::process::Signal;
 
 use crate::record;
 use crate::seen::Seen;
+use crate::source::Input;
 
 /// How records begin, ours and the providers': by this a cut one is known.
 const HEAD: &[u8] = b"{\"id\"";
@@ -48,7 +52,7 @@ impl Results {
         seen: &mut Seen,
         talk: &Talk,
     ) -> Result<Self, Failure> {
-        let Some(path) = path.filter(|path| *path != Path::new("-")) else {
+        let Some(path) = named(path) else {
             return Ok(Self::Stdout);
         };
         if std::fs::metadata(path).is_ok_and(|there| !there.is_file() && !there.is_dir()) {
@@ -76,7 +80,11 @@ impl Results {
     pub(crate) fn write(&mut self, record: &[u8]) -> Result<(), Failure> {
         match self {
             Self::Stdout => Stdout::write(record),
-            Self::Stream(file, path) => file.write_all(record).map_err(|error| unwritten(path, &error)),
+            Self::Stream(file, path) => file.write_all(record).map_err(|error| match error.kind() {
+                // As on standard output: the reader has enough.
+                io::ErrorKind::BrokenPipe => end_by_signal(Signal::PIPE.as_raw()),
+                _ => unwritten(path, &error),
+            }),
             Self::Kept(kept) => kept.append(record),
         }
     }
@@ -218,9 +226,24 @@ impl Kept {
     }
 }
 
-/// True when results would go into the input itself.
-pub(crate) fn is_same(input: &File, output: &Path) -> bool {
-    is_at(input, output)
+/// Returns the path of results that do not go to standard output.
+fn named(path: Option<&PathBuf>) -> Option<&PathBuf> {
+    path.filter(|path| *path != Path::new("-"))
+}
+
+/// True when results would go into the input itself, where they would be read as questions, without an end.
+pub(crate) fn is_same(input: &Input, output: Option<&PathBuf>) -> bool {
+    let output = match named(output) {
+        Some(path) => stat(path),
+        None => fstat(rustix::stdio::stdout()),
+    };
+    match (input.stat(), output) {
+        (Ok(input), Ok(output)) => {
+            FileType::from_raw_mode(input.st_mode).is_file()
+                && (input.st_dev, input.st_ino) == (output.st_dev, output.st_ino)
+        }
+        _ => false,
+    }
 }
 
 /// Opens and locks a file, creating it where it is missing.

@@ -62,8 +62,8 @@ impl Shape {
     pub(crate) fn fill(&self, line: &str) -> String {
         match self.template.as_deref() {
             Some(template) if template.contains(PLACE) => template.replace(PLACE, line),
-            Some(template) => format!("{}\n\n{line}", template.trim_end()),
-            None => line.to_owned(),
+            Some(template) if !template.trim().is_empty() => format!("{}\n\n{line}", template.trim_end()),
+            _ => line.to_owned(),
         }
     }
 

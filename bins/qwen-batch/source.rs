@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use qwen_shared::exit::Exit;
 use qwen_shared::failure::{Failure, io_reason};
+use rustix::fs::{Stat, fstat};
 use tokio::sync::mpsc;
 
 /// The longest line that is read, in bytes. A longer one is passed over and reported.
@@ -59,9 +60,17 @@ impl Input {
         &self.name
     }
 
-    /// Returns the file, unless the input is standard input.
-    pub(crate) const fn file(&self) -> Option<&File> {
-        self.file.as_ref()
+    /// True when it is standard input.
+    pub(crate) const fn is_stdin(&self) -> bool {
+        self.file.is_none()
+    }
+
+    /// Returns what the system knows of it.
+    pub(crate) fn stat(&self) -> rustix::io::Result<Stat> {
+        match &self.file {
+            Some(file) => fstat(file),
+            None => fstat(rustix::stdio::stdin()),
+        }
     }
 
     /// Counts the lines that are not blank, of a regular file; for the progress bar.
@@ -116,20 +125,25 @@ pub(crate) fn unreadable(name: &str, error: &io::Error) -> Failure {
     Failure::new(Exit::Io, format!("'{name}': cannot read: {}", io_reason(error)))
 }
 
+/// A byte-order mark, which some editors put before the first line.
+const MARK: &[u8] = b"\xef\xbb\xbf";
+
 /// Lines of bytes, with a limit.
 #[derive(Debug)]
 pub(crate) struct Lines<R> {
     reader: BufReader<R>,
+    is_first: bool,
 }
 
 impl<R: Read> Lines<R> {
     pub(crate) fn new(reader: R) -> Self {
         Self {
             reader: BufReader::with_capacity(64 << 10, reader),
+            is_first: true,
         }
     }
 
-    /// Returns the next line without its end (LF or CRLF); `None` at the end of the input.
+    /// Returns the next line without its end (LF or CRLF), the first without its mark; `None` at the end of the input.
     pub(crate) fn next(&mut self) -> io::Result<Option<Found>> {
         let mut line = Vec::new();
         let limit = LINE_LIMIT as u64 + 2;
@@ -143,6 +157,9 @@ impl<R: Read> Lines<R> {
             }
         } else if line.len() as u64 == limit {
             self.skip_line()?;
+        }
+        if std::mem::take(&mut self.is_first) && line.starts_with(MARK) {
+            line.drain(..MARK.len());
         }
         if line.len() > LINE_LIMIT {
             return Ok(Some(Found::TooLong));

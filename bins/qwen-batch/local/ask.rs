@@ -179,7 +179,8 @@ impl Asker {
         let failure = refusal.failure(server);
         let is_throttling = self.mood.is_throttling(&refusal);
         let is_too_long = refusal.retry_after.is_some_and(|wait| wait > LONGEST_WAIT);
-        if self.mood.is_for_all(&refusal) || (is_throttling && is_too_long) {
+        let is_hopeless = !refusal.kind.is_passing() && self.mood.is_hopeless();
+        if self.mood.is_for_all(&refusal) || (is_throttling && is_too_long) || is_hopeless {
             return Try::Done(Ended::Stopped(self.door.advise(failure)));
         }
         let fault = Fault::new(failure.exit, self.door.redacted(refusal.words()));

@@ -12,7 +12,7 @@ use tokio::task::JoinSet;
 use tokio::time::interval;
 
 use super::ask::{Asker, Ended};
-use super::order::Order;
+use super::order::{Order, Ready};
 use super::signals::Signals;
 use super::tally::Tally;
 use crate::door::Door;
@@ -157,23 +157,23 @@ impl Engine {
         self.write(place, name, &fault.into())
     }
 
-    /// Gives a line whose name is taken its result, under the name of its number.
+    /// Gives a line whose name is taken its result, under the name of its number; with more numbers, where another line
+    /// has taken that name too.
     fn reject_twin(&mut self, reason: String) -> Result<(), Failure> {
-        let name = line::name_of(self.number);
-        match self.plan.seen.meet(&name) {
-            Known::New => self.reject(&name, reason),
-            Known::Done { failed } => {
-                self.plan.tally.skip(failed);
-                Ok(())
-            }
-            Known::Twice => {
-                // Not even that name is free; a notice is all that can be given.
-                let number = self.number;
-                self.plan.tally.count(true, false);
-                self.plan
-                    .tally
-                    .say(|talk| talk.notice(&format!("line {number}: {reason}")));
-                Ok(())
+        let own = line::name_of(self.number);
+        let mut name = own.clone();
+        let mut count = 1;
+        loop {
+            match self.plan.seen.meet(&name) {
+                Known::New => return self.reject(&name, reason),
+                Known::Done { failed } => {
+                    self.plan.tally.skip(failed);
+                    return Ok(());
+                }
+                Known::Twice => {
+                    count += 1;
+                    name = format!("{own}-{count}");
+                }
             }
         }
     }
@@ -191,10 +191,15 @@ impl Engine {
         let record = self.scribe.write(custom_id, verdict).map_err(|error| {
             Failure::new(Exit::Bug, format!("cannot write the result of '{custom_id}'")).caused_by(error)
         })?;
-        for record in self.plan.order.bring(place, record) {
-            self.plan.results.write(&record)?;
+        let result = Ready {
+            record,
+            failed: verdict.fault.is_some(),
+            cut: verdict.is_cut,
+        };
+        for result in self.plan.order.bring(place, result) {
+            self.plan.results.write(&result.record)?;
+            self.plan.tally.count(result.failed, result.cut);
         }
-        self.plan.tally.count(verdict.fault.is_some(), verdict.is_cut);
         Ok(())
     }
 
@@ -222,14 +227,22 @@ impl Engine {
     }
 
     fn conclude(self) -> Outcome {
-        self.plan.results.sync()?;
-        let is_kept = matches!(self.plan.results, Results::Kept(_));
-        self.plan.tally.sum_up(self.stop.is_none(), is_kept);
-        self.plan.tally.clear();
-        match self.stop {
-            None => Ok(self.plan.tally.exit()),
-            Some(Stop::Failure(failure)) => Err(failure),
-            Some(Stop::Signal(signal)) => Err(end_by_signal(signal)),
+        let (Plan { results, tally, .. }, stop) = (self.plan, self.stop);
+        results.sync()?;
+        tally.sum_up(stop.is_none());
+        let hint = match results {
+            Results::Kept(_) => tally.hint(stop.is_none()),
+            _ => None,
+        };
+        if let (Some(hint), false) = (hint, matches!(stop, Some(Stop::Failure(_)))) {
+            tally.say(|talk| talk.hint(hint));
+        }
+        tally.clear();
+        match (stop, hint) {
+            (None, _) => Ok(tally.exit()),
+            (Some(Stop::Signal(signal)), _) => Err(end_by_signal(signal)),
+            (Some(Stop::Failure(failure)), Some(hint)) => Err(failure.hint(hint)),
+            (Some(Stop::Failure(failure)), None) => Err(failure),
         }
     }
 }

@@ -5,6 +5,7 @@ mod engine;
 mod heard;
 mod mood;
 mod order;
+mod room;
 mod signals;
 mod tally;
 
@@ -18,6 +19,7 @@ use qwen_shared::out::{Progress, Stdout, Talk};
 
 use self::engine::{Engine, Plan};
 use self::order::Order;
+use self::room::make_room;
 use self::tally::Tally;
 use crate::cli::RunArgs;
 use crate::door::{Door, Way};
@@ -37,18 +39,10 @@ const ORDERED: usize = 16;
 /// Those of the input, the output, the settings, and of [`Engine::run`].
 pub(crate) fn run(args: &RunArgs, profile: Option<&String>, talk: &Talk) -> Outcome {
     let input = Input::open(args.input.as_ref())?;
-    if input.file().is_none() && std::io::stdin().is_terminal() {
+    if input.is_stdin() && std::io::stdin().is_terminal() {
         talk.notice("reading questions from the terminal, one a line, until Ctrl-D");
     }
-    if let (Some(file), Some(output)) = (input.file(), &args.output)
-        && is_same(file, output)
-    {
-        let name = input.name();
-        return Err(Failure::new(
-            Exit::Usage,
-            format!("'{name}': input and output are the same file"),
-        ));
-    }
+    check_apart(&input, args)?;
     let door = Door::open(
         &Way {
             profile,
@@ -63,8 +57,8 @@ pub(crate) fn run(args: &RunArgs, profile: Option<&String>, talk: &Talk) -> Outc
     let shape = Shape::new(&args.request, &settings.model.value, &settings.body)?;
     let mut seen = Seen::default();
     let results = Results::open(args.output.as_ref(), args.retry_failed, &mut seen, talk)?;
+    let jobs = make_room(usize::from(args.jobs), talk);
     let progress = progress(&input, &results, talk);
-    let jobs = usize::from(args.jobs);
     let plan = Plan {
         shape,
         seen,
@@ -80,9 +74,21 @@ pub(crate) fn run(args: &RunArgs, profile: Option<&String>, talk: &Talk) -> Outc
     outcome
 }
 
+/// Refuses results that would go into the input.
+fn check_apart(input: &Input, args: &RunArgs) -> Result<(), Failure> {
+    if !is_same(input, args.output.as_ref()) {
+        return Ok(());
+    }
+    let name = input.name();
+    Err(Failure::new(
+        Exit::Usage,
+        format!("'{name}': input and output are the same file"),
+    ))
+}
+
 /// Shows a bar, unless questions are typed or results read on the same terminal.
 fn progress(input: &Input, results: &Results, talk: &Talk) -> Progress {
-    let is_typed = input.file().is_none() && std::io::stdin().is_terminal();
+    let is_typed = input.is_stdin() && std::io::stdin().is_terminal();
     let is_read = matches!(results, Results::Stdout) && Stdout::is_terminal();
     match Progress::is_wanted(talk) && !is_typed && !is_read {
         true => Progress::start(talk, input.count()),

@@ -7,11 +7,16 @@ use qwen_shared::chat::{Kind, Refusal};
 /// So many refusals in a row, with no answer between them, are never chance.
 const NO_CHANCE: usize = 8;
 
+/// So many questions refused for good, and not one answered: a wrong model, path or parameter, not wrong questions.
+const NOT_ONE: usize = 64;
+
 /// The mood of a server.
 #[derive(Debug)]
 pub(crate) struct Mood {
     has_answered: AtomicBool,
     in_a_row: AtomicUsize,
+    /// How many questions were refused for good before the first answer.
+    refused: AtomicUsize,
     /// How many 429 in a row are about all questions: with few under way, fewer.
     enough: usize,
 }
@@ -22,6 +27,7 @@ impl Mood {
         Self {
             has_answered: AtomicBool::new(false),
             in_a_row: AtomicUsize::new(0),
+            refused: AtomicUsize::new(0),
             enough: jobs.min(NO_CHANCE),
         }
     }
@@ -39,6 +45,12 @@ impl Mood {
             return false;
         }
         self.in_a_row.fetch_add(1, Ordering::Relaxed) + 1 >= self.enough
+    }
+
+    /// Notes a question that is refused for good; true when so many were that the next ones will be too.
+    pub(crate) fn is_hopeless(&self) -> bool {
+        !self.has_answered.load(Ordering::Relaxed)
+            && self.refused.fetch_add(1, Ordering::Relaxed) + 1 >= NOT_ONE
     }
 
     /// True for a refusal of the credential, not of the question: some providers say 403 of what a filter refused.

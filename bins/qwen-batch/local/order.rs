@@ -5,6 +5,15 @@ use std::collections::BTreeMap;
 /// The most bytes of results that wait for an earlier one before no further question is asked.
 const MOST_BYTES: usize = 64 << 20;
 
+/// A result, ready to be written.
+#[derive(Debug)]
+pub(crate) struct Ready {
+    pub(crate) record: Vec<u8>,
+    pub(crate) failed: bool,
+    /// True for an answer that a limit or a filter cut.
+    pub(crate) cut: bool,
+}
+
 /// Holds results until those before them have come; or hands them on at once, when the order does not matter.
 #[derive(Debug, Default)]
 pub(crate) struct Order {
@@ -12,7 +21,7 @@ pub(crate) struct Order {
     most: usize,
     asked: u64,
     next: u64,
-    waiting: BTreeMap<u64, Vec<u8>>,
+    waiting: BTreeMap<u64, Ready>,
     bytes: usize,
 }
 
@@ -39,17 +48,17 @@ impl Order {
 
     /// Brings a result to its place; returns what can be written now. A place that never gets a result, because the
     /// run ends, holds back all after it: the next run asks them again, in their order.
-    pub(crate) fn bring(&mut self, place: u64, record: Vec<u8>) -> Vec<Vec<u8>> {
+    pub(crate) fn bring(&mut self, place: u64, result: Ready) -> Vec<Ready> {
         if !self.keeps {
-            return vec![record];
+            return vec![result];
         }
-        self.bytes += record.len();
-        self.waiting.insert(place, record);
+        self.bytes += result.record.len();
+        self.waiting.insert(place, result);
         let mut ready = Vec::new();
-        while let Some(record) = self.waiting.remove(&self.next) {
+        while let Some(result) = self.waiting.remove(&self.next) {
             self.next += 1;
-            self.bytes -= record.len();
-            ready.push(record);
+            self.bytes -= result.record.len();
+            ready.push(result);
         }
         ready
     }

@@ -1,17 +1,30 @@
 //! The signals of a run.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
 use qwen_shared::exit::Exit;
 use qwen_shared::failure::Failure;
+use qwen_shared::http::runtime;
+use qwen_shared::tool::end_by_signal;
 use rustix::process::Signal as Number;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
+
+/// Signals that come closer together are one: `timeout` and some shells send theirs twice.
+const ONE: Duration = Duration::from_millis(50);
 
 /// Ctrl-C and the request to end.
+///
+/// They are waited for in a thread of their own: the run stands still while the reader of its results does, and Ctrl-C
+/// has to stop it all the same.
 #[derive(Debug)]
 pub(crate) struct Signals {
-    interrupt: Signal,
-    terminate: Signal,
-    /// Caught, so that a limit on the size of files shows as a failed write: like a full disk.
-    _size: Signal,
+    came: mpsc::UnboundedReceiver<i32>,
+    /// True while the run has not heard of the last of them.
+    is_unheard: Arc<AtomicBool>,
 }
 
 impl Signals {
@@ -20,6 +33,41 @@ impl Signals {
     /// # Errors
     /// 74 when the system refuses.
     pub(crate) fn new() -> Result<Self, Failure> {
+        let (sender, came) = mpsc::unbounded_channel();
+        let is_unheard = Arc::new(AtomicBool::new(false));
+        let runtime = runtime()?;
+        let watch = {
+            let _inside = runtime.enter();
+            Watch::new(sender, Arc::clone(&is_unheard))?
+        };
+        thread::spawn(move || runtime.block_on(watch.run()));
+        Ok(Self { came, is_unheard })
+    }
+
+    /// Waits for the next of them and returns its number.
+    pub(crate) async fn next(&mut self) -> i32 {
+        match self.came.recv().await {
+            Some(signal) => {
+                self.is_unheard.store(false, Ordering::Relaxed);
+                signal
+            }
+            None => std::future::pending().await,
+        }
+    }
+}
+
+/// The thread's side.
+struct Watch {
+    interrupt: Signal,
+    terminate: Signal,
+    /// Caught, so that a limit on the size of files shows as a failed write: like a full disk.
+    _size: Signal,
+    sender: mpsc::UnboundedSender<i32>,
+    is_unheard: Arc<AtomicBool>,
+}
+
+impl Watch {
+    fn new(sender: mpsc::UnboundedSender<i32>, is_unheard: Arc<AtomicBool>) -> Result<Self, Failure> {
         let catch = |kind| {
             signal(kind).map_err(|error| Failure::new(Exit::Io, "cannot catch signals").caused_by(error))
         };
@@ -27,14 +75,29 @@ impl Signals {
             interrupt: catch(SignalKind::interrupt())?,
             terminate: catch(SignalKind::terminate())?,
             _size: catch(SignalKind::from_raw(Number::XFSZ.as_raw()))?,
+            sender,
+            is_unheard,
         })
     }
 
-    /// Waits for the next of them and returns its number.
-    pub(crate) async fn next(&mut self) -> i32 {
-        tokio::select! {
-            _ = self.interrupt.recv() => Number::INT.as_raw(),
-            _ = self.terminate.recv() => Number::TERM.as_raw(),
+    /// Passes signals on. The second one ends the process here when the run could not even hear the first.
+    async fn run(mut self) {
+        let mut last: Option<Instant> = None;
+        loop {
+            let signal = tokio::select! {
+                _ = self.interrupt.recv() => Number::INT.as_raw(),
+                _ = self.terminate.recv() => Number::TERM.as_raw(),
+            };
+            if last.is_some_and(|last| last.elapsed() < ONE) {
+                continue;
+            }
+            last = Some(Instant::now());
+            if self.is_unheard.swap(true, Ordering::Relaxed) {
+                let _ = end_by_signal(signal);
+            }
+            if self.sender.send(signal).is_err() {
+                return;
+            }
         }
     }
 }

@@ -88,7 +88,7 @@ impl Tally {
     }
 
     /// Says how the run went: on a terminal always, elsewhere when not all is good.
-    pub(crate) fn sum_up(&self, is_whole: bool, is_kept: bool) {
+    pub(crate) fn sum_up(&self, is_whole: bool) {
         let failed = self.failed + self.there_failed;
         let done = self.answered + failed + (self.there - self.there_failed);
         if failed > 0 || self.cut > 0 || self.is_shown() || !is_whole {
@@ -104,10 +104,17 @@ impl Tally {
             }
             self.say(|talk| talk.notice(&words));
         }
-        if !is_whole && is_kept {
-            self.say(|talk| talk.hint("run the same command again: it goes on where this one stopped"));
-        } else if failed > 0 && is_kept {
-            self.say(|talk| talk.hint("add --retry-failed to ask again what failed"));
+    }
+
+    /// Returns how to go on, where the results are kept.
+    pub(crate) const fn hint(&self, is_whole: bool) -> Option<&'static str> {
+        match (is_whole, self.failed + self.there_failed) {
+            (true, 0) => None,
+            (true, _) => Some("add --retry-failed to ask again what failed"),
+            (false, 0) => Some("run the same command again: it goes on where this one stopped"),
+            (false, _) => Some(
+                "run the same command again: it goes on where this one stopped, and with --retry-failed asks again what failed",
+            ),
         }
     }
 

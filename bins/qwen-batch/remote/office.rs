@@ -197,10 +197,15 @@ impl Office {
             SystemTime::now(),
         );
         let body = response.body(ANSWER_LIMIT).await.unwrap_or_default();
-        Err(Fault::Refused(match location {
+        let mut refusal = match location {
             Some(location) if (300..400).contains(&status) => Refusal::redirect(status, &location),
             _ => Refusal::read(status, content_type.as_deref(), &body, wait),
-        }))
+        };
+        if status == 409 {
+            // Here it is about the state of a batch, which will not be what it was.
+            refusal.kind = Kind::Request;
+        }
+        Err(Fault::Refused(refusal))
     }
 
     fn announce(&self, fault: &Fault, pause: Duration) {

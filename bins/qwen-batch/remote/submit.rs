@@ -24,15 +24,15 @@ pub(crate) fn submit(args: &SubmitArgs, profile: Option<&String>, talk: &Talk) -
     let office = Office::open(profile, args.request.model.as_ref(), &args.limits, talk)?;
     let settings = office.door().settings();
     let provider = settings.provider.value;
-    if !provider.batch && provider.name != "custom" {
+    let Some(limits) = &provider.batch else {
         return Err(Failure::new(
             Exit::Unavailable,
             format!("provider '{provider}' has no batch engine"),
         )
         .hint("ask from here: 'qwen-batch run IN -o OUT'"));
-    }
+    };
     let shape = Shape::new(&args.request, &settings.model.value, &settings.body)?;
-    let prepared = prepare(input, &shape, talk)?;
+    let prepared = prepare(input, &shape, limits, talk)?;
     let questions = prepared.questions;
     let name = file_name(&args.input);
     let id = runtime()?.block_on(hand_in(&office, prepared, &name, &args.window, metadata))?;
@@ -75,7 +75,13 @@ async fn hand_in(
         Err(failure) => {
             // A file without a batch is of no use to anybody.
             let _ = office.run(Errand::delete(format!("/files/{file}"))).await;
-            Err(without_engine(failure))
+            Err(match failure.exit {
+                // An answer that was lost does not tell.
+                Exit::TryAgain | Exit::Protocol => {
+                    failure.hint("see whether it was made all the same: 'qwen-batch list'")
+                }
+                _ => without_engine(failure),
+            })
         }
     }
 }

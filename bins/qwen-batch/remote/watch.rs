@@ -1,6 +1,6 @@
 //! Waiting for a batch to end.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use qwen_shared::exit::Exit;
 use qwen_shared::failure::{Failure, Outcome};
@@ -32,33 +32,45 @@ pub(crate) fn wait(args: &WaitArgs, profile: Option<&String>, talk: &Talk) -> Ou
     Ok(if is_good { Exit::Ok } else { Exit::No })
 }
 
-/// Asks until the batch has ended. A server that is away for a while is waited for.
+/// Asks until the batch has ended, as long as there is time for it.
 async fn ended(office: &Office, id: &str, args: &WaitArgs, talk: &Talk) -> Result<Batch, Failure> {
-    let progress = Progress::start(talk, None);
-    let began = Instant::now();
-    let mut pause = args.interval.unwrap_or(FIRST_PAUSE);
     let mut words = "not heard of yet".to_owned();
+    let asking = asked(office, id, args, talk, &mut words);
+    let Some(limit) = args.timeout else {
+        return asking.await;
+    };
+    match tokio::time::timeout(limit, asking).await {
+        Ok(batch) => batch,
+        Err(_) => Err(Failure::new(
+            Exit::TryAgain,
+            format!(
+                "batch '{id}' has not ended within {} s: {words}",
+                limit.as_secs_f64()
+            ),
+        )),
+    }
+}
+
+/// Asks until the batch has ended. A server that is away for a while is waited for.
+async fn asked(
+    office: &Office,
+    id: &str,
+    args: &WaitArgs,
+    talk: &Talk,
+    words: &mut String,
+) -> Result<Batch, Failure> {
+    let progress = Progress::start(talk, None);
+    let mut pause = args.interval.unwrap_or(FIRST_PAUSE);
     loop {
         match office.batch(Errand::get(format!("/batches/{id}"))).await {
             Ok(batch) if batch.has_ended() => return Ok(batch),
-            Ok(batch) => words = batch.words(),
+            Ok(batch) => *words = batch.words(),
             Err(failure) if failure.exit == Exit::TryAgain => {
                 progress.aside(|talk| talk.notice(&format!("{failure}; still waiting")));
             }
             Err(failure) => return Err(failure),
         }
-        if let Some(limit) = args.timeout {
-            let left = limit.saturating_sub(began.elapsed());
-            if left.is_zero() {
-                let seconds = limit.as_secs_f64();
-                return Err(Failure::new(
-                    Exit::TryAgain,
-                    format!("batch '{id}' has not ended within {seconds} s: {words}"),
-                ));
-            }
-            pause = pause.min(left);
-        }
-        doze(&progress, &words, pause).await;
+        doze(&progress, words, pause).await;
         if args.interval.is_none() {
             pause = pause.mul_f64(1.5).min(LONGEST_PAUSE);
         }

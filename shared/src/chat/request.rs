@@ -93,22 +93,21 @@ impl Serialize for Whole<'_> {
     }
 }
 
-/// Merges JSON objects by RFC 7396: objects member by member, `null` deletes, anything else replaces.
+/// Merges JSON objects much as RFC 7396 does: objects member by member, `null` deletes, anything else replaces.
+///
+/// Other than there, an object that meets none is taken as it is: a `null` within a JSON schema means something.
 pub fn merge(target: &mut Map<String, Value>, patch: &Map<String, Value>) {
     for (name, value) in patch {
         match value {
             Value::Null => {
                 target.shift_remove(name);
             }
-            Value::Object(inner) => {
-                let slot = target.entry(name.clone()).or_insert(Value::Null);
-                if !slot.is_object() {
-                    *slot = Value::Object(Map::new());
+            Value::Object(inner) => match target.get_mut(name) {
+                Some(Value::Object(below)) => merge(below, inner),
+                _ => {
+                    target.insert(name.clone(), value.clone());
                 }
-                if let Value::Object(below) = slot {
-                    merge(below, inner);
-                }
-            }
+            },
             other => {
                 target.insert(name.clone(), other.clone());
             }
@@ -138,6 +137,18 @@ mod tests {
         assert_eq!(
             String::from_utf8(json).unwrap(),
             r#"{"model":"m","messages":[{"role":"user","content":"hi"}],"stream":true,"metadata":{"a":1,"b":3},"temperature":1}"#
+        );
+    }
+
+    #[test]
+    fn an_object_that_meets_none_is_taken_as_it_is() {
+        let mut body = Body::new("m", false);
+        body.merge(&layer(r#"{"schema":{"const":null},"metadata":{"a":1}}"#));
+        body.merge(&layer(r#"{"metadata":{"a":null,"b":{"c":null}}}"#));
+        let json = body.to_json(&[]).unwrap();
+        assert_eq!(
+            String::from_utf8(json).unwrap(),
+            r#"{"model":"m","messages":[],"stream":false,"schema":{"const":null},"metadata":{"b":{"c":null}}}"#
         );
     }
 

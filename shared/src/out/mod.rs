@@ -14,6 +14,8 @@ mod hidden;
 #[cfg(feature = "net")]
 mod progress;
 mod stdout;
+#[cfg(feature = "net")]
+mod strip;
 mod talk;
 mod terminal;
 

@@ -4,13 +4,16 @@ use std::fmt::Write;
 use std::io::IsTerminal;
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
+use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle, TermLike};
 
 use super::Talk;
+use super::strip::Strip;
 use crate::text::one_line;
 
 /// How many times a second the bar is drawn at most.
 const DRAWS: u8 = 8;
+/// From this width on there is room for the bar itself.
+const ROOMY: u16 = 70;
 
 /// Shows how far a long job has come; where standard error is no terminal, or with `--quiet`, it shows nothing.
 ///
@@ -34,8 +37,11 @@ impl Progress {
         if !Self::is_wanted(talk) {
             return Self::hidden(talk);
         }
-        let target = ProgressDrawTarget::stderr_with_hz(DRAWS);
-        let bar = ProgressBar::with_draw_target(total, target).with_style(style(total.is_some(), talk));
+        let strip = Strip::default();
+        let has_room = strip.width() >= ROOMY;
+        let target = ProgressDrawTarget::term_like_with_hz(Box::new(strip), DRAWS);
+        let style = style(total.is_some(), has_room, talk);
+        let bar = ProgressBar::with_draw_target(total, target).with_style(style);
         Self {
             bar,
             talk: talk.clone(),
@@ -103,15 +109,15 @@ impl Drop for Progress {
     }
 }
 
-/// Lays out the line. It is shorter than the terminal is wide, so that the `^C` that a terminal shows of itself stays on
-/// it and is wiped with it.
-fn style(has_total: bool, talk: &Talk) -> ProgressStyle {
+/// Lays out the line: the bar itself only where there is room for it beside the words.
+fn style(has_total: bool, has_room: bool, talk: &Talk) -> ProgressStyle {
     let bar = match talk.color().wanted(true) {
-        true => "{bar:30.cyan}",
-        false => "{bar:30}",
+        _ if !has_room => "",
+        true => "\x1b[36m{bar:30}\x1b[0m ",
+        false => "{bar:30} ",
     };
     let template = if has_total {
-        format!("{bar} {{pos}}/{{len}}{{msg}}, {{rate}}, {{eta}} left")
+        format!("{bar}{{pos}}/{{len}}{{msg}}, {{rate}}{{left}}")
     } else {
         "{spinner} {pos}{msg}, {rate}, {elapsed}".to_owned()
     };
@@ -119,6 +125,12 @@ fn style(has_total: bool, talk: &Talk) -> ProgressStyle {
         .unwrap_or_else(|_| ProgressStyle::default_bar())
         .with_key("rate", |state: &ProgressState, line: &mut dyn Write| {
             let _ = write!(line, "{:.1}/s", state.per_sec());
+        })
+        .with_key("left", |state: &ProgressState, line: &mut dyn Write| {
+            // Nothing can be foretold of what has not begun to move.
+            if state.per_sec() > 0.0 {
+                let _ = write!(line, ", {:#} left", HumanDuration(state.eta()));
+            }
         })
         .progress_chars("━╸ ")
 }

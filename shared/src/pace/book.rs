@@ -194,11 +194,20 @@ impl Book {
     }
 
     /// Takes note that the request's answer has begun: the server has had it by now.
-    pub(super) fn answered(&mut self, ticket: u64, now: Millis) {
-        if let Some(place) = self.starts.iter().position(|start| start.ticket == ticket) {
+    ///
+    /// A prompt answer tells when, better than the estimate does, which a machine under load may have belied. Of a slow
+    /// one the server may have had the question all the while.
+    pub(super) fn answered(&mut self, ticket: u64, window: Option<Window>, now: Millis) {
+        let Some(window) = window else { return };
+        let Some(place) = self.starts.iter().position(|start| start.ticket == ticket) else {
+            return;
+        };
+        // The clock counts whole milliseconds: the answer came within this one.
+        let heard = now.saturating_add(1);
+        let let_go = self.starts[place].at.saturating_sub(window.margin());
+        if heard <= let_go.saturating_add(window.prompt()) {
             let mut start = self.starts.remove(place);
-            // The clock counts whole milliseconds: the answer came within this one.
-            start.at = start.at.min(now.saturating_add(1));
+            start.at = heard;
             self.insert(start);
         }
     }

@@ -76,7 +76,7 @@ fn run(rate: u32, total: usize, width: usize, latency: Millis, dice: &mut Dice) 
             .max(now);
         if let Some(place) = asking.iter().position(|entry| entry.0 <= now) {
             let (_, ticket) = asking.swap_remove(place);
-            book.answered(ticket, now);
+            book.answered(ticket, limits.window, now);
             continue;
         }
         let place = waiting.iter().position(|entry| entry.0 <= now).unwrap();
@@ -125,6 +125,25 @@ fn no_request_is_refused_and_none_waits_much_longer_than_it_must() {
 fn a_fast_rate_is_kept_in_windows_of_sixty() {
     let taken = run(600, 150, 32, 20, &mut Dice(3));
     assert!((12_000..13_200).contains(&taken), "{taken}");
+}
+
+#[test]
+fn a_prompt_answer_tells_when_its_minute_begins_and_a_slow_one_does_not() {
+    // Sixty in six seconds: the estimate is 400 ms, and an answer within a second is believed.
+    for (answered, begins) in [(5, 6), (399, 400), (700, 701), (999, 1_000), (1_500, 400)] {
+        let limits = a_minute(600);
+        let mut book = Book::default();
+        let mut tickets = [NO_TICKET; 60];
+        for ticket in &mut tickets {
+            assert_eq!(book.step(ticket, limits, MORNING), Step::Go);
+        }
+        for ticket in tickets {
+            book.answered(ticket, limits.window, MORNING + answered);
+        }
+        let now = MORNING + 2_000;
+        let wait = book.step(&mut NO_TICKET.clone(), limits, now);
+        assert_eq!(wait, Step::Wait(begins + 6_006 - 2_000, Why::Quota), "{answered}");
+    }
 }
 
 #[test]

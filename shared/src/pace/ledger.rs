@@ -96,14 +96,18 @@ impl Ledger {
 
     /// Puts the book in place. It is not synced: after a power cut an older one, or none, does no harm.
     fn replace(&self, book: &Book) -> io::Result<()> {
-        // One name is enough: only the holder of the lock writes. What a killed holder left behind is overwritten.
+        // One name is enough: only the holder of the lock writes. What is there was left by a killed holder, or is
+        // none of ours (a FIFO would make the open wait): it goes.
         let temporary = self.path.with_extension("new");
+        if let Err(error) = std::fs::remove_file(&temporary)
+            && error.kind() != io::ErrorKind::NotFound
+        {
+            return Err(error);
+        }
         let mut file = OpenOptions::new()
             .write(true)
-            .create(true)
-            .truncate(true)
+            .create_new(true)
             .mode(0o600)
-            .custom_flags(rustix::fs::OFlags::NOFOLLOW.bits().cast_signed())
             .open(&temporary)?;
         file.write_all(&book.to_json()?)?;
         std::fs::rename(&temporary, &self.path)

@@ -27,7 +27,8 @@ impl Turn {
     /// The head of an answer has come, whatever its status: from now on the request's minute runs for certain.
     pub fn answered(&self) {
         if self.ticket != NO_TICKET {
-            self.change(|book, now| book.answered(self.ticket, now));
+            let window = self.pace.0.limits.window;
+            self.change(|book, now| book.answered(self.ticket, window, now));
         }
     }
 

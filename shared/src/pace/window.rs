@@ -6,6 +6,8 @@ use super::book::Millis;
 const MINUTE: Millis = 60_060;
 /// From this rate on the minute is cut into shorter windows.
 const FAST: u32 = 300;
+/// How long a machine under load may take between two steps of a program.
+const PROMPT: Millis = 1_000;
 /// How many requests such a window is to hold, about.
 const BURST: u32 = 60;
 
@@ -37,6 +39,12 @@ impl Window {
     /// Returns how long after it was let go a request may still reach the server, as far as is provided for.
     pub(super) const fn margin(&self) -> Millis {
         self.span / 15
+    }
+
+    /// Returns how long after it was let go an answer still tells when the server got the request: up to a second, which
+    /// a machine under load may take over it, also where the margin is shorter.
+    pub(super) fn prompt(&self) -> Millis {
+        self.margin().max(PROMPT.min(self.span / 6))
     }
 }
 

@@ -24,6 +24,17 @@ pub struct Rate {
     pub per_day: Option<u32>,
 }
 
+/// How much a provider's batch engine takes in one file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub struct BatchLimits {
+    /// The most requests.
+    pub requests: u64,
+    /// The largest file, in MiB.
+    pub file_mib: u64,
+    /// The longest line, in MiB; as long as the file may be where there is none.
+    pub line_mib: Option<u64>,
+}
+
 /// An authorization server and this client's registration there.
 ///
 /// Either `issuer`, from which the endpoints are discovered (RFC 8414), or the endpoints themselves.
@@ -106,9 +117,8 @@ pub struct Provider {
     pub body: Map<String, Value>,
     /// The quota, where the provider publishes one.
     pub rate: Option<Rate>,
-    /// True where `/files` and `/batches` exist as OpenAI documents them.
-    #[serde(default)]
-    pub batch: bool,
+    /// What may be handed in where `/files` and `/batches` exist as OpenAI documents them.
+    pub batch: Option<BatchLimits>,
     /// The device-flow login, where the provider has one.
     pub oauth: Option<OauthSettings>,
     /// What a user should know before logging in.
