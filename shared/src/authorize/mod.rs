@@ -4,7 +4,6 @@
 
 mod command;
 
-use std::io::IsTerminal;
 use std::time::SystemTime;
 
 use url::Url;
@@ -163,7 +162,7 @@ pub fn choose_store(
 /// Waits for a keyring as long as someone is there to unlock it.
 #[must_use]
 pub fn patience(talk: &Talk) -> Patience {
-    if !std::io::stderr().is_terminal() {
+    if !Talk::is_seen() {
         return Patience::for_scripts();
     }
     let talk = talk.clone();
