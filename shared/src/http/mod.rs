@@ -60,6 +60,28 @@ impl Timeouts {
     }
 }
 
+/// The longest limit that can be set. A clock cannot add what is much longer.
+const LONGEST_LIMIT: Duration = Duration::from_secs(365 * 24 * 3600);
+
+/// Makes a limit of a number of seconds, fractions allowed.
+///
+/// # Errors
+/// What is wrong with it, in words: a limit of nothing, of more than a year, or no number.
+pub fn limit(seconds: f64) -> Result<Duration, String> {
+    Duration::try_from_secs_f64(seconds)
+        .ok()
+        .filter(|limit| !limit.is_zero() && *limit <= LONGEST_LIMIT)
+        .ok_or_else(|| "must be more than 0 and at most a year".to_owned())
+}
+
+/// Reads a limit as it is typed after a flag, in seconds.
+///
+/// # Errors
+/// As [`limit`].
+pub fn typed_limit(text: &str) -> Result<Duration, String> {
+    limit(text.parse().map_err(|_| "not a number of seconds")?)
+}
+
 /// True when the URL's host is this machine by its own name: `localhost`, 127.0.0.0/8 or `::1`.
 #[must_use]
 pub fn is_loopback(url: &Url) -> bool {
