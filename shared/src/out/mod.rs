@@ -12,11 +12,15 @@
 
 mod hidden;
 #[cfg(feature = "net")]
+mod modes;
+#[cfg(feature = "net")]
 mod progress;
 mod stdout;
 mod talk;
 mod terminal;
 
+#[cfg(feature = "net")]
+pub use modes::keep_terminal_modes;
 #[cfg(feature = "net")]
 pub use progress::Progress;
 pub use stdout::Stdout;
