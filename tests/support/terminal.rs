@@ -50,25 +50,7 @@ impl Terminal {
             .spawn()
             .unwrap();
         drop(slave);
-        let shown: Arc<(Mutex<String>, Condvar)> = Arc::default();
-        let mut screen = File::from(master.as_fd().try_clone_to_owned().unwrap());
-        let mut answers = File::from(master.as_fd().try_clone_to_owned().unwrap());
-        let told = Arc::clone(&shown);
-        thread::spawn(move || {
-            let mut bytes = [0; 4096];
-            // A terminal that nobody has open any more reads as an error, not as an end.
-            while let Ok(count @ 1..) = screen.read(&mut bytes) {
-                // A line editor that asks where the cursor is waits for the answer.
-                if bytes[..count].windows(4).any(|asked| asked == b"\x1b[6n") {
-                    let _ = answers.write_all(b"\x1b[1;1R");
-                }
-                told.0
-                    .lock()
-                    .unwrap()
-                    .push_str(&String::from_utf8_lossy(&bytes[..count]));
-                told.1.notify_all();
-            }
-        });
+        let shown = watched(&master);
         Self {
             keyboard: File::from(master),
             shown,
@@ -148,6 +130,28 @@ impl Drop for Terminal {
             let _ = child.wait();
         }
     }
+}
+
+/// Reads what a program shows, on a thread, into a text that grows with it.
+fn watched(master: &OwnedFd) -> Arc<(Mutex<String>, Condvar)> {
+    let shown: Arc<(Mutex<String>, Condvar)> = Arc::default();
+    let mut screen = File::from(master.try_clone().unwrap());
+    let mut answers = File::from(master.try_clone().unwrap());
+    let told = Arc::clone(&shown);
+    thread::spawn(move || {
+        let mut bytes = [0; 4096];
+        // A terminal that nobody has open any more reads as an error, not as an end.
+        while let Ok(count @ 1..) = screen.read(&mut bytes) {
+            // A line editor that asks where the cursor is waits for the answer.
+            if bytes[..count].windows(4).any(|asked| asked == b"\x1b[6n") {
+                let _ = answers.write_all(b"\x1b[1;1R");
+            }
+            let text = String::from_utf8_lossy(&bytes[..count]);
+            told.0.lock().unwrap().push_str(&text);
+            told.1.notify_all();
+        }
+    });
+    shown
 }
 
 /// Leaves out control sequences (ECMA-48: CSI to its final byte, OSC to BEL or ST, other escapes) and controls but
