@@ -38,7 +38,7 @@ fn a_key_in_the_wrong_place_of_the_configuration_is_not_repeated() {
         for words in [&["qwen-chat", "-v", "hello"][..], &["qwen-auth", "-v", "status"]] {
             let run = sandbox.tool(words[0]).args(&words[1..]).run();
             assert!(!run.stderr.contains(KEY), "{run:#?}");
-            run.fails(78, &[&format!("config.json:1:"), said]);
+            run.fails(78, &["config.json:1:", said]);
         }
     }
 }

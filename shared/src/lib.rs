@@ -7,8 +7,8 @@
 //!   `failure`, `paths`, `lock`, `exec` add `exit` and what they report.
 //! - `env`, `out`, `generate` and `tool` stand on these, without the network half; only `out` writes to stderr or the
 //!   terminal, only `tool` makes an exit code.
-//! - `http` is the only one that names reqwest. `oauth` and `chat` know no store and no terminal; `credential` knows no
-//!   HTTP beyond a refresh function handed to it.
+//! - `http` is the only one that names reqwest; `oauth` asks through it. `oauth` and `chat` know no store and no
+//!   terminal; `credential` knows no HTTP beyond a refresh function handed to it.
 //! - `config` resolves settings; `pace` and `api` ask by them; `authorize` joins stores, keys and OAuth.
 
 #[cfg(feature = "net")]

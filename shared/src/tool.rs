@@ -102,12 +102,12 @@ pub fn main<C: Typed>(command: fn() -> Command, run: fn(C, &Talk) -> Outcome) ->
 fn color_among(typed: &[OsString]) -> Color {
     let words = typed.iter().take_while(|word| *word != "--");
     let words: Vec<_> = words.map(|word| word.to_string_lossy()).collect();
-    let named = words.iter().enumerate().filter_map(|(at, word)| {
+    let mut named = words.iter().enumerate().filter_map(|(at, word)| {
         word.strip_prefix("--color=")
             .or_else(|| (word == "--color").then(|| words.get(at + 1).map(|next| &**next))?)
     });
     named
-        .last()
+        .next_back()
         .and_then(|when| Color::from_str(when, false).ok())
         .unwrap_or_default()
 }

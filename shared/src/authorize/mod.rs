@@ -15,8 +15,8 @@ use crate::credential::{
 use crate::date::rfc3339;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::http::{Blocking, Timeouts, check_endpoint};
-use crate::oauth::{self, Endpoints, PublicClient, TokenResponse};
+use crate::http::{Timeouts, check_endpoint};
+use crate::oauth::{self, Blocking, Endpoints, PublicClient, TokenResponse};
 use crate::out::Talk;
 use crate::provider::OauthSettings;
 use crate::secret::Secret;

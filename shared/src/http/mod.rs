@@ -4,7 +4,6 @@
 //! honours `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY`, `SSL_CERT_FILE` and `SSL_CERT_DIR`, and reads no
 //! certificate file for a plain `http` endpoint. Whatever can hang has a limit ([`Timeouts`]).
 
-mod blocking;
 mod client;
 mod error;
 mod roots;
@@ -15,13 +14,12 @@ use std::time::Duration;
 
 use url::{Host, Url};
 
-pub use blocking::Blocking;
 pub use client::{Client, Request, Response};
 pub use error::{HttpError, Phase};
 pub use upload::Upload;
 
 use crate::exit::Exit;
-use crate::failure::Failure;
+use crate::failure::{Failure, io_reason};
 
 /// The limits of one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -141,5 +139,8 @@ pub fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
         .enable_all()
         .event_interval(512)
         .build()
-        .map_err(|error| Failure::new(Exit::Io, "cannot start the network runtime").caused_by(error))
+        .map_err(|error| {
+            let reason = io_reason(&error);
+            Failure::new(Exit::Io, format!("cannot start the network runtime: {reason}"))
+        })
 }
