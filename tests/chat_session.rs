@@ -7,7 +7,7 @@ use std::thread;
 
 use serde_json::{Value, json};
 use support::chat::{DONE, answer, chat, finish, stream, text};
-use support::{Sandbox, Server};
+use support::{Sandbox, Server, Terminal};
 
 const DIRECTORY: &str = "home/.local/state/qwen/sessions";
 
@@ -153,4 +153,28 @@ fn a_link_in_a_sessions_place_is_not_followed() {
         .args(["--session", "work", "x"])
         .run()
         .fails(66, &["is a symbolic link"]);
+}
+
+#[test]
+fn a_save_that_fails_leaves_the_session_in_use() {
+    let (sandbox, server) = (
+        Sandbox::new(),
+        Server::script([answer(&["first"]), answer(&["second"])]),
+    );
+    let tool = chat(&sandbox, &server)
+        .args(["--session", "work"])
+        .env("TERM", "xterm-256color")
+        .env("NO_COLOR", "1");
+    let mut terminal = Terminal::start(tool);
+    terminal.shows("/help lists the commands");
+    terminal.types("one\r");
+    terminal.shows("first");
+    terminal.types("/save no/name\r");
+    terminal.shows("'no/name' is not a name for a session");
+    terminal.types("two\r");
+    terminal.shows("second");
+    terminal.types("/quit\r");
+    assert_eq!(terminal.ends(), 0);
+    let kept: Value = serde_json::from_str(&sandbox.read(format!("{DIRECTORY}/work.json"))).unwrap();
+    assert_eq!(kept["messages"].as_array().unwrap().len(), 4, "{kept}");
 }

@@ -1,9 +1,16 @@
-//! What every program does alike: help, version, usage errors, full disks, missing directories.
+//! What every program does alike: help, version, usage errors, full disks, closed pipes, missing directories.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod support;
 
-use support::Sandbox;
+use std::fs::OpenOptions;
+use std::os::unix::process::ExitStatusExt;
+
+use rustix::process::{Signal, kill_process};
+use support::batch::whole;
+use support::chat::{KEY, answer, chat};
+use support::{Reply, Sandbox};
+use support::{Server, Terminal, Tool, peers};
 
 const TOOLS: [&str; 7] = [
     "qwen",
@@ -54,37 +61,277 @@ fn an_unknown_flag_is_a_usage_error_with_a_hint() {
     }
 }
 
+/// Every way to have something on stdout, but for help, version and completions.
+const RESULTS: &[&[&str]] = &[
+    &["qwen", "--list"],
+    &["qwen", "--exec-path"],
+    &["qwen", "hello there"],
+    &["qwen-auth", "status"],
+    &["qwen-auth", "status", "--format", "json"],
+    &["qwen-auth", "list", "--format", "json"],
+    &["qwen-batch", "run", "questions"],
+    &["qwen-chat", "hello"],
+    &["qwen-chat", "--no-stream", "hello"],
+    &["qwen-chat", "--json", "hello"],
+    &["qwen-chat", "--events", "hello"],
+    &["qwen-chat", "--dry-run", "hello"],
+    &["qwen-chat", "--curl", "hello"],
+    &["qwen-chat", "--list-models"],
+    &["qwen-env"],
+    &["qwen-env", "--format", "json"],
+    &["qwen-env", "--format", "dotenv"],
+    &["qwen-env", "--format", "null"],
+    &["qwen-env", "--get", "FOO"],
+    &["qwen-env", "--explain"],
+    &["qwen-env", "--check"],
+    &["qwen-env", "--hook", "bash"],
+    &["qwen-env", "--auth"],
+    &["qwen-token"],
+    &["qwen-token", "--format", "json"],
+    &["qwen-token", "--format", "header"],
+    &["qwen-token", "--format", "env"],
+    &["qwen-token", "--format", "curl"],
+];
+
+/// A server that answers whatever these programs ask.
+fn endpoint() -> Server {
+    Server::answering(|_, request| match request.method.as_str() {
+        "GET" => Reply::json(200, r#"{"data":[{"id":"m-1"}]}"#),
+        _ if request.json()["stream"] == true => answer(&["hello"]),
+        _ => whole("hello"),
+    })
+}
+
+/// A program with something to say, whatever it is asked.
+fn talkative(sandbox: &Sandbox, server: &Server, words: &[&str]) -> Tool {
+    sandbox.write("work/.env", "FOO=bar\nnonsense\n");
+    sandbox.write("work/questions", "{\"prompt\":\"hello\"}\n");
+    sandbox
+        .tool(words[0])
+        .args(&words[1..])
+        .env("OPENAI_API_KEY", KEY)
+        .env("OPENAI_BASE_URL", server.url("/v1"))
+        .env("OPENAI_MODEL", "m-1")
+}
+
+/// [`RESULTS`] and what every program can print.
+fn all_results() -> Vec<Vec<&'static str>> {
+    let common = [&["--help"][..], &["-V"], &["--generate", "bash"]];
+    let printed = TOOLS
+        .into_iter()
+        .flat_map(|name| common.map(|words| [&[name], words].concat()));
+    printed
+        .chain(RESULTS.iter().map(|words| words.to_vec()))
+        .collect()
+}
+
 #[test]
 fn a_full_disk_on_stdout_is_an_io_error() {
-    let sandbox = Sandbox::new();
-    for name in TOOLS {
-        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
-        let mut command = sandbox.tool(name).arg("--help").into_command();
+    let (sandbox, server) = (Sandbox::new(), endpoint());
+    for words in all_results() {
+        let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let mut command = talkative(&sandbox, &server, &words).into_command();
         let output = command.stdout(full).output().unwrap();
-        assert_eq!(output.status.code(), Some(74), "{name}");
+        assert_eq!(output.status.code(), Some(74), "{words:?}: {output:?}");
+        let said = String::from_utf8(output.stderr).unwrap();
+        let name = if words == ["qwen", "hello there"] {
+            "qwen-chat"
+        } else {
+            words[0]
+        };
         assert_eq!(
-            String::from_utf8(output.stderr).unwrap(),
-            format!("{name}: cannot write to standard output: no space left on device\n")
+            said,
+            format!("{name}: cannot write to standard output: no space left on device\n"),
+            "{words:?}"
         );
     }
 }
 
 #[test]
 fn a_reader_that_went_away_ends_the_program_silently_by_sigpipe() {
-    use std::os::unix::process::ExitStatusExt;
-    let sandbox = Sandbox::new();
-    for name in TOOLS {
+    let (sandbox, server) = (Sandbox::new(), endpoint());
+    for words in all_results() {
         let (reader, writer) = std::io::pipe().unwrap();
         drop(reader);
-        let output = sandbox
-            .tool(name)
-            .arg("--help")
-            .into_command()
-            .stdout(writer)
-            .output()
-            .unwrap();
-        assert_eq!(output.status.signal(), Some(13), "{name}: {output:?}");
-        assert!(output.stderr.is_empty(), "{name}: {output:?}");
+        let mut command = talkative(&sandbox, &server, &words).into_command();
+        let output = command.stdout(writer).output().unwrap();
+        assert_eq!(output.status.signal(), Some(13), "{words:?}: {output:?}");
+        assert!(output.stderr.is_empty(), "{words:?}: {output:?}");
+    }
+}
+
+#[test]
+fn nobody_to_hear_what_is_said_changes_nothing() {
+    let (sandbox, server) = (Sandbox::new(), endpoint());
+    for words in [
+        &["qwen-chat", "-v", "hello"][..],
+        &["qwen-token", "-v"],
+        &["qwen-env", "-v"],
+    ] {
+        let heard = talkative(&sandbox, &server, words).run().exits(0);
+        let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        for stderr in [std::process::Stdio::from(full), writer.into()] {
+            let mut command = talkative(&sandbox, &server, words).into_command();
+            let output = command.stderr(stderr).output().unwrap();
+            assert_eq!(output.status.code(), Some(0), "{words:?}: {output:?}");
+            assert_eq!(output.stdout, heard.stdout, "{words:?}");
+        }
+    }
+}
+
+#[test]
+fn colour_is_as_it_was_asked_for_in_help_and_errors_too() {
+    let sandbox = Sandbox::new();
+    for name in TOOLS.into_iter().filter(|name| *name != "qwen") {
+        for (flags, coloured) in [
+            (&["--color", "always"][..], true),
+            (&["--color=always"], true),
+            (&["--color", "never"], false),
+            (&["--color=always", "--color=never"], false),
+            (&[], false),
+        ] {
+            let help = sandbox.tool(name).args(flags).arg("--help").run().exits(0);
+            assert_eq!(help.text().contains('\x1b'), coloured, "{help:#?}");
+            let wrong = sandbox
+                .tool(name)
+                .args(flags)
+                .arg("--no-such-flag")
+                .run()
+                .exits(64);
+            assert_eq!(wrong.stderr.contains('\x1b'), coloured, "{wrong:#?}");
+        }
+    }
+    let twice = ["-v", "--color=always", "-v", "--color=never", "--no-such-flag"];
+    let run = sandbox.tool("qwen-token").args(twice).run();
+    run.fails(64, &["qwen-token: unexpected argument '--no-such-flag' found\n"]);
+    let help = sandbox
+        .tool("qwen")
+        .args(["--color=always", "help"])
+        .run()
+        .exits(0);
+    assert!(help.text().contains('\x1b'), "{help:#?}");
+}
+
+#[test]
+fn help_version_and_completions_open_no_file_and_no_socket() {
+    let strace = peers::command("strace");
+    if !peers::present("strace", strace.is_some()) {
+        return;
+    }
+    let sandbox = Sandbox::new();
+    for name in TOOLS {
+        for words in [&["--help"][..], &["--version"], &["--generate", "zsh"]] {
+            let trace = sandbox.root().join("trace");
+            let tool = sandbox
+                .command(strace.as_ref().unwrap())
+                .args(["-f", "-o"])
+                .arg(&trace);
+            let tool = tool
+                .args(["-e", "trace=%file,%network"])
+                .arg(support::binary(name));
+            tool.args(words).env_remove("HOME").run().exits(0);
+            let calls = sandbox.read("trace");
+            // What the loader and the standard library look at before `main`.
+            let before_main = [
+                "execve(",
+                "/etc/ld.so.",
+                "/lib",
+                "/proc/self/",
+                "(3, \"\"",
+                "---",
+                "+++",
+            ];
+            for call in calls.lines() {
+                let is_known = before_main.iter().any(|known| call.contains(known));
+                assert!(is_known, "{name} {words:?}: {call}");
+            }
+        }
+    }
+}
+
+#[test]
+fn nothing_that_was_typed_acts_on_the_terminal() {
+    let (sandbox, server) = (Sandbox::new(), Server::untouched());
+    let hostile = "x\x1b[31m\u{202e}y\u{9b}2J\nz";
+    let mut all: Vec<Vec<&str>> = TOOLS.map(|name| vec![name, "-C", hostile]).to_vec();
+    all.extend(TOOLS.map(|name| vec![name, "--color", hostile]));
+    for (name, flag) in [
+        ("qwen-env", "--file"),
+        ("qwen-env", "--shell"),
+        ("qwen-chat", "--file"),
+        ("qwen-chat", "--session"),
+        ("qwen-chat", "--openai-base-url"),
+        ("qwen-batch", "run"),
+        ("qwen-auth", "use"),
+        ("qwen-login", "--provider"),
+        ("qwen-token", "--profile"),
+        ("qwen", "help"),
+    ] {
+        all.push(vec![name, flag, hostile]);
+    }
+    for words in all {
+        let run = talkative(&sandbox, &server, &words).run();
+        assert_ne!(run.code(), 0, "{run:#?}");
+        let acts = |c: char| c != '\n' && qwen_shared::text::is_hostile(c);
+        assert!(!run.stderr.contains(acts), "{run:#?}");
+        let is_ours = |line: &str| line.starts_with(words[0]);
+        assert!(run.stderr.lines().all(is_ours), "{run:#?}");
+    }
+}
+
+#[test]
+fn json_holds_nothing_that_acts_on_a_terminal() {
+    let (sandbox, server) = (Sandbox::new(), Server::untouched());
+    let model = "m\u{202e}\u{9b}31m";
+    for words in [
+        &["qwen-env", "--format", "json"][..],
+        &["qwen-env", "--explain", "--show-secrets", "--format", "json"],
+        &["qwen-auth", "status", "--format", "json"],
+        &["qwen-token", "--format", "json"],
+        &["qwen-chat", "--dry-run", "hello"],
+    ] {
+        let tool = talkative(&sandbox, &server, words);
+        sandbox.write("work/.env", format!("OPENAI_MODEL={model}\n"));
+        let run = tool.env_remove("OPENAI_MODEL").run().exits(0);
+        let text = run.text();
+        assert!(text.contains("m\\u202e\\u009b31m"), "{run:#?}");
+        assert!(!text.contains(model), "{run:#?}");
+    }
+}
+
+#[test]
+fn a_home_that_is_no_path_is_no_home() {
+    let (sandbox, server) = (Sandbox::new(), Server::untouched());
+    for home in ["relative", "./home", "  "] {
+        let tool = |words: &[&str]| {
+            let tool = talkative(&sandbox, &server, words).env("HOME", home);
+            tool.env_remove("XDG_CONFIG_HOME").env_remove("XDG_STATE_HOME")
+        };
+        let login = tool(&["qwen-login", "--with-key", "--provider", "openai", "--no-verify"]);
+        let run = login.args(["--store", "file"]).stdin("sk-0123456789abc\n").run();
+        run.fails(
+            78,
+            &["cannot tell where the home directory is", "hint: set HOME to"],
+        );
+        tool(&["qwen-env", "--trust"]).run().exits(78);
+        tool(&["qwen-token"]).run().exits(0);
+    }
+    let made: Vec<String> = sandbox.files("work");
+    assert_eq!(made, [".env", "questions"]);
+}
+
+#[test]
+fn a_signal_at_the_prompt_leaves_the_terminal_as_it_was() {
+    for (signal, code) in [(Signal::TERM, 143), (Signal::HUP, 129), (Signal::QUIT, 131)] {
+        let (sandbox, server) = (Sandbox::new(), Server::untouched());
+        let terminal = Terminal::start(chat(&sandbox, &server).env("TERM", "xterm-256color"));
+        terminal.shows("/help lists the commands");
+        terminal.waits_for_echo(false);
+        kill_process(terminal.pid(), signal).unwrap();
+        terminal.waits_for_echo(true);
+        assert_eq!(terminal.ends(), code);
     }
 }
 

@@ -5,7 +5,7 @@ use qwen_shared::exit::Exit;
 use qwen_shared::failure::{Failure, Outcome};
 use qwen_shared::out::{Stdout, Talk};
 use qwen_shared::provider;
-use qwen_shared::text::one_line;
+use qwen_shared::text::{escape_json, one_line};
 use serde_json::{Value, json};
 
 use crate::cli::Format;
@@ -25,7 +25,7 @@ pub(crate) fn show(typed: Option<&str>, format: Format, talk: &Talk) -> Outcome 
     if format == Format::Json {
         let text = serde_json::to_string_pretty(&rows)
             .map_err(|error| Failure::new(Exit::Bug, "cannot write the list").caused_by(error))?;
-        Stdout::write(format!("{text}\n").as_bytes())?;
+        Stdout::write(format!("{}\n", escape_json(&text)).as_bytes())?;
         return Ok(Exit::Ok);
     }
     if rows.is_empty() {

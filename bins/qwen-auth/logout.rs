@@ -9,8 +9,10 @@ use qwen_shared::credential::{Credential, LOCK_LIMIT, Store, StoreKind, Stored};
 use qwen_shared::date::rfc3339;
 use qwen_shared::exit::Exit;
 use qwen_shared::failure::{Failure, Outcome};
-use qwen_shared::http::{Blocking, Timeouts};
-use qwen_shared::oauth::{Endpoints, OauthError, PublicClient, Revoked, TokenKind, discover, revoke};
+use qwen_shared::http::Timeouts;
+use qwen_shared::oauth::{
+    Blocking, Endpoints, OauthError, PublicClient, Revoked, TokenKind, discover, revoke,
+};
 use qwen_shared::out::Talk;
 use qwen_shared::provider::OauthSettings;
 use qwen_shared::secret::Secret;

@@ -6,7 +6,7 @@ use qwen_shared::date::rfc3339;
 use qwen_shared::exit::Exit;
 use qwen_shared::failure::{Failure, Outcome};
 use qwen_shared::out::{Stdout, Talk};
-use qwen_shared::text::one_line;
+use qwen_shared::text::{escape_json, one_line};
 
 use crate::cli::Format;
 use crate::report::{Report, State};
@@ -17,7 +17,7 @@ pub(crate) fn show(profile: Option<&str>, format: Format, talk: &Talk) -> Outcom
     let text = match format {
         Format::Text => text(&report),
         Format::Json => serde_json::to_string_pretty(&report.to_json())
-            .map(|text| format!("{text}\n"))
+            .map(|text| format!("{}\n", escape_json(&text)))
             .map_err(|error| Failure::new(Exit::Bug, "cannot write the report").caused_by(error))?,
     };
     Stdout::write(text.as_bytes())?;

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Command, CommandFactory, Parser, Subcommand, ValueHint};
+use qwen_shared::http::typed_limit;
 use qwen_shared::tool::{Common, Typed};
 
 use crate::remote::{FetchArgs, ListArgs, StatusArgs, SubmitArgs, WaitArgs};
@@ -63,16 +64,16 @@ pub(crate) struct LimitArgs {
     #[arg(long, value_name = "COUNT", default_value_t = 3, hide_default_value = true)]
     pub(crate) retries: u32,
     /// Limit for the connection [default: 10]
-    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    #[arg(long, value_name = "SECONDS", value_parser = typed_limit)]
     pub(crate) connect_timeout: Option<Duration>,
     /// Limit for the beginning of an answer [default: 600 for run, else 120]
-    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    #[arg(long, value_name = "SECONDS", value_parser = typed_limit)]
     pub(crate) first_byte_timeout: Option<Duration>,
     /// Limit for a pause within an answer [default: 60]
-    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    #[arg(long, value_name = "SECONDS", value_parser = typed_limit)]
     pub(crate) idle_timeout: Option<Duration>,
     /// Limit for each request as a whole [default: none]
-    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    #[arg(long, value_name = "SECONDS", value_parser = typed_limit)]
     pub(crate) max_time: Option<Duration>,
 }
 
@@ -102,15 +103,6 @@ pub(crate) struct RunArgs {
     pub(crate) request: RequestArgs,
     #[command(flatten)]
     pub(crate) limits: LimitArgs,
-}
-
-/// Reads a time in seconds, fractions allowed, more than none.
-pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
-    let number: f64 = text.parse().map_err(|_| "not a number of seconds".to_owned())?;
-    Duration::try_from_secs_f64(number)
-        .ok()
-        .filter(|time| !time.is_zero() && time.as_secs() <= 31_536_000)
-        .ok_or_else(|| "must be more than 0 and at most a year".to_owned())
 }
 
 impl Typed for Cli {

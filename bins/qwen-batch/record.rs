@@ -18,6 +18,15 @@ pub(crate) struct Reply {
     pub(crate) body: Option<Box<RawValue>>,
 }
 
+impl Reply {
+    /// Changes the body's text; what is no JSON any more is left out.
+    pub(crate) fn with_body(mut self, change: impl FnOnce(String) -> String) -> Self {
+        let text = self.body.map(|body| body.get().to_owned());
+        self.body = text.and_then(|text| RawValue::from_string(change(text)).ok());
+        self
+    }
+}
+
 /// Why a question has no good answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Fault {

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use qwen_shared::exit::Exit;
 use qwen_shared::failure::{Failure, io_reason};
 use qwen_shared::out::{Stdout, Talk};
+use qwen_shared::text::escape_json;
 use qwen_shared::tool::end_by_signal;
 use rustix::fs::{FileType, fstat, stat};
 use rustix::process::Signal;
@@ -79,6 +80,10 @@ impl Results {
     /// 74. The file ends with a whole record then all the same.
     pub(crate) fn write(&mut self, record: &[u8]) -> Result<(), Failure> {
         match self {
+            // A server's words are in it: on a terminal they must not act.
+            Self::Stdout if Stdout::is_terminal() => {
+                Stdout::write(escape_json(&String::from_utf8_lossy(record)).as_bytes())
+            }
             Self::Stdout => Stdout::write(record),
             Self::Stream(file, path) => file.write_all(record).map_err(|error| match error.kind() {
                 // As on standard output: the reader has enough.

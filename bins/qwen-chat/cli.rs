@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{ArgGroup, Command, CommandFactory, Parser, ValueEnum, ValueHint};
+use qwen_shared::http::typed_limit;
 use qwen_shared::tool::{Common, Typed};
 
 /// Ask a model one question and print its answer
@@ -81,7 +82,7 @@ pub(crate) struct InputArgs {
     #[arg(long, overrides_with = "stdin")]
     pub(crate) no_stdin: bool,
     /// Give up when standard input brings nothing in this time
-    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    #[arg(long, value_name = "SECONDS", value_parser = typed_limit)]
     pub(crate) stdin_timeout: Option<Duration>,
     /// Keep the conversation under this name and go on with it
     #[arg(long, value_name = "NAME")]
@@ -172,32 +173,20 @@ pub(crate) struct LimitArgs {
     #[arg(long, value_name = "COUNT", default_value_t = 3, hide_default_value = true)]
     pub(crate) retries: u32,
     /// Limit for the connection [default: 10]
-    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    #[arg(long, value_name = "SECONDS", value_parser = typed_limit)]
     pub(crate) connect_timeout: Option<Duration>,
     /// Limit for the beginning of the answer [default: 120]
-    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    #[arg(long, value_name = "SECONDS", value_parser = typed_limit)]
     pub(crate) first_byte_timeout: Option<Duration>,
     /// Limit for a pause within the answer [default: 60]
-    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    #[arg(long, value_name = "SECONDS", value_parser = typed_limit)]
     pub(crate) idle_timeout: Option<Duration>,
     /// Limit for everything, retries included [default: none]
-    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    #[arg(long, value_name = "SECONDS", value_parser = typed_limit)]
     pub(crate) max_time: Option<Duration>,
     /// Do not wait for the quota
     #[arg(long)]
     pub(crate) no_pace: bool,
-}
-
-/// Reads a time in seconds, fractions allowed, more than none.
-fn seconds(text: &str) -> Result<Duration, String> {
-    let number: f64 = text.parse().map_err(|_| "not a number of seconds".to_owned())?;
-    if number <= 0.0 {
-        return Err("must be more than 0".to_owned());
-    }
-    Duration::try_from_secs_f64(number)
-        .ok()
-        .filter(|time| time.as_secs() <= 31_536_000)
-        .ok_or_else(|| "must be at most a year".to_owned())
 }
 
 /// Reads a number that JSON can hold.

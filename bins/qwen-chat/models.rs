@@ -4,7 +4,7 @@ use qwen_shared::api::{self, SendError};
 use qwen_shared::exit::Exit;
 use qwen_shared::failure::Failure;
 use qwen_shared::out::Stdout;
-use qwen_shared::text::one_line;
+use qwen_shared::text::{escape_json, one_line};
 use serde_json::Value;
 
 use crate::asker::Asker;
@@ -28,7 +28,7 @@ pub(crate) fn print(asker: &Asker, as_json: bool) -> Result<Exit, Failure> {
     })?;
     let mut lines = String::new();
     if as_json {
-        lines = format!("{}\n", Value::Array(models));
+        lines = format!("{}\n", escape_json(&Value::Array(models).to_string()));
     } else {
         let mut names: Vec<String> = models.iter().filter_map(name).collect();
         names.sort();

@@ -8,6 +8,7 @@ use qwen_shared::credential::{Refresh, Wanted};
 use qwen_shared::exit::Exit;
 use qwen_shared::failure::Failure;
 use qwen_shared::out::{Stdout, Talk};
+use qwen_shared::text::escape_json;
 use serde_json::{Map, Value, json};
 
 use crate::cli::Cli;
@@ -62,7 +63,7 @@ pub(crate) fn request(
     let mut text = serde_json::to_string_pretty(&shown)
         .map_err(|error| Failure::new(Exit::Bug, "the request cannot be written as JSON").caused_by(error))?;
     text.push('\n');
-    Stdout::write(text.as_bytes())?;
+    Stdout::write(escape_json(&text).as_bytes())?;
     Ok(Exit::Ok)
 }
 

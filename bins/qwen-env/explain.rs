@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use qwen_shared::env::dialect::Shell;
 use qwen_shared::env::{Assignment, Candidate, EnvChain, Fate as FileFate, Search, Standing, Verdict};
-use qwen_shared::text::one_line;
+use qwen_shared::text::{escape_json, one_line};
 use serde_json::{Value, json};
 
 use crate::notices;
@@ -81,7 +81,7 @@ impl Explanation<'_> {
             "variables": variables,
             "unset": self.plan.unset,
         });
-        format!("{whole:#}\n")
+        escape_json(&format!("{whole:#}\n")).into_owned()
     }
 
     fn file_line(&self, file: &Candidate) -> (String, String) {

@@ -3,6 +3,7 @@
 use qwen_shared::env::dialect::{Change, Shell};
 use qwen_shared::env::{RECORD, Record, dotenv_line};
 use qwen_shared::out::Talk;
+use qwen_shared::text::escape_json;
 use serde_json::{Map, Value};
 
 use crate::plan::Plan;
@@ -46,7 +47,7 @@ pub(crate) fn json(plan: &Plan<'_>) -> String {
         .exports()
         .map(|(name, value)| (name.to_owned(), Value::from(value)))
         .collect();
-    format!("{:#}\n", Value::Object(members))
+    escape_json(&format!("{:#}\n", Value::Object(members))).into_owned()
 }
 
 /// `NAME=value`, each ended by a NUL, as `env -0` writes it.

@@ -8,6 +8,7 @@ use qwen_shared::exit::Exit;
 use qwen_shared::failure::{Failure, Outcome};
 use qwen_shared::out::{Stdout, Talk};
 use qwen_shared::secret;
+use qwen_shared::text::escape_json;
 
 use serde_json::Value;
 
@@ -73,7 +74,7 @@ fn check(cli: &Cli, chain: &EnvChain, talk: &Talk) -> Outcome {
     let findings = check::findings(chain, talk);
     let report = if cli.format == Format::Json {
         let all: Vec<Value> = findings.iter().map(check::Finding::json).collect();
-        format!("{:#}\n", Value::from(all))
+        escape_json(&format!("{:#}\n", Value::from(all))).into_owned()
     } else {
         findings.iter().map(|finding| finding.text() + "\n").collect()
     };

@@ -7,10 +7,10 @@ use qwen_shared::config::Method;
 use qwen_shared::credential::{Credential, Store, StoreKind, Stored};
 use qwen_shared::exit::Exit;
 use qwen_shared::failure::{Failure, Outcome};
-use qwen_shared::http::{Blocking, Timeouts};
+use qwen_shared::http::Timeouts;
 use qwen_shared::oauth::{
-    Attempt, DeviceAuthorization, Endpoints, Exchange, OauthError, PublicClient, SystemClock, TokenResponse,
-    base_url_from_resource,
+    Attempt, Blocking, DeviceAuthorization, Endpoints, Exchange, OauthError, PublicClient, SystemClock,
+    TokenResponse, base_url_from_resource,
 };
 use qwen_shared::out::Talk;
 use qwen_shared::provider::{self, OauthSettings, Provider};

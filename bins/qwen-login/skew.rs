@@ -3,8 +3,8 @@
 use std::cell::Cell;
 use std::time::{Duration, SystemTime};
 
-use qwen_shared::http::{Blocking, HttpError};
-use qwen_shared::oauth::{Answer, Transport};
+use qwen_shared::http::HttpError;
+use qwen_shared::oauth::{Answer, Blocking, Transport};
 use qwen_shared::out::Talk;
 use url::Url;
 

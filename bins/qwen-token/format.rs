@@ -10,7 +10,9 @@ use qwen_shared::env::dialect::{Change, of_process};
 use qwen_shared::exit::Exit;
 use qwen_shared::failure::Failure;
 use qwen_shared::secret::Secret;
+use qwen_shared::text::escape_json;
 use serde::Serialize;
+use zeroize::Zeroizing;
 
 use crate::cli::Format;
 
@@ -137,10 +139,10 @@ fn json(settings: &Settings, authorization: &Authorization) -> Result<String, Fa
         provider: &settings.provider.value.name,
         store: authorization.store,
     };
-    let mut text = serde_json::to_string(&document)
+    let text = serde_json::to_string(&document)
+        .map(Zeroizing::new)
         .map_err(|error| Failure::new(Exit::Bug, "cannot write JSON").caused_by(error))?;
-    text.push('\n');
-    Ok(text)
+    Ok(format!("{}\n", &*escape_json(&text)))
 }
 
 /// Writes the statements of the shell that started this program. They survive an eval without quotes.

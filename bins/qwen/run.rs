@@ -61,8 +61,8 @@ fn exec_path() -> Outcome {
 /// Prints the help of the named tool, which the tool itself prints; without a name, the dispatcher's.
 fn help(words: &[OsString], common: &Common) -> Outcome {
     match words {
-        [] => tool::help(cli::command()),
-        [name] if name == "help" || name == "qwen" => tool::help(cli::command()),
+        [] => tool::help(cli::command(), common.color),
+        [name] if name == "help" || name == "qwen" => tool::help(cli::command(), common.color),
         [name] => {
             let name = name.as_bytes().strip_prefix(b"qwen-").unwrap_or(name.as_bytes());
             dispatch::run(OsStr::from_bytes(name), common, &["--help".into()])

@@ -10,66 +10,69 @@ pub fn parse(text: &str) -> Result<Value, serde_json::Error> {
     serde_json::from_str(&blank_comments(text.trim_start_matches('\u{feff}')))
 }
 
-/// What the scanner is inside of.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Inside {
-    Code,
-    Text,
-    Line,
-    Block,
-}
+type Chars<'a> = std::iter::Peekable<std::str::Chars<'a>>;
 
 /// Replaces comments and trailing commas by blanks, so that every other character keeps its line and column.
 fn blank_comments(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
-    let mut inside = Inside::Code;
     let mut comma = None;
     let mut chars = text.chars().peekable();
     while let Some(c) = chars.next() {
-        match inside {
-            Inside::Text => {
+        match (c, chars.peek()) {
+            ('/', Some('/')) => blank_line(&mut chars, &mut plain),
+            ('/', Some('*')) => blank_block(&mut chars, &mut plain),
+            _ => {
+                if matches!(c, '}' | ']')
+                    && let Some(at) = comma.take()
+                {
+                    plain.replace_range(at..=at, " ");
+                }
+                if c == ',' {
+                    comma = Some(plain.len());
+                } else if !c.is_whitespace() {
+                    comma = None;
+                }
                 plain.push(c);
-                if c == '\\' {
-                    plain.extend(chars.next());
-                } else if c == '"' {
-                    inside = Inside::Code;
+                if c == '"' {
+                    copy_string(&mut chars, &mut plain);
                 }
             }
-            Inside::Line | Inside::Block => {
-                plain.push(if c == '\n' { '\n' } else { ' ' });
-                if inside == Inside::Line && c == '\n' {
-                    inside = Inside::Code;
-                } else if inside == Inside::Block && c == '*' && chars.next_if_eq(&'/').is_some() {
-                    plain.push(' ');
-                    inside = Inside::Code;
-                }
-            }
-            Inside::Code => match c {
-                '/' if matches!(chars.peek(), Some('/' | '*')) => {
-                    let block = chars.next() == Some('*');
-                    inside = if block { Inside::Block } else { Inside::Line };
-                    plain.push_str("  ");
-                }
-                _ => {
-                    if matches!(c, '}' | ']')
-                        && let Some(at) = comma.take()
-                    {
-                        plain.replace_range(at..=at, " ");
-                    }
-                    if c == ',' {
-                        comma = Some(plain.len());
-                    } else if !c.is_whitespace() {
-                        comma = None;
-                    }
-                    if c == '"' {
-                        inside = Inside::Text;
-                    }
-                    plain.push(c);
-                }
-            },
         }
     }
     plain
+}
+
+/// Copies the rest of a string, its closing quote included: what looks like a comment in it is none.
+fn copy_string(chars: &mut Chars<'_>, plain: &mut String) {
+    while let Some(c) = chars.next() {
+        plain.push(c);
+        match c {
+            '\\' => plain.extend(chars.next()),
+            '"' => return,
+            _ => {}
+        }
+    }
+}
+
+/// Blanks the rest of a comment that ends with its line.
+fn blank_line(chars: &mut Chars<'_>, plain: &mut String) {
+    plain.push(' ');
+    while chars.next_if(|&c| c != '\n').is_some() {
+        plain.push(' ');
+    }
+}
+
+/// Blanks the rest of a comment that has an end of its own.
+fn blank_block(chars: &mut Chars<'_>, plain: &mut String) {
+    plain.push_str("  ");
+    chars.next();
+    while let Some(c) = chars.next() {
+        plain.push(if c == '\n' { '\n' } else { ' ' });
+        if c == '*' && chars.next_if_eq(&'/').is_some() {
+            plain.push(' ');
+            return;
+        }
+    }
 }
 
 #[cfg(test)]
@@ -86,6 +89,8 @@ mod tests {
             ("{\"a\":\"\\\"/*\"/**/}", json!({"a": "\"/*"})),
             ("\u{feff}{\"a\":\",}\"}", json!({"a": ",}"})),
             ("{\"a\":1 , // last\n}", json!({"a": 1})),
+            ("{\"a\":1 /*/ \"b\":2 */}", json!({"a": 1})),
+            ("{\"a\":1}/**", json!({"a": 1})),
         ] {
             assert_eq!(parse(text).unwrap(), value, "{text}");
         }

@@ -1,9 +1,15 @@
 //! The library under the qwen toolkit's programs.
 //!
-//! The map of arrows: programs use this library and never each other; between programs the arrow is a process.
-//! Inside, `env`, `secret` and `exit` stand on the standard library alone (and `dotenvy`); `oauth` and `chat` know no
-//! store and no terminal; `credential` knows no HTTP beyond a refresh function handed to it; only `http` names
-//! reqwest; only `out` writes to stderr or the terminal; only `tool` makes an exit code.
+//! The map of arrows, which `tests/house.rs` proves: programs use this library and never each other; between programs
+//! the arrow is a process. Inside, from the ground up:
+//!
+//! - `exit`, `text`, `date`, `sibling`, `file`, `jsonc`, `provider` know no other module; `secret` knows `text`;
+//!   `failure`, `paths`, `lock`, `exec` add `exit` and what they report.
+//! - `env`, `out`, `generate` and `tool` stand on these, without the network half; only `out` writes to stderr or the
+//!   terminal, only `tool` makes an exit code.
+//! - `http` is the only one that names reqwest; `oauth` asks through it. `oauth` and `chat` know no store and no
+//!   terminal; `credential` knows no HTTP beyond a refresh function handed to it.
+//! - `config` resolves settings; `pace` and `api` ask by them; `authorize` joins stores, keys and OAuth.
 
 #[cfg(feature = "net")]
 pub mod api;

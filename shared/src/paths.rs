@@ -1,6 +1,7 @@
 //! Where configuration, state and Qwen Code's shared files live.
 //!
-//! Every function answers from the environment when it is called; none touches a file.
+//! Every function answers from the environment when it is called; none touches a file. A `HOME` that is not absolute
+//! counts as none: what is kept below it would be somewhere else in the next directory, and a secret in a project.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -17,12 +18,12 @@ fn path_from(name: &str) -> Option<PathBuf> {
         .map(PathBuf::from)
 }
 
-/// Returns the user's home directory: `HOME`, else the password database's.
+/// Returns the user's home directory: `HOME`, where it is not set the password database's.
 #[must_use]
 pub fn home() -> Option<PathBuf> {
     path_from("HOME")
-        .filter(|home| home.is_absolute())
         .or_else(|| BaseDirs::new().map(|base| base.home_dir().to_path_buf()))
+        .filter(|home| home.is_absolute())
 }
 
 /// Returns Qwen Code's directory: `QWEN_HOME`, else `~/.qwen`.
@@ -36,7 +37,8 @@ pub fn qwen_home() -> Option<PathBuf> {
 /// Returns the toolkit's configuration directory (on Linux `$XDG_CONFIG_HOME/qwen`).
 #[must_use]
 pub fn config_dir() -> Option<PathBuf> {
-    ProjectDirs::from("", "", "qwen").map(|dirs| dirs.config_dir().to_path_buf())
+    let dirs = ProjectDirs::from("", "", "qwen")?;
+    Some(dirs.config_dir().to_path_buf()).filter(|directory| directory.is_absolute())
 }
 
 /// Returns the path of `config.json`: `QWEN_CONFIG`, else in [`config_dir`].
@@ -57,16 +59,13 @@ pub fn credential_dir() -> Option<PathBuf> {
 #[must_use]
 pub fn state_dir() -> Option<PathBuf> {
     let dirs = ProjectDirs::from("", "", "qwen")?;
-    Some(
-        dirs.state_dir()
-            .unwrap_or_else(|| dirs.data_local_dir())
-            .to_path_buf(),
-    )
+    let directory = dirs.state_dir().unwrap_or_else(|| dirs.data_local_dir());
+    Some(directory.to_path_buf()).filter(|directory| directory.is_absolute())
 }
 
 /// The failure of a program that needs a directory of its own and has no home.
 #[must_use]
 pub fn no_home() -> Failure {
     Failure::new(Exit::Config, "cannot tell where the home directory is")
-        .hint("set HOME to the home directory")
+        .hint("set HOME to the path of the home directory, from / on")
 }

@@ -1,5 +1,8 @@
 //! Text from outside, made fit for a terminal.
 
+use std::borrow::Cow;
+use std::fmt::Write;
+
 /// True for a character that could move the cursor, colour the screen, ring, hide or reorder text.
 ///
 /// These are C0 and C1 controls with DEL, the bidirectional controls (Unicode TR 36, section 3.3), the
@@ -39,7 +42,6 @@ pub fn one_line(text: &str) -> String {
 /// For long outside texts that a person reads as they are, such as a model's answer. The joiners U+200C and U+200D stay
 /// too: scripts and emoji need them, and they move nothing.
 pub fn make_visible(text: &str, shown: &mut String) {
-    use std::fmt::Write;
     for c in text.chars() {
         match c {
             '\n' | '\t' | '\u{200c}' | '\u{200d}' => shown.push(c),
@@ -57,6 +59,27 @@ pub fn make_visible(text: &str, shown: &mut String) {
     }
 }
 
+/// Writes every character of a JSON text that [`is_hostile`] as its escape, which means the same to a program: people
+/// look at JSON on terminals too. Line feeds, which stand only between values, stay.
+#[must_use]
+pub fn escape_json(json: &str) -> Cow<'_, str> {
+    let is_escaped = |c: char| c != '\n' && is_hostile(c);
+    if !json.contains(is_escaped) {
+        return Cow::Borrowed(json);
+    }
+    let mut escaped = String::with_capacity(json.len() + 16);
+    for c in json.chars() {
+        if is_escaped(c) {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                let _ = write!(escaped, "\\u{unit:04x}");
+            }
+        } else {
+            escaped.push(c);
+        }
+    }
+    Cow::Owned(escaped)
+}
+
 /// Cuts a text to at most `limit` characters, with an ellipsis where something is missing.
 #[must_use]
 pub fn clip(text: &str, limit: usize) -> String {
@@ -68,7 +91,7 @@ pub fn clip(text: &str, limit: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{clip, make_visible, one_line};
+    use super::{clip, escape_json, make_visible, one_line};
 
     #[test]
     fn what_would_move_the_cursor_or_reorder_text_is_made_visible() {
@@ -100,6 +123,20 @@ mod tests {
         ] {
             assert_eq!(one_line(raw), seen, "{raw:?}");
         }
+    }
+
+    #[test]
+    fn json_keeps_its_meaning_and_holds_nothing_that_acts_on_a_terminal() {
+        let value = serde_json::json!({"k\u{202e}": ["\u{1b}[2J\n", "\u{9b}31m\u{7f}", "\u{e0041} ü漢 🎉"]});
+        for json in [value.to_string(), format!("{value:#}\n")] {
+            let escaped = escape_json(&json);
+            assert_eq!(
+                serde_json::from_str::<serde_json::Value>(&escaped).unwrap(),
+                value
+            );
+            assert_eq!(one_line(&escaped.replace('\n', "")), escaped.replace('\n', ""));
+        }
+        assert_eq!(escape_json("{\n  \"a\": \"ü\"\n}"), "{\n  \"a\": \"ü\"\n}");
     }
 
     #[test]

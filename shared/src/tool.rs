@@ -1,13 +1,12 @@
 //! Runs a tool: parse, call, report. The single place where a result becomes an exit code.
 
 use std::ffi::OsString;
-use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::builder::StyledStr;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{ArgMatches, Command, FromArgMatches};
+use clap::{ArgMatches, Command, FromArgMatches, ValueEnum};
 
 use crate::exit::Exit;
 use crate::failure::{Failure, Outcome, io_reason};
@@ -63,19 +62,20 @@ pub trait Typed: FromArgMatches {
 
 /// Runs a tool from its command line to its exit code.
 ///
-/// clap's exit 2 becomes 64; help and version are written through the checked stdout; a panic is exit 70.
+/// clap's exit 2 becomes 64; help and version are written through the checked stdout; a panic is exit 70. Of a flag that
+/// was given twice the last counts, so that an alias can be overruled.
 #[must_use]
 pub fn main<C: Typed>(command: fn() -> Command, run: fn(C, &Talk) -> Outcome) -> ExitCode {
     let typed: Vec<OsString> = std::env::args_os().collect();
     if typed.len() == 1
         && let Some((name, cli)) = C::untyped()
     {
-        report_panics(name);
+        report_panics::<C>(name);
         return act(name, cli, &typed, run);
     }
-    let grammar = command();
+    let grammar = command().args_override_self(true);
     let name = grammar.get_name().to_owned();
-    report_panics(&name);
+    report_panics::<C>(&name);
     if typed.get(1).is_some_and(|first| first == "--generate") && !has_generate(&grammar) {
         return finish(
             &Talk::new(&name, false, false, Color::Auto),
@@ -88,12 +88,28 @@ pub fn main<C: Typed>(command: fn() -> Command, run: fn(C, &Talk) -> Outcome) ->
         .and_then(|mut matches: ArgMatches| C::from_arg_matches_mut(&mut matches));
     match cli {
         Ok(cli) => act(&name, cli, &typed, run),
-        Err(error) => finish(
-            &Talk::new(&name, false, false, Color::Auto),
-            not_parsed(&name, &error),
-            C::last_words(None, &typed),
-        ),
+        Err(error) => {
+            let color = color_among(&typed);
+            let outcome = not_parsed(&name, &error, color);
+            // Help and version ask nobody who will read them.
+            let words = outcome.as_ref().err().map_or("", |_| C::last_words(None, &typed));
+            finish(&Talk::new(&name, false, false, color), outcome, words)
+        }
     }
+}
+
+/// Reads `--color` from words that were not parsed to their end: it counts for help and usage errors too.
+fn color_among(typed: &[OsString]) -> Color {
+    let words = typed.iter().take_while(|word| *word != "--");
+    let words: Vec<_> = words.map(|word| word.to_string_lossy()).collect();
+    let mut named = words.iter().enumerate().filter_map(|(at, word)| {
+        word.strip_prefix("--color=")
+            .or_else(|| (word == "--color").then(|| words.get(at + 1).map(|next| &**next))?)
+    });
+    named
+        .next_back()
+        .and_then(|when| Color::from_str(when, false).ok())
+        .unwrap_or_default()
 }
 
 /// Runs the tool as typed.
@@ -145,9 +161,9 @@ fn enter(common: &Common) -> Result<(), Failure> {
 }
 
 /// Prints help and version; turns every other parse error into a usage failure in the house form.
-fn not_parsed(name: &str, error: &clap::Error) -> Outcome {
+fn not_parsed(name: &str, error: &clap::Error, color: Color) -> Outcome {
     if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
-        return write(&error.render());
+        return write(&error.render(), color);
     }
     Err(usage(name, error))
 }
@@ -156,16 +172,16 @@ fn not_parsed(name: &str, error: &clap::Error) -> Outcome {
 ///
 /// # Errors
 /// Exit 74 when stdout does not take it.
-pub fn help(command: Command) -> Outcome {
+pub fn help(command: Command, color: Color) -> Outcome {
     let name = command.get_name().to_owned();
     match command.try_get_matches_from([&name, "--help"]) {
         Ok(_) => Ok(Exit::Ok),
-        Err(help) => not_parsed(&name, &help),
+        Err(help) => not_parsed(&name, &help, color),
     }
 }
 
-fn write(styled: &StyledStr) -> Outcome {
-    let text = if Color::Auto.wanted(std::io::stdout().is_terminal()) {
+fn write(styled: &StyledStr, color: Color) -> Outcome {
+    let text = if color.wanted(Stdout::is_terminal()) {
         styled.ansi().to_string()
     } else {
         styled.to_string()
@@ -201,7 +217,7 @@ fn usage(name: &str, error: &clap::Error) -> Failure {
 }
 
 /// Makes a panic exit 70 and name its place. The panic's own text is left out: it may quote a secret.
-fn report_panics(name: &str) {
+fn report_panics<C: Typed>(name: &str) {
     let talk = Talk::new(name, false, false, Color::Auto);
     std::panic::set_hook(Box::new(move |info| {
         let place = info
@@ -211,6 +227,8 @@ fn report_panics(name: &str) {
             Exit::Bug,
             format!("internal error{place}; please report it"),
         ));
+        let typed: Vec<OsString> = std::env::args_os().collect();
+        let _ = Stdout::write(C::last_words(None, &typed).as_bytes());
         #[expect(clippy::exit, reason = "an abort would end by SIGABRT instead of exit 70")]
         std::process::exit(Exit::Bug.code().into());
     }));

@@ -198,27 +198,31 @@ impl Form {
             .expect("the closing boundary");
         let separator = format!("--{boundary}\r\n");
         for part in split(body, separator.as_bytes()).into_iter().skip(1) {
-            let part = part
-                .strip_suffix(b"\r\n")
-                .expect("a line end before the boundary");
-            let at = part.windows(4).position(|four| four == b"\r\n\r\n").unwrap();
-            let head = String::from_utf8(part[..at].to_vec()).unwrap();
-            let content = part[at + 4..].to_vec();
-            let quoted = |name: &str| {
-                let (_, rest) = head.split_once(&format!("{name}=\""))?;
-                rest.split('"').next().map(str::to_owned)
-            };
-            match quoted("; filename") {
-                Some(name) => {
-                    assert_eq!(quoted("; name").as_deref(), Some("file"));
-                    (form.name, form.file) = (name, content);
-                }
-                None => form
-                    .fields
-                    .push((quoted("; name").unwrap(), String::from_utf8(content).unwrap())),
-            }
+            form.add(
+                part.strip_suffix(b"\r\n")
+                    .expect("a line end before the boundary"),
+            );
         }
         form
+    }
+
+    fn add(&mut self, part: &[u8]) {
+        let at = part.windows(4).position(|four| four == b"\r\n\r\n").unwrap();
+        let head = String::from_utf8(part[..at].to_vec()).unwrap();
+        let content = part[at + 4..].to_vec();
+        let quoted = |name: &str| {
+            let (_, rest) = head.split_once(&format!("{name}=\""))?;
+            rest.split('"').next().map(str::to_owned)
+        };
+        match quoted("; filename") {
+            Some(name) => {
+                assert_eq!(quoted("; name").as_deref(), Some("file"));
+                (self.name, self.file) = (name, content);
+            }
+            None => self
+                .fields
+                .push((quoted("; name").unwrap(), String::from_utf8(content).unwrap())),
+        }
     }
 }
 

@@ -51,22 +51,7 @@ impl Terminal {
             .spawn()
             .unwrap();
         drop(slave);
-        let shown: Arc<(Mutex<Vec<u8>>, Condvar)> = Arc::default();
-        let mut screen = File::from(master.as_fd().try_clone_to_owned().unwrap());
-        let mut answers = File::from(master.as_fd().try_clone_to_owned().unwrap());
-        let told = Arc::clone(&shown);
-        thread::spawn(move || {
-            let mut bytes = [0; 4096];
-            // A terminal that nobody has open any more reads as an error, not as an end.
-            while let Ok(count @ 1..) = screen.read(&mut bytes) {
-                // A line editor that asks where the cursor is waits for the answer.
-                if bytes[..count].windows(4).any(|asked| asked == b"\x1b[6n") {
-                    let _ = answers.write_all(b"\x1b[1;1R");
-                }
-                told.0.lock().unwrap().extend_from_slice(&bytes[..count]);
-                told.1.notify_all();
-            }
-        });
+        let shown = watched(&master);
         Self {
             keyboard: File::from(master),
             shown,
@@ -151,6 +136,27 @@ impl Drop for Terminal {
 
 fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// Reads what a program shows, on a thread, into bytes that grow with it.
+fn watched(master: &OwnedFd) -> Arc<(Mutex<Vec<u8>>, Condvar)> {
+    let shown: Arc<(Mutex<Vec<u8>>, Condvar)> = Arc::default();
+    let mut screen = File::from(master.try_clone().unwrap());
+    let mut answers = File::from(master.try_clone().unwrap());
+    let told = Arc::clone(&shown);
+    thread::spawn(move || {
+        let mut bytes = [0; 4096];
+        // A terminal that nobody has open any more reads as an error, not as an end.
+        while let Ok(count @ 1..) = screen.read(&mut bytes) {
+            // A line editor that asks where the cursor is waits for the answer.
+            if bytes[..count].windows(4).any(|asked| asked == b"\x1b[6n") {
+                let _ = answers.write_all(b"\x1b[1;1R");
+            }
+            told.0.lock().unwrap().extend_from_slice(&bytes[..count]);
+            told.1.notify_all();
+        }
+    });
+    shown
 }
 
 /// Leaves out control sequences (ECMA-48: CSI to its final byte, OSC to BEL or ST, other escapes) and controls but

@@ -185,7 +185,7 @@ impl Asker {
         }
         let fault = Fault::new(failure.exit, self.door.redacted(refusal.words()));
         let ended = Ended::Judged(Verdict {
-            reply: Some(heard.reply),
+            reply: Some(heard.reply.with_body(|body| self.door.redacted(body))),
             fault: Some(fault),
             is_cut: false,
         });

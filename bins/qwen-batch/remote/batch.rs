@@ -6,7 +6,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use qwen_shared::date::rfc3339;
 use qwen_shared::exit::Exit;
 use qwen_shared::failure::Failure;
-use qwen_shared::text::{clip, one_line};
+use qwen_shared::text::{clip, escape_json, one_line};
 use serde_json::Value;
 
 /// The most reasons of a failed batch that are shown.
@@ -163,7 +163,7 @@ impl Batch {
 
     /// Writes the provider's own object on one line.
     pub(crate) fn to_json(&self) -> String {
-        format!("{}\n", self.0)
+        format!("{}\n", escape_json(&self.0.to_string()))
     }
 
     fn end_member(&self) -> &'static str {

@@ -4,8 +4,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum, ValueHint};
+use qwen_shared::http::typed_limit;
 
-use crate::cli::{LimitArgs, RequestArgs, seconds};
+use crate::cli::{LimitArgs, RequestArgs};
 
 /// Hand over.
 #[derive(Debug, Args)]
@@ -61,10 +62,10 @@ pub(crate) struct WaitArgs {
     #[command(flatten)]
     pub(crate) status: StatusArgs,
     /// Ask every so many seconds [default: 5 at first, up to 60]
-    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    #[arg(long, value_name = "SECONDS", value_parser = typed_limit)]
     pub(crate) interval: Option<Duration>,
     /// Give up after this time; the batch goes on [default: never]
-    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    #[arg(long, value_name = "SECONDS", value_parser = typed_limit)]
     pub(crate) timeout: Option<Duration>,
 }
 

@@ -2,6 +2,7 @@
 
 use qwen_shared::exit::Exit;
 use qwen_shared::failure::Failure;
+use qwen_shared::out::keep_terminal_modes;
 use rustyline::completion::Completer;
 use rustyline::error::ReadlineError;
 use rustyline::highlight::Highlighter;
@@ -35,6 +36,7 @@ impl Editor {
     /// # Errors
     /// 74 when the terminal cannot be used.
     pub(super) fn new() -> Result<Self, Failure> {
+        keep_terminal_modes().map_err(|error| gone(&ReadlineError::Io(error)))?;
         let config = Config::builder()
             .history_ignore_space(true)
             .auto_add_history(false)

@@ -229,16 +229,15 @@ impl<'a> Conversation<'a> {
 
     /// Keeps the conversation under a name, from now on too.
     fn save(&mut self, name: Option<String>) -> Result<(), Failure> {
-        let session = match (name, self.session.take()) {
-            (Some(name), _) => Session::of_name(&name)?,
-            (None, Some(session)) => session,
-            (None, None) => {
-                return Err(Failure::new(Exit::Usage, "the conversation needs a name").hint("/save NAME"));
-            }
+        let named = name.as_deref().map(Session::of_name).transpose()?;
+        let Some(session) = named.as_ref().or(self.session.as_ref()) else {
+            return Err(Failure::new(Exit::Usage, "the conversation needs a name").hint("/save NAME"));
         };
         session.replace(&prompt::with_system(self.system.clone(), self.messages.clone()))?;
         self.talk.plain(&format!("kept in '{}'", session.place()));
-        self.session = Some(session);
+        if named.is_some() {
+            self.session = named;
+        }
         Ok(())
     }
 }

@@ -6,7 +6,7 @@ use qwen_shared::api::Told;
 use qwen_shared::chat::Summary;
 use qwen_shared::failure::Failure;
 use qwen_shared::pace::Word;
-use qwen_shared::text::is_hostile;
+use qwen_shared::text::escape_json;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
@@ -113,19 +113,6 @@ pub(super) fn wait_event(told: &Told, buffer: &mut Vec<u8>) {
 fn add_line(value: &impl Serialize, buffer: &mut Vec<u8>) {
     // Only a key that is no text, or a failing writer, could make this fail: there is neither.
     let json = serde_json::to_string(value).unwrap_or_default();
-    if json.is_ascii() || !json.chars().any(is_hostile) {
-        buffer.extend_from_slice(json.as_bytes());
-    } else {
-        let mut units = [0; 2];
-        for c in json.chars() {
-            if is_hostile(c) {
-                for unit in c.encode_utf16(&mut units) {
-                    buffer.extend_from_slice(format!("\\u{unit:04x}").as_bytes());
-                }
-            } else {
-                buffer.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
-            }
-        }
-    }
+    buffer.extend_from_slice(escape_json(&json).as_bytes());
     buffer.push(b'\n');
 }

@@ -4,7 +4,6 @@
 
 mod command;
 
-use std::io::IsTerminal;
 use std::time::SystemTime;
 
 use url::Url;
@@ -16,8 +15,8 @@ use crate::credential::{
 use crate::date::rfc3339;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::http::{Blocking, Timeouts, check_endpoint};
-use crate::oauth::{self, Endpoints, PublicClient, TokenResponse};
+use crate::http::{Timeouts, check_endpoint};
+use crate::oauth::{self, Blocking, Endpoints, PublicClient, TokenResponse};
 use crate::out::Talk;
 use crate::provider::OauthSettings;
 use crate::secret::Secret;
@@ -163,7 +162,7 @@ pub fn choose_store(
 /// Waits for a keyring as long as someone is there to unlock it.
 #[must_use]
 pub fn patience(talk: &Talk) -> Patience {
-    if !std::io::stderr().is_terminal() {
+    if !Talk::is_seen() {
         return Patience::for_scripts();
     }
     let talk = talk.clone();

@@ -53,14 +53,6 @@ impl Body {
         serde_json::to_vec(&self.whole(messages))
     }
 
-    /// The same as [`Body::to_json`] on several lines, for people.
-    ///
-    /// # Errors
-    /// As there.
-    pub fn to_pretty_json(&self, messages: &[Message]) -> Result<String, serde_json::Error> {
-        serde_json::to_string_pretty(&self.whole(messages))
-    }
-
     const fn whole<'a>(&'a self, messages: &'a [Message]) -> Whole<'a> {
         Whole {
             members: &self.members,

@@ -140,7 +140,18 @@ fn parse(path: &Path, text: &str) -> Result<Config, Failure> {
 
 fn invalid(path: &Path, error: &serde_json::Error) -> Failure {
     let text = error.to_string();
-    let fault = text.split(" at line ").next().unwrap_or(&text);
+    let fault = without_value(text.split(" at line ").next().unwrap_or(&text));
     let (path, line, column) = (path.display(), error.line(), error.column());
     Failure::new(Exit::Config, format!("{path}:{line}:{column}: {fault}")).hint(format!("edit {path}"))
+}
+
+/// Takes out of serde's words the value that it did not expect: it may be a key in the wrong place.
+fn without_value(fault: &str) -> String {
+    let (said, expected) = match fault.rsplit_once(", expected ") {
+        Some((said, expected)) if !said.starts_with("unknown field") => (said, expected),
+        _ => return fault.replace('`', "'"),
+    };
+    let said = said.split(['"', '`']).next().unwrap_or(said).trim_end();
+    let said = said.replace("unknown variant", "unknown word");
+    format!("{said}, expected {}", expected.replace('`', "'"))
 }

@@ -8,9 +8,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use url::Url;
 
+use crate::env::dialect::is_shell_name;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::http::Timeouts;
+use crate::http::{Timeouts, limit};
 use crate::provider::{self, OauthSettings, Rate};
 
 /// How a profile authenticates.
@@ -65,7 +66,10 @@ pub enum KeySetting {
 
 /// What may be written in `key`: exactly one member.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "an object with one of 'store', 'env' and 'command'"
+)]
 struct KeyForm {
     store: Option<StoreName>,
     env: Option<String>,
@@ -78,7 +82,9 @@ impl TryFrom<KeyForm> for KeySetting {
     fn try_from(form: KeyForm) -> Result<Self, Self::Error> {
         match (form.store, form.env, form.command) {
             (Some(store), None, None) => Ok(Self::Store(store)),
-            (None, Some(name), None) if !name.is_empty() => Ok(Self::Env(name)),
+            (None, Some(name), None) if is_shell_name(&name) => Ok(Self::Env(name)),
+            // The name is not repeated: it may be the key itself, in the wrong place.
+            (None, Some(_), None) => Err("\"env\" of 'key' is not the name of a variable"),
             (None, None, Some(words)) if words.first().is_some_and(|program| !program.is_empty()) => {
                 Ok(Self::Command(words))
             }
@@ -105,11 +111,9 @@ impl TryFrom<f64> for Seconds {
     type Error = String;
 
     fn try_from(seconds: f64) -> Result<Self, Self::Error> {
-        Duration::try_from_secs_f64(seconds)
-            .ok()
-            .filter(|limit| !limit.is_zero())
+        limit(seconds)
             .map(Self)
-            .ok_or_else(|| format!("a time-out of {seconds} s is out of range"))
+            .map_err(|reason| format!("a time-out of {seconds} s {reason}"))
     }
 }
 

@@ -34,18 +34,6 @@ pub enum Source {
 }
 
 impl Source {
-    /// True for a file that came with a project and that nobody trusted yet.
-    #[must_use]
-    pub const fn is_untrusted(&self) -> bool {
-        matches!(
-            self,
-            Self::EnvFile {
-                standing: Standing::UntrustedProject,
-                ..
-            }
-        )
-    }
-
     /// True when a person said it for this run or this directory: by flag, environment or chain.
     #[must_use]
     pub const fn is_given(&self) -> bool {

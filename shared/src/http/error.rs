@@ -60,15 +60,6 @@ pub enum HttpError {
 }
 
 impl HttpError {
-    /// True when the same request may be sent again: it did not reach the server, or broke before an answer.
-    #[must_use]
-    pub const fn is_before_answer(&self) -> bool {
-        matches!(
-            self,
-            Self::Connect(_) | Self::Reset(_) | Self::Timeout(Phase::Connect | Phase::FirstByte, _)
-        )
-    }
-
     /// Returns how a program ends because of it.
     #[must_use]
     pub const fn exit(&self) -> Exit {

@@ -4,7 +4,6 @@
 //! honours `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY`, `SSL_CERT_FILE` and `SSL_CERT_DIR`, and reads no
 //! certificate file for a plain `http` endpoint. Whatever can hang has a limit ([`Timeouts`]).
 
-mod blocking;
 mod client;
 mod error;
 mod roots;
@@ -15,13 +14,12 @@ use std::time::Duration;
 
 use url::{Host, Url};
 
-pub use blocking::Blocking;
 pub use client::{Client, Request, Response};
 pub use error::{HttpError, Phase};
 pub use upload::Upload;
 
 use crate::exit::Exit;
-use crate::failure::Failure;
+use crate::failure::{Failure, io_reason};
 
 /// The limits of one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,6 +56,28 @@ impl Timeouts {
             total: Some(Duration::from_secs(30)),
         }
     }
+}
+
+/// The longest limit that can be set. A clock cannot add what is much longer.
+const LONGEST_LIMIT: Duration = Duration::from_secs(365 * 24 * 3600);
+
+/// Makes a limit of a number of seconds, fractions allowed.
+///
+/// # Errors
+/// What is wrong with it, in words: a limit of nothing, of more than a year, or no number.
+pub fn limit(seconds: f64) -> Result<Duration, String> {
+    Duration::try_from_secs_f64(seconds)
+        .ok()
+        .filter(|limit| !limit.is_zero() && *limit <= LONGEST_LIMIT)
+        .ok_or_else(|| "must be more than 0 and at most a year".to_owned())
+}
+
+/// Reads a limit as it is typed after a flag, in seconds.
+///
+/// # Errors
+/// As [`limit`].
+pub fn typed_limit(text: &str) -> Result<Duration, String> {
+    limit(text.parse().map_err(|_| "not a number of seconds")?)
 }
 
 /// True when the URL's host is this machine by its own name: `localhost`, 127.0.0.0/8 or `::1`.
@@ -119,5 +139,8 @@ pub fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
         .enable_all()
         .event_interval(512)
         .build()
-        .map_err(|error| Failure::new(Exit::Io, "cannot start the network runtime").caused_by(error))
+        .map_err(|error| {
+            let reason = io_reason(&error);
+            Failure::new(Exit::Io, format!("cannot start the network runtime: {reason}"))
+        })
 }

@@ -35,8 +35,24 @@ pub fn refresh(
             code: "status 400".to_owned(),
             description: None,
         },
-        other => other,
+        other => without(other, refresh_token),
     })
+}
+
+/// Takes a token out of the server's words: some repeat what they were sent.
+fn without(error: OauthError, token: &Secret<String>) -> OauthError {
+    match error {
+        OauthError::Refused {
+            status,
+            code,
+            description: Some(text),
+        } if !token.expose().is_empty() => OauthError::Refused {
+            status,
+            code,
+            description: Some(text.replace(token.expose().as_str(), "***")),
+        },
+        other => other,
+    }
 }
 
 /// Which token is being revoked (RFC 7009, section 2.1). Revoke the refresh token first: it takes its access tokens
@@ -88,6 +104,6 @@ pub fn revoke(
         .map_err(OauthError::Http)?;
     match answer.status {
         200..300 => Ok(Revoked::Done),
-        _ => Err(OauthError::from_answer(&answer)),
+        _ => Err(without(OauthError::from_answer(&answer), token)),
     }
 }

@@ -1,8 +1,10 @@
 //! OAuth 2.0 as a public client: device grant (RFC 8628) with PKCE (RFC 7636), refresh (RFC 6749, section 6),
 //! discovery (RFC 8414), revocation (RFC 7009).
 //!
-//! It prints nothing and stores nothing; it reaches servers through a [`Transport`] that is handed to it.
+//! It prints nothing and stores nothing; it reaches servers through a [`Transport`] that is handed to it, which is
+//! [`Blocking`] outside tests.
 
+mod blocking;
 mod clock;
 mod device;
 mod discovery;
@@ -23,6 +25,7 @@ use url::Url;
 
 use crate::http::HttpError;
 
+pub use blocking::Blocking;
 pub use clock::{Clock, SystemClock};
 pub use device::{Attempt, DeviceAuthorization};
 pub use discovery::discover;

@@ -44,20 +44,7 @@ pub fn base_url_from_resource<S: AsRef<str>>(
         resource: crate::text::clip(resource, 80),
         reason,
     };
-    let resource_text = resource.trim();
-    if resource_text
-        .chars()
-        .any(|c| c == '\\' || c.is_whitespace() || crate::text::is_hostile(c))
-    {
-        return Err(refuse("it holds blanks, backslashes or control characters"));
-    }
-    let lower = resource_text.to_ascii_lowercase();
-    let with_scheme = if lower.starts_with("http://") || lower.starts_with("https://") {
-        resource_text.to_owned()
-    } else {
-        format!("https://{resource_text}")
-    };
-    let mut url = Url::parse(&with_scheme).map_err(|_| refuse("it is no host or URL"))?;
+    let mut url = parse(resource.trim()).map_err(refuse)?;
     if !url.username().is_empty() || url.password().is_some() {
         return Err(ResourceError {
             resource: url.host_str().unwrap_or_default().to_owned(),
@@ -81,6 +68,24 @@ pub fn base_url_from_resource<S: AsRef<str>>(
     };
     url.set_path(&path);
     Ok(url)
+}
+
+/// Reads a URL, or a host that `https://` goes in front of.
+fn parse(resource: &str) -> Result<Url, &'static str> {
+    if resource
+        .chars()
+        .any(|c| c == '\\' || c.is_whitespace() || crate::text::is_hostile(c))
+    {
+        return Err("it holds blanks, backslashes or control characters");
+    }
+    let lower = resource.to_ascii_lowercase();
+    let has_scheme = lower.starts_with("http://") || lower.starts_with("https://");
+    let parsed = if has_scheme {
+        Url::parse(resource)
+    } else {
+        Url::parse(&format!("https://{resource}"))
+    };
+    parsed.map_err(|_| "it is no host or URL")
 }
 
 /// True when `allowed_hosts` includes the URL's host: the rule by which an OAuth token may go there (the entries are

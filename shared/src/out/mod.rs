@@ -12,6 +12,8 @@
 
 mod hidden;
 #[cfg(feature = "net")]
+mod modes;
+#[cfg(feature = "net")]
 mod progress;
 mod stdout;
 #[cfg(feature = "net")]
@@ -19,6 +21,8 @@ mod strip;
 mod talk;
 mod terminal;
 
+#[cfg(feature = "net")]
+pub use modes::keep_terminal_modes;
 #[cfg(feature = "net")]
 pub use progress::Progress;
 pub use stdout::Stdout;

@@ -1,11 +1,11 @@
-//! Small requests without a runtime at the caller's: what the OAuth exchanges use.
+//! The transport that asks over the network, without a runtime at the caller's.
 
 use std::time::Duration;
 
 use url::Url;
 
-use super::{Client, HttpError, Request, Timeouts};
-use crate::oauth::{Answer, Transport};
+use super::{Answer, Transport};
+use crate::http::{Client, HttpError, Request, Timeouts};
 
 /// The largest answer that a token, device, discovery or revocation endpoint may give, in bytes.
 const ANSWER_LIMIT: usize = 1 << 20;
@@ -25,7 +25,7 @@ impl Blocking {
 
     fn exchange(&self, request: Request) -> Result<Answer, HttpError> {
         let client = Client::new(&request.url, self.timeouts)?;
-        let runtime = super::runtime().map_err(|failure| HttpError::Connect(failure.message))?;
+        let runtime = crate::http::runtime().map_err(|failure| HttpError::Connect(failure.message))?;
         runtime.block_on(async {
             let response = client.send(request).await?;
             let status = response.status();
