@@ -184,6 +184,22 @@ impl Profile {
     }
 }
 
+/// A key of `profiles`, which [`check_name`] accepts.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(try_from = "String")]
+pub(super) struct ProfileName(pub(super) String);
+
+impl TryFrom<String> for ProfileName {
+    type Error = String;
+
+    fn try_from(name: String) -> Result<Self, Self::Error> {
+        match check_name(&name) {
+            Ok(()) => Ok(Self(name)),
+            Err(failure) => Err(failure.message),
+        }
+    }
+}
+
 /// Refuses a profile name that could not be typed, or would not make a file name.
 ///
 /// # Errors

@@ -126,7 +126,10 @@ impl<'a> Resolver<'a> {
     fn provider(&self, url: Option<&Sourced<Url>>) -> Result<Sourced<&'static Provider>, Failure> {
         let named = match &self.profile.provider {
             None => None,
-            Some(name) => Some(provider::named(name).ok_or_else(|| faults::unknown_provider(name))?),
+            Some(name) => Some(
+                provider::named(name)
+                    .ok_or_else(|| faults::unknown_provider(&self.profile_source(), name))?,
+            ),
         };
         match (named, url) {
             (Some(named), None) => Ok(Sourced::new(named, self.profile_source())),
