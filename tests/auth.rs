@@ -211,6 +211,15 @@ fn the_list_shows_every_profile_and_marks_the_one_in_use() {
 }
 
 #[test]
+fn the_list_recognises_a_provider_by_its_host() {
+    let sandbox = Sandbox::new();
+    let profile = json!({"base_url": "https://openrouter.ai/api/v1", "key": {"env": "MINE"}});
+    sandbox.config(&json!({"profiles": {"lab": profile}}).to_string());
+    let text = "* lab  -  openrouter  https://openrouter.ai/api/v1  qwen/qwen3-coder  variable MINE\n";
+    auth(&sandbox, &["list"]).run().gives(0, text, "");
+}
+
+#[test]
 fn a_switch_takes_effect_at_once_and_changes_nothing_else() {
     let sandbox = configured();
     login_of_qwen_code(&sandbox, json!({}));
@@ -259,7 +268,7 @@ fn a_profile_that_is_not_there_is_named_with_those_that_are() {
     for words in [&["use", "nope"][..], &["logout", "nope"]] {
         auth(&sandbox, words)
             .run()
-            .fails(77, &["no profile is called 'nope'", "there are home, pass, work"]);
+            .fails(77, &["no profile is called 'nope'", "known are home, pass, work"]);
     }
     assert_eq!(sandbox.read("home/.config/qwen/config.json"), PROFILES);
     auth(&sandbox, &["use"])

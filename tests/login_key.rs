@@ -406,6 +406,27 @@ fn an_endpoint_that_wants_no_key_is_set_up_without_one() {
 }
 
 #[test]
+fn a_server_on_this_machine_is_recognised_by_every_name_of_the_machine() {
+    for (url, name, model) in [
+        ("http://localhost:11434/v1", "ollama", "qwen3"),
+        ("http://[::1]:8080/v1", "llama.cpp", "default"),
+        ("http://127.0.0.1:8000/v1", "vllm", "default"),
+    ] {
+        let sandbox = Sandbox::new();
+        sandbox
+            .detached("qwen-login")
+            .args(["--no-verify", "--base-url", url])
+            .run()
+            .exits(0);
+        let profile = profile(&sandbox, "default");
+        assert_eq!(
+            (&profile["provider"], &profile["base_url"], &profile["model"]),
+            (&json!(name), &json!(url), &json!(model))
+        );
+    }
+}
+
+#[test]
 fn without_a_terminal_nothing_is_asked() {
     let sandbox = Sandbox::new();
     let tool = || sandbox.detached("qwen-login");

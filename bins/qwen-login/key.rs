@@ -119,14 +119,10 @@ fn provider_for(login: &mut Login<'_>, typed_url: Option<&Url>) -> Result<&'stat
         .iter()
         .filter(|provider| provider.oauth.is_none())
         .collect();
-    let present = login.target.profile.provider.as_deref();
-    let usual = known
-        .iter()
-        .position(|known| Some(known.name.as_str()) == present)
-        .or_else(|| {
-            let from_environment = provider::recognise(&url_in_environment()?)?;
-            known.iter().position(|known| known.name == from_environment.name)
-        })
+    let present = login.target.provider().filter(|own| own.oauth.is_none());
+    let usual = present
+        .or_else(|| provider::recognise(&url_in_environment()?))
+        .and_then(|usual| known.iter().position(|known| known.name == usual.name))
         .unwrap_or(0);
     let chosen = match login.terminal.as_mut() {
         None => usual,
@@ -147,15 +143,16 @@ fn provider_for(login: &mut Login<'_>, typed_url: Option<&Url>) -> Result<&'stat
         .ok_or_else(|| Failure::new(Exit::Bug, "the provider catalogue is empty; please report it"))
 }
 
-/// Finds the endpoint: the profile's own where it is the same provider, `OPENAI_BASE_URL`, one of the provider's.
+/// Finds the endpoint: the profile's own or `OPENAI_BASE_URL` where it is of the same provider, else one of the provider's.
 fn base_url_for(login: &mut Login<'_>, provider: &Provider) -> Result<Url, Failure> {
     let profile = &login.target.profile;
     let own = profile
         .base_url
         .clone()
-        .filter(|_| profile.provider.as_deref() == Some(&provider.name));
+        .filter(|_| login.target.is_about(provider));
+    let is_its = |url: &Url| provider::recognise(url).is_some_and(|known| known.name == provider.name);
     let said = own
-        .or_else(|| url_in_environment().filter(|_| login.provider.is_none()))
+        .or_else(|| url_in_environment().filter(|url| login.provider.is_none() && is_its(url)))
         .map(String::from);
     let allow_http = profile.allow_http;
     let regions: Vec<(&str, &str)> = provider
@@ -215,11 +212,12 @@ fn model_for(login: &mut Login<'_>, provider: &Provider) -> Result<String, Failu
     {
         return Ok(model.to_owned());
     }
-    let profile = &login.target.profile;
-    let own = profile
+    let own = login
+        .target
+        .profile
         .model
         .clone()
-        .filter(|_| profile.provider.as_deref() == Some(&provider.name));
+        .filter(|_| login.target.is_about(provider));
     let set = std::env::var("OPENAI_MODEL")
         .ok()
         .filter(|_| login.provider.is_none());

@@ -29,6 +29,9 @@ pub(crate) fn run(cli: Cli, talk: &Talk) -> Outcome {
     secret::forbid_core_dump();
     let target = Target::find(cli.common.profile.as_deref(), cli.store)?;
     let provider = cli.provider.as_deref().map(named).transpose()?;
+    if provider.is_none() {
+        target.check_provider()?;
+    }
     let mut login = Login {
         terminal: Terminal::open(),
         cli,
@@ -37,6 +40,7 @@ pub(crate) fn run(cli: Cli, talk: &Talk) -> Outcome {
         provider,
     };
     if login.cli.import {
+        login.target.check_writable()?;
         return adopt::adopt(&login);
     }
     let method = login.method()?;
