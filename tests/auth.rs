@@ -211,6 +211,26 @@ fn the_list_shows_every_profile_and_marks_the_one_in_use() {
 }
 
 #[test]
+fn an_endpoint_that_will_not_get_the_secret_is_mentioned() {
+    let sandbox = Sandbox::new();
+    let plain = json!({"base_url": "http://llm.example/v1", "key": {"env": "MINE"}});
+    let own = json!({"method": "oauth", "key": {"store": "file"}, "oauth": {"client_id": "c"}});
+    sandbox.config(&json!({"profiles": {"plain": plain, "own": own}}).to_string());
+    sandbox.write(
+        "home/.config/qwen/credentials/own.json",
+        json!({"method": "oauth", "access_token": "at"}).to_string(),
+    );
+    for (profile, said) in [
+        ("plain", "plain http would show the secret"),
+        ("own", "profile 'own' names no endpoint for its token"),
+    ] {
+        let run = status(&sandbox).args(["--profile", profile]).env("MINE", "k");
+        let status = json_of(&run.run().exits(0));
+        assert!(status["notices"].to_string().contains(said), "{status:#}");
+    }
+}
+
+#[test]
 fn the_list_recognises_a_provider_by_its_host() {
     let sandbox = Sandbox::new();
     let profile = json!({"base_url": "https://openrouter.ai/api/v1", "key": {"env": "MINE"}});

@@ -95,6 +95,10 @@ fn blank_counts_as_absent() {
         77,
         &["OPENAI_API_KEY", "OPENAI_BASE_URL", "OPENAI_MODEL", "qwen-login"],
     );
+    let blank = json!({"provider": " ", "base_url": "", "model": "  ", "key": {"env": "MINE"}});
+    sandbox.config(&profiles(json!({ "default": blank })));
+    let run = token(&sandbox).env("MINE", "k").run();
+    assert_eq!(resolved(run), ["k", OPENAI, "gpt-4o", "openai"]);
 }
 
 #[test]
@@ -179,6 +183,8 @@ fn an_invalid_configuration_is_named_with_line_and_column() {
             "profile 'a': no provider is called 'nobody'",
         ),
         ("// mine\n{}", ":1:1: "),
+        ("null", ":1:4: invalid type: null, expected an object"),
+        ("{\"profiles\": {\"a\": null}}", "null, expected an object"),
         ("{\"profiles\": {},}", ":1:"),
     ] {
         let path = sandbox.config(text);
@@ -198,6 +204,8 @@ fn every_member_of_a_profile_has_its_type() {
         r#""provider": 1"#,
         r#""method": "password""#,
         r#""base_url": 5"#,
+        r#""base_url": "file:///etc/passwd""#,
+        r#""base_url": "https://me:pw@x.example/v1""#,
         r#""model": ["m"]"#,
         r#""key": "sk-1""#,
         r#""key": {"store": "cloud"}"#,
@@ -222,6 +230,10 @@ fn every_member_of_a_profile_has_its_type() {
         let place = format!("{}:", path.display());
         let run = sandbox.tool("qwen-token").env("OPENAI_API_KEY", "k").run();
         let run = run.fails(78, &[&place, "hint: edit "]);
+        assert!(
+            !run.stderr.contains("struct") && !run.stderr.contains("pw"),
+            "{run:#?}"
+        );
         let place = run.stderr.split_once(&place).unwrap().1;
         let line: u32 = place.split(':').next().unwrap().parse().unwrap();
         assert!((2..=3).contains(&line), "{member}: {run:#?}");
@@ -366,4 +378,26 @@ fn an_endpoint_that_is_none_is_a_configuration_error() {
         assert!(!run.stderr.contains("pass@"), "{run:?}");
         run.fails(78, &[fault]);
     }
+}
+
+#[test]
+fn qwen_codes_settings_have_comments_and_variables() {
+    let sandbox = Sandbox::new();
+    let settings = r#"// mine
+        { /* here */ "security": {"auth": {"selectedType": "openai", "apiKey": "${MY_KEY}", "baseUrl": "$BASE//v1",}},
+          "model": {"name": "m-${UNSET}-$MY_KEY-$"}, "page": "https://x.example//y" }"#;
+    sandbox.write("home/.qwen/settings.json", settings);
+    let run = token(&sandbox)
+        .env("MY_KEY", "k1")
+        .env("BASE", "https://llm.example")
+        .run();
+    assert_eq!(
+        resolved(run)[..3],
+        ["k1", "https://llm.example//v1", "m-${UNSET}-k1-$"]
+    );
+    assert_eq!(
+        sandbox.read("home/.qwen/settings.json"),
+        settings,
+        "it is never written"
+    );
 }

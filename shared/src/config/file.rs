@@ -24,6 +24,7 @@ const LARGEST: u64 = 4 << 20;
 
 /// The members that we know.
 #[derive(Debug, Default, Deserialize)]
+#[serde(expecting = "an object")]
 struct Known {
     default_profile: Option<String>,
     #[serde(default)]

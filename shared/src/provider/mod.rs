@@ -17,6 +17,7 @@ pub use endpoint::{chat_url, expand, host_matches, join, models_url};
 
 /// How many requests a provider takes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(expecting = "an object")]
 pub struct Rate {
     /// Requests in any 60 seconds.
     pub per_minute: Option<u32>,
@@ -28,6 +29,7 @@ pub struct Rate {
 ///
 /// Either `issuer`, from which the endpoints are discovered (RFC 8414), or the endpoints themselves.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(expecting = "an object")]
 pub struct OauthSettings {
     /// The issuer identifier, as it is written: its document must name the very same text (RFC 8414, section 3.3).
     pub issuer: Option<String>,
