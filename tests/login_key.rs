@@ -339,6 +339,35 @@ fn azure_gets_the_key_in_its_own_header_and_version() {
     assert_eq!(profile(&sandbox, "default")["provider"], "azure");
 }
 
+/// As Azure's own pages show it.
+#[test]
+fn the_whole_address_of_an_azure_deployment_names_its_model() {
+    let sandbox = Sandbox::new();
+    let address =
+        "https://mine.openai.azure.com/openai/deployments/my-gpt/chat/completions?api-version=2025-01-01";
+    login(&sandbox)
+        .args(["--no-verify", "--base-url", address])
+        .run()
+        .exits(0);
+    let profile = profile(&sandbox, "default");
+    assert_eq!(
+        (&profile["provider"], &profile["base_url"], &profile["model"]),
+        (
+            &json!("azure"),
+            &json!("https://mine.openai.azure.com/?api-version=2025-01-01"),
+            &json!("my-gpt")
+        )
+    );
+    let asked = sandbox
+        .tool("qwen-chat")
+        .args(["--dry-run", "--no-stdin", "hi"])
+        .run()
+        .exits(0);
+    let url =
+        "https://mine.openai.azure.com/openai/deployments/my-gpt/chat/completions?api-version=2025-01-01";
+    assert!(asked.text().contains(&format!("\"{url}\"")), "{asked:#?}");
+}
+
 #[test]
 fn a_public_list_of_models_proves_no_key() {
     let server = Server::answering(|_, request: &Request| match request.method.as_str() {

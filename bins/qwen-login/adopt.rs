@@ -29,7 +29,11 @@ pub(crate) fn adopt(login: &Login<'_>) -> Outcome {
         (Some(_), None) => adopt_key(login, &settings),
         (None, None) => Err(Failure::new(
             Exit::NoAuth,
-            format!("Qwen Code has no login here: there is no '{}'", shared.place()),
+            format!(
+                "Qwen Code has no login here: there is no '{}', and no API key in '{}'",
+                shared.place(),
+                settings.path.display()
+            ),
         )
         .hint("run 'qwen-login'")),
     }

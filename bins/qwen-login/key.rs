@@ -27,35 +27,18 @@ struct Plan {
 
 /// Asks for what was not typed, tries it, and stores it.
 pub(crate) fn set_up(login: &mut Login<'_>) -> Outcome {
-    let typed_url = login.cli.base_url.clone();
-    let typed_url = typed_url
-        .map(|url| endpoint::typed(&url, login.target.profile.allow_http))
-        .transpose()?;
-    let provider = provider_for(login, typed_url.as_ref())?;
-    if let Some(notice) = &provider.notice {
-        login.talk.notice(notice);
-    }
-    let base_url = match typed_url {
-        Some(url) => url,
-        None => base_url_for(login, provider)?,
-    };
-    let provider = if login.provider.is_some() {
-        provider
-    } else {
-        provider::recognise(&base_url).unwrap_or(provider)
-    };
+    let (provider, mut base_url) = endpoint_for(login)?;
+    let deployment = endpoint::cut_model(&mut base_url, provider);
     // Tried before anything secret is typed: a key that cannot be kept would be typed in vain.
-    let store = match provider.needs_key || login.cli.with_key {
-        true => Some(choose_store(
-            login.target.choice,
-            &login.target.name,
-            false,
-            login.talk,
-        )?),
+    let mut store = match provider.needs_key || login.cli.with_key {
+        true => Some(store_for(login)?),
         false => None,
     };
     let key = key_for(login, provider)?;
-    let model = model_for(login, provider)?;
+    let model = model_for(login, provider, deployment)?;
+    if key.is_some() && store.is_none() {
+        store = Some(store_for(login)?);
+    }
     let mut plan = Plan {
         provider,
         base_url,
@@ -63,14 +46,6 @@ pub(crate) fn set_up(login: &mut Login<'_>) -> Outcome {
         key,
         store,
     };
-    if plan.key.is_some() && plan.store.is_none() {
-        plan.store = Some(choose_store(
-            login.target.choice,
-            &login.target.name,
-            false,
-            login.talk,
-        )?);
-    }
     let verdict = try_out(login, &mut plan)?;
     save(login, &plan)?;
     let ready = format!(
@@ -79,6 +54,33 @@ pub(crate) fn set_up(login: &mut Login<'_>) -> Outcome {
     );
     login.target.report(&ready, login.talk);
     Ok(Exit::Ok)
+}
+
+fn store_for(login: &Login<'_>) -> Result<Store, Failure> {
+    choose_store(login.target.choice, &login.target.name, false, login.talk)
+}
+
+/// Finds provider and endpoint. A provider that was chosen for an endpoint that nobody knows stays: the server behind it
+/// is one of its kind.
+fn endpoint_for(login: &mut Login<'_>) -> Result<(&'static Provider, Url), Failure> {
+    let typed = login.cli.base_url.clone();
+    let typed = typed
+        .map(|url| endpoint::typed(&url, login.target.profile.allow_http))
+        .transpose()?;
+    let provider = provider_for(login, typed.as_ref())?;
+    if let Some(notice) = &provider.notice {
+        login.talk.notice(notice);
+    }
+    let base_url = match typed {
+        Some(url) => url,
+        None => base_url_for(login, provider)?,
+    };
+    let recognised = provider::recognise(&base_url).filter(|known| known.name != "custom");
+    let provider = match recognised {
+        Some(known) if login.provider.is_none() => known,
+        _ => provider,
+    };
+    Ok((provider, base_url))
 }
 
 fn save(login: &Login<'_>, plan: &Plan) -> Result<(), Failure> {
@@ -201,8 +203,13 @@ fn url_in_environment() -> Option<Url> {
     Url::parse(std::env::var("OPENAI_BASE_URL").ok()?.trim()).ok()
 }
 
-/// Finds the model: typed, the profile's own where it is the same provider, `OPENAI_MODEL`, the provider's default.
-fn model_for(login: &mut Login<'_>, provider: &Provider) -> Result<String, Failure> {
+/// Finds the model: typed, that of the address of a deployment, the profile's own where it is the same provider,
+/// `OPENAI_MODEL`, the provider's default.
+fn model_for(
+    login: &mut Login<'_>,
+    provider: &Provider,
+    deployment: Option<String>,
+) -> Result<String, Failure> {
     if let Some(model) = login
         .cli
         .model
@@ -221,7 +228,10 @@ fn model_for(login: &mut Login<'_>, provider: &Provider) -> Result<String, Failu
     let set = std::env::var("OPENAI_MODEL")
         .ok()
         .filter(|_| login.provider.is_none());
-    let usual = own.or(set).filter(|model| !model.trim().is_empty());
+    let usual = deployment
+        .or(own)
+        .or(set)
+        .filter(|model| !model.trim().is_empty());
     let usual = usual.unwrap_or_else(|| provider.default_model.clone());
     match login.terminal.as_mut() {
         None => Ok(usual),
@@ -256,19 +266,21 @@ fn try_out(login: &mut Login<'_>, plan: &mut Plan) -> Result<String, Failure> {
         let Some(terminal) = login.terminal.as_mut().filter(|_| !login.cli.with_key) else {
             return Err(failure);
         };
+        let exit = failure.exit;
         login.talk.failure(&Failure {
             hints: Vec::new(),
             ..failure
         });
+        let again = match exit {
+            Exit::TryAgain => "try again",
+            _ => "type the key again",
+        };
         terminal.print("What now?\n")?;
-        match choose(
-            terminal,
-            &["type the key again", "store it all the same", "give up"],
-            0,
-        )? {
+        match choose(terminal, &[again, "store it all the same", "give up"], 0)? {
+            0 if exit == Exit::TryAgain => {}
             0 => plan.key = from_terminal(terminal, plan.provider)?,
             1 => return Ok("stored, though the trial failed".to_owned()),
-            _ => return Err(Failure::new(Exit::NoAuth, "nothing was stored")),
+            _ => return Err(Failure::new(exit, "nothing was stored")),
         }
     }
 }
