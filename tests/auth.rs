@@ -121,6 +121,18 @@ fn the_status_of_a_login_has_its_endpoint_and_end() {
 }
 
 #[test]
+fn without_a_profile_the_login_of_qwen_code_is_the_source() {
+    let sandbox = Sandbox::new();
+    login_of_qwen_code(&sandbox, json!({}));
+    let report = json_of(&status(&sandbox).run().exits(0));
+    let file = sandbox.home().join(".qwen/oauth_creds.json");
+    assert_eq!(report["profile"], Value::Null);
+    for name in ["method", "provider", "store"] {
+        assert_eq!(report["sources"][name], file.to_str().unwrap(), "{name}");
+    }
+}
+
+#[test]
 fn the_state_of_a_login_decides_the_exit() {
     for (members, state, code) in [
         (json!({}), "valid", 0),

@@ -395,6 +395,8 @@ fn qwen_codes_settings_have_comments_and_variables() {
         resolved(run)[..3],
         ["k1", "https://llm.example//v1", "m-${UNSET}-k1-$"]
     );
+    let unset = sandbox.tool("qwen-token").env("BASE", "https://llm.example");
+    unset.run().fails(77, &["no credential"]);
     assert_eq!(
         sandbox.read("home/.qwen/settings.json"),
         settings,

@@ -142,7 +142,7 @@ impl<'a> Resolver<'a> {
                 .map(|known| Sourced::new(known, url.source.clone()))
                 .ok_or_else(faults::broken_catalogue),
             (None, None) if self.wants_oauth() => provider::named("qwen")
-                .map(|qwen| Sourced::new(qwen, self.profile_source()))
+                .map(|qwen| Sourced::new(qwen, self.own_source()))
                 .ok_or_else(faults::broken_catalogue),
             (None, None) => default_provider(),
         }
