@@ -5,6 +5,7 @@ use qwen_shared::config::Method;
 use qwen_shared::credential::{Store, Stored};
 use qwen_shared::exit::Exit;
 use qwen_shared::failure::{Failure, Outcome};
+use qwen_shared::out::Terminal;
 use qwen_shared::provider::{self, Provider};
 use qwen_shared::secret::Secret;
 use url::Url;
@@ -157,38 +158,18 @@ fn base_url_for(login: &mut Login<'_>, provider: &Provider) -> Result<Url, Failu
         .or_else(|| url_in_environment().filter(|url| login.provider.is_none() && is_its(url)))
         .map(String::from);
     let allow_http = profile.allow_http;
-    let regions: Vec<(&str, &str)> = provider
-        .base_urls
-        .iter()
-        .filter_map(|(region, url)| Some((region.as_str(), url.as_str()?)))
-        .collect();
-    let first = regions.first().map(|(_, url)| (*url).to_owned());
     let Some(terminal) = login.terminal.as_mut() else {
-        let url = said
-            .or(first)
-            .filter(|url| !url.contains("RESOURCE"))
-            .ok_or_else(|| {
-                Failure::new(
-                    Exit::Usage,
-                    format!("provider '{}' has no endpoint of its own", provider.name),
-                )
-                .hint("name it with --base-url")
-            })?;
+        let usual = said.or_else(|| regions(provider).next().map(|(_, url)| url.to_owned()));
+        let url = usual.filter(|url| !url.contains("RESOURCE")).ok_or_else(|| {
+            let message = format!("provider '{}' has no endpoint of its own", provider.name);
+            Failure::new(Exit::Usage, message).hint("name it with --base-url")
+        })?;
         return endpoint::typed(&url, allow_http);
     };
-    let mut usual = said;
-    if usual.is_none() && regions.len() > 1 {
-        let titles: Vec<String> = regions
-            .iter()
-            .map(|(region, url)| format!("{region}: {url}"))
-            .collect();
-        let titles: Vec<&str> = titles.iter().map(String::as_str).collect();
-        terminal.print("Which region is the key for?\n")?;
-        usual = regions
-            .get(choose(terminal, &titles, 0)?)
-            .map(|(_, url)| (*url).to_owned());
-    }
-    let usual = usual.or(first);
+    let usual = match said {
+        Some(said) => Some(said),
+        None => region_of(terminal, provider)?,
+    };
     match &usual {
         Some(url) if login.provider.is_some() && !url.contains("RESOURCE") => {
             endpoint::typed(url, allow_http)
@@ -197,6 +178,27 @@ fn base_url_for(login: &mut Login<'_>, provider: &Provider) -> Result<Url, Failu
             endpoint::answered(text, allow_http)
         }),
     }
+}
+
+fn regions(provider: &Provider) -> impl Iterator<Item = (&str, &str)> {
+    provider
+        .base_urls
+        .iter()
+        .filter_map(|(region, url)| Some((region.as_str(), url.as_str()?)))
+}
+
+/// Returns the endpoint of the region that is chosen, or the only one; `None` for a provider without any.
+fn region_of(terminal: &mut Terminal, provider: &Provider) -> Result<Option<String>, Failure> {
+    let (titles, urls): (Vec<String>, Vec<&str>) = regions(provider)
+        .map(|(region, url)| (format!("{region}: {url}"), url))
+        .unzip();
+    let mut chosen = 0;
+    if urls.len() > 1 {
+        let titles: Vec<&str> = titles.iter().map(String::as_str).collect();
+        terminal.print("Which region is the key for?\n")?;
+        chosen = choose(terminal, &titles, 0)?;
+    }
+    Ok(urls.get(chosen).map(|url| (*url).to_owned()))
 }
 
 fn url_in_environment() -> Option<Url> {

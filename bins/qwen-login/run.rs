@@ -97,14 +97,18 @@ impl Login<'_> {
                 })
             }
             (None, Some(present)) => Ok(present),
-            (None, None) => Err(Failure::new(
-                Exit::Usage,
-                "nothing says how to log in, and there is no terminal to ask",
-            )
-            .hint("run 'qwen-login --oauth', and open its address in a browser on any machine")
-            .hint("or run 'qwen-login --with-key --provider NAME', with the key on standard input")),
+            (None, None) => Err(nothing_said()),
         }
     }
+}
+
+fn nothing_said() -> Failure {
+    Failure::new(
+        Exit::Usage,
+        "nothing says how to log in, and there is no terminal to ask",
+    )
+    .hint("run 'qwen-login --oauth', and open its address in a browser on any machine")
+    .hint("or run 'qwen-login --with-key --provider NAME', with the key on standard input")
 }
 
 /// Names the server of a profile's own login, for people.
