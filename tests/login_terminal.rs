@@ -66,6 +66,7 @@ fn every_question_can_be_answered_wrongly_first() {
     terminal.shows("the key is empty");
     terminal.types("two words\n");
     terminal.shows("a key is one word");
+    terminal.waits_for_echo(false);
     terminal.types(&format!("{BAD}\n"));
     terminal.shows("key: sk-***89, 17 characters");
     terminal.shows("model [gpt-4o]: ");
