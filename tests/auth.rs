@@ -121,6 +121,18 @@ fn the_status_of_a_login_has_its_endpoint_and_end() {
 }
 
 #[test]
+fn without_a_profile_the_login_of_qwen_code_is_the_source() {
+    let sandbox = Sandbox::new();
+    login_of_qwen_code(&sandbox, json!({}));
+    let report = json_of(&status(&sandbox).run().exits(0));
+    let file = sandbox.home().join(".qwen/oauth_creds.json");
+    assert_eq!(report["profile"], Value::Null);
+    for name in ["method", "provider", "store"] {
+        assert_eq!(report["sources"][name], file.to_str().unwrap(), "{name}");
+    }
+}
+
+#[test]
 fn the_state_of_a_login_decides_the_exit() {
     for (members, state, code) in [
         (json!({}), "valid", 0),
@@ -211,6 +223,35 @@ fn the_list_shows_every_profile_and_marks_the_one_in_use() {
 }
 
 #[test]
+fn an_endpoint_that_will_not_get_the_secret_is_mentioned() {
+    let sandbox = Sandbox::new();
+    let plain = json!({"base_url": "http://llm.example/v1", "key": {"env": "MINE"}});
+    let own = json!({"method": "oauth", "key": {"store": "file"}, "oauth": {"client_id": "c"}});
+    sandbox.config(&json!({"profiles": {"plain": plain, "own": own}}).to_string());
+    sandbox.write(
+        "home/.config/qwen/credentials/own.json",
+        json!({"method": "oauth", "access_token": "at"}).to_string(),
+    );
+    for (profile, said) in [
+        ("plain", "plain http would show the secret"),
+        ("own", "profile 'own' names no endpoint for its token"),
+    ] {
+        let run = status(&sandbox).args(["--profile", profile]).env("MINE", "k");
+        let status = json_of(&run.run().exits(0));
+        assert!(status["notices"].to_string().contains(said), "{status:#}");
+    }
+}
+
+#[test]
+fn the_list_recognises_a_provider_by_its_host() {
+    let sandbox = Sandbox::new();
+    let profile = json!({"base_url": "https://openrouter.ai/api/v1", "key": {"env": "MINE"}});
+    sandbox.config(&json!({"profiles": {"lab": profile}}).to_string());
+    let text = "* lab  -  openrouter  https://openrouter.ai/api/v1  qwen/qwen3-coder  variable MINE\n";
+    auth(&sandbox, &["list"]).run().gives(0, text, "");
+}
+
+#[test]
 fn a_switch_takes_effect_at_once_and_changes_nothing_else() {
     let sandbox = configured();
     login_of_qwen_code(&sandbox, json!({}));
@@ -259,7 +300,7 @@ fn a_profile_that_is_not_there_is_named_with_those_that_are() {
     for words in [&["use", "nope"][..], &["logout", "nope"]] {
         auth(&sandbox, words)
             .run()
-            .fails(77, &["no profile is called 'nope'", "there are home, pass, work"]);
+            .fails(77, &["no profile is called 'nope'", "known are home, pass, work"]);
     }
     assert_eq!(sandbox.read("home/.config/qwen/config.json"), PROFILES);
     auth(&sandbox, &["use"])

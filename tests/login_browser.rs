@@ -79,8 +79,14 @@ fn install(sandbox: &Sandbox, from: &std::path::Path, to: &std::path::Path) {
 #[test]
 fn a_browser_gets_the_address_and_no_secret() {
     let desktop = Desktop::new();
+    let profiles = json!({
+        "lab": {"method": "oauth", "oauth": desktop.authority.oauth()}, "other": {"key": {"env": "LLM_PASS"}},
+    });
+    let config = json!({"default_profile": "lab", "profiles": profiles});
+    desktop.sandbox.config(&config.to_string());
     let login = desktop
         .login()
+        .env("LLM_PASS", "canary-key")
         .env("OPENAI_API_KEY", "canary-key")
         .env("DASHSCOPE_API_KEY", "canary-key")
         .env("MY_OWN_TOKEN", "canary-token");

@@ -95,3 +95,122 @@ fn a_broken_configuration_stops_a_login_and_stays_as_it_is() {
         assert_eq!(sandbox.read("home/.config/qwen/config.json"), broken);
     }
 }
+
+#[test]
+fn a_member_that_is_there_twice_is_no_valid_configuration() {
+    let sandbox = Sandbox::new();
+    for (twice, place) in [
+        (
+            "{\"profiles\": {\n \"x\": {\"model\": \"a\"},\n \"x\": {}}}",
+            "config.json:3:4: duplicate field `x`",
+        ),
+        ("{\"mine\": 1, \"mine\": 2}", "config.json:1:"),
+        ("{\"a\": [{\"b\": {\"c\": 1, \"c\": 1}}]}", "duplicate field `c`"),
+    ] {
+        sandbox.config(twice);
+        login(&sandbox)
+            .args(["--no-verify", "--provider", "openai"])
+            .run()
+            .fails(78, &[place]);
+        assert_eq!(sandbox.read("home/.config/qwen/config.json"), twice);
+    }
+}
+
+#[test]
+fn an_empty_configuration_and_one_with_a_byte_order_mark_are_written_to() {
+    for before in ["", " \n", "\u{feff}", "\u{feff}{\"mine\": 1}\n"] {
+        let sandbox = Sandbox::new();
+        sandbox.config(before);
+        login(&sandbox)
+            .args(["--no-verify", "--provider", "openai"])
+            .run()
+            .exits(0);
+        let config: Value = serde_json::from_str(&sandbox.read("home/.config/qwen/config.json")).unwrap();
+        assert_eq!(config["profiles"]["default"]["provider"], "openai", "{before:?}");
+        assert_eq!(config["mine"].is_null(), !before.contains("mine"));
+    }
+}
+
+/// `QWEN_CONFIG=/dev/null` says that there is no configuration; a login must not put a file in its place.
+#[test]
+fn what_is_no_file_is_not_replaced_by_one() {
+    use std::os::unix::fs::FileTypeExt;
+    let (sandbox, server) = (Sandbox::new(), Server::untouched());
+    let place = sandbox.home().join("device");
+    let made = std::process::Command::new("mkfifo").arg(&place).status();
+    assert!(made.unwrap().success());
+    let other_end = place.clone();
+    std::thread::spawn(
+        move || {
+            while std::fs::OpenOptions::new().write(true).open(&other_end).is_ok() {}
+        },
+    );
+    login(&sandbox)
+        .args(["--base-url", &server.url("/v1")])
+        .env("QWEN_CONFIG", &place)
+        .run()
+        .fails(74, &["device: cannot write: is not a regular file"]);
+    assert!(place.symlink_metadata().unwrap().file_type().is_fifo());
+}
+
+#[test]
+fn a_key_goes_to_the_endpoint_that_the_profile_names() {
+    let server = Server::script([Reply::json(200, r#"{"data": [{"id": "m"}]}"#)]);
+    let sandbox = Sandbox::new();
+    let url = server.url("/v1");
+    sandbox.config(&json!({"profiles": {"lab": {"base_url": url, "model": "m"}}}).to_string());
+    login(&sandbox).run().exits(0);
+    assert_eq!(
+        server.requests()[0].header("authorization"),
+        Some("Bearer sk-canary-0123456789")
+    );
+    let config: Value = serde_json::from_str(&sandbox.read("home/.config/qwen/config.json")).unwrap();
+    let lab = &config["profiles"]["lab"];
+    assert_eq!((&lab["base_url"], &lab["model"]), (&json!(url), &json!("m")));
+}
+
+#[test]
+fn a_profile_of_a_provider_that_nobody_knows_gets_no_key_and_no_login() {
+    let sandbox = Sandbox::new();
+    sandbox.config(r#"{"profiles": {"lab": {"provider": "opnrouter"}}}"#);
+    let said = "profile 'lab': no provider is called 'opnrouter'";
+    login(&sandbox).run().fails(78, &[said, "known are openai"]);
+    sandbox
+        .detached("qwen-login")
+        .args(["--oauth", "--store", "file"])
+        .run()
+        .fails(78, &[said]);
+    login(&sandbox)
+        .args(["--no-verify", "--provider", "openrouter"])
+        .run()
+        .exits(0);
+}
+
+/// The tokens of one server would go to the other when they are refreshed.
+#[test]
+fn a_profile_with_a_server_of_its_own_logs_in_there_alone() {
+    let (sandbox, server) = (Sandbox::new(), Server::untouched());
+    let oauth = support::authority::oauth(&server.url(""));
+    let before = json!({"profiles": {"lab": {"method": "oauth", "oauth": oauth}}}).to_string();
+    sandbox.config(&before);
+    sandbox.write(
+        "home/.qwen/oauth_creds.json",
+        json!({"access_token": "at", "refresh_token": "rt", "token_type": "Bearer", "expiry_date": 1})
+            .to_string(),
+    );
+    for flags in [&["--oauth", "--provider", "qwen"][..], &["--import"]] {
+        let tool = sandbox
+            .detached("qwen-login")
+            .args(["--store", "file"])
+            .args(flags);
+        tool.run().fails(
+            78,
+            &[
+                "profile 'lab' has a server of its own",
+                "'qwen'",
+                "hint: choose another profile",
+            ],
+        );
+        assert_eq!(sandbox.read("home/.config/qwen/config.json"), before);
+    }
+}

@@ -3,6 +3,8 @@
 
 mod support;
 
+use std::path::PathBuf;
+
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
@@ -76,10 +78,14 @@ fn every_login_has_a_verifier_of_its_own_and_none_where_pkce_is_off() {
     let authority = Authority::approving();
     let mut verifiers = Vec::new();
     for _ in 0..2 {
-        run(&authority).1.exits(0);
-    }
-    for poll in authority.polls() {
-        verifiers.push(poll.split_once("&code_verifier=").unwrap().1.to_owned());
+        let sandbox = Sandbox::new();
+        authority.configure(&sandbox);
+        let run = login(&sandbox).arg("-v").run().exits(0);
+        let poll = authority.polls().pop().unwrap();
+        let verifier = poll.split_once("&code_verifier=").unwrap().1.to_owned();
+        assert!(!run.stderr.contains(&verifier), "{run:#?}");
+        assert_eq!(sandbox.files_with(&[&verifier]), [] as [PathBuf; 0]);
+        verifiers.push(verifier);
     }
     assert_ne!(verifiers[0], verifiers[1]);
 

@@ -339,6 +339,35 @@ fn azure_gets_the_key_in_its_own_header_and_version() {
     assert_eq!(profile(&sandbox, "default")["provider"], "azure");
 }
 
+/// As Azure's own pages show it.
+#[test]
+fn the_whole_address_of_an_azure_deployment_names_its_model() {
+    let sandbox = Sandbox::new();
+    let address =
+        "https://mine.openai.azure.com/openai/deployments/my-gpt/chat/completions?api-version=2025-01-01";
+    login(&sandbox)
+        .args(["--no-verify", "--base-url", address])
+        .run()
+        .exits(0);
+    let profile = profile(&sandbox, "default");
+    assert_eq!(
+        (&profile["provider"], &profile["base_url"], &profile["model"]),
+        (
+            &json!("azure"),
+            &json!("https://mine.openai.azure.com/?api-version=2025-01-01"),
+            &json!("my-gpt")
+        )
+    );
+    let asked = sandbox
+        .tool("qwen-chat")
+        .args(["--dry-run", "--no-stdin", "hi"])
+        .run()
+        .exits(0);
+    let url =
+        "https://mine.openai.azure.com/openai/deployments/my-gpt/chat/completions?api-version=2025-01-01";
+    assert!(asked.text().contains(&format!("\"{url}\"")), "{asked:#?}");
+}
+
 #[test]
 fn a_public_list_of_models_proves_no_key() {
     let server = Server::answering(|_, request: &Request| match request.method.as_str() {
@@ -403,6 +432,27 @@ fn an_endpoint_that_wants_no_key_is_set_up_without_one() {
     assert!(run.stderr.contains("the endpoint answers"), "{run:#?}");
     assert!(server.requests()[0].header("authorization").is_none());
     assert!(profile(&sandbox, "default")["key"].is_null());
+}
+
+#[test]
+fn a_server_on_this_machine_is_recognised_by_every_name_of_the_machine() {
+    for (url, name, model) in [
+        ("http://localhost:11434/v1", "ollama", "qwen3"),
+        ("http://[::1]:8080/v1", "llama.cpp", "default"),
+        ("http://127.0.0.1:8000/v1", "vllm", "default"),
+    ] {
+        let sandbox = Sandbox::new();
+        sandbox
+            .detached("qwen-login")
+            .args(["--no-verify", "--base-url", url])
+            .run()
+            .exits(0);
+        let profile = profile(&sandbox, "default");
+        assert_eq!(
+            (&profile["provider"], &profile["base_url"], &profile["model"]),
+            (&json!(name), &json!(url), &json!(model))
+        );
+    }
 }
 
 #[test]

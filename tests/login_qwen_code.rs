@@ -171,6 +171,22 @@ fn import(sandbox: &Sandbox) -> Tool {
 }
 
 #[test]
+fn an_ended_login_is_adopted_and_renewed_by_the_trial() {
+    let chat = chat();
+    let authority = authority_for(&chat.url(""));
+    let sandbox = home(&authority);
+    let mut ended = written_by_qwen_code(&chat.url(""));
+    ended["access_token"] = json!("canary-ended");
+    ended["expiry_date"] = json!(now() - 1000);
+    sandbox.write(FILE, ended.to_string());
+    let run = sandbox.detached("qwen-login").arg("--import").run().exits(0);
+    assert!(run.stderr.contains("takes the token"), "{run:#?}");
+    assert!(!run.stderr.contains("canary"), "{run:#?}");
+    assert!(sandbox.read(FILE).contains(ACCESS));
+    assert_eq!(authority.polls().len(), 1);
+}
+
+#[test]
 fn what_qwen_code_has_not_cannot_be_adopted() {
     let sandbox = Sandbox::new();
     import(&sandbox).run().fails(
@@ -193,6 +209,13 @@ fn what_qwen_code_has_not_cannot_be_adopted() {
         assert_eq!(sandbox.read(FILE), broken);
     }
     assert!(!sandbox.config_file().exists());
+    // A key is adopted whatever the file of the login holds.
+    sandbox.write(FILE, "{");
+    sandbox.write(
+        "home/.qwen/settings.json",
+        r#"{"security": {"auth": {"selectedType": "openai", "apiKey": "sk-1"}}}"#,
+    );
+    import(&sandbox).args(["--store", "file"]).run().exits(0);
 }
 
 #[test]
@@ -283,6 +306,25 @@ fn members_of_others_survive_a_new_login() {
         (&json!(ACCESS), &json!([1, 2]))
     );
     assert!(!sandbox.read(FILE).contains("at-old"));
+}
+
+#[test]
+fn profiles_that_share_the_file_are_named() {
+    let authority = Authority::approving();
+    let sandbox = Sandbox::new();
+    let profile = |store: &str| json!({"provider": "qwen", "method": "oauth", "oauth": authority.oauth(), "key": {"store": store}});
+    let profiles = json!({
+        "apart": profile("keyring"), "home": profile("file"), "key": {"method": "api-key"}, "work": profile("file"),
+    });
+    sandbox.config(&json!({ "profiles": profiles }).to_string());
+    let run = login(&sandbox).args(["--profile", "work"]).run().exits(0);
+    let named: Vec<&str> = run
+        .stderr
+        .lines()
+        .filter(|line| line.contains("same file"))
+        .collect();
+    assert_eq!(named.len(), 1, "{run:#?}");
+    assert!(named[0].contains("profile 'home'"), "{run:#?}");
 }
 
 #[test]

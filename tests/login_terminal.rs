@@ -66,6 +66,7 @@ fn every_question_can_be_answered_wrongly_first() {
     terminal.shows("the key is empty");
     terminal.types("two words\n");
     terminal.shows("a key is one word");
+    terminal.waits_for_echo(false);
     terminal.types(&format!("{BAD}\n"));
     terminal.shows("key: sk-***89, 17 characters");
     terminal.shows("model [gpt-4o]: ");
@@ -113,6 +114,31 @@ fn enter_takes_the_documented_defaults() {
 }
 
 #[test]
+fn a_chosen_provider_stays_at_an_endpoint_that_nobody_knows() {
+    let sandbox = Sandbox::new();
+    let mut terminal = Terminal::start(at_a_terminal(&sandbox).args(["--no-verify", "--api-key"]));
+    for (question, answer) in [
+        ("Whose key is it?", "vllm\n"),
+        (
+            "base URL [http://127.0.0.1:8000/v1]: ",
+            "https://gpu.example/v1\n",
+        ),
+        ("API key (it is not shown; empty for none): ", "\n"),
+        ("model [default]: ", "\n"),
+    ] {
+        terminal.shows(question);
+        terminal.types(answer);
+    }
+    assert_eq!(terminal.ends(), 0);
+    let config: Value = serde_json::from_str(&sandbox.read("home/.config/qwen/config.json")).unwrap();
+    let profile = &config["profiles"]["default"];
+    assert_eq!(
+        (&profile["provider"], &profile["base_url"]),
+        (&json!("vllm"), &json!("https://gpu.example/v1"))
+    );
+}
+
+#[test]
 fn a_region_is_asked_where_there_are_several() {
     let sandbox = Sandbox::new();
     let mut terminal =
@@ -144,6 +170,23 @@ fn giving_up_after_a_refused_key_stores_nothing_and_storing_all_the_same_does() 
         assert_eq!(terminal.ends(), code);
         assert_eq!(sandbox.config_file().exists(), stored);
     }
+}
+
+#[test]
+fn an_endpoint_that_cannot_be_reached_is_tried_again_with_the_same_key() {
+    let sandbox = Sandbox::new();
+    let tool = at_a_terminal(&sandbox).args(["--base-url", "http://127.0.0.1:9/v1", "--model", "small"]);
+    let mut terminal = Terminal::start(tool);
+    terminal.shows("API key");
+    terminal.types(&format!("{GOOD}\n"));
+    terminal.shows("  1) try again");
+    let before = terminal.plain().len();
+    terminal.types("\n");
+    terminal.shows_after(before, "cannot connect");
+    terminal.shows_after(before, "choice [1]: ");
+    terminal.types("give up\n");
+    assert_eq!(terminal.ends(), 75);
+    nothing_is_stored(&sandbox);
 }
 
 #[test]

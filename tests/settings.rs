@@ -95,6 +95,10 @@ fn blank_counts_as_absent() {
         77,
         &["OPENAI_API_KEY", "OPENAI_BASE_URL", "OPENAI_MODEL", "qwen-login"],
     );
+    let blank = json!({"provider": " ", "base_url": "", "model": "  ", "key": {"env": "MINE"}});
+    sandbox.config(&profiles(json!({ "default": blank })));
+    let run = token(&sandbox).env("MINE", "k").run();
+    assert_eq!(resolved(run), ["k", OPENAI, "gpt-4o", "openai"]);
 }
 
 #[test]
@@ -170,13 +174,18 @@ fn an_invalid_configuration_is_named_with_line_and_column() {
         ),
         ("{\"profiles\": {\"a\": {\"base_url\": \"no url\"}}}", ":1:"),
         (
-            "{\"profiles\": {\"../a\": {}}}",
-            "'../a' cannot be a profile's name",
+            "{\"profiles\": {\n\"../a\": {}}}",
+            "config.json:2:6: '../a' cannot be a profile's name",
         ),
+        ("{\"profiles\": {\"\": {}}}", ":1:16: '' cannot be"),
         (
             "{\"profiles\": {\"a\": {\"provider\": \"nobody\", \"key\": {\"env\": \"X\"}}}}",
-            "'nobody'",
+            "profile 'a': no provider is called 'nobody'",
         ),
+        ("// mine\n{}", ":1:1: "),
+        ("null", ":1:4: invalid type: null, expected an object"),
+        ("{\"profiles\": {\"a\": null}}", "null, expected an object"),
+        ("{\"profiles\": {},}", ":1:"),
     ] {
         let path = sandbox.config(text);
         sandbox.tool("qwen-token").run().fails(78, &[place]);
@@ -186,6 +195,84 @@ fn an_invalid_configuration_is_named_with_line_and_column() {
             "it is never overwritten"
         );
     }
+}
+
+#[test]
+fn every_member_of_a_profile_has_its_type() {
+    let sandbox = Sandbox::new();
+    for member in [
+        r#""provider": 1"#,
+        r#""method": "password""#,
+        r#""base_url": 5"#,
+        r#""base_url": "file:///etc/passwd""#,
+        r#""base_url": "https://me:pw@x.example/v1""#,
+        r#""model": ["m"]"#,
+        r#""key": "sk-1""#,
+        r#""key": {"store": "cloud"}"#,
+        r#""key": {"command": "pass show x"}"#,
+        r#""key": {"command": []}"#,
+        r#""key": {"env": ""}"#,
+        r#""key": {"file": "x"}"#,
+        r#""headers": {"X": 1}"#,
+        r#""query": []"#,
+        r#""body": "x""#,
+        r#""rate": {"per_minute": -1}"#,
+        r#""rate": {"per_day": "many"}"#,
+        r#""timeouts": {"connect": 0}"#,
+        r#""timeouts": {"idle": "1 s"}"#,
+        r#""oauth": "https://id.example""#,
+        r#""oauth": {"token_endpoint": "no url"}"#,
+        r#""oauth": {"pkce": "S256"}"#,
+        r#""oauth": {"allowed_hosts": "x.example"}"#,
+        r#""allow_http": "yes""#,
+    ] {
+        let path = sandbox.config(&format!("{{\"profiles\": {{\"a\": {{\n  {member}\n}}}}}}"));
+        let place = format!("{}:", path.display());
+        let run = sandbox.tool("qwen-token").env("OPENAI_API_KEY", "k").run();
+        let run = run.fails(78, &[&place, "hint: edit "]);
+        assert!(
+            !run.stderr.contains("struct") && !run.stderr.contains("pw"),
+            "{run:#?}"
+        );
+        let place = run.stderr.split_once(&place).unwrap().1;
+        let line: u32 = place.split(':').next().unwrap().parse().unwrap();
+        assert!((2..=3).contains(&line), "{member}: {run:#?}");
+    }
+}
+
+#[test]
+fn a_configuration_without_an_end_is_not_read_to_it() {
+    let sandbox = Sandbox::new();
+    let tool = sandbox.tool("qwen-auth").arg("list");
+    tool.env("QWEN_CONFIG", "/dev/zero")
+        .run()
+        .fails(78, &["/dev/zero: larger than 4194304 bytes"]);
+    let tool = sandbox.tool("qwen-auth").arg("list");
+    let none = "qwen-auth: no profile is configured\nqwen-auth: hint: run 'qwen-login'\n";
+    tool.env("QWEN_CONFIG", "/dev/null").run().gives(0, "", none);
+}
+
+/// Services run with such a home.
+#[test]
+fn a_home_that_is_no_directory_has_no_configuration() {
+    let sandbox = Sandbox::new();
+    let service = |tool: Tool| {
+        tool.env("HOME", "/dev/null")
+            .env_remove("XDG_CONFIG_HOME")
+            .env_remove("XDG_STATE_HOME")
+    };
+    let run = service(sandbox.tool("qwen-token"))
+        .env("OPENAI_API_KEY", "k")
+        .run();
+    run.gives(0, "k\n", "");
+    let run = service(sandbox.detached("qwen-login"))
+        .args(["--with-key", "--provider", "openai", "--store", "file"])
+        .stdin("sk-1")
+        .run();
+    run.fails(
+        74,
+        &["/dev/null/.config/qwen/config.json: cannot write: not a directory"],
+    );
 }
 
 #[test]
@@ -291,4 +378,28 @@ fn an_endpoint_that_is_none_is_a_configuration_error() {
         assert!(!run.stderr.contains("pass@"), "{run:?}");
         run.fails(78, &[fault]);
     }
+}
+
+#[test]
+fn qwen_codes_settings_have_comments_and_variables() {
+    let sandbox = Sandbox::new();
+    let settings = r#"// mine
+        { /* here */ "security": {"auth": {"selectedType": "openai", "apiKey": "${MY_KEY}", "baseUrl": "$BASE//v1",}},
+          "model": {"name": "m-${UNSET}-$MY_KEY-$"}, "page": "https://x.example//y" }"#;
+    sandbox.write("home/.qwen/settings.json", settings);
+    let run = token(&sandbox)
+        .env("MY_KEY", "k1")
+        .env("BASE", "https://llm.example")
+        .run();
+    assert_eq!(
+        resolved(run)[..3],
+        ["k1", "https://llm.example//v1", "m-${UNSET}-k1-$"]
+    );
+    let unset = sandbox.tool("qwen-token").env("BASE", "https://llm.example");
+    unset.run().fails(77, &["no credential"]);
+    assert_eq!(
+        sandbox.read("home/.qwen/settings.json"),
+        settings,
+        "it is never written"
+    );
 }

@@ -1,6 +1,6 @@
 //! The profiles: which there are, and which is in use.
 
-use qwen_shared::config::{Config, KeySetting, Method, Profile, active_profile};
+use qwen_shared::config::{Config, KeySetting, Method, Profile, active_profile, check_name};
 use qwen_shared::exit::Exit;
 use qwen_shared::failure::{Failure, Outcome};
 use qwen_shared::out::{Stdout, Talk};
@@ -39,10 +39,12 @@ pub(crate) fn show(typed: Option<&str>, format: Format, talk: &Talk) -> Outcome 
 
 fn row(name: &str, profile: &Profile, active: bool) -> Value {
     let is_oauth = profile.method == Some(Method::Oauth);
+    let recognised = || profile.base_url.as_ref().and_then(provider::recognise);
     let named = profile
         .provider
         .as_deref()
-        .or((is_oauth && profile.oauth.is_none()).then_some("qwen"));
+        .or((is_oauth && profile.oauth.is_none()).then_some("qwen"))
+        .or_else(|| recognised().map(|known| known.name.as_str()));
     let known = named.and_then(provider::named);
     let endpoint = profile
         .base_url
@@ -95,7 +97,11 @@ fn table(rows: &[Value]) -> String {
 pub(crate) fn make_active(name: &str, talk: &Talk) -> Outcome {
     let config = Config::load()?;
     if !config.profiles.contains_key(name) {
-        return Err(unknown(name, &config));
+        let failure = unknown(name, &config);
+        return Err(match check_name(name) {
+            Ok(()) => failure.hint(format!("run 'qwen-login --profile {name}' to make it")),
+            Err(_) => failure,
+        });
     }
     if config.default_profile.as_deref() != Some(name) {
         Config::edit(|members| {
@@ -121,8 +127,6 @@ pub(crate) fn unknown(name: &str, config: &Config) -> Failure {
     let known: Vec<&str> = config.profiles.keys().map(String::as_str).collect();
     match known.as_slice() {
         [] => failure.hint("run 'qwen-login'"),
-        known => failure
-            .hint(format!("there are {}", known.join(", ")))
-            .hint(format!("run 'qwen-login --profile {name}' to make it")),
+        known => failure.hint(format!("known are {}", known.join(", "))),
     }
 }

@@ -91,9 +91,7 @@ impl Report {
         };
         let (key, credential) = report.look(talk);
         report.judge(credential.as_ref());
-        if let Some(credential) = credential {
-            report.find_endpoint(credential);
-        }
+        report.find_endpoint(credential);
         report.count(key.as_ref());
         Ok(report)
     }
@@ -151,11 +149,16 @@ impl Report {
         };
     }
 
-    /// A login's `resource_url` names the endpoint where only the provider's default stands against it.
-    fn find_endpoint(&mut self, credential: Credential) {
+    /// A login's `resource_url` names the endpoint where only the provider's default stands against it. An endpoint that
+    /// will not get the secret is worth a notice.
+    fn find_endpoint(&mut self, credential: Option<Credential>) {
+        let is_login = matches!(self.settings.access.value, Access::Oauth { .. });
+        if is_login && credential.is_none() {
+            return;
+        }
         let authorization = Authorization {
             token: None,
-            credential: Some(credential),
+            credential,
             store: None,
             refreshed: false,
         };

@@ -15,10 +15,11 @@ use crate::target::Entry;
 /// key of its settings, which is copied to our store.
 pub(crate) fn adopt(login: &Login<'_>) -> Outcome {
     let settings = QwenCodeSettings::load();
+    if settings.api_key.is_some() && settings.selected_type.as_deref() == Some("openai") {
+        return adopt_key(login, &settings);
+    }
     let shared = Store::open(StoreKind::QwenCode, &login.target.name, patience(login.talk))?;
-    let prefers_key = settings.selected_type.as_deref() == Some("openai");
     match (&settings.api_key, shared.load()?) {
-        (Some(_), _) if prefers_key => adopt_key(login, &settings),
         (_, Some(loaded)) => {
             if let Some(notice) = &loaded.notice {
                 login.talk.notice(notice);
@@ -28,13 +29,20 @@ pub(crate) fn adopt(login: &Login<'_>) -> Outcome {
         (Some(_), None) => adopt_key(login, &settings),
         (None, None) => Err(Failure::new(
             Exit::NoAuth,
-            format!("Qwen Code has no login here: there is no '{}'", shared.place()),
+            format!(
+                "Qwen Code has no login here: there is no '{}', and no API key in '{}'",
+                shared.place(),
+                settings.path.display()
+            ),
         )
         .hint("run 'qwen-login'")),
     }
 }
 
 fn adopt_login(login: &Login<'_>, shared: &Store, stored: &Stored) -> Outcome {
+    if let Some(qwen) = provider::named("qwen") {
+        login.target.check_server(qwen)?;
+    }
     let mut entry = Entry {
         method: Method::Oauth,
         provider: Some("qwen".to_owned()),

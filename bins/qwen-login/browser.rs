@@ -71,13 +71,13 @@ pub(crate) fn openers() -> Result<Vec<Opener>, &'static str> {
 }
 
 /// Opens the address with the first opener that succeeds, without waiting for it. Nothing depends on the outcome: the
-/// address is on the screen as well.
-pub(crate) fn open(openers: Vec<Opener>, address: &VerificationUri) {
+/// address is on the screen as well. `hidden` are variables that it must not see, besides those that [`may_be_secret`].
+pub(crate) fn open(openers: Vec<Opener>, address: &VerificationUri, hidden: Vec<String>) {
     let address = address.as_str().to_owned();
     let _ = thread::Builder::new().name("browser".to_owned()).spawn(move || {
         openers
             .iter()
-            .any(|opener| run(opener, &address).unwrap_or(false))
+            .any(|opener| run(opener, &address, &hidden).unwrap_or(false))
     });
 }
 
@@ -85,7 +85,7 @@ pub(crate) fn open(openers: Vec<Opener>, address: &VerificationUri) {
 ///
 /// No shell is involved, and the address is an `https` URL as our parser wrote it. The opener is in a process group of
 /// its own, out of reach of the terminal's Ctrl-C, and sees neither the terminal nor any key.
-fn run(opener: &Opener, address: &str) -> io::Result<bool> {
+fn run(opener: &Opener, address: &str, hidden: &[String]) -> io::Result<bool> {
     let Some((program, arguments)) = opener.split_first() else {
         return Ok(false);
     };
@@ -96,7 +96,8 @@ fn run(opener: &Opener, address: &str) -> io::Result<bool> {
         command.args(arguments).arg(address);
     }
     for (name, _) in env::vars_os() {
-        if name.to_str().is_some_and(may_be_secret) {
+        let is_hidden = |name: &str| may_be_secret(name) || hidden.iter().any(|hidden| hidden == name);
+        if name.to_str().is_some_and(is_hidden) {
             command.env_remove(&name);
         }
     }

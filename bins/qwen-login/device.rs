@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use qwen_shared::authorize::choose_store;
-use qwen_shared::config::Method;
+use qwen_shared::config::{Config, KeySetting, Method, StoreName};
 use qwen_shared::credential::{Credential, Store, StoreKind, Stored};
 use qwen_shared::exit::Exit;
 use qwen_shared::failure::{Failure, Outcome};
@@ -58,6 +58,9 @@ pub(crate) fn log_in(login: &mut Login<'_>) -> Outcome {
         store.place()
     );
     login.target.report(&ready, login.talk);
+    if store.kind() == StoreKind::QwenCode {
+        name_sharers(login);
+    }
     if !login.cli.no_verify {
         trial::of_login(&login.target.name, login.talk);
     }
@@ -74,11 +77,10 @@ fn server(login: &Login<'_>) -> Result<Server, Failure> {
         (None, _, Some(_)) => None,
         (None, _, None) => provider::named("qwen"),
     };
-    let own = profile.oauth.clone().filter(|_| {
-        login
-            .provider
-            .is_none_or(|typed| Some(&typed.name) == profile.provider.as_ref())
-    });
+    if let Some(provider) = provider {
+        login.target.check_server(provider)?;
+    }
+    let own = profile.oauth.clone();
     let settings = own.or_else(|| provider.and_then(|provider| provider.oauth.clone()));
     let settings = settings.ok_or_else(|| {
         let name = provider.map_or("", |provider| &provider.name);
@@ -144,7 +146,9 @@ fn open_browser(device: &DeviceAuthorization, unwanted: bool, talk: &Talk) {
     match openers {
         Ok(openers) => {
             let address = device.verification_uri_complete.as_ref();
-            browser::open(openers, address.unwrap_or(&device.verification_uri));
+            let hidden = Config::load().map(|config| config.key_variables());
+            let address = address.unwrap_or(&device.verification_uri);
+            browser::open(openers, address, hidden.unwrap_or_default());
         }
         Err(reason) => talk.detail(&format!("no browser is opened: {reason}")),
     }
@@ -182,6 +186,28 @@ fn keep_foreign_members(store: &Store, credential: &mut Credential) {
     {
         let new = std::mem::replace(&mut credential.extra, old.extra);
         credential.extra.extend(new);
+    }
+}
+
+/// Names the other profiles that keep their login in Qwen Code's file: it was replaced for them too.
+fn name_sharers(login: &Login<'_>) {
+    let Ok(config) = Config::load() else {
+        return;
+    };
+    let in_keyring = Some(KeySetting::Store(StoreName::Keyring));
+    let others = config.profiles.iter().filter(|(name, profile)| {
+        **name != login.target.name
+            && profile.method == Some(Method::Oauth)
+            && profile.is_qwen_login()
+            && profile.key != in_keyring
+    });
+    for (name, _) in others {
+        login.talk.notice(&format!(
+            "profile '{name}' keeps its login in the same file, so this one is its too"
+        ));
+        login
+            .talk
+            .hint("run 'qwen-login --store keyring' for one of them to keep them apart");
     }
 }
 

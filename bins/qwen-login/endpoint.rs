@@ -3,7 +3,11 @@
 use qwen_shared::exit::Exit;
 use qwen_shared::failure::Failure;
 use qwen_shared::http::{check_endpoint, without_user_info};
+use qwen_shared::provider::Provider;
 use url::Url;
+
+/// How a URL begins, for those who typed a bare host.
+const BEGINNING: &str = "https://, or http:// for a server on this machine";
 
 /// Reads the operand of `--base-url`.
 ///
@@ -27,6 +31,19 @@ pub(crate) fn answered(text: &str, allow_http: bool) -> Result<Url, String> {
     }
 }
 
+/// Cuts a URL below which one model is to what is common to all, and returns that model: people copy the whole address of
+/// an Azure deployment.
+pub(crate) fn cut_model(url: &mut Url, provider: &Provider) -> Option<String> {
+    let (before, _) = provider.chat_path.split_once("{model}")?;
+    let path = url.path().to_owned();
+    let (base, model) = path.split_once(before)?;
+    if model.is_empty() || model.contains('/') {
+        return None;
+    }
+    url.set_path(base);
+    Some(model.to_owned())
+}
+
 /// Reads a base URL. People copy the whole address of a request: what comes below the base is cut off.
 fn parse(text: &str) -> Result<Url, String> {
     let text = text.trim();
@@ -36,10 +53,10 @@ fn parse(text: &str) -> Result<Url, String> {
     if text.contains("RESOURCE") {
         return Err("put the name of your resource in the place of RESOURCE".to_owned());
     }
-    let mut url =
-        Url::parse(text).map_err(|error| format!("this is not a URL ({error}); it begins with https://"))?;
+    let mut url = Url::parse(text)
+        .map_err(|error| format!("this is not a URL ({error}); it begins with {BEGINNING}"))?;
     if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
-        return Err("a URL that begins with https:// is needed".to_owned());
+        return Err(format!("a URL is needed that begins with {BEGINNING}"));
     }
     let path = url.path().trim_end_matches('/');
     let base = path.strip_suffix("/chat/completions").unwrap_or(path).to_owned();

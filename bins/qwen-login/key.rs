@@ -5,6 +5,7 @@ use qwen_shared::config::Method;
 use qwen_shared::credential::{Store, Stored};
 use qwen_shared::exit::Exit;
 use qwen_shared::failure::{Failure, Outcome};
+use qwen_shared::out::Terminal;
 use qwen_shared::provider::{self, Provider};
 use qwen_shared::secret::Secret;
 use url::Url;
@@ -27,35 +28,18 @@ struct Plan {
 
 /// Asks for what was not typed, tries it, and stores it.
 pub(crate) fn set_up(login: &mut Login<'_>) -> Outcome {
-    let typed_url = login.cli.base_url.clone();
-    let typed_url = typed_url
-        .map(|url| endpoint::typed(&url, login.target.profile.allow_http))
-        .transpose()?;
-    let provider = provider_for(login, typed_url.as_ref())?;
-    if let Some(notice) = &provider.notice {
-        login.talk.notice(notice);
-    }
-    let base_url = match typed_url {
-        Some(url) => url,
-        None => base_url_for(login, provider)?,
-    };
-    let provider = if login.provider.is_some() {
-        provider
-    } else {
-        provider::recognise(&base_url).unwrap_or(provider)
-    };
+    let (provider, mut base_url) = endpoint_for(login)?;
+    let deployment = endpoint::cut_model(&mut base_url, provider);
     // Tried before anything secret is typed: a key that cannot be kept would be typed in vain.
-    let store = match provider.needs_key || login.cli.with_key {
-        true => Some(choose_store(
-            login.target.choice,
-            &login.target.name,
-            false,
-            login.talk,
-        )?),
+    let mut store = match provider.needs_key || login.cli.with_key {
+        true => Some(store_for(login)?),
         false => None,
     };
     let key = key_for(login, provider)?;
-    let model = model_for(login, provider)?;
+    let model = model_for(login, provider, deployment)?;
+    if key.is_some() && store.is_none() {
+        store = Some(store_for(login)?);
+    }
     let mut plan = Plan {
         provider,
         base_url,
@@ -63,14 +47,6 @@ pub(crate) fn set_up(login: &mut Login<'_>) -> Outcome {
         key,
         store,
     };
-    if plan.key.is_some() && plan.store.is_none() {
-        plan.store = Some(choose_store(
-            login.target.choice,
-            &login.target.name,
-            false,
-            login.talk,
-        )?);
-    }
     let verdict = try_out(login, &mut plan)?;
     save(login, &plan)?;
     let ready = format!(
@@ -79,6 +55,33 @@ pub(crate) fn set_up(login: &mut Login<'_>) -> Outcome {
     );
     login.target.report(&ready, login.talk);
     Ok(Exit::Ok)
+}
+
+fn store_for(login: &Login<'_>) -> Result<Store, Failure> {
+    choose_store(login.target.choice, &login.target.name, false, login.talk)
+}
+
+/// Finds provider and endpoint. A provider that was chosen for an endpoint that nobody knows stays: the server behind it
+/// is one of its kind.
+fn endpoint_for(login: &mut Login<'_>) -> Result<(&'static Provider, Url), Failure> {
+    let typed = login.cli.base_url.clone();
+    let typed = typed
+        .map(|url| endpoint::typed(&url, login.target.profile.allow_http))
+        .transpose()?;
+    let provider = provider_for(login, typed.as_ref())?;
+    if let Some(notice) = &provider.notice {
+        login.talk.notice(notice);
+    }
+    let base_url = match typed {
+        Some(url) => url,
+        None => base_url_for(login, provider)?,
+    };
+    let recognised = provider::recognise(&base_url).filter(|known| known.name != "custom");
+    let provider = match recognised {
+        Some(known) if login.provider.is_none() => known,
+        _ => provider,
+    };
+    Ok((provider, base_url))
 }
 
 fn save(login: &Login<'_>, plan: &Plan) -> Result<(), Failure> {
@@ -119,14 +122,10 @@ fn provider_for(login: &mut Login<'_>, typed_url: Option<&Url>) -> Result<&'stat
         .iter()
         .filter(|provider| provider.oauth.is_none())
         .collect();
-    let present = login.target.profile.provider.as_deref();
-    let usual = known
-        .iter()
-        .position(|known| Some(known.name.as_str()) == present)
-        .or_else(|| {
-            let from_environment = provider::recognise(&url_in_environment()?)?;
-            known.iter().position(|known| known.name == from_environment.name)
-        })
+    let present = login.target.provider().filter(|own| own.oauth.is_none());
+    let usual = present
+        .or_else(|| provider::recognise(&url_in_environment()?))
+        .and_then(|usual| known.iter().position(|known| known.name == usual.name))
         .unwrap_or(0);
     let chosen = match login.terminal.as_mut() {
         None => usual,
@@ -147,49 +146,30 @@ fn provider_for(login: &mut Login<'_>, typed_url: Option<&Url>) -> Result<&'stat
         .ok_or_else(|| Failure::new(Exit::Bug, "the provider catalogue is empty; please report it"))
 }
 
-/// Finds the endpoint: the profile's own where it is the same provider, `OPENAI_BASE_URL`, one of the provider's.
+/// Finds the endpoint: the profile's own or `OPENAI_BASE_URL` where it is of the same provider, else one of the provider's.
 fn base_url_for(login: &mut Login<'_>, provider: &Provider) -> Result<Url, Failure> {
     let profile = &login.target.profile;
     let own = profile
         .base_url
         .clone()
-        .filter(|_| profile.provider.as_deref() == Some(&provider.name));
+        .filter(|_| login.target.is_about(provider));
+    let is_its = |url: &Url| provider::recognise(url).is_some_and(|known| known.name == provider.name);
     let said = own
-        .or_else(|| url_in_environment().filter(|_| login.provider.is_none()))
+        .or_else(|| url_in_environment().filter(|url| login.provider.is_none() && is_its(url)))
         .map(String::from);
     let allow_http = profile.allow_http;
-    let regions: Vec<(&str, &str)> = provider
-        .base_urls
-        .iter()
-        .filter_map(|(region, url)| Some((region.as_str(), url.as_str()?)))
-        .collect();
-    let first = regions.first().map(|(_, url)| (*url).to_owned());
     let Some(terminal) = login.terminal.as_mut() else {
-        let url = said
-            .or(first)
-            .filter(|url| !url.contains("RESOURCE"))
-            .ok_or_else(|| {
-                Failure::new(
-                    Exit::Usage,
-                    format!("provider '{}' has no endpoint of its own", provider.name),
-                )
-                .hint("name it with --base-url")
-            })?;
+        let usual = said.or_else(|| regions(provider).next().map(|(_, url)| url.to_owned()));
+        let url = usual.filter(|url| !url.contains("RESOURCE")).ok_or_else(|| {
+            let message = format!("provider '{}' has no endpoint of its own", provider.name);
+            Failure::new(Exit::Usage, message).hint("name it with --base-url")
+        })?;
         return endpoint::typed(&url, allow_http);
     };
-    let mut usual = said;
-    if usual.is_none() && regions.len() > 1 {
-        let titles: Vec<String> = regions
-            .iter()
-            .map(|(region, url)| format!("{region}: {url}"))
-            .collect();
-        let titles: Vec<&str> = titles.iter().map(String::as_str).collect();
-        terminal.print("Which region is the key for?\n")?;
-        usual = regions
-            .get(choose(terminal, &titles, 0)?)
-            .map(|(_, url)| (*url).to_owned());
-    }
-    let usual = usual.or(first);
+    let usual = match said {
+        Some(said) => Some(said),
+        None => region_of(terminal, provider)?,
+    };
     match &usual {
         Some(url) if login.provider.is_some() && !url.contains("RESOURCE") => {
             endpoint::typed(url, allow_http)
@@ -200,12 +180,38 @@ fn base_url_for(login: &mut Login<'_>, provider: &Provider) -> Result<Url, Failu
     }
 }
 
+fn regions(provider: &Provider) -> impl Iterator<Item = (&str, &str)> {
+    provider
+        .base_urls
+        .iter()
+        .filter_map(|(region, url)| Some((region.as_str(), url.as_str()?)))
+}
+
+/// Returns the endpoint of the region that is chosen, or the only one; `None` for a provider without any.
+fn region_of(terminal: &mut Terminal, provider: &Provider) -> Result<Option<String>, Failure> {
+    let (titles, urls): (Vec<String>, Vec<&str>) = regions(provider)
+        .map(|(region, url)| (format!("{region}: {url}"), url))
+        .unzip();
+    let mut chosen = 0;
+    if urls.len() > 1 {
+        let titles: Vec<&str> = titles.iter().map(String::as_str).collect();
+        terminal.print("Which region is the key for?\n")?;
+        chosen = choose(terminal, &titles, 0)?;
+    }
+    Ok(urls.get(chosen).map(|url| (*url).to_owned()))
+}
+
 fn url_in_environment() -> Option<Url> {
     Url::parse(std::env::var("OPENAI_BASE_URL").ok()?.trim()).ok()
 }
 
-/// Finds the model: typed, the profile's own where it is the same provider, `OPENAI_MODEL`, the provider's default.
-fn model_for(login: &mut Login<'_>, provider: &Provider) -> Result<String, Failure> {
+/// Finds the model: typed, that of the address of a deployment, the profile's own where it is the same provider,
+/// `OPENAI_MODEL`, the provider's default.
+fn model_for(
+    login: &mut Login<'_>,
+    provider: &Provider,
+    deployment: Option<String>,
+) -> Result<String, Failure> {
     if let Some(model) = login
         .cli
         .model
@@ -215,15 +221,19 @@ fn model_for(login: &mut Login<'_>, provider: &Provider) -> Result<String, Failu
     {
         return Ok(model.to_owned());
     }
-    let profile = &login.target.profile;
-    let own = profile
+    let own = login
+        .target
+        .profile
         .model
         .clone()
-        .filter(|_| profile.provider.as_deref() == Some(&provider.name));
+        .filter(|_| login.target.is_about(provider));
     let set = std::env::var("OPENAI_MODEL")
         .ok()
         .filter(|_| login.provider.is_none());
-    let usual = own.or(set).filter(|model| !model.trim().is_empty());
+    let usual = deployment
+        .or(own)
+        .or(set)
+        .filter(|model| !model.trim().is_empty());
     let usual = usual.unwrap_or_else(|| provider.default_model.clone());
     match login.terminal.as_mut() {
         None => Ok(usual),
@@ -258,19 +268,21 @@ fn try_out(login: &mut Login<'_>, plan: &mut Plan) -> Result<String, Failure> {
         let Some(terminal) = login.terminal.as_mut().filter(|_| !login.cli.with_key) else {
             return Err(failure);
         };
+        let exit = failure.exit;
         login.talk.failure(&Failure {
             hints: Vec::new(),
             ..failure
         });
+        let again = match exit {
+            Exit::TryAgain => "try again",
+            _ => "type the key again",
+        };
         terminal.print("What now?\n")?;
-        match choose(
-            terminal,
-            &["type the key again", "store it all the same", "give up"],
-            0,
-        )? {
+        match choose(terminal, &[again, "store it all the same", "give up"], 0)? {
+            0 if exit == Exit::TryAgain => {}
             0 => plan.key = from_terminal(terminal, plan.provider)?,
             1 => return Ok("stored, though the trial failed".to_owned()),
-            _ => return Err(Failure::new(Exit::NoAuth, "nothing was stored")),
+            _ => return Err(Failure::new(exit, "nothing was stored")),
         }
     }
 }

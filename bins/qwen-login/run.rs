@@ -29,6 +29,9 @@ pub(crate) fn run(cli: Cli, talk: &Talk) -> Outcome {
     secret::forbid_core_dump();
     let target = Target::find(cli.common.profile.as_deref(), cli.store)?;
     let provider = cli.provider.as_deref().map(named).transpose()?;
+    if provider.is_none() {
+        target.check_provider()?;
+    }
     let mut login = Login {
         terminal: Terminal::open(),
         cli,
@@ -37,6 +40,7 @@ pub(crate) fn run(cli: Cli, talk: &Talk) -> Outcome {
         provider,
     };
     if login.cli.import {
+        login.target.check_writable()?;
         return adopt::adopt(&login);
     }
     let method = login.method()?;
@@ -93,14 +97,18 @@ impl Login<'_> {
                 })
             }
             (None, Some(present)) => Ok(present),
-            (None, None) => Err(Failure::new(
-                Exit::Usage,
-                "nothing says how to log in, and there is no terminal to ask",
-            )
-            .hint("run 'qwen-login --oauth', and open its address in a browser on any machine")
-            .hint("or run 'qwen-login --with-key --provider NAME', with the key on standard input")),
+            (None, None) => Err(nothing_said()),
         }
     }
+}
+
+fn nothing_said() -> Failure {
+    Failure::new(
+        Exit::Usage,
+        "nothing says how to log in, and there is no terminal to ask",
+    )
+    .hint("run 'qwen-login --oauth', and open its address in a browser on any machine")
+    .hint("or run 'qwen-login --with-key --provider NAME', with the key on standard input")
 }
 
 /// Names the server of a profile's own login, for people.

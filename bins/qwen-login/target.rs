@@ -5,9 +5,9 @@ use qwen_shared::config::{
 };
 use qwen_shared::credential::{LOCK_LIMIT, Patience, Store, StoreChoice, StoreKind, Stored};
 use qwen_shared::exit::Exit;
-use qwen_shared::failure::{Failure, io_reason};
+use qwen_shared::failure::Failure;
 use qwen_shared::out::Talk;
-use qwen_shared::{file, paths};
+use qwen_shared::provider::{self, Provider};
 use serde_json::{Map, Value, json};
 
 /// A profile, as it is before the login.
@@ -54,21 +54,56 @@ impl Target {
         })
     }
 
+    /// Returns the provider that the profile names, or whose endpoint it has.
+    pub(crate) fn provider(&self) -> Option<&'static Provider> {
+        match (&self.profile.provider, &self.profile.base_url) {
+            (Some(name), _) => provider::named(name),
+            (None, Some(url)) => provider::recognise(url),
+            (None, None) => None,
+        }
+    }
+
+    /// Refuses a profile of a provider that nobody knows: another one's endpoint would get the key.
+    ///
+    /// # Errors
+    /// 78.
+    pub(crate) fn check_provider(&self) -> Result<(), Failure> {
+        match &self.profile.provider {
+            Some(name) if provider::named(name).is_none() => Err(config::unknown_provider(
+                &Source::Profile(self.name.clone()),
+                name,
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// Refuses a login at a provider's server for a profile that describes a server of its own: later the tokens of the
+    /// one would go to the other.
+    ///
+    /// # Errors
+    /// 78.
+    pub(crate) fn check_server(&self, provider: &Provider) -> Result<(), Failure> {
+        if self.profile.oauth.is_none() || self.profile.provider.as_ref() == Some(&provider.name) {
+            return Ok(());
+        }
+        let (name, server) = (&self.name, &provider.name);
+        let message =
+            format!("profile '{name}' has a server of its own, it cannot log in at that of '{server}'");
+        Err(Failure::new(Exit::Config, message).hint("choose another profile with --profile NAME"))
+    }
+
+    /// True when what the profile says of endpoint and model is about this provider.
+    pub(crate) fn is_about(&self, provider: &Provider) -> bool {
+        self.provider().is_some_and(|own| own.name == provider.name)
+    }
+
     /// Proves that the profile can be written, before anybody is asked for anything.
     ///
     /// # Errors
-    /// 74 when the directory cannot be written; 78 for a name that no profile can have.
+    /// 74 when the configuration cannot be written; 78 for a name that no profile can have.
     pub(crate) fn check_writable(&self) -> Result<(), Failure> {
         config::check_name(&self.name)?;
-        let path = paths::config_file().ok_or_else(paths::no_home)?;
-        let path = path.canonicalize().unwrap_or(path);
-        let trial = path.with_file_name(format!(".trial-{}", std::process::id()));
-        file::write_private(&trial, b"may this be written?")
-            .and_then(|()| std::fs::remove_file(&trial))
-            .map_err(|error| {
-                let reason = io_reason(&error);
-                Failure::new(Exit::Io, format!("{}: cannot write: {reason}", path.display()))
-            })
+        Config::check_writable()
     }
 
     /// Stores the credential, then writes the profile: a crash between the two leaves a profile that says less than

@@ -93,9 +93,10 @@ fn try_login(profile: &str, talk: &Talk) -> Result<String, Failure> {
         profile_first: true,
         ..Overrides::default()
     })?;
+    // A login that was adopted may have ended: its first use refreshes it, and this is the first.
     let wanted = Wanted {
         min_ttl: Duration::ZERO,
-        refresh: Refresh::Never,
+        refresh: Refresh::WhenDue,
     };
     let authorization = authorize(&settings, &wanted, talk)?;
     let base_url = authorization.base_url(&settings)?;

@@ -39,7 +39,7 @@ pub fn read_private(path: &Path, limit: u64) -> io::Result<Option<PrivateFile>> 
         .open(path);
     let file = match opened {
         Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) if is_absent(&error) => return Ok(None),
         Err(error) if error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) => {
             return Err(io::Error::other("is a symbolic link"));
         }
@@ -59,12 +59,26 @@ pub fn read_private(path: &Path, limit: u64) -> io::Result<Option<PrivateFile>> 
     Ok(Some(PrivateFile { bytes, mode, owner }))
 }
 
+/// True when an open failed because nothing has the name: also where a part of the path is no directory, as with the
+/// `HOME=/dev/null` of a service.
+#[must_use]
+pub fn is_absent(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+    )
+}
+
 /// Creates a directory and its parents, each that is new with mode 0700 whatever the umask.
 ///
 /// # Errors
-/// The error of the system call that failed.
+/// The error of the system call that failed; where something else has the name, which it is.
 pub fn create_private_dir(path: &Path) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(path)
+    let created = DirBuilder::new().recursive(true).mode(0o700).create(path);
+    created.map_err(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists => io::Error::other(format!("'{}' is not a directory", path.display())),
+        _ => error,
+    })
 }
 
 /// Replaces a file's content by way of a temporary name: readers see the old content or the new, never a part.
@@ -93,10 +107,14 @@ impl Replacement {
     /// Takes room for `room` bytes beside `path`, creating its directory with mode 0700 where it is missing.
     ///
     /// # Errors
-    /// The error of the system call that failed: no space, no permission, a read-only file system.
+    /// The error of the system call that failed: no space, no permission, a read-only file system; a directory in the
+    /// file's place.
     pub fn begin(path: &Path, room: usize) -> io::Result<Self> {
         let directory = directory_of(path);
         create_private_dir(directory)?;
+        if path.symlink_metadata().is_ok_and(|there| there.is_dir()) {
+            return Err(io::ErrorKind::IsADirectory.into());
+        }
         let (file, temporary) = match unnamed(directory) {
             Some(file) => (file, None),
             None => {

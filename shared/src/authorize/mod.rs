@@ -75,6 +75,13 @@ impl Authorization {
         if is_of_profile(settings, server) || oauth::is_allowed(&said.value, &server.allowed_hosts) {
             return Ok(said.value.clone());
         }
+        if is_default(settings) {
+            let message = format!(
+                "profile '{}' names no endpoint for its token",
+                settings.profile_name()
+            );
+            return Err(Failure::new(Exit::Config, message).hint("set \"base_url\" in the profile"));
+        }
         let (shown, source) = (crate::http::without_user_info(&said.value), &said.source);
         Err(Failure::new(
             Exit::Config,

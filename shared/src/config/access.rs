@@ -82,13 +82,18 @@ impl Resolver<'_> {
             .cloned()
     }
 
-    /// Returns what the profile, or Qwen Code's own login, authenticates with.
-    fn own_access(&self, provider: &Provider) -> Result<Option<Sourced<Access>>, Failure> {
-        let source = match &self.name {
+    /// Returns who says what is configured: the profile, or the file of Qwen Code's that stands in where there is none.
+    pub(super) fn own_source(&self) -> Source {
+        match &self.name {
             Some(_) => self.profile_source(),
             None if self.qwen_code.selected_type.is_some() => Source::QwenCode(self.qwen_code.path.clone()),
             None => Source::QwenCode(self.qwen_code.path.with_file_name("oauth_creds.json")),
-        };
+        }
+    }
+
+    /// Returns what the profile, or Qwen Code's own login, authenticates with.
+    fn own_access(&self, provider: &Provider) -> Result<Option<Sourced<Access>>, Failure> {
+        let source = self.own_source();
         if self.wants_oauth() {
             let store = match self.profile.key {
                 Some(KeySetting::Store(store)) => store,

@@ -2,7 +2,7 @@
 
 use url::Url;
 
-use super::source::Sourced;
+use super::source::{Source, Sourced};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::provider;
@@ -35,12 +35,13 @@ pub(super) fn unset_key_variable(profile: Option<&Sourced<String>>, variable: &s
 }
 
 /// A profile names a provider that the catalogue does not have.
-pub(super) fn unknown_provider(name: &str) -> Failure {
+#[must_use]
+pub fn unknown_provider(profile: &Source, name: &str) -> Failure {
     let known: Vec<&str> = provider::all()
         .iter()
         .map(|provider| provider.name.as_str())
         .collect();
-    Failure::new(Exit::Config, format!("no provider is called '{name}'"))
+    Failure::new(Exit::Config, format!("{profile}: no provider is called '{name}'"))
         .hint(format!("known are {}", known.join(", ")))
 }
 
@@ -64,7 +65,7 @@ pub(super) fn parse_url(said: &Sourced<String>) -> Result<Sourced<Url>, Failure>
     }
 }
 
-fn not_a_url(source: &super::Source, reason: &str) -> Failure {
+fn not_a_url(source: &Source, reason: &str) -> Failure {
     Failure::new(
         Exit::Config,
         format!("{source}: the base URL is not valid: {reason}"),

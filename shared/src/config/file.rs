@@ -1,14 +1,16 @@
 //! `config.json`: read strictly, rewritten whole, members that we do not know kept.
 
 use std::collections::BTreeMap;
-use std::io;
-use std::path::Path;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::profile::{Profile, check_name};
+use super::profile::{KeySetting, Profile, ProfileName};
+use super::unique::Unique;
 use crate::exit::Exit;
 use crate::failure::{Failure, io_reason};
 use crate::lock::{Lock, beside};
@@ -17,12 +19,16 @@ use crate::{file, paths};
 /// How long a writer waits for another one. A rewrite takes milliseconds.
 const LOCK_LIMIT: Duration = Duration::from_secs(5);
 
+/// The largest file that is read, in bytes: thousands of profiles.
+const LARGEST: u64 = 4 << 20;
+
 /// The members that we know.
 #[derive(Debug, Default, Deserialize)]
+#[serde(expecting = "an object")]
 struct Known {
     default_profile: Option<String>,
     #[serde(default)]
-    profiles: BTreeMap<String, Profile>,
+    profiles: BTreeMap<ProfileName, Profile>,
 }
 
 /// The configuration as it is on disk; empty when there is no file.
@@ -49,6 +55,28 @@ impl Config {
         }
     }
 
+    /// Returns the names of the variables that profiles take their keys from.
+    #[must_use]
+    pub fn key_variables(&self) -> Vec<String> {
+        let variable = |profile: &Profile| match &profile.key {
+            Some(KeySetting::Env(name)) => Some(name.clone()),
+            _ => None,
+        };
+        self.profiles.values().filter_map(variable).collect()
+    }
+
+    /// Proves that the file can be written, by writing beside it and taking that away again.
+    ///
+    /// # Errors
+    /// 74 when its directory cannot be written, or something that is no file is in its place.
+    pub fn check_writable() -> Result<(), Failure> {
+        let path = written()?;
+        let trial = path.with_file_name(format!(".trial-{}", std::process::id()));
+        file::write_private(&trial, b"may this be written?")
+            .and_then(|()| std::fs::remove_file(&trial))
+            .map_err(|error| refused(&path, &error))
+    }
+
     /// Changes the file: takes the lock, reads it, applies `change` to the raw members, checks the result, writes it
     /// whole with mode 0600. A symbolic link (a dotfile kept elsewhere) is followed; it is the user's own.
     ///
@@ -56,16 +84,9 @@ impl Config {
     /// As [`Config::load`] (an invalid file is never overwritten), 74 when it cannot be written, 75 when another
     /// writer holds the lock.
     pub fn edit(change: impl FnOnce(&mut Map<String, Value>)) -> Result<Self, Failure> {
-        let named = paths::config_file().ok_or_else(paths::no_home)?;
-        let path = named.canonicalize().unwrap_or(named);
-        let refused = |error: io::Error| {
-            Failure::new(
-                Exit::Io,
-                format!("{}: cannot write: {}", path.display(), io_reason(&error)),
-            )
-        };
+        let path = written()?;
         if let Some(directory) = path.parent() {
-            file::create_private_dir(directory).map_err(refused)?;
+            file::create_private_dir(directory).map_err(|error| refused(&path, &error))?;
         }
         let _lock = Lock::take(&beside(&path), LOCK_LIMIT)?;
         let text = read(&path)?.unwrap_or_else(|| "{}".to_owned());
@@ -76,65 +97,68 @@ impl Config {
         let mut text = serde_json::to_string_pretty(&members).map_err(|error| invalid(&path, &error))?;
         text.push('\n');
         let config = parse(&path, &text)?;
-        file::write_private(&path, text.as_bytes()).map_err(refused)?;
+        file::write_private(&path, text.as_bytes()).map_err(|error| refused(&path, &error))?;
         Ok(config)
     }
+}
 
-    /// Changes one profile's members, creating the profile; everything else stays as [`Config::edit`] says.
-    ///
-    /// # Errors
-    /// As [`Config::edit`]; 78 for a name that cannot be.
-    pub fn edit_profile(name: &str, change: impl FnOnce(&mut Map<String, Value>)) -> Result<Self, Failure> {
-        check_name(name)?;
-        Self::edit(|members| {
-            let profile = member(member(members, "profiles"), name);
-            change(profile);
-        })
+/// Returns the file that a rewrite replaces: what the name stands for, through symbolic links.
+///
+/// # Errors
+/// 74 for a device or a directory in its place: `QWEN_CONFIG=/dev/null` reads as no configuration, and a rewrite must not
+/// put a file there.
+fn written() -> Result<PathBuf, Failure> {
+    let named = paths::config_file().ok_or_else(paths::no_home)?;
+    let path = named.canonicalize().unwrap_or(named);
+    match path.metadata() {
+        Ok(metadata) if !metadata.is_file() => {
+            Err(refused(&path, &io::Error::other("is not a regular file")))
+        }
+        _ => Ok(path),
     }
 }
 
-/// Returns a member that is an object, making it one where it is absent.
-fn member<'a>(members: &'a mut Map<String, Value>, name: &str) -> &'a mut Map<String, Value> {
-    let value = members.entry(name).or_insert_with(|| Value::Object(Map::new()));
-    if !value.is_object() {
-        *value = Value::Object(Map::new());
-    }
-    match value {
-        Value::Object(object) => object,
-        _ => unreachable!("it was made an object above"),
-    }
+fn refused(path: &Path, error: &io::Error) -> Failure {
+    let (path, reason) = (path.display(), io_reason(error));
+    Failure::new(Exit::Io, format!("{path}: cannot write: {reason}"))
 }
 
+/// Reads the file; `None` when there is none or it is blank. A byte order mark is no part of JSON (RFC 8259, section 8.1).
 fn read(path: &Path) -> Result<Option<String>, Failure> {
-    match std::fs::read_to_string(path) {
-        Ok(text) => Ok(Some(text)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) if error.kind() == io::ErrorKind::InvalidData => Err(Failure::new(
+    let shown = path.display();
+    let mut text = String::new();
+    let read = File::open(path).and_then(|file| file.take(LARGEST + 1).read_to_string(&mut text));
+    match read {
+        Ok(length) if length as u64 > LARGEST => Err(Failure::new(
             Exit::Config,
-            format!("{}: not valid UTF-8", path.display()),
+            format!("{shown}: larger than {LARGEST} bytes"),
         )),
+        Ok(_) => {
+            let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+            Ok(Some(text.to_owned()).filter(|text| !text.trim().is_empty()))
+        }
+        Err(error) if file::is_absent(&error) => Ok(None),
+        Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+            Err(Failure::new(Exit::Config, format!("{shown}: not valid UTF-8")))
+        }
         Err(error) => Err(Failure::new(
             Exit::NoInput,
-            format!("{}: cannot read: {}", path.display(), io_reason(&error)),
+            format!("{shown}: cannot read: {}", io_reason(&error)),
         )),
     }
 }
 
 fn parse(path: &Path, text: &str) -> Result<Config, Failure> {
-    let known: Known = if text.trim().is_empty() {
-        Known::default()
-    } else {
-        serde_json::from_str(text).map_err(|error| invalid(path, &error))?
-    };
-    for name in known.profiles.keys() {
-        check_name(name).map_err(|failure| Failure {
-            message: format!("{}: {}", path.display(), failure.message),
-            ..failure
-        })?;
-    }
+    let known: Known = serde_json::from_str::<Unique>(text)
+        .and_then(|_| serde_json::from_str(text))
+        .map_err(|error| invalid(path, &error))?;
     Ok(Config {
         default_profile: known.default_profile.filter(|name| !name.trim().is_empty()),
-        profiles: known.profiles,
+        profiles: known
+            .profiles
+            .into_iter()
+            .map(|(name, profile)| (name.0, profile))
+            .collect(),
     })
 }
 

@@ -11,8 +11,10 @@ mod qwen_code;
 mod resolve;
 mod settings;
 mod source;
+mod unique;
 
 pub use access::chosen_store;
+pub use faults::unknown_provider;
 pub use file::Config;
 pub use profile::{KeySetting, Method, Profile, StoreName, TimeoutSettings, check_name};
 pub use qwen_code::QwenCodeSettings;

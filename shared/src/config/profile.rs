@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 use url::Url;
 
@@ -95,6 +96,7 @@ impl TryFrom<KeyForm> for KeySetting {
 
 /// Limits in seconds; fractions are fine.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
+#[serde(expecting = "an object")]
 pub struct TimeoutSettings {
     connect: Option<Seconds>,
     first_byte: Option<Seconds>,
@@ -134,14 +136,18 @@ impl TimeoutSettings {
 
 /// A profile. Members that we do not know are ignored here and kept in the file.
 #[derive(Clone, Debug, Default, Deserialize)]
+#[serde(expecting = "an object")]
 pub struct Profile {
     /// The provider's name in the catalogue.
+    #[serde(default, deserialize_with = "unless_blank")]
     pub provider: Option<String>,
     /// How it authenticates.
     pub method: Option<Method>,
-    /// The endpoint.
+    /// The endpoint: `http` or `https`, with a host, without user info.
+    #[serde(default, deserialize_with = "endpoint")]
     pub base_url: Option<Url>,
     /// The model.
+    #[serde(default, deserialize_with = "unless_blank")]
     pub model: Option<String>,
     /// Where the credential comes from.
     pub key: Option<KeySetting>,
@@ -184,6 +190,44 @@ impl Profile {
         match (self.provider.as_deref(), &self.oauth) {
             (Some(name), _) => name == "qwen",
             (None, own) => own.is_none(),
+        }
+    }
+}
+
+/// Reads a text; blank counts as absent.
+fn unless_blank<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    let text = Option::<String>::deserialize(deserializer)?;
+    Ok(text.filter(|text| !text.trim().is_empty()))
+}
+
+/// Reads an endpoint. What is wrong with it is said without repeating it, for it may hold a password.
+fn endpoint<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Url>, D::Error> {
+    let refuse = |reason: &str| Err(D::Error::custom(format!("the base URL is not valid: {reason}")));
+    match unless_blank(deserializer)?.map(|text| Url::parse(&text)) {
+        None => Ok(None),
+        Some(Err(error)) => refuse(&error.to_string()),
+        Some(Ok(url)) if !matches!(url.scheme(), "http" | "https") => {
+            refuse("it must begin with 'https://' or 'http://'")
+        }
+        Some(Ok(url)) if !url.username().is_empty() || url.password().is_some() => {
+            refuse("it must not hold a user name or password")
+        }
+        Some(Ok(url)) => Ok(Some(url)),
+    }
+}
+
+/// A key of `profiles`, which [`check_name`] accepts.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(try_from = "String")]
+pub(super) struct ProfileName(pub(super) String);
+
+impl TryFrom<String> for ProfileName {
+    type Error = String;
+
+    fn try_from(name: String) -> Result<Self, Self::Error> {
+        match check_name(&name) {
+            Ok(()) => Ok(Self(name)),
+            Err(failure) => Err(failure.message),
         }
     }
 }

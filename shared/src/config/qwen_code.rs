@@ -47,7 +47,10 @@ impl QwenCodeSettings {
         };
         Self {
             selected_type: text("/security/auth/selectedType"),
-            api_key: text("/security/auth/apiKey").map(Secret::new),
+            // One that still is the name of a variable is no key, and would be sent as if it were.
+            api_key: text("/security/auth/apiKey")
+                .filter(|key| !key.starts_with('$'))
+                .map(Secret::new),
             base_url: text("/security/auth/baseUrl"),
             model: text("/model/name"),
             path,

@@ -126,7 +126,10 @@ impl<'a> Resolver<'a> {
     fn provider(&self, url: Option<&Sourced<Url>>) -> Result<Sourced<&'static Provider>, Failure> {
         let named = match &self.profile.provider {
             None => None,
-            Some(name) => Some(provider::named(name).ok_or_else(|| faults::unknown_provider(name))?),
+            Some(name) => Some(
+                provider::named(name)
+                    .ok_or_else(|| faults::unknown_provider(&self.profile_source(), name))?,
+            ),
         };
         match (named, url) {
             (Some(named), None) => Ok(Sourced::new(named, self.profile_source())),
@@ -139,7 +142,7 @@ impl<'a> Resolver<'a> {
                 .map(|known| Sourced::new(known, url.source.clone()))
                 .ok_or_else(faults::broken_catalogue),
             (None, None) if self.wants_oauth() => provider::named("qwen")
-                .map(|qwen| Sourced::new(qwen, self.profile_source()))
+                .map(|qwen| Sourced::new(qwen, self.own_source()))
                 .ok_or_else(faults::broken_catalogue),
             (None, None) => default_provider(),
         }

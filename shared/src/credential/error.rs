@@ -119,6 +119,12 @@ impl From<StoreError> for Failure {
         match &error {
             StoreError::NoHome => crate::paths::no_home(),
             StoreError::Malformed { .. } => failure.hint("run 'qwen-login' to replace it"),
+            // It is there and can be opened, but is a link or no file at all.
+            StoreError::Io {
+                doing: "read", error, ..
+            } if error.kind() == io::ErrorKind::Other => {
+                failure.hint("remove it, then run 'qwen-login'")
+            }
             StoreError::Locked(_) | StoreError::Silent(_) => {
                 failure.hint("unlock the keyring and try again, or keep the credential in a file: 'qwen-login --store file'")
             }

@@ -14,12 +14,15 @@ use super::keyring::{Keyring, Patience};
 use super::model::Stored;
 use super::qwen_code::SharedLock;
 use crate::failure::Failure;
-use crate::file::{PrivateFile, create_private_dir, read_private, sweep_temporaries};
+use crate::file::{PrivateFile, Replacement, create_private_dir, read_private, sweep_temporaries};
 use crate::lock::{Lock, beside};
 use crate::paths;
 
 /// The largest credential document that is read, in bytes.
 const LARGEST: u64 = 1 << 20;
+
+/// The room that a trial of a file takes, in bytes: no less than a login will need there.
+const ROOM: usize = 32 << 10;
 
 /// The kinds of stores.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -237,6 +240,7 @@ fn probe_file(path: &Path) -> Result<(), StoreError> {
     const CANARY: &[u8] = b"may this be written?";
     let trial = path.with_file_name(format!(".trial-{}", std::process::id()));
     let failed = |doing| move |error| StoreError::io(path, doing, error);
+    drop(Replacement::begin(path, ROOM).map_err(failed("write"))?);
     crate::file::write_private(&trial, CANARY).map_err(failed("write"))?;
     let read = read_private(&trial, LARGEST);
     std::fs::remove_file(&trial).map_err(failed("write"))?;

@@ -19,8 +19,9 @@ use crate::text::is_hostile;
 const DEFAULT_INTERVAL: Duration = Duration::from_secs(5);
 /// The shortest interval that is kept to: below it a loop would be busy.
 const SHORTEST_INTERVAL: Duration = Duration::from_secs(1);
-/// The longest interval that is believed: past it a person would think that nothing happens.
-const LONGEST_INTERVAL: Duration = Duration::from_secs(60);
+/// The longest interval that is believed. What a server asks for in earnest is kept to (RFC 8628, section 3.5); past this
+/// a code would expire between two polls.
+const LONGEST_INTERVAL: Duration = Duration::from_secs(5 * 60);
 /// The longest lifetime of a code that is believed.
 const LONGEST_LIFE: Duration = Duration::from_secs(24 * 60 * 60);
 /// The longest `user_code` that a person could be asked to type, in characters.
@@ -57,12 +58,13 @@ pub struct DeviceAuthorization {
     /// Where the person goes. Always shown.
     pub verification_uri: VerificationUri,
     /// The same with the code in it: for the browser and the QR code only. `None` where the server has none, or one
-    /// that is not fit to be opened; the login works without it (RFC 8628, section 3.3.1).
+    /// that is not fit to be opened or is on another host than the one that the person is told to look for; the login
+    /// works without it (RFC 8628, section 3.3.1).
     pub verification_uri_complete: Option<VerificationUri>,
     /// The lifetime of both codes; a day at most.
     pub expires_in: Duration,
-    /// The least time between two polls: five seconds where the server says none, otherwise between one second and a
-    /// minute.
+    /// The least time between two polls: five seconds where the server says none, otherwise between one second and
+    /// five minutes.
     pub interval: Duration,
 }
 
@@ -108,14 +110,16 @@ impl DeviceAuthorization {
             VerificationUri::parse(text)
                 .map_err(|reason| OauthError::Malformed(format!("'{name}' cannot be shown: {reason}")))
         };
+        let verification_uri = uri("verification_uri", verification_uri(&members)?)?;
         Ok(Self {
             device_code: Secret::new(required(&members, "device_code")?.to_owned()),
             user_code: user_code(&members)?,
-            verification_uri: uri("verification_uri", verification_uri(&members)?)?,
             verification_uri_complete: members
                 .get("verification_uri_complete")
                 .and_then(Value::as_str)
-                .and_then(|text| VerificationUri::parse(text).ok()),
+                .and_then(|text| VerificationUri::parse(text).ok())
+                .filter(|complete| complete.host() == verification_uri.host()),
+            verification_uri,
             expires_in: expires_in(&members)?,
             interval: interval(&members),
         })

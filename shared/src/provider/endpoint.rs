@@ -19,7 +19,7 @@ pub fn host_matches(pattern: &str, host: &str) -> bool {
     }
 }
 
-/// True for loopback hosts, where the port tells servers apart.
+/// True for loopback hosts, where the port tells servers apart and `localhost` is another word for 127.0.0.1.
 pub(super) fn is_local(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => name.eq_ignore_ascii_case("localhost"),

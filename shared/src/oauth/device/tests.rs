@@ -104,8 +104,9 @@ fn intervals_are_five_seconds_by_default_and_clamped() {
         (json!(0), 1.0),
         (json!(-9), 1.0),
         (json!(0.01), 1.0),
-        (json!(86_400), 60.0),
-        (json!(1e300), 60.0),
+        (json!(120), 120.0),
+        (json!(86_400), 300.0),
+        (json!(1e300), 300.0),
     ] {
         let interval = parse(&with("interval", given.clone()))
             .unwrap()
@@ -152,5 +153,19 @@ fn a_hostile_address_is_refused_and_a_hostile_complete_one_left_out() {
         );
         let device = parse(&with("verification_uri_complete", json!(hostile))).unwrap();
         assert!(device.verification_uri_complete.is_none(), "{hostile:?}");
+    }
+}
+
+#[test]
+fn a_complete_address_is_on_the_host_that_the_person_is_told_to_look_for() {
+    for (complete, kept) in [
+        ("https://e.example/x?user_code=WDJB-MJHT", true),
+        ("https://E.EXAMPLE:443/x", true),
+        ("https://e.example:8443/x", false),
+        ("https://login.e.example/x", false),
+        ("https://e.example.evil.example/x", false),
+    ] {
+        let device = parse(&with("verification_uri_complete", json!(complete))).unwrap();
+        assert_eq!(device.verification_uri_complete.is_some(), kept, "{complete}");
     }
 }

@@ -201,9 +201,12 @@ fn faults_on_the_way_are_waited_out() {
         Ok(answer(429, "")),
         Ok(told),
         says(500, "server_error"),
+        says(500, "made_up"),
+        says(429, "rate_limited"),
+        says(504, "authorization_pending"),
         token(),
     ]);
-    assert_eq!(login.waits, [5, 10, 20, 40, 5, 10, 20, 40, 60, 60]);
+    assert_eq!(login.waits, [5, 10, 20, 40, 5, 10, 20, 40, 60, 60, 60, 60, 5]);
     assert!(login.ended.is_ok());
 }
 

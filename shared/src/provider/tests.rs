@@ -1,0 +1,144 @@
+use serde_json::{Map, Value};
+use url::Url;
+
+use super::{Provider, all, named, recognise};
+
+#[test]
+fn every_entry_of_the_catalogue_is_read() {
+    let raw: Map<String, Value> = serde_json::from_str(include_str!("catalogue.json")).unwrap();
+    for (name, entry) in &raw {
+        serde_json::from_value::<Provider>(entry.clone()).unwrap_or_else(|error| panic!("{name}: {error}"));
+    }
+    assert_eq!(all().len(), raw.len());
+    for provider in all() {
+        assert_eq!(named(&provider.name).unwrap().title, provider.title);
+    }
+    assert_eq!(all().last().unwrap().name, "custom");
+}
+
+#[test]
+fn an_endpoint_is_recognised_by_its_host() {
+    for (url, name) in [
+        ("https://api.openai.com/v1", "openai"),
+        ("https://API.OPENAI.COM/v1/", "openai"),
+        ("https://api.openai.com.evil.example/v1", "custom"),
+        ("https://mine.openai.azure.com/openai/v1", "azure-v1"),
+        ("https://mine.openai.azure.com/", "azure"),
+        (
+            "https://dashscope-us.aliyuncs.com/compatible-mode/v1",
+            "dashscope",
+        ),
+        ("https://coding-intl.dashscope.aliyuncs.com/v1", "coding-plan"),
+        ("https://api.openai.com./v1", "openai"),
+        ("https://mine.cognitiveservices.azure.com/openai/v1/", "azure-v1"),
+        ("https://mine.cognitiveservices.azure.com/", "azure"),
+        ("https://mine.services.ai.azure.com/openai/v1", "azure-v1"),
+        (
+            "https://token-plan.cn-beijing.maas.aliyuncs.com/compatible-mode/v1",
+            "token-plan",
+        ),
+        (
+            "https://cn-hongkong.dashscope.aliyuncs.com/compatible-mode/v1",
+            "dashscope",
+        ),
+        ("https://api.moonshot.cn/v1", "moonshot"),
+        ("http://127.0.0.1:11434/v1", "ollama"),
+        ("http://localhost:11434/v1/", "ollama"),
+        ("http://LOCALHOST:8080", "llama.cpp"),
+        ("http://[::1]:8000/v1", "vllm"),
+        ("http://localhost/v1", "custom"),
+        ("http://127.0.0.1:9999/v1", "custom"),
+        ("https://llm.example.org/v1", "custom"),
+    ] {
+        let found = recognise(&Url::parse(url).unwrap()).unwrap();
+        assert_eq!(found.name, name, "{url}");
+    }
+}
+
+#[test]
+fn a_key_belongs_to_the_origins_of_its_provider() {
+    let dashscope = named("dashscope").unwrap();
+    assert!(dashscope.owns(&Url::parse("https://dashscope-intl.aliyuncs.com/x").unwrap()));
+    assert!(!dashscope.owns(&Url::parse("http://dashscope-intl.aliyuncs.com/x").unwrap()));
+    assert!(!dashscope.owns(&Url::parse("https://api.openai.com/v1").unwrap()));
+}
+
+/// The providers of the contract: those that Qwen Code offers today, and those that it lacks.
+#[test]
+fn the_catalogue_has_every_provider_of_the_contract() {
+    for (name, variable, urls) in [
+        ("openai", "OPENAI_API_KEY", &["https://api.openai.com/v1"][..]),
+        ("qwen", "", &["https://dashscope.aliyuncs.com/compatible-mode/v1"]),
+        (
+            "dashscope",
+            "DASHSCOPE_API_KEY",
+            &[
+                "https://dashscope.aliyuncs.com/compatible-mode/v1",
+                "https://dashscope-intl.aliyuncs.com/compatible-mode/v1",
+                "https://dashscope-us.aliyuncs.com/compatible-mode/v1",
+                "https://cn-hongkong.dashscope.aliyuncs.com/compatible-mode/v1",
+            ],
+        ),
+        (
+            "coding-plan",
+            "BAILIAN_CODING_PLAN_API_KEY",
+            &[
+                "https://coding.dashscope.aliyuncs.com/v1",
+                "https://coding-intl.dashscope.aliyuncs.com/v1",
+            ],
+        ),
+        (
+            "token-plan",
+            "BAILIAN_TOKEN_PLAN_API_KEY",
+            &[
+                "https://token-plan.cn-beijing.maas.aliyuncs.com/compatible-mode/v1",
+                "https://token-plan.ap-southeast-1.maas.aliyuncs.com/compatible-mode/v1",
+            ],
+        ),
+        (
+            "openrouter",
+            "OPENROUTER_API_KEY",
+            &["https://openrouter.ai/api/v1"],
+        ),
+        ("requesty", "REQUESTY_API_KEY", &["https://router.requesty.ai/v1"]),
+        ("deepseek", "DEEPSEEK_API_KEY", &["https://api.deepseek.com/"]),
+        ("xai", "XAI_API_KEY", &["https://api.x.ai/v1"]),
+        (
+            "minimax",
+            "MINIMAX_API_KEY",
+            &["https://api.minimax.io/v1", "https://api.minimaxi.com/v1"],
+        ),
+        (
+            "zai",
+            "ZAI_API_KEY",
+            &[
+                "https://api.z.ai/api/paas/v4",
+                "https://api.z.ai/api/coding/paas/v4",
+            ],
+        ),
+        (
+            "moonshot",
+            "MOONSHOT_API_KEY",
+            &["https://api.moonshot.ai/v1", "https://api.moonshot.cn/v1"],
+        ),
+        (
+            "modelscope",
+            "MODELSCOPE_API_KEY",
+            &["https://api-inference.modelscope.cn/v1"],
+        ),
+        ("vllm", "", &["http://127.0.0.1:8000/v1"]),
+        ("llama.cpp", "", &["http://127.0.0.1:8080/v1"]),
+        ("ollama", "", &["http://127.0.0.1:11434/v1"]),
+        ("azure", "AZURE_OPENAI_API_KEY", &[]),
+        ("azure-v1", "AZURE_OPENAI_API_KEY", &[]),
+    ] {
+        let provider = named(name).unwrap_or_else(|| panic!("no {name}"));
+        assert_eq!(provider.key_variable.as_deref().unwrap_or_default(), variable);
+        let own: Vec<String> = provider.complete_urls().map(String::from).collect();
+        assert_eq!(own, urls, "{name}");
+        assert!(!provider.title.is_empty() && !provider.default_model.is_empty());
+        for url in provider.complete_urls().filter(|_| provider.oauth.is_none()) {
+            assert_eq!(recognise(&url).unwrap().name, name, "{url}");
+        }
+    }
+}
