@@ -77,14 +77,6 @@ impl OauthError {
         }
     }
 
-    /// True when a refresh was refused because its grant is spent: `invalid_grant`, or the `invalid_request` and the
-    /// bare 401 by which Qwen's server says the same (the request itself is sound). Ask it of a refresh only.
-    #[must_use]
-    pub fn is_invalid_grant(&self) -> bool {
-        matches!(self, Self::Refused { code, .. }
-            if matches!(code.as_str(), "invalid_grant" | "invalid_request" | "invalid_token" | "status 400" | "status 401"))
-    }
-
     /// True when the same request may succeed later, and nothing says that the credential is bad.
     #[must_use]
     pub const fn is_passing(&self) -> bool {
@@ -113,7 +105,8 @@ impl OauthError {
     #[must_use]
     pub fn failure(&self, server: &str) -> Failure {
         match self {
-            Self::Http(error) => error.failure(server),
+            // No flag raises the limits of these requests.
+            Self::Http(error) if !matches!(error, HttpError::Timeout(..)) => error.failure(server),
             other => Failure::new(other.exit(), format!("'{server}': {other}")),
         }
     }
@@ -147,7 +140,13 @@ impl fmt::Display for OauthError {
                 Some(text) => write!(f, "{}: {text}", allowed(code)),
                 None => f.write_str(&allowed(code)),
             },
-            Self::Unwell { status, .. } => write!(f, "the server answers with status {status}"),
+            Self::Unwell { status, retry_after } => {
+                write!(f, "the server answers with status {status}")?;
+                match retry_after {
+                    Some(wait) => write!(f, " and asks to wait {} s", wait.as_secs()),
+                    None => Ok(()),
+                }
+            }
             Self::Malformed(reason) => write!(f, "the server's answer is not what OAuth says: {reason}"),
             Self::Expired => f.write_str("the code expired before it was approved"),
             Self::Http(error) => error.fmt(f),
