@@ -123,7 +123,7 @@ impl Exchange<'_> {
                 ControlFlow::Continue(due) => due,
             };
         }
-        self.exchange(&held, due, refresh)
+        self.exchange(held, due, refresh)
     }
 
     /// Reads the store with a lock held. Breaks with what another process was faster to get: it is as new as ours would
@@ -142,7 +142,7 @@ impl Exchange<'_> {
 
     fn exchange(
         &self,
-        held: &Held<'_>,
+        held: Held<'_>,
         present: Credential,
         refresh: impl FnOnce(&Credential) -> Result<TokenResponse, Failure>,
     ) -> Result<Obtained, Failure> {
@@ -154,13 +154,15 @@ impl Exchange<'_> {
             return self.as_it_is(present, ended);
         }
         let mut deferral = Deferral::begin(held.release());
+        // Moved behind it, to be given back before a signal ends the program.
+        let held = held;
         let pending = match held.prepare(&Stored::Oauth(present.clone())) {
             Ok(pending) => pending,
             Err(error) => return self.make_do(present, error.into()),
         };
         let response = match refresh(&present) {
             Ok(response) => response,
-            Err(failure) => return self.refused(held, present, failure),
+            Err(failure) => return self.refused(&held, present, failure),
         };
         deferral.store();
         let renewed = present.renewed(response, (self.now)());
