@@ -70,6 +70,17 @@ fn a_command_and_the_data_formats_get_them_too() {
 }
 
 #[test]
+fn an_endpoint_without_a_key_serves_clients_that_insist_on_one() {
+    let sandbox = Sandbox::new();
+    let profile = json!({ "provider": "custom", "base_url": "http://127.0.0.1:9/v1", "model": "m" });
+    sandbox.config(&json!({ "default_profile": "here", "profiles": { "here": profile } }).to_string());
+    let script = format!("eval $(qwen-env --auth); {SHOW}");
+    sh(&sandbox, &script)
+        .run()
+        .gives(0, "none http://127.0.0.1:9/v1 m\n", "");
+}
+
+#[test]
 fn an_exported_token_does_not_stand_in_the_way_of_its_successor() {
     let sandbox = Sandbox::new();
     let file = sandbox.logged_in("http://127.0.0.1:1/", &login(-10, 3590));

@@ -231,7 +231,21 @@ fn an_endpoint_that_needs_no_key_gets_none() {
     };
     open(&[]).fails(77, &["'http://127.0.0.1:9/v1' is taken to need none"]);
     open(&["--check"]).gives(0, "", "");
+    open(&["--refresh", "--format", "header"]).gives(
+        0,
+        "",
+        "qwen-token: nothing to refresh: the method is none, from environment OPENAI_BASE_URL\n",
+    );
     open(&["--format", "header"]).gives(0, "", "");
+    let answer: Value = serde_json::from_slice(&open(&["--format", "json"]).exits(0).stdout).unwrap();
+    assert_eq!(
+        (
+            &answer["access_token"],
+            &answer["token_type"],
+            &answer["base_url"]
+        ),
+        (&Value::Null, &Value::Null, &json!("http://127.0.0.1:9/v1"))
+    );
     open(&["--format", "curl"]).gives(0, "", "");
     open(&["--", "printenv", "OPENAI_API_KEY"]).gives(0, "none\n", "");
 }
@@ -273,6 +287,28 @@ fn a_command_that_cannot_be_run_is_told_as_a_shell_tells_it() {
             .run();
         run.fails(code, &[words]);
     }
+}
+
+#[test]
+fn a_command_that_turned_out_empty_does_not_get_the_token_printed() {
+    let sandbox = Sandbox::new();
+    for arguments in [&["--"][..], &["--no-refresh", "--"]] {
+        let run = token(&sandbox).args(arguments).env("OPENAI_API_KEY", KEY).run();
+        run.fails(64, &["no command after '--'", "hint: "]);
+    }
+}
+
+#[test]
+fn a_key_is_not_refreshed_and_that_is_said() {
+    let sandbox = Sandbox::new();
+    let asked = |flag: &[&str]| token(&sandbox).args(flag).env("OPENAI_API_KEY", KEY).run();
+    asked(&["--refresh"]).gives(
+        0,
+        format!("{KEY}\n"),
+        "qwen-token: nothing to refresh: the method is api-key, from environment OPENAI_API_KEY\n",
+    );
+    asked(&["--min-ttl", "99999999"]).gives(0, format!("{KEY}\n"), "");
+    asked(&["--check", "--min-ttl", "99999999"]).gives(0, "", "");
 }
 
 #[test]

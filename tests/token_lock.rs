@@ -69,6 +69,39 @@ fn a_fresh_lock_is_waited_for_and_its_holders_token_used() {
 }
 
 #[test]
+fn those_who_take_what_another_one_refreshed_leave_qwen_codes_lock_alone() {
+    let strace = support::peers::command("strace");
+    if !support::peers::present("strace", strace.is_some()) {
+        return;
+    }
+    let (release, released) = mpsc::channel::<()>();
+    let released = Mutex::new(released);
+    let server = Server::answering(move |_, _| {
+        released.lock().unwrap().recv().unwrap();
+        Reply::json(200, NEW)
+    });
+    let sandbox = Sandbox::new();
+    expired(&sandbox, &server.url("/token"));
+    let first = sandbox.tool("qwen-token").start();
+    while server.requests().is_empty() {
+        thread::sleep(Duration::from_millis(5));
+    }
+    let trace = sandbox.root().join("trace");
+    let second = sandbox.command(strace.unwrap()).arg("-fo").arg(&trace);
+    let second = second.arg(support::binary("qwen-token")).start();
+    let waits = |calls: &str| calls.matches("LOCK_EX").count() > 1;
+    while !fs::read_to_string(&trace).is_ok_and(|calls| waits(&calls)) {
+        thread::sleep(Duration::from_millis(5));
+    }
+    release.send(()).unwrap();
+    for child in [first, second] {
+        support::Run::wait(child, "qwen-token", Duration::from_secs(20)).gives(0, "at-new\n", "");
+    }
+    let calls = fs::read_to_string(&trace).unwrap();
+    assert!(!calls.contains("oauth_creds.lock"), "{calls}");
+}
+
+#[test]
 fn a_crashed_holders_lock_is_taken_after_the_longest_limit() {
     for age_of in [Some(Duration::from_secs(36)), None] {
         let server = Server::script([Reply::json(200, NEW)]);

@@ -113,6 +113,22 @@ fn a_hundred_that_wait_for_a_refresh_take_it() {
     );
 }
 
+#[test]
+fn a_server_that_gives_the_same_token_anew_is_not_asked_by_all() {
+    let same =
+        r#"{"access_token":"at-old","refresh_token":"rt-old","token_type":"Bearer","expires_in":3600}"#;
+    let held = Reply::default().pause(Duration::from_secs(2));
+    let server = Server::script([held.then(Reply::json(200, same))]);
+    let sandbox = Sandbox::new();
+    sandbox.logged_in(&server.url("/token"), &login(-1800, 1800));
+    let tool = || sandbox.tool("qwen-token").arg("--refresh");
+    let children: Vec<Child> = (0..20).map(|_| tool().start()).collect();
+    for child in children {
+        Run::wait(child, "qwen-token", Duration::from_secs(60)).gives(0, "at-old\n", "");
+    }
+    assert!(server.requests().len() <= 2, "{}", server.requests().len());
+}
+
 const ANSWER: &str = "data: {\"choices\":[{\"index\":0,\"delta\":{\"content\":\"hello\"},\"finish_reason\":\"stop\"}]}\n\n\
     data: [DONE]\n\n";
 

@@ -131,6 +131,11 @@ fn failures() -> Vec<(Reply, i32, &'static str)> {
             "status 503",
         ),
         (refused(429, "slow"), 75, "status 429"),
+        (
+            Reply::with_headers(429, &[("retry-after", "30")], "{}"),
+            75,
+            "status 429 and asks to wait 30 s",
+        ),
         (Reply::default().reset(), 75, "connection broke"),
         (Reply::default().close(), 75, "connection broke"),
         (
@@ -274,7 +279,8 @@ fn no_server_at_all_is_try_again() {
     let sandbox = Sandbox::new();
     let gone = Server::untouched().url("/token");
     sandbox.logged_in(&gone, &dead());
-    sandbox.tool("qwen-token").run().fails(75, &["cannot connect"]);
+    let run = sandbox.tool("qwen-token").run();
+    run.fails(75, &[&format!("profile 'work': '{gone}': cannot connect")]);
     sandbox.logged_in(&gone, &live());
     let run = sandbox.tool("qwen-token").run().exits(0);
     assert_eq!(run.text(), "at-old\n");
@@ -400,4 +406,44 @@ fn the_token_endpoint_is_found_from_the_issuer_alone() {
     sandbox.logged_in("http://127.0.0.1:1/", &dead());
     sandbox.oauth_profile("custom", "file", &json!({"issuer": at, "client_id": "c"}));
     sandbox.tool("qwen-token").run().gives(0, "at-new\n", "");
+}
+
+#[test]
+fn an_answer_that_has_begun_is_waited_for() {
+    // Longer than the limit for a connection: the old refresh token is spent, so the new one must not be given up.
+    let reply = Reply::default()
+        .send(format!(
+            "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+            NEW.len()
+        ))
+        .pause(std::time::Duration::from_secs(11))
+        .send(NEW);
+    let server = Server::script([reply]);
+    let sandbox = Sandbox::new();
+    sandbox.logged_in(&server.url("/token"), &dead());
+    sandbox.tool("qwen-token").run().gives(0, "at-new\n", "");
+}
+
+#[test]
+fn a_life_shorter_than_asked_for_is_said_to_all() {
+    let server = Server::script([Reply::json(200, NEW)]);
+    let sandbox = Sandbox::new();
+    sandbox.logged_in(&server.url("/token"), &dead());
+    let asked = || {
+        sandbox
+            .tool("qwen-token")
+            .args(["--min-ttl", "7200"])
+            .run()
+            .exits(0)
+    };
+    for _ in 0..2 {
+        let run = asked();
+        assert_eq!(run.text(), "at-new\n");
+        assert!(
+            run.stderr
+                .contains("tokens live for less than the 7200 s asked for"),
+            "{run:#?}"
+        );
+    }
+    assert_eq!(server.requests().len(), 2, "one for each call, no more");
 }

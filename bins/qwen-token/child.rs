@@ -1,13 +1,12 @@
 //! A command that gets the token in its environment, and nobody else.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::process::Command;
 
 use qwen_shared::authorize::Authorization;
 use qwen_shared::config::Settings;
 use qwen_shared::exec::become_command;
-use qwen_shared::exit::Exit;
-use qwen_shared::failure::{Failure, Outcome};
+use qwen_shared::failure::Outcome;
 
 use crate::format::variables;
 
@@ -15,10 +14,12 @@ use crate::format::variables;
 ///
 /// # Errors
 /// 127 when there is no such command, 126 when it cannot be run.
-pub(crate) fn run(words: &[OsString], settings: &Settings, authorization: &Authorization) -> Outcome {
-    let Some((program, arguments)) = words.split_first() else {
-        return Err(Failure::new(Exit::Usage, "no command after '--'"));
-    };
+pub(crate) fn run(
+    program: &OsStr,
+    arguments: &[OsString],
+    settings: &Settings,
+    authorization: &Authorization,
+) -> Outcome {
     let mut command = Command::new(program);
     command.args(arguments);
     for (name, value) in variables(settings, authorization)? {

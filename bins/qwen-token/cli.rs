@@ -19,7 +19,7 @@ pub(crate) struct Cli {
     /// Never refresh: use no network
     #[arg(long, conflicts_with = "refresh")]
     pub(crate) no_refresh: bool,
-    /// Print nothing, exit 0 when the token is valid and 1 when not; use no network
+    /// Print no token, exit 0 when it is valid and 1 when not; use no network
     #[arg(long, conflicts_with_all = ["refresh", "format", "command"])]
     pub(crate) check: bool,
     /// How to print it

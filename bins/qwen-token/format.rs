@@ -105,8 +105,8 @@ fn quoted(text: &str) -> String {
 
 #[derive(Serialize)]
 struct Document<'a> {
-    access_token: &'a str,
-    token_type: &'a str,
+    access_token: Option<&'a str>,
+    token_type: Option<&'a str>,
     expires_at: Option<String>,
     expires_in: Option<u64>,
     base_url: String,
@@ -117,14 +117,14 @@ struct Document<'a> {
 }
 
 fn json(settings: &Settings, authorization: &Authorization) -> Result<String, Failure> {
-    let credential = authorization.credential.as_ref();
+    let (token, credential) = (authorization.token.as_ref(), authorization.credential.as_ref());
     let life = credential.map(|credential| credential.remaining(SystemTime::now()));
     let document = Document {
-        access_token: token(settings, authorization)?.expose(),
-        token_type: match credential {
-            Some(credential) => &credential.token_type,
+        access_token: token.map(|token| token.expose().as_str()),
+        token_type: token.map(|_| match credential {
+            Some(credential) => credential.token_type.as_str(),
             None => key_header(settings).unwrap_or("Bearer"),
-        },
+        }),
         expires_at: credential
             .and_then(|credential| credential.expires_at)
             .map(rfc3339),

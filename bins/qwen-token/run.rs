@@ -17,6 +17,12 @@ use crate::format;
 /// Runs the tool.
 pub(crate) fn run(cli: Cli, talk: &Talk) -> Outcome {
     forbid_core_dump();
+    // A script's command that turned out empty must not put the token where the command's output was to go.
+    if cli.command.is_empty() && std::env::args_os().next_back().is_some_and(|word| word == "--") {
+        return Err(
+            Failure::new(Exit::Usage, "no command after '--'").hint("leave '--' out to print the token")
+        );
+    }
     let overrides = Overrides {
         profile: cli.common.profile.clone(),
         ..Overrides::default()
@@ -33,8 +39,14 @@ pub(crate) fn run(cli: Cli, talk: &Talk) -> Outcome {
     if talk.is_verbose() {
         explain_endpoint(&settings, &authorization, talk);
     }
-    if !cli.command.is_empty() {
-        return child::run(&cli.command, &settings, &authorization);
+    if cli.refresh && authorization.credential.is_none() {
+        let (method, source) = (settings.method(), &settings.access.source);
+        talk.notice(&format!(
+            "nothing to refresh: the method is {method}, from {source}"
+        ));
+    }
+    if let Some((program, arguments)) = cli.command.split_first() {
+        return child::run(program, arguments, &settings, &authorization);
     }
     let text = format::write(cli.format, &settings, &authorization)?;
     Stdout::write(text.expose().as_bytes())?;

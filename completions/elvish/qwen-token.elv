@@ -25,7 +25,7 @@ set edit:completion:arg-completer[qwen-token] = {|@words|
             cand --color 'When to use colour: auto, always or never'
             cand --refresh 'Refresh the token now'
             cand --no-refresh 'Never refresh: use no network'
-            cand --check 'Print nothing, exit 0 when the token is valid and 1 when not; use no network'
+            cand --check 'Print no token, exit 0 when it is valid and 1 when not; use no network'
             cand -q 'Say nothing but errors'
             cand --quiet 'Say nothing but errors'
             cand -v 'Say how things were decided; never shows a secret'

@@ -19,7 +19,7 @@ always\t'Always'
 never\t'Never'"
 complete -c qwen-token -l refresh -d 'Refresh the token now'
 complete -c qwen-token -l no-refresh -d 'Never refresh: use no network'
-complete -c qwen-token -l check -d 'Print nothing, exit 0 when the token is valid and 1 when not; use no network'
+complete -c qwen-token -l check -d 'Print no token, exit 0 when it is valid and 1 when not; use no network'
 complete -c qwen-token -s q -l quiet -d 'Say nothing but errors'
 complete -c qwen-token -s v -l verbose -d 'Say how things were decided; never shows a secret'
 complete -c qwen-token -s h -l help -d 'Print help (see more with \'--help\')'

@@ -29,7 +29,7 @@ module qwen-token-completions {
     --min-ttl: string         # Refresh a token that lives for less than this
     --refresh                 # Refresh the token now
     --no-refresh              # Never refresh: use no network
-    --check                   # Print nothing, exit 0 when the token is valid and 1 when not; use no network
+    --check                   # Print no token, exit 0 when it is valid and 1 when not; use no network
     --format: string@"nu-complete qwen-token format" # How to print it
     --profile: string@"nu-complete qwen-token profile" # Use this profile instead of the default one
     --directory(-C): directory # Work as if started in this directory
@@ -49,7 +49,7 @@ module qwen-token-completions {
     --min-ttl: string         # Refresh a token that lives for less than this
     --refresh                 # Refresh the token now
     --no-refresh              # Never refresh: use no network
-    --check                   # Print nothing, exit 0 when the token is valid and 1 when not; use no network
+    --check                   # Print no token, exit 0 when it is valid and 1 when not; use no network
     --format: string@"nu-complete qwen-token format" # How to print it
     --profile: string@"nu-complete qwen-token profile" # Use this profile instead of the default one
     --directory(-C): directory # Work as if started in this directory

@@ -45,7 +45,7 @@ Register-ArgumentCompleter -Native -CommandName 'qwen-token' -ScriptBlock {
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'When to use colour: auto, always or never')
             [CompletionResult]::new('--refresh', '--refresh', [CompletionResultType]::ParameterName, 'Refresh the token now')
             [CompletionResult]::new('--no-refresh', '--no-refresh', [CompletionResultType]::ParameterName, 'Never refresh: use no network')
-            [CompletionResult]::new('--check', '--check', [CompletionResultType]::ParameterName, 'Print nothing, exit 0 when the token is valid and 1 when not; use no network')
+            [CompletionResult]::new('--check', '--check', [CompletionResultType]::ParameterName, 'Print no token, exit 0 when it is valid and 1 when not; use no network')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Say nothing but errors')
             [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Say nothing but errors')
             [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Say how things were decided; never shows a secret')

@@ -91,6 +91,23 @@ pub fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     Replacement::begin(path, 0)?.commit(bytes)
 }
 
+/// Creates a file with mode 0600 that holds `bytes` from its first moment, where the file system can do that.
+///
+/// # Errors
+/// `AlreadyExists` when something has that name, a symbolic link too; else the error of the system call that failed.
+pub fn create_private(path: &Path, bytes: &[u8]) -> io::Result<File> {
+    if let Some(mut file) = unnamed(directory_of(path)) {
+        file.write_all(bytes)?;
+        name_it(&file, path)?;
+        return Ok(file);
+    }
+    let mut file = create_new(path)?;
+    file.write_all(bytes).inspect_err(|_| {
+        let _ = std::fs::remove_file(path);
+    })?;
+    Ok(file)
+}
+
 /// A new content for a file, in two steps: room for it is taken first, and filled when the content is known.
 ///
 /// What is to be written may be impossible to get twice (a single-use refresh token): a full disk or a read-only
@@ -150,7 +167,11 @@ impl Replacement {
         self.file.sync_all()?;
         let temporary = match self.temporary.take() {
             Some(name) => name,
-            None => name_it(&self.file, &temporary_name(&self.path))?,
+            None => {
+                let name = temporary_name(&self.path);
+                name_it(&self.file, &name)?;
+                name
+            }
         };
         std::fs::rename(&temporary, &self.path).inspect_err(|_| {
             let _ = std::fs::remove_file(&temporary);
@@ -216,8 +237,8 @@ fn unnamed(_directory: &Path) -> Option<File> {
     None
 }
 
-/// Gives a nameless file its temporary name, and returns it.
-fn name_it(file: &File, name: &Path) -> io::Result<PathBuf> {
+/// Gives a nameless file a name that nothing has yet.
+fn name_it(file: &File, name: &Path) -> io::Result<()> {
     use std::os::fd::AsRawFd;
     let nameless = format!("/proc/self/fd/{}", file.as_raw_fd());
     rustix::fs::linkat(
@@ -227,7 +248,7 @@ fn name_it(file: &File, name: &Path) -> io::Result<PathBuf> {
         name,
         rustix::fs::AtFlags::SYMLINK_FOLLOW,
     )?;
-    Ok(name.to_path_buf())
+    Ok(())
 }
 
 /// Returns a name beside `path` that no other process or thread uses.

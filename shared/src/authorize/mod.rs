@@ -10,7 +10,7 @@ use url::Url;
 
 use crate::config::{Access, Key, Settings, StoreName};
 use crate::credential::{
-    Credential, NoToken, Obtained, Patience, Store, StoreChoice, StoreKind, Stored, Wanted, choose, obtain,
+    Credential, Obtained, Patience, Store, StoreChoice, StoreKind, Stored, Wanted, choose, obtain,
 };
 use crate::date::rfc3339;
 use crate::exit::Exit;
@@ -235,10 +235,12 @@ fn refreshed(
     settings: &Settings,
     server: &OauthSettings,
     present: &Credential,
-) -> Result<TokenResponse, NoToken> {
+) -> Result<TokenResponse, Failure> {
     let Some(refresh_token) = &present.refresh_token else {
-        let failure = Failure::new(Exit::NoAuth, "the stored login has no refresh token");
-        return Err(failure.into());
+        return Err(Failure::new(
+            Exit::NoAuth,
+            "the stored login has no refresh token",
+        ));
     };
     let transport = Blocking::new(Timeouts::for_token_requests());
     let endpoints = match &server.token_endpoint {
@@ -252,10 +254,14 @@ fn refreshed(
             endpoints.check(settings.allow_http)?;
             endpoints
         }
-        None => Endpoints::resolve(&transport, server, settings.allow_http)?,
+        None => {
+            let transport = Blocking::new(Timeouts::for_metadata());
+            Endpoints::resolve(&transport, server, settings.allow_http)?
+        }
     };
     let client = PublicClient::of(server)?;
-    Ok(oauth::refresh(&transport, &endpoints, &client, refresh_token)?)
+    oauth::refresh(&transport, &endpoints, &client, refresh_token)
+        .map_err(|error| error.failure(endpoints.token_endpoint.as_str()))
 }
 
 /// Refuses a secret that no header can carry: what looks like one key may be two lines of a file.
@@ -271,4 +277,19 @@ fn sendable(secret: Secret<String>, source: &str) -> Result<Secret<String>, Fail
         Exit::Config,
         format!("{source}: the key holds a line end, a control character or a letter that is not ASCII"),
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::credential::LOCK_LIMIT;
+    use crate::http::Timeouts;
+
+    #[test]
+    fn waiting_for_the_lock_outlives_a_holder_that_gets_no_answer() {
+        let (place, refresh) = (
+            Timeouts::for_metadata().total,
+            Timeouts::for_token_requests().total,
+        );
+        assert!(3 * place.unwrap() + refresh.unwrap() < LOCK_LIMIT);
+    }
 }

@@ -1,7 +1,7 @@
 //! A store with its lock: the only way to change what is stored.
 
 use std::path::Path;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use super::document::{self, Form};
 use super::error::StoreError;
@@ -11,8 +11,45 @@ use super::note::Note;
 use super::qwen_code::SharedLock;
 use super::store::{Loaded, Seat, Store};
 use crate::failure::Failure;
-use crate::file::Replacement;
+use crate::file::{Replacement, sweep_temporaries};
 use crate::lock::Lock;
+
+/// A store while no other program of ours changes it. Qwen Code may.
+#[derive(Debug)]
+pub(super) struct Turn<'a> {
+    store: &'a Store,
+    lock: Lock,
+}
+
+impl<'a> Turn<'a> {
+    pub(super) const fn new(store: &'a Store, lock: Lock) -> Self {
+        Self { store, lock }
+    }
+
+    /// Returns how another process's refresh failed between two points in time.
+    pub(super) fn failure_between(&self, from: SystemTime, to: SystemTime) -> Option<Failure> {
+        Note::read(self.lock.file()).failure_between(from, to)
+    }
+
+    /// Keeps Qwen Code away too, where the file is its own.
+    ///
+    /// # Errors
+    /// As [`Store::lock`].
+    pub(super) fn hold(self, limit: Duration) -> Result<Held<'a>, Failure> {
+        let Self { store, lock } = self;
+        let shared = match store.seat() {
+            Seat::QwenCode(path) => {
+                let path = path.with_extension("lock");
+                Some(SharedLock::acquire(path, lock.file(), limit)?)
+            }
+            _ => None,
+        };
+        if let Seat::File(path) | Seat::QwenCode(path) = store.seat() {
+            sweep_temporaries(path);
+        }
+        Ok(Held { store, shared, lock })
+    }
+}
 
 /// A store with its lock. Dropping it gives the lock back.
 #[derive(Debug)]
@@ -24,8 +61,9 @@ pub struct Held<'a> {
 }
 
 impl<'a> Held<'a> {
-    pub(super) const fn new(store: &'a Store, shared: Option<SharedLock>, lock: Lock) -> Self {
-        Self { store, shared, lock }
+    /// True when Qwen Code's lock is held too: what is stored may have changed while it was waited for.
+    pub(super) const fn is_shared(&self) -> bool {
+        self.shared.is_some()
     }
 
     /// As [`Store::load`].
@@ -87,11 +125,6 @@ impl<'a> Held<'a> {
         note.set_failed(failure, now);
         // Best effort: who does not learn of it asks the server itself.
         let _ = note.write(self.lock.file());
-    }
-
-    /// Returns how another process's refresh failed between two points in time.
-    pub(super) fn failure_between(&self, from: SystemTime, to: SystemTime) -> Option<Failure> {
-        Note::read(self.lock.file()).failure_between(from, to)
     }
 
     /// Returns what gives Qwen Code's lock back from another thread, when the program is about to die.

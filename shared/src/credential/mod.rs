@@ -30,4 +30,4 @@ pub use keyring::Patience;
 pub use model::{Credential, Life, Stored};
 pub use refresh::{LOCK_LIMIT, obtain};
 pub use store::{Loaded, Store, StoreKind};
-pub use wanted::{NoToken, Obtained, Refresh, Wanted};
+pub use wanted::{Obtained, Refresh, Wanted};

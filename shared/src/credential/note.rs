@@ -54,15 +54,16 @@ impl Note {
         Self { mark, failed }
     }
 
-    /// Writes the note in place of the one that is there.
+    /// Writes the note over the one that is there, and never takes that one away first: killed in between, we would leave
+    /// a lock in Qwen Code's place whose mark nobody knows.
     pub(super) fn write(&self, mut file: &File) -> io::Result<()> {
         let mut text = format!("{}\n", self.mark);
         if let Some(Failed { at, exit, message }) = &self.failed {
             text.push_str(&format!("{at} {exit} {message}\n"));
         }
-        file.set_len(0)?;
         file.rewind()?;
-        file.write_all(text.as_bytes())
+        file.write_all(text.as_bytes())?;
+        file.set_len(text.len() as u64)
     }
 
     /// Says that a refresh failed. The message is for people and holds no secret.
@@ -113,6 +114,17 @@ mod tests {
                     (Exit::TryAgain, "two lines [0m")
                 );
             }
+        }
+    }
+
+    #[test]
+    fn a_shorter_note_leaves_nothing_of_a_longer_one() {
+        let mut long = Note::default();
+        long.set_failed(&Failure::new(Exit::TryAgain, "a failure"), UNIX_EPOCH);
+        let file = tempfile::tempfile().unwrap();
+        for note in [long, Note::default()] {
+            note.write(&file).unwrap();
+            assert_eq!(Note::read(&file), note);
         }
     }
 

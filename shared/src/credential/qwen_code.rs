@@ -13,9 +13,8 @@
 //! What stays open: a program of Qwen Code's that exits while we refresh removes our lock; another may then refresh
 //! with the same refresh token.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs::{self, File};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread::{self, JoinHandle};
@@ -23,6 +22,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::error::StoreError;
 use super::note::Note;
+use crate::file::create_private;
 
 /// When a lock of others is taken to be abandoned: the longest limit that any version of Qwen Code uses.
 const STALE: Duration = Duration::from_secs(35);
@@ -48,7 +48,11 @@ impl SharedLock {
         let deadline = Instant::now() + limit;
         let mark = random_uuid().map_err(failed)?;
         let mut left = Note::read(note);
-        let abandoned = std::mem::replace(&mut left.mark, mark.clone());
+        // Before our own mark takes its place in the note: killed in between, we would leave a lock that nobody knows.
+        if !left.mark.is_empty() {
+            remove_if(&path, &left.mark);
+        }
+        left.mark.clone_from(&mark);
         left.write(note).map_err(failed)?;
         let mut pause = FIRST_PAUSE;
         let mut watched = Watched::default();
@@ -60,9 +64,7 @@ impl SharedLock {
             let Some(seen) = Seen::at(&path).map_err(failed)? else {
                 continue;
             };
-            if !abandoned.is_empty() && seen.mark == abandoned {
-                remove_if(&path, &abandoned);
-            } else if watched.is_stale(&seen) {
+            if watched.is_stale(&seen) {
                 take_away(&path, &seen, &mark);
             } else if Instant::now() >= deadline {
                 let place = path.display().to_string();
@@ -91,23 +93,13 @@ impl Drop for SharedLock {
     }
 }
 
-/// Creates the lock; `None` when there is one.
+/// Creates the lock; `None` when there is one. It is never seen empty: one without our mark would not be known as ours.
 fn create(path: &Path, mark: &str) -> io::Result<Option<File>> {
-    let created = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path);
-    let mut file = match created {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(None),
-        Err(error) => return Err(error),
-    };
-    if let Err(error) = file.write_all(mark.as_bytes()) {
-        let _ = fs::remove_file(path);
-        return Err(error);
+    match create_private(path, mark.as_bytes()) {
+        Ok(file) => Ok(Some(file)),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(None),
+        Err(error) => Err(error),
     }
-    Ok(Some(file))
 }
 
 /// Touches the lock until the sender is dropped, or the lock is no longer ours.
@@ -179,7 +171,8 @@ fn take_away(path: &Path, stale: &Seen, mark: &str) {
     if read_mark(&aside).unwrap_or_default() != stale.mark {
         let _ = fs::hard_link(&aside, path);
     }
-    let _ = fs::remove_file(&aside);
+    // A directory of that name is no lock of Qwen Code's, but stands in the way like one.
+    let _ = fs::remove_file(&aside).or_else(|_| fs::remove_dir(&aside));
 }
 
 fn remove_if(path: &Path, mark: &str) {

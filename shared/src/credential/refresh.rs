@@ -1,5 +1,6 @@
 //! A valid credential, whoever else asks for it at the same moment.
 
+use std::ops::ControlFlow;
 use std::time::{Duration, SystemTime};
 
 use super::error::StoreError;
@@ -7,7 +8,7 @@ use super::held::Held;
 use super::model::{Credential, DEFAULT_MIN_TTL, Life, Stored};
 use super::signals::Deferral;
 use super::store::Store;
-use super::wanted::{NoToken, Obtained, Refresh, Wanted};
+use super::wanted::{Obtained, Refresh, Wanted};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::oauth::TokenResponse;
@@ -31,7 +32,7 @@ pub fn obtain(
     store: &Store,
     wanted: &Wanted,
     now: &dyn Fn() -> SystemTime,
-    refresh: impl FnOnce(&Credential) -> Result<TokenResponse, NoToken>,
+    refresh: impl FnOnce(&Credential) -> Result<TokenResponse, Failure>,
 ) -> Result<Obtained, Failure> {
     let exchange = Exchange { store, wanted, now };
     let (first, notice) = exchange.load()?;
@@ -91,25 +92,60 @@ impl Exchange<'_> {
     fn renew(
         &self,
         first: Credential,
-        refresh: impl FnOnce(&Credential) -> Result<TokenResponse, NoToken>,
+        refresh: impl FnOnce(&Credential) -> Result<TokenResponse, Failure>,
     ) -> Result<Obtained, Failure> {
         if matches!(self.wanted.refresh, Refresh::Never) {
             let ended = self
-                .ended("and no refresh was wanted")
+                .ended("and is not refreshed")
                 .hint("run it without --no-refresh");
             return self.as_it_is(first, ended);
         }
         let started = (self.now)();
-        let held = match self.store.lock(LOCK_LIMIT) {
-            Ok(held) => held,
+        let turn = match self.store.turn(LOCK_LIMIT) {
+            Ok(turn) => turn,
             Err(failure) => return self.make_do(first, failure),
         };
-        let (present, _) = self.load()?;
-        // Another process was faster: its token is as new as ours would be.
-        let is_newer = present.access_token != first.access_token;
-        if self.is_good(&present) || (is_newer && self.is_usable(&present)) {
-            return Ok(kept(present));
+        let mut due = match self.read_again(&first)? {
+            ControlFlow::Break(obtained) => return Ok(obtained),
+            ControlFlow::Continue(due) => due,
+        };
+        // It asked while we waited, for the same token: to ask again would be to repeat a refresh blindly.
+        if let Some(failure) = turn.failure_between(started, (self.now)()) {
+            return self.failed(due, failure);
         }
+        let held = match turn.hold(LOCK_LIMIT) {
+            Ok(held) => held,
+            Err(failure) => return self.make_do(due, failure),
+        };
+        if held.is_shared() {
+            due = match self.read_again(&first)? {
+                ControlFlow::Break(obtained) => return Ok(obtained),
+                ControlFlow::Continue(due) => due,
+            };
+        }
+        self.exchange(held, due, refresh)
+    }
+
+    /// Reads the store with a lock held. Breaks with what another process was faster to get: it is as new as ours would
+    /// be. The token alone does not tell, for some servers renew the life of the one that they gave.
+    fn read_again(&self, first: &Credential) -> Result<ControlFlow<Obtained, Credential>, Failure> {
+        let (present, _) = self.load()?;
+        if !self.is_good(&present) && (present == *first || !self.is_usable(&present)) {
+            return Ok(ControlFlow::Continue(present));
+        }
+        let notices = self.too_short(&present).into_iter().collect();
+        Ok(ControlFlow::Break(Obtained {
+            notices,
+            ..kept(present)
+        }))
+    }
+
+    fn exchange(
+        &self,
+        held: Held<'_>,
+        present: Credential,
+        refresh: impl FnOnce(&Credential) -> Result<TokenResponse, Failure>,
+    ) -> Result<Obtained, Failure> {
         if present.refresh_token.is_none() {
             let profile = self.store.profile();
             let ended = self
@@ -117,27 +153,16 @@ impl Exchange<'_> {
                 .hint(format!("run 'qwen-login --profile {profile}'"));
             return self.as_it_is(present, ended);
         }
-        // It asked while we waited, for the same token: to ask again would be to repeat a refresh blindly.
-        if let Some(failure) = held.failure_between(started, (self.now)()) {
-            return self.failed(present, failure);
-        }
-        self.exchange(&held, present, refresh)
-    }
-
-    fn exchange(
-        &self,
-        held: &Held<'_>,
-        present: Credential,
-        refresh: impl FnOnce(&Credential) -> Result<TokenResponse, NoToken>,
-    ) -> Result<Obtained, Failure> {
+        let mut deferral = Deferral::begin(held.release());
+        // Moved behind it, to be given back before a signal ends the program.
+        let held = held;
         let pending = match held.prepare(&Stored::Oauth(present.clone())) {
             Ok(pending) => pending,
             Err(error) => return self.make_do(present, error.into()),
         };
-        let mut deferral = Deferral::begin(held.release());
         let response = match refresh(&present) {
             Ok(response) => response,
-            Err(error) => return self.refused(held, present, error),
+            Err(failure) => return self.refused(&held, present, failure),
         };
         deferral.store();
         let renewed = present.renewed(response, (self.now)());
@@ -151,7 +176,12 @@ impl Exchange<'_> {
     }
 
     /// The server said no, or nothing.
-    fn refused(&self, held: &Held<'_>, present: Credential, error: NoToken) -> Result<Obtained, Failure> {
+    fn refused(
+        &self,
+        held: &Held<'_>,
+        present: Credential,
+        mut failure: Failure,
+    ) -> Result<Obtained, Failure> {
         // Another program that shares the store, but not our lock, may have spent the refresh token first.
         if let Ok((stored, _)) = self.load()
             && stored.access_token != present.access_token
@@ -160,13 +190,10 @@ impl Exchange<'_> {
             return Ok(kept(stored));
         }
         let profile = self.store.profile();
-        let failure = match error {
-            NoToken::Before(failure) => failure,
-            NoToken::Oauth(error) => Failure::new(
-                error.exit(),
-                format!("cannot refresh the token of profile '{profile}': {error}"),
-            ),
-        };
+        failure.message = format!(
+            "cannot refresh the token of profile '{profile}': {}",
+            failure.message
+        );
         held.leave_failure(&failure, (self.now)());
         self.failed(present, failure)
     }
@@ -231,7 +258,7 @@ impl Exchange<'_> {
             format!("the server renewed the token, but it could not be kept: {error}"),
         )
         .hint(format!(
-            "make room, then run 'qwen-login --profile {}' if the old one is refused",
+            "mend that, then run 'qwen-login --profile {}' if the old one is refused",
             self.store.profile()
         ))
     }

@@ -15,8 +15,8 @@ use std::time::Duration;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-/// How long a signal waits for the server's answer.
-const GRACE: Duration = Duration::from_millis(1500);
+/// How long a signal waits for the server's answer. A second one does not wait.
+const GRACE: Duration = Duration::from_secs(3);
 
 const ENDING: [Signal; 3] = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP];
 
@@ -107,18 +107,21 @@ impl Watch {
             .name("signals".to_owned())
             .spawn(move || {
                 mask_thread();
-                if !readable(&signals, &ended, None) {
-                    return None;
+                while readable(&signals, &ended) {
+                    let number = signals.read_signal().ok().flatten()?.ssi_signo;
+                    let signal = Signal::try_from(number.cast_signed()).ok()?;
+                    let is_storing = || storing.load(Ordering::SeqCst);
+                    if is_storing() || closed(&ended, &signals) || is_storing() {
+                        return Some(signal);
+                    }
+                    // Where the program goes on, so does the refresh: its lock is still needed.
+                    if is_fatal(signal) {
+                        cleanup();
+                    }
+                    let _ = SigSet::from(signal).thread_unblock();
+                    let _ = nix::sys::signal::raise(signal);
+                    let _ = SigSet::from(signal).thread_block();
                 }
-                let number = signals.read_signal().ok().flatten()?.ssi_signo;
-                let signal = Signal::try_from(number.cast_signed()).ok()?;
-                let limit = Timespec::try_from(GRACE).ok();
-                if storing.load(Ordering::SeqCst) || closed(&ended, limit) || storing.load(Ordering::SeqCst) {
-                    return Some(signal);
-                }
-                cleanup();
-                let _ = SigSet::from(signal).thread_unblock();
-                let _ = nix::sys::signal::raise(signal);
                 None
             })
             .ok()?;
@@ -137,14 +140,30 @@ impl Watch {
     }
 }
 
+/// True when nobody ignores the signal (as the child of `nohup` does) or handles it (as a conversation does).
+#[cfg(target_os = "linux")]
+fn is_fatal(signal: Signal) -> bool {
+    // Asking the kernel in another way takes a call that can also set a handler.
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let masks = status
+        .lines()
+        .filter_map(|line| {
+            line.strip_prefix("SigIgn:")
+                .or_else(|| line.strip_prefix("SigCgt:"))
+        })
+        .filter_map(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+    let bit = 1 << (signal as u64 - 1);
+    masks.fold(0, |all, mask| all | mask) & bit == 0
+}
+
 /// Waits until `signals` is readable; false when `ended` is closed first.
-fn readable(signals: &impl AsFd, ended: &impl AsFd, limit: Option<&Timespec>) -> bool {
+fn readable(signals: &impl AsFd, ended: &impl AsFd) -> bool {
     loop {
         let mut fds = [
             PollFd::new(signals, PollFlags::IN),
             PollFd::new(ended, PollFlags::IN),
         ];
-        match poll(&mut fds, limit) {
+        match poll(&mut fds, None) {
             Err(rustix::io::Errno::INTR) => {}
             Err(_) => return false,
             Ok(_) => return fds[0].revents().contains(PollFlags::IN),
@@ -152,8 +171,12 @@ fn readable(signals: &impl AsFd, ended: &impl AsFd, limit: Option<&Timespec>) ->
     }
 }
 
-/// Waits until `ended` is closed; false when the limit came first.
-fn closed(ended: &impl AsFd, limit: Option<Timespec>) -> bool {
-    let mut fds = [PollFd::new(ended, PollFlags::IN)];
-    poll(&mut fds, limit.as_ref()).is_ok_and(|count| count > 0)
+/// Waits until `ended` is closed; false when the grace is over or one more signal came first.
+fn closed(ended: &impl AsFd, signals: &impl AsFd) -> bool {
+    let mut fds = [
+        PollFd::new(ended, PollFlags::IN),
+        PollFd::new(signals, PollFlags::IN),
+    ];
+    let limit = Timespec::try_from(GRACE).ok();
+    poll(&mut fds, limit.as_ref()).is_ok() && !fds[0].revents().is_empty()
 }

@@ -9,12 +9,11 @@ use serde::{Deserialize, Serialize};
 
 use super::document::{self, Form};
 use super::error::StoreError;
-use super::held::Held;
+use super::held::{Held, Turn};
 use super::keyring::{Keyring, Patience};
 use super::model::Stored;
-use super::qwen_code::SharedLock;
 use crate::failure::Failure;
-use crate::file::{PrivateFile, Replacement, create_private_dir, read_private, sweep_temporaries};
+use crate::file::{PrivateFile, Replacement, create_private_dir, read_private};
 use crate::lock::{Lock, beside};
 use crate::paths;
 
@@ -150,6 +149,14 @@ impl Store {
     /// # Errors
     /// 75 when it is not free within `limit`, 74 when the place cannot hold a lock file.
     pub fn lock(&self, limit: Duration) -> Result<Held<'_>, Failure> {
+        self.turn(limit)?.hold(limit)
+    }
+
+    /// Takes the part of the lock that keeps our own programs apart.
+    ///
+    /// # Errors
+    /// As [`Store::lock`].
+    pub(super) fn turn(&self, limit: Duration) -> Result<Turn<'_>, Failure> {
         let path = match &self.seat {
             Seat::File(path) => beside(path),
             // Not in the directory of a profile: whoever shares the file must share the lock.
@@ -159,19 +166,7 @@ impl Store {
         if let Some(directory) = path.parent() {
             create_private_dir(directory).map_err(|error| StoreError::io(directory, "create", error))?;
         }
-        let lock = Lock::take(&path, limit)?;
-        let shared = match &self.seat {
-            Seat::QwenCode(path) => Some(SharedLock::acquire(
-                path.with_extension("lock"),
-                lock.file(),
-                limit,
-            )?),
-            _ => None,
-        };
-        if let Seat::File(path) | Seat::QwenCode(path) = &self.seat {
-            sweep_temporaries(path);
-        }
-        Ok(Held::new(self, shared, lock))
+        Ok(Turn::new(self, Lock::take(&path, limit)?))
     }
 
     pub(super) const fn seat(&self) -> &Seat {

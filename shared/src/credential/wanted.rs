@@ -3,8 +3,6 @@
 use std::time::Duration;
 
 use super::model::{Credential, DEFAULT_MIN_TTL};
-use crate::failure::Failure;
-use crate::oauth::OauthError;
 use crate::secret::Secret;
 
 /// What a caller needs of a token.
@@ -35,27 +33,6 @@ impl Default for Wanted {
             min_ttl: DEFAULT_MIN_TTL,
             refresh: Refresh::WhenDue,
         }
-    }
-}
-
-/// Why a refresh gave no token.
-#[derive(Debug)]
-pub enum NoToken {
-    /// What the token endpoint said.
-    Oauth(OauthError),
-    /// Something before it: the endpoint is not known.
-    Before(Failure),
-}
-
-impl From<OauthError> for NoToken {
-    fn from(error: OauthError) -> Self {
-        Self::Oauth(error)
-    }
-}
-
-impl From<Failure> for NoToken {
-    fn from(failure: Failure) -> Self {
-        Self::Before(failure)
     }
 }
 

@@ -11,6 +11,7 @@ use tokio::time::{Instant, Sleep, sleep_until, timeout_at};
 use url::Url;
 
 use super::error::{before_head, within_body};
+use super::names::Names;
 use super::roots::tls_settings;
 use super::upload::{Progress, Upload};
 use super::watch::Connections;
@@ -106,6 +107,7 @@ impl Client {
             .retry(reqwest::retry::never())
             .connect_timeout(timeouts.connect)
             .connector_layer(connections.clone())
+            .dns_resolver(std::sync::Arc::new(Names))
             .http1_only()
             .tcp_nodelay(true)
             .user_agent(concat!("qwen-toolkit/", env!("CARGO_PKG_VERSION")));

@@ -6,6 +6,7 @@
 
 mod client;
 mod error;
+mod names;
 mod roots;
 mod upload;
 mod watch;
@@ -46,14 +47,31 @@ impl Default for Timeouts {
 }
 
 impl Timeouts {
+    /// The limits for a document of a server's metadata: short, for up to three places are looked at, and others may wait
+    /// for the lock meanwhile.
+    #[must_use]
+    pub const fn for_metadata() -> Self {
+        const ALL: Duration = Duration::from_secs(8);
+        Self {
+            connect: ALL,
+            first_byte: ALL,
+            idle: ALL,
+            total: Some(ALL),
+        }
+    }
+
     /// The limits for a token, device or revocation request: 30 s in all, as Qwen Code has them.
+    ///
+    /// Once connected, any part of the answer may take all of it: a server that rotates has spent the refresh token when
+    /// it begins to answer, and an answer that is given up is a login lost.
     #[must_use]
     pub const fn for_token_requests() -> Self {
+        const ALL: Duration = Duration::from_secs(30);
         Self {
             connect: Duration::from_secs(10),
-            first_byte: Duration::from_secs(20),
-            idle: Duration::from_secs(10),
-            total: Some(Duration::from_secs(30)),
+            first_byte: ALL,
+            idle: ALL,
+            total: Some(ALL),
         }
     }
 }

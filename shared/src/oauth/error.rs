@@ -85,14 +85,6 @@ impl OauthError {
         }
     }
 
-    /// True when a refresh was refused because its grant is spent: `invalid_grant`, or the `invalid_request` and the
-    /// bare 401 by which Qwen's server says the same (the request itself is sound). Ask it of a refresh only.
-    #[must_use]
-    pub fn is_invalid_grant(&self) -> bool {
-        matches!(self, Self::Refused { code, .. }
-            if matches!(code.as_str(), "invalid_grant" | "invalid_request" | "invalid_token" | "status 400" | "status 401"))
-    }
-
     /// True when the same request may succeed later, and nothing says that the credential is bad.
     #[must_use]
     pub const fn is_passing(&self) -> bool {
@@ -121,7 +113,8 @@ impl OauthError {
     #[must_use]
     pub fn failure(&self, server: &str) -> Failure {
         match self {
-            Self::Http(error) => error.failure(server),
+            // No flag raises the limits of these requests.
+            Self::Http(error) if !matches!(error, HttpError::Timeout(..)) => error.failure(server),
             other => Failure::new(other.exit(), format!("'{server}': {other}")),
         }
     }
@@ -174,10 +167,17 @@ impl fmt::Display for OauthError {
             Self::Refused {
                 code, description, ..
             } => f.write_str(&shown(code, description.as_deref())),
-            Self::Unwell { status, said, .. } => {
+            Self::Unwell {
+                status,
+                retry_after,
+                said,
+            } => {
                 write!(f, "the server answers with status {status}")?;
-                match said {
-                    Some((code, description)) => write!(f, ", {}", shown(code, description.as_deref())),
+                if let Some((code, description)) = said {
+                    write!(f, ", {}", shown(code, description.as_deref()))?;
+                }
+                match retry_after {
+                    Some(wait) => write!(f, " and asks to wait {} s", wait.as_secs()),
                     None => Ok(()),
                 }
             }

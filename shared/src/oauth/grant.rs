@@ -13,8 +13,7 @@ use crate::secret::Secret;
 /// done with it, and never repeat a refresh whose answer was lost without reading the store again.
 ///
 /// # Errors
-/// As [`TokenResponse::parse`], and [`OauthError::Http`] without an answer. [`OauthError::is_invalid_grant`] tells
-/// whether the refresh token is spent.
+/// As [`TokenResponse::parse`], and [`OauthError::Http`] without an answer.
 pub fn refresh(
     transport: &dyn Transport,
     endpoints: &Endpoints,
