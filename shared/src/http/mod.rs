@@ -7,6 +7,7 @@
 mod blocking;
 mod client;
 mod error;
+mod proxy;
 mod roots;
 mod upload;
 mod watch;
