@@ -67,7 +67,7 @@ fn questions_build_on_each_other_and_commands_do_what_they_say() {
     terminal.types("/model\r");
     terminal.shows("the model is m-2; the endpoint offers:\nm-1\nm-2\n");
     terminal.types("/usage\r");
-    terminal.shows("3 answers, 15 tokens in, 6 out");
+    terminal.shows("answers: 3; tokens: 15 in, 6 out");
     terminal.types("/nonsense\r");
     terminal.shows("there is no command '/nonsense'");
     terminal.types("//slash\r");
@@ -199,6 +199,49 @@ fn escapes_in_an_answer_are_harmless_on_the_terminal() {
         !shown.contains("\x1b[2J") && !shown.contains("\x1b]") && !shown.contains('\u{9b}'),
         "{shown:?}"
     );
+    terminal.waits_for_echo(false);
+    terminal.types("\x04");
+    assert_eq!(terminal.ends(), 0);
+}
+
+#[test]
+fn ctrl_c_ends_the_wait_for_a_list_and_not_the_conversation() {
+    let sandbox = Sandbox::new();
+    let server = Server::answering(|_, request| match request.method.as_str() {
+        "GET" => Reply::default().hold(),
+        _ => answer(&["fine"]),
+    });
+    let mut terminal = converse(chat(&sandbox, &server));
+    terminal.types("/model\r");
+    terminal.shows("the endpoint offers:");
+    terminal.waits_for_echo(true);
+    while server.requests().is_empty() {
+        std::thread::yield_now();
+    }
+    terminal.types("\x03");
+    terminal.shows("qwen-chat: stopped");
+    terminal.waits_for_echo(false);
+    terminal.types("one\r");
+    terminal.shows("fine");
+    terminal.waits_for_echo(false);
+    terminal.types("\x04");
+    assert_eq!(terminal.ends(), 0);
+}
+
+#[test]
+fn ctrl_c_in_a_login_ends_the_login_and_not_the_conversation() {
+    let (sandbox, server) = (Sandbox::new(), echo());
+    let mut terminal = converse(chat(&sandbox, &server));
+    terminal.types("one\r");
+    terminal.shows("heard one");
+    terminal.waits_for_echo(false);
+    terminal.types("/auth +\r");
+    terminal.shows("choice [2]: ");
+    terminal.types("\x03");
+    terminal.shows("the login was not completed; the conversation goes on as before");
+    terminal.waits_for_echo(false);
+    terminal.types("two\r");
+    terminal.shows("heard two");
     terminal.waits_for_echo(false);
     terminal.types("\x04");
     assert_eq!(terminal.ends(), 0);
