@@ -70,7 +70,7 @@ Register-ArgumentCompleter -Native -CommandName 'qwen' -ScriptBlock {
             [CompletionResult]::new('env', 'env', [CompletionResultType]::ParameterValue, 'Print the resolved .env chain as shell code')
             [CompletionResult]::new('token', 'token', [CompletionResultType]::ParameterValue, 'Print a valid token, refreshing it when due')
             [CompletionResult]::new('chat', 'chat', [CompletionResultType]::ParameterValue, 'Ask a model one question and print its answer')
-            [CompletionResult]::new('batch', 'batch', [CompletionResultType]::ParameterValue, 'Ask many questions: JSONL in, JSONL out')
+            [CompletionResult]::new('batch', 'batch', [CompletionResultType]::ParameterValue, 'Ask a model many questions: JSONL in, JSONL out')
             [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Print the help of a tool')
             break
         }
