@@ -203,3 +203,46 @@ fn escapes_in_an_answer_are_harmless_on_the_terminal() {
     terminal.types("\x04");
     assert_eq!(terminal.ends(), 0);
 }
+
+#[test]
+fn ctrl_c_ends_the_wait_for_a_list_and_not_the_conversation() {
+    let sandbox = Sandbox::new();
+    let server = Server::answering(|_, request| match request.method.as_str() {
+        "GET" => Reply::default().hold(),
+        _ => answer(&["fine"]),
+    });
+    let mut terminal = converse(chat(&sandbox, &server));
+    terminal.types("/model\r");
+    terminal.shows("the endpoint offers:");
+    terminal.waits_for_echo(true);
+    while server.requests().is_empty() {
+        std::thread::yield_now();
+    }
+    terminal.types("\x03");
+    terminal.shows("qwen-chat: stopped");
+    terminal.waits_for_echo(false);
+    terminal.types("one\r");
+    terminal.shows("fine");
+    terminal.waits_for_echo(false);
+    terminal.types("\x04");
+    assert_eq!(terminal.ends(), 0);
+}
+
+#[test]
+fn ctrl_c_in_a_login_ends_the_login_and_not_the_conversation() {
+    let (sandbox, server) = (Sandbox::new(), echo());
+    let mut terminal = converse(chat(&sandbox, &server));
+    terminal.types("one\r");
+    terminal.shows("heard one");
+    terminal.waits_for_echo(false);
+    terminal.types("/auth +\r");
+    terminal.shows("choice [2]: ");
+    terminal.types("\x03");
+    terminal.shows("the login was not completed; the conversation goes on as before");
+    terminal.waits_for_echo(false);
+    terminal.types("two\r");
+    terminal.shows("heard two");
+    terminal.waits_for_echo(false);
+    terminal.types("\x04");
+    assert_eq!(terminal.ends(), 0);
+}

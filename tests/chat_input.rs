@@ -39,6 +39,8 @@ fn the_prompt_is_the_words_joined_by_blanks_and_then_what_is_piped_in() {
         "an option and words",
     );
     sends(|tool| tool.args(["--", "-x", "--help"]), "-x --help");
+    sends(|tool| tool.args(["-p", "--help -x", "me"]), "--help -x me");
+    sends(|tool| tool.args(["-s", "- be brief", "q"]), "q");
     sends(|tool| tool.arg("question").stdin("data\n"), "question\n\ndata\n");
     sends(|tool| tool.stdin("only data\n"), "only data\n");
     sends(|tool| tool.arg("question").stdin(""), "question");
@@ -229,6 +231,17 @@ fn a_file_that_is_missing_or_unreadable_is_named_and_nothing_is_sent() {
 }
 
 #[test]
+fn a_file_that_no_endpoint_takes_is_refused_and_nothing_is_sent() {
+    let (sandbox, server) = (Sandbox::new(), Server::untouched());
+    let huge = std::fs::File::create(sandbox.work().join("huge")).unwrap();
+    huge.set_len((1 << 30) + 1).unwrap();
+    for flag in ["--file", "--image", "--schema"] {
+        let tool = chat(&sandbox, &server).args([flag, "huge", "q"]);
+        tool.run().fails(65, &["'huge' is larger than 1024 MiB"]);
+    }
+}
+
+#[test]
 fn twenty_megabytes_are_sent_whole() {
     let (sandbox, server) = (Sandbox::new(), good());
     let line = "0123456789 abcdefghijklmnopqrstuvwxyz\n";
@@ -267,7 +280,7 @@ fn images_go_along_as_data_or_by_their_url() {
     let (sandbox, server) = (Sandbox::new(), good());
     sandbox.write("work/dot", b"\x89PNG\r\n\x1a\nrest");
     chat(&sandbox, &server)
-        .args(["-i", "dot", "-i", "https://example.org/x.jpg", "what is it"])
+        .args(["-i", "dot", "-i", "HTTPS://example.org/x.jpg", "what is it"])
         .run()
         .gives(0, "ok\n", "");
     assert_eq!(
@@ -275,7 +288,7 @@ fn images_go_along_as_data_or_by_their_url() {
         serde_json::json!([
             { "type": "text", "text": "what is it" },
             { "type": "image_url", "image_url": { "url": "data:image/png;base64,iVBORw0KGgpyZXN0" } },
-            { "type": "image_url", "image_url": { "url": "https://example.org/x.jpg" } },
+            { "type": "image_url", "image_url": { "url": "HTTPS://example.org/x.jpg" } },
         ])
     );
     let untouched = Server::untouched();

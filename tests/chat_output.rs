@@ -231,6 +231,13 @@ fn what_is_no_schema_is_refused_before_anything_is_sent() {
         .args(["--schema", "wrong.json", "q"])
         .run()
         .fails(65, &["'wrong.json': not a JSON schema"]);
+    for uri in ["https://example.org/a.json", "file:///etc/passwd"] {
+        sandbox.write("work/far.json", format!(r#"{{"$ref":"{uri}"}}"#));
+        let message = format!("'far.json': it refers to '{uri}', which is not fetched");
+        let tool = chat(&sandbox, &server).args(["--schema", "far.json", "q"]);
+        tool.run()
+            .fails(65, &[&message, "hint: put what is referred to under '$defs'"]);
+    }
 }
 
 #[test]

@@ -330,3 +330,64 @@ fn the_curl_command_does_what_the_program_does() {
     assert_eq!(by_curl.header("authorization"), ours.header("authorization"));
     assert_eq!(by_curl.header("content-type"), ours.header("content-type"));
 }
+
+#[test]
+fn the_curl_command_gets_the_key_that_the_flags_are_about() {
+    let (sandbox, server) = (Sandbox::new(), Server::script([answer(&["ok"])]));
+    let url = server.url("/v1");
+    sandbox.write("work/here/.env", format!("OPENAI_API_KEY={KEY}\n"));
+    let flags = ["--openai-base-url", &url, "--directory", "here", "-m", "m", "hi"];
+    let run = sandbox.tool("qwen-chat").arg("--curl").args(flags).run().exits(0);
+    let start = format!("OPENAI_BASE_URL='{url}' qwen-token --directory 'here' --format header | curl ");
+    assert!(run.text().starts_with(&start), "{run:#?}");
+    sandbox
+        .command("/bin/sh")
+        .args(["-c", &run.text()])
+        .run()
+        .exits(0);
+    let bearer = format!("Bearer {KEY}");
+    assert_eq!(
+        server.requests()[0].header("authorization"),
+        Some(bearer.as_str())
+    );
+    let azure = [
+        "--openai-base-url",
+        "https://x.openai.azure.com",
+        "-C",
+        "here",
+        "hi",
+    ];
+    let run = sandbox.tool("qwen-chat").arg("--curl").args(azure).run().exits(0);
+    let token = run.text().split(" | ").next().unwrap().to_owned();
+    let shell = sandbox.command("/bin/sh").args(["-c", &token]);
+    assert_eq!(shell.run().exits(0).text(), format!("api-key: {KEY}\n"));
+}
+
+#[test]
+fn what_a_curl_command_cannot_hold_is_said() {
+    let (sandbox, server) = (Sandbox::new(), Server::untouched());
+    let tool = chat(&sandbox, &server).args(["-q", "--curl", "--openai-api-key", "sk-typed", "hi"]);
+    assert!(!tool.run().exits(0).text().contains("sk-typed"));
+    let tool = chat(&sandbox, &server).args(["--curl", "--openai-api-key", "sk-typed", "hi"]);
+    let run = tool.run().exits(0);
+    assert!(
+        run.stderr
+            .contains("the key of --openai-api-key is not in the command; set OPENAI_API_KEY"),
+        "{run:#?}"
+    );
+    sandbox.config(&format!(
+        r#"{{"profiles":{{"p":{{"method":"api-key","base_url":"{}","key":{{"env":"THE_KEY"}},"headers":{{"x-gate-token":"gate-canary"}}}}}}}}"#,
+        server.url("/v1")
+    ));
+    let tool = sandbox
+        .tool("qwen-chat")
+        .env("THE_KEY", KEY)
+        .args(["--profile", "p", "--curl", "hi"]);
+    let run = tool.run().exits(0);
+    assert!(!run.text().contains("gate-canary"), "{run:#?}");
+    assert!(
+        run.stderr
+            .contains("put the value of header 'x-gate-token' in yourself: it is masked"),
+        "{run:#?}"
+    );
+}

@@ -246,3 +246,21 @@ fn a_key_that_no_header_can_hold_is_refused_without_being_shown() {
         assert_eq!(run.code(), 78, "{run:#?}");
     }
 }
+
+#[test]
+fn a_token_that_is_refused_for_the_list_of_models_is_refreshed_once_too() {
+    let models = Server::answering(|_, request| match request.header("authorization") {
+        Some("Bearer at-new") => Reply::json(200, r#"{"data":[{"id":"m-1"}]}"#),
+        _ => Reply::json(401, r#"{"error":{"message":"token expired"}}"#),
+    });
+    let (sandbox, authority) = (Sandbox::new(), tokens("at-new"));
+    logged_in(&sandbox, &models, &authority.url("/token"));
+    let list = || sandbox.tool("qwen-chat").arg("--list-models").run();
+    list().gives(0, "m-1\n", "");
+    assert_eq!((models.requests().len(), authority.requests().len()), (2, 1));
+    let (sandbox, authority, server) = (Sandbox::new(), tokens("at-new"), taking("another", 401));
+    logged_in(&sandbox, &server, &authority.url("/token"));
+    let run = sandbox.tool("qwen-chat").arg("--list-models").run();
+    run.fails(77, &["the token is fresh, so another login will not help"]);
+    assert_eq!((server.requests().len(), authority.requests().len()), (2, 1));
+}

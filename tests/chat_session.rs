@@ -178,3 +178,25 @@ fn a_save_that_fails_leaves_the_session_in_use() {
     let kept: Value = serde_json::from_str(&sandbox.read(format!("{DIRECTORY}/work.json"))).unwrap();
     assert_eq!(kept["messages"].as_array().unwrap().len(), 4, "{kept}");
 }
+
+#[test]
+fn all_that_was_said_is_kept_whatever_was_printed_of_it() {
+    let words = "Sure:\n```sh\nls\n```\n";
+    let (sandbox, server) = (Sandbox::new(), Server::script([answer(&[words])]));
+    let ask = |args: &[&str]| chat(&sandbox, &server).args(args).run();
+    ask(&["--session", "work", "--extract", "one"]).gives(0, "ls\n", "");
+    ask(&["--session", "work", "two"]).exits(0);
+    assert_eq!(messages(&server)[1]["content"], words);
+}
+
+#[test]
+fn an_answer_without_a_word_is_not_kept() {
+    let (sandbox, server) = (
+        Sandbox::new(),
+        Server::script([stream(finish("stop") + DONE), answer(&["x"])]),
+    );
+    let ask = |word: &str| chat(&sandbox, &server).args(["--session", "work", word]).run();
+    ask("one").gives(0, "", "qwen-chat: the answer is empty\n");
+    ask("two").gives(0, "x\n", "");
+    assert_eq!(messages(&server), json!([{ "role": "user", "content": "two" }]));
+}

@@ -5,7 +5,7 @@ mod support;
 
 use support::chat::{KEY, answer};
 use support::tls::{Authority, Tunnel};
-use support::{Run, Sandbox, Server, Tool};
+use support::{Reply, Sandbox, Server, Tool};
 
 const NOW: (&str, &str) = ("20200101", "20991231");
 
@@ -16,6 +16,16 @@ fn ask(sandbox: &Sandbox, base: &str) -> Tool {
         .env("OPENAI_API_KEY", KEY)
         .env("OPENAI_BASE_URL", base)
         .args(["--retries", "0", "hi"])
+}
+
+/// A run of a profile that may use plain http to a machine that does not exist.
+fn on_the_lan(sandbox: &Sandbox) -> Tool {
+    sandbox.config(
+        r#"{"profiles":{"lan":{"provider":"custom","method":"api-key","base_url":"http://llm.example.test/v1","model":"m",
+            "key":{"env":"LAN_KEY"},"allow_http":true}}}"#,
+    );
+    let tool = sandbox.tool("qwen-chat").env("LAN_KEY", KEY);
+    tool.args(["-q", "--retries", "0", "hi"])
 }
 
 #[test]
@@ -132,17 +142,7 @@ fn https_goes_through_a_proxys_tunnel_which_never_sees_the_key() {
 #[test]
 fn plain_http_that_a_profile_allows_goes_to_the_proxy_whole() {
     let (sandbox, proxy) = (Sandbox::new(), Server::script([answer(&["by proxy"])]));
-    sandbox.config(
-        r#"{"profiles":{"lan":{"provider":"custom","method":"api-key","base_url":"http://llm.example.test/v1","model":"m",
-            "key":{"env":"LAN_KEY"},"allow_http":true}}}"#,
-    );
-    let run = || -> Tool {
-        sandbox
-            .tool("qwen-chat")
-            .env("LAN_KEY", KEY)
-            .args(["-q", "--retries", "0", "hi"])
-    };
-    run()
+    on_the_lan(&sandbox)
         .env("http_proxy", proxy.url(""))
         .run()
         .gives(0, "by proxy\n", "");
@@ -150,12 +150,6 @@ fn plain_http_that_a_profile_allows_goes_to_the_proxy_whole() {
         proxy.requests()[0].target,
         "http://llm.example.test/v1/chat/completions"
     );
-    let refused: Run = run()
-        .env("http_proxy", proxy.url(""))
-        .env("NO_PROXY", "example.test")
-        .run();
-    refused.fails(75, &["'llm.example.test': cannot connect"]);
-    assert_eq!(proxy.requests().len(), 1);
 }
 
 #[test]
@@ -171,5 +165,94 @@ fn loopback_never_goes_through_a_proxy() {
             .iter()
             .fold(tool, |tool, name| tool.env(name, proxy.url("")));
         tool.run().gives(0, "direct\n", "");
+    }
+}
+
+#[test]
+fn what_no_proxy_exempts_in_any_usual_form_goes_to_no_proxy() {
+    let (sandbox, proxy) = (Sandbox::new(), Server::untouched());
+    for list in [
+        "example.test",
+        ".example.test",
+        "*.example.test",
+        "a, llm.example.test:80",
+        "*",
+    ] {
+        let tool = on_the_lan(&sandbox)
+            .env("HTTP_PROXY", proxy.url(""))
+            .env("NO_PROXY", list);
+        let run = tool.run();
+        assert!(!run.stderr.contains("proxy"), "{list}: {run:#?}");
+        run.fails(75, &["'llm.example.test': cannot connect"]);
+    }
+}
+
+#[test]
+fn a_proxy_that_fails_is_named_by_its_variable_and_never_by_its_password() {
+    let sandbox = Sandbox::new();
+    for (name, value, code, message) in [
+        (
+            "HTTP_PROXY",
+            "http://user:canary@127.0.0.1:1",
+            75,
+            "cannot connect: connection refused (through the proxy of HTTP_PROXY)",
+        ),
+        (
+            "ALL_PROXY",
+            "ftp://user:canary@127.0.0.1:1",
+            78,
+            "ALL_PROXY does not name a proxy",
+        ),
+        ("http_proxy", "::::canary", 78, "http_proxy does not name a proxy"),
+    ] {
+        let run = on_the_lan(&sandbox).env(name, value).run();
+        assert!(!run.stderr.contains("canary"), "{run:#?}");
+        run.fails(code, &[message]);
+    }
+}
+
+#[test]
+fn a_proxy_that_wants_a_password_is_a_matter_of_settings() {
+    let sandbox = Sandbox::new();
+    let proxy = Server::script([Reply::new(407, "text/html", "<html>Who are you?</html>")]);
+    let parts = [
+        "the proxy wants a user name and a password",
+        "HTTPS_PROXY=http://USER:PASSWORD@",
+    ];
+    on_the_lan(&sandbox)
+        .env("HTTP_PROXY", proxy.url(""))
+        .run()
+        .fails(78, &parts);
+    ask(&sandbox, "https://llm.example.test/v1")
+        .env("HTTPS_PROXY", proxy.url(""))
+        .run()
+        .fails(78, &parts);
+    assert_eq!(proxy.requests().len(), 2);
+}
+
+#[test]
+fn certificates_that_cannot_be_had_are_named_by_where_they_were_looked_for() {
+    let sandbox = Sandbox::new();
+    for (name, value, message) in [
+        (
+            "SSL_CERT_FILE",
+            "/nowhere",
+            "cannot read '/nowhere': no such file or directory",
+        ),
+        (
+            "SSL_CERT_FILE",
+            "/etc/passwd",
+            "there is none where SSL_CERT_FILE points",
+        ),
+        (
+            "SSL_CERT_DIR",
+            "/proc/self/task",
+            "there is none where SSL_CERT_DIR points",
+        ),
+    ] {
+        let run = ask(&sandbox, "https://llm.example.test/v1")
+            .env(name, value)
+            .run();
+        run.fails(78, &["no CA certificates: ", message, "hint: set SSL_CERT_FILE"]);
     }
 }

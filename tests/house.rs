@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 /// The arrows inside the library: a module, and the modules that it may name. `shared/src/lib.rs` draws the map.
 const ARROWS: &[(&str, &str)] = &[
-    ("api", "chat config failure http pace provider secret"),
+    ("api", "chat config failure http pace provider secret text"),
     (
         "authorize",
         "config credential date exit failure http oauth out provider secret",

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use qwen_shared::api::{Endpoint, SendError, Told};
+use qwen_shared::api::{self, Endpoint, SendError, Told};
 use qwen_shared::authorize::authorize;
 use qwen_shared::chat::Summary;
 use qwen_shared::config::{Access, Settings};
@@ -15,7 +15,9 @@ use qwen_shared::out::Talk;
 use qwen_shared::pace::{Pace, identity};
 use tokio::runtime::Runtime;
 use tokio::time::Instant;
+use url::Url;
 
+use crate::bounds::Bounds;
 use crate::cli::LimitArgs;
 use crate::exchange::{Ended, Exchange, Fault};
 use crate::output::Output;
@@ -72,29 +74,62 @@ impl Asker {
         })
     }
 
-    /// Returns the endpoint.
-    pub(crate) const fn endpoint(&self) -> &Endpoint {
-        &self.endpoint
+    /// Returns the server's name for messages.
+    pub(crate) fn server(&self) -> String {
+        self.endpoint.server()
     }
 
-    /// Returns the client and the runtime, for requests that are not questions.
-    pub(crate) const fn client(&self) -> (&Client, &Runtime) {
-        (&self.client, &self.runtime)
+    /// Gets a document of at most `most` bytes from below the endpoint. With `stops` Ctrl-C ends the wait instead of the
+    /// program. An access token that is refused is refreshed once, as for a question.
+    ///
+    /// # Errors
+    /// As a question has them.
+    pub(crate) fn fetch(
+        &mut self,
+        url: impl Fn(&Endpoint) -> Url,
+        most: usize,
+        stops: bool,
+    ) -> Result<Vec<u8>, Failure> {
+        let bounds = Bounds::from_now(self.max_time, stops);
+        let mut result = self.fetch_once(&url, most, bounds);
+        let mut was_renewed = false;
+        if let Err(fault) = &result
+            && self.may_renew(fault)
+        {
+            self.renew()?;
+            was_renewed = true;
+            result = self.fetch_once(&url, most, bounds);
+        }
+        result.map_err(|fault| self.failure(fault, was_renewed))
     }
 
-    /// Returns how often a request is tried again.
-    pub(crate) const fn retries(&self) -> u32 {
-        self.retries
+    #[expect(clippy::result_large_err, reason = "returned once per request")]
+    fn fetch_once(
+        &self,
+        url: &impl Fn(&Endpoint) -> Url,
+        most: usize,
+        bounds: Bounds,
+    ) -> Result<Vec<u8>, Fault> {
+        let endpoint = &self.endpoint;
+        let make = || {
+            endpoint
+                .request("GET", url(endpoint))
+                .map_err(|error| error.failure(&endpoint.server()))
+        };
+        let tell = |told: &Told| self.talk.notice(&told.words(&endpoint.server()));
+        let work = async {
+            let opened = api::send(&self.client, endpoint, None, self.retries, make, tell).await?;
+            let mut body = opened.first.unwrap_or_default();
+            body.extend(opened.response.body(most).await?);
+            Ok(body)
+        };
+        let result: Result<_, SendError> = self.runtime.block_on(async { bounds.hold(work).await })?;
+        result.map_err(Fault::Send)
     }
 
-    /// Says that another try follows.
-    pub(crate) fn announce(&self, told: &Told) {
-        self.talk.notice(&told.words(&self.endpoint.server()));
-    }
-
-    /// Lifts what a request that is no question met into a failure.
-    pub(crate) fn refused(&self, error: SendError) -> Failure {
-        self.failure(Fault::Send(error), false)
+    /// True for a fault that another access token may mend.
+    fn may_renew(&self, fault: &Fault) -> bool {
+        matches!(self.settings.access.value, Access::Oauth { .. }) && fault.is_refused_credential()
     }
 
     /// Sends a body and presents the answer. With `stops` Ctrl-C ends the answer instead of the program.
@@ -106,18 +141,15 @@ impl Asker {
     /// Only an invariant of ours; whatever befalls the request is in [`Answered::failure`].
     pub(crate) fn ask(&mut self, body: Vec<u8>, output: Output, stops: bool) -> Result<Answered, Failure> {
         let (started, body) = (Instant::now(), Arc::new(body));
-        let deadline = self
-            .max_time
-            .and_then(|limit| Some((started.checked_add(limit)?, limit)));
-        let mut ended = self.run(Arc::clone(&body), output, deadline, stops)?;
-        let is_oauth = matches!(self.settings.access.value, Access::Oauth { .. });
+        let bounds = Bounds::from_now(self.max_time, stops);
+        let mut ended = self.run(Arc::clone(&body), output, bounds)?;
         let mut was_renewed = false;
-        if is_oauth && ended.fault.as_ref().is_some_and(Fault::is_refused_credential) {
+        if ended.fault.as_ref().is_some_and(|fault| self.may_renew(fault)) {
             let before = ended.attempts;
             match self.renew() {
                 Ok(()) => {
                     was_renewed = true;
-                    ended = self.run(body, ended.output, deadline, stops)?;
+                    ended = self.run(body, ended.output, bounds)?;
                     ended.attempts += before;
                 }
                 Err(failure) => ended.fault = Some(Fault::Send(SendError::Unmade(failure))),
@@ -137,21 +169,14 @@ impl Asker {
     ///
     /// It runs as a task, not as the runtime's root future: waking the root costs two system calls each time, and a long
     /// answer wakes its reader tens of thousands of times.
-    fn run(
-        &self,
-        body: Arc<Vec<u8>>,
-        output: Output,
-        deadline: Option<(Instant, Duration)>,
-        stops: bool,
-    ) -> Result<Ended, Failure> {
+    fn run(&self, body: Arc<Vec<u8>>, output: Output, bounds: Bounds) -> Result<Ended, Failure> {
         let exchange = Exchange {
             client: self.client.clone(),
             pace: self.pace.clone(),
             endpoint: self.endpoint.clone(),
             body,
             retries: self.retries,
-            deadline,
-            stops,
+            bounds,
             output,
         };
         let task = self.runtime.spawn(exchange.run());
@@ -181,7 +206,8 @@ impl Asker {
             failure =
                 failure.hint("run 'qwen-chat --list-models', or 'qwen-auth status' for endpoint and quota");
         }
-        redacted(failure, &self.endpoint)
+        failure.message = self.endpoint.redacted(failure.message);
+        failure
     }
 
     fn after_refusal(&self, was_renewed: bool) -> String {
@@ -220,16 +246,4 @@ fn timeouts(configured: Timeouts, limits: &LimitArgs) -> Timeouts {
         idle: limits.idle_timeout.unwrap_or(configured.idle),
         total: None,
     }
-}
-
-/// Takes the secret out of a message: a server may quote it.
-fn redacted(mut failure: Failure, endpoint: &Endpoint) -> Failure {
-    if let Some(secret) = endpoint
-        .secret()
-        .map(|secret| secret.expose())
-        .filter(|secret| secret.len() >= 4)
-    {
-        failure.message = failure.message.replace(secret.as_str(), "***");
-    }
-    failure
 }

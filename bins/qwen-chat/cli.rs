@@ -64,10 +64,10 @@ pub(crate) struct EndpointArgs {
 #[command(next_help_heading = "Input")]
 pub(crate) struct InputArgs {
     /// Prompt as one option, the way Qwen Code takes it; goes before the words
-    #[arg(short, long, value_name = "TEXT")]
+    #[arg(short, long, value_name = "TEXT", allow_hyphen_values = true)]
     pub(crate) prompt: Option<OsString>,
     /// Instructions to the model, as text or from a file
-    #[arg(short, long, value_name = "TEXT|@FILE")]
+    #[arg(short, long, value_name = "TEXT|@FILE", allow_hyphen_values = true)]
     pub(crate) system: Option<OsString>,
     /// Add a text file with its name; may be given several times
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]

@@ -1,17 +1,16 @@
 //! One exchange: the request's tries, then the answer, under a limit for both.
 
-use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
 
 use qwen_shared::api::{self, Endpoint, SendError, Told};
-use qwen_shared::chat::{Kind, Summary};
+use qwen_shared::chat::Summary;
 use qwen_shared::exit::Exit;
 use qwen_shared::failure::Failure;
 use qwen_shared::http::Client;
 use qwen_shared::pace::Pace;
-use tokio::time::Instant;
 
+use crate::bounds::Bounds;
 use crate::output::Output;
 use crate::stream::{self, Broken};
 
@@ -22,10 +21,7 @@ pub(crate) struct Exchange {
     pub(crate) endpoint: Endpoint,
     pub(crate) body: Arc<Vec<u8>>,
     pub(crate) retries: u32,
-    /// When to give up, and how long that was.
-    pub(crate) deadline: Option<(Instant, Duration)>,
-    /// True when Ctrl-C ends the answer, not the program.
-    pub(crate) stops: bool,
+    pub(crate) bounds: Bounds,
     pub(crate) output: Output,
 }
 
@@ -57,7 +53,7 @@ pub(crate) enum Fault {
 impl Fault {
     /// True when the credential was refused before the answer began.
     pub(crate) const fn is_refused_credential(&self) -> bool {
-        matches!(self, Self::Send(SendError::Refused(refusal)) if matches!(refusal.kind, Kind::Auth))
+        matches!(self, Self::Send(error) if error.is_refused_credential())
     }
 
     /// Lifts it into a failure that names the server.
@@ -79,7 +75,6 @@ impl Exchange {
     /// Runs the exchange to its end.
     pub(crate) async fn run(mut self) -> Ended {
         let mut attempts = 0;
-        let (deadline, stops) = (self.deadline, self.stops);
         let work = work(
             &self.client,
             &self.pace,
@@ -89,19 +84,10 @@ impl Exchange {
             &mut self.output,
             &mut attempts,
         );
-        let result = if deadline.is_none() && !stops {
-            work.await
-        } else {
-            tokio::select! {
-                biased;
-                () = stopped(stops) => Err((Fault::Stopped, Summary::default())),
-                limit = late(deadline) => Err((Fault::Late(limit), Summary::default())),
-                result = work => result,
-            }
-        };
-        let (summary, fault) = match result {
-            Ok(summary) => (summary, None),
-            Err((fault, summary)) => (summary, Some(fault)),
+        let (summary, fault) = match self.bounds.hold(work).await {
+            Ok(Ok(summary)) => (summary, None),
+            Ok(Err((fault, summary))) => (summary, Some(fault)),
+            Err(fault) => (Summary::default(), Some(fault)),
         };
         Ended {
             output: self.output,
@@ -128,26 +114,9 @@ async fn work(
             .map_err(|error| error.failure(&endpoint.server()))
     };
     let tell = |told: &Told| output.announce(told, &endpoint.server());
-    let opened = api::send(client, Some(pace), retries, make, tell).await;
+    let opened = api::send(client, endpoint, Some(pace), retries, make, tell).await;
     let opened = opened.map_err(|error| (Fault::Send(error), Summary::default()))?;
     stream::read(opened, output)
         .await
         .map_err(|(broken, summary)| (Fault::Broken(broken), summary))
-}
-
-/// Waits for Ctrl-C where it is ours to handle; for ever where it ends the program.
-async fn stopped(stops: bool) {
-    if !stops || tokio::signal::ctrl_c().await.is_err() {
-        pending::<()>().await;
-    }
-}
-
-async fn late(deadline: Option<(Instant, Duration)>) -> Duration {
-    match deadline {
-        Some((at, limit)) => {
-            tokio::time::sleep_until(at).await;
-            limit
-        }
-        None => pending().await,
-    }
 }

@@ -1,6 +1,8 @@
 //! Text and images out of files.
 
 use std::ffi::OsStr;
+use std::fs::File;
+use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
@@ -8,6 +10,9 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use qwen_shared::exit::Exit;
 use qwen_shared::failure::{Failure, io_reason};
+
+/// The most that is read of one input, in bytes: no endpoint takes more, and `/dev/zero` has no end.
+pub(crate) const LIMIT: usize = 1 << 30;
 
 /// Takes bytes as text, without copying them.
 ///
@@ -45,12 +50,14 @@ pub(crate) fn text_file(path: &Path) -> Result<String, Failure> {
 /// # Errors
 /// 66 when the file is missing or unreadable; 65 when it is not an image of a kind that models read.
 pub(crate) fn image_url(image: &OsStr) -> Result<String, Failure> {
-    if let Some(text) = image.to_str()
-        && ["https://", "http://", "data:"]
-            .iter()
-            .any(|scheme| text.starts_with(scheme))
-    {
-        return Ok(text.to_owned());
+    let is_url = |text: &&str| {
+        ["https://", "http://", "data:"].iter().any(|scheme| {
+            let start = text.get(..scheme.len());
+            start.is_some_and(|start| start.eq_ignore_ascii_case(scheme))
+        })
+    };
+    if let Some(url) = image.to_str().filter(is_url) {
+        return Ok(url.to_owned());
     }
     let path = Path::new(image);
     let bytes = bytes_of(path)?;
@@ -62,10 +69,30 @@ pub(crate) fn image_url(image: &OsStr) -> Result<String, Failure> {
 }
 
 fn bytes_of(path: &Path) -> Result<Vec<u8>, Failure> {
-    std::fs::read(path).map_err(|error| {
-        let message = format!("cannot read '{}': {}", path.display(), io_reason(&error));
+    let shown = path.display();
+    let refused = |error| {
+        let message = format!("cannot read '{shown}': {}", io_reason(&error));
         Failure::new(Exit::NoInput, message)
-    })
+    };
+    let most = u64::try_from(LIMIT).unwrap_or(u64::MAX);
+    let file = File::open(path).map_err(refused)?;
+    let size = file.metadata().map_err(refused)?.len();
+    let mut bytes = Vec::new();
+    if size <= most {
+        bytes.reserve(usize::try_from(size).unwrap_or_default());
+        file.take(most.saturating_add(1))
+            .read_to_end(&mut bytes)
+            .map_err(refused)?;
+    }
+    if size > most || bytes.len() > LIMIT {
+        return Err(too_large(&format!("'{shown}'")));
+    }
+    Ok(bytes)
+}
+
+/// Says that an input has no end in sight.
+pub(crate) fn too_large(place: &str) -> Failure {
+    Failure::new(Exit::Data, format!("{place} is larger than {} MiB", LIMIT >> 20))
 }
 
 /// Tells an image's media type by its first bytes; a name can lie.

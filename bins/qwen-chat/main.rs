@@ -1,6 +1,7 @@
 //! qwen-chat — ask a model one question and print its answer.
 
 mod asker;
+mod bounds;
 mod cli;
 mod conclude;
 mod conversation;

@@ -1,6 +1,6 @@
 //! What an endpoint offers.
 
-use qwen_shared::api::{self, SendError};
+use qwen_shared::api::Endpoint;
 use qwen_shared::exit::Exit;
 use qwen_shared::failure::Failure;
 use qwen_shared::out::Stdout;
@@ -12,14 +12,15 @@ use crate::asker::Asker;
 /// The longest list that is read, in bytes.
 const LIMIT: usize = 32 << 20;
 
-/// Prints the names of the models, one per line, or the server's own list as JSON.
+/// Prints the names of the models, one per line, or the server's own list as JSON. With `stops` Ctrl-C ends the wait
+/// instead of the program.
 ///
 /// # Errors
 /// As a question has them; 76 when the answer is no list of models.
-pub(crate) fn print(asker: &Asker, as_json: bool) -> Result<Exit, Failure> {
-    let body = fetch(asker)?;
+pub(crate) fn print(asker: &mut Asker, as_json: bool, stops: bool) -> Result<Exit, Failure> {
+    let body = asker.fetch(Endpoint::models_url, LIMIT, stops)?;
     let models = models(&body).ok_or_else(|| {
-        let server = asker.endpoint().server();
+        let server = asker.server();
         Failure::new(
             Exit::Protocol,
             format!("'{server}': the answer is not a list of models"),
@@ -40,24 +41,6 @@ pub(crate) fn print(asker: &Asker, as_json: bool) -> Result<Exit, Failure> {
     }
     Stdout::write(lines.as_bytes())?;
     Ok(Exit::Ok)
-}
-
-fn fetch(asker: &Asker) -> Result<Vec<u8>, Failure> {
-    let (client, runtime) = asker.client();
-    let endpoint = asker.endpoint();
-    let make = || {
-        let url = endpoint.models_url();
-        endpoint
-            .request("GET", url)
-            .map_err(|error| error.failure(&endpoint.server()))
-    };
-    let result = runtime.block_on(async {
-        let opened = api::send(client, None, asker.retries(), make, |told| asker.announce(told)).await?;
-        let mut body = opened.first.unwrap_or_default();
-        body.extend(opened.response.body(LIMIT).await?);
-        Ok(body)
-    });
-    result.map_err(|error: SendError| asker.refused(error))
 }
 
 /// Finds the list: in `data` (OpenAI), in `models` (Ollama), or the whole.

@@ -2,10 +2,13 @@
 
 use std::path::Path;
 
+use jsonschema::error::ValidationErrorKind;
+use jsonschema::{ReferencingError, ValidationError};
 use qwen_shared::chat::Body;
 use qwen_shared::config::Settings;
 use qwen_shared::exit::Exit;
 use qwen_shared::failure::Failure;
+use qwen_shared::text::clip;
 use serde_json::{Map, Value, json};
 
 use crate::cli::{Cli, ModelArgs};
@@ -87,11 +90,19 @@ pub(crate) fn schema(path: &Path) -> Result<Value, Failure> {
             format!("{}:{line}:{column}: not JSON: {error}", path.display()),
         )
     })?;
-    jsonschema::validator_for(&schema).map_err(|error| {
-        Failure::new(
-            Exit::Data,
-            format!("'{}': not a JSON schema: {error}", path.display()),
-        )
-    })?;
+    jsonschema::validator_for(&schema).map_err(|error| no_schema(path, &error))?;
     Ok(schema)
+}
+
+fn no_schema(path: &Path, error: &ValidationError<'_>) -> Failure {
+    let shown = path.display();
+    if let ValidationErrorKind::Referencing(ReferencingError::Unretrievable { uri, .. }) = error.kind() {
+        let message = format!(
+            "'{shown}': it refers to '{}', which is not fetched",
+            clip(uri, 200)
+        );
+        return Failure::new(Exit::Data, message).hint("put what is referred to under '$defs' of the schema");
+    }
+    let fault = clip(&error.to_string(), 400);
+    Failure::new(Exit::Data, format!("'{shown}': not a JSON schema: {fault}"))
 }

@@ -36,12 +36,10 @@ pub(crate) fn run(cli: Cli, talk: &Talk) -> Outcome {
         Asked::Shown(exit) => Ok(exit),
         Asked::Answered(mut answer) => {
             let exit = conclude(&mut answer.answered, &cli.output, answer.schema.as_ref(), talk)?;
-            if let Some(session) = answer.session {
-                session.add(
-                    answer.system,
-                    answer.message,
-                    answer.answered.output.text.take().unwrap_or_default(),
-                )?;
+            let said = answer.answered.output.said.take().unwrap_or_default();
+            // An answer without a word is nothing to go on with: servers refuse an empty message.
+            if let (Some(session), false) = (answer.session, said.trim().is_empty()) {
+                session.add(answer.system, answer.message, said)?;
             }
             Ok(exit)
         }
@@ -100,8 +98,8 @@ struct Answer {
 fn ask(cli: &Cli, talk: &Talk) -> Result<Asked, Failure> {
     let settings = settings(&overrides(cli), talk)?;
     if cli.endpoint.list_models {
-        let asker = Asker::new(settings, &cli.limits, talk)?;
-        return models::print(&asker, cli.output.json).map(Asked::Shown);
+        let mut asker = Asker::new(settings, &cli.limits, talk)?;
+        return models::print(&mut asker, cli.output.json, false).map(Asked::Shown);
     }
     let session = Session::open(&cli.input)?;
     let schema = cli.model.schema.as_deref().map(question::schema).transpose()?;
@@ -113,7 +111,7 @@ fn ask(cli: &Cli, talk: &Talk) -> Result<Asked, Failure> {
         return show::request(&settings, &body, &messages, talk).map(Asked::Shown);
     }
     if cli.endpoint.curl {
-        return show::curl(&settings, &body, &messages, cli).map(Asked::Shown);
+        return show::curl(&settings, &body, &messages, cli, talk).map(Asked::Shown);
     }
     let mut asker = Asker::new(settings, &cli.limits, talk)?;
     let output = Output::new(&cli.output, session.is_some(), schema.is_some(), talk);

@@ -3,10 +3,14 @@
 use qwen_shared::chat::Extractor;
 use qwen_shared::exit::Exit;
 use qwen_shared::failure::Failure;
+use qwen_shared::text::clip;
 use serde_json::Value;
 
 /// The most faults that a message names.
 const NAMED: usize = 3;
+
+/// The longest description of a fault, in characters: it quotes what does not fit.
+const FAULT: usize = 200;
 
 /// Returns the JSON text of an answer: without the code fence that some models put around it.
 pub(crate) fn unfenced(text: &str) -> String {
@@ -40,7 +44,7 @@ pub(crate) fn check(text: &str, schema: &Value) -> Result<(), Failure> {
             } else {
                 place
             };
-            format!("{place}: {fault}")
+            clip(&format!("{place}: {fault}"), FAULT)
         })
         .collect();
     if faults.is_empty() {

@@ -76,9 +76,10 @@ pub(crate) fn curl(
     body: &Body,
     messages: &[Message],
     cli: &Cli,
+    talk: &Talk,
 ) -> Result<Exit, Failure> {
-    let talk = Talk::new("qwen-chat", true, false, qwen_shared::out::Color::Never);
-    let endpoint = endpoint(settings, &talk)?;
+    let silent = Talk::new("qwen-chat", true, false, qwen_shared::out::Color::Never);
+    let endpoint = endpoint(settings, &silent)?;
     let json = to_json(body, messages)?;
     if json.len() > LONGEST_ARGUMENT {
         let message = format!("the request is too long for a command line: {} bytes", json.len());
@@ -86,20 +87,22 @@ pub(crate) fn curl(
     }
     let mut command = String::new();
     if endpoint.secret().is_some() {
-        command.push_str("qwen-token");
-        if let Some(profile) = &cli.common.profile {
-            command.push_str(&format!(" --profile {}", quoted(profile)));
-        }
-        command.push_str(" --format header | ");
+        command.push_str(&token_command(cli, talk));
+        command.push_str(" | ");
     }
-    command.push_str("curl --no-buffer --fail-with-body");
+    command.push_str("curl --no-buffer --globoff --fail-with-body");
     if endpoint.secret().is_some() {
         command.push_str(" --header @-");
     }
     command.push_str(" --header 'content-type: application/json'");
     for (name, value) in endpoint.headers() {
-        let value = mask_if_secret(name, value);
-        command.push_str(&format!(" --header {}", quoted(&format!("{name}: {value}"))));
+        let shown = mask_if_secret(name, value);
+        if shown != *value {
+            talk.notice(&format!(
+                "put the value of header '{name}' in yourself: it is masked"
+            ));
+        }
+        command.push_str(&format!(" --header {}", quoted(&format!("{name}: {shown}"))));
     }
     let json = String::from_utf8_lossy(&json);
     command.push_str(&format!(
@@ -109,6 +112,27 @@ pub(crate) fn curl(
     ));
     Stdout::write(command.as_bytes())?;
     Ok(Exit::Ok)
+}
+
+/// Returns the qwen-token command that gets the key which this command line is about, sent as its endpoint wants it.
+fn token_command(cli: &Cli, talk: &Talk) -> String {
+    let mut command = String::new();
+    if cli.endpoint.openai_api_key.is_some() {
+        talk.notice(
+            "the key of --openai-api-key is not in the command; set OPENAI_API_KEY to it before you run it",
+        );
+    }
+    if let Some(url) = &cli.endpoint.openai_base_url {
+        command.push_str(&format!("OPENAI_BASE_URL={} ", quoted(url)));
+    }
+    command.push_str("qwen-token");
+    if let Some(profile) = &cli.common.profile {
+        command.push_str(&format!(" --profile {}", quoted(profile)));
+    }
+    if let Some(directory) = &cli.common.directory {
+        command.push_str(&format!(" --directory {}", quoted(&directory.to_string_lossy())));
+    }
+    command + " --format header"
 }
 
 /// Makes the endpoint without any network. A token that cannot be had without one is shown as three asterisks.

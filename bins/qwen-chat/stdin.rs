@@ -10,14 +10,11 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
 use crate::cli::InputArgs;
-use crate::input::utf8;
+use crate::input::{LIMIT, too_large, utf8};
 
 /// How long a silent pipe is waited for before the user is told. An inherited pipe that nobody closes is the most
 /// frequent reason for a tool that seems to hang (facts: chat, what users ask for).
 const NOTICE_AFTER: Duration = Duration::from_secs(2);
-
-/// The most that is read, in bytes: no endpoint takes more, and `/dev/zero` has no end.
-const LIMIT: usize = 1 << 30;
 
 /// True when standard input is to be read: a pipe, a file or a socket always, a terminal when asked.
 pub(crate) fn is_wanted(args: &InputArgs) -> bool {
@@ -37,10 +34,7 @@ pub(crate) fn read(args: &InputArgs, has_prompt: bool, talk: &Talk) -> Result<St
         bytes.reserve(64 << 10);
         match rustix::io::read(stdin, rustix::buffer::spare_capacity(&mut bytes)) {
             Ok(0) => break,
-            Ok(_) if bytes.len() > LIMIT => {
-                let message = format!("standard input is larger than {} MiB", LIMIT >> 20);
-                return Err(Failure::new(Exit::Data, message));
-            }
+            Ok(_) if bytes.len() > LIMIT => return Err(too_large("standard input")),
             Ok(_) | Err(Errno::INTR) => {}
             Err(Errno::AGAIN) => {
                 let _ = poll(&mut [PollFd::new(&stdin, PollFlags::IN)], None);

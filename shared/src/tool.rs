@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::builder::StyledStr;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -129,6 +130,17 @@ fn act<C: Typed>(name: &str, cli: C, typed: &[OsString], run: fn(C, &Talk) -> Ou
 pub fn end_by_signal(signal: i32) -> Failure {
     let _ = signal_hook::low_level::emulate_default_handler(signal);
     Failure::new(Exit::TryAgain, format!("ended by signal {signal}"))
+}
+
+/// Keeps Ctrl-C from ending this process, from now on: for a tool that goes on with the user. What it ends instead is the
+/// tool's own; a program that is started meanwhile gets it as always.
+///
+/// # Errors
+/// 74 when the kernel refuses the handler.
+pub fn outlive_ctrl_c() -> Result<(), Failure> {
+    signal_hook::flag::register(signal_hook::consts::SIGINT, Arc::default())
+        .map(|_| ())
+        .map_err(|error| Failure::new(Exit::Io, "cannot keep Ctrl-C for the answers").caused_by(error))
 }
 
 /// True for a tool that has the hidden flag in its own grammar, because its script is not of that grammar alone.

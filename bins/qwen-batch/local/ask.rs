@@ -223,7 +223,9 @@ fn unanswered(error: &HttpError, server: &str) -> Try {
         HttpError::Connect(_) | HttpError::Timeout(Phase::Connect, _) => {
             Try::Again(None, Ended::Stopped(failure))
         }
-        HttpError::Tls { .. } | HttpError::Invalid(_) => Try::Done(Ended::Stopped(failure)),
+        HttpError::Tls { .. } | HttpError::ProxyAuth | HttpError::Invalid(_) => {
+            Try::Done(Ended::Stopped(failure))
+        }
         HttpError::Reset(_) => Try::Again(None, judged(Fault::new(error.exit(), error.to_string()))),
         _ => Try::Done(judged(Fault::new(error.exit(), error.to_string()))),
     }

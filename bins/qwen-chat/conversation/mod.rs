@@ -10,6 +10,7 @@ use qwen_shared::config::{Overrides, Settings};
 use qwen_shared::exit::Exit;
 use qwen_shared::failure::{Failure, Outcome};
 use qwen_shared::out::Talk;
+use qwen_shared::tool;
 
 use crate::asker::Asker;
 use crate::cli::Cli;
@@ -26,6 +27,7 @@ use editor::{Editor, Input};
 /// # Errors
 /// What keeps the conversation from beginning. Later failures are reported, and the conversation goes on.
 pub(crate) fn run(cli: &Cli, talk: &Talk) -> Outcome {
+    tool::outlive_ctrl_c()?;
     let mut conversation = Conversation::begin(cli, talk)?;
     let mut editor = Editor::new()?;
     conversation.greet();
@@ -152,7 +154,7 @@ impl<'a> Conversation<'a> {
         let mut answered = self.asker()?.ask(json, output, true)?;
         self.spent.add(&answered.summary);
         let outcome = conclude(&mut answered, &self.cli.output, None, self.talk);
-        let answer = answered.output.text.take().unwrap_or_default();
+        let answer = answered.output.said.take().unwrap_or_default();
         // What came of a stopped answer was read: the next question may be about it.
         if !answer.trim().is_empty() {
             if let Some(session) = &self.session {
@@ -180,7 +182,7 @@ impl<'a> Conversation<'a> {
                     "the model is {}; the endpoint offers:",
                     self.settings.model.value
                 ));
-                models::print(self.asker()?, false)?;
+                models::print(self.asker()?, false, true)?;
             }
             Command::Model(Some(name)) => self.set_model(&name)?,
             Command::System(None) => {

@@ -45,8 +45,10 @@ pub(crate) struct Output {
     buffer: Vec<u8>,
     /// Reasoning on its way to standard error.
     aside: String,
-    /// The answer's text, where somebody needs it at the end.
+    /// What is printed, where it is printed at the end.
     pub(crate) text: Option<String>,
+    /// All that the model said, where a conversation goes on with it.
+    pub(crate) said: Option<String>,
     thought: Option<String>,
     last: u8,
     has_thought: bool,
@@ -54,8 +56,8 @@ pub(crate) struct Output {
 }
 
 impl Output {
-    /// Makes the presenter. `keeps_text` asks for the text at the end, for a session; `is_held` for nothing before it.
-    pub(crate) fn new(args: &OutputArgs, keeps_text: bool, is_held: bool, talk: &Talk) -> Self {
+    /// Makes the presenter. `keeps_said` asks for all that was said, for a session; `is_held` for nothing before the end.
+    pub(crate) fn new(args: &OutputArgs, keeps_said: bool, is_held: bool, talk: &Talk) -> Self {
         let is_terminal = Stdout::is_terminal();
         let form = if args.events {
             Form::Events
@@ -68,8 +70,9 @@ impl Output {
         } else {
             Form::Drawn(Box::new(Markdown::new(columns)))
         };
-        let keeps_text = keeps_text || matches!(form, Form::Held);
         Self {
+            text: matches!(form, Form::Held).then(String::new),
+            said: keeps_said.then(String::new),
             form,
             is_json: args.json,
             reasoning: args.reasoning,
@@ -77,7 +80,6 @@ impl Output {
             talk: talk.clone(),
             buffer: Vec::new(),
             aside: String::new(),
-            text: keeps_text.then(String::new),
             thought: args.json.then(String::new),
             last: b'\n',
             has_thought: false,
@@ -89,13 +91,18 @@ impl Output {
     pub(crate) fn take(&mut self, delta: Delta<'_>) {
         match delta {
             Delta::Reasoning(text) => self.take_thought(text),
-            Delta::Text(text) => match self.extractor.take() {
-                None => self.take_text(text),
-                Some(mut extractor) => {
-                    extractor.push(text, &mut |code| self.take_text(code));
-                    self.extractor = Some(extractor);
+            Delta::Text(text) => {
+                if let Some(said) = &mut self.said {
+                    said.push_str(text);
                 }
-            },
+                match self.extractor.take() {
+                    None => self.take_text(text),
+                    Some(mut extractor) => {
+                        extractor.push(text, &mut |code| self.take_text(code));
+                        self.extractor = Some(extractor);
+                    }
+                }
+            }
         }
     }
 

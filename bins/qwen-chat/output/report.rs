@@ -99,7 +99,7 @@ pub(super) fn wait_event(told: &Told, buffer: &mut Vec<u8>) {
             "wait_ms": millis(wait.pause),
         }),
         Told::Quota(Word::Wait(pause, reason)) => json!({
-            "type": "quota",
+            "type": "wait",
             "reason": reason,
             "wait_ms": millis(*pause),
         }),

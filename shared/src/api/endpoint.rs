@@ -75,6 +75,15 @@ impl Endpoint {
         self.secret.as_ref()
     }
 
+    /// Takes the secret out of words that came from outside: a server may quote it.
+    #[must_use]
+    pub fn redacted(&self, text: String) -> String {
+        match self.secret.as_ref().map(Secret::expose) {
+            Some(secret) if secret.len() >= 4 => text.replace(secret.as_str(), "***"),
+            _ => text,
+        }
+    }
+
     /// Puts another token in the place of one that was refused.
     pub fn set_secret(&mut self, secret: Secret<String>) {
         self.secret = Some(secret);

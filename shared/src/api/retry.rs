@@ -63,7 +63,12 @@ pub fn retry_after(
     milliseconds: Option<&str>,
     now: SystemTime,
 ) -> Option<Duration> {
-    let number = |text: &str| text.trim().parse::<f64>().ok().filter(|number| *number >= 0.0);
+    let number = |text: &str| {
+        text.trim()
+            .parse::<f64>()
+            .ok()
+            .filter(|number| number.is_finite() && *number >= 0.0)
+    };
     if let Some(wait) = milliseconds.and_then(number) {
         return Duration::try_from_secs_f64(wait / 1000.0).ok();
     }
@@ -116,6 +121,7 @@ mod tests {
             (Some("-1"), None, None),
             (Some("soon"), None, None),
             (Some("NaN"), None, None),
+            (Some("inf"), None, None),
             (None, None, None),
         ] {
             let seen = retry_after(header, milliseconds, now).map(|wait| wait.as_secs_f64());

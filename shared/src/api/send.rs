@@ -4,14 +4,21 @@ use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 use std::time::{Duration, SystemTime};
 
+use tokio::time::timeout;
+
+use super::endpoint::Endpoint;
 use super::retry::{Backoff, LONGEST_WAIT, retry_after};
-use crate::chat::Refusal;
+use crate::chat::{Kind, Refusal};
 use crate::failure::Failure;
 use crate::http::{Client, HttpError, Phase, Request, Response};
 use crate::pace::{Pace, Turn, Word};
+use crate::text::clip;
 
 /// The most of a refusal's body that is read, in bytes.
 const REFUSAL_LIMIT: usize = 64 << 10;
+
+/// How long that beginning is waited for.
+const REFUSAL_TIME: Duration = Duration::from_secs(5);
 
 /// An answer that has begun: its status is 2xx.
 #[derive(Debug)]
@@ -50,6 +57,12 @@ impl SendError {
                 }
             }
         }
+    }
+
+    /// True when the server refuses the credential: another one may be let in.
+    #[must_use]
+    pub const fn is_refused_credential(&self) -> bool {
+        matches!(self, Self::Refused(refusal) if matches!(refusal.kind, Kind::Auth))
     }
 
     const fn is_passing(&self) -> bool {
@@ -133,13 +146,15 @@ impl Told {
 /// Sends what `make` makes until the body of a good answer begins.
 ///
 /// `make` is called before every try. With a `pace` every try waits for its turn, and what becomes of it is told to all
-/// processes that share the quota. `tell` is told of every wait. Tries end with the first byte of the answer's body: from then on a fault is the caller's to report, never to repeat. A time-out
-/// is not tried again either, because the server may be at work on the request. No redirect is followed.
+/// processes that share the quota. `tell` is told of every wait, in words without the secret of `endpoint`. Tries end
+/// with the first byte of the answer's body: from then on a fault is the caller's to report, never to repeat. A time-out
+/// once connected is not tried again either, because the server may be at work on the request. No redirect is followed.
 ///
 /// # Errors
 /// The last try's.
 pub async fn send(
     client: &Client,
+    endpoint: &Endpoint,
     pace: Option<&Pace>,
     retries: u32,
     mut make: impl FnMut() -> Result<Request, Failure>,
@@ -171,7 +186,7 @@ pub async fn send(
             return Err(error);
         };
         tell(&Told::Again(Wait {
-            reason: error.words(),
+            reason: endpoint.redacted(error.words()),
             pause,
             attempt: backoff.tries(),
             limit: backoff.limit(),
@@ -201,6 +216,7 @@ async fn attempt(
     }
     let status = response.status();
     if (200..300).contains(&status) {
+        refuse_encoding(&response)?;
         let first = response.chunk().await.map_err(|error| match error {
             // The head is not the answer: nothing of it has come yet.
             HttpError::Cut(reason) => HttpError::Reset(reason),
@@ -232,16 +248,29 @@ async fn attempt(
     )))
 }
 
-/// Reads what there is of a refusal's body. A fault in it changes nothing: the status has been heard.
+/// Refuses a body that is compressed though no encoding was offered: its bytes would be taken for a broken answer.
+fn refuse_encoding(response: &Response) -> Result<(), HttpError> {
+    match response.header("content-encoding") {
+        None => Ok(()),
+        Some(encoding) if encoding.trim().eq_ignore_ascii_case("identity") => Ok(()),
+        Some(encoding) => Err(HttpError::Encoded(clip(encoding, 40))),
+    }
+}
+
+/// Reads what there is of a refusal's body. A fault in it changes nothing, nor does a body that drips: the status has
+/// been heard.
 async fn beginning(response: &mut Response) -> Vec<u8> {
     let mut body = Vec::new();
-    while let Ok(Some(bytes)) = response.chunk().await {
-        body.extend_from_slice(bytes.as_ref());
-        if body.len() > REFUSAL_LIMIT {
-            body.truncate(REFUSAL_LIMIT);
-            break;
+    let reading = async {
+        while let Ok(Some(bytes)) = response.chunk().await {
+            body.extend_from_slice(bytes.as_ref());
+            if body.len() > REFUSAL_LIMIT {
+                body.truncate(REFUSAL_LIMIT);
+                break;
+            }
         }
-    }
+    };
+    let _ = timeout(REFUSAL_TIME, reading).await;
     body
 }
 

@@ -248,12 +248,17 @@ impl State {
         if let Some(choice) = chunk.choices.as_ref().and_then(|first| first.0.as_ref()) {
             self.take_choice(choice, sink);
         }
-        if let Some(error) = chunk.error {
+        if let Some(error) = chunk.error() {
             let value = serde_json::from_str(error.get()).unwrap_or_default();
             return Err(AnswerError::Api(ApiError::from_member(&value)));
         }
-        if chunk.is_bare_error() {
-            return Err(AnswerError::Api(named_error(json)));
+        if chunk.is_bare()
+            && let Some(told) = serde_json::from_str(json)
+                .ok()
+                .as_ref()
+                .and_then(ApiError::from_json)
+        {
+            return Err(AnswerError::Api(told));
         }
         Ok(chunk.choices.is_some())
     }
@@ -301,7 +306,7 @@ impl State {
     }
 }
 
-/// Reads an error out of an event that is one by its name or its members.
+/// Reads an error out of an event that is one by its name.
 fn named_error(data: &str) -> ApiError {
     match serde_json::from_str(data) {
         Ok(value) => ApiError::from_json(&value).unwrap_or_else(|| ApiError::from_member(&value)),

@@ -71,15 +71,18 @@ pub(super) struct Chunk<'a> {
     pub(super) usage: Option<&'a RawValue>,
     #[serde(borrow, default)]
     pub(super) error: Option<&'a RawValue>,
-    /// Some servers put the error's members at the top.
-    #[serde(borrow, default)]
-    pub(super) message: Option<&'a RawValue>,
 }
 
 impl Chunk<'_> {
-    /// True for an object that holds neither an answer nor a count but speaks: an error in all but name.
-    pub(super) const fn is_bare_error(&self) -> bool {
-        self.choices.is_none() && self.usage.is_none() && self.message.is_some()
+    /// Returns the error that the chunk reports, for all of the answer or for its choice (OpenRouter).
+    pub(super) fn error(&self) -> Option<&RawValue> {
+        let of_choice = || self.choices.as_ref()?.0.as_ref()?.error;
+        self.error.or_else(of_choice)
+    }
+
+    /// True for an object that holds neither an answer nor a count: if it says anything, it is an error.
+    pub(super) const fn is_bare(&self) -> bool {
+        self.choices.is_none() && self.usage.is_none()
     }
 
     /// Returns the text of a chunk that brings nothing else, and whether it is reasoning. Its `id` and `model` count as
@@ -92,7 +95,7 @@ impl Chunk<'_> {
             .as_ref()
             .is_some_and(|word| !word.0.is_empty());
         let calls = piece.tool_calls.is_some() || piece.function_call.is_some();
-        if self.usage.is_some() || self.error.is_some() || ends || calls {
+        if self.usage.is_some() || self.error().is_some() || ends || calls {
             return None;
         }
         match (piece.thought(), piece.text()) {
@@ -145,6 +148,8 @@ pub(super) struct Choice<'a> {
     message: Option<Piece<'a>>,
     #[serde(borrow, default)]
     pub(super) finish_reason: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    error: Option<&'a RawValue>,
 }
 
 impl<'a> Choice<'a> {

@@ -46,7 +46,7 @@ impl ApiError {
                 }
                 ["message", "detail", "error_msg", "msg"]
                     .iter()
-                    .any(|name| members.contains_key(*name))
+                    .any(|name| members.get(*name).is_some_and(|words| !words.is_null()))
                     .then(|| Self::from_member(value))
             }
             _ => None,
@@ -159,7 +159,7 @@ impl fmt::Display for AnswerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotAnAnswer(kind) => write!(f, "not an API answer: the content type is '{kind}'"),
-            Self::Malformed(reason) => write!(f, "the answer is malformed: {reason}"),
+            Self::Malformed(reason) => write!(f, "the answer is malformed: {}", clip(reason, WORDS)),
             Self::TooLong => write!(f, "the answer is malformed: {TooLong}"),
             Self::Api(error) => write!(f, "error within the answer: {}", error.words()),
             Self::Incomplete => f.write_str("the answer is incomplete: it ended without a finish reason"),

@@ -95,7 +95,6 @@ impl Kind {
                 .any(|word| code.contains(word) || kind.contains(word))
         };
         let said = |words: &[&str]| words.iter().any(|word| message.contains(word));
-        let about_model = error.is_some_and(|error| error.param == "model") || message.contains("model");
         if status == Some(402) || coded(&QUOTA_CODES) || said(&QUOTA_WORDS) {
             return Self::Quota;
         }
@@ -105,7 +104,7 @@ impl Kind {
         match status {
             Some(401 | 403) => Self::Auth,
             Some(404 | 405 | 410) => Self::Missing,
-            Some(400 | 422) if about_model && said(&MISSING_WORDS) => Self::Missing,
+            Some(400 | 422) if error.is_some_and(misses_model) => Self::Missing,
             Some(429) => Self::RateLimit,
             Some(408 | 409 | 425 | 500..=599) => Self::Busy,
             Some(300..=399) => Self::Redirect,
@@ -145,6 +144,19 @@ impl Kind {
             Self::Strange => "unexpected status",
         }
     }
+}
+
+/// True when the words say that there is no such model, and not that the model lacks something: what is missing comes
+/// after the word `model`, or is named as the parameter at fault. "'max_tokens' is not supported with this model" is
+/// about the request.
+fn misses_model(error: &ApiError) -> bool {
+    let message = error.message.to_ascii_lowercase();
+    MISSING_WORDS.iter().any(|words| {
+        message.find(words).is_some_and(|at| match error.param.as_str() {
+            "" => message[..at + words.len()].contains("model"),
+            param => param == "model",
+        })
+    })
 }
 
 /// A refusal, read.
@@ -213,7 +225,11 @@ impl Refusal {
     /// Lifts it into a failure that names the server. Hints that depend on the settings are the caller's.
     #[must_use]
     pub fn failure(&self, server: &str) -> Failure {
-        Failure::new(self.kind.exit(), format!("'{server}': {}", self.words()))
+        let failure = Failure::new(self.kind.exit(), format!("'{server}': {}", self.words()));
+        match self.kind {
+            Kind::Redirect => failure.hint("check the base URL; the key goes nowhere else than there"),
+            _ => failure,
+        }
     }
 }
 
@@ -245,6 +261,30 @@ mod tests {
             (
                 400,
                 r#"{"error":{"message":"The model `x` does not exist"}}"#,
+                69,
+                false,
+            ),
+            (
+                400,
+                r#"{"error":{"message":"'max_tokens' is not supported with this model","param":"max_tokens"}}"#,
+                65,
+                false,
+            ),
+            (
+                400,
+                r#"{"error":{"message":"json_schema is not supported by this model"}}"#,
+                65,
+                false,
+            ),
+            (
+                422,
+                r#"{"error":{"message":"no access, or it does not exist","param":"model"}}"#,
+                69,
+                false,
+            ),
+            (
+                400,
+                r#"{"error":{"message":"x/y is not a valid model ID"}}"#,
                 69,
                 false,
             ),

@@ -5,17 +5,18 @@ use std::pin::{Pin, pin};
 use std::task::Poll;
 use std::time::Duration;
 
+use reqwest::StatusCode;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::redirect::Policy;
 use tokio::time::{Instant, Sleep, sleep_until, timeout_at};
 use url::Url;
 
-use super::error::{before_head, within_body};
 use super::names::Names;
+use super::proxy::Proxy;
 use super::roots::tls_settings;
 use super::upload::{Progress, Upload};
 use super::watch::Connections;
-use super::{HttpError, Phase, Timeouts, is_loopback};
+use super::{HttpError, Phase, Timeouts};
 
 /// A request that is ready to go.
 #[derive(Debug)]
@@ -89,6 +90,7 @@ pub struct Client {
     inner: reqwest::Client,
     timeouts: Timeouts,
     connections: Connections,
+    proxy: Option<Proxy>,
 }
 
 impl Client {
@@ -98,7 +100,8 @@ impl Client {
     /// # Errors
     /// Bad certificates or a bad proxy setting.
     pub fn new(base: &Url, timeouts: Timeouts) -> Result<Self, HttpError> {
-        let tls = tls_settings(base.scheme() == "https" || (!is_loopback(base) && proxy_is_https()))?;
+        let proxy = Proxy::of(base)?;
+        let tls = tls_settings(base.scheme() == "https" || proxy.is_some_and(|proxy| proxy.is_https))?;
         let connections = Connections::default();
         let mut builder = reqwest::Client::builder()
             .tls_backend_preconfigured(tls)
@@ -111,16 +114,17 @@ impl Client {
             .http1_only()
             .tcp_nodelay(true)
             .user_agent(concat!("qwen-toolkit/", env!("CARGO_PKG_VERSION")));
-        if is_loopback(base) {
+        if proxy.is_none() {
             builder = builder.no_proxy();
         }
         let inner = builder
             .build()
-            .map_err(|error| before_head(&error, timeouts.connect))?;
+            .map_err(|error| HttpError::before_head(&error, timeouts.connect, proxy))?;
         Ok(Self {
             inner,
             timeouts,
             connections,
+            proxy,
         })
     }
 
@@ -142,7 +146,11 @@ impl Client {
             building = building.body(request.body);
         }
         let head = self.head(deadline, building.send(), &progress).await?;
-        let inner = head.map_err(|error| before_head(&error, self.timeouts.connect))?;
+        let inner =
+            head.map_err(|error| HttpError::before_head(&error, self.timeouts.connect, self.proxy))?;
+        if inner.status() == StatusCode::PROXY_AUTHENTICATION_REQUIRED {
+            return Err(HttpError::ProxyAuth);
+        }
         Ok(Response {
             inner,
             idle: self.timeouts.idle,
@@ -223,7 +231,7 @@ impl Response {
         let mut end = None;
         poll_fn(|context| {
             if let Poll::Ready(piece) = piece.as_mut().poll(context) {
-                return Poll::Ready(piece.map_err(|error| within_body(&error)));
+                return Poll::Ready(piece.map_err(|error| HttpError::within_body(&error)));
             }
             let at = *end.get_or_insert_with(|| Instant::now() + *idle);
             let (at, error) = nearer(*deadline, at, HttpError::Timeout(Phase::Idle, *idle));
@@ -262,11 +270,4 @@ fn nearer(deadline: Option<(Instant, Duration)>, end: Instant, error: HttpError)
         Some((at, total)) if at < end => (at, HttpError::Timeout(Phase::Total, total)),
         _ => (end, error),
     }
-}
-
-/// True when a proxy that is itself reached by TLS is configured: then certificates are needed for plain http too.
-fn proxy_is_https() -> bool {
-    ["HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"]
-        .iter()
-        .any(|name| std::env::var(name).is_ok_and(|value| value.trim_start().starts_with("https:")))
 }

@@ -4,6 +4,7 @@ use std::error::Error;
 use std::fmt;
 use std::time::Duration;
 
+use super::proxy::Proxy;
 use crate::exit::Exit;
 use crate::failure::{Failure, io_reason};
 
@@ -38,6 +39,8 @@ impl Phase {
 pub enum HttpError {
     /// No connection: refused, unreachable, unknown host, or the proxy failed. Nothing was sent.
     Connect(String),
+    /// The proxy wants a user name and a password, or other ones. Nothing reached the server.
+    ProxyAuth,
     /// The server's certificate is not acceptable, or TLS failed. Nothing was sent.
     Tls {
         /// What is wrong, in our words where we know.
@@ -53,6 +56,8 @@ pub enum HttpError {
     Cut(String),
     /// The answer is not HTTP.
     Malformed(String),
+    /// The body is compressed, which was not asked for. With the name of the encoding.
+    Encoded(String),
     /// The body is larger than the caller allows, in bytes.
     TooLarge(usize),
     /// The request itself could not be built: a header value with a line end, for example.
@@ -68,8 +73,11 @@ impl HttpError {
             Self::Tls {
                 unknown_issuer: true, ..
             }
+            | Self::ProxyAuth
             | Self::Invalid(_) => Exit::Config,
-            Self::Tls { .. } | Self::Cut(_) | Self::Malformed(_) | Self::TooLarge(_) => Exit::Protocol,
+            Self::Tls { .. } | Self::Cut(_) | Self::Malformed(_) | Self::Encoded(_) | Self::TooLarge(_) => {
+                Exit::Protocol
+            }
         }
     }
 
@@ -81,6 +89,8 @@ impl HttpError {
             Self::Tls {
                 unknown_issuer: true, ..
             } => failure.hint("set SSL_CERT_FILE to the file that holds your organisation's CA certificate"),
+            Self::ProxyAuth => failure
+                .hint("put them into the variable that names it: HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT"),
             Self::Timeout(phase, _) => failure.hint(format!("raise it with {} SECONDS", phase.flag())),
             _ => failure,
         }
@@ -91,6 +101,7 @@ impl fmt::Display for HttpError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Connect(reason) => write!(f, "cannot connect: {reason}"),
+            Self::ProxyAuth => f.write_str("the proxy wants a user name and a password that it knows"),
             Self::Tls { reason, .. } => write!(f, "no secure connection: {reason}"),
             Self::Timeout(Phase::Connect, limit) => write!(f, "no connection within {}", seconds(*limit)),
             Self::Timeout(Phase::FirstByte, limit) => write!(f, "no answer within {}", seconds(*limit)),
@@ -99,6 +110,7 @@ impl fmt::Display for HttpError {
             Self::Reset(reason) => write!(f, "the connection broke before an answer: {reason}"),
             Self::Cut(reason) => write!(f, "the connection broke within the answer: {reason}"),
             Self::Malformed(reason) => write!(f, "the answer is not valid HTTP: {reason}"),
+            Self::Encoded(name) => write!(f, "the answer is encoded as '{name}', which was not asked for"),
             Self::TooLarge(limit) => write!(f, "the answer is larger than {limit} bytes"),
             Self::Invalid(reason) => write!(f, "the request cannot be sent: {reason}"),
         }
@@ -111,41 +123,48 @@ fn seconds(limit: Duration) -> String {
     format!("{} s", limit.as_secs_f64())
 }
 
-/// Reads a reqwest error that came before the head of the answer.
-pub(super) fn before_head(error: &reqwest::Error, connect_limit: Duration) -> HttpError {
-    if let Some(tls) = find::<rustls::Error>(error) {
-        return tls_error(tls);
-    }
-    if error.is_connect() {
-        if error.is_timeout() {
-            return HttpError::Timeout(Phase::Connect, connect_limit);
+impl HttpError {
+    /// Reads a reqwest error that came before the head of the answer.
+    pub(super) fn before_head(error: &reqwest::Error, connect_limit: Duration, proxy: Option<Proxy>) -> Self {
+        if let Some(tls) = find::<rustls::Error>(error) {
+            return tls_error(tls);
         }
-        return HttpError::Connect(innermost(error));
+        if error.is_connect() {
+            if error.is_timeout() {
+                return Self::Timeout(Phase::Connect, connect_limit);
+            }
+            return not_connected(innermost(error), proxy);
+        }
+        if error.is_builder() {
+            return Self::Invalid(innermost(error));
+        }
+        if find::<hyper::Error>(error).is_some_and(hyper::Error::is_parse) {
+            return Self::Malformed(innermost(error));
+        }
+        Self::Reset(innermost(error))
     }
-    if error.is_builder() {
-        return HttpError::Invalid(innermost(error));
+
+    /// Reads a reqwest error that came within the body.
+    pub(super) fn within_body(error: &reqwest::Error) -> Self {
+        use std::io::ErrorKind::{InvalidData, InvalidInput};
+        // What hyper's reader of chunks cannot read it reports as invalid input; no connection ends that way.
+        match find::<std::io::Error>(error) {
+            Some(cause) if matches!(cause.kind(), InvalidData | InvalidInput) => {
+                Self::Malformed(innermost(error))
+            }
+            _ => Self::Cut(innermost(error)),
+        }
     }
-    if find::<std::io::Error>(error).is_none() && is_parse_error(error) {
-        return HttpError::Malformed(innermost(error));
-    }
-    HttpError::Reset(innermost(error))
 }
 
-/// Reads a reqwest error that came within the body.
-pub(super) fn within_body(error: &reqwest::Error) -> HttpError {
-    HttpError::Cut(innermost(error))
-}
-
-fn is_parse_error(error: &reqwest::Error) -> bool {
-    let mut cause: Option<&(dyn Error + 'static)> = Some(error);
-    while let Some(current) = cause {
-        // hyper says "invalid HTTP version parsed" and the like; its parse errors have no public type.
-        if current.to_string().starts_with("invalid HTTP") {
-            return true;
-        }
-        cause = current.source();
+/// Says why there is no connection, and whose fault it may be when a proxy is on the way.
+fn not_connected(reason: String, proxy: Option<Proxy>) -> HttpError {
+    match proxy {
+        None => HttpError::Connect(reason),
+        // hyper-util's error of a tunnel has no public type.
+        Some(_) if reason.ends_with("proxy authorization required") => HttpError::ProxyAuth,
+        Some(proxy) => HttpError::Connect(format!("{reason} (through the proxy of {})", proxy.variable)),
     }
-    false
 }
 
 fn tls_error(error: &rustls::Error) -> HttpError {

@@ -7,6 +7,7 @@
 mod client;
 mod error;
 mod names;
+mod proxy;
 mod roots;
 mod upload;
 mod watch;

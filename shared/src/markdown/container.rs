@@ -13,15 +13,22 @@ pub(super) enum Container {
     },
 }
 
+/// Returns what stands before the further lines of a block.
+pub(super) fn rest(containers: &[Container]) -> String {
+    let parts = containers.iter().map(|container| match container {
+        Container::Quote => "│ ".to_owned(),
+        Container::List(_) => String::new(),
+        Container::Item { marker, .. } => " ".repeat(marker.chars().count()),
+    });
+    parts.collect()
+}
+
 /// Returns what stands before the next line, and before its further lines.
 pub(super) fn prefixes(containers: &mut [Container]) -> (String, String) {
-    let (mut first, mut rest) = (String::new(), String::new());
+    let (mut first, rest) = (String::new(), rest(containers));
     for container in containers {
         match container {
-            Container::Quote => {
-                first.push_str("│ ");
-                rest.push_str("│ ");
-            }
+            Container::Quote => first.push_str("│ "),
             Container::List(_) => {}
             Container::Item { marker, used } => {
                 let blanks = " ".repeat(marker.chars().count());
@@ -30,7 +37,6 @@ pub(super) fn prefixes(containers: &mut [Container]) -> (String, String) {
                 } else {
                     marker
                 });
-                rest.push_str(&blanks);
             }
         }
     }

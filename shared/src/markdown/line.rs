@@ -77,7 +77,7 @@ fn may_open(cells: &[(char, bool)], at: usize) -> bool {
         '~' => next.is_none_or(|next| next == '~'),
         '`' => true,
         '[' => after(']').is_none_or(|then| then.is_none_or(|then| then == '(' || then == '[')),
-        '!' => next.is_none(),
+        '!' => next.is_none_or(|next| next == '[' && may_open(cells, at + 1)),
         '<' => next.is_none_or(|next| next.is_ascii_alphabetic() || next == '/') && after('>').is_none(),
         '&' => cells.len() - at < 10 && after(';').is_none(),
         '\\' => next.is_none(),

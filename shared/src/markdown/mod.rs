@@ -7,6 +7,7 @@
 
 mod container;
 mod line;
+mod links;
 mod render;
 mod screen;
 mod style;
@@ -79,8 +80,10 @@ impl Markdown {
         let source = std::mem::take(&mut self.source);
         if !source.trim().is_empty() {
             let lines = render::lines(&source, false);
-            self.print(&lines, false, out);
-            self.screen.end_block(out);
+            if !lines.is_empty() {
+                self.print(&lines, false, out);
+                self.screen.end_block(out);
+            }
         }
         (self.lines, self.chars) = (0, 0);
     }
@@ -129,10 +132,13 @@ pub(super) fn options() -> Options {
     Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH | Options::ENABLE_TASKLISTS
 }
 
-/// Returns where the last top-level block begins: at the start of its first line.
+/// Returns where the last top-level block begins: at the start of its first line, or of the definitions of links right
+/// above it, which are lines of the same list.
 fn last_block(source: &str) -> usize {
     let (mut depth, mut last) = (0_usize, 0);
-    for (event, range) in Parser::new_ext(source, options()).into_offset_iter() {
+    let parser = Parser::new_ext(source, options());
+    let definitions = links::definitions(&parser);
+    for (event, range) in parser.into_offset_iter() {
         if depth == 0 && !matches!(event, Event::End(_)) {
             last = range.start;
         }
@@ -142,16 +148,18 @@ fn last_block(source: &str) -> usize {
             _ => {}
         }
     }
-    source[..last].rfind('\n').map_or(0, |at| at + 1)
+    let start = source[..last].rfind('\n').map_or(0, |at| at + 1);
+    links::with_lines_above(source, start, &definitions)
 }
 
-/// Leaves out the last line while it could still become the beginning of any kind of block: `-`, `12.`, `#`, a fence.
-/// A line that may be a table's head waits for the line below it.
+/// Leaves out what depends on what comes next: marks at the end, which may or may not be a pair's second half; the last
+/// line while it could still become the beginning of any kind of block (`-`, `12.`, `#`, a fence, a line of HTML); and a
+/// line that may be a table's head, which waits for the line below it.
 fn settled(source: &str) -> &str {
     let is_marker = |c: char| c.is_ascii_digit() || c.is_ascii_whitespace() || "#>-+*_=`~|.):".contains(c);
     let last = last_line(source);
-    let mut kept = source;
-    if last.chars().all(is_marker) || last.contains('|') {
+    let mut kept = source.trim_end_matches(['`', '*', '_', '~']);
+    if last.chars().all(is_marker) || last.contains('|') || last.trim_start().starts_with('<') {
         kept = &source[..source.len() - last.len()];
         let above = last_line(kept.strip_suffix('\n').unwrap_or(kept));
         if above.contains('|') && !is_table(kept) {

@@ -2,16 +2,21 @@
 
 use pulldown_cmark::{CodeBlockKind, Event, HeadingLevel, Parser, Tag, TagEnd};
 
-use super::container::{Container, prefixes};
+use super::container::{Container, prefixes, rest};
 use super::line::Line;
-use super::options;
 use super::style::Style;
 use super::table::Table;
+use super::{links, options};
 
 /// Draws one block. Of a block that is `unfinished` a table at the end is left out: its columns are not known yet.
 pub(crate) fn lines(source: &str, unfinished: bool) -> Vec<Line> {
     let mut renderer = Renderer::default();
-    for event in Parser::new_ext(source, options()) {
+    let parser = Parser::new_ext(source, options());
+    let definitions = links::definitions(&parser);
+    if !definitions.is_empty() {
+        return lines(&links::as_text(source, &definitions), unfinished);
+    }
+    for event in parser {
         renderer.take(event);
     }
     if !unfinished {
@@ -34,8 +39,8 @@ struct Renderer {
     table: Option<Table>,
     last_table: Option<usize>,
     ends_in_table: bool,
-    /// A blank line goes before the next line: a block has ended.
-    gap: bool,
+    /// A blank line goes before the next line, after this prefix: a block has ended.
+    gap: Option<String>,
 }
 
 impl Renderer {
@@ -87,11 +92,15 @@ impl Renderer {
             Tag::CodeBlock(kind) => {
                 self.close();
                 self.in_code = true;
-                self.gap |= matches!(kind, CodeBlockKind::Fenced(_)) && self.is_after_text();
+                if matches!(kind, CodeBlockKind::Fenced(_)) && self.is_after_text() {
+                    self.end_block();
+                }
             }
             Tag::List(first) => {
                 self.close();
-                self.gap = false;
+                if self.is_after_text() {
+                    self.gap = None;
+                }
                 self.containers.push(Container::List(first));
             }
             Tag::Item => self.start_item(),
@@ -115,7 +124,6 @@ impl Renderer {
 
     fn start_item(&mut self) {
         self.close();
-        self.gap = false;
         let marker = match self.containers.last_mut() {
             Some(Container::List(Some(number))) => {
                 let marker = format!("{number}. ");
@@ -146,11 +154,11 @@ impl Renderer {
                 self.show_empty_item();
                 self.close();
                 self.containers.pop();
-                self.gap = false;
+                self.gap = None;
             }
             TagEnd::List(_) => {
                 self.containers.pop();
-                self.gap = self.containers.is_empty();
+                self.gap = self.containers.is_empty().then(String::new);
             }
             TagEnd::Table => self.end_table(),
             TagEnd::TableRow | TagEnd::TableHead => {
@@ -207,7 +215,7 @@ impl Renderer {
             }
             self.close();
         }
-        self.gap = true;
+        self.end_block();
     }
 
     fn text(&mut self, style: Style, text: &str) {
@@ -252,9 +260,11 @@ impl Renderer {
             return;
         }
         let (first, rest) = prefixes(&mut self.containers);
-        if std::mem::take(&mut self.gap) && !self.lines.is_empty() {
+        if let Some(gap) = self.gap.take()
+            && !self.lines.is_empty()
+        {
             self.lines.push(Line {
-                first: rest.trim_end().to_owned(),
+                first: gap.trim_end().to_owned(),
                 ..Line::default()
             });
         }
@@ -272,7 +282,7 @@ impl Renderer {
 
     fn end_block(&mut self) {
         self.close();
-        self.gap = true;
+        self.gap = Some(rest(&self.containers));
     }
 
     /// True within an item whose marker has been printed.

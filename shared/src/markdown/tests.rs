@@ -23,7 +23,7 @@ fn plain(text: &str) -> String {
 }
 
 /// Markdown, and how it looks without its colours on 30 columns.
-const DRAWN: [(&str, &str); 22] = [
+const DRAWN: [(&str, &str); 24] = [
     ("hi", "hi\n"),
     ("hi\n", "hi\n"),
     ("# Title\n\ntext", "Title\n\ntext\n"),
@@ -51,6 +51,14 @@ const DRAWN: [(&str, &str); 22] = [
     (
         "| a | bb |\n|---|---:|\n| 1 | 2 |\n| long | 3 |\n\nx",
         "a    │ bb\n─────┼───\n1    │  2\nlong │  3\n\nx\n",
+    ),
+    (
+        "See [a][1].\n\n[1]: https://a.example\n[2]: <https://b.example> \"B\"\n[1]: /again\n\nx",
+        "See [a][1].\n\n[1]: https://a.example\n[2]: https://b.example \"B\"\n[1]: /again\n\nx\n",
+    ),
+    (
+        "- [x]: https://a.example\n- b\n\n> [y]: /y",
+        "• [x]: https://a.example\n• b\n\n│ [y]: /y\n",
     ),
     ("---\n\nx", "────────────────\n\nx\n"),
     (
@@ -143,4 +151,91 @@ fn a_block_without_end_is_shown_and_takes_bounded_memory() {
     let text = plain(&String::from_utf8(out).unwrap());
     let expected: String = (0..20_000).map(|number| format!("line {number}\n")).collect();
     assert_eq!(text, expected);
+}
+
+/// Pieces of which random texts are made; `%` stands for a word of its own.
+const PIECES: [&str; 39] = [
+    "%",
+    "%",
+    "%",
+    " %",
+    " %",
+    " ",
+    " ",
+    "\n",
+    "\n",
+    "\n\n",
+    "\n\n",
+    "**",
+    "*",
+    "_",
+    "`",
+    "``",
+    "\n```\n",
+    "\n~~~\n",
+    "\n# ",
+    "\n- ",
+    "\n  - ",
+    "\n1. ",
+    "\n> ",
+    "\n    ",
+    "\n|%|%|\n|-|-|\n|%|",
+    "\n---\n",
+    "[%](http://x)",
+    "\n[%]: http://x\n",
+    "[",
+    "]",
+    "(",
+    "<%>",
+    "&amp;",
+    "&",
+    "\\",
+    "漢字",
+    "🎉",
+    "~~",
+    "!",
+];
+
+/// A text of random pieces whose words are numbered. The numbers come from xorshift.
+fn random_text(seed: u64) -> String {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut text = String::new();
+    for _ in 0..3 + seed % 30 {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        for c in PIECES[usize::try_from(state >> 33).unwrap() % PIECES.len()].chars() {
+            if c == '%' {
+                text.push_str(&format!("w{}x", text.matches('w').count()));
+            } else {
+                text.push(c);
+            }
+        }
+    }
+    text
+}
+
+fn words(text: &str) -> Vec<&str> {
+    let numbered = |part: &&str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
+    let starts = text.split('w').skip(1);
+    starts
+        .filter_map(|part| Some(part.split_once('x')?.0))
+        .filter(numbered)
+        .collect()
+}
+
+#[test]
+fn random_texts_lose_no_word_and_are_drawn_the_same_however_they_stream() {
+    // The words after a fence name the language, which is not shown.
+    let has_language = |line: &str| line.contains('w') && (line.contains("```") || line.contains("~~~"));
+    for seed in 0..1_000 {
+        let source = random_text(seed);
+        let whole = plain(&draw(&[&source], || 30));
+        let letters: Vec<String> = source.chars().map(String::from).collect();
+        let letters: Vec<&str> = letters.iter().map(String::as_str).collect();
+        assert_eq!(plain(&draw(&letters, || 30)), whole, "seed {seed}: {source:?}");
+        if !source.lines().any(has_language) {
+            assert_eq!(words(&whole), words(&source), "seed {seed}: {source:?}\n{whole}");
+        }
+    }
 }

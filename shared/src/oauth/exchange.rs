@@ -211,7 +211,7 @@ impl<'a> Exchange<'a> {
 const fn may_pass(error: &HttpError) -> bool {
     !matches!(
         error,
-        HttpError::Tls { .. } | HttpError::Invalid(_) | HttpError::TooLarge(_)
+        HttpError::Tls { .. } | HttpError::ProxyAuth | HttpError::Invalid(_) | HttpError::TooLarge(_)
     )
 }
 

@@ -1,0 +1,198 @@
+//! What servers say when they say no, each in its own form, and what of it reaches the user.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod support;
+
+use std::time::Duration;
+
+use support::chat::{KEY, answer, chat, data, finish, name, stream, text};
+use support::{Reply, Run, Sandbox, Server};
+
+/// Asks a server that follows this script; the server's name in stderr becomes `'S'`.
+fn ask(replies: impl IntoIterator<Item = Reply>, args: &[&str]) -> Run {
+    let sandbox = Sandbox::new();
+    let server = Server::script(replies);
+    let mut run = chat(&sandbox, &server).args(args).arg("hi").run();
+    run.stderr = run.stderr.replace(&name(&server), "'S'");
+    run
+}
+
+#[test]
+fn a_parameter_that_the_model_lacks_is_ours_to_fix_and_no_missing_model() {
+    for (error, words) in [
+        (
+            r#"{"message":"Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead.","param":"max_tokens","code":"unsupported_parameter"}"#,
+            "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead",
+        ),
+        (
+            r#"{"message":"This model's maximum context length is 8192 tokens","param":"messages","code":"context_length_exceeded"}"#,
+            "This model's maximum context length is 8192 tokens",
+        ),
+        (
+            r#"{"message":"image_url is not supported by this model"}"#,
+            "image_url is not supported by this model",
+        ),
+    ] {
+        let line = format!("qwen-chat: 'S': the request was refused (400): {words}\n");
+        ask([Reply::json(400, &format!(r#"{{"error":{error}}}"#))], &[]).gives(65, "", &line);
+    }
+}
+
+#[test]
+fn an_error_is_told_in_whatever_form_it_comes_in_the_stream_or_instead_of_it() {
+    for (json, code, words) in [
+        (r#"{"detail":"Not allowed here"}"#, 76, "Not allowed here"),
+        (
+            r#"{"detail":[{"loc":["body"],"msg":"field required"}]}"#,
+            76,
+            "field required",
+        ),
+        (
+            r#"{"code":"Throttling","message":"Slow down","request_id":"x"}"#,
+            75,
+            "Slow down",
+        ),
+        (
+            r#"{"errors":[{"message":"one of them","code":503}]}"#,
+            75,
+            "one of them",
+        ),
+        (
+            r#"{"object":"error","message":"vLLM says","code":400}"#,
+            76,
+            "vLLM says",
+        ),
+        (
+            r#"{"choices":[{"index":0,"delta":{},"finish_reason":"error","error":{"code":502,"message":"Provider died"}}]}"#,
+            75,
+            "Provider died",
+        ),
+    ] {
+        let line = format!("qwen-chat: 'S': error within the answer: {words}\n");
+        ask([stream(text("part") + &data(json) + &text("lost"))], &[]).gives(code, "part", &line);
+        ask([Reply::json(200, json)], &[]).gives(code, "", &line);
+    }
+}
+
+#[test]
+fn a_key_that_the_server_repeats_is_told_nowhere() {
+    let echo = format!(r#"{{"error":{{"message":"key {KEY} has to wait"}}}}"#);
+    let busy = Reply::with_headers(
+        503,
+        &[("content-type", "application/json"), ("retry-after-ms", "1")],
+        &echo,
+    );
+    for args in [&["--retries", "1"][..], &["--retries", "1", "--events"]] {
+        let run = ask([busy.clone()], args).exits(75);
+        assert!(
+            !run.stderr.contains(KEY) && !run.text().contains(KEY),
+            "the key is shown: {run:#?}"
+        );
+        assert_eq!(run.stderr.matches("key *** has to wait").count(), 2, "{run:#?}");
+    }
+    let run = ask([stream(text("part") + &data(&echo))], &["--json"]).exits(76);
+    assert!(
+        !run.stderr.contains(KEY) && !run.text().contains(KEY),
+        "the key is shown: {run:#?}"
+    );
+}
+
+#[test]
+fn a_refusal_whose_body_never_ends_is_heard_by_its_status() {
+    let head = "HTTP/1.1 400 Bad\r\ncontent-type: text/plain\r\ncontent-length: 1000\r\n\r\nbad ";
+    let mut drip = Reply::default().send(head);
+    for _ in 0..60 {
+        drip = drip.send("x").pause(Duration::from_millis(200));
+    }
+    for reply in [Reply::default().send(head).hold(), drip] {
+        let run = ask([reply], &[]).exits(65);
+        assert!(run.elapsed < Duration::from_secs(12), "{run:#?}");
+        assert!(
+            run.stderr
+                .starts_with("qwen-chat: 'S': the request was refused (400): bad"),
+            "{run:#?}"
+        );
+    }
+}
+
+#[test]
+fn an_answer_that_is_compressed_unasked_is_named_as_that() {
+    let reply = Reply::with_headers(
+        200,
+        &[
+            ("content-type", "text/event-stream"),
+            ("content-encoding", "gzip"),
+        ],
+        b"\x1f\x8b\x08\0",
+    );
+    ask([reply], &[]).gives(
+        76,
+        "",
+        "qwen-chat: 'S': the answer is encoded as 'gzip', which was not asked for\n",
+    );
+    let body = text("one") + &finish("stop");
+    let reply = Reply::with_headers(
+        200,
+        &[
+            ("content-type", "text/event-stream"),
+            ("content-encoding", "identity"),
+        ],
+        body,
+    );
+    ask([reply], &[]).gives(0, "one\n", "");
+}
+
+#[test]
+fn a_message_is_short_however_long_what_it_is_about() {
+    let long = "y".repeat(1 << 20);
+    for reply in [
+        stream(text("part") + &data(&format!(r#"{{"choices":"{long}"}}"#))),
+        stream(text("part") + &data(&format!(r#"{{"error":{{"message":"{long}"}}}}"#))),
+        stream(text("part") + &format!("event: error\ndata: {long}\n\n")),
+    ] {
+        let run = ask([reply], &[]).exits(76);
+        assert!(
+            run.stderr.len() < 1000 && run.stderr.contains("yyy…"),
+            "{} bytes",
+            run.stderr.len()
+        );
+    }
+    let sandbox = Sandbox::new();
+    sandbox.write("work/schema.json", r#"{"type":"integer"}"#);
+    let server = Server::script([answer(&[&format!("\"{long}\"")])]);
+    let tool = chat(&sandbox, &server).args(["--schema", "schema.json", "hi"]);
+    let run = tool.run().exits(65);
+    assert!(run.stderr.len() < 1000, "{} bytes", run.stderr.len());
+}
+
+#[test]
+fn a_redirect_says_what_to_look_at() {
+    let reply = Reply::with_headers(308, &[("location", "https://elsewhere.example/v1")], "");
+    ask([reply], &[]).gives(
+        76,
+        "",
+        "qwen-chat: 'S': refused to follow a redirect (308) to 'https://elsewhere.example/v1'\n\
+         qwen-chat: hint: check the base URL; the key goes nowhere else than there\n",
+    );
+}
+
+#[test]
+fn what_is_no_http_is_told_at_once_and_not_tried_again() {
+    let many: String = (0..200).map(|number| format!("x-{number}: y\r\n")).collect();
+    let head = "HTTP/1.1 200 OK\r\n";
+    for bytes in [
+        "SSH-2.0-OpenSSH_9.6\r\n".to_owned(),
+        format!("{head}{many}\r\n"),
+        format!("{head}x: {}\r\n\r\n", "y".repeat(1 << 20)),
+        format!("{head}content-length: much\r\n\r\n"),
+        format!("{head}transfer-encoding: chunked\r\n\r\nzz\r\n"),
+    ] {
+        let sandbox = Sandbox::new();
+        let server = Server::script([Reply::default().send(bytes).close()]);
+        let run = chat(&sandbox, &server).arg("hi").run();
+        let line = format!("qwen-chat: {}: the answer is not valid HTTP: ", name(&server));
+        assert!(run.stderr.starts_with(&line), "{run:#?}");
+        assert_eq!(run.stderr.lines().count(), 1, "{run:#?}");
+        assert_eq!((run.code(), server.requests().len()), (76, 1), "{run:#?}");
+    }
+}
