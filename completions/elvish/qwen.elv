@@ -36,7 +36,7 @@ set edit:completion:arg-completer[qwen] = {|@words|
             cand env 'Print the resolved .env chain as shell code'
             cand token 'Print a valid token, refreshing it when due'
             cand chat 'Ask a model one question and print its answer'
-            cand batch 'Ask many questions: JSONL in, JSONL out'
+            cand batch 'Ask a model many questions: JSONL in, JSONL out'
             cand help 'Print the help of a tool'
         }
         &'qwen;login'= {

@@ -48,7 +48,7 @@ complete -c qwen -n "not __qwen_tool >/dev/null" -f -a "auth" -d 'Show, switch a
 complete -c qwen -n "not __qwen_tool >/dev/null" -f -a "env" -d 'Print the resolved .env chain as shell code'
 complete -c qwen -n "not __qwen_tool >/dev/null" -f -a "token" -d 'Print a valid token, refreshing it when due'
 complete -c qwen -n "not __qwen_tool >/dev/null" -f -a "chat" -d 'Ask a model one question and print its answer'
-complete -c qwen -n "not __qwen_tool >/dev/null" -f -a "batch" -d 'Ask many questions: JSONL in, JSONL out'
+complete -c qwen -n "not __qwen_tool >/dev/null" -f -a "batch" -d 'Ask a model many questions: JSONL in, JSONL out'
 complete -c qwen -n "not __qwen_tool >/dev/null" -f -a "help" -d 'Print the help of a tool'
 complete -c qwen -n "__fish_qwen_using_subcommand login" -l profile -d 'Use this profile instead of the default one' -r -f -a "(__qwen_profiles)"
 complete -c qwen -n "__fish_qwen_using_subcommand login" -s C -l directory -d 'Work as if started in this directory' -r -f -a "(__fish_complete_directories)"

@@ -7,7 +7,9 @@ Register-ArgumentCompleter -Native -CommandName 'qwen' -ScriptBlock {
     # What only a running tool knows.
     function __qwen_profiles { qwen-auth list --quiet 2>$null | ForEach-Object { ($_.Substring(2) -split ' ')[0] } }
     function __qwen_models {
-        qwen-chat --list-models --quiet --retries 0 --max-time 3 2>$null | ForEach-Object { ($_ -split ' ')[0] }
+        # Not what could be read as code where it is put in.
+        qwen-chat --list-models --quiet --retries 0 --max-time 3 2>$null |
+            ForEach-Object { ($_ -split ' ')[0] } | Where-Object { $_ -match '^\w[\w.:/@%+-]*$' }
     }
     $commandElements = $commandAst.CommandElements
     # 'qwen NAME ...' is completed as 'qwen-NAME ...'.
@@ -70,7 +72,7 @@ Register-ArgumentCompleter -Native -CommandName 'qwen' -ScriptBlock {
             [CompletionResult]::new('env', 'env', [CompletionResultType]::ParameterValue, 'Print the resolved .env chain as shell code')
             [CompletionResult]::new('token', 'token', [CompletionResultType]::ParameterValue, 'Print a valid token, refreshing it when due')
             [CompletionResult]::new('chat', 'chat', [CompletionResultType]::ParameterValue, 'Ask a model one question and print its answer')
-            [CompletionResult]::new('batch', 'batch', [CompletionResultType]::ParameterValue, 'Ask many questions: JSONL in, JSONL out')
+            [CompletionResult]::new('batch', 'batch', [CompletionResultType]::ParameterValue, 'Ask a model many questions: JSONL in, JSONL out')
             [CompletionResult]::new('help', 'help', [CompletionResultType]::ParameterValue, 'Print the help of a tool')
             break
         }
