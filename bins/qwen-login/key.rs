@@ -5,6 +5,7 @@ use qwen_shared::config::Method;
 use qwen_shared::credential::{Store, Stored};
 use qwen_shared::exit::Exit;
 use qwen_shared::failure::{Failure, Outcome};
+use qwen_shared::http::is_loopback;
 use qwen_shared::provider::{self, Provider};
 use qwen_shared::secret::Secret;
 use url::Url;
@@ -21,57 +22,18 @@ struct Plan {
     provider: &'static Provider,
     base_url: Url,
     model: String,
+    needs_key: bool,
     key: Option<Secret<String>>,
     store: Option<Store>,
 }
 
 /// Asks for what was not typed, tries it, and stores it.
 pub(crate) fn set_up(login: &mut Login<'_>) -> Outcome {
-    let typed_url = login.cli.base_url.clone();
-    let typed_url = typed_url
-        .map(|url| endpoint::typed(&url, login.target.profile.allow_http))
-        .transpose()?;
-    let provider = provider_for(login, typed_url.as_ref())?;
-    if let Some(notice) = &provider.notice {
-        login.talk.notice(notice);
-    }
-    let base_url = match typed_url {
-        Some(url) => url,
-        None => base_url_for(login, provider)?,
-    };
-    let provider = if login.provider.is_some() {
-        provider
-    } else {
-        provider::recognise(&base_url).unwrap_or(provider)
-    };
-    // Tried before anything secret is typed: a key that cannot be kept would be typed in vain.
-    let store = match provider.needs_key || login.cli.with_key {
-        true => Some(choose_store(
-            login.target.choice,
-            &login.target.name,
-            false,
-            login.talk,
-        )?),
-        false => None,
-    };
-    let key = key_for(login, provider)?;
-    let model = model_for(login, provider)?;
-    let mut plan = Plan {
-        provider,
-        base_url,
-        model,
-        key,
-        store,
-    };
-    if plan.key.is_some() && plan.store.is_none() {
-        plan.store = Some(choose_store(
-            login.target.choice,
-            &login.target.name,
-            false,
-            login.talk,
-        )?);
-    }
+    let mut plan = plan(login)?;
     let verdict = try_out(login, &mut plan)?;
+    if plan.key.is_some() && plan.store.is_none() {
+        plan.store = Some(store_for(login)?);
+    }
     save(login, &plan)?;
     let ready = format!(
         "{verdict}; profile '{}' asks model '{}' at '{}'",
@@ -79,6 +41,51 @@ pub(crate) fn set_up(login: &mut Login<'_>) -> Outcome {
     );
     login.target.report(&ready, login.talk);
     Ok(Exit::Ok)
+}
+
+fn plan(login: &mut Login<'_>) -> Result<Plan, Failure> {
+    let (provider, base_url) = endpoint_for(login)?;
+    // As when a request is made: what runs on this machine is asked without a key where there is none.
+    let needs_key = provider.needs_key && !is_loopback(&base_url);
+    // Tried before anything secret is typed: a key that cannot be kept would be typed in vain.
+    let store = if needs_key || login.cli.with_key {
+        Some(store_for(login)?)
+    } else {
+        None
+    };
+    Ok(Plan {
+        provider,
+        base_url,
+        needs_key,
+        key: key_for(login, needs_key)?,
+        model: model_for(login, provider)?,
+        store,
+    })
+}
+
+fn store_for(login: &Login<'_>) -> Result<Store, Failure> {
+    choose_store(login.target.choice, &login.target.name, false, login.talk)
+}
+
+/// Finds the provider and its endpoint.
+///
+/// An endpoint that is another provider's than the chosen one is taken for what it is. A server of one's own is where
+/// one says.
+fn endpoint_for(login: &mut Login<'_>) -> Result<(&'static Provider, Url), Failure> {
+    let allow_http = login.target.profile.allow_http;
+    let typed = login.cli.base_url.clone();
+    let typed = typed.map(|url| endpoint::typed(&url, allow_http)).transpose()?;
+    let chosen = provider_for(login, typed.as_ref())?;
+    if let Some(notice) = &chosen.notice {
+        login.talk.notice(notice);
+    }
+    let base_url = match typed {
+        Some(url) => url,
+        None => base_url_for(login, chosen)?,
+    };
+    let recognised = provider::recognise(&base_url)
+        .filter(|known| login.provider.is_none() && (chosen.needs_key || known.name != "custom"));
+    Ok((recognised.unwrap_or(chosen), base_url))
 }
 
 fn save(login: &Login<'_>, plan: &Plan) -> Result<(), Failure> {
@@ -268,7 +275,7 @@ fn try_out(login: &mut Login<'_>, plan: &mut Plan) -> Result<String, Failure> {
             &["type the key again", "store it all the same", "give up"],
             0,
         )? {
-            0 => plan.key = from_terminal(terminal, plan.provider)?,
+            0 => plan.key = from_terminal(terminal, plan.needs_key)?,
             1 => return Ok("stored, though the trial failed".to_owned()),
             _ => return Err(Failure::new(Exit::NoAuth, "nothing was stored")),
         }
