@@ -96,6 +96,14 @@ fn a_package_gets_its_files_below_another_root() {
 }
 
 #[test]
+fn a_prefix_needs_no_home() {
+    let sandbox = Sandbox::new();
+    let words = ["--prefix", "there"];
+    install(&sandbox, &words).env_remove("HOME").run().exits(0);
+    assert!(sandbox.work().join("there/share/man/man1/qwen.1").is_file());
+}
+
+#[test]
 fn a_wrong_call_says_how_it_is_done() {
     let sandbox = Sandbox::new();
     for words in [&["--prefix"][..], &["--unistall"], &["/usr/local"]] {
