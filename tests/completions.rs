@@ -89,6 +89,8 @@ fn bash_completes_tools_profiles_flags_and_values() {
             ("qwen help lo", &["help login "]),
             ("qwen-chat --reasoning=std", &["stderr", "stdout"]),
             ("qwen-login --provider deeps", &["--provider deepseek "]),
+            ("qwen-env --override -- xarg", &["-- xargs "]),
+            ("qwen token -- xarg", &["-- xargs "]),
         ],
     );
 }
@@ -126,6 +128,58 @@ fn bash_takes_no_code_from_a_server() {
     assert!(!marker.exists());
 }
 
+/// A server of models whose names have colons, as Ollama's and OpenRouter's do.
+fn with_colons() -> Server {
+    let body = r#"{"data": [{"id": "llama3:8b"}, {"id": "llama3:70b"}, {"id": "qwen/qwen3:free"}, {"id": "tiny"}, {"id": "(rm x)"}]}"#;
+    Server::answering(|_, _| Reply::json(200, body))
+}
+
+#[test]
+fn bash_completes_models_whose_names_have_colons() {
+    let (sandbox, server) = (sandbox(), with_colons());
+    let shell = || {
+        bash(
+            &sandbox,
+            &format!("for f in {}/*; do . $f; done", scripts("bash").display()),
+        )
+        .map(|shell| shell.env("OPENAI_BASE_URL", server.url("/v1")))
+    };
+    types(
+        shell,
+        &[
+            ("qwen-chat -m llama3:", &["70b", "8b"]),
+            ("qwen-chat -m llama3:7", &["-m llama3:70b "]),
+            ("qwen chat --model=llama3:8", &["--model=llama3:8b "]),
+            ("qwen-batch run --model qw", &["--model qwen/qwen3:free "]),
+            ("qwen-chat 'is:' x:y --reasoning d", &["--reasoning drop "]),
+        ],
+    );
+}
+
+#[test]
+fn bash_stays_silent_where_there_is_nothing_to_ask() {
+    let sandbox = Sandbox::new();
+    let rc = format!(
+        "for f in {}/*; do . $f; done; unset HOME",
+        scripts("bash").display()
+    );
+    for typed in ["qwen-chat --model ", "qwen auth use "] {
+        let Some(shell) = bash(&sandbox, &rc) else { return };
+        let mut terminal = Terminal::start(shell);
+        terminal.shows("ready");
+        terminal.shows("> ");
+        let before = terminal.plain().len();
+        terminal.types(&format!("{typed}{TAB}"));
+        terminal.types("\u{15}echo st''ill\n");
+        terminal.shows_after(before, "still");
+        let said = terminal.plain()[before..].to_owned();
+        assert!(
+            !said.contains("qwen-chat:") && !said.contains("qwen-auth:"),
+            "{said}"
+        );
+    }
+}
+
 #[test]
 fn zsh_completes_tools_profiles_flags_and_values() {
     let sandbox = sandbox();
@@ -148,6 +202,10 @@ fn zsh_completes_tools_profiles_flags_and_values() {
             ("qwen -q --profile ho", &["--profile home "]),
             ("qwen --profile=ho", &["--profile=home "]),
             ("qwen help lo", &["help login "]),
+            ("qwen-chat hello --rea", &["qwen-chat hello --reasoning"]),
+            ("qwen chat hello there --mo", &["hello there --model"]),
+            ("qwen-env -- xarg", &["-- xargs "]),
+            ("qwen token -q -- xarg", &["-- xargs "]),
             ("qwen-login --provider deeps", &["--provider deepseek "]),
         ],
     );
@@ -186,6 +244,9 @@ fn fish_completes_tools_profiles_flags_and_values() {
         ("qwen --profile=ho", &["--profile=home"]),
         ("qwen --profile home env --expl", &["--explain"]),
         ("qwen help lo", &["login"]),
+        ("qwen-chat hello --rea", &["--reasoning"]),
+        ("qwen-env --override -- xarg", &["xargs"]),
+        ("qwen token -- xarg", &["xargs"]),
         ("qwen-login --provider deeps", &["deepseek"]),
     ] {
         assert_eq!(ask(line), wanted, "{line}");
@@ -239,7 +300,7 @@ fn elvish_completes_tools_profiles_flags_and_values() {
 
 #[test]
 fn nushell_completes_tools_profiles_flags_and_values() {
-    let sandbox = sandbox();
+    let (sandbox, server) = (sandbox(), with_colons());
     let nu = support::peers::directory().join("nu/node_modules/@nushell/linux-x64/bin/nu");
     if !present("nu", nu.is_file()) {
         return;
@@ -252,6 +313,11 @@ fn nushell_completes_tools_profiles_flags_and_values() {
         ("qwen chat --mo", &["--model"]),
         ("qwen --profile ho", &["home"]),
         ("qwen-login --provider deeps", &["deepseek"]),
+        ("qwen chat -m llama3:", &["llama3:70b", "llama3:8b"]),
+        (
+            "qwen-chat -m ",
+            &["llama3:70b", "llama3:8b", "qwen/qwen3:free", "tiny"],
+        ),
     ] {
         let mut text = String::new();
         for entry in std::fs::read_dir(scripts("nushell")).unwrap() {
@@ -262,6 +328,7 @@ fn nushell_completes_tools_profiles_flags_and_values() {
         let run = sandbox
             .command(&nu)
             .args(["--no-config-file", "--ide-complete", &text.len().to_string()])
+            .env("OPENAI_BASE_URL", server.url("/v1"))
             .arg(&file)
             .run();
         let answer: serde_json::Value = serde_json::from_slice(&run.exits(0).stdout).unwrap();

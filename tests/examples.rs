@@ -12,10 +12,13 @@ use support::{Reply, Request, Sandbox, Server, Tool};
 
 /// Programs that the examples name and that are not ours: each is stood for by a script that reads its input and says
 /// something. The names with a slash are in the working directory.
-const STRANGERS: [&str; 10] = [
+const STRANGERS: [&str; 13] = [
+    "col",
     "curl",
     "docker",
+    "less",
     "make",
+    "man",
     "node",
     "npm",
     "pass",
@@ -69,7 +72,8 @@ fn server() -> Server {
 fn answer(request: &Request) -> Value {
     let completion = |text: &str| {
         let message = json!({"role": "assistant", "content": text});
-        json!({"id": "1", "model": "tiny", "choices": [{"index": 0, "message": message, "finish_reason": "stop"}]})
+        let choice = json!({"index": 0, "message": message, "finish_reason": "stop"});
+        json!({"id": "1", "model": "tiny", "choices": [choice], "usage": {"total_tokens": 2}})
     };
     let path = request.target.trim_start_matches("/v1");
     match (request.method.as_str(), path) {
@@ -84,12 +88,13 @@ fn answer(request: &Request) -> Value {
         }),
         ("GET", _) => json!({"data": [{"id": "tiny"}]}),
         _ if request.text().contains("json_schema") => completion(r#"{"name": "wren"}"#),
+        _ if request.text().contains("POSIX script") => completion("```sh\nlogrotate\n```"),
         _ => completion("wren"),
     }
 }
 
 /// Files that examples read.
-const FILES: [(&str, &str); 7] = [
+const FILES: [(&str, &str); 13] = [
     ("work/.gitignore", ".env\n"),
     ("work/file", "one\n"),
     ("work/README.md", "# A project\n"),
@@ -103,6 +108,13 @@ const FILES: [(&str, &str); 7] = [
         "{\"custom_id\": \"2\", \"response\": null, \"error\": {\"message\": \"no\"}}\n",
     ),
     ("work/titles.txt", "one\ntwo\n"),
+    ("work/old.c", "int one;\n"),
+    ("work/new.c", "int two;\n"),
+    ("work/invoice.json", "{\"type\": \"object\"}\n"),
+    ("work/mail.txt", "Dear Sir\n"),
+    ("work/issues", "it hurts\n"),
+    // A picture is known by its content.
+    ("work/a.png", "GIF89a"),
 ];
 
 /// A person's machine: profiles, a project under git with a change, files that the examples read.
@@ -157,6 +169,10 @@ fn shell(sandbox: &Sandbox, script: &str) -> Tool {
         ])
         .env("PATH", path)
         .env("GIT_CONFIG_GLOBAL", "/dev/null")
+        .env("GIT_AUTHOR_NAME", "Ada")
+        .env("GIT_AUTHOR_EMAIL", "ada@lab.test")
+        .env("GIT_COMMITTER_NAME", "Ada")
+        .env("GIT_COMMITTER_EMAIL", "ada@lab.test")
         // Nothing of this may reach the servers that the examples name.
         .env("HTTPS_PROXY", "http://127.0.0.1:9")
         .env("A_KEY", "sk-test")

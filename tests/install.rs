@@ -42,10 +42,19 @@ fn everything_is_installed_and_everything_is_removed_and_nothing_else_is_touched
     let prefix = sandbox.root().join("a prefix");
     let shown = prefix.display();
     let theirs = sandbox.write("a prefix/share/man/man1/other.1", "other");
+    let finds = command("man").map(|man| sandbox.command(man).args(["-w", "qwen-exit"]).run().code() == 0);
+    let hint = match finds {
+        Some(false) => {
+            format!(
+                "install: hint: for man, run 'export MANPATH=:{shown}/share/man', in ~/.profile for good\n"
+            )
+        }
+        _ => String::new(),
+    };
     for _ in 0..2 {
         install(&sandbox, &["--prefix", prefix.to_str().unwrap()])
             .run()
-            .gives(0, format!("installed below {shown}/share\n"), "");
+            .gives(0, format!("installed below {shown}/share\n"), &hint);
     }
     let files = files_below(&prefix);
     for page in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("man")).unwrap() {
@@ -84,6 +93,14 @@ fn a_package_gets_its_files_below_another_root() {
     .run()
     .exits(0);
     assert!(stage.join("usr/share/man/man1/qwen.1").is_file());
+}
+
+#[test]
+fn a_prefix_needs_no_home() {
+    let sandbox = Sandbox::new();
+    let words = ["--prefix", "there"];
+    install(&sandbox, &words).env_remove("HOME").run().exits(0);
+    assert!(sandbox.work().join("there/share/man/man1/qwen.1").is_file());
 }
 
 #[test]
@@ -161,17 +178,42 @@ fn elvish_finds_them_by_the_line_of_the_readme() {
 }
 
 #[test]
-fn bash_loads_them_by_the_programs_name() {
-    let sandbox = at_home();
-    let rc = sandbox.write(
-        "bashrc",
-        "for f in ~/.local/share/bash-completion/completions/*; do . $f; done\necho ready\n",
-    );
-    let Some(mut terminal) = started(&sandbox, "bash", &["--rcfile", rc.to_str().unwrap(), "-i"]) else {
+fn bash_finds_them_by_its_package() {
+    let package = Path::new("/usr/share/bash-completion/bash_completion");
+    if !present("bash-completion", package.is_file()) {
         return;
-    };
-    terminal.types("qwen chat --mo\t");
-    terminal.shows("qwen chat --model");
+    }
+    let sandbox = at_home();
+    let rc = sandbox.write("bashrc", format!(". {}\necho ready\n", package.display()));
+    for (typed, completed) in [
+        ("qwen lo", "qwen login "),
+        ("qwen chat --mo", "qwen chat --model"),
+    ] {
+        let flags = ["--rcfile", rc.to_str().unwrap(), "-i"];
+        let Some(mut terminal) = started(&sandbox, "bash", &flags) else {
+            return;
+        };
+        terminal.types(&format!("{typed}\t"));
+        terminal.shows(completed);
+    }
+}
+
+#[test]
+fn nushell_finds_them_by_itself() {
+    let nu = support::peers::directory().join("bin/nu");
+    if !present("nu", nu.is_file()) {
+        return;
+    }
+    let sandbox = at_home();
+    let data = sandbox.home().join(".local/share");
+    let run = sandbox
+        .command(nu)
+        .args(["--no-std-lib", "-c", "$nu.vendor-autoload-dirs | to text"])
+        .env("XDG_DATA_HOME", &data)
+        .run();
+    let place = data.join("nushell/vendor/autoload");
+    assert!(run.exits(0).text().lines().any(|line| Path::new(line) == place));
+    assert!(place.join("qwen.nu").is_file());
 }
 
 #[test]
@@ -191,4 +233,10 @@ fn man_finds_the_pages() {
             .run();
         assert!(run.exits(0).text().contains(&format!("{}/man", pages.display())));
     }
+    let run = sandbox
+        .command(man.unwrap())
+        .args(["-w", "qwen-config"])
+        .env("MANPATH", format!(":{}", pages.display()))
+        .run();
+    assert!(run.exits(0).text().contains("man5/qwen-config.5"));
 }

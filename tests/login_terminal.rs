@@ -60,10 +60,8 @@ fn every_question_can_be_answered_wrongly_first() {
         terminal.shows(question);
         terminal.types(answer);
     }
-    terminal.shows("API key (it is not shown): ");
+    terminal.shows("API key (it is not shown; empty for none): ");
     terminal.waits_for_echo(false);
-    terminal.types("\n");
-    terminal.shows("the key is empty");
     terminal.types("two words\n");
     terminal.shows("a key is one word");
     terminal.waits_for_echo(false);
@@ -98,7 +96,8 @@ fn enter_takes_the_documented_defaults() {
         ("choice [2]: ", "\n"),
         ("choice [1]: ", "\n"),
         ("base URL [https://api.openai.com/v1]: ", "\n"),
-        ("API key (it is not shown): ", "sk-0123456789abc\n"),
+        ("API key (it is not shown): ", "\n"),
+        ("the key is empty", "sk-0123456789abc\n"),
         ("model [gpt-4o]: ", "\n"),
     ] {
         terminal.shows(question);
@@ -136,6 +135,56 @@ fn a_chosen_provider_stays_at_an_endpoint_that_nobody_knows() {
         (&profile["provider"], &profile["base_url"]),
         (&json!("vllm"), &json!("https://gpu.example/v1"))
     );
+}
+
+#[test]
+fn a_server_of_ones_own_needs_no_key_wherever_it_listens() {
+    for (choice, provider) in [("llama.cpp\n", "llama.cpp"), ("custom\n", "custom")] {
+        let sandbox = Sandbox::new();
+        let server = Server::answering(|_, _| Reply::json(200, r#"{"data": [{"id": "tiny"}]}"#));
+        let mut terminal = Terminal::start(at_a_terminal(&sandbox));
+        for (question, answer) in [
+            ("choice [2]: ", "\n"),
+            ("Whose key is it?", choice),
+            ("base URL", &format!("{}\n", server.url("/v1"))),
+            ("API key (it is not shown; empty for none): ", "\n"),
+            ("model [", "tiny\n"),
+        ] {
+            terminal.shows(question);
+            terminal.types(answer);
+        }
+        terminal.shows("the endpoint answers");
+        assert_eq!(terminal.ends(), 0);
+        let config: Value = serde_json::from_str(&sandbox.read("home/.config/qwen/config.json")).unwrap();
+        assert_eq!(config["profiles"]["default"]["provider"], provider);
+    }
+}
+
+#[test]
+fn a_key_that_turned_out_to_be_needed_is_stored() {
+    let (sandbox, server) = (Sandbox::new(), endpoint());
+    let words = [
+        "--provider",
+        "llama.cpp",
+        "--model",
+        "m",
+        "--base-url",
+        &server.url("/v1"),
+    ];
+    let mut terminal = Terminal::start(at_a_terminal(&sandbox).args(words));
+    terminal.shows("empty for none");
+    terminal.types("\n");
+    terminal.shows("(401)");
+    terminal.shows("choice [1]: ");
+    let before = terminal.plain().len();
+    terminal.types("1\n");
+    terminal.shows_after(before, "empty for none");
+    terminal.types(&format!("{GOOD}\n"));
+    terminal.shows("the endpoint takes the key");
+    assert_eq!(terminal.ends(), 0);
+    let stored: Value =
+        serde_json::from_str(&sandbox.read("home/.config/qwen/credentials/default.json")).unwrap();
+    assert_eq!(stored["api_key"], GOOD);
 }
 
 #[test]
@@ -197,7 +246,10 @@ fn an_interrupt_at_any_question_stores_nothing_and_gives_the_echo_back() {
         ("choice [2]: ", "2\n"),
         ("choice [1]: ", "18\n"),
         ("base URL: ", url.as_str()),
-        ("API key (it is not shown): ", "sk-bad-0123456789\n"),
+        (
+            "API key (it is not shown; empty for none): ",
+            "sk-bad-0123456789\n",
+        ),
         ("model [gpt-4o]: ", "\n"),
         ("What now?", ""),
     ];

@@ -193,6 +193,22 @@ fn an_unknown_name_is_named_with_its_neighbours_and_nothing_is_run() {
 }
 
 #[test]
+fn words_that_read_like_a_question_are_met_with_how_to_ask() {
+    let installed = Installed::new();
+    installed.script("bin/qwen-chat", "echo run");
+    let asks = "qwen: hint: to ask a model, run \"qwen-chat 'your question'\"";
+    let near = "qwen: hint: did you mean 'qwen chat'?";
+    for (words, asked) in [
+        (&["what", "is", "a", "pipe"][..], true),
+        (&["what", "now"], false),
+        (&["cht", "--model", "m"], false),
+    ] {
+        let run = installed.qwen().args(words).run().fails(127, &[near]);
+        assert_eq!(run.stderr.contains(asks), asked, "{run:#?}");
+    }
+}
+
+#[test]
 fn what_is_no_name_is_never_looked_up() {
     let installed = Installed::new();
     echo(&installed, "qwen-chat");
@@ -326,6 +342,7 @@ fn help_of_a_tool_is_the_tools_own() {
         &["help"][..],
         &["help", "help"],
         &["help", "qwen"],
+        &["help", "-h"],
         &["-q", "help"],
     ] {
         gives(installed.qwen(), words, &own);

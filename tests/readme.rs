@@ -127,15 +127,15 @@ fn every_command_runs() {
             assert!(stages.contains(stage), ".ci/run does not run '{stage}'");
             continue;
         }
-        let command = command.replace(
-            "sh completions/",
-            &format!("sh {}/completions/", root().display()),
-        );
+        // Root's would go to the machine's own directories.
+        let install = format!("sh {}/completions/install --destdir \"$HOME\"", root().display());
+        let command = command.replace("sh completions/install", &install);
         script.push_str(&format!("echo '{}' >&2\n{command}\n", command.replace('\'', "")));
     }
     let run = bash(&sandbox, &script).run().exits(0);
     assert!(run.text().contains("A pipe joins two programs"), "{run:#?}");
     assert!(sandbox.read("work/out.jsonl").contains("A pipe joins"));
+    assert!(run.text().contains("installed below"), "{run:#?}");
     assert!(Command::new("git").arg("--version").status().unwrap().success());
 }
 

@@ -5,6 +5,7 @@ use qwen_shared::config::Method;
 use qwen_shared::credential::{Store, Stored};
 use qwen_shared::exit::Exit;
 use qwen_shared::failure::{Failure, Outcome};
+use qwen_shared::http::is_loopback;
 use qwen_shared::out::Terminal;
 use qwen_shared::provider::{self, Provider};
 use qwen_shared::secret::Secret;
@@ -22,32 +23,18 @@ struct Plan {
     provider: &'static Provider,
     base_url: Url,
     model: String,
+    needs_key: bool,
     key: Option<Secret<String>>,
     store: Option<Store>,
 }
 
 /// Asks for what was not typed, tries it, and stores it.
 pub(crate) fn set_up(login: &mut Login<'_>) -> Outcome {
-    let (provider, mut base_url) = endpoint_for(login)?;
-    let deployment = endpoint::cut_model(&mut base_url, provider);
-    // Tried before anything secret is typed: a key that cannot be kept would be typed in vain.
-    let mut store = match provider.needs_key || login.cli.with_key {
-        true => Some(store_for(login)?),
-        false => None,
-    };
-    let key = key_for(login, provider)?;
-    let model = model_for(login, provider, deployment)?;
-    if key.is_some() && store.is_none() {
-        store = Some(store_for(login)?);
-    }
-    let mut plan = Plan {
-        provider,
-        base_url,
-        model,
-        key,
-        store,
-    };
+    let mut plan = plan(login)?;
     let verdict = try_out(login, &mut plan)?;
+    if plan.key.is_some() && plan.store.is_none() {
+        plan.store = Some(store_for(login)?);
+    }
     save(login, &plan)?;
     let ready = format!(
         "{verdict}; profile '{}' asks model '{}' at '{}'",
@@ -55,6 +42,27 @@ pub(crate) fn set_up(login: &mut Login<'_>) -> Outcome {
     );
     login.target.report(&ready, login.talk);
     Ok(Exit::Ok)
+}
+
+fn plan(login: &mut Login<'_>) -> Result<Plan, Failure> {
+    let (provider, mut base_url) = endpoint_for(login)?;
+    let deployment = endpoint::cut_model(&mut base_url, provider);
+    // As when a request is made: what runs on this machine is asked without a key where there is none.
+    let needs_key = provider.needs_key && !is_loopback(&base_url);
+    // Tried before anything secret is typed: a key that cannot be kept would be typed in vain.
+    let store = if needs_key || login.cli.with_key {
+        Some(store_for(login)?)
+    } else {
+        None
+    };
+    Ok(Plan {
+        provider,
+        base_url,
+        needs_key,
+        key: key_for(login, needs_key)?,
+        model: model_for(login, provider, deployment)?,
+        store,
+    })
 }
 
 fn store_for(login: &Login<'_>) -> Result<Store, Failure> {
@@ -280,7 +288,7 @@ fn try_out(login: &mut Login<'_>, plan: &mut Plan) -> Result<String, Failure> {
         terminal.print("What now?\n")?;
         match choose(terminal, &[again, "store it all the same", "give up"], 0)? {
             0 if exit == Exit::TryAgain => {}
-            0 => plan.key = from_terminal(terminal, plan.provider)?,
+            0 => plan.key = from_terminal(terminal, plan.needs_key)?,
             1 => return Ok("stored, though the trial failed".to_owned()),
             _ => return Err(Failure::new(exit, "nothing was stored")),
         }

@@ -5,7 +5,6 @@ use std::io::{IsTerminal, Read};
 use qwen_shared::exit::Exit;
 use qwen_shared::failure::{Failure, io_reason};
 use qwen_shared::out::Terminal;
-use qwen_shared::provider::Provider;
 use qwen_shared::secret::Secret;
 
 use crate::run::Login;
@@ -13,14 +12,15 @@ use crate::run::Login;
 /// The longest key that is read, in bytes.
 const LONGEST_KEY: u64 = 64 << 10;
 
-/// Reads the key: from standard input when that was asked for, else from the terminal, unseen.
-pub(crate) fn key_for(login: &mut Login<'_>, provider: &Provider) -> Result<Option<Secret<String>>, Failure> {
+/// Reads the key: from standard input when that was asked for, else from the terminal, unseen. There may be none where
+/// none is needed.
+pub(crate) fn key_for(login: &mut Login<'_>, needs_key: bool) -> Result<Option<Secret<String>>, Failure> {
     if login.cli.with_key && !(std::io::stdin().is_terminal() && login.terminal.is_some()) {
         return from_stdin().map(Some);
     }
     match login.terminal.as_mut() {
-        Some(terminal) => from_terminal(terminal, provider),
-        None if !provider.needs_key => Ok(None),
+        Some(terminal) => from_terminal(terminal, needs_key),
+        None if !needs_key => Ok(None),
         None => Err(
             Failure::new(Exit::Usage, "there is no key, and no terminal to ask for it")
                 .hint("give the key on standard input: 'qwen-login --with-key'"),
@@ -56,16 +56,16 @@ fn from_stdin() -> Result<Secret<String>, Failure> {
 /// Asks until there is a key, and shows what was understood of it without showing it.
 pub(crate) fn from_terminal(
     terminal: &mut Terminal,
-    provider: &Provider,
+    needs_key: bool,
 ) -> Result<Option<Secret<String>>, Failure> {
-    let question = if provider.needs_key {
+    let question = if needs_key {
         "API key (it is not shown): "
     } else {
         "API key (it is not shown; empty for none): "
     };
     loop {
         let key = terminal.ask_hidden(question)?;
-        if key.expose().is_empty() && !provider.needs_key {
+        if key.expose().is_empty() && !needs_key {
             return Ok(None);
         }
         match check(key.expose()) {

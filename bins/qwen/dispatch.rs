@@ -1,6 +1,7 @@
 //! Running a tool in this process's place.
 
 use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
@@ -39,7 +40,7 @@ pub(crate) fn is_question(word: &OsStr) -> bool {
 /// Exit 127 when there is no such tool, 126 when it cannot be run. It returns for no other reason.
 pub(crate) fn run(name: &OsStr, common: &Common, words: &[OsString]) -> Outcome {
     let Some(program) = find(name) else {
-        return Err(not_found(name));
+        return Err(not_found(name, words));
     };
     let error = Command::new(&program).args(typed(common)).args(words).exec();
     Err(not_runnable(&program, &io_reason(&error)))
@@ -76,7 +77,7 @@ fn program_name(name: &OsStr) -> Option<String> {
     is_name.then(|| format!("qwen-{name}"))
 }
 
-fn not_found(name: &OsStr) -> Failure {
+fn not_found(name: &OsStr, words: &[OsString]) -> Failure {
     if let Some(path) = program_name(name).and_then(|program| sibling::find_not_runnable(&program)) {
         return not_runnable(&path, "it is not executable");
     }
@@ -87,11 +88,13 @@ fn not_found(name: &OsStr) -> Failure {
     }
     let mut failure = Failure::new(Exit::NotFound, format!("no tool '{shown}'"));
     let near = nearest::to(&shown);
-    if near.is_empty() {
-        failure = failure.hint("to ask a model, run \"qwen-chat 'your question'\"");
-    }
-    for name in near {
+    for name in &near {
         failure = failure.hint(format!("did you mean 'qwen {name}'?"));
+    }
+    // Several words that begin with no option read like a question.
+    let is_talk = words.len() > 1 && words.iter().all(|word| !word.as_bytes().starts_with(b"-"));
+    if near.is_empty() || is_talk {
+        failure = failure.hint("to ask a model, run \"qwen-chat 'your question'\"");
     }
     failure.hint("run 'qwen --list' to see all tools")
 }

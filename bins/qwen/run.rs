@@ -62,7 +62,9 @@ fn exec_path() -> Outcome {
 fn help(words: &[OsString], common: &Common) -> Outcome {
     match words {
         [] => tool::help(cli::command(), common.color),
-        [name] if name == "help" || name == "qwen" => tool::help(cli::command(), common.color),
+        [name] if ["help", "qwen", "-h", "--help"].iter().any(|own| name == own) => {
+            tool::help(cli::command(), common.color)
+        }
         [name] => {
             let name = name.as_bytes().strip_prefix(b"qwen-").unwrap_or(name.as_bytes());
             dispatch::run(OsStr::from_bytes(name), common, &["--help".into()])

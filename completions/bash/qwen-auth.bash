@@ -1,12 +1,15 @@
-# What only a running tool knows. 'compgen -W' expands its words as code: none passes that could be read as such.
+# What only a running tool knows, and begins with what has been typed before the last colon. 'compgen -W' expands its words
+# as code: none passes that could be read as such.
 __qwen_safe() {
     local word _
     while read -r word _; do
+        [[ $word == "$1"* ]] || continue
+        word=${word#"$1"}
         case $word in '' | -* | *[!A-Za-z0-9._:/@%+-]*) ;; *) printf '%s\n' "$word" ;; esac
     done
 }
-__qwen_profiles() { qwen-auth list --quiet 2>/dev/null </dev/null | cut -c3- | __qwen_safe; }
-__qwen_models() { qwen-chat --list-models --quiet --retries 0 --max-time 3 2>/dev/null </dev/null | __qwen_safe; }
+__qwen_profiles() { qwen-auth list --quiet 2>/dev/null </dev/null | cut -c3- | __qwen_safe "$1"; }
+__qwen_models() { qwen-chat --list-models --quiet --retries 0 --max-time 3 2>/dev/null </dev/null | __qwen_safe "$1"; }
 
 # Options only where one has been begun.
 __qwen_among() {
@@ -21,12 +24,20 @@ _qwen__auth() {
     else
         cur="${COMP_WORDS[COMP_CWORD]}"
     fi
-    prev="$3"
-    if [[ ${COMP_WORDS[COMP_CWORD]} == = ]]; then
+    local at=${COMP_CWORD} begun=""
+    if [[ ${COMP_WORDS[at]} == [:=] ]]; then
         cur=""
-    elif [[ ${prev} == = ]]; then
-        prev="${COMP_WORDS[COMP_CWORD-2]}"
+    else
+        at=$((at - 1))
     fi
+    while ((at > 1)) && [[ ${COMP_WORDS[at]} == : ]]; do
+        begun="${COMP_WORDS[at-1]}:${begun}"
+        at=$((at - 2))
+    done
+    if [[ ${COMP_WORDS[at]} == = ]]; then
+        at=$((at - 1))
+    fi
+    prev="${COMP_WORDS[at]}"
     cmd=""
     opts=""
 
@@ -62,7 +73,7 @@ _qwen__auth() {
             fi
             case "${prev}" in
                 --profile)
-                    COMPREPLY=($(compgen -W "$(__qwen_profiles)" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "$(__qwen_profiles "${begun}")" -- "${cur}"))
                     return 0
                     ;;
                 --directory)
@@ -102,7 +113,7 @@ _qwen__auth() {
                     return 0
                     ;;
                 --profile)
-                    COMPREPLY=($(compgen -W "$(__qwen_profiles)" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "$(__qwen_profiles "${begun}")" -- "${cur}"))
                     return 0
                     ;;
                 --directory)
@@ -131,14 +142,14 @@ _qwen__auth() {
             return 0
             ;;
         qwen__auth__subcmd__logout)
-            opts="-C -q -v -h --all --profile --directory --quiet --verbose --color --help $(__qwen_profiles)"
+            opts="-C -q -v -h --all --profile --directory --quiet --verbose --color --help $(__qwen_profiles "${begun}")"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(__qwen_among "${opts}" "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --profile)
-                    COMPREPLY=($(compgen -W "$(__qwen_profiles)" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "$(__qwen_profiles "${begun}")" -- "${cur}"))
                     return 0
                     ;;
                 --directory)
@@ -178,7 +189,7 @@ _qwen__auth() {
                     return 0
                     ;;
                 --profile)
-                    COMPREPLY=($(compgen -W "$(__qwen_profiles)" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "$(__qwen_profiles "${begun}")" -- "${cur}"))
                     return 0
                     ;;
                 --directory)
@@ -207,14 +218,14 @@ _qwen__auth() {
             return 0
             ;;
         qwen__auth__subcmd__use)
-            opts="-C -q -v -h --profile --directory --quiet --verbose --color --help $(__qwen_profiles)"
+            opts="-C -q -v -h --profile --directory --quiet --verbose --color --help $(__qwen_profiles "${begun}")"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(__qwen_among "${opts}" "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --profile)
-                    COMPREPLY=($(compgen -W "$(__qwen_profiles)" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "$(__qwen_profiles "${begun}")" -- "${cur}"))
                     return 0
                     ;;
                 --directory)

@@ -1,12 +1,15 @@
-# What only a running tool knows. 'compgen -W' expands its words as code: none passes that could be read as such.
+# What only a running tool knows, and begins with what has been typed before the last colon. 'compgen -W' expands its words
+# as code: none passes that could be read as such.
 __qwen_safe() {
     local word _
     while read -r word _; do
+        [[ $word == "$1"* ]] || continue
+        word=${word#"$1"}
         case $word in '' | -* | *[!A-Za-z0-9._:/@%+-]*) ;; *) printf '%s\n' "$word" ;; esac
     done
 }
-__qwen_profiles() { qwen-auth list --quiet 2>/dev/null </dev/null | cut -c3- | __qwen_safe; }
-__qwen_models() { qwen-chat --list-models --quiet --retries 0 --max-time 3 2>/dev/null </dev/null | __qwen_safe; }
+__qwen_profiles() { qwen-auth list --quiet 2>/dev/null </dev/null | cut -c3- | __qwen_safe "$1"; }
+__qwen_models() { qwen-chat --list-models --quiet --retries 0 --max-time 3 2>/dev/null </dev/null | __qwen_safe "$1"; }
 
 # Options only where one has been begun.
 __qwen_among() {
@@ -21,12 +24,20 @@ _qwen__chat() {
     else
         cur="${COMP_WORDS[COMP_CWORD]}"
     fi
-    prev="$3"
-    if [[ ${COMP_WORDS[COMP_CWORD]} == = ]]; then
+    local at=${COMP_CWORD} begun=""
+    if [[ ${COMP_WORDS[at]} == [:=] ]]; then
         cur=""
-    elif [[ ${prev} == = ]]; then
-        prev="${COMP_WORDS[COMP_CWORD-2]}"
+    else
+        at=$((at - 1))
     fi
+    while ((at > 1)) && [[ ${COMP_WORDS[at]} == : ]]; do
+        begun="${COMP_WORDS[at-1]}:${begun}"
+        at=$((at - 2))
+    done
+    if [[ ${COMP_WORDS[at]} == = ]]; then
+        at=$((at - 1))
+    fi
+    prev="${COMP_WORDS[at]}"
     cmd=""
     opts=""
 
@@ -58,11 +69,11 @@ _qwen__chat() {
                     return 0
                     ;;
                 --model)
-                    COMPREPLY=($(compgen -W "$(__qwen_models)" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "$(__qwen_models "${begun}")" -- "${cur}"))
                     return 0
                     ;;
                 -m)
-                    COMPREPLY=($(compgen -W "$(__qwen_models)" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "$(__qwen_models "${begun}")" -- "${cur}"))
                     return 0
                     ;;
                 --prompt)
@@ -213,7 +224,7 @@ _qwen__chat() {
                     return 0
                     ;;
                 --profile)
-                    COMPREPLY=($(compgen -W "$(__qwen_profiles)" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "$(__qwen_profiles "${begun}")" -- "${cur}"))
                     return 0
                     ;;
                 --directory)

@@ -53,3 +53,13 @@ complete -c qwen-env -s q -l quiet -d 'Say nothing but errors'
 complete -c qwen-env -s v -l verbose -d 'Say how things were decided; never shows a secret'
 complete -c qwen-env -s h -l help -d 'Print help'
 complete -c qwen-env -s V -l version -d 'Print version'
+
+# The command after '--', and its arguments as that command has them.
+function __qwen_command
+    set -l words (commandline -opc)
+    set -l at (contains -i -- -- $words)
+    or return
+    set -e words[1..$at]
+    complete -C (string join ' ' -- (string escape -- $words) (commandline -ct))
+end
+complete -c qwen-env -n 'contains -- -- (commandline -opc)' -x -a '(__qwen_command)'

@@ -8,7 +8,9 @@ module qwen-batch-completions {
   }
   def __qwen_models [] {
     try {
-      ^qwen-chat --list-models --quiet --retries 0 --max-time 3 | complete | get stdout | lines | each { split row ' ' | first }
+      # Not what could be read as code where it is put in.
+      ^qwen-chat --list-models --quiet --retries 0 --max-time 3 | complete | get stdout | lines
+      | each { split row ' ' | first } | where $it =~ '^\w[\w.:/@%+-]*$'
     } catch { [] }
   }
 

@@ -31,6 +31,7 @@ mod server;
 pub mod shells;
 mod terminal;
 pub mod tls;
+pub mod tree;
 
 pub use identity::Identity;
 pub use installed::Installed;

@@ -1,6 +1,6 @@
 //! A manual page, read as a list of sections.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// A page in mdoc.
@@ -54,14 +54,36 @@ impl Page {
             .trim_start_matches(".Nd ")
     }
 
-    /// The flags that have an entry under OPTIONS, or under COMMANDS where a tool has some: `-C`, `--directory`.
-    pub fn flags(&self) -> BTreeSet<String> {
-        ["OPTIONS", "COMMANDS"]
-            .iter()
-            .flat_map(|section| self.section(section))
-            .filter(|line| line.starts_with(".It "))
-            .flat_map(flags_of_item)
-            .collect()
+    /// The entries under OPTIONS, by their heads as `--help` writes them: `-C, --directory DIR`.
+    pub fn options(&self) -> BTreeMap<String, String> {
+        let mut found: BTreeMap<String, String> = BTreeMap::new();
+        let mut head = String::new();
+        for line in self.section("OPTIONS") {
+            if let Some(item) = line.strip_prefix(".It ").filter(|item| item.starts_with("Fl ")) {
+                head = head_of_item(item);
+            }
+            if !head.is_empty() {
+                let entry = found.entry(head.clone()).or_default();
+                entry.push_str(line);
+                entry.push('\n');
+            }
+        }
+        found
+    }
+
+    /// The words that follow the macro `name` in these lines: those of `.Op Fl o Ar OUT` after `Fl` are `o`.
+    pub fn words<'a>(lines: &[&'a str], name: &str) -> BTreeSet<&'a str> {
+        let mut found = BTreeSet::new();
+        for line in lines.iter().filter(|line| line.starts_with('.')) {
+            let words: Vec<&str> = line[1..].split(' ').collect();
+            found.extend(
+                words
+                    .windows(2)
+                    .filter(|pair| pair[0] == name)
+                    .map(|pair| pair[1]),
+            );
+        }
+        found
     }
 
     /// The heads of a section's list entries: `.It Ev A , Ev B` has two.
@@ -106,20 +128,18 @@ pub fn directory() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("man")
 }
 
-/// `.It Fl C Ar DIR , Fl -directory Ar DIR` has `-C` and `--directory`; so has `.It Fl C , -directory`.
-fn flags_of_item(line: &str) -> Vec<String> {
-    let mut found = Vec::new();
-    let mut is_flag = false;
-    for word in line.split_whitespace().skip(1) {
-        match word {
-            "Fl" => is_flag = true,
-            "," | "|" => {}
-            "Ar" | "Cm" | "Ns" | "Op" | "Oo" | "Oc" | "Ev" | "Pq" => is_flag = false,
-            word if is_flag => found.push(format!("-{word}")),
-            _ => {}
-        }
+/// `Fl C Ar DIR , Fl -directory Ar DIR` is `-C, --directory DIR`; `Fl h , -help` is `-h, --help`.
+fn head_of_item(item: &str) -> String {
+    let mut flags = Vec::new();
+    let mut value = String::new();
+    for form in item.split(" , ") {
+        let mut words = form
+            .split(' ')
+            .filter(|word| !["Fl", "Op", "Ar", "Ns"].contains(word));
+        flags.push(format!("-{}", words.next().unwrap()));
+        value = words.collect();
     }
-    found
+    format!("{} {value}", flags.join(", ")).trim().to_owned()
 }
 
 /// Undoes the escapes that a display needs: `\e` is a backslash, `\&` nothing, `\-` a dash.

@@ -3,9 +3,10 @@
 use clap::Command;
 
 use super::values::{self, Values};
-use super::{dispatch, is_dispatcher, live};
+use super::{dispatch, is_dispatcher, live, takes_command};
 
 const LIVE: &str = include_str!("live.fish");
+const COMMAND: &str = include_str!("command.fish");
 const DISPATCH: &str = include_str!("dispatch.fish");
 
 pub(super) fn finish(raw: &str, command: &Command) -> String {
@@ -24,6 +25,12 @@ pub(super) fn finish(raw: &str, command: &Command) -> String {
             Values::Words(words) => words.join(" "),
         };
         script.push_str(&format!("complete -c {name}{condition} -f -a \"{words}\"\n"));
+    }
+    if takes_command(command) {
+        script.push_str(COMMAND);
+        script.push_str(&format!(
+            "complete -c {name} -n 'contains -- -- (commandline -opc)' -x -a '(__qwen_command)'\n"
+        ));
     }
     if is_dispatcher(command) {
         // clap_complete's own condition fails where the value of a flag is still to be typed.

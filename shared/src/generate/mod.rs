@@ -65,6 +65,11 @@ fn is_dispatcher(command: &Command) -> bool {
     command.is_allow_external_subcommands_set()
 }
 
+/// True for a command that runs another one, which stands after `--`.
+fn takes_command(command: &Command) -> bool {
+    command.get_positionals().any(clap::Arg::is_last_set)
+}
+
 /// Returns the shell code that leads from the dispatcher to its tools, with the names it needs filled in.
 fn dispatch(code: &str, command: &Command, separator: &str) -> String {
     let tools: Vec<&str> = command
