@@ -138,7 +138,8 @@ fn lonely_address(keys: &BTreeSet<&str>, address: &Variable) -> Option<String> {
 
 /// Asks git; `None` outside a repository, or when git cannot be asked.
 ///
-/// The repository may be hostile: the switches keep git from running what its configuration names.
+/// The repository may be hostile: the switches keep git from running what its configuration names, also for the sake of
+/// an object that it lacks and would fetch.
 fn git_ignores(file: &Path, talk: &Talk) -> Option<bool> {
     let directory = file.parent()?;
     directory.ancestors().find(|above| above.join(".git").exists())?;
@@ -160,6 +161,8 @@ fn git_ignores(file: &Path, talk: &Talk) -> Option<bool> {
         .current_dir(directory)
         .env_remove("GIT_DIR")
         .env_remove("GIT_WORK_TREE")
+        .env("GIT_NO_LAZY_FETCH", "1")
+        .env("GIT_ALLOW_PROTOCOL", "")
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null())
