@@ -66,6 +66,19 @@ fn a_file_above_home_is_found_from_below_home_after_the_home_files() {
 }
 
 #[test]
+fn of_two_assignments_on_one_line_the_last_wins() {
+    let sandbox = Sandbox::new();
+    // U+2028 ends a line of the grammar, not one of an editor.
+    sandbox.write(
+        "work/.env",
+        "W='1'\u{2028}W='2'\u{2028}export W='3'\u{2029}OTHER=1\n",
+    );
+    get(&sandbox, "work", "W").run().gives(0, "3\n", "");
+    let told = sandbox.tool("qwen-env").arg("--explain").run().exits(0).text();
+    assert_eq!(told.matches("overwritten: by line 1").count(), 2, "{told}");
+}
+
+#[test]
 fn an_empty_file_is_a_file() {
     let sandbox = Sandbox::new();
     sandbox.write("work/.env", "");

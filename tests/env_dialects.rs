@@ -92,8 +92,8 @@ fn a_login_shell_is_known_and_a_parent_that_is_no_shell_is_sh() {
 /// Names that some shell treats as its own.
 const SPECIAL: &str = "_ A ARGC ARGV0 BASHOPTS BASHPID BASH_ALIASES BASH_ARGC BASH_ARGV BASH_ARGV0 BASH_CMDS BASH_COMMAND \
     BASH_COMPAT BASH_LINENO BASH_REMATCH BASH_SOURCE BASH_SUBSHELL BASH_VERSINFO BASH_VERSION BASH_XTRACEFD CDPATH COLUMNS \
-    COMP_WORDS CURRENT DIRSTACK EGID ENV ENV_CONVERSIONS EPOCHREALTIME EPOCHSECONDS ERRNO EUID FCEDIT FIGNORE \
-    FISH_VERSION FPATH FUNCNAME FUNCNEST GID GROUPS HISTCMD HISTFILE HISTSIZE HOST HOSTTYPE JOBMAX KEYTIMEOUT KSHUID \
+    COMP_WORDS CURRENT CURRENT_FILE DIRSTACK EGID ENV ENV_CONVERSIONS EPOCHREALTIME EPOCHSECONDS ERRNO EUID FCEDIT FIGNORE \
+    FILE_PWD FISH_VERSION FPATH FUNCNAME FUNCNEST GID GROUPS HISTCMD HISTFILE HISTSIZE HOST HOSTTYPE JOBMAX KEYTIMEOUT KSHUID \
     KSH_VERSION LINENO LINES LISTMAX LOGCHECK LOGNAME LS_COLORS MACHTYPE MAIL MAILCHECK MAILPATH MANPATH MAPFILE \
     MODULE_PATH NULLCMD OLDPWD OPTARG OPTERR OPTIND OSTYPE PGRP PIPESTATUS POSIXLY_CORRECT PPID PROMPT PROMPT_COMMAND PS1 PS2 \
     PS3 PS4 PWD RANDOM REPLY RPROMPT SAVEHIST SECONDS SHELL SHELLOPTS SHLVL SRANDOM TERM TMOUT TTY TTYIDLE UID USER \
@@ -128,6 +128,23 @@ fn a_name_that_a_shell_keeps_for_itself_is_refused_and_every_other_one_set() {
         }
         let own = run.stderr.lines().filter(|line| !line.starts_with("qwen-env: "));
         assert_eq!(own.collect::<Vec<_>>(), [""; 0], "{}", mode.name);
+    }
+}
+
+#[test]
+fn a_variable_that_counts_at_once_does_not_bend_those_after_it() {
+    for mode in POSIX.iter().chain(UNKNOWN).chain(OTHERS) {
+        let sandbox = Sandbox::new();
+        let value = "it * \u{e9}";
+        sandbox.write("home/.env", format!("PATH=/nowhere\nLC_ALL=C\nA='{value}'\n"));
+        let call = format!("qwen-env --override --shell {}", mode.dialect);
+        let Some((environment, run)) = evaluate(mode, &sandbox, mode.idioms[0], &call) else {
+            continue;
+        };
+        for (name, value) in [("PATH", "/nowhere"), ("LC_ALL", "C"), ("A", value)] {
+            let found = environment.get(name).map(String::as_str);
+            assert_eq!(found, Some(value), "{}: {run:#?}", mode.name);
+        }
     }
 }
 

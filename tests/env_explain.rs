@@ -275,6 +275,14 @@ fn the_check_asks_git_whether_a_commit_would_publish_the_file() {
     );
     git("git rm -q --cached .env; git config core.fsmonitor 'touch PWNED; false'");
     checked().gives(0, "", "");
+    // An ignore list that is neither in the work tree nor among the objects: git would fetch it, by this command.
+    git(
+        "git config --unset core.fsmonitor; git add .gitignore; git update-index --skip-worktree .gitignore; rm -rf .gitignore .git/objects/??; \
+         git config core.repositoryformatversion 1; git config extensions.partialClone origin; \
+         git config remote.origin.url ssh://host/x; git config remote.origin.promisor true; \
+         git config core.sshCommand 'touch PWNED; false'",
+    );
+    checked().exits(65);
     assert!(!sandbox.work().join("PWNED").exists());
 }
 

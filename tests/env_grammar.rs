@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 use qwen_shared::env;
 use serde_json::Value;
+use support::Sandbox;
 use support::dotenv::{Npm, canonical_reading};
 use support::random::Random;
 
@@ -16,6 +17,27 @@ type Meaning = BTreeMap<String, String>;
 /// What our reader makes of a file: the last assignment of a name wins.
 fn ours(bytes: &[u8]) -> Meaning {
     canonical_reading(bytes)
+}
+
+/// What the chain makes of it as the file in the home directory: every name once.
+fn judged(sandbox: &Sandbox, bytes: &[u8]) -> Meaning {
+    sandbox.write("home/.env", bytes);
+    let search = env::Search {
+        home: Some(sandbox.home()),
+        ..env::Search::default()
+    };
+    let mut meaning = Meaning::new();
+    for variable in env::EnvChain::resolve(&search).variables() {
+        let before = meaning.insert(variable.name.clone(), variable.value.expose().clone());
+        assert_eq!(
+            before,
+            None,
+            "{} twice in {:?}",
+            variable.name,
+            String::from_utf8_lossy(bytes)
+        );
+    }
+    meaning
 }
 
 fn repeated(value: &Value) -> String {
@@ -79,10 +101,18 @@ fn twenty_thousand_generated_files_mean_what_the_real_npm_dotenv_says() {
     let Some(npm) = Npm::start() else { return };
     let mut random = Random::from_environment();
     let files: Vec<Vec<u8>> = (0..20_000).map(|_| generated(&mut random)).collect();
+    let sandbox = Sandbox::new();
     let mut assignments = 0;
-    for (file, said) in files.iter().zip(npm.parse(files.clone())) {
+    for (file, mut said) in files.iter().zip(npm.parse(files.clone())) {
         assignments += said.len();
         assert_eq!(ours(file), said, "{:?}", String::from_utf8_lossy(file));
+        said.retain(|_, value| !value.contains('\0'));
+        assert_eq!(
+            judged(&sandbox, file),
+            said,
+            "{:?}",
+            String::from_utf8_lossy(file)
+        );
     }
     assert!(
         assignments > 20_000,

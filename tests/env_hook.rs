@@ -163,6 +163,15 @@ fn fish_re_evaluates_on_a_change_of_directory() {
     if let Some(mut session) = Session::start("fish", "qwen-env --hook fish | source") {
         session.travels();
     }
+    let sandbox = Sandbox::new();
+    if let Some(fish) = program("fish") {
+        let install = "qwen-env --hook fish | source; echo $status";
+        sandbox
+            .command(fish)
+            .args(["-N", "-c", install])
+            .run()
+            .gives(0, "0\n", "");
+    }
 }
 
 #[test]

@@ -238,6 +238,26 @@ fn more_than_the_environment_can_hold_is_refused_by_name() {
 }
 
 #[test]
+fn a_clone_full_of_names_does_not_hold_the_shell_up() {
+    let sandbox = Sandbox::new();
+    let excluded: Vec<String> = (0..90_000).map(|number| format!("zz{number}")).collect();
+    let settings = serde_json::json!({ "excludedProjectEnvVars": excluded });
+    sandbox.write("work/.qwen/settings.json", settings.to_string());
+    let names = (0..60_000).map(|number| format!("Z{number}_BASE_URL=\n"));
+    sandbox.write("work/.env", names.collect::<String>());
+    // Each takes minutes where every name is compared with every other.
+    for arguments in [
+        ["--format", "json"],
+        ["--explain", "--color=never"],
+        ["--check", "--color=never"],
+    ] {
+        let tool = sandbox.tool("qwen-env").arg("-q").args(arguments);
+        let run = tool.limit(Duration::from_secs(50)).run();
+        assert!(matches!(run.code(), 0 | 65), "{arguments:?}: {}", run.code());
+    }
+}
+
+#[test]
 fn a_nul_is_refused_by_name_and_the_rest_used() {
     let sandbox = Sandbox::new();
     sandbox.write("work/.env", b"# \0\nA=a\0b\nB=1\n\0\n");

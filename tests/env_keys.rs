@@ -53,29 +53,38 @@ fn an_address_goes_only_with_the_key_of_its_own_file() {
 }
 
 #[test]
-fn the_rule_holds_for_every_vendor_and_both_names_of_an_address() {
+fn the_rule_holds_for_every_vendor_and_every_name_of_an_address() {
+    for (address, key) in [
+        ("DASHSCOPE_BASE_URL", "DASHSCOPE_API_KEY"),
+        ("ANTHROPIC_BASE_URL", "ANTHROPIC_API_KEY"),
+        ("OPENAI_API_BASE", "OPENAI_API_KEY"),
+        ("OPENAI_API_BASE_URL", "OPENAI_API_KEY"),
+        ("OPENAI_ENDPOINT", "OPENAI_API_KEY"),
+        ("AZURE_OPENAI_ENDPOINT", "AZURE_OPENAI_API_KEY"),
+    ] {
+        let sandbox = Sandbox::new();
+        let file = sandbox.write("work/.env", format!("{address}=u\nOTHER_API_KEY=k\n"));
+        let run = added(&sandbox, &[], &[]);
+        assert_eq!(run.text(), "OTHER_API_KEY=k\0", "{address}");
+        let told = format!(
+            "'{address}' is not exported: an untrusted project file may set it only together with '{key}'"
+        );
+        assert!(run.stderr.contains(&told), "{run:#?}");
+        std::fs::write(file, format!("{address}=u\n{key}=k\n")).unwrap();
+        added(&sandbox, &[], &[]).gives(0, format!("{address}=u\0{key}=k\0"), "");
+        assert_eq!(added(&sandbox, &[(key, "sk-mine")], &[]).text(), "", "{address}");
+    }
+}
+
+#[test]
+fn what_is_only_named_like_an_address_is_exported() {
     let sandbox = Sandbox::new();
     sandbox.write(
         "work/.env",
-        "DASHSCOPE_BASE_URL=u\nDASHSCOPE_API_KEY=k\nX_API_BASE=u\nY_API_BASE=u\nY_API_KEY=k\nZ_BASE_URL=u\nOPENAI_API_KEY=k\n",
+        "_BASE_URL=u\n_API_BASE=u\nBASE_URL=u\nS3_ENDPOINT=u\n",
     );
-    let run = added(&sandbox, &[], &[]);
-    let names: Vec<String> = run
-        .text()
-        .split('\0')
-        .map(|line| line.split('=').next().unwrap().to_owned())
-        .collect();
-    assert_eq!(
-        names,
-        [
-            "DASHSCOPE_BASE_URL",
-            "DASHSCOPE_API_KEY",
-            "Y_API_BASE",
-            "Y_API_KEY",
-            "OPENAI_API_KEY",
-            ""
-        ]
-    );
+    let expected = "_BASE_URL=u\0_API_BASE=u\0BASE_URL=u\0S3_ENDPOINT=u\0";
+    added(&sandbox, &[], &[]).gives(0, expected, "");
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::os::unix::fs::{PermissionsExt, chown, symlink};
 
 use support::{Run, Sandbox, peers};
 
-const DANGEROUS: [&str; 40] = [
+const DANGEROUS: [&str; 46] = [
     "PATH",
     "LD_PRELOAD",
     "LD_LIBRARY_PATH",
@@ -51,6 +51,12 @@ const DANGEROUS: [&str; 40] = [
     "QWEN_HOME",
     "QWEN_CONFIG",
     "QWEN_CREDENTIAL_STORE",
+    "QWEN_CODE_SYSTEM_SETTINGS_PATH",
+    "QWEN_SERVE_NEW_FILE_MODE",
+    "QWEN_UPDATE_BASE_URL",
+    "SANDBOX",
+    "NODE_GYP_FORCE_PYTHON",
+    "IPYTHONDIR",
 ];
 
 /// The variables that a command run in the sandbox's work directory gets, as a JSON object.

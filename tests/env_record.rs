@@ -120,6 +120,26 @@ fn nested_shells_go_on_where_the_outer_one_was() {
 }
 
 #[test]
+fn a_nested_shell_is_not_robbed_of_a_name_that_it_keeps_for_itself() {
+    let sandbox = projects();
+    // To dash these are names like any other; to zsh `path` is where programs are, to bash UID cannot be unset.
+    sandbox.write("work/one/.env", "A=one\npath=/x\nUID=5\nGROUPS=1\n");
+    for (shell, flag) in [("zsh", "-f"), ("bash", "--norc")] {
+        if !peers::present(shell, peers::command(shell).is_some()) {
+            continue;
+        }
+        for arguments in ["", "--unset"] {
+            let inner = format!("cd ../none; eval $(qwen-env {arguments}); echo ${{A-unset}}; sh -c :");
+            let run = steps(
+                &sandbox,
+                &format!("cd one; qwen-env -q --trust; ev; {shell} {flag} -c '{inner}'; show"),
+            );
+            run.gives(0, "unset\none,unset,unset\n", "");
+        }
+    }
+}
+
+#[test]
 fn a_command_run_from_an_evaluated_shell_sees_the_directory_it_is_in() {
     let sandbox = projects();
     let script = "cd one; ev; cd ../two; qwen-env -- sh -c 'echo ${A-unset},$B,$C'; cd ../none; \

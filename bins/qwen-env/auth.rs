@@ -11,7 +11,7 @@ use qwen_shared::sibling;
 use serde_json::{Map, Value};
 
 use crate::cli::Cli;
-use crate::plan::Plan;
+use crate::plan::{Plan, taken_back};
 
 /// What any OpenAI client reads, with the member of `qwen-token --format json` that it comes from.
 const VARIABLES: [(&str, &str); 3] = [
@@ -60,7 +60,7 @@ fn ask(cli: &Cli, plan: &Plan<'_>, before: &Record) -> Result<Secret<String>, Fa
     if let Some(rule) = cli.chain {
         command.env("QWEN_ENV_CHAIN", qwen_shared::env::ChainRule::from(rule).name());
     }
-    for name in before.names().filter(|name| crate::plan::is_ours(before, name)) {
+    for name in taken_back(before, None) {
         command.env_remove(name);
     }
     command.env_remove(RECORD).envs(plan.exports());

@@ -1,12 +1,13 @@
 //! `--check`: what a file's author is likely to regret.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use qwen_shared::env::dialect::is_shell_name;
 use qwen_shared::env::{
-    Assignment, EnvChain, EnvFile, Fate, Scanner, Standing, Surprise, Verdict, key_name, malformed_lines,
+    Assignment, EnvChain, EnvFile, Fate, Scanner, Standing, Surprise, Variable, Verdict, key_name,
+    malformed_lines,
 };
 use qwen_shared::out::Talk;
 use qwen_shared::sibling;
@@ -87,15 +88,16 @@ fn lines(file: &EnvFile) -> Vec<Finding> {
         seen.into_iter()
             .map(move |surprise| finding(statement.line, format!("'{name}' {surprise}")))
     });
+    let keys = keys_of(file);
     let assignments = file
         .assignments
         .iter()
-        .filter_map(|assignment| Some(finding(assignment.variable.line, fault_of(file, assignment)?)));
+        .filter_map(|assignment| Some(finding(assignment.variable.line, fault_of(&keys, assignment)?)));
     malformed.chain(surprises).chain(assignments).collect()
 }
 
-/// What is wrong with an assignment as such.
-fn fault_of(file: &EnvFile, assignment: &Assignment) -> Option<String> {
+/// What is wrong with an assignment in a file that has these keys.
+fn fault_of(keys: &BTreeSet<&str>, assignment: &Assignment) -> Option<String> {
     let name = &assignment.variable.name;
     match assignment.verdict {
         Verdict::Overwritten(line) => Some(format!("'{name}' is set again on line {line}, which wins")),
@@ -112,31 +114,32 @@ fn fault_of(file: &EnvFile, assignment: &Assignment) -> Option<String> {
         Verdict::Accepted if !is_shell_name(name) => {
             Some(format!("'{name}' cannot be the name of a shell variable"))
         }
-        Verdict::Accepted => lonely_address(file, name),
+        Verdict::Accepted => lonely_address(keys, &assignment.variable),
     }
 }
 
-/// An address in an untrusted project file counts only with the key of the same file.
-fn lonely_address(file: &EnvFile, name: &str) -> Option<String> {
-    let key = key_name(name).filter(|_| file.standing == Standing::UntrustedProject)?;
-    let keys: BTreeMap<&str, &str> = file
-        .assignments
+/// The names that a file gives a value which is not blank.
+fn keys_of(file: &EnvFile) -> BTreeSet<&str> {
+    file.assignments
         .iter()
         .filter(|assignment| assignment.verdict == Verdict::Accepted)
-        .map(|assignment| {
-            (
-                assignment.variable.name.as_str(),
-                assignment.variable.value.expose().trim(),
-            )
-        })
-        .collect();
-    let there = keys.get(key.as_str()).is_some_and(|value| !value.is_empty());
-    (!there).then(|| format!("'{name}' is not exported: '{key}' is not set beside it"))
+        .map(|assignment| &assignment.variable)
+        .filter(|variable| !variable.value.expose().trim().is_empty())
+        .map(|variable| variable.name.as_str())
+        .collect()
+}
+
+/// An address in an untrusted project file counts only with the key of the same file.
+fn lonely_address(keys: &BTreeSet<&str>, address: &Variable) -> Option<String> {
+    let name = &address.name;
+    let key = key_name(name).filter(|_| address.standing == Standing::UntrustedProject)?;
+    (!keys.contains(key.as_str())).then(|| format!("'{name}' is not exported: '{key}' is not set beside it"))
 }
 
 /// Asks git; `None` outside a repository, or when git cannot be asked.
 ///
-/// The repository may be hostile: the switches keep git from running what its configuration names.
+/// The repository may be hostile: the switches keep git from running what its configuration names, also for the sake of
+/// an object that it lacks and would fetch.
 fn git_ignores(file: &Path, talk: &Talk) -> Option<bool> {
     let directory = file.parent()?;
     directory.ancestors().find(|above| above.join(".git").exists())?;
@@ -158,6 +161,8 @@ fn git_ignores(file: &Path, talk: &Talk) -> Option<bool> {
         .current_dir(directory)
         .env_remove("GIT_DIR")
         .env_remove("GIT_WORK_TREE")
+        .env("GIT_NO_LAZY_FETCH", "1")
+        .env("GIT_ALLOW_PROTOCOL", "")
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null())

@@ -1,9 +1,12 @@
 //! `--explain`: every file of the search and every variable, with what became of it and why.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use qwen_shared::env::dialect::Shell;
-use qwen_shared::env::{Assignment, Candidate, EnvChain, Fate as FileFate, Search, Standing, Verdict};
+use qwen_shared::env::{
+    Assignment, Candidate, EnvChain, Fate as FileFate, Search, Standing, Variable, Verdict,
+};
 use qwen_shared::text::{escape_json, one_line};
 use serde_json::{Value, json};
 
@@ -129,7 +132,14 @@ impl Explanation<'_> {
             .iter()
             .filter(|entry| matches!(entry.origin, Origin::Token));
         let mut rows: Vec<Row> = from_token.map(|entry| self.token_row(entry)).collect();
-        rows.extend(self.chain.assignments().map(|assignment| self.row(assignment)));
+        let entries: BTreeMap<&str, &Entry<'_>> = self
+            .plan
+            .entries
+            .iter()
+            .map(|entry| (entry.name, entry))
+            .collect();
+        let assignments = self.chain.assignments();
+        rows.extend(assignments.map(|assignment| self.row(assignment, &entries)));
         rows
     }
 
@@ -146,10 +156,10 @@ impl Explanation<'_> {
         }
     }
 
-    fn row(&self, assignment: &Assignment) -> Row {
+    fn row(&self, assignment: &Assignment, entries: &BTreeMap<&str, &Entry<'_>>) -> Row {
         let variable = &assignment.variable;
         let (fate, reason) = match assignment.verdict {
-            Verdict::Accepted => self.accepted(assignment),
+            Verdict::Accepted => accepted(variable, entries),
             Verdict::Overwritten(line) => ("overwritten", format!("by line {line}")),
             Verdict::Excluded => (
                 "excluded",
@@ -174,25 +184,24 @@ impl Explanation<'_> {
         }
     }
 
-    /// What the plan did with an assignment that the chain accepts.
-    fn accepted(&self, assignment: &Assignment) -> (&'static str, String) {
-        let variable = &assignment.variable;
-        let Some(entry) = self.plan.entries.iter().find(|entry| entry.name == variable.name) else {
-            return ("unknown", String::new());
-        };
-        match entry.origin {
-            Origin::File(chosen) if std::ptr::eq(chosen, variable) => fate_of(entry),
-            Origin::File(chosen) => ("shadowed", format!("by {}", chosen.place())),
-            Origin::Token => ("shadowed", "by qwen-token".to_owned()),
-        }
-    }
-
     /// A value as it may be shown: masked, or with every control character escaped.
     fn shown(&self, value: &str) -> String {
         if self.show_secrets {
             return value.to_owned();
         }
         qwen_shared::secret::mask(value)
+    }
+}
+
+/// What the plan did with a variable that the chain accepts.
+fn accepted(variable: &Variable, entries: &BTreeMap<&str, &Entry<'_>>) -> (&'static str, String) {
+    let Some(entry) = entries.get(variable.name.as_str()) else {
+        return ("unknown", String::new());
+    };
+    match entry.origin {
+        Origin::File(chosen) if std::ptr::eq(chosen, variable) => fate_of(entry),
+        Origin::File(chosen) => ("shadowed", format!("by {}", chosen.place())),
+        Origin::Token => ("shadowed", "by qwen-token".to_owned()),
     }
 }
 

@@ -30,7 +30,7 @@ _qwen_env_hook;
 
 const FISH: &str = "\
 function _qwen_env_hook --on-variable PWD --description 'Re-evaluate qwen-env on a change of directory'
-    status is-command-substitution; and return
+    if status is-command-substitution; return; end
     @ | source
 end
 _qwen_env_hook

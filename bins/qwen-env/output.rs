@@ -6,7 +6,7 @@ use qwen_shared::out::Talk;
 use qwen_shared::text::escape_json;
 use serde_json::{Map, Value};
 
-use crate::plan::Plan;
+use crate::plan::{Plan, taken_back};
 
 /// Writes the statements that bring a shell's environment from `before` to what is planned.
 pub(crate) fn script(shell: Shell, plan: &Plan<'_>) -> String {
@@ -25,7 +25,7 @@ pub(crate) fn script(shell: Shell, plan: &Plan<'_>) -> String {
 
 /// Writes the statements that take back what the record names, as far as it is still there.
 pub(crate) fn unset_script(shell: Shell, before: &Record) -> String {
-    let ours = before.names().filter(|name| crate::plan::is_ours(before, name));
+    let ours = taken_back(before, Some(shell));
     let mut changes: Vec<Change<'_>> = ours.map(Change::Unset).collect();
     if std::env::var_os(RECORD).is_some() {
         changes.push(Change::Unset(RECORD));

@@ -99,9 +99,7 @@ impl<'c> Plan<'c> {
             .filter(|entry| entry.fate == Fate::Exported)
             .map(|entry| entry.name)
             .collect();
-        let unset = before
-            .names()
-            .filter(|&name| !exported.contains(name) && is_ours(before, name));
+        let unset = taken_back(before, how.shell).filter(|name| !exported.contains(name));
         Self {
             unset: unset.map(str::to_owned).collect(),
             entries,
@@ -128,8 +126,16 @@ impl<'c> Plan<'c> {
     }
 }
 
+/// Iterates over what an earlier call exported and nobody changed since. What was exported to another shell, and is a
+/// name that this one keeps for itself, is not ours to take: without its `path` zsh finds no program.
+pub(crate) fn taken_back(before: &Record, shell: Option<Shell>) -> impl Iterator<Item = &str> {
+    before
+        .names()
+        .filter(move |name| is_ours(before, name) && !shell.is_some_and(|shell| shell.keeps(name)))
+}
+
 /// True when the environment holds what an earlier call exported under that name.
-pub(crate) fn is_ours(record: &Record, name: &str) -> bool {
+fn is_ours(record: &Record, name: &str) -> bool {
     std::env::var_os(name).is_some_and(|value| record.holds(name, &value))
 }
 

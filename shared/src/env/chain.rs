@@ -1,6 +1,6 @@
 //! The chain as found: files with their fates, assignments with their verdicts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -129,7 +129,7 @@ struct Finder<'s> {
     /// The trust store, read when the first project file is found.
     trust: Option<Trust>,
     /// The excluded names, read when the first plain project file is found.
-    excluded: Option<Vec<String>>,
+    excluded: Option<BTreeSet<String>>,
     chain: EnvChain,
 }
 
@@ -227,22 +227,26 @@ impl Finder<'_> {
     }
 
     fn judge(&mut self, readings: Vec<Reading>, place: &Place, standing: Standing) -> Vec<Assignment> {
-        let last: BTreeMap<String, u32> = readings
+        // By place and not by line: a line of an editor may be several of the grammar's, which U+2028 ends too.
+        let last: BTreeMap<String, (usize, u32)> = readings
             .iter()
-            .map(|reading| (reading.name.clone(), reading.line))
+            .enumerate()
+            .map(|(at, reading)| (reading.name.clone(), (at, reading.line)))
             .collect();
+        let none = BTreeSet::new();
         let excluded = if place.plain && standing != Standing::Home {
             let search = self.search;
             self.excluded
                 .get_or_insert_with(|| excluded_names(&search.settings_files()))
         } else {
-            &Vec::new()
+            &none
         };
         readings
             .into_iter()
-            .map(|reading| {
+            .enumerate()
+            .map(|(at, reading)| {
                 let verdict = match last.get(&reading.name) {
-                    Some(&line) if line > reading.line => Verdict::Overwritten(line),
+                    Some(&(winner, line)) if winner > at => Verdict::Overwritten(line),
                     _ if excluded.contains(&reading.name) => Verdict::Excluded,
                     _ => verdict(&reading, standing),
                 };

@@ -24,15 +24,25 @@ pub fn reach(name: &str) -> Option<Reach> {
         .map(|row| row.reach)
 }
 
-/// Returns the name of the key that goes with an address: `X_API_KEY` for `X_BASE_URL` and `X_API_BASE`, `None` when
-/// the name is not one of an address to which a key is sent.
+/// How the name of an address ends to which a key is sent, and what of the ending the key's name keeps; the longer
+/// before those that they end in.
+const ADDRESSES: [(&str, &str); 4] = [
+    ("_API_BASE_URL", ""),
+    ("_BASE_URL", ""),
+    ("_API_BASE", ""),
+    ("OPENAI_ENDPOINT", "OPENAI"),
+];
+
+/// Returns the name of the key that goes with an address: `X_API_KEY` for `X_BASE_URL`, `X_API_BASE` and
+/// `X_API_BASE_URL`, `AZURE_OPENAI_API_KEY` for Azure's `AZURE_OPENAI_ENDPOINT`; `None` when the name is not one of an
+/// address to which a key is sent.
 #[must_use]
 pub fn key_name(url_name: &str) -> Option<String> {
-    ["_BASE_URL", "_API_BASE"]
+    let (vendor, kept) = ADDRESSES
         .iter()
-        .find_map(|ending| url_name.strip_suffix(ending))
-        .filter(|vendor| !vendor.is_empty())
-        .map(|vendor| format!("{vendor}_API_KEY"))
+        .find_map(|(ending, kept)| Some((url_name.strip_suffix(ending)?, kept)))?;
+    let owner = format!("{vendor}{kept}");
+    (!owner.is_empty()).then(|| owner + "_API_KEY")
 }
 
 /// Returns whether a key may be sent to an address that a file of the chain gave.

@@ -1,5 +1,6 @@
 //! The one setting of Qwen Code's `settings.json` that the chain obeys: names that a project's `.env` may not set.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -15,12 +16,12 @@ const LIMIT: u64 = 1024 * 1024;
 /// newer is missing (facts: Qwen Code, section 4). A file that is not there, or is not JSON, has no list: it is
 /// another program's file, and that program reports it.
 #[must_use]
-pub(super) fn excluded_names(files: &[PathBuf]) -> Vec<String> {
+pub(super) fn excluded_names(files: &[PathBuf]) -> BTreeSet<String> {
     let lists: Vec<Vec<String>> = files.iter().filter_map(|file| list_of(file)).collect();
     if lists.is_empty() {
         return EXCLUDED.iter().map(|&name| name.to_owned()).collect();
     }
-    lists.concat()
+    lists.into_iter().flatten().collect()
 }
 
 fn list_of(file: &Path) -> Option<Vec<String>> {

@@ -7,7 +7,7 @@ use super::{Change, is_inert};
 /// tcsh knows `$'…'`. Bytes from 0x80 on stay as they are: their octal form gives other bytes.
 pub(super) fn tcsh(changes: &[Change<'_>]) -> String {
     let mut script = String::new();
-    for change in changes {
+    for change in at_once_last(changes) {
         match change {
             Change::Set(name, value) => {
                 let _ = write!(script, "setenv {name} $'");
@@ -30,7 +30,7 @@ pub(super) fn tcsh(changes: &[Change<'_>]) -> String {
 /// than some 4,090 characters, so a long value is put together from pieces.
 pub(super) fn csh(changes: &[Change<'_>]) -> String {
     let mut script = String::new();
-    for change in changes {
+    for change in at_once_last(changes) {
         match change {
             Change::Set(name, value) if value.len() <= PIECE && value.bytes().all(is_inert) => {
                 let _ = writeln!(script, "setenv {name} \"{value}\";");
@@ -49,6 +49,15 @@ pub(super) fn csh(changes: &[Change<'_>]) -> String {
         }
     }
     script
+}
+
+/// Puts those changes last that count at once: without its PATH csh does not find the `printf` of a later statement,
+/// and in another locale tcsh takes the bytes from 0x80 on for others.
+fn at_once_last<'c, 'a>(changes: &'c [Change<'a>]) -> impl Iterator<Item = &'c Change<'a>> {
+    const AT_ONCE: [&str; 4] = ["PATH", "LC_ALL", "LC_CTYPE", "LANG"];
+    let at_once = |change: &&Change<'_>| AT_ONCE.contains(&change.name());
+    let others = changes.iter().filter(move |change| !at_once(change));
+    others.chain(changes.iter().filter(at_once))
 }
 
 /// How many bytes of a value one statement gives.

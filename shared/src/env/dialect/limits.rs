@@ -47,7 +47,7 @@ impl Shell {
         if !is_shell_name(name) {
             return Some(Cannot::Name);
         }
-        if reserved::is(self, name) {
+        if self.keeps(name) {
             return Some(Cannot::Reserved);
         }
         if value.len() > self.longest_value() {
@@ -62,6 +62,12 @@ impl Shell {
             }
             _ => None,
         }
+    }
+
+    /// Returns whether this shell keeps a name for itself: setting it or taking it away would change the shell, or fail.
+    #[must_use]
+    pub fn keeps(self, name: &str) -> bool {
+        reserved::is(self, name)
     }
 
     /// Returns whether this shell keeps variables apart whose names differ in case only.

@@ -57,7 +57,7 @@ const XONSH: &[&str] = words!(
     UPDATE_PROMPT_ON_KEYPRESS VC_BRANCH_TIMEOUT VC_GIT_INCLUDE_UNTRACKED VC_HG_SHOW_BRANCH VI_MODE"
 );
 
-const NU: &[&str] = words!("ENV_CONVERSIONS PWD");
+const NU: &[&str] = words!("CURRENT_FILE ENV_CONVERSIONS FILE_PWD PWD");
 
 /// Returns whether the shell keeps the name; for one that is not known, whether any of its kin but zsh does.
 pub(super) fn is(shell: Shell, name: &str) -> bool {
