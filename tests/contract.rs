@@ -248,6 +248,7 @@ fn every_flag_that_is_mentioned_is_there() {
         "--config",
         "--data-raw",
         "--fail-with-body",
+        "--globoff",
         "--header",
         "--no-buffer",
         "--name",
