@@ -47,7 +47,7 @@ const OF_LIBRARIES: [(&str, &str); 7] = [
 ];
 
 /// Capital words in the source that are no variables which are read.
-const NO_VARIABLES: [&str; 13] = [
+const NO_VARIABLES: [&str; 15] = [
     "CARGO_PKG_VERSION",
     "DEBUG",
     "DEBUG_MODE",
@@ -58,6 +58,8 @@ const NO_VARIABLES: [&str; 13] = [
     "GIT_DIR",
     "GIT_NO_LAZY_FETCH",
     "GIT_WORK_TREE",
+    "OPENAI",
+    "OPENAI_ENDPOINT",
     "POST",
     "RESOURCE",
     "S256",
