@@ -5,7 +5,7 @@ use std::fmt;
 use serde_json::Value;
 
 use super::events::TooLong;
-use super::refusal::Kind;
+use super::kind::Kind;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::text::{clip, one_line};
