@@ -119,7 +119,7 @@ pub enum AnswerError {
     NotAnAnswer(String),
     /// An event, or the whole body, is not the JSON that it should be.
     Malformed(String),
-    /// One event, or a whole answer in one piece, is larger than [`super::EVENT_LIMIT`].
+    /// One event, or a whole answer in one piece, is larger than 64 MiB.
     TooLong,
     /// The server reports an error in the answer.
     Api(ApiError),

@@ -26,7 +26,6 @@ mod usage;
 pub use answer::AnswerReader;
 pub use assembly::{Delta, Summary};
 pub use error::{AnswerError, ApiError};
-pub use events::{EVENT_LIMIT, Event, EventReader, TooLong};
 pub use extract::Extractor;
 pub use finish::FinishReason;
 pub use kind::Kind;

@@ -34,9 +34,7 @@ pub use endpoints::{Endpoints, PublicClient};
 pub use error::OauthError;
 pub use exchange::{Exchange, Progress};
 pub use grant::{Revoked, TokenKind, refresh, revoke};
-pub use pkce::Pkce;
 pub use resource::{ResourceError, base_url_from_resource, is_allowed};
-pub use rhythm::{PollOutcome, Rhythm};
 pub use token::TokenResponse;
 pub use verification::VerificationUri;
 

@@ -9,7 +9,7 @@ const LONGEST_BACK_OFF: Duration = Duration::from_secs(60);
 
 /// A poll that did not end the exchange.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PollOutcome {
+pub(super) enum PollOutcome {
     /// The person has not decided yet.
     Pending,
     /// The server wants fewer polls.
@@ -23,7 +23,7 @@ pub enum PollOutcome {
 
 /// The rhythm of the polls. Pure: it neither waits nor looks at a clock.
 #[derive(Clone, Debug)]
-pub struct Rhythm {
+pub(super) struct Rhythm {
     interval: Duration,
     unanswered: u32,
 }
@@ -31,7 +31,7 @@ pub struct Rhythm {
 impl Rhythm {
     /// Begins with the interval of the server.
     #[must_use]
-    pub const fn new(interval: Duration) -> Self {
+    pub(super) const fn new(interval: Duration) -> Self {
         Self {
             interval,
             unanswered: 0,
@@ -48,7 +48,7 @@ impl Rhythm {
     /// `slow_down` adds five seconds for the rest of the exchange, not once (RFC 8628, section 3.5); a client that
     /// forgets is blocked by the server. Each poll without an answer doubles the wait, which begins above the interval
     /// and is never below it; an answer ends the doubling.
-    pub fn next_poll(&mut self, outcome: PollOutcome) -> Duration {
+    pub(super) fn next_poll(&mut self, outcome: PollOutcome) -> Duration {
         match outcome {
             PollOutcome::Pending => self.unanswered = 0,
             PollOutcome::SlowDown => {
