@@ -217,7 +217,8 @@ fn a_key_that_is_refused_in_the_middle_ends_the_run_and_keeps_what_there_is() {
         77,
         &["(401)", "run the same command again", "OPENAI_API_KEY"],
     );
-    assert!((4..=6).contains(&there), "{there}");
+    // The other one may have been slow with its question, or quick with the next ones.
+    assert!((4..10).contains(&there), "{there}");
 }
 
 #[test]
