@@ -363,6 +363,13 @@ fn a_limit_that_is_reached_is_named_with_its_flag() {
             "--first-byte-timeout",
         ),
         (
+            Reply::stream_head().hold(),
+            ["--first-byte-timeout", "0.3"],
+            "",
+            "'S': no answer within 0.3 s",
+            "--first-byte-timeout",
+        ),
+        (
             Reply::stream_head().chunk(text("part")).hold(),
             ["--idle-timeout", "0.3"],
             "part",

@@ -28,7 +28,7 @@ use crate::failure::{Failure, io_reason};
 pub struct Timeouts {
     /// Until the connection stands, TLS included.
     pub connect: Duration,
-    /// From the connection to the end of the answer's head.
+    /// From the connection to the end of the answer's head, and to the first piece of its body.
     pub first_byte: Duration,
     /// Between two pieces of the answer's body.
     pub idle: Duration,
