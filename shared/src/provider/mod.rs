@@ -61,6 +61,33 @@ pub struct OauthSettings {
     pub allowed_hosts: Vec<String>,
 }
 
+impl OauthSettings {
+    /// Returns these settings of a profile, what they leave out taken from its provider's.
+    ///
+    /// Who we are (`client_id`, `scope`, `pkce`) is taken member by member. Endpoints and the hosts that may get the
+    /// token belong to one server: they are the provider's only where the profile names no server of its own.
+    #[must_use]
+    pub fn completed_by(self, provider: &Self) -> Self {
+        let mut own = self;
+        let provider = provider.clone();
+        let names_server = own.issuer.is_some()
+            || own.device_authorization_endpoint.is_some()
+            || own.token_endpoint.is_some();
+        own.client_id = own.client_id.or(provider.client_id);
+        own.scope = own.scope.or(provider.scope);
+        own.pkce = own.pkce.or(provider.pkce);
+        if names_server {
+            return own;
+        }
+        own.issuer = provider.issuer;
+        own.device_authorization_endpoint = provider.device_authorization_endpoint;
+        own.token_endpoint = provider.token_endpoint;
+        own.revocation_endpoint = own.revocation_endpoint.or(provider.revocation_endpoint);
+        own.allowed_hosts.extend(provider.allowed_hosts);
+        own
+    }
+}
+
 /// By what an endpoint is recognised as a provider's.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Match {
