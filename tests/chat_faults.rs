@@ -288,6 +288,10 @@ fn a_malformed_event_leaves_the_part() {
             text("part") + &data("[1]") + &finish("stop"),
             "a list where an object should be",
         ),
+        (
+            text("part") + &data("null") + &finish("stop"),
+            "invalid type: null, expected an object at line 1 column 4",
+        ),
     ] {
         expect(
             [stream(bytes)],

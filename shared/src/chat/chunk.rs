@@ -60,6 +60,7 @@ impl FinishReason {
 
 /// A chunk.
 #[derive(Debug, Default, Deserialize)]
+#[serde(expecting = "an object")]
 pub(super) struct Chunk<'a> {
     #[serde(borrow, default)]
     pub(super) id: Option<Text<'a>>,
@@ -139,6 +140,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for First<'a> {
 
 /// One choice: `delta` in a stream, `message` in a whole answer.
 #[derive(Debug, Default, Deserialize)]
+#[serde(expecting = "an object")]
 pub(super) struct Choice<'a> {
     #[serde(default)]
     index: Option<u64>,
@@ -161,6 +163,7 @@ impl<'a> Choice<'a> {
 
 /// A piece of an answer.
 #[derive(Debug, Default, Deserialize)]
+#[serde(expecting = "an object")]
 pub(super) struct Piece<'a> {
     #[serde(borrow, default)]
     content: Option<Text<'a>>,
@@ -201,6 +204,7 @@ fn first_of<'t>(one: Option<&'t Text<'_>>, other: Option<&'t Text<'_>>) -> &'t s
 pub(super) struct Text<'a>(pub(super) Cow<'a, str>);
 
 #[derive(Deserialize)]
+#[serde(expecting = "an object")]
 struct TextPart<'a> {
     #[serde(borrow, default)]
     text: Option<Text<'a>>,
