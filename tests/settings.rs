@@ -218,6 +218,8 @@ fn every_member_of_a_profile_has_its_type() {
         r#""body": "x""#,
         r#""rate": {"per_minute": -1}"#,
         r#""rate": {"per_day": "many"}"#,
+        r#""rate": {"per_minute": 0}"#,
+        r#""rate": {"per_day": 0}"#,
         r#""timeouts": {"connect": 0}"#,
         r#""timeouts": {"idle": "1 s"}"#,
         r#""oauth": "https://id.example""#,

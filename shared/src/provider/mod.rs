@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::OnceLock;
 
-use serde::Deserialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use url::Url;
@@ -20,9 +21,21 @@ pub use endpoint::{chat_url, expand, host_matches, join, models_url};
 #[serde(expecting = "an object")]
 pub struct Rate {
     /// Requests in any 60 seconds.
+    #[serde(default, deserialize_with = "not_zero")]
     pub per_minute: Option<u32>,
     /// Requests in a day.
+    #[serde(default, deserialize_with = "not_zero")]
     pub per_day: Option<u32>,
+}
+
+/// Reads a number of requests. Of none, nobody could tell whether it means no request or no limit.
+fn not_zero<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
+    match Option::<u32>::deserialize(deserializer)? {
+        Some(0) => Err(D::Error::custom(
+            "a rate is more than 0; leave it out for no limit",
+        )),
+        count => Ok(count),
+    }
 }
 
 /// How much a provider's batch engine takes in one file.
