@@ -288,6 +288,10 @@ fn a_malformed_event_leaves_the_part() {
             text("part") + &data("[1]") + &finish("stop"),
             "a list where an object should be",
         ),
+        (
+            text("part") + &data("null") + &finish("stop"),
+            "invalid type: null, expected an object at line 1 column 4",
+        ),
     ] {
         expect(
             [stream(bytes)],
@@ -357,6 +361,13 @@ fn a_limit_that_is_reached_is_named_with_its_flag() {
         ),
         (
             drip,
+            ["--first-byte-timeout", "0.3"],
+            "",
+            "'S': no answer within 0.3 s",
+            "--first-byte-timeout",
+        ),
+        (
+            Reply::stream_head().hold(),
             ["--first-byte-timeout", "0.3"],
             "",
             "'S': no answer within 0.3 s",

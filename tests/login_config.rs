@@ -6,6 +6,7 @@ mod support;
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use support::authority::Authority;
 use support::{Reply, Run, Sandbox, Server, Tool};
 
 fn login(sandbox: &Sandbox) -> Tool {
@@ -212,5 +213,58 @@ fn a_profile_with_a_server_of_its_own_logs_in_there_alone() {
             ],
         );
         assert_eq!(sandbox.read("home/.config/qwen/config.json"), before);
+    }
+}
+
+/// A profile goes before its provider member by member, as with every other setting.
+#[test]
+fn what_a_profile_leaves_out_of_oauth_is_its_providers() {
+    let authority = Authority::approving();
+    let sandbox = Sandbox::new();
+    let mut oauth = authority.oauth();
+    for member in ["client_id", "scope"] {
+        oauth.as_object_mut().unwrap().remove(member);
+    }
+    let profile = json!({"provider": "qwen", "method": "oauth", "oauth": oauth});
+    sandbox.config(&json!({"profiles": {"qwen": profile}}).to_string());
+    support::authority::login(&sandbox).run().exits(0);
+    let asked = authority.server.requests()[0].text();
+    let ours =
+        "client_id=f0304373b74a44d2b584a3fb70ca9e56&scope=openid%20profile%20email%20model.completion&";
+    assert!(asked.contains(ours), "{asked}");
+}
+
+/// The hosts that may get a token are of the server that gives it.
+#[test]
+fn hosts_are_added_to_the_providers_and_not_taken_over_by_another_server() {
+    let server = Server::untouched();
+    let added = json!({"allowed_hosts": ["llm.example.org"]});
+    let mut other = support::authority::oauth(&server.url(""));
+    other.as_object_mut().unwrap().remove("allowed_hosts");
+    for (oauth, resource, code) in [
+        (&added, "llm.example.org", 0),
+        (&added, "portal.qwen.ai", 0),
+        (&added, "evil.example", 78),
+        (&other, "portal.qwen.ai", 78),
+    ] {
+        let sandbox = Sandbox::new();
+        let profile = json!({"provider": "qwen", "method": "oauth", "oauth": oauth});
+        sandbox.config(&json!({"profiles": {"qwen": profile}}).to_string());
+        sandbox.write(
+            "home/.qwen/oauth_creds.json",
+            json!({"access_token": "at", "refresh_token": "rt", "token_type": "Bearer", "resource_url": resource,
+                "expiry_date": 4_000_000_000_000_u64})
+            .to_string(),
+        );
+        let run = sandbox
+            .tool("qwen-token")
+            .args(["--format", "json"])
+            .run()
+            .exits(code);
+        assert_eq!(
+            run.text().contains(&format!("https://{resource}/v1")),
+            code == 0,
+            "{run:#?}"
+        );
     }
 }

@@ -477,3 +477,22 @@ fn without_a_terminal_nothing_is_asked() {
         .fails(64, &["no terminal to ask for it", "'qwen-login --with-key'"]);
     nothing_is_stored(&sandbox);
 }
+
+/// A second login without a word would set up the endpoint anew, without the key.
+#[test]
+fn without_a_terminal_a_profile_keeps_the_key_that_it_has() {
+    let models = Reply::json(200, r#"{"data": [{"id": "qwen3"}]}"#);
+    let server = Server::script([models]);
+    let sandbox = Sandbox::new();
+    login(&sandbox)
+        .args(["--base-url", &server.url("/v1"), "--model", "qwen3"])
+        .run()
+        .exits(0);
+    let before = profile(&sandbox, "default");
+    sandbox
+        .detached("qwen-login")
+        .run()
+        .fails(64, &["nothing says how to log in", "--with-key"]);
+    assert_eq!(profile(&sandbox, "default"), before);
+    assert_eq!(server.requests().len(), 1);
+}

@@ -218,6 +218,8 @@ fn every_member_of_a_profile_has_its_type() {
         r#""body": "x""#,
         r#""rate": {"per_minute": -1}"#,
         r#""rate": {"per_day": "many"}"#,
+        r#""rate": {"per_minute": 0}"#,
+        r#""rate": {"per_day": 0}"#,
         r#""timeouts": {"connect": 0}"#,
         r#""timeouts": {"idle": "1 s"}"#,
         r#""oauth": "https://id.example""#,
@@ -230,10 +232,9 @@ fn every_member_of_a_profile_has_its_type() {
         let place = format!("{}:", path.display());
         let run = sandbox.tool("qwen-token").env("OPENAI_API_KEY", "k").run();
         let run = run.fails(78, &[&place, "hint: edit "]);
-        assert!(
-            !run.stderr.contains("struct") && !run.stderr.contains("pw"),
-            "{run:#?}"
-        );
+        for secret_or_rust in ["pw", "struct", "u32", "f64"] {
+            assert!(!run.stderr.contains(secret_or_rust), "{run:#?}");
+        }
         let place = run.stderr.split_once(&place).unwrap().1;
         let line: u32 = place.split(':').next().unwrap().parse().unwrap();
         assert!((2..=3).contains(&line), "{member}: {run:#?}");

@@ -80,8 +80,11 @@ fn server(login: &Login<'_>) -> Result<Server, Failure> {
     if let Some(provider) = provider {
         login.target.check_server(provider)?;
     }
-    let own = profile.oauth.clone();
-    let settings = own.or_else(|| provider.and_then(|provider| provider.oauth.clone()));
+    let theirs = provider.and_then(|provider| provider.oauth.as_ref());
+    let settings = match (profile.oauth.clone(), theirs) {
+        (Some(own), Some(theirs)) => Some(own.completed_by(theirs)),
+        (own, theirs) => own.or_else(|| theirs.cloned()),
+    };
     let settings = settings.ok_or_else(|| {
         let name = provider.map_or("", |provider| &provider.name);
         Failure::new(Exit::Usage, format!("provider '{name}' has no login by browser"))

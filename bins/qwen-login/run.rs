@@ -62,7 +62,7 @@ fn named(name: &str) -> Result<&'static Provider, Failure> {
 
 impl Login<'_> {
     /// Tells the method: what was typed, what the rest of what was typed can only mean, what the person says, what the
-    /// profile says.
+    /// profile says, if that can be done again without a word more.
     fn method(&mut self) -> Result<Method, Failure> {
         if self.cli.oauth {
             return Ok(Method::Oauth);
@@ -96,8 +96,9 @@ impl Login<'_> {
                     Method::ApiKey
                 })
             }
-            (None, Some(present)) => Ok(present),
-            (None, None) => Err(nothing_said()),
+            (None, Some(Method::Oauth)) => Ok(Method::Oauth),
+            // Set up anew without a key, an endpoint that asks for none would lose the key that it has.
+            (None, Some(Method::ApiKey) | None) => Err(nothing_said()),
         }
     }
 }

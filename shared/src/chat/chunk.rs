@@ -13,6 +13,7 @@ use super::text::Text;
 
 /// A chunk.
 #[derive(Debug, Default, Deserialize)]
+#[serde(expecting = "an object")]
 pub(super) struct Chunk<'a> {
     #[serde(borrow, default)]
     pub(super) id: Option<Text<'a>>,
@@ -92,6 +93,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for First<'a> {
 
 /// One choice: `delta` in a stream, `message` in a whole answer.
 #[derive(Debug, Default, Deserialize)]
+#[serde(expecting = "an object")]
 pub(super) struct Choice<'a> {
     #[serde(default)]
     index: Option<u64>,
@@ -114,6 +116,7 @@ impl<'a> Choice<'a> {
 
 /// A piece of an answer.
 #[derive(Debug, Default, Deserialize)]
+#[serde(expecting = "an object")]
 pub(super) struct Piece<'a> {
     #[serde(borrow, default)]
     content: Option<Text<'a>>,

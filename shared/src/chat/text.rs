@@ -11,6 +11,7 @@ use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 pub(super) struct Text<'a>(pub(super) Cow<'a, str>);
 
 #[derive(Deserialize)]
+#[serde(expecting = "an object")]
 struct TextPart<'a> {
     #[serde(borrow, default)]
     text: Option<Text<'a>>,

@@ -9,7 +9,7 @@ use super::settings::{Access, Key};
 use super::source::{Source, Sourced};
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::provider::{self, Provider};
+use crate::provider::Provider;
 use crate::secret::Secret;
 
 impl Resolver<'_> {
@@ -41,14 +41,14 @@ impl Resolver<'_> {
             ));
         }
         if self.overrides.profile_first
-            && let Some(own) = self.own_access(provider.value)?
+            && let Some(own) = self.own_access()?
         {
             return Ok(own);
         }
         if let Some(key) = self.variable_key(provider.value) {
             return Ok(key.map(|key| Access::ApiKey(Key::Given(Secret::new(key)))));
         }
-        if let Some(own) = self.own_access(provider.value)? {
+        if let Some(own) = self.own_access()? {
             return Ok(own);
         }
         if let Some(key) = self.qwen_code.api_key.clone().filter(|_| self.name.is_none()) {
@@ -92,7 +92,7 @@ impl Resolver<'_> {
     }
 
     /// Returns what the profile, or Qwen Code's own login, authenticates with.
-    fn own_access(&self, provider: &Provider) -> Result<Option<Sourced<Access>>, Failure> {
+    fn own_access(&self) -> Result<Option<Sourced<Access>>, Failure> {
         let source = self.own_source();
         if self.wants_oauth() {
             let store = match self.profile.key {
@@ -100,9 +100,7 @@ impl Resolver<'_> {
                 _ => StoreName::File,
             };
             let store = chosen_store()?.unwrap_or(store);
-            let server = self.profile.oauth.clone().or_else(|| provider.oauth.clone());
-            let server = server.or_else(|| provider::named("qwen").and_then(|qwen| qwen.oauth.clone()));
-            let server = server.ok_or_else(faults::broken_catalogue)?;
+            let server = self.profile.login_server().ok_or_else(faults::broken_catalogue)?;
             let access = Access::Oauth {
                 server: Box::new(server),
                 store,

@@ -169,7 +169,8 @@ fn invalid(path: &Path, error: &serde_json::Error) -> Failure {
     Failure::new(Exit::Config, format!("{path}:{line}:{column}: {fault}")).hint(format!("edit {path}"))
 }
 
-/// Takes out of serde's words the value that it did not expect: it may be a key in the wrong place.
+/// Takes out of serde's words the value that it did not expect, for it may be a key in the wrong place, and Rust's names
+/// of numbers.
 fn without_value(fault: &str) -> String {
     let (said, expected) = match fault.rsplit_once(", expected ") {
         Some((said, expected)) if !said.starts_with("unknown field") => (said, expected),
@@ -177,5 +178,10 @@ fn without_value(fault: &str) -> String {
     };
     let said = said.split(['"', '`']).next().unwrap_or(said).trim_end();
     let said = said.replace("unknown variant", "unknown word");
-    format!("{said}, expected {}", expected.replace('`', "'"))
+    let expected = match expected {
+        "u32" => "a whole number".to_owned(),
+        "f64" => "a number".to_owned(),
+        words => words.replace('`', "'"),
+    };
+    format!("{said}, expected {expected}")
 }

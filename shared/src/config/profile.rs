@@ -165,7 +165,7 @@ pub struct Profile {
     /// The limits of a request.
     #[serde(default)]
     pub timeouts: TimeoutSettings,
-    /// The authorization server, in place of the provider's.
+    /// The authorization server, or what differs from the provider's: see [`OauthSettings::completed_by`].
     pub oauth: Option<OauthSettings>,
     /// True when plain `http` to other machines is wanted.
     #[serde(default)]
@@ -173,14 +173,16 @@ pub struct Profile {
 }
 
 impl Profile {
-    /// Returns the authorization server of a login with this profile: its own, its provider's, or else qwen.ai's.
+    /// Returns the authorization server of a login with this profile: its own, completed by its provider's; its
+    /// provider's; or else qwen.ai's.
     #[must_use]
     pub fn login_server(&self) -> Option<OauthSettings> {
         let named = |name: &str| provider::named(name).and_then(|provider| provider.oauth.clone());
-        self.oauth
-            .clone()
-            .or_else(|| named(self.provider.as_deref()?))
-            .or_else(|| named("qwen"))
+        let provider = self.provider.as_deref().and_then(named);
+        match (self.oauth.clone(), provider) {
+            (Some(own), Some(provider)) => Some(own.completed_by(&provider)),
+            (own, provider) => own.or(provider).or_else(|| named("qwen")),
+        }
     }
 
     /// True when such a login is the one at qwen.ai, or at what a profile of provider `qwen` puts in its place: kept

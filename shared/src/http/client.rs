@@ -145,7 +145,7 @@ impl Client {
         } else if !request.body.is_empty() {
             building = building.body(request.body);
         }
-        let head = self.head(deadline, building.send(), &progress).await?;
+        let (head, began) = self.head(deadline, building.send(), &progress).await?;
         let inner =
             head.map_err(|error| HttpError::before_head(&error, self.timeouts.connect, self.proxy))?;
         if inner.status() == StatusCode::PROXY_AUTHENTICATION_REQUIRED {
@@ -153,6 +153,7 @@ impl Client {
         }
         Ok(Response {
             inner,
+            first_byte: Some((began + self.timeouts.first_byte, self.timeouts.first_byte)),
             idle: self.timeouts.idle,
             deadline,
             alarm: None,
@@ -160,13 +161,14 @@ impl Client {
     }
 
     /// Waits for the head of an answer: as long as the connection takes, which has a limit of its own, and then for the
-    /// first byte's limit; of a form for so long after each piece of it.
+    /// first byte's limit; of a form for so long after each piece of it. Returns with it from when that limit runs, for
+    /// a head is not yet a byte of the answer.
     async fn head<F: Future>(
         &self,
         deadline: Option<(Instant, Duration)>,
         sending: F,
         progress: &Progress,
-    ) -> Result<F::Output, HttpError> {
+    ) -> Result<(F::Output, Instant), HttpError> {
         let limit = self.timeouts.first_byte;
         let started = Instant::now();
         let moved = || self.connections.last().max(progress.last());
@@ -179,7 +181,7 @@ impl Client {
             };
             let (end, error) = nearer(deadline, end, HttpError::Timeout(Phase::FirstByte, limit));
             match timeout_at(end, &mut sending).await {
-                Ok(head) => return Ok(head),
+                Ok(head) => return Ok((head, moved().map_or(started, |last| last.max(started)))),
                 Err(_) if matches!(error, HttpError::Timeout(Phase::Total, _)) => return Err(error),
                 Err(_) => {
                     let goes_on = moved().is_some_and(|now| now > last);
@@ -196,6 +198,8 @@ impl Client {
 #[derive(Debug)]
 pub struct Response {
     inner: reqwest::Response,
+    /// Until when the first piece of the body has to come, and the limit that says so; `None` once it has.
+    first_byte: Option<(Instant, Duration)>,
     idle: Duration,
     deadline: Option<(Instant, Duration)>,
     /// Rings at the end of some wait, this one or an earlier one: set anew for every piece it would cost more than
@@ -219,10 +223,12 @@ impl Response {
     /// Waits for more of the body; `None` at its end. Cancelling the wait loses nothing.
     ///
     /// # Errors
-    /// A connection that breaks, stalls, or takes longer than allowed.
+    /// A connection that breaks, stalls, or takes longer than allowed. The first piece is due within the limit for the
+    /// first byte and within the one for a pause, whichever ends first.
     pub async fn chunk(&mut self) -> Result<Option<impl AsRef<[u8]> + use<>>, HttpError> {
         let Self {
             inner,
+            first_byte,
             idle,
             deadline,
             alarm,
@@ -231,10 +237,15 @@ impl Response {
         let mut end = None;
         poll_fn(|context| {
             if let Poll::Ready(piece) = piece.as_mut().poll(context) {
+                *first_byte = None;
                 return Poll::Ready(piece.map_err(|error| HttpError::within_body(&error)));
             }
             let at = *end.get_or_insert_with(|| Instant::now() + *idle);
-            let (at, error) = nearer(*deadline, at, HttpError::Timeout(Phase::Idle, *idle));
+            let (at, error) = match *first_byte {
+                Some((by, limit)) if by < at => (by, HttpError::Timeout(Phase::FirstByte, limit)),
+                _ => (at, HttpError::Timeout(Phase::Idle, *idle)),
+            };
+            let (at, error) = nearer(*deadline, at, error);
             let alarm = alarm.get_or_insert_with(|| Box::pin(sleep_until(at)));
             while alarm.as_mut().poll(context).is_ready() {
                 if Instant::now() >= at {

@@ -31,7 +31,7 @@ pub const USER_AGENT: &str = concat!("qwen-toolkit/", env!("CARGO_PKG_VERSION"))
 pub struct Timeouts {
     /// Until the connection stands, TLS included.
     pub connect: Duration,
-    /// From the connection to the end of the answer's head.
+    /// From the connection to the end of the answer's head, and to the first piece of its body.
     pub first_byte: Duration,
     /// Between two pieces of the answer's body.
     pub idle: Duration,

@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::OnceLock;
 
-use serde::Deserialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use url::Url;
@@ -20,9 +21,21 @@ pub use endpoint::{chat_url, expand, host_matches, join, models_url};
 #[serde(expecting = "an object")]
 pub struct Rate {
     /// Requests in any 60 seconds.
+    #[serde(default, deserialize_with = "not_zero")]
     pub per_minute: Option<u32>,
     /// Requests in a day.
+    #[serde(default, deserialize_with = "not_zero")]
     pub per_day: Option<u32>,
+}
+
+/// Reads a number of requests. Of none, nobody could tell whether it means no request or no limit.
+fn not_zero<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
+    match Option::<u32>::deserialize(deserializer)? {
+        Some(0) => Err(D::Error::custom(
+            "a rate is more than 0; leave it out for no limit",
+        )),
+        count => Ok(count),
+    }
 }
 
 /// How much a provider's batch engine takes in one file.
@@ -59,6 +72,33 @@ pub struct OauthSettings {
     /// Hosts that may be sent the access token: exact names, or `*.example.org` for a name and all below it.
     #[serde(default)]
     pub allowed_hosts: Vec<String>,
+}
+
+impl OauthSettings {
+    /// Returns these settings of a profile, what they leave out taken from its provider's.
+    ///
+    /// Who we are (`client_id`, `scope`, `pkce`) is taken member by member. Endpoints and the hosts that may get the
+    /// token belong to one server: they are the provider's only where the profile names no server of its own.
+    #[must_use]
+    pub fn completed_by(self, provider: &Self) -> Self {
+        let mut own = self;
+        let provider = provider.clone();
+        let names_server = own.issuer.is_some()
+            || own.device_authorization_endpoint.is_some()
+            || own.token_endpoint.is_some();
+        own.client_id = own.client_id.or(provider.client_id);
+        own.scope = own.scope.or(provider.scope);
+        own.pkce = own.pkce.or(provider.pkce);
+        if names_server {
+            return own;
+        }
+        own.issuer = provider.issuer;
+        own.device_authorization_endpoint = provider.device_authorization_endpoint;
+        own.token_endpoint = provider.token_endpoint;
+        own.revocation_endpoint = own.revocation_endpoint.or(provider.revocation_endpoint);
+        own.allowed_hosts.extend(provider.allowed_hosts);
+        own
+    }
 }
 
 /// By what an endpoint is recognised as a provider's.
