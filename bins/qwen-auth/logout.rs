@@ -73,7 +73,7 @@ fn log_out(name: &str, profile: &Profile, talk: &Talk) -> Result<(), Failure> {
     };
     let store = Store::open(kind, name, patience(talk))?;
     // Under the lock, so that no refresh puts a new token in the place of the old one.
-    let held = store.lock(LOCK_LIMIT)?;
+    let held = store.lock(LOCK_LIMIT, &|text| talk.notice(text))?;
     let said = match held.load() {
         Ok(Some(loaded)) => match &loaded.stored {
             Stored::Oauth(credential) => Some(revoked(profile, credential)),

@@ -35,12 +35,12 @@ impl<'a> Turn<'a> {
     ///
     /// # Errors
     /// As [`Store::lock`].
-    pub(super) fn hold(self, limit: Duration) -> Result<Held<'a>, Failure> {
+    pub(super) fn hold(self, limit: Duration, tell: &dyn Fn(&str)) -> Result<Held<'a>, Failure> {
         let Self { store, lock } = self;
         let shared = match store.seat() {
             Seat::QwenCode(path) => {
                 let path = path.with_extension("lock");
-                Some(SharedLock::acquire(path, lock.file(), limit)?)
+                Some(SharedLock::acquire(path, lock.file(), limit, tell)?)
             }
             _ => None,
         };
