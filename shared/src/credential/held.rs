@@ -104,7 +104,16 @@ impl<'a> Held<'a> {
         }
     }
 
-    /// Removes the credential; false when there was none.
+    /// True when a symbolic link is in the place of the credential's file: it is not read, but can be removed.
+    #[must_use]
+    pub fn is_link(&self) -> bool {
+        match self.store.seat() {
+            Seat::Keyring { .. } => false,
+            Seat::File(path) | Seat::QwenCode(path) => path.is_symlink(),
+        }
+    }
+
+    /// Removes the credential, of a symbolic link the link alone; false when there was none.
     ///
     /// # Errors
     /// The store refused.
