@@ -141,7 +141,7 @@ fn what_is_no_file_in_the_place_of_one_lets_nothing_hang() {
         ("home/.qwen/settings.json", &["qwen-env", "--get", "A"], 0),
         (session, &["qwen-chat", "--session", "x", "hi"], 66),
         (trust, &["qwen-env", "--get", "A"], 0),
-        (trust, &["qwen-env", "--trust"], 78),
+        (trust, &["qwen-env", "--trust"], 74),
     ] {
         for fifo in [true, false] {
             let sandbox = Sandbox::new();
