@@ -9,7 +9,7 @@ pub fn is_ignored(signal: i32) -> bool {
 
 /// True when the signal is neither ignored nor handled (as a conversation does).
 #[must_use]
-pub(crate) fn is_default(signal: i32) -> bool {
+pub fn is_default(signal: i32) -> bool {
     !is_in(signal, &["SigIgn:", "SigCgt:"])
 }
 
