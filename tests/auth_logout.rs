@@ -47,6 +47,21 @@ fn gone(sandbox: &Sandbox, run: Run, said: &[&str]) {
 }
 
 #[test]
+fn of_a_link_in_the_credentials_place_the_link_is_removed() {
+    let server = Server::untouched();
+    let sandbox = logged_in(&oauth(&server));
+    let elsewhere = sandbox.root().join("elsewhere");
+    std::fs::rename(sandbox.root().join(FILE), &elsewhere).unwrap();
+    for target in [&*elsewhere, "/no/such/file".as_ref()] {
+        std::os::unix::fs::symlink(target, sandbox.root().join(FILE)).unwrap();
+        let said = &["removed from '", "; not revoked: ", "is a symbolic link\n"];
+        gone(&sandbox, logout(&sandbox).run(), said);
+        assert!(!sandbox.root().join(FILE).is_symlink());
+    }
+    assert_eq!(sandbox.read("elsewhere"), credential());
+}
+
+#[test]
 fn the_refresh_token_is_revoked_first_and_the_credential_removed() {
     let server = Server::script([Reply::new(200, "text/plain", "")]);
     let sandbox = logged_in(&oauth(&server));

@@ -169,6 +169,33 @@ fn ctrl_c_finishes_what_is_under_way_and_the_next_run_does_the_rest() {
 }
 
 #[test]
+fn a_signal_that_was_ignored_stays_ignored() {
+    let sandbox = Sandbox::new();
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let released = std::sync::Mutex::new(released);
+    let server = Server::answering(move |_, request| {
+        released.lock().unwrap().recv().unwrap();
+        whole(&prompt(request))
+    });
+    let script = "trap '' INT TERM; exec qwen-batch run questions";
+    sandbox.write("work/questions", lines(1));
+    let tool = sandbox.command("/bin/sh").args(["-c", script]);
+    let tool = tool
+        .env("OPENAI_API_KEY", "k")
+        .env("OPENAI_BASE_URL", server.url("/v1"));
+    let child = tool.start();
+    while server.requests().is_empty() {
+        std::thread::yield_now();
+    }
+    for signal in [Signal::INT, Signal::TERM] {
+        kill_process(Pid::from_child(&child), signal).unwrap();
+    }
+    release.send(()).unwrap();
+    let run = Run::wait(child, "qwen-batch", LIMIT).exits(0);
+    assert_eq!((run.text().lines().count(), &*run.stderr), (1, ""));
+}
+
+#[test]
 fn ctrl_c_twice_stops_at_once() {
     let sandbox = Sandbox::new();
     let server = Server::script([Reply::default().hold()]);

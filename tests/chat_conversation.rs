@@ -96,7 +96,7 @@ fn ctrl_c_stops_the_answer_and_the_conversation_goes_on() {
     terminal.types("one\r");
     terminal.shows("an endless");
     terminal.types("\x03");
-    terminal.shows("qwen-chat: stopped");
+    terminal.shows("\r\nqwen-chat: stopped");
     terminal.waits_for_echo(false);
     terminal.types("two\r");
     terminal.shows("short");
@@ -219,7 +219,7 @@ fn ctrl_c_ends_the_wait_for_a_list_and_not_the_conversation() {
         std::thread::yield_now();
     }
     terminal.types("\x03");
-    terminal.shows("qwen-chat: stopped");
+    terminal.shows("^C\r\nqwen-chat: stopped");
     terminal.waits_for_echo(false);
     terminal.types("one\r");
     terminal.shows("fine");

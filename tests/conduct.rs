@@ -51,13 +51,114 @@ fn help_and_version_need_no_home_no_network_and_no_files() {
 fn an_unknown_flag_is_a_usage_error_with_a_hint() {
     let sandbox = Sandbox::new();
     for name in TOOLS.into_iter().filter(|name| *name != "qwen") {
+        let words = match name {
+            "qwen-chat" => {
+                "qwen-chat: hint: put words that begin with a dash after '--': qwen-chat -- '--no-such-flag…'\n"
+            }
+            _ => "",
+        };
         sandbox.tool(name).arg("--no-such-flag").run().gives(
             64,
             last_words(name),
             &format!(
-                "{name}: unexpected argument '--no-such-flag' found\n{name}: hint: run '{name} --help'\n"
+                "{name}: unexpected argument '--no-such-flag' found\n{words}{name}: hint: run '{name} --help'\n"
             ),
         );
+    }
+}
+
+#[test]
+fn a_question_that_begins_with_a_dash_is_told_how_to_be_asked() {
+    let sandbox = Sandbox::new();
+    for (name, word, hint) in [
+        ("qwen-chat", "-what", "qwen-chat -- '-w…'\n"),
+        ("qwen", "-what", "qwen-chat -- '-w…'\n"),
+        ("qwen-chat", "--promt", "did you mean '--prompt'?\n"),
+    ] {
+        let run = sandbox.tool(name).args([word, "is", "it"]).run();
+        run.fails(64, &[hint, "hint: run 'qwen-chat --help'\n"]);
+    }
+    // A key that stands in the same word is not said again.
+    let run = sandbox
+        .tool("qwen-chat")
+        .arg("--openai-key=sk-canary")
+        .run()
+        .exits(64);
+    assert!(!run.stderr.contains("canary"), "{run:#?}");
+}
+
+#[test]
+fn a_command_that_turned_out_empty_is_not_taken_for_none() {
+    let sandbox = Sandbox::new();
+    sandbox.write("work/.env", "A=1\n");
+    for words in [
+        &["qwen-env", "--"][..],
+        &["qwen-env", "--override", "--"],
+        &["qwen-env", "--format", "json", "--"],
+        &["qwen-token", "--"],
+        &["qwen-token", "--format", "env", "--"],
+    ] {
+        let tool = sandbox
+            .tool(words[0])
+            .args(&words[1..])
+            .env("OPENAI_API_KEY", KEY);
+        let said = [
+            &*format!("{}: no command after '--'\n", words[0]),
+            "hint: leave '--' out",
+        ];
+        tool.run().fails(64, &said);
+    }
+}
+
+#[test]
+fn a_limit_on_the_size_of_files_is_an_error_not_a_death() {
+    let sandbox = Sandbox::new();
+    for name in TOOLS {
+        let script = format!("ulimit -f 1; exec {name} --generate bash > out");
+        let run = sandbox.command("/bin/sh").args(["-c", &script]).run();
+        run.gives(
+            74,
+            "",
+            &format!("{name}: cannot write to standard output: file too large\n"),
+        );
+    }
+}
+
+/// What may stand in the place of a file of ours, or of Qwen Code's: reading a FIFO would wait for ever.
+#[test]
+fn what_is_no_file_in_the_place_of_one_lets_nothing_hang() {
+    let server = Server::answering(|_, _| answer(&["hello"]));
+    let config = "home/.config/qwen/config.json";
+    let session = "home/.local/state/qwen/sessions/x.json";
+    let trust = "home/.local/state/qwen/trust.json";
+    for (place, words, code) in [
+        (config, &["qwen-token"][..], 66),
+        (config, &["qwen-chat", "hi"], 66),
+        (config, &["qwen-auth", "list"], 66),
+        (config, &["qwen-batch", "run", "questions"], 66),
+        (config, &["qwen-login", "--oauth"], 66),
+        ("home/.qwen/settings.json", &["qwen-chat", "hi"], 0),
+        ("home/.qwen/settings.json", &["qwen-env", "--get", "A"], 0),
+        (session, &["qwen-chat", "--session", "x", "hi"], 66),
+        (trust, &["qwen-env", "--get", "A"], 0),
+        (trust, &["qwen-env", "--trust"], 74),
+    ] {
+        for fifo in [true, false] {
+            let sandbox = Sandbox::new();
+            sandbox.write("work/.env", "A=1\n");
+            sandbox.write("work/questions", "hi\n");
+            let path = sandbox.write(place, "");
+            std::fs::remove_file(&path).unwrap();
+            match fifo {
+                true => rustix::fs::mkfifoat(rustix::fs::CWD, &path, 0o600.into()).unwrap(),
+                false => std::fs::create_dir(&path).unwrap(),
+            }
+            let tool = sandbox.detached(words[0]).args(&words[1..]);
+            let tool = tool
+                .env("OPENAI_API_KEY", KEY)
+                .env("OPENAI_BASE_URL", server.url("/v1"));
+            tool.run().exits(code);
+        }
     }
 }
 

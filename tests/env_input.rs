@@ -300,13 +300,18 @@ fn without_home_the_password_database_tells_it() {
 #[test]
 fn in_a_directory_that_is_gone_the_home_files_count() {
     let sandbox = with_home_file();
-    let script = "mkdir gone; cd gone; rmdir ../gone; qwen-env --get A";
-    let run = sandbox.command("/bin/bash").args(["-c", script]).run();
-    run.gives(
-        0,
-        "home\n",
-        "qwen-env: the current directory is gone; only the files in the home directory are searched\n",
-    );
+    let said = "qwen-env: the current directory is gone; only the files in the home directory are searched\n";
+    for (words, stdout) in [
+        ("--get A", Some("home\n")),
+        ("--check", Some("")),
+        ("--explain", None),
+    ] {
+        let script = format!("mkdir gone; cd gone; rmdir ../gone; qwen-env {words}");
+        let run = sandbox.command("/bin/bash").args(["-c", &script]).run();
+        assert_eq!(run.stderr, said, "{words}");
+        let text = run.exits(0).text();
+        assert_eq!(text, stdout.unwrap_or(&text), "{words}");
+    }
 }
 
 #[test]

@@ -18,7 +18,10 @@ const ARROWS: &[(&str, &str)] = &[
         "config",
         "env exit failure file http jsonc lock paths provider secret text",
     ),
-    ("credential", "exit failure file lock oauth paths secret text"),
+    (
+        "credential",
+        "exit failure file lock oauth paths secret signal text",
+    ),
     ("date", ""),
     ("env", "exit failure file jsonc lock paths secret"),
     ("exec", "exit failure secret"),
@@ -32,14 +35,15 @@ const ARROWS: &[(&str, &str)] = &[
     ("lock", "exit failure"),
     ("markdown", "text"),
     ("oauth", "exit failure http provider secret text"),
-    ("out", "exit failure secret text"),
+    ("out", "exit failure secret signal text"),
     ("pace", "config date exit failure file lock paths provider secret"),
     ("paths", "exit failure"),
     ("provider", ""),
     ("secret", "text"),
     ("sibling", ""),
+    ("signal", ""),
     ("text", ""),
-    ("tool", "exit failure generate out"),
+    ("tool", "exit failure generate out signal"),
 ];
 
 /// What one module alone may name.

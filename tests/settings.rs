@@ -131,6 +131,83 @@ fn the_variable_of_the_provider_in_use_gives_the_key() {
 }
 
 #[test]
+fn whoever_names_a_profile_that_is_not_there_is_named() {
+    let sandbox = Sandbox::new();
+    let run = |name: &str| sandbox.tool("qwen-token").env("QWEN_PROFILE", name).run();
+    run("gone").fails(
+        77,
+        &["no credential for profile 'gone' (from environment QWEN_PROFILE)\n"],
+    );
+    run("../x").fails(
+        78,
+        &["'../x' cannot be a profile's name (from environment QWEN_PROFILE)\n"],
+    );
+    let file = sandbox.write("home/.env", "#\nQWEN_PROFILE=gone\n");
+    let said = format!("no credential for profile 'gone' (from {}:2)\n", file.display());
+    sandbox.tool("qwen-token").run().fails(77, &[&said]);
+    let typed = sandbox.tool("qwen-token").args(["--profile", "gone"]).run();
+    typed.fails(77, &["no credential for profile 'gone'\n"]);
+}
+
+#[test]
+fn verbose_tools_name_a_setting_and_its_source_in_one_form() {
+    let sandbox = Sandbox::new();
+    sandbox.write("work/questions", "");
+    for words in [
+        &["qwen-token"][..],
+        &["qwen-chat", "--dry-run", "hi"],
+        &["qwen-batch", "run", "questions"],
+    ] {
+        let tool = sandbox.tool(words[0]).args(&words[1..]).arg("-v");
+        let tool = tool.env("OPENAI_API_KEY", "k").env("OPENAI_MODEL", "m");
+        let run = tool.run().exits(0);
+        for said in [
+            "method 'api-key' from environment OPENAI_API_KEY",
+            "provider 'openai' from default",
+            "base_url 'https://api.openai.com/v1' from default",
+            "model 'm' from environment OPENAI_MODEL",
+        ] {
+            let line = format!("{}: {said}\n", words[0]);
+            assert!(run.stderr.contains(&line), "no {line:?} in {run:#?}");
+        }
+    }
+}
+
+#[test]
+fn a_tilde_that_no_shell_saw_is_the_home_directory() {
+    let sandbox = Sandbox::new();
+    let profile = json!({"key": {"command": ["echo", "mine"]}});
+    sandbox.write("home/own.json", profiles(json!({ "p": profile })));
+    sandbox.write("home/code/settings.json", r#"{"model": {"name": "theirs"}}"#);
+    for config in ["~/own.json", "~//own.json", "../home/own.json"] {
+        let run = token(&sandbox).env("QWEN_CONFIG", config).run();
+        assert_eq!(resolved(run)[0], "mine", "{config}");
+    }
+    let run = token(&sandbox)
+        .env("QWEN_HOME", "~/code")
+        .env("OPENAI_API_KEY", "k");
+    assert_eq!(resolved(run.run())[2], "theirs");
+    // Another user's home is not looked up.
+    let run = sandbox
+        .tool("qwen-token")
+        .env("QWEN_CONFIG", "~root/own.json")
+        .run();
+    run.fails(77, &["no credential"]);
+}
+
+#[test]
+fn a_key_command_runs_under_the_limit_on_core_dumps_that_its_user_has() {
+    let sandbox = Sandbox::new();
+    let profile = json!({"key": {"command": ["sh", "-c", "ulimit -S -c"]}});
+    sandbox.config(&profiles(json!({ "p": profile })));
+    let script = "ulimit -S -c 0; ulimit -H -c; ulimit -S -c 7 2>/dev/null; ulimit -S -c; exec qwen-token";
+    let run = sandbox.command("/bin/sh").args(["-c", script]).run().exits(0);
+    let text = run.text();
+    let limits: Vec<&str> = text.lines().skip(1).collect();
+    assert_eq!(limits[0], limits[1], "{text}");
+}
+
+#[test]
 fn a_profile_is_chosen_by_flag_then_variable_then_default() {
     let sandbox = Sandbox::new();
     let entry = |key: &str| json!({"base_url": "https://x.example/v1", "key": {"command": ["echo", key]}});

@@ -437,7 +437,7 @@ fn verbose_names_every_source_and_no_secret() {
     logged_in(&sandbox);
     let run = token(&sandbox).arg("-v").run().exits(0);
     for words in [
-        "method oauth from profile 'work'",
+        "method 'oauth' from profile 'work'",
         "http://127.0.0.1:9/v1",
         "model 'm' from profile 'work'",
         "as stored, good until 20",

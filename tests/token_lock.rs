@@ -4,7 +4,8 @@
 mod support;
 
 use std::fs;
-use std::path::PathBuf;
+use std::io::{BufRead, BufReader, Read};
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::sync::mpsc;
 use std::thread;
@@ -41,6 +42,44 @@ fn age(lock: &PathBuf, time: SystemTime) {
         .unwrap()
         .set_modified(time)
         .unwrap();
+}
+
+/// What is said when a lock has been waited for two seconds.
+fn waiting(lock: &Path) -> String {
+    let lock = lock.display();
+    format!("qwen-token: {lock}: locked by another process; waiting up to 60 s\n")
+}
+
+#[test]
+fn who_waits_long_for_our_own_lock_says_for_what() {
+    let (release, released) = mpsc::channel::<()>();
+    let released = Mutex::new(released);
+    let server = Server::answering(move |_, _| {
+        released.lock().unwrap().recv().unwrap();
+        Reply::json(200, NEW)
+    });
+    let sandbox = Sandbox::new();
+    let shared = expired(&sandbox, &server.url("/token"));
+    let first = sandbox.tool("qwen-token").start();
+    while server.requests().is_empty() {
+        thread::sleep(Duration::from_millis(5));
+    }
+    let mut second = sandbox.tool("qwen-token").start();
+    let quiet = sandbox.tool("qwen-token").arg("--quiet").start();
+    let mut said = String::new();
+    let mut talk = BufReader::new(second.stderr.take().unwrap());
+    talk.read_line(&mut said).unwrap();
+    assert_eq!(
+        said,
+        waiting(&shared.with_file_name("oauth_creds.qwen-toolkit.lock"))
+    );
+    release.send(()).unwrap();
+    for child in [first, second, quiet] {
+        support::Run::wait(child, "qwen-token", Duration::from_secs(20)).gives(0, "at-new\n", "");
+    }
+    said.clear();
+    talk.read_to_string(&mut said).unwrap();
+    assert_eq!(said, "", "it is said once");
 }
 
 #[test]
@@ -120,8 +159,13 @@ fn a_crashed_holders_lock_is_taken_after_the_longest_limit() {
             // A time stamp in the future never grows old; what counts is how long it stands.
             None => age(&lock, SystemTime::now() + Duration::from_secs(86_400)),
         }
-        sandbox.tool("qwen-token").run().gives(0, "at-new\n", "");
+        let run = sandbox.tool("qwen-token").run();
         let waited = started.elapsed();
+        let said = match age_of {
+            Some(_) => String::new(),
+            None => waiting(&lock),
+        };
+        run.gives(0, "at-new\n", &said);
         if age_of.is_none() {
             assert!(waited > Duration::from_secs(34), "{waited:?}");
         } else {

@@ -73,7 +73,7 @@ fn log_out(name: &str, profile: &Profile, talk: &Talk) -> Result<(), Failure> {
     };
     let store = Store::open(kind, name, patience(talk))?;
     // Under the lock, so that no refresh puts a new token in the place of the old one.
-    let held = store.lock(LOCK_LIMIT)?;
+    let held = store.lock(LOCK_LIMIT, &|text| talk.notice(text))?;
     let said = match held.load() {
         Ok(Some(loaded)) => match &loaded.stored {
             Stored::Oauth(credential) => Some(revoked(profile, credential)),
@@ -86,8 +86,8 @@ fn log_out(name: &str, profile: &Profile, talk: &Talk) -> Result<(), Failure> {
             ));
             return Ok(());
         }
-        // What cannot be read cannot be revoked. It is removed all the same.
-        Err(error) if error.exit() == Exit::NoAuth => Some(format!("not revoked: {error}")),
+        // What cannot be read cannot be revoked. It is removed all the same; of a link, the link.
+        Err(error) if error.exit() == Exit::NoAuth || held.is_link() => Some(format!("not revoked: {error}")),
         Err(error) => return Err(error.into()),
     };
     held.delete()?;

@@ -72,7 +72,7 @@ impl Door {
             talk.notice(notice);
         }
         for (name, value, source) in settings.origins() {
-            talk.detail(&format!("{name} {value} (from {source})"));
+            talk.detail(&Settings::origin(name, &value, &source));
         }
         let authorization = authorize(&settings, &Wanted::default(), talk)?;
         let key = Key::new(&settings, &authorization)?;

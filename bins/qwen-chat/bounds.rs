@@ -3,6 +3,7 @@
 use std::future::pending;
 use std::time::Duration;
 
+use qwen_shared::out::Stdout;
 use tokio::time::Instant;
 
 use crate::exchange::Fault;
@@ -35,7 +36,11 @@ impl Bounds {
         }
         tokio::select! {
             biased;
-            () = stopped(self.stops) => Err(Fault::Stopped),
+            () = stopped(self.stops) => {
+                // The terminal has shown the key, and the cursor stands behind it.
+                let _ = Stdout::write(b"\n");
+                Err(Fault::Stopped)
+            }
             limit = late(self.deadline) => Err(Fault::Late(limit)),
             done = work => Ok(done),
         }

@@ -21,7 +21,7 @@ const LONGEST_ARGUMENT: usize = 100 << 10;
 pub(crate) fn explain(settings: &Settings, talk: &Talk) {
     if talk.is_verbose() {
         for (name, value, source) in settings.origins() {
-            talk.detail(&format!("{name} {value} (from {source})"));
+            talk.detail(&Settings::origin(name, &value, &source));
         }
     }
 }

@@ -7,7 +7,7 @@ use clap::builder::PossibleValuesParser;
 use clap::{ArgGroup, Command, CommandFactory, Parser, ValueEnum, ValueHint};
 use qwen_shared::env::ChainRule;
 use qwen_shared::env::dialect::{Shell, of_process};
-use qwen_shared::tool::{Common, Typed};
+use qwen_shared::tool::{Common, Typed, lacks_command};
 
 /// Print the resolved .env chain as shell code
 #[derive(Debug, Default, Parser)]
@@ -140,7 +140,7 @@ impl Typed for Cli {
 
     fn last_words(typed: Option<&Self>, arguments: &[OsString]) -> &'static str {
         match typed {
-            Some(cli) if cli.is_evaluated() => cli.shell().failing(),
+            Some(cli) if cli.is_evaluated() && !lacks_command(arguments) => cli.shell().failing(),
             None if sounds_evaluated(arguments) => of_process().failing(),
             _ => "",
         }

@@ -9,6 +9,7 @@ use qwen_shared::failure::{Failure, Outcome};
 use qwen_shared::out::{Stdout, Talk};
 use qwen_shared::secret;
 use qwen_shared::text::escape_json;
+use qwen_shared::tool::check_command;
 
 use serde_json::Value;
 
@@ -20,6 +21,9 @@ use crate::{auth, check, command, hook, notices, output, vouch};
 /// Runs the tool.
 pub(crate) fn run(mut cli: Cli, talk: &Talk) -> Outcome {
     secret::forbid_core_dump();
+    if cli.command.is_empty() {
+        check_command("statements")?;
+    }
     if let Some(shell) = &cli.hook {
         return say(&hook::code(shell, &cli)?);
     }
@@ -37,7 +41,7 @@ pub(crate) fn run(mut cli: Cli, talk: &Talk) -> Outcome {
     let mut chain = EnvChain::resolve(&search);
     if cli.check {
         missing(&cli, &search, &mut chain)?;
-        return check(&cli, &chain, talk);
+        return check(&cli, &search, &chain, talk);
     }
     if !cli.explain {
         missing(&cli, &search, &mut chain)?;
@@ -70,7 +74,8 @@ fn no_file(start: Option<&Path>) -> Failure {
     .hint("run 'qwen-env --explain' to see where it looked")
 }
 
-fn check(cli: &Cli, chain: &EnvChain, talk: &Talk) -> Outcome {
+fn check(cli: &Cli, search: &Search, chain: &EnvChain, talk: &Talk) -> Outcome {
+    search.lost().into_iter().for_each(|lost| talk.notice(lost));
     let findings = check::findings(chain, talk);
     let report = if cli.format == Format::Json {
         let all: Vec<Value> = findings.iter().map(check::Finding::json).collect();
@@ -96,6 +101,7 @@ fn resolve(cli: &Cli, search: &Search, chain: &EnvChain, before: &Record, talk: 
     }
     let plan = Plan::new(chain, &token, before, &how);
     if cli.explain {
+        search.lost().into_iter().for_each(|lost| talk.notice(lost));
         return explain(cli, search, chain, &plan);
     }
     notices::of_chain(chain, talk);

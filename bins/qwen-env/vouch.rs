@@ -23,7 +23,7 @@ pub(crate) fn trust(named: Option<PathBuf>, search: &Search, talk: &Talk) -> Out
     let content = env::read(&file)
         .map_err(unusable)?
         .ok_or_else(|| EnvError::Missing(file.clone()))?;
-    trust::grant(store(search)?, &file, &content.bytes)?;
+    trust::grant(store(search)?, &file, &content.bytes, &|text| talk.notice(text))?;
     talk.notice(&format!(
         "{}: trusted as it is now; one changed byte ends that",
         file.display()
@@ -42,7 +42,7 @@ pub(crate) fn trust(named: Option<PathBuf>, search: &Search, talk: &Talk) -> Out
 /// Takes the trust back.
 pub(crate) fn untrust(named: Option<PathBuf>, search: &Search, talk: &Talk) -> Outcome {
     let file = subject(named, search)?;
-    let known = trust::revoke(store(search)?, &file)?;
+    let known = trust::revoke(store(search)?, &file, &|text| talk.notice(text))?;
     let said = if known {
         "no longer trusted"
     } else {

@@ -118,7 +118,7 @@ impl Target {
         entry: &Entry,
         talk: &Talk,
     ) -> Result<(), Failure> {
-        store.lock(LOCK_LIMIT)?.save(stored)?;
+        store.lock(LOCK_LIMIT, &|text| talk.notice(text))?.save(stored)?;
         self.configure(entry)?;
         self.remove_old(store.kind(), talk);
         Ok(())
@@ -155,7 +155,7 @@ impl Target {
         };
         let remove = || -> Result<Option<String>, Failure> {
             let store = Store::open(old, &self.name, Patience::for_scripts())?;
-            let removed = store.lock(LOCK_LIMIT)?.delete()?;
+            let removed = store.lock(LOCK_LIMIT, &|text| talk.notice(text))?.delete()?;
             Ok(removed.then(|| store.place()))
         };
         match remove() {

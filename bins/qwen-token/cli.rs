@@ -4,7 +4,7 @@ use std::ffi::OsString;
 
 use clap::{Command, CommandFactory, Parser, ValueEnum};
 use qwen_shared::env::dialect::of_process;
-use qwen_shared::tool::{Common, Typed};
+use qwen_shared::tool::{Common, Typed, lacks_command};
 
 /// Print a valid token, refreshing it when due
 #[derive(Debug, Parser)]
@@ -22,8 +22,14 @@ pub(crate) struct Cli {
     /// Print no token, exit 0 when it is valid and 1 when not; use no network
     #[arg(long, conflicts_with_all = ["refresh", "format", "command"])]
     pub(crate) check: bool,
-    /// How to print it
-    #[arg(long, value_enum, value_name = "FORMAT", default_value = "raw")]
+    /// Print it like this: raw, json, header, env or curl
+    #[arg(
+        long,
+        value_enum,
+        value_name = "FORMAT",
+        default_value = "raw",
+        hide_possible_values = true
+    )]
     pub(crate) format: Format,
     /// Run this command with OPENAI_API_KEY, OPENAI_BASE_URL and OPENAI_MODEL in its environment
     #[arg(last = true, value_name = "COMMAND", conflicts_with = "format")]
@@ -54,7 +60,10 @@ impl Typed for Cli {
 
     fn last_words(typed: Option<&Self>, arguments: &[OsString]) -> &'static str {
         let is_evaluated = match typed {
-            Some(cli) => cli.format == Format::Env && cli.command.is_empty() && !cli.check,
+            Some(cli) => {
+                let prints = cli.command.is_empty() && !cli.check && !lacks_command(arguments);
+                prints && cli.format == Format::Env
+            }
             None => arguments
                 .iter()
                 .any(|word| word == "--format=env" || word == "env"),

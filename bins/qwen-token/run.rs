@@ -7,8 +7,10 @@ use qwen_shared::config::{Overrides, Settings};
 use qwen_shared::credential::{Life, Refresh, Wanted};
 use qwen_shared::exit::Exit;
 use qwen_shared::failure::{Failure, Outcome};
+use qwen_shared::http::without_user_info;
 use qwen_shared::out::{Stdout, Talk};
 use qwen_shared::secret::forbid_core_dump;
+use qwen_shared::tool::check_command;
 
 use crate::child;
 use crate::cli::Cli;
@@ -17,11 +19,8 @@ use crate::format;
 /// Runs the tool.
 pub(crate) fn run(cli: Cli, talk: &Talk) -> Outcome {
     forbid_core_dump();
-    // A script's command that turned out empty must not put the token where the command's output was to go.
-    if cli.command.is_empty() && std::env::args_os().next_back().is_some_and(|word| word == "--") {
-        return Err(
-            Failure::new(Exit::Usage, "no command after '--'").hint("leave '--' out to print the token")
-        );
+    if cli.command.is_empty() {
+        check_command("token")?;
     }
     let overrides = Overrides {
         profile: cli.common.profile.clone(),
@@ -69,23 +68,23 @@ fn explain(settings: &Settings, talk: &Talk) {
     for notice in &settings.notices {
         talk.notice(notice);
     }
-    let profile = settings.profile_name();
-    talk.detail(&format!(
-        "method {} from {}; profile '{profile}'",
-        settings.method(),
-        settings.access.source
-    ));
-    talk.detail(&format!(
-        "model '{}' from {}",
-        settings.model.value, settings.model.source
-    ));
+    if talk.is_verbose() {
+        // The endpoint is known when the credential is.
+        let origins = settings.origins().into_iter();
+        for (name, value, source) in origins.filter(|(name, ..)| *name != "base_url") {
+            talk.detail(&Settings::origin(name, &value, &source));
+        }
+    }
 }
 
 fn explain_endpoint(settings: &Settings, authorization: &Authorization, talk: &Talk) {
     let said = &settings.base_url;
     match authorization.base_url(settings) {
-        Ok(url) if url == said.value => talk.detail(&format!("endpoint '{url}' from {}", said.source)),
-        Ok(url) => talk.detail(&format!("endpoint '{url}' from the credential's 'resource_url'")),
+        Ok(url) => {
+            let given = (url == said.value).then(|| said.source.to_string());
+            let source = given.unwrap_or_else(|| "the credential's 'resource_url'".to_owned());
+            talk.detail(&Settings::origin("base_url", &without_user_info(&url), &source));
+        }
         Err(failure) => talk.detail(&failure.message),
     }
 }

@@ -18,7 +18,7 @@ set edit:completion:arg-completer[qwen-token] = {|@words|
     var completions = [
         &'qwen-token'= {
             cand --min-ttl 'Refresh a token that lives for less than this'
-            cand --format 'How to print it'
+            cand --format 'Print it like this: raw, json, header, env or curl'
             cand --profile 'Use this profile instead of the default one'
             cand -C 'Work as if started in this directory'
             cand --directory 'Work as if started in this directory'
@@ -30,8 +30,8 @@ set edit:completion:arg-completer[qwen-token] = {|@words|
             cand --quiet 'Say nothing but errors'
             cand -v 'Say how things were decided; never shows a secret'
             cand --verbose 'Say how things were decided; never shows a secret'
-            cand -h 'Print help (see more with ''--help'')'
-            cand --help 'Print help (see more with ''--help'')'
+            cand -h 'Print help'
+            cand --help 'Print help'
             cand -V 'Print version'
             cand --version 'Print version'
         }

@@ -7,7 +7,7 @@ function __qwen_models
 end
 
 complete -c qwen-token -l min-ttl -d 'Refresh a token that lives for less than this' -r
-complete -c qwen-token -l format -d 'How to print it' -r -f -a "raw\t'The token and a newline'
+complete -c qwen-token -l format -d 'Print it like this: raw, json, header, env or curl' -r -f -a "raw\t'The token and a newline'
 json\t'One JSON object with the token, its times, and where it is for'
 header\t'A header line, for \'curl -H @-\''
 env\t'Shell statements that export OPENAI_API_KEY, OPENAI_BASE_URL and OPENAI_MODEL'
@@ -22,7 +22,7 @@ complete -c qwen-token -l no-refresh -d 'Never refresh: use no network'
 complete -c qwen-token -l check -d 'Print no token, exit 0 when it is valid and 1 when not; use no network'
 complete -c qwen-token -s q -l quiet -d 'Say nothing but errors'
 complete -c qwen-token -s v -l verbose -d 'Say how things were decided; never shows a secret'
-complete -c qwen-token -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c qwen-token -s h -l help -d 'Print help'
 complete -c qwen-token -s V -l version -d 'Print version'
 
 # The command after '--', and its arguments as that command has them.

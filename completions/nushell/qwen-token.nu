@@ -32,13 +32,13 @@ module qwen-token-completions {
     --refresh                 # Refresh the token now
     --no-refresh              # Never refresh: use no network
     --check                   # Print no token, exit 0 when it is valid and 1 when not; use no network
-    --format: string@"nu-complete qwen-token format" # How to print it
+    --format: string@"nu-complete qwen-token format" # Print it like this: raw, json, header, env or curl
     --profile: string@"nu-complete qwen-token profile" # Use this profile instead of the default one
     --directory(-C): directory # Work as if started in this directory
     --quiet(-q)               # Say nothing but errors
     --verbose(-v)             # Say how things were decided; never shows a secret
     --color: string@"nu-complete qwen-token color" # When to use colour: auto, always or never
-    --help(-h)                # Print help (see more with '--help')
+    --help(-h)                # Print help
     --version(-V)             # Print version
   ]
 
@@ -52,13 +52,13 @@ module qwen-token-completions {
     --refresh                 # Refresh the token now
     --no-refresh              # Never refresh: use no network
     --check                   # Print no token, exit 0 when it is valid and 1 when not; use no network
-    --format: string@"nu-complete qwen-token format" # How to print it
+    --format: string@"nu-complete qwen-token format" # Print it like this: raw, json, header, env or curl
     --profile: string@"nu-complete qwen-token profile" # Use this profile instead of the default one
     --directory(-C): directory # Work as if started in this directory
     --quiet(-q)               # Say nothing but errors
     --verbose(-v)             # Say how things were decided; never shows a secret
     --color: string@"nu-complete qwen-token color" # When to use colour: auto, always or never
-    --help(-h)                # Print help (see more with '--help')
+    --help(-h)                # Print help
     --version(-V)             # Print version
   ]
 

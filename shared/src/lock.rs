@@ -10,6 +10,9 @@ use std::time::{Duration, Instant};
 use crate::exit::Exit;
 use crate::failure::{Failure, io_reason};
 
+/// How long a wait may be silent.
+const SILENCE: Duration = Duration::from_secs(2);
+
 /// The longest pause between two tries.
 const LONGEST_PAUSE: Duration = Duration::from_millis(50);
 
@@ -19,20 +22,60 @@ pub struct Lock {
     file: File,
 }
 
+/// A wait for something that another process holds.
+pub(crate) struct Wait<'a> {
+    started: Instant,
+    limit: Duration,
+    tell: Option<&'a dyn Fn(&str)>,
+}
+
+impl<'a> Wait<'a> {
+    /// Begins. `tell` is told once what is waited for, when that takes long.
+    pub(crate) fn new(limit: Duration, tell: &'a dyn Fn(&str)) -> Self {
+        Self {
+            started: Instant::now(),
+            limit,
+            tell: Some(tell),
+        }
+    }
+
+    /// True when the lock file `path` has been waited for long enough.
+    pub(crate) fn is_over(&mut self, path: &Path) -> bool {
+        let waited = self.started.elapsed();
+        if (SILENCE..self.limit).contains(&waited)
+            && let Some(tell) = self.tell.take()
+        {
+            let (path, limit) = (path.display(), self.limit.as_secs());
+            tell(&format!(
+                "{path}: locked by another process; waiting up to {limit} s"
+            ));
+        }
+        waited >= self.limit
+    }
+}
+
 impl Lock {
-    /// Takes the lock, waiting at most `limit` for other holders. The file is created with mode 0600; a symbolic link
-    /// in its place is refused.
+    /// Takes a lock that others hold for milliseconds, as [`Lock::take_telling`], and without a word.
+    ///
+    /// # Errors
+    /// As [`Lock::take_telling`].
+    pub fn take(path: &Path, limit: Duration) -> Result<Self, Failure> {
+        Self::take_telling(path, limit, &|_| {})
+    }
+
+    /// Takes the lock, waiting at most `limit` for other holders; after two seconds `tell` is told so. The file is created
+    /// with mode 0600; a symbolic link in its place is refused.
     ///
     /// # Errors
     /// 75 when the limit is reached, 74 when the file cannot be opened or locked at all.
-    pub fn take(path: &Path, limit: Duration) -> Result<Self, Failure> {
+    pub fn take_telling(path: &Path, limit: Duration, tell: &dyn Fn(&str)) -> Result<Self, Failure> {
         let refused = |error: io::Error| {
             Failure::new(
                 Exit::Io,
                 format!("{}: cannot lock: {}", path.display(), io_reason(&error)),
             )
         };
-        let started = Instant::now();
+        let mut wait = Wait::new(limit, tell);
         let mut pause = Duration::from_millis(1);
         let mut file = open(path).map_err(refused)?;
         loop {
@@ -41,7 +84,7 @@ impl Lock {
                 // Someone removed the file while we waited: a lock on what has no name guards nothing.
                 Ok(()) => file = open(path).map_err(refused)?,
                 Err(TryLockError::Error(error)) => return Err(refused(error)),
-                Err(TryLockError::WouldBlock) if started.elapsed() >= limit => {
+                Err(TryLockError::WouldBlock) if wait.is_over(path) => {
                     let waited = limit.as_secs();
                     return Err(Failure::new(
                         Exit::TryAgain,

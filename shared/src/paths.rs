@@ -26,12 +26,21 @@ pub fn home() -> Option<PathBuf> {
         .filter(|home| home.is_absolute())
 }
 
+/// Returns a variable's value as an absolute path. A tilde that no shell saw (in a `.env` file, in a unit of systemd)
+/// stands for the home directory, as it does to Qwen Code.
+fn absolute_from(name: &str) -> Option<PathBuf> {
+    let path = path_from(name)?;
+    let path = match (path.strip_prefix("~"), home()) {
+        (Ok(rest), Some(home)) => home.join(rest),
+        _ => path,
+    };
+    Some(std::path::absolute(&path).unwrap_or(path))
+}
+
 /// Returns Qwen Code's directory: `QWEN_HOME`, else `~/.qwen`.
 #[must_use]
 pub fn qwen_home() -> Option<PathBuf> {
-    path_from("QWEN_HOME")
-        .map(|path| std::path::absolute(&path).unwrap_or(path))
-        .or_else(|| home().map(|home| home.join(".qwen")))
+    absolute_from("QWEN_HOME").or_else(|| home().map(|home| home.join(".qwen")))
 }
 
 /// Returns the toolkit's configuration directory (on Linux `$XDG_CONFIG_HOME/qwen`).
@@ -44,9 +53,7 @@ pub fn config_dir() -> Option<PathBuf> {
 /// Returns the path of `config.json`: `QWEN_CONFIG`, else in [`config_dir`].
 #[must_use]
 pub fn config_file() -> Option<PathBuf> {
-    path_from("QWEN_CONFIG")
-        .map(|path| std::path::absolute(&path).unwrap_or(path))
-        .or_else(|| config_dir().map(|dir| dir.join("config.json")))
+    absolute_from("QWEN_CONFIG").or_else(|| config_dir().map(|dir| dir.join("config.json")))
 }
 
 /// Returns the directory of stored credentials: the one that holds `config.json`.

@@ -7,11 +7,12 @@ use std::sync::Arc;
 
 use clap::builder::StyledStr;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{ArgMatches, Command, FromArgMatches, ValueEnum};
+use clap::{ArgAction, ArgMatches, Command, FromArgMatches, ValueEnum};
 
 use crate::exit::Exit;
 use crate::failure::{Failure, Outcome, io_reason};
 use crate::out::{Color, Stdout, Talk};
+use crate::signal::is_ignored;
 
 pub use crate::generate::generate;
 
@@ -67,6 +68,7 @@ pub trait Typed: FromArgMatches {
 /// was given twice the last counts, so that an alias can be overruled.
 #[must_use]
 pub fn main<C: Typed>(command: fn() -> Command, run: fn(C, &Talk) -> Outcome) -> ExitCode {
+    outlive_file_limit();
     let typed: Vec<OsString> = std::env::args_os().collect();
     if typed.len() == 1
         && let Some((name, cli)) = C::untyped()
@@ -91,7 +93,7 @@ pub fn main<C: Typed>(command: fn() -> Command, run: fn(C, &Talk) -> Outcome) ->
         Ok(cli) => act(&name, cli, &typed, run),
         Err(error) => {
             let color = color_among(&typed);
-            let outcome = not_parsed(&name, &error, color);
+            let outcome = not_parsed(&command(), &error, color);
             // Help and version ask nobody who will read them.
             let words = outcome.as_ref().err().map_or("", |_| C::last_words(None, &typed));
             finish(&Talk::new(&name, false, false, color), outcome, words)
@@ -132,15 +134,45 @@ pub fn end_by_signal(signal: i32) -> Failure {
     Failure::new(Exit::TryAgain, format!("ended by signal {signal}"))
 }
 
+/// True when a command line ends in `--`: that of a script whose command turned out empty, say.
+#[must_use]
+pub fn lacks_command(arguments: &[OsString]) -> bool {
+    arguments.last().is_some_and(|word| word == "--")
+}
+
+/// Refuses a command line of this process that [lacks its command](lacks_command): what the tool prints without one must
+/// not go where the command's output was to go. `output` says what that is.
+///
+/// # Errors
+/// 64.
+pub fn check_command(output: &str) -> Result<(), Failure> {
+    let typed: Vec<OsString> = std::env::args_os().collect();
+    if lacks_command(&typed) {
+        let hint = format!("leave '--' out to print the {output}");
+        return Err(Failure::new(Exit::Usage, "no command after '--'").hint(hint));
+    }
+    Ok(())
+}
+
 /// Keeps Ctrl-C from ending this process, from now on: for a tool that goes on with the user. What it ends instead is the
 /// tool's own; a program that is started meanwhile gets it as always.
 ///
 /// # Errors
 /// 74 when the kernel refuses the handler.
 pub fn outlive_ctrl_c() -> Result<(), Failure> {
+    if is_ignored(signal_hook::consts::SIGINT) {
+        return Ok(());
+    }
     signal_hook::flag::register(signal_hook::consts::SIGINT, Arc::default())
         .map(|_| ())
         .map_err(|error| Failure::new(Exit::Io, "cannot keep Ctrl-C for the answers").caused_by(error))
+}
+
+/// Makes a write past the limit on the size of files (`ulimit -f`) fail, as on a full disk, instead of ending the process
+/// by a signal. A program that is run from here gets the signal as always.
+fn outlive_file_limit() {
+    // Where the kernel refuses the handler, the signal ends the process as ever.
+    let _ = signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Arc::default());
 }
 
 /// True for a tool that has the hidden flag in its own grammar, because its script is not of that grammar alone.
@@ -173,11 +205,11 @@ fn enter(common: &Common) -> Result<(), Failure> {
 }
 
 /// Prints help and version; turns every other parse error into a usage failure in the house form.
-fn not_parsed(name: &str, error: &clap::Error, color: Color) -> Outcome {
+fn not_parsed(command: &Command, error: &clap::Error, color: Color) -> Outcome {
     if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
         return write(&error.render(), color);
     }
-    Err(usage(name, error))
+    Err(usage(command, error))
 }
 
 /// Prints the help of a command as `--help` does, for a tool that offers it by another name too.
@@ -185,10 +217,12 @@ fn not_parsed(name: &str, error: &clap::Error, color: Color) -> Outcome {
 /// # Errors
 /// Exit 74 when stdout does not take it.
 pub fn help(command: Command, color: Color) -> Outcome {
-    let name = command.get_name().to_owned();
-    match command.try_get_matches_from([&name, "--help"]) {
+    match command
+        .clone()
+        .try_get_matches_from([command.get_name(), "--help"])
+    {
         Ok(_) => Ok(Exit::Ok),
-        Err(help) => not_parsed(&name, &help, color),
+        Err(help) => not_parsed(&command, &help, color),
     }
 }
 
@@ -202,7 +236,7 @@ fn write(styled: &StyledStr, color: Color) -> Outcome {
     Ok(Exit::Ok)
 }
 
-fn usage(name: &str, error: &clap::Error) -> Failure {
+fn usage(command: &Command, error: &clap::Error) -> Failure {
     let rendered = error.render().to_string();
     let paragraph: Vec<&str> = rendered
         .lines()
@@ -225,7 +259,24 @@ fn usage(name: &str, error: &clap::Error) -> Failure {
             _ => {}
         }
     }
+    let name = command.get_name();
+    if let (true, Some(ContextValue::String(word))) =
+        (takes_free_words(command), error.get(ContextKind::InvalidArg))
+        && error.kind() == ErrorKind::UnknownArgument
+        && failure.hints.is_empty()
+    {
+        failure = failure.hint(format!(
+            "put words that begin with a dash after '--': {name} -- '{word}…'"
+        ));
+    }
     failure.hint(format!("run '{name} --help'"))
+}
+
+/// True for a command whose operands are any words, not the command that it runs.
+fn takes_free_words(command: &Command) -> bool {
+    command
+        .get_positionals()
+        .any(|operand| matches!(operand.get_action(), ArgAction::Append) && !operand.is_last_set())
 }
 
 /// Makes a panic exit 70 and name its place. The panic's own text is left out: it may quote a secret.

@@ -10,7 +10,8 @@ const OTHERS: u64 = 32;
 ///
 /// The limit that a process is started with is often 1024, or 256, and may be raised by the process itself.
 pub(crate) fn make_room(jobs: usize, talk: &Talk) -> usize {
-    let wanted = jobs as u64 + OTHERS;
+    // Twice, where that is allowed: what the server has closed stays open here until it is noticed.
+    let wanted = 2 * jobs as u64 + OTHERS;
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     let Some(allowed) = current.filter(|&allowed| allowed < wanted) else {
         return jobs;

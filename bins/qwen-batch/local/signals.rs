@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use qwen_shared::exit::Exit;
 use qwen_shared::failure::Failure;
 use qwen_shared::http::runtime;
+use qwen_shared::signal::is_ignored;
 use qwen_shared::tool::end_by_signal;
 use rustix::process::Signal as Number;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -58,23 +59,23 @@ impl Signals {
 
 /// The thread's side.
 struct Watch {
-    interrupt: Signal,
-    terminate: Signal,
-    /// Caught, so that a limit on the size of files shows as a failed write: like a full disk.
-    _size: Signal,
+    interrupt: Option<Signal>,
+    terminate: Option<Signal>,
     sender: mpsc::UnboundedSender<i32>,
     is_unheard: Arc<AtomicBool>,
 }
 
 impl Watch {
     fn new(sender: mpsc::UnboundedSender<i32>, is_unheard: Arc<AtomicBool>) -> Result<Self, Failure> {
-        let catch = |kind| {
-            signal(kind).map_err(|error| Failure::new(Exit::Io, "cannot catch signals").caused_by(error))
+        let catch = |kind: SignalKind| {
+            let caught = (!is_ignored(kind.as_raw_value())).then(|| signal(kind));
+            caught
+                .transpose()
+                .map_err(|error| Failure::new(Exit::Io, "cannot catch signals").caused_by(error))
         };
         Ok(Self {
             interrupt: catch(SignalKind::interrupt())?,
             terminate: catch(SignalKind::terminate())?,
-            _size: catch(SignalKind::from_raw(Number::XFSZ.as_raw()))?,
             sender,
             is_unheard,
         })
@@ -85,8 +86,8 @@ impl Watch {
         let mut last: Option<Instant> = None;
         loop {
             let signal = tokio::select! {
-                _ = self.interrupt.recv() => Number::INT.as_raw(),
-                _ = self.terminate.recv() => Number::TERM.as_raw(),
+                () = came(&mut self.interrupt) => Number::INT.as_raw(),
+                () = came(&mut self.terminate) => Number::TERM.as_raw(),
             };
             if last.is_some_and(|last| last.elapsed() < ONE) {
                 continue;
@@ -100,4 +101,14 @@ impl Watch {
             }
         }
     }
+}
+
+/// Waits for a signal; for ever where it is ignored.
+async fn came(signal: &mut Option<Signal>) {
+    if let Some(signal) = signal
+        && signal.recv().await.is_some()
+    {
+        return;
+    }
+    std::future::pending().await
 }

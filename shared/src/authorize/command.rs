@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use crate::exit::Exit;
 use crate::failure::{Failure, io_reason};
-use crate::secret::Secret;
+use crate::secret::{self, Secret};
 
 /// Time enough to type a passphrase.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -29,18 +29,21 @@ pub(super) fn key_from(words: &[String]) -> Result<Secret<String>, Failure> {
     let Some((program, arguments)) = words.split_first() else {
         return Err(Failure::new(Exit::Config, "the profile's key command is empty"));
     };
-    let mut child = Command::new(program)
+    // The limit on core dumps is ours alone: this process stays undumpable while the child takes the user's.
+    secret::restore_core_limit();
+    let spawned = Command::new(program)
         .args(arguments)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
-        .spawn()
-        .map_err(|error| {
-            let reason = io_reason(&error);
-            Failure::new(
-                Exit::Config,
-                format!("key command '{program}': cannot run: {reason}"),
-            )
-        })?;
+        .spawn();
+    secret::forbid_core_dump();
+    let mut child = spawned.map_err(|error| {
+        let reason = io_reason(&error);
+        Failure::new(
+            Exit::Config,
+            format!("key command '{program}': cannot run: {reason}"),
+        )
+    })?;
     let deadline = Instant::now() + LIMIT;
     let printed = output(&mut child, program)?;
     let status = wait(&mut child, program, deadline)?;

@@ -158,7 +158,13 @@ fn login(
 ) -> Result<Authorization, Failure> {
     let store = store_of(settings, talk)?;
     let refresh = |present: &Credential| refreshed(settings, server, present);
-    let obtained = obtain(&store, wanted, &SystemTime::now, refresh)?;
+    let obtained = obtain(
+        &store,
+        wanted,
+        &SystemTime::now,
+        &|text| talk.notice(text),
+        refresh,
+    )?;
     for notice in &obtained.notices {
         talk.notice(notice);
     }

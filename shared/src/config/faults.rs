@@ -24,6 +24,19 @@ pub(super) fn no_credential(profile: &str) -> Failure {
         .hint("or set OPENAI_API_KEY, OPENAI_BASE_URL and OPENAI_MODEL")
 }
 
+/// A profile that somebody named is not configured.
+pub(super) fn no_profile(named: &Sourced<String>) -> Failure {
+    naming(&named.source, no_credential(&named.value))
+}
+
+/// Adds to the fault of a profile's name who gave it, where that is not what was just typed.
+pub(super) fn naming(source: &Source, mut failure: Failure) -> Failure {
+    if matches!(source, Source::Environment(_) | Source::EnvFile { .. }) {
+        failure.message.push_str(&format!(" (from {source})"));
+    }
+    failure
+}
+
 /// A profile takes its key from a variable that is not set.
 pub(super) fn unset_key_variable(profile: Option<&Sourced<String>>, variable: &str) -> Failure {
     let profile = profile.map_or("default", |profile| &profile.value);

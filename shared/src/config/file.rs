@@ -1,8 +1,9 @@
 //! `config.json`: read strictly, rewritten whole, members that we do not know kept.
 
 use std::collections::BTreeMap;
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -127,7 +128,7 @@ fn refused(path: &Path, error: &io::Error) -> Failure {
 fn read(path: &Path) -> Result<Option<String>, Failure> {
     let shown = path.display();
     let mut text = String::new();
-    let read = File::open(path).and_then(|file| file.take(LARGEST + 1).read_to_string(&mut text));
+    let read = open(path).and_then(|file| file.take(LARGEST + 1).read_to_string(&mut text));
     match read {
         Ok(length) if length as u64 > LARGEST => Err(Failure::new(
             Exit::Config,
@@ -146,6 +147,19 @@ fn read(path: &Path) -> Result<Option<String>, Failure> {
             format!("{shown}: cannot read: {}", io_reason(&error)),
         )),
     }
+}
+
+/// Opens the file, or a device such as `/dev/null`; a FIFO, which would be waited for, is refused.
+fn open(path: &Path) -> io::Result<File> {
+    let flags = rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::NOCTTY;
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(flags.bits().cast_signed())
+        .open(path)?;
+    if file.metadata()?.file_type().is_fifo() {
+        return Err(io::Error::other("is not a regular file"));
+    }
+    Ok(file)
 }
 
 fn parse(path: &Path, text: &str) -> Result<Config, Failure> {

@@ -32,7 +32,7 @@ impl<'a> Resolver<'a> {
             Some(name) => config
                 .profiles
                 .remove(&name.value)
-                .ok_or_else(|| faults::no_credential(&name.value))?,
+                .ok_or_else(|| faults::no_profile(name))?,
         };
         Ok(Self {
             overrides,
@@ -236,7 +236,7 @@ fn profile_in_use(
         Some(Sourced::new(name.clone(), Source::Profile(name)))
     });
     if let Some(name) = &named {
-        check_name(&name.value)?;
+        check_name(&name.value).map_err(|failure| faults::naming(&name.source, failure))?;
     }
     Ok(named)
 }

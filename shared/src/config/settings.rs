@@ -116,6 +116,12 @@ impl Settings {
         self.profile.as_ref().map_or("default", |profile| &profile.value)
     }
 
+    /// Says one of [`Settings::origins`] in a line.
+    #[must_use]
+    pub fn origin(name: &str, value: &str, source: &str) -> String {
+        format!("{name} '{value}' from {source}")
+    }
+
     /// Returns name, value and source of each setting, for people. No secret is among them.
     #[must_use]
     pub fn origins(&self) -> Vec<(&'static str, String, String)> {

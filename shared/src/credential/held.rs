@@ -35,12 +35,12 @@ impl<'a> Turn<'a> {
     ///
     /// # Errors
     /// As [`Store::lock`].
-    pub(super) fn hold(self, limit: Duration) -> Result<Held<'a>, Failure> {
+    pub(super) fn hold(self, limit: Duration, tell: &dyn Fn(&str)) -> Result<Held<'a>, Failure> {
         let Self { store, lock } = self;
         let shared = match store.seat() {
             Seat::QwenCode(path) => {
                 let path = path.with_extension("lock");
-                Some(SharedLock::acquire(path, lock.file(), limit)?)
+                Some(SharedLock::acquire(path, lock.file(), limit, tell)?)
             }
             _ => None,
         };
@@ -104,7 +104,16 @@ impl<'a> Held<'a> {
         }
     }
 
-    /// Removes the credential; false when there was none.
+    /// True when a symbolic link is in the place of the credential's file: it is not read, but can be removed.
+    #[must_use]
+    pub fn is_link(&self) -> bool {
+        match self.store.seat() {
+            Seat::Keyring { .. } => false,
+            Seat::File(path) | Seat::QwenCode(path) => path.is_symlink(),
+        }
+    }
+
+    /// Removes the credential, of a symbolic link the link alone; false when there was none.
     ///
     /// # Errors
     /// The store refused.

@@ -23,6 +23,7 @@ use std::time::{Duration, Instant, SystemTime};
 use super::error::StoreError;
 use super::note::Note;
 use crate::file::create_private;
+use crate::lock::Wait;
 
 /// When a lock of others is taken to be abandoned: the longest limit that any version of Qwen Code uses.
 const STALE: Duration = Duration::from_secs(35);
@@ -42,10 +43,16 @@ pub(super) struct SharedLock {
 }
 
 impl SharedLock {
-    /// Waits at most `limit` for the lock. `note` is the file of the kernel lock, which the caller holds.
-    pub(super) fn acquire(path: PathBuf, note: &File, limit: Duration) -> Result<Self, StoreError> {
+    /// Waits at most `limit` for the lock; `tell` is told so when it takes long. `note` is the file of the kernel lock,
+    /// which the caller holds.
+    pub(super) fn acquire(
+        path: PathBuf,
+        note: &File,
+        limit: Duration,
+        tell: &dyn Fn(&str),
+    ) -> Result<Self, StoreError> {
         let failed = |error| StoreError::io(&path, "lock", error);
-        let deadline = Instant::now() + limit;
+        let mut wait = Wait::new(limit, tell);
         let mark = random_uuid().map_err(failed)?;
         let mut left = Note::read(note);
         // Before our own mark takes its place in the note: killed in between, we would leave a lock that nobody knows.
@@ -66,7 +73,7 @@ impl SharedLock {
             };
             if watched.is_stale(&seen) {
                 take_away(&path, &seen, &mark);
-            } else if Instant::now() >= deadline {
+            } else if wait.is_over(&path) {
                 let place = path.display().to_string();
                 return Err(StoreError::Busy { place, limit });
             } else {

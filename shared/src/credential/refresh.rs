@@ -21,7 +21,8 @@ pub const LOCK_LIMIT: Duration = Duration::from_secs(60);
 ///
 /// Lock, re-read, refresh, persist, return, in that order: of any number of processes at the same moment one
 /// refreshes, and the others take what it stored. What is stored is never lost: a refresh that fails leaves it as it
-/// was, whatever the server said. `refresh` is called at most once.
+/// was, whatever the server said. `refresh` is called at most once. `tell` is told which lock is waited for, when that
+/// takes long.
 ///
 /// # Errors
 /// - 77: nothing stored, an API key stored, the refresh refused, or dead without a way to refresh;
@@ -32,9 +33,15 @@ pub fn obtain(
     store: &Store,
     wanted: &Wanted,
     now: &dyn Fn() -> SystemTime,
+    tell: &dyn Fn(&str),
     refresh: impl FnOnce(&Credential) -> Result<TokenResponse, Failure>,
 ) -> Result<Obtained, Failure> {
-    let exchange = Exchange { store, wanted, now };
+    let exchange = Exchange {
+        store,
+        wanted,
+        now,
+        tell,
+    };
     let (first, notice) = exchange.load()?;
     let mut obtained = if exchange.is_good(&first) {
         Obtained {
@@ -53,6 +60,7 @@ struct Exchange<'a> {
     store: &'a Store,
     wanted: &'a Wanted,
     now: &'a dyn Fn() -> SystemTime,
+    tell: &'a dyn Fn(&str),
 }
 
 impl Exchange<'_> {
@@ -101,7 +109,7 @@ impl Exchange<'_> {
             return self.as_it_is(first, ended);
         }
         let started = (self.now)();
-        let turn = match self.store.turn(LOCK_LIMIT) {
+        let turn = match self.store.turn(LOCK_LIMIT, self.tell) {
             Ok(turn) => turn,
             Err(failure) => return self.make_do(first, failure),
         };
@@ -113,7 +121,7 @@ impl Exchange<'_> {
         if let Some(failure) = turn.failure_between(started, (self.now)()) {
             return self.failed(due, failure);
         }
-        let held = match turn.hold(LOCK_LIMIT) {
+        let held = match turn.hold(LOCK_LIMIT, self.tell) {
             Ok(held) => held,
             Err(failure) => return self.make_do(due, failure),
         };

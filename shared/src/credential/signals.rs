@@ -115,7 +115,7 @@ impl Watch {
                         return Some(signal);
                     }
                     // Where the program goes on, so does the refresh: its lock is still needed.
-                    if is_fatal(signal) {
+                    if crate::signal::is_default(signal as i32) {
                         cleanup();
                     }
                     let _ = SigSet::from(signal).thread_unblock();
@@ -138,22 +138,6 @@ impl Watch {
         drop(self.over);
         self.thread.join().ok().flatten()
     }
-}
-
-/// True when nobody ignores the signal (as the child of `nohup` does) or handles it (as a conversation does).
-#[cfg(target_os = "linux")]
-fn is_fatal(signal: Signal) -> bool {
-    // Asking the kernel in another way takes a call that can also set a handler.
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let masks = status
-        .lines()
-        .filter_map(|line| {
-            line.strip_prefix("SigIgn:")
-                .or_else(|| line.strip_prefix("SigCgt:"))
-        })
-        .filter_map(|mask| u64::from_str_radix(mask.trim(), 16).ok());
-    let bit = 1 << (signal as u64 - 1);
-    masks.fold(0, |all, mask| all | mask) & bit == 0
 }
 
 /// Waits until `signals` is readable; false when `ended` is closed first.

@@ -144,19 +144,19 @@ impl Store {
         }
     }
 
-    /// Takes the lock that every change needs.
+    /// Takes the lock that every change needs. `tell` is told what is waited for, when that takes long.
     ///
     /// # Errors
     /// 75 when it is not free within `limit`, 74 when the place cannot hold a lock file.
-    pub fn lock(&self, limit: Duration) -> Result<Held<'_>, Failure> {
-        self.turn(limit)?.hold(limit)
+    pub fn lock(&self, limit: Duration, tell: &dyn Fn(&str)) -> Result<Held<'_>, Failure> {
+        self.turn(limit, tell)?.hold(limit, tell)
     }
 
     /// Takes the part of the lock that keeps our own programs apart.
     ///
     /// # Errors
     /// As [`Store::lock`].
-    pub(super) fn turn(&self, limit: Duration) -> Result<Turn<'_>, Failure> {
+    pub(super) fn turn(&self, limit: Duration, tell: &dyn Fn(&str)) -> Result<Turn<'_>, Failure> {
         let path = match &self.seat {
             Seat::File(path) => beside(path),
             // Not in the directory of a profile: whoever shares the file must share the lock.
@@ -166,7 +166,7 @@ impl Store {
         if let Some(directory) = path.parent() {
             create_private_dir(directory).map_err(|error| StoreError::io(directory, "create", error))?;
         }
-        Ok(Turn::new(self, Lock::take(&path, limit)?))
+        Ok(Turn::new(self, Lock::take_telling(&path, limit, tell)?))
     }
 
     pub(super) const fn seat(&self) -> &Seat {

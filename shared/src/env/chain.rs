@@ -76,10 +76,7 @@ impl EnvChain {
             excluded: None,
             chain: Self::default(),
         };
-        if search.start.is_none() && search.file.is_none() {
-            let text = "the current directory is gone; only the files in the home directory are searched";
-            finder.chain.notices.push(Notice::new(text));
-        }
+        finder.chain.notices.extend(search.lost().map(Notice::new));
         for place in search.places() {
             let fate = finder.visit(&place);
             finder.chain.candidates.push(Candidate {

@@ -74,6 +74,13 @@ impl Search {
         })
     }
 
+    /// Returns what to say when no project's file is looked for, since nobody can tell where.
+    #[must_use]
+    pub fn lost(&self) -> Option<&'static str> {
+        let is_lost = self.start.is_none() && self.file.is_none();
+        is_lost.then_some("the current directory is gone; only the files in the home directory are searched")
+    }
+
     /// Returns the files to try, in order, none of them twice; only what is decided by the names.
     pub(super) fn places(&self) -> Vec<Place> {
         let mut places: Vec<Place> = Vec::new();

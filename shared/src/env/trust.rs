@@ -61,24 +61,25 @@ impl Trust {
     }
 }
 
-/// Trusts a file with this content from now on, in place of any content trusted before.
+/// Trusts a file with this content from now on, in place of any content trusted before. `tell` is told when another
+/// process is waited for.
 ///
 /// # Errors
 /// The store cannot be read or written; it is then as it was.
-pub fn grant(store: &Path, path: &Path, content: &[u8]) -> Result<(), EnvError> {
-    change(store, |files| {
+pub fn grant(store: &Path, path: &Path, content: &[u8], tell: &dyn Fn(&str)) -> Result<(), EnvError> {
+    change(store, tell, |files| {
         files.insert(key(path), Value::from(digest(content)));
         true
     })
 }
 
-/// Takes the trust in a file back; returns whether it was trusted.
+/// Takes the trust in a file back; returns whether it was trusted. `tell` as with [`grant`].
 ///
 /// # Errors
 /// The store cannot be read or written; it is then as it was.
-pub fn revoke(store: &Path, path: &Path) -> Result<bool, EnvError> {
+pub fn revoke(store: &Path, path: &Path, tell: &dyn Fn(&str)) -> Result<bool, EnvError> {
     let mut known = false;
-    change(store, |files| {
+    change(store, tell, |files| {
         known = files.shift_remove(&key(path)).is_some();
         known
     })?;
@@ -86,7 +87,11 @@ pub fn revoke(store: &Path, path: &Path) -> Result<bool, EnvError> {
 }
 
 /// Reads, changes and replaces the store under a kernel lock, so that none of several changes at once is lost.
-fn change(store: &Path, edit: impl FnOnce(&mut Map<String, Value>) -> bool) -> Result<(), EnvError> {
+fn change(
+    store: &Path,
+    tell: &dyn Fn(&str),
+    edit: impl FnOnce(&mut Map<String, Value>) -> bool,
+) -> Result<(), EnvError> {
     let fault = |error: &io::Error| EnvError::TrustStore {
         path: store.to_path_buf(),
         reason: io_reason(error),
@@ -94,7 +99,7 @@ fn change(store: &Path, edit: impl FnOnce(&mut Map<String, Value>) -> bool) -> R
     if let Some(directory) = store.parent() {
         file::create_private_dir(directory).map_err(|error| fault(&error))?;
     }
-    let _lock = Lock::take(&lock::beside(store), LOCK_LIMIT).map_err(EnvError::Locked)?;
+    let _lock = Lock::take_telling(&lock::beside(store), LOCK_LIMIT, tell).map_err(EnvError::Locked)?;
     let mut trust = Trust::load(store)?;
     if !edit(&mut trust.files) {
         return Ok(());

@@ -8,6 +8,7 @@ mod client;
 mod error;
 mod names;
 mod proxy;
+mod retry_after;
 mod roots;
 mod upload;
 mod watch;
@@ -18,6 +19,7 @@ use url::{Host, Url};
 
 pub use client::{Client, Request, Response};
 pub use error::{HttpError, Phase};
+pub use retry_after::retry_after;
 pub use upload::Upload;
 
 use crate::exit::Exit;

@@ -1,11 +1,11 @@
 //! The transport that asks over the network, without a runtime at the caller's.
 
-use std::time::Duration;
+use std::time::SystemTime;
 
 use url::Url;
 
 use super::{Answer, Transport};
-use crate::http::{Client, HttpError, Request, Timeouts};
+use crate::http::{Client, HttpError, Request, Timeouts, retry_after};
 
 /// The largest answer that a token, device, discovery or revocation endpoint may give, in bytes.
 const ANSWER_LIMIT: usize = 1 << 20;
@@ -31,10 +31,7 @@ impl Blocking {
             let status = response.status();
             let text = |name: &str| response.header(name).map(str::to_owned);
             let (content_type, date) = (text("content-type"), text("date"));
-            let retry_after = response
-                .header("retry-after")
-                .and_then(|seconds| seconds.trim().parse().ok())
-                .map(Duration::from_secs);
+            let retry_after = retry_after(response.header("retry-after"), None, SystemTime::now());
             let body = response.body(ANSWER_LIMIT).await?;
             Ok(Answer {
                 status,

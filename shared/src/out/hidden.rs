@@ -14,6 +14,8 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP};
 use signal_hook::{flag, low_level};
 use zeroize::Zeroizing;
 
+use crate::signal::is_ignored;
+
 /// The longest secret that is read, in bytes. The terminal's own line mode would cut at 4,095.
 const LIMIT: usize = 64 << 10;
 
@@ -139,7 +141,8 @@ impl Signals {
         wake.set_nonblocking(true)?;
         let idle = Arc::new(AtomicBool::new(true));
         let which = Arc::new(AtomicUsize::new(0));
-        for signal in [SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGTSTP] {
+        let all = [SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGTSTP].into_iter();
+        for signal in all.filter(|&one| !is_ignored(one)) {
             flag::register_conditional_default(signal, Arc::clone(&idle))?;
             let number = usize::try_from(signal).unwrap_or_default();
             flag::register_usize(signal, Arc::clone(&which), number)?;

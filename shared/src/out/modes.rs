@@ -11,6 +11,8 @@ use rustix::termios::{OptionalActions, tcgetattr, tcsetattr};
 use signal_hook::consts::{SIGHUP, SIGQUIT, SIGTERM};
 use signal_hook::{flag, low_level};
 
+use crate::signal::is_ignored;
+
 /// Ends the marks around pasted text, which a line editor asks the terminal for (xterm, private mode 2004).
 const NO_PASTE_MARKS: &[u8] = b"\x1b[?2004l";
 
@@ -23,7 +25,10 @@ pub fn keep_terminal_modes() -> io::Result<()> {
     let before = tcgetattr(stdin())?;
     let (mut wake, waker) = UnixStream::pair()?;
     let which = Arc::new(AtomicUsize::new(0));
-    for signal in [SIGHUP, SIGQUIT, SIGTERM] {
+    for signal in [SIGHUP, SIGQUIT, SIGTERM]
+        .into_iter()
+        .filter(|&one| !is_ignored(one))
+    {
         let number = usize::try_from(signal).unwrap_or_default();
         flag::register_usize(signal, Arc::clone(&which), number)?;
         low_level::pipe::register(signal, waker.try_clone()?)?;
