@@ -58,6 +58,19 @@ impl Typed for Cli {
         &self.common
     }
 
+    fn untyped() -> Option<(&'static str, Self)> {
+        let cli = Self {
+            min_ttl: 60,
+            refresh: false,
+            no_refresh: false,
+            check: false,
+            format: Format::Raw,
+            command: Vec::new(),
+            common: Common::default(),
+        };
+        Some(("qwen-token", cli))
+    }
+
     fn last_words(typed: Option<&Self>, arguments: &[OsString]) -> &'static str {
         let is_evaluated = match typed {
             Some(cli) => {

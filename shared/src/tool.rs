@@ -1,13 +1,14 @@
 //! Runs a tool: parse, call, report. The single place where a result becomes an exit code.
 
 use std::ffi::OsString;
+use std::fmt::Debug;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::builder::StyledStr;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{ArgAction, ArgMatches, Command, FromArgMatches, ValueEnum};
+use clap::{ArgAction, ArgMatches, Command, FromArgMatches};
 
 use crate::exit::Exit;
 use crate::failure::{Failure, Outcome, io_reason};
@@ -45,12 +46,13 @@ pub struct Common {
 }
 
 /// What was typed, of one tool.
-pub trait Typed: FromArgMatches {
+pub trait Typed: FromArgMatches + Debug {
     /// Returns the flags that every program has.
     fn common(&self) -> &Common;
 
-    /// Returns the tool's name and what an empty command line means, for a tool that a shell starts at every prompt: its
-    /// grammar, a fifth of its time, is not built then. It must be what the grammar makes of an empty line.
+    /// Returns the tool's name and what an empty command line means, for a tool that a shell starts at every prompt or a
+    /// script in every loop: its grammar, a fifth of its time, is not built then. It must be what the grammar makes of
+    /// an empty line, which a debug build proves at each start.
     fn untyped() -> Option<(&'static str, Self)> {
         None
     }
@@ -74,6 +76,12 @@ pub fn main<C: Typed>(command: fn() -> Command, run: fn(C, &Talk) -> Outcome) ->
         && let Some((name, cli)) = C::untyped()
     {
         report_panics::<C>(name);
+        debug_assert_eq!(
+            format!("{cli:?}"),
+            C::from_arg_matches(&command().get_matches_from(&typed))
+                .map(|meant| format!("{meant:?}"))
+                .unwrap_or_default()
+        );
         return act(name, cli, &typed, run);
     }
     let grammar = command().args_override_self(true);
@@ -92,27 +100,13 @@ pub fn main<C: Typed>(command: fn() -> Command, run: fn(C, &Talk) -> Outcome) ->
     match cli {
         Ok(cli) => act(&name, cli, &typed, run),
         Err(error) => {
-            let color = color_among(&typed);
+            let color = Color::among(&typed);
             let outcome = not_parsed(&command(), &error, color);
             // Help and version ask nobody who will read them.
             let words = outcome.as_ref().err().map_or("", |_| C::last_words(None, &typed));
             finish(&Talk::new(&name, false, false, color), outcome, words)
         }
     }
-}
-
-/// Reads `--color` from words that were not parsed to their end: it counts for help and usage errors too.
-fn color_among(typed: &[OsString]) -> Color {
-    let words = typed.iter().take_while(|word| *word != "--");
-    let words: Vec<_> = words.map(|word| word.to_string_lossy()).collect();
-    let mut named = words.iter().enumerate().filter_map(|(at, word)| {
-        word.strip_prefix("--color=")
-            .or_else(|| (word == "--color").then(|| words.get(at + 1).map(|next| &**next))?)
-    });
-    named
-        .next_back()
-        .and_then(|when| Color::from_str(when, false).ok())
-        .unwrap_or_default()
 }
 
 /// Runs the tool as typed.

@@ -1,12 +1,15 @@
 //! Talk to the user on standard error.
 
+use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
+
+use clap::ValueEnum;
 
 use crate::failure::Failure;
 use crate::text::{make_visible, one_line};
 
 /// When to colour, as typed with `--color`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Color {
     /// On a terminal, unless `NO_COLOR` is set.
     #[default]
@@ -18,6 +21,21 @@ pub enum Color {
 }
 
 impl Color {
+    /// Reads `--color` from words that were not parsed to their end: it counts for help and usage errors too.
+    #[must_use]
+    pub fn among(typed: &[OsString]) -> Self {
+        let words = typed.iter().take_while(|word| *word != "--");
+        let words: Vec<_> = words.map(|word| word.to_string_lossy()).collect();
+        let mut named = words.iter().enumerate().filter_map(|(at, word)| {
+            word.strip_prefix("--color=")
+                .or_else(|| (word == "--color").then(|| words.get(at + 1).map(|next| &**next))?)
+        });
+        named
+            .next_back()
+            .and_then(|when| Self::from_str(when, false).ok())
+            .unwrap_or_default()
+    }
+
     /// Returns the word to hand on to another tool; none for what is the default there too.
     #[must_use]
     pub const fn typed(self) -> Option<&'static str> {
