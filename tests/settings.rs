@@ -102,6 +102,95 @@ fn blank_counts_as_absent() {
 }
 
 #[test]
+fn a_blank_variable_does_not_hide_the_file() {
+    let sandbox = Sandbox::new();
+    sandbox.write(
+        "work/.env",
+        "OPENAI_API_KEY=file-key\nOPENAI_BASE_URL=https://file.example/v1\nOPENAI_MODEL=file-model\n",
+    );
+    for blank in ["", " ", "\t"] {
+        let run = token(&sandbox)
+            .env("OPENAI_API_KEY", blank)
+            .env("OPENAI_BASE_URL", blank)
+            .env("OPENAI_MODEL", blank)
+            .run();
+        let all = ["file-key", "https://file.example/v1", "file-model", "custom"];
+        assert_eq!(resolved(run), all, "{blank:?}");
+    }
+}
+
+#[test]
+fn what_a_profile_leaves_open_comes_from_qwen_codes_settings() {
+    let sandbox = Sandbox::new();
+    sandbox.write(
+        "home/.qwen/settings.json",
+        r#"{"security": {"auth": {"apiKey": "settings-key", "baseUrl": "https://settings.example/v1"}},
+            "model": {"name": "settings-model"}}"#,
+    );
+    let settings = "https://settings.example/v1";
+    for (profile, expected) in [
+        (json!({}), ["settings-key", settings, "settings-model", "custom"]),
+        (json!({"model": "mine"}), ["settings-key", settings, "mine", "custom"]),
+        (
+            json!({"key": {"command": ["echo", "mine"]}}),
+            ["mine", settings, "settings-model", "custom"],
+        ),
+        (
+            json!({"base_url": "https://mine.example/v1", "key": {"command": ["echo", "mine"]}}),
+            ["mine", "https://mine.example/v1", "settings-model", "custom"],
+        ),
+        (
+            json!({"provider": "deepseek", "key": {"command": ["echo", "mine"]}}),
+            ["mine", "https://api.deepseek.com/", "deepseek-chat", "deepseek"],
+        ),
+    ] {
+        sandbox.config(&profiles(json!({"a": profile})));
+        assert_eq!(resolved(token(&sandbox).run()), expected, "{profile}");
+    }
+    // A key that is meant for another server stays at home.
+    for elsewhere in [
+        json!({"base_url": "https://mine.example/v1"}),
+        json!({"provider": "openai"}),
+    ] {
+        sandbox.config(&profiles(json!({ "a": elsewhere })));
+        sandbox
+            .tool("qwen-token")
+            .run()
+            .fails(77, &["no credential for profile 'a'"]);
+    }
+}
+
+#[test]
+fn the_address_of_an_azure_deployment_names_its_model() {
+    let sandbox = Sandbox::new();
+    let root = "https://mine.openai.azure.com/";
+    let asked = |base: &str, more: &[&str]| {
+        let run = sandbox
+            .tool("qwen-chat")
+            .args(["--dry-run", "hi"])
+            .args(more)
+            .env("OPENAI_API_KEY", "k")
+            .env("OPENAI_BASE_URL", format!("{root}{base}"))
+            .env("OPENAI_MODEL", "other")
+            .env("OPENAI_API_VERSION", "2025-01-01")
+            .run();
+        let shown: Value = serde_json::from_slice(&run.exits(0).stdout).unwrap();
+        shown["url"].as_str().unwrap().to_owned()
+    };
+    let of = |model: &str| format!("{root}openai/deployments/{model}/chat/completions?api-version=2025-01-01");
+    assert_eq!(asked("", &[]), of("other"));
+    for base in [
+        "openai/deployments/my-gpt",
+        "openai/deployments/my-gpt/",
+        "openai/deployments/my-gpt/chat/completions",
+        "openai/deployments/my-gpt/chat/completions?api-version=2025-01-01",
+    ] {
+        assert_eq!(asked(base, &[]), of("my-gpt"), "{base}");
+        assert_eq!(asked(base, &["--model", "flag"]), of("flag"), "{base}");
+    }
+}
+
+#[test]
 fn a_given_key_beats_a_stored_login_and_does_not_go_to_its_server() {
     let sandbox = Sandbox::new();
     sandbox.config(&profiles(
@@ -347,6 +436,15 @@ fn a_project_file_may_name_an_endpoint_for_its_own_key_or_for_the_one_that_is_bo
     );
     sandbox.config(&entry("https://x.example:8443/v1"));
     sandbox.tool("qwen-token").run().fails(78, &["profile 'a'"]);
+    // The variable that the profile names is the profile's key.
+    let variable = |base: &str| {
+        let profile = json!({"base_url": base, "key": {"env": "MINE"}});
+        sandbox.config(&profiles(json!({ "a": profile })));
+        token(&sandbox).env("MINE", "k").run()
+    };
+    let same = resolved(variable("https://x.example/v1"));
+    assert_eq!(same[..2], ["k", "https://x.example/v2"]);
+    variable("https://x.example:8443/v1").fails(78, &["environment MINE"]);
 
     sandbox.write(
         "work/.env",

@@ -54,9 +54,11 @@ impl<'a> Resolver<'a> {
             (Access::ApiKey(_), None) if provider.value.oauth.is_some() => default_provider()?,
             _ => provider,
         };
-        let base_url = self.base_url(url, &provider)?;
+        let mut base_url = self.base_url(url, &provider)?;
         guard::check(&access, &base_url, provider.value, &self.profile)?;
-        let model = self.model(&access.value, provider.value);
+        let deployment = provider.value.cut_model(&mut base_url.value);
+        let deployment = deployment.map(|model| Sourced::new(model, base_url.source.clone()));
+        let model = self.model(&access.value, provider.value, deployment);
         let notices = self.notices(&access, &base_url);
         let oauth = matches!(access.value, Access::Oauth { .. });
         Ok(Settings {
@@ -112,6 +114,7 @@ impl<'a> Resolver<'a> {
         if let Some(said) = self.said(flag, || variable, self.profile.base_url.clone()) {
             return Ok(Some(said));
         }
+        // The endpoint of a profile that names its provider is that provider's.
         if self.profile.provider.is_some() {
             return Ok(None);
         }
@@ -170,7 +173,13 @@ impl<'a> Resolver<'a> {
         Ok(Sourced::new(url, source))
     }
 
-    fn model(&self, access: &Access, provider: &Provider) -> Sourced<String> {
+    /// Returns the model; `deployment` is the one that the endpoint's address names, where it names one.
+    fn model(
+        &self,
+        access: &Access,
+        provider: &Provider,
+        deployment: Option<Sourced<String>>,
+    ) -> Sourced<String> {
         let flag =
             text(self.overrides.model.as_deref()).map(|model| Sourced::new(model, Source::Flag("--model")));
         // A server with models of its own does not take the name that is meant for another one.
@@ -181,8 +190,8 @@ impl<'a> Resolver<'a> {
             .qwen_code
             .model
             .clone()
-            .filter(|_| self.name.is_none() && !own_models);
-        self.said(flag, variable, profile)
+            .filter(|_| self.profile.provider.is_none() && !own_models);
+        self.said(flag.or(deployment), variable, profile)
             .or_else(|| {
                 configured.map(|model| Sourced::new(model, Source::QwenCode(self.qwen_code.path.clone())))
             })
