@@ -130,7 +130,10 @@ fn what_a_profile_leaves_open_comes_from_qwen_codes_settings() {
     let settings = "https://settings.example/v1";
     for (profile, expected) in [
         (json!({}), ["settings-key", settings, "settings-model", "custom"]),
-        (json!({"model": "mine"}), ["settings-key", settings, "mine", "custom"]),
+        (
+            json!({"model": "mine"}),
+            ["settings-key", settings, "mine", "custom"],
+        ),
         (
             json!({"key": {"command": ["echo", "mine"]}}),
             ["mine", settings, "settings-model", "custom"],
@@ -157,36 +160,6 @@ fn what_a_profile_leaves_open_comes_from_qwen_codes_settings() {
             .tool("qwen-token")
             .run()
             .fails(77, &["no credential for profile 'a'"]);
-    }
-}
-
-#[test]
-fn the_address_of_an_azure_deployment_names_its_model() {
-    let sandbox = Sandbox::new();
-    let root = "https://mine.openai.azure.com/";
-    let asked = |base: &str, more: &[&str]| {
-        let run = sandbox
-            .tool("qwen-chat")
-            .args(["--dry-run", "hi"])
-            .args(more)
-            .env("OPENAI_API_KEY", "k")
-            .env("OPENAI_BASE_URL", format!("{root}{base}"))
-            .env("OPENAI_MODEL", "other")
-            .env("OPENAI_API_VERSION", "2025-01-01")
-            .run();
-        let shown: Value = serde_json::from_slice(&run.exits(0).stdout).unwrap();
-        shown["url"].as_str().unwrap().to_owned()
-    };
-    let of = |model: &str| format!("{root}openai/deployments/{model}/chat/completions?api-version=2025-01-01");
-    assert_eq!(asked("", &[]), of("other"));
-    for base in [
-        "openai/deployments/my-gpt",
-        "openai/deployments/my-gpt/",
-        "openai/deployments/my-gpt/chat/completions",
-        "openai/deployments/my-gpt/chat/completions?api-version=2025-01-01",
-    ] {
-        assert_eq!(asked(base, &[]), of("my-gpt"), "{base}");
-        assert_eq!(asked(base, &["--model", "flag"]), of("flag"), "{base}");
     }
 }
 
@@ -283,6 +256,24 @@ fn an_invalid_configuration_is_named_with_line_and_column() {
             text,
             "it is never overwritten"
         );
+    }
+}
+
+#[test]
+fn a_configuration_that_is_no_text_is_named_with_line_and_column() {
+    let sandbox = Sandbox::new();
+    let path = sandbox.config("");
+    for (bytes, place) in [
+        (&b"\xff\xfe{}"[..], "config.json:1:1: not valid UTF-8"),
+        (b"{\n \"a\": \"\xe9\"}", "config.json:2:8: not valid UTF-8"),
+        (b"{}\n\n\xc3", "config.json:3:1: not valid UTF-8"),
+    ] {
+        std::fs::write(&path, bytes).unwrap();
+        let run = sandbox.tool("qwen-token").env("OPENAI_API_KEY", "k").run();
+        run.fails(78, &[place, "hint: edit "]);
+        let run = sandbox.tool("qwen-auth").args(["use", "a"]).run();
+        run.fails(78, &[place]);
+        assert_eq!(std::fs::read(&path).unwrap(), bytes, "it is never overwritten");
     }
 }
 

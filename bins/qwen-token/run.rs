@@ -69,23 +69,18 @@ fn explain(settings: &Settings, talk: &Talk) {
     for notice in &settings.notices {
         talk.notice(notice);
     }
-    let profile = settings.profile_name();
-    talk.detail(&format!(
-        "method {} from {}; profile '{profile}'",
-        settings.method(),
-        settings.access.source
-    ));
-    talk.detail(&format!(
-        "model '{}' from {}",
-        settings.model.value, settings.model.source
-    ));
+    if talk.is_verbose() {
+        for (name, value, source) in settings.origins() {
+            talk.detail(&format!("{name} {value} (from {source})"));
+        }
+    }
 }
 
+/// Says where the credential itself names another endpoint.
 fn explain_endpoint(settings: &Settings, authorization: &Authorization, talk: &Talk) {
-    let said = &settings.base_url;
     match authorization.base_url(settings) {
-        Ok(url) if url == said.value => talk.detail(&format!("endpoint '{url}' from {}", said.source)),
-        Ok(url) => talk.detail(&format!("endpoint '{url}' from the credential's 'resource_url'")),
+        Ok(url) if url == settings.base_url.value => {}
+        Ok(url) => talk.detail(&format!("base_url {url} (from the credential's 'resource_url')")),
         Err(failure) => talk.detail(&failure.message),
     }
 }

@@ -126,21 +126,22 @@ fn refused(path: &Path, error: &io::Error) -> Failure {
 /// Reads the file; `None` when there is none or it is blank. A byte order mark is no part of JSON (RFC 8259, section 8.1).
 fn read(path: &Path) -> Result<Option<String>, Failure> {
     let shown = path.display();
-    let mut text = String::new();
-    let read = File::open(path).and_then(|file| file.take(LARGEST + 1).read_to_string(&mut text));
+    let mut bytes = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(LARGEST + 1).read_to_end(&mut bytes));
     match read {
         Ok(length) if length as u64 > LARGEST => Err(Failure::new(
             Exit::Config,
             format!("{shown}: larger than {LARGEST} bytes"),
         )),
         Ok(_) => {
+            let text = String::from_utf8(bytes).map_err(|error| {
+                let valid = error.utf8_error().valid_up_to();
+                not_text(path, &error.as_bytes()[..valid])
+            })?;
             let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
             Ok(Some(text.to_owned()).filter(|text| !text.trim().is_empty()))
         }
         Err(error) if file::is_absent(&error) => Ok(None),
-        Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-            Err(Failure::new(Exit::Config, format!("{shown}: not valid UTF-8")))
-        }
         Err(error) => Err(Failure::new(
             Exit::NoInput,
             format!("{shown}: cannot read: {}", io_reason(&error)),
@@ -165,7 +166,19 @@ fn parse(path: &Path, text: &str) -> Result<Config, Failure> {
 fn invalid(path: &Path, error: &serde_json::Error) -> Failure {
     let text = error.to_string();
     let fault = without_value(text.split(" at line ").next().unwrap_or(&text));
-    let (path, line, column) = (path.display(), error.line(), error.column());
+    fault_at(path, error.line(), error.column(), &fault)
+}
+
+/// Says where a text stops to be one: behind `valid`.
+fn not_text(path: &Path, valid: &[u8]) -> Failure {
+    let mut lines = valid.split(|&byte| byte == b'\n');
+    let column = lines.next_back().map_or(0, <[u8]>::len) + 1;
+    fault_at(path, lines.count() + 1, column, "not valid UTF-8")
+}
+
+/// Lines and columns count from 1; columns count bytes.
+fn fault_at(path: &Path, line: usize, column: usize, fault: &str) -> Failure {
+    let path = path.display();
     Failure::new(Exit::Config, format!("{path}:{line}:{column}: {fault}")).hint(format!("edit {path}"))
 }
 
