@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -38,6 +39,8 @@ pub struct Config {
     pub default_profile: Option<String>,
     /// The profiles by name.
     pub profiles: BTreeMap<String, Profile>,
+    /// What the user ought to know about the file: that others can change it, and so where keys are sent.
+    pub notice: Option<String>,
 }
 
 impl Config {
@@ -50,7 +53,10 @@ impl Config {
             None => Ok(Self::default()),
             Some(path) => match read(&path)? {
                 None => Ok(Self::default()),
-                Some(text) => parse(&path, &text),
+                Some(text) => Ok(Self {
+                    notice: remark(&path),
+                    ..parse(&path, &text)?
+                }),
             },
         }
     }
@@ -160,7 +166,14 @@ fn parse(path: &Path, text: &str) -> Result<Config, Failure> {
             .into_iter()
             .map(|(name, profile)| (name.0, profile))
             .collect(),
+        notice: None,
     })
+}
+
+/// Says that everybody can change the file.
+fn remark(path: &Path) -> Option<String> {
+    let mode = path.metadata().ok()?.mode() & 0o7777;
+    (mode & 0o002 != 0).then(|| format!("'{}' is writable by all (mode {mode:04o})", path.display()))
 }
 
 fn invalid(path: &Path, error: &serde_json::Error) -> Failure {

@@ -22,6 +22,8 @@ pub(super) struct Resolver<'a> {
     pub(super) name: Option<Sourced<String>>,
     pub(super) profile: Profile,
     pub(super) qwen_code: QwenCodeSettings,
+    /// What is to be said about the configuration file.
+    notice: Option<String>,
 }
 
 impl<'a> Resolver<'a> {
@@ -42,6 +44,7 @@ impl<'a> Resolver<'a> {
             name,
             profile,
             qwen_code: QwenCodeSettings::load(),
+            notice: config.notice,
         })
     }
 
@@ -215,20 +218,21 @@ impl<'a> Resolver<'a> {
         headers
     }
 
-    /// Names the one mixture that surprises: the profile's endpoint with a key that is not the profile's.
+    /// Names what others can change, and the one mixture that surprises: the profile's endpoint with a key that is not
+    /// the profile's.
     fn notices(&self, access: &Sourced<Access>, base_url: &Sourced<Url>) -> Vec<String> {
         let has_own = self.profile.key.is_some() || self.profile.method == Some(Method::Oauth);
         let own_variable = matches!((&self.profile.key, &access.source),
             (Some(KeySetting::Env(own)), Source::Environment(name) | Source::EnvFile { name, .. }) if own == name);
-        if has_own
+        let mixed = has_own
             && !own_variable
             && access.source.is_given()
-            && matches!(base_url.source, Source::Profile(_))
-        {
+            && matches!(base_url.source, Source::Profile(_));
+        let mixture = mixed.then(|| {
             let (key, profile) = (&access.source, &base_url.source);
-            return vec![format!("the key of {key} is used in place of that of {profile}")];
-        }
-        Vec::new()
+            format!("the key of {key} is used in place of that of {profile}")
+        });
+        self.notice.iter().cloned().chain(mixture).collect()
     }
 }
 
