@@ -1,4 +1,5 @@
-//! How the toolkit is built, proven on its source: which module may know which, and who alone may touch what.
+//! How the toolkit is built, proven on its source: which module may know which, who alone may touch what, and that
+//! everything is small enough to read at one sitting.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -58,6 +59,12 @@ const ALONE: &[(&str, &str)] = &[
     ("ExitCode", "tool"),
 ];
 
+/// The most lines of a program's `main`, a function, a file, and a file of tests.
+const MAIN: usize = 20;
+const FUNCTION: usize = 40;
+const FILE: usize = 300;
+const TESTS: usize = 500;
+
 /// A source file without its comments and its unit tests.
 struct Source {
     path: PathBuf,
@@ -85,13 +92,17 @@ fn rust_files(directory: &Path) -> Vec<PathBuf> {
     found
 }
 
+/// True for a file of unit tests beside the code.
+fn is_unit_tests(path: &Path) -> bool {
+    path.file_stem().unwrap().to_str().unwrap().ends_with("tests")
+}
+
 /// The sources below a directory that are not tests of the library.
 fn sources(directory: &str) -> Vec<Source> {
     let top = root().join(directory);
-    let is_test = |path: &PathBuf| path.file_stem().unwrap().to_str().unwrap().ends_with("tests");
     rust_files(&top)
         .into_iter()
-        .filter(|path| !is_test(path))
+        .filter(|path| !is_unit_tests(path))
         .map(|path| {
             let below = path.strip_prefix(&top).unwrap();
             let first = below.components().next().unwrap().as_os_str().to_str().unwrap();
@@ -112,6 +123,39 @@ fn sources(directory: &str) -> Vec<Source> {
             Source { path, module, lines }
         })
         .collect()
+}
+
+/// Names the functions that are too long in a file as rustfmt lays it out.
+fn long_functions(lines: &[&str]) -> Vec<String> {
+    let mut found = Vec::new();
+    for (at, line) in lines.iter().enumerate() {
+        let Some((before, after)) = line.split_once("fn ") else {
+            continue;
+        };
+        let is_item = before
+            .split_whitespace()
+            .all(|word| word.starts_with("pub(") || matches!(word, "pub" | "const" | "async"));
+        // On one line, or without a body.
+        if !is_item || line.ends_with(['}', ';']) {
+            continue;
+        }
+        let indent = &line[..line.len() - line.trim_start().len()];
+        let ends = |line: &&str| match line.strip_prefix(indent) {
+            Some(rest) => rest == "}" || rest.starts_with(')') && rest.ends_with(';'),
+            None => false,
+        };
+        let name = after.split(['(', '<']).next().unwrap();
+        let length = 1 + lines[at..].iter().position(ends).unwrap();
+        let most = if line.starts_with("fn main(") {
+            MAIN
+        } else {
+            FUNCTION
+        };
+        if length > most {
+            found.push(format!("{}: {name} has {length} lines", at + 1));
+        }
+    }
+    found
 }
 
 #[test]
@@ -192,4 +236,25 @@ fn a_program_is_made_of_its_own_files_and_the_library() {
             );
         }
     }
+}
+
+#[test]
+fn everything_is_small_enough_to_read_at_one_sitting() {
+    let mut wrong = Vec::new();
+    for (directory, most) in [("bins", FILE), ("shared", FILE), ("tests", TESTS)] {
+        for path in rust_files(&root().join(directory)) {
+            let text = fs::read_to_string(&path).unwrap();
+            let shown = path.strip_prefix(root()).unwrap().display();
+            let lines: Vec<&str> = text.lines().collect();
+            if lines.len() > most {
+                wrong.push(format!("{shown} has {} lines", lines.len()));
+            }
+            // A test may be one long table.
+            let is_test = directory == "tests" || is_unit_tests(&path);
+            let end = lines.iter().position(|line| is_test || *line == "mod tests {");
+            let long = long_functions(&lines[..end.unwrap_or(lines.len())]);
+            wrong.extend(long.iter().map(|function| format!("{shown}:{function}")));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
 }

@@ -102,10 +102,10 @@ fn a_member_that_is_there_twice_is_no_valid_configuration() {
     for (twice, place) in [
         (
             "{\"profiles\": {\n \"x\": {\"model\": \"a\"},\n \"x\": {}}}",
-            "config.json:3:4: duplicate field `x`",
+            "config.json:3:4: duplicate field 'x'",
         ),
         ("{\"mine\": 1, \"mine\": 2}", "config.json:1:"),
-        ("{\"a\": [{\"b\": {\"c\": 1, \"c\": 1}}]}", "duplicate field `c`"),
+        ("{\"a\": [{\"b\": {\"c\": 1, \"c\": 1}}]}", "duplicate field 'c'"),
     ] {
         sandbox.config(twice);
         login(&sandbox)

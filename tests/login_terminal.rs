@@ -21,6 +21,12 @@ fn at_a_terminal(sandbox: &Sandbox) -> Tool {
         .env("QWEN_CREDENTIAL_STORE", "file")
 }
 
+/// The profile as it is stored.
+fn default_profile(sandbox: &Sandbox) -> Value {
+    let config: Value = serde_json::from_str(&sandbox.read("home/.config/qwen/config.json")).unwrap();
+    config["profiles"]["default"].clone()
+}
+
 /// An endpoint that takes one key.
 fn endpoint() -> Server {
     Server::answering(|_, request: &Request| {
@@ -44,7 +50,7 @@ fn every_question_can_be_answered_wrongly_first() {
     let (sandbox, server) = (Sandbox::new(), endpoint());
     let mut terminal = Terminal::start(at_a_terminal(&sandbox));
     let url = server.url("/v1");
-    for (question, answer) in [
+    terminal.answers(&[
         ("choice [2]: ", "7\n"),
         ("type a number from 1 to 2", "with\n"),
         ("Whose key is it?", "nobody\n"),
@@ -56,10 +62,7 @@ fn every_question_can_be_answered_wrongly_first() {
             "plain http would show the secret",
             &format!("\u{1b}[200~{url}\u{1b}[201~\n"),
         ),
-    ] {
-        terminal.shows(question);
-        terminal.types(answer);
-    }
+    ]);
     terminal.shows("API key (it is not shown; empty for none): ");
     terminal.waits_for_echo(false);
     terminal.types("two words\n");
@@ -92,20 +95,16 @@ fn every_question_can_be_answered_wrongly_first() {
 fn enter_takes_the_documented_defaults() {
     let sandbox = Sandbox::new();
     let mut terminal = Terminal::start(at_a_terminal(&sandbox).arg("--no-verify"));
-    for (question, answer) in [
+    terminal.answers(&[
         ("choice [2]: ", "\n"),
         ("choice [1]: ", "\n"),
         ("base URL [https://api.openai.com/v1]: ", "\n"),
         ("API key (it is not shown): ", "\n"),
         ("the key is empty", "sk-0123456789abc\n"),
         ("model [gpt-4o]: ", "\n"),
-    ] {
-        terminal.shows(question);
-        terminal.types(answer);
-    }
+    ]);
     assert_eq!(terminal.ends(), 0);
-    let config: Value = serde_json::from_str(&sandbox.read("home/.config/qwen/config.json")).unwrap();
-    let profile = &config["profiles"]["default"];
+    let profile = default_profile(&sandbox);
     assert_eq!(
         (&profile["base_url"], &profile["model"]),
         (&json!("https://api.openai.com/v1"), &json!("gpt-4o"))
@@ -116,7 +115,7 @@ fn enter_takes_the_documented_defaults() {
 fn a_chosen_provider_stays_at_an_endpoint_that_nobody_knows() {
     let sandbox = Sandbox::new();
     let mut terminal = Terminal::start(at_a_terminal(&sandbox).args(["--no-verify", "--api-key"]));
-    for (question, answer) in [
+    terminal.answers(&[
         ("Whose key is it?", "vllm\n"),
         (
             "base URL [http://127.0.0.1:8000/v1]: ",
@@ -124,13 +123,9 @@ fn a_chosen_provider_stays_at_an_endpoint_that_nobody_knows() {
         ),
         ("API key (it is not shown; empty for none): ", "\n"),
         ("model [default]: ", "\n"),
-    ] {
-        terminal.shows(question);
-        terminal.types(answer);
-    }
+    ]);
     assert_eq!(terminal.ends(), 0);
-    let config: Value = serde_json::from_str(&sandbox.read("home/.config/qwen/config.json")).unwrap();
-    let profile = &config["profiles"]["default"];
+    let profile = default_profile(&sandbox);
     assert_eq!(
         (&profile["provider"], &profile["base_url"]),
         (&json!("vllm"), &json!("https://gpu.example/v1"))
@@ -143,20 +138,16 @@ fn a_server_of_ones_own_needs_no_key_wherever_it_listens() {
         let sandbox = Sandbox::new();
         let server = Server::answering(|_, _| Reply::json(200, r#"{"data": [{"id": "tiny"}]}"#));
         let mut terminal = Terminal::start(at_a_terminal(&sandbox));
-        for (question, answer) in [
+        terminal.answers(&[
             ("choice [2]: ", "\n"),
             ("Whose key is it?", choice),
             ("base URL", &format!("{}\n", server.url("/v1"))),
             ("API key (it is not shown; empty for none): ", "\n"),
             ("model [", "tiny\n"),
-        ] {
-            terminal.shows(question);
-            terminal.types(answer);
-        }
+        ]);
         terminal.shows("the endpoint answers");
         assert_eq!(terminal.ends(), 0);
-        let config: Value = serde_json::from_str(&sandbox.read("home/.config/qwen/config.json")).unwrap();
-        assert_eq!(config["profiles"]["default"]["provider"], provider);
+        assert_eq!(default_profile(&sandbox)["provider"], provider);
     }
 }
 
@@ -256,10 +247,7 @@ fn an_interrupt_at_any_question_stores_nothing_and_gives_the_echo_back() {
     for last in 0..steps.len() {
         let sandbox = Sandbox::new();
         let mut terminal = Terminal::start(at_a_terminal(&sandbox));
-        for (question, answer) in &steps[..last] {
-            terminal.shows(question);
-            terminal.types(answer);
-        }
+        terminal.answers(&steps[..last]);
         terminal.shows(steps[last].0);
         terminal.waits_for_echo(!steps[last].0.contains("API key"));
         terminal.types("half an answer\u{3}");

@@ -47,15 +47,19 @@ const OF_LIBRARIES: [(&str, &str); 7] = [
 ];
 
 /// Capital words in the source that are no variables which are read.
-const NO_VARIABLES: [&str; 11] = [
+const NO_VARIABLES: [&str; 15] = [
     "CARGO_PKG_VERSION",
     "DEBUG",
     "DEBUG_MODE",
     "DELETE",
     "DIRS",
     "GET",
+    "GIT_ALLOW_PROTOCOL",
     "GIT_DIR",
+    "GIT_NO_LAZY_FETCH",
     "GIT_WORK_TREE",
+    "OPENAI",
+    "OPENAI_ENDPOINT",
     "POST",
     "RESOURCE",
     "S256",

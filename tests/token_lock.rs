@@ -68,18 +68,24 @@ fn a_fresh_lock_is_waited_for_and_its_holders_token_used() {
     run.gives(0, "at-theirs\n", "");
 }
 
-#[test]
-fn those_who_take_what_another_one_refreshed_leave_qwen_codes_lock_alone() {
-    let strace = support::peers::command("strace");
-    if !support::peers::present("strace", strace.is_some()) {
-        return;
-    }
+/// A server that answers a refresh only when it is told to.
+fn refresh_that_waits() -> (mpsc::Sender<()>, Server) {
     let (release, released) = mpsc::channel::<()>();
     let released = Mutex::new(released);
     let server = Server::answering(move |_, _| {
         released.lock().unwrap().recv().unwrap();
         Reply::json(200, NEW)
     });
+    (release, server)
+}
+
+#[test]
+fn those_who_take_what_another_one_refreshed_leave_qwen_codes_lock_alone() {
+    let strace = support::peers::command("strace");
+    if !support::peers::present("strace", strace.is_some()) {
+        return;
+    }
+    let (release, server) = refresh_that_waits();
     let sandbox = Sandbox::new();
     expired(&sandbox, &server.url("/token"));
     let first = sandbox.tool("qwen-token").start();
@@ -127,12 +133,7 @@ fn a_crashed_holders_lock_is_taken_after_the_longest_limit() {
 
 #[test]
 fn a_held_lock_never_looks_stale_and_is_removed_only_while_ours() {
-    let (release, released) = mpsc::channel::<()>();
-    let released = Mutex::new(released);
-    let server = Server::answering(move |_, _| {
-        released.lock().unwrap().recv().unwrap();
-        Reply::json(200, NEW)
-    });
+    let (release, server) = refresh_that_waits();
     let sandbox = Sandbox::new();
     let lock = expired(&sandbox, &server.url("/token"));
     let child = sandbox.tool("qwen-token").start();

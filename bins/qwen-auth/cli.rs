@@ -1,6 +1,6 @@
 //! What can be typed.
 
-use clap::{Command, CommandFactory, Parser, Subcommand, ValueEnum};
+use clap::{Args, Command, CommandFactory, Parser, Subcommand, ValueEnum};
 use qwen_shared::tool::{Common, Typed};
 
 /// Show, switch and remove credentials
@@ -17,29 +17,9 @@ pub(crate) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Action {
     /// Show what is in use, and who says so
-    Status {
-        /// How to print it: text or json
-        #[arg(
-            long,
-            value_name = "FORMAT",
-            value_enum,
-            default_value_t,
-            hide_possible_values = true
-        )]
-        format: Format,
-    },
+    Status(PrintArgs),
     /// List the profiles; a star marks the one in use
-    List {
-        /// How to print it: text or json
-        #[arg(
-            long,
-            value_name = "FORMAT",
-            value_enum,
-            default_value_t,
-            hide_possible_values = true
-        )]
-        format: Format,
-    },
+    List(PrintArgs),
     /// Make a profile the one in use, at once and everywhere
     Use {
         /// The profile
@@ -55,7 +35,21 @@ pub(crate) enum Action {
     },
 }
 
-/// How to print a result.
+/// How to print it.
+#[derive(Debug, Default, Args)]
+pub(crate) struct PrintArgs {
+    /// How to print it: text or json
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        value_enum,
+        default_value_t,
+        hide_possible_values = true
+    )]
+    pub(crate) format: Format,
+}
+
+/// The form of a result.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
     /// For people.

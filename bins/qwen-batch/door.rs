@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use qwen_shared::api::Endpoint;
-use qwen_shared::authorize::{Authorization, authorize};
+use qwen_shared::authorize::{Authorization, authorize, remedy};
 use qwen_shared::config::{Access, Overrides, Settings};
 use qwen_shared::credential::{Refresh, Wanted};
 use qwen_shared::exit::Exit;
@@ -137,29 +137,12 @@ impl Door {
         if failure.exit != Exit::NoAuth {
             return failure;
         }
-        let hint = match &self.settings.access.value {
-            Access::Oauth { .. } if self.is_fresh() => format!(
-                "the token is fresh, so another login will not help: the account may not use this endpoint or model; \
-                 run 'qwen-auth use NAME' for another profile than '{}'",
-                self.settings.profile_name()
-            ),
-            Access::Oauth { .. } => format!("run 'qwen-login --profile {}'", self.settings.profile_name()),
-            Access::ApiKey(_) => format!(
-                "check the key of {}, or run 'qwen-login'",
-                self.settings.access.source
-            ),
-            Access::Open => "set OPENAI_API_KEY, or run 'qwen-login --api-key'".to_owned(),
-        };
-        failure.hint(hint)
+        failure.hint(remedy(&self.settings, self.is_fresh()))
     }
 
     /// Takes the secret out of a message: a server may quote it.
     pub(crate) fn redacted(&self, text: String) -> String {
-        let endpoint = self.endpoint();
-        match endpoint.secret().map(Secret::expose) {
-            Some(secret) if secret.len() >= 4 => text.replace(secret.as_str(), "***"),
-            _ => text,
-        }
+        self.endpoint().redacted(text)
     }
 
     fn key(&self) -> MutexGuard<'_, Key> {

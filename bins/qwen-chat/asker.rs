@@ -4,12 +4,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use qwen_shared::api::{self, Endpoint, SendError, Told};
-use qwen_shared::authorize::authorize;
+use qwen_shared::authorize::{authorize, remedy};
 use qwen_shared::chat::Summary;
 use qwen_shared::config::{Access, Settings};
 use qwen_shared::credential::{Refresh, Wanted};
 use qwen_shared::exit::Exit;
-use qwen_shared::failure::{Failure, Hint};
+use qwen_shared::failure::Failure;
 use qwen_shared::http::{self, Client, Timeouts};
 use qwen_shared::out::Talk;
 use qwen_shared::pace::{Pace, identity};
@@ -199,8 +199,7 @@ impl Asker {
         let is_refused = fault.is_refused_credential();
         let mut failure = fault.failure(&self.endpoint.server());
         if is_refused {
-            let hint = self.after_refusal(was_renewed);
-            failure.hints.push(Hint(hint));
+            failure = failure.hint(remedy(&self.settings, was_renewed));
         }
         if failure.exit == Exit::Unavailable {
             failure =
@@ -208,22 +207,6 @@ impl Asker {
         }
         failure.message = self.endpoint.redacted(failure.message);
         failure
-    }
-
-    fn after_refusal(&self, was_renewed: bool) -> String {
-        let profile = self.settings.profile_name();
-        match &self.settings.access.value {
-            Access::Oauth { .. } if was_renewed => format!(
-                "the token is fresh, so another login will not help: the account may not use this endpoint or model; \
-                 run 'qwen-auth use NAME' for another profile than '{profile}'"
-            ),
-            Access::Oauth { .. } => format!("run 'qwen-login --profile {profile}'"),
-            Access::ApiKey(_) => format!(
-                "check the key of {}, or run 'qwen-login'",
-                self.settings.access.source
-            ),
-            Access::Open => "set OPENAI_API_KEY, or run 'qwen-login --api-key'".to_owned(),
-        }
     }
 }
 

@@ -95,15 +95,7 @@ pub(crate) fn curl(
         command.push_str(" --header @-");
     }
     command.push_str(" --header 'content-type: application/json'");
-    for (name, value) in endpoint.headers() {
-        let shown = mask_if_secret(name, value);
-        if shown != *value {
-            talk.notice(&format!(
-                "put the value of header '{name}' in yourself: it is masked"
-            ));
-        }
-        command.push_str(&format!(" --header {}", quoted(&format!("{name}: {shown}"))));
-    }
+    command.push_str(&header_options(&endpoint, talk));
     let json = String::from_utf8_lossy(&json);
     command.push_str(&format!(
         " --data-raw {} {}\n",
@@ -112,6 +104,21 @@ pub(crate) fn curl(
     ));
     Stdout::write(command.as_bytes())?;
     Ok(Exit::Ok)
+}
+
+/// Returns the options for the headers of provider and profile.
+fn header_options(endpoint: &Endpoint, talk: &Talk) -> String {
+    let mut options = String::new();
+    for (name, value) in endpoint.headers() {
+        let shown = mask_if_secret(name, value);
+        if shown != *value {
+            talk.notice(&format!(
+                "put the value of header '{name}' in yourself: it is masked"
+            ));
+        }
+        options.push_str(&format!(" --header {}", quoted(&format!("{name}: {shown}"))));
+    }
+    options
 }
 
 /// Returns the qwen-token command that gets the key which this command line is about, sent as its endpoint wants it.

@@ -10,7 +10,7 @@ use qwen_shared::chat::{AnswerError, AnswerReader, Summary};
 use qwen_shared::failure::Failure;
 use qwen_shared::http::{HttpError, Response};
 
-use crate::output::{FULL, Output};
+use crate::output::Output;
 
 /// How long the rest of a stream is waited for once the answer is whole: a count of tokens may follow the finish reason,
 /// but some servers neither send it nor end the stream.
@@ -73,7 +73,7 @@ fn feed(reader: &mut AnswerReader, bytes: &[u8], output: &mut Output) -> Result<
     reader
         .push(bytes, &mut |delta| output.take(delta))
         .map_err(Broken::Answer)?;
-    if output.waiting() >= FULL {
+    if output.is_full() {
         output.flush().map_err(Broken::Output)?;
     }
     Ok(())

@@ -11,6 +11,7 @@ mod key_input;
 mod qr;
 mod run;
 mod screen;
+mod service;
 mod skew;
 mod target;
 mod trial;

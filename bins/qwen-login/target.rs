@@ -131,8 +131,9 @@ impl Target {
     pub(crate) fn configure(&self, entry: &Entry) -> Result<(), Failure> {
         config::check_name(&self.name)?;
         Config::edit(|members| {
-            let profiles = object(members, "profiles");
-            entry.write(object(profiles, &self.name));
+            change_object(members, "profiles", |profiles| {
+                change_object(profiles, &self.name, |profile| entry.write(profile));
+            });
             let is_first = members.get("default_profile").is_none_or(Value::is_null);
             if is_first {
                 members.insert("default_profile".to_owned(), json!(self.name));
@@ -212,16 +213,15 @@ impl Entry {
     }
 }
 
-/// Returns a member that is an object. The configuration was checked before: if it is there, it is one.
-fn object<'a>(members: &'a mut Map<String, Value>, name: &str) -> &'a mut Map<String, Value> {
+/// Changes a member that is an object. The configuration was checked before: if it is there, it is one.
+fn change_object(members: &mut Map<String, Value>, name: &str, change: impl FnOnce(&mut Map<String, Value>)) {
     let value = members.entry(name).or_insert(Value::Null);
-    if !value.is_object() {
-        *value = json!({});
-    }
-    match value {
+    let mut object = match value.take() {
         Value::Object(object) => object,
-        _ => unreachable!("it was made an object above"),
-    }
+        _ => Map::new(),
+    };
+    change(&mut object);
+    *value = Value::Object(object);
 }
 
 /// Returns the store that `QWEN_CREDENTIAL_STORE` names.

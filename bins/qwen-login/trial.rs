@@ -41,24 +41,6 @@ pub(crate) struct Question<'a> {
 /// # Errors
 /// 77 when the key is refused, 69 when there is no such endpoint or model, 75 when the endpoint cannot be reached.
 pub(crate) fn of_key(question: &Question<'_>, talk: &Talk) -> Result<String, Failure> {
-    let headers = question
-        .provider
-        .headers
-        .iter()
-        .map(|(name, template)| {
-            (
-                name.to_ascii_lowercase(),
-                provider::expand(template, user_agent()),
-            )
-        })
-        .chain(
-            question
-                .profile
-                .headers
-                .iter()
-                .map(|(name, value)| (name.to_ascii_lowercase(), value.clone())),
-        )
-        .collect();
     let mut body = question.provider.body.clone();
     body.extend(question.profile.body.clone());
     let trial = Trial {
@@ -67,7 +49,7 @@ pub(crate) fn of_key(question: &Question<'_>, talk: &Talk) -> Result<String, Fai
         model: question.model,
         token: question.key,
         key_header: &question.provider.key_header,
-        headers,
+        headers: question.profile.headers_for(question.provider),
         query: &question.profile.query,
         body,
     };
@@ -280,8 +262,4 @@ fn lists(body: &[u8], model: &str) -> Option<bool> {
 fn api_version() -> Option<String> {
     let version = std::env::var("OPENAI_API_VERSION").ok()?;
     Some(version).filter(|version| !version.trim().is_empty())
-}
-
-const fn user_agent() -> &'static str {
-    concat!("qwen-toolkit/", env!("CARGO_PKG_VERSION"))
 }

@@ -119,6 +119,14 @@ impl Terminal {
         }
     }
 
+    /// Waits for each question in turn, and types its answer.
+    pub fn answers(&mut self, questions: &[(&str, &str)]) {
+        for (question, answer) in questions {
+            self.shows(question);
+            self.types(answer);
+        }
+    }
+
     /// Waits for the program's end; the exit code is as a shell shows it.
     pub fn ends(mut self) -> i32 {
         Run::wait(self.child.take().unwrap(), "on the terminal", LIMIT).code()

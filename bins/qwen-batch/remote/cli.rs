@@ -36,12 +36,9 @@ pub(crate) enum Format {
     Json,
 }
 
-/// Which batch.
+/// How it is printed, and how patiently it is asked for.
 #[derive(Debug, Args)]
-pub(crate) struct StatusArgs {
-    /// ID of the batch, as submit printed it
-    #[arg(value_name = "ID")]
-    pub(crate) id: String,
+pub(crate) struct ShowArgs {
     /// How to print: text or json
     #[arg(
         long,
@@ -54,6 +51,16 @@ pub(crate) struct StatusArgs {
     pub(crate) format: Format,
     #[command(flatten)]
     pub(crate) limits: LimitArgs,
+}
+
+/// Which batch.
+#[derive(Debug, Args)]
+pub(crate) struct StatusArgs {
+    /// ID of the batch, as submit printed it
+    #[arg(value_name = "ID")]
+    pub(crate) id: String,
+    #[command(flatten)]
+    pub(crate) shown: ShowArgs,
 }
 
 /// Which batch, and how patiently.
@@ -89,16 +96,6 @@ pub(crate) struct ListArgs {
     #[arg(long, value_name = "COUNT", default_value_t = 20, hide_default_value = true,
           value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) limit: u32,
-    /// How to print: text or json
-    #[arg(
-        long,
-        value_name = "FORMAT",
-        value_enum,
-        default_value_t,
-        hide_possible_values = true,
-        hide_default_value = true
-    )]
-    pub(crate) format: Format,
     #[command(flatten)]
-    pub(crate) limits: LimitArgs,
+    pub(crate) shown: ShowArgs,
 }

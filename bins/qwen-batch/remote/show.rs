@@ -18,9 +18,9 @@ const PAGE: u32 = 100;
 /// 69 when there is no such batch.
 pub(crate) fn status(args: &StatusArgs, profile: Option<&String>, talk: &Talk) -> Outcome {
     let id = checked(&args.id)?;
-    let office = Office::open(profile, None, &args.limits, talk)?;
+    let office = Office::open(profile, None, &args.shown.limits, talk)?;
     let batch = runtime()?.block_on(office.batch(Errand::get(format!("/batches/{id}"))))?;
-    print(&batch, args.format)
+    print(&batch, args.shown.format)
 }
 
 /// Runs `qwen-batch cancel`.
@@ -29,9 +29,9 @@ pub(crate) fn status(args: &StatusArgs, profile: Option<&String>, talk: &Talk) -
 /// 69 when there is no such batch, 65 when it has ended already.
 pub(crate) fn cancel(args: &StatusArgs, profile: Option<&String>, talk: &Talk) -> Outcome {
     let id = checked(&args.id)?;
-    let office = Office::open(profile, None, &args.limits, talk)?;
+    let office = Office::open(profile, None, &args.shown.limits, talk)?;
     let batch = runtime()?.block_on(office.batch(Errand::post(format!("/batches/{id}/cancel"))))?;
-    print(&batch, args.format)
+    print(&batch, args.shown.format)
 }
 
 /// Runs `qwen-batch list`.
@@ -39,7 +39,7 @@ pub(crate) fn cancel(args: &StatusArgs, profile: Option<&String>, talk: &Talk) -
 /// # Errors
 /// 69 where the provider has no batch engine.
 pub(crate) fn list(args: &ListArgs, profile: Option<&String>, talk: &Talk) -> Outcome {
-    let office = Office::open(profile, None, &args.limits, talk)?;
+    let office = Office::open(profile, None, &args.shown.limits, talk)?;
     runtime()?
         .block_on(pages(&office, args))
         .map_err(without_engine)?;
@@ -62,7 +62,7 @@ async fn pages(office: &Office, args: &ListArgs) -> Result<(), Failure> {
         };
         let batches: Vec<Batch> = list.iter().cloned().filter_map(Batch::from_json).collect();
         for batch in batches.iter().take(left as usize) {
-            Stdout::write(row(batch, args.format).as_bytes())?;
+            Stdout::write(row(batch, args.shown.format).as_bytes())?;
         }
         left = left.saturating_sub(u32::try_from(batches.len()).unwrap_or(u32::MAX));
         let last = batches.last().map(|batch| batch.id().to_owned());

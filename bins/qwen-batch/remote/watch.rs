@@ -22,9 +22,9 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// 65 when the provider did not take the batch, 75 when it has not ended in the time that was given.
 pub(crate) fn wait(args: &WaitArgs, profile: Option<&String>, talk: &Talk) -> Outcome {
     let id = checked(&args.status.id)?;
-    let office = Office::open(profile, None, &args.status.limits, talk)?;
+    let office = Office::open(profile, None, &args.status.shown.limits, talk)?;
     let batch = runtime()?.block_on(ended(&office, id, args, talk))?;
-    print(&batch, args.status.format)?;
+    print(&batch, args.status.shown.format)?;
     if batch.status() == "failed" {
         return Err(batch.refusal());
     }

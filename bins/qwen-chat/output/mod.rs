@@ -17,7 +17,7 @@ use crate::cli::{OutputArgs, Reasoning};
 pub(crate) use report::Report;
 
 /// What is written in one call at most, in bytes, and what a buffer keeps between calls.
-pub(crate) const FULL: usize = 64 << 10;
+const FULL: usize = 64 << 10;
 
 /// The form of the answer on stdout.
 #[derive(Debug)]
@@ -53,6 +53,7 @@ pub(crate) struct Output {
     last: u8,
     has_thought: bool,
     has_text: bool,
+    has_begun: bool,
 }
 
 impl Output {
@@ -84,6 +85,7 @@ impl Output {
             last: b'\n',
             has_thought: false,
             has_text: false,
+            has_begun: false,
         }
     }
 
@@ -151,11 +153,18 @@ impl Output {
         self.buffer.len() + self.aside.len()
     }
 
+    /// True when what waits is to be written though more may be about to come: the first piece, which somebody is waiting
+    /// for, and then as much as one call should take.
+    pub(crate) fn is_full(&self) -> bool {
+        self.waiting() >= if self.has_begun { FULL } else { 1 }
+    }
+
     /// Writes what waits.
     ///
     /// # Errors
     /// 74 when stdout takes no more.
     pub(crate) fn flush(&mut self) -> Result<(), Failure> {
+        self.has_begun |= self.waiting() > 0;
         if !self.aside.is_empty() {
             self.talk.flow(&self.aside);
             self.aside.clear();

@@ -4,9 +4,11 @@
 //! announced, no redirect followed, nothing sent twice once the answer has begun.
 
 mod endpoint;
+mod error;
 mod retry;
 mod send;
 
 pub use endpoint::Endpoint;
+pub use error::SendError;
 pub use retry::{Backoff, LONGEST_WAIT, retry_after};
-pub use send::{Opened, SendError, Told, Wait, chance, send};
+pub use send::{Opened, Told, Wait, chance, send};

@@ -7,8 +7,9 @@ use std::time::{Duration, SystemTime};
 use tokio::time::timeout;
 
 use super::endpoint::Endpoint;
-use super::retry::{Backoff, LONGEST_WAIT, retry_after};
-use crate::chat::{Kind, Refusal};
+use super::error::SendError;
+use super::retry::{Backoff, retry_after};
+use crate::chat::Refusal;
 use crate::failure::Failure;
 use crate::http::{Client, HttpError, Phase, Request, Response};
 use crate::pace::{Pace, Turn, Word};
@@ -29,73 +30,6 @@ pub struct Opened {
     pub first: Option<Vec<u8>>,
     /// How many tries it took.
     pub attempts: u32,
-}
-
-/// Why there is no answer.
-#[derive(Debug)]
-pub enum SendError {
-    /// The request could not be made; another try would not change that.
-    Unmade(Failure),
-    /// No HTTP answer.
-    Http(HttpError),
-    /// An answer that says no.
-    Refused(Refusal),
-}
-
-impl SendError {
-    /// Lifts it into a failure that names the server.
-    #[must_use]
-    pub fn failure(self, server: &str) -> Failure {
-        match self {
-            Self::Unmade(failure) => failure,
-            Self::Http(error) => error.failure(server),
-            Self::Refused(refusal) => {
-                let failure = refusal.failure(server);
-                match refusal.retry_after.filter(|wait| *wait > LONGEST_WAIT) {
-                    Some(wait) => failure.hint(format!("the server asks to wait {} s", wait.as_secs())),
-                    None => failure,
-                }
-            }
-        }
-    }
-
-    /// True when the server refuses the credential: another one may be let in.
-    #[must_use]
-    pub const fn is_refused_credential(&self) -> bool {
-        matches!(self, Self::Refused(refusal) if matches!(refusal.kind, Kind::Auth))
-    }
-
-    const fn is_passing(&self) -> bool {
-        match self {
-            Self::Unmade(_) => false,
-            Self::Http(error) => matches!(
-                error,
-                HttpError::Connect(_) | HttpError::Reset(_) | HttpError::Timeout(Phase::Connect, _)
-            ),
-            Self::Refused(refusal) => refusal.kind.is_passing(),
-        }
-    }
-
-    fn retry_after(&self) -> Option<Duration> {
-        match self {
-            Self::Refused(refusal) => refusal.retry_after,
-            _ => None,
-        }
-    }
-
-    fn words(&self) -> String {
-        match self {
-            Self::Unmade(failure) => failure.message.clone(),
-            Self::Http(error) => error.to_string(),
-            Self::Refused(refusal) => refusal.words(),
-        }
-    }
-}
-
-impl From<HttpError> for SendError {
-    fn from(error: HttpError) -> Self {
-        Self::Http(error)
-    }
 }
 
 /// A pause before another try, to be announced.
@@ -163,11 +97,7 @@ pub async fn send(
     let mut backoff = Backoff::new(retries);
     loop {
         let request = make().map_err(SendError::Unmade)?;
-        let turn = match pace {
-            Some(pace) => Some(pace.turn(&mut |word| tell(&Told::Quota(word))).await),
-            None => None,
-        };
-        let turn = turn.transpose().map_err(SendError::Unmade)?;
+        let turn = turn(pace, &mut |word| tell(&Told::Quota(word))).await?;
         let error = match attempt(client, request, turn).await {
             Ok((response, first)) => {
                 let attempts = backoff.tries();
@@ -177,11 +107,9 @@ pub async fn send(
                     attempts,
                 });
             }
-            Err(error) => error,
+            Err(error) if error.is_passing() => error,
+            Err(error) => return Err(error),
         };
-        if !error.is_passing() {
-            return Err(error);
-        }
         let Some(pause) = backoff.next_pause(error.retry_after(), chance()) else {
             return Err(error);
         };
@@ -195,6 +123,15 @@ pub async fn send(
     }
 }
 
+/// Waits for the turn of one try.
+async fn turn(pace: Option<&Pace>, say: &mut impl FnMut(Word)) -> Result<Option<Turn>, SendError> {
+    match pace {
+        Some(pace) => pace.turn(say).await.map(Some).map_err(SendError::Unmade),
+        None => Ok(None),
+    }
+}
+
+/// Sends it once, and reads the beginning of the answer.
 async fn attempt(
     client: &Client,
     request: Request,
@@ -214,38 +151,43 @@ async fn attempt(
     if let Some(turn) = &turn {
         turn.answered();
     }
-    let status = response.status();
-    if (200..300).contains(&status) {
-        refuse_encoding(&response)?;
-        let first = response.chunk().await.map_err(|error| match error {
-            // The head is not the answer: nothing of it has come yet.
-            HttpError::Cut(reason) => HttpError::Reset(reason),
-            other => other,
-        })?;
-        let first = first.map(|bytes| bytes.as_ref().to_vec());
+    if (200..300).contains(&response.status()) {
+        let first = first_bytes(&mut response).await?;
         return Ok((response, first));
     }
+    Err(SendError::Refused(refusal(&mut response, turn.as_ref()).await))
+}
+
+/// Reads what comes first of a good answer's body.
+async fn first_bytes(response: &mut Response) -> Result<Option<Vec<u8>>, HttpError> {
+    refuse_encoding(response)?;
+    let first = response.chunk().await.map_err(|error| match error {
+        // The head is not the answer: nothing of it has come yet.
+        HttpError::Cut(reason) => HttpError::Reset(reason),
+        other => other,
+    })?;
+    Ok(first.map(|bytes| bytes.as_ref().to_vec()))
+}
+
+/// Reads an answer that says no. A pause that it asks for is passed on before the body, which may drip.
+async fn refusal(response: &mut Response, turn: Option<&Turn>) -> Refusal {
+    let status = response.status();
     if (300..400).contains(&status)
         && let Some(location) = response.header("location")
     {
-        return Err(SendError::Refused(Refusal::redirect(status, location)));
+        return Refusal::redirect(status, location);
     }
     let wait = retry_after(
         response.header("retry-after"),
         response.header("retry-after-ms"),
         SystemTime::now(),
     );
-    if let (Some(turn), Some(pause)) = (&turn, wait) {
+    if let (Some(turn), Some(pause)) = (turn, wait) {
         turn.held_back(pause);
     }
     let content_type = response.header("content-type").map(str::to_owned);
-    let body = beginning(&mut response).await;
-    Err(SendError::Refused(Refusal::read(
-        status,
-        content_type.as_deref(),
-        &body,
-        wait,
-    )))
+    let body = beginning(response).await;
+    Refusal::read(status, content_type.as_deref(), &body, wait)
 }
 
 /// Refuses a body that is compressed though no encoding was offered: its bytes would be taken for a broken answer.

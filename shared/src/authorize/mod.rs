@@ -3,15 +3,15 @@
 //! A key or a live token costs one read. Only a token that is due, or was refused, starts a network.
 
 mod command;
+mod remedy;
+mod store;
 
 use std::time::SystemTime;
 
 use url::Url;
 
-use crate::config::{Access, Key, Settings, StoreName};
-use crate::credential::{
-    Credential, Obtained, Patience, Store, StoreChoice, StoreKind, Stored, Wanted, choose, obtain,
-};
+use crate::config::{Access, Key, Settings};
+use crate::credential::{Credential, Obtained, Store, StoreKind, Stored, Wanted, obtain};
 use crate::date::rfc3339;
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -20,6 +20,9 @@ use crate::oauth::{self, Blocking, Endpoints, PublicClient, TokenResponse};
 use crate::out::Talk;
 use crate::provider::OauthSettings;
 use crate::secret::Secret;
+
+pub use remedy::remedy;
+pub use store::{choose_store, patience, store_of};
 
 /// What authorizes requests.
 #[derive(Debug)]
@@ -129,51 +132,6 @@ pub fn authorize(settings: &Settings, wanted: &Wanted, talk: &Talk) -> Result<Au
         Access::ApiKey(Key::Stored(_)) => stored_key(&store_of(settings, talk)?, talk),
         Access::Oauth { server, .. } => login(settings, server, wanted, talk),
     }
-}
-
-/// Names the store of the profile in use. Touches neither files nor the keyring.
-///
-/// # Errors
-/// No home directory.
-pub fn store_of(settings: &Settings, talk: &Talk) -> Result<Store, Failure> {
-    let (store, is_qwen) = match &settings.access.value {
-        Access::Oauth { store, is_qwen, .. } => (*store, *is_qwen),
-        Access::ApiKey(Key::Stored(store)) => (*store, false),
-        _ => (StoreName::File, false),
-    };
-    let kind = match store {
-        StoreName::Keyring => StoreKind::Keyring,
-        StoreName::File if is_qwen => StoreKind::QwenCode,
-        StoreName::File => StoreKind::File,
-    };
-    Ok(Store::open(kind, settings.profile_name(), patience(talk))?)
-}
-
-/// Finds the store for a login, as [`choose`] does, and tells the user what is not as expected.
-///
-/// # Errors
-/// As [`choose`].
-pub fn choose_store(
-    choice: StoreChoice,
-    profile: &str,
-    is_qwen: bool,
-    talk: &Talk,
-) -> Result<Store, Failure> {
-    let (store, notice) = choose(choice, profile, is_qwen, patience(talk))?;
-    if let Some(notice) = notice {
-        talk.notice(&notice);
-    }
-    Ok(store)
-}
-
-/// Waits for a keyring as long as someone is there to unlock it.
-#[must_use]
-pub fn patience(talk: &Talk) -> Patience {
-    if !Talk::is_seen() {
-        return Patience::for_scripts();
-    }
-    let talk = talk.clone();
-    Patience::for_people(move |text| talk.notice(text))
 }
 
 fn stored_key(store: &Store, talk: &Talk) -> Result<Authorization, Failure> {

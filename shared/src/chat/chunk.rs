@@ -3,60 +3,13 @@
 //! The types borrow from the event and skip what they do not need, because a long answer has tens of thousands of them.
 //! They take whatever servers really send: `null` and missing members anywhere, content as a string or as parts.
 
-use std::borrow::Cow;
 use std::fmt;
 
 use serde::Deserialize;
-use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserializer, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-/// Why the model stopped.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum FinishReason {
-    /// It was done, or met a stop sequence.
-    Stop,
-    /// `max_tokens` or the context was used up: the answer is cut.
-    Length,
-    /// A filter cut the answer.
-    ContentFilter,
-    /// It calls a tool.
-    ToolCalls,
-    /// A word of the server's own.
-    Other(String),
-}
-
-impl FinishReason {
-    /// Reads the server's word; an empty one and `null` (as DashScope writes it) mean that the answer goes on.
-    #[must_use]
-    pub fn from_word(word: &str) -> Option<Self> {
-        Some(match word {
-            "" | "null" => return None,
-            "stop" => Self::Stop,
-            "length" => Self::Length,
-            "content_filter" => Self::ContentFilter,
-            "tool_calls" | "function_call" => Self::ToolCalls,
-            other => Self::Other(other.to_owned()),
-        })
-    }
-
-    /// Returns the word as the standard API has it.
-    #[must_use]
-    pub fn word(&self) -> &str {
-        match self {
-            Self::Stop => "stop",
-            Self::Length => "length",
-            Self::ContentFilter => "content_filter",
-            Self::ToolCalls => "tool_calls",
-            Self::Other(word) => word,
-        }
-    }
-
-    /// True when the text is known not to be all of the answer.
-    #[must_use]
-    pub const fn is_cut(&self) -> bool {
-        matches!(self, Self::Length | Self::ContentFilter)
-    }
-}
+use super::text::Text;
 
 /// A chunk.
 #[derive(Debug, Default, Deserialize)]
@@ -196,129 +149,9 @@ fn first_of<'t>(one: Option<&'t Text<'_>>, other: Option<&'t Text<'_>>) -> &'t s
     }
 }
 
-/// Text, borrowed where it holds no escape. A list of parts is joined; anything else counts as no text.
-#[derive(Debug, Default)]
-pub(super) struct Text<'a>(pub(super) Cow<'a, str>);
-
-#[derive(Deserialize)]
-struct TextPart<'a> {
-    #[serde(borrow, default)]
-    text: Option<Text<'a>>,
-}
-
-impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(TextVisitor)
-    }
-}
-
-struct TextVisitor;
-
-impl<'de> Visitor<'de> for TextVisitor {
-    type Value = Text<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("text or a list of parts")
-    }
-
-    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Text<'de>, E> {
-        Ok(Text(Cow::Borrowed(text)))
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<Text<'de>, E> {
-        Ok(Text(Cow::Owned(text.to_owned())))
-    }
-
-    fn visit_string<E>(self, text: String) -> Result<Text<'de>, E> {
-        Ok(Text(Cow::Owned(text)))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Text<'de>, A::Error> {
-        let mut joined = String::new();
-        while let Some(part) = list.next_element::<Option<TextPart<'de>>>()? {
-            if let Some(text) = part.and_then(|part| part.text) {
-                joined.push_str(&text.0);
-            }
-        }
-        Ok(Text(Cow::Owned(joined)))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Text<'de>, A::Error> {
-        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        Ok(Text::default())
-    }
-
-    fn visit_unit<E>(self) -> Result<Text<'de>, E> {
-        Ok(Text::default())
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<Text<'de>, E> {
-        Ok(Text::default())
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<Text<'de>, E> {
-        Ok(Text::default())
-    }
-
-    fn visit_u64<E>(self, _: u64) -> Result<Text<'de>, E> {
-        Ok(Text::default())
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<Text<'de>, E> {
-        Ok(Text::default())
-    }
-}
-
-/// Makes JSON of what is nearly JSON: control characters within strings and halves of surrogate pairs, which some
-/// servers write as they are. `None` when there is nothing to mend.
-pub(super) fn mend(json: &str) -> Option<String> {
-    let mut mended = String::with_capacity(json.len() + 64);
-    let (mut within, mut changed) = (false, false);
-    let mut rest = json;
-    while let Some(c) = rest.chars().next() {
-        let mut taken = c.len_utf8();
-        match c {
-            '"' => {
-                within = !within;
-                mended.push(c);
-            }
-            '\\' if within => {
-                let (kept, length) = escape(rest);
-                taken = length;
-                changed |= kept != &rest[..length];
-                mended.push_str(kept);
-            }
-            '\0'..='\x1f' if within => {
-                changed = true;
-                mended.push_str(&format!("\\u{:04x}", u32::from(c)));
-            }
-            c => mended.push(c),
-        }
-        rest = &rest[taken..];
-    }
-    changed.then_some(mended)
-}
-
-/// Returns what stands for the escape at the start of `text`, and the length of that escape in bytes.
-fn escape(text: &str) -> (&str, usize) {
-    let unit = |at: usize| {
-        text.get(at..at + 6)
-            .and_then(|escape| escape.strip_prefix("\\u"))
-            .and_then(|hex| u16::from_str_radix(hex, 16).ok())
-    };
-    match (unit(0), unit(6)) {
-        (Some(0xd800..=0xdbff), Some(0xdc00..=0xdfff)) => (&text[..12], 12),
-        (Some(0xd800..=0xdfff), _) => ("\\ufffd", 6),
-        _ => {
-            let length = 1 + text[1..].chars().next().map_or(0, char::len_utf8);
-            (&text[..length], length)
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{Chunk, mend};
+    use super::Chunk;
 
     #[test]
     fn chunks_of_every_make_are_read() {
@@ -379,23 +212,6 @@ mod tests {
             let piece = choice.as_ref().and_then(|choice| choice.piece());
             assert_eq!(piece.map_or("", |piece| piece.text()), text, "{json}");
             assert_eq!(piece.map_or("", |piece| piece.thought()), thought, "{json}");
-        }
-    }
-
-    #[test]
-    fn what_is_nearly_json_is_mended_and_the_rest_left_alone() {
-        for (raw, mended) in [
-            ("{\"a\":\"x\x1b[1m\"}", Some(r#"{"a":"x\u001b[1m"}"#)),
-            ("{\"a\":\"x\ny\"}", Some(r#"{"a":"x\u000ay"}"#)),
-            ("{\n\"a\":\t1}", None),
-            (r#"{"a":"\ud83d"}"#, Some(r#"{"a":"\ufffd"}"#)),
-            (r#"{"a":"\ud83d\ude00"}"#, None),
-            (r#"{"a":"\\ud83d\""}"#, None),
-            (r#"{"a":"\ude00\ud83d\n"}"#, Some(r#"{"a":"\ufffd\ufffd\n"}"#)),
-            ("{\"a\":\"\\", None),
-            ("{\"a\":\"\\ü\\uü", None),
-        ] {
-            assert_eq!(mend(raw).as_deref(), mended, "{raw}");
         }
     }
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use serde_json::Value;
 
 use super::events::TooLong;
-use super::refusal::Kind;
+use super::kind::Kind;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::text::{clip, one_line};
@@ -119,7 +119,7 @@ pub enum AnswerError {
     NotAnAnswer(String),
     /// An event, or the whole body, is not the JSON that it should be.
     Malformed(String),
-    /// One event, or a whole answer in one piece, is larger than [`super::EVENT_LIMIT`].
+    /// One event, or a whole answer in one piece, is larger than 64 MiB.
     TooLong,
     /// The server reports an error in the answer.
     Api(ApiError),

@@ -6,23 +6,23 @@ use std::fmt;
 use memchr::memchr2;
 
 /// The largest event that is kept, in bytes. Servers have sent single events of 8 MiB; what is larger is an attack.
-pub const EVENT_LIMIT: usize = 64 << 20;
+pub(super) const EVENT_LIMIT: usize = 64 << 20;
 
 /// What a buffer may keep between events: an 8 MiB event must not stay in memory for the rest of the answer.
 const KEPT: usize = 64 << 10;
 
 /// One event: its type (empty unless the stream named one) and its data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Event<'a> {
+pub(super) struct Event<'a> {
     /// The value of the last `event` field; empty for the default type `message`.
-    pub name: &'a str,
+    pub(super) name: &'a str,
     /// The `data` fields, joined by line feeds. Bytes that are not UTF-8 have become U+FFFD.
-    pub data: &'a str,
+    pub(super) data: &'a str,
 }
 
 /// An event grew past [`EVENT_LIMIT`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TooLong;
+pub(super) struct TooLong;
 
 impl fmt::Display for TooLong {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -37,7 +37,7 @@ impl std::error::Error for TooLong {}
 /// Memory is bounded by the longest event. `id` and `retry` fields are read over, since nothing is ever resumed. An
 /// event that the end of the stream cuts off is never dispatched, as the standard says.
 #[derive(Debug, Default)]
-pub struct EventReader {
+pub(super) struct EventReader {
     /// The beginning of a line whose end has not come.
     line: Vec<u8>,
     data: Vec<u8>,
@@ -53,7 +53,7 @@ impl EventReader {
     ///
     /// # Errors
     /// The sink's, at once; [`TooLong`] for an event past the limit. The reader is of no use after an error.
-    pub fn push<E: From<TooLong>>(
+    pub(super) fn push<E: From<TooLong>>(
         &mut self,
         bytes: &[u8],
         sink: &mut impl FnMut(Event<'_>) -> Result<(), E>,

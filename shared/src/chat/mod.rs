@@ -5,26 +5,32 @@
 //! is whole. A refusal (a status other than 2xx) is read by [`Refusal`].
 
 mod answer;
+mod assembly;
 mod chunk;
 mod error;
 mod events;
 mod extract;
+mod finish;
+mod kind;
+mod mend;
 mod message;
 mod refusal;
 mod request;
 mod sniff;
 mod template;
+mod text;
 mod think;
 mod tools;
 mod usage;
 
-pub use answer::{AnswerReader, Delta, Summary};
-pub use chunk::FinishReason;
+pub use answer::AnswerReader;
+pub use assembly::{Delta, Summary};
 pub use error::{AnswerError, ApiError};
-pub use events::{EVENT_LIMIT, Event, EventReader, TooLong};
 pub use extract::Extractor;
+pub use finish::FinishReason;
+pub use kind::Kind;
 pub use message::{Content, Message, Part, Role};
-pub use refusal::{Kind, Refusal};
+pub use refusal::Refusal;
 pub use request::{Body, merge};
 pub use tools::ToolCall;
 pub use usage::Usage;

@@ -12,8 +12,8 @@ use url::Url;
 use crate::env::dialect::is_shell_name;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::http::{Timeouts, limit};
-use crate::provider::{self, OauthSettings, Rate};
+use crate::http::{Timeouts, USER_AGENT, limit};
+use crate::provider::{self, OauthSettings, Provider, Rate};
 
 /// How a profile authenticates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
@@ -191,6 +191,21 @@ impl Profile {
             (Some(name), _) => name == "qwen",
             (None, own) => own.is_none(),
         }
+    }
+
+    /// Returns the headers of a request to this provider: the provider's, and the profile's own in their place.
+    #[must_use]
+    pub fn headers_for(&self, provider: &Provider) -> BTreeMap<String, String> {
+        let mut headers: BTreeMap<String, String> = provider
+            .headers
+            .iter()
+            .map(|(name, template)| (name.clone(), provider::expand(template, USER_AGENT)))
+            .collect();
+        for (name, value) in &self.headers {
+            headers.retain(|known, _| !known.eq_ignore_ascii_case(name));
+            headers.insert(name.clone(), value.clone());
+        }
+        headers
     }
 }
 

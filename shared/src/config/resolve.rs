@@ -1,7 +1,5 @@
 //! The order of sources, applied to each value.
 
-use std::collections::BTreeMap;
-
 use serde_json::{Map, Value};
 use url::Url;
 
@@ -66,7 +64,7 @@ impl<'a> Resolver<'a> {
         let oauth = matches!(access.value, Access::Oauth { .. });
         Ok(Settings {
             model,
-            headers: self.headers(provider.value),
+            headers: self.profile.headers_for(provider.value),
             query: self.profile.query.clone(),
             body: merged(&provider.value.body, &self.profile.body),
             rate: self.profile.rate.or(provider
@@ -202,20 +200,6 @@ impl<'a> Resolver<'a> {
                 let source = Source::Provider(provider.name.clone());
                 Sourced::new(provider.default_model.clone(), source)
             })
-    }
-
-    fn headers(&self, provider: &Provider) -> BTreeMap<String, String> {
-        let user_agent = concat!("qwen-toolkit/", env!("CARGO_PKG_VERSION"));
-        let mut headers: BTreeMap<String, String> = provider
-            .headers
-            .iter()
-            .map(|(name, template)| (name.clone(), provider::expand(template, user_agent)))
-            .collect();
-        for (name, value) in &self.profile.headers {
-            headers.retain(|known, _| !known.eq_ignore_ascii_case(name));
-            headers.insert(name.clone(), value.clone());
-        }
-        headers
     }
 
     /// Names what others can change, and the one mixture that surprises: the profile's endpoint with a key that is not

@@ -1,6 +1,6 @@
 //! JSON whose objects name each member once.
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
@@ -56,7 +56,7 @@ impl<'de> Visitor<'de> for Looking {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Unique, A::Error> {
-        let mut seen = HashSet::new();
+        let mut seen = BTreeSet::new();
         while let Some(name) = members.next_key::<String>()? {
             if seen.contains(&name) {
                 return Err(A::Error::custom(format!("duplicate field `{name}`")));

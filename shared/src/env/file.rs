@@ -16,7 +16,7 @@ pub const FILE_LIMIT: usize = 1024 * 1024;
 
 /// The longest `NAME=value` in bytes. The kernel takes 131,072 with the final NUL; one byte more, once exported,
 /// makes every later program start fail (facts: `.env`, section 2).
-pub const VARIABLE_LIMIT: usize = 131_071;
+pub(super) const VARIABLE_LIMIT: usize = 131_071;
 
 /// Why a file that is there is not used.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -25,10 +25,10 @@ mod write;
 
 pub use chain::{Candidate, EnvChain, EnvFile, Fate};
 pub use error::EnvError;
-pub use file::{Content, FILE_LIMIT, Unusable, VARIABLE_LIMIT, read};
+pub use file::{Content, FILE_LIMIT, Unusable, read};
 pub use names::Reach;
 pub use notice::Notice;
-pub use policy::{EXCLUDED, RECORD, key_name, may_pair, reach};
+pub use policy::{RECORD, key_name, may_pair, reach};
 pub use reading::{Reading, assignments};
 pub use record::Record;
 pub use scan::{Scanner, Statement, decode};

@@ -9,7 +9,7 @@ use super::variable::Standing;
 pub const RECORD: &str = "QWEN_ENV_EXPORTED";
 
 /// The names that a project's plain `.env` does not set, unless Qwen Code's settings say otherwise.
-pub const EXCLUDED: [&str; 2] = ["DEBUG", "DEBUG_MODE"];
+pub(super) const EXCLUDED: [&str; 2] = ["DEBUG", "DEBUG_MODE"];
 
 /// Returns what a variable reaches that an untrusted project file may not set; `None` when it may set it.
 #[must_use]

@@ -16,7 +16,7 @@ use super::proxy::Proxy;
 use super::roots::tls_settings;
 use super::upload::{Progress, Upload};
 use super::watch::Connections;
-use super::{HttpError, Phase, Timeouts};
+use super::{HttpError, Phase, Timeouts, USER_AGENT};
 
 /// A request that is ready to go.
 #[derive(Debug)]
@@ -113,7 +113,7 @@ impl Client {
             .dns_resolver(std::sync::Arc::new(Names))
             .http1_only()
             .tcp_nodelay(true)
-            .user_agent(concat!("qwen-toolkit/", env!("CARGO_PKG_VERSION")));
+            .user_agent(USER_AGENT);
         if proxy.is_none() {
             builder = builder.no_proxy();
         }

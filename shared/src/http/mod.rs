@@ -23,6 +23,9 @@ pub use upload::Upload;
 use crate::exit::Exit;
 use crate::failure::{Failure, io_reason};
 
+/// What this toolkit calls itself to servers.
+pub const USER_AGENT: &str = concat!("qwen-toolkit/", env!("CARGO_PKG_VERSION"));
+
 /// The limits of one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timeouts {

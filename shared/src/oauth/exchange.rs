@@ -13,70 +13,13 @@ use super::endpoints::{Endpoints, PublicClient};
 use super::error::OauthError;
 use super::form::Form;
 use super::pkce::Pkce;
+use super::rhythm::{PollOutcome, Rhythm};
 use super::token::TokenResponse;
 use super::{Answer, Clock, Transport};
 use crate::http::HttpError;
 
-/// What `slow_down` adds to the interval, for good (RFC 8628, section 3.5).
-const SLOW_DOWN: Duration = Duration::from_secs(5);
-/// The longest wait after polls that got no answer, unless the interval is longer.
-const LONGEST_BACK_OFF: Duration = Duration::from_secs(60);
 /// The longest time that passes between two reports of the time that is left.
 const TICK: Duration = Duration::from_secs(1);
-
-/// A poll that did not end the exchange.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PollOutcome {
-    /// The person has not decided yet.
-    Pending,
-    /// The server wants fewer polls.
-    SlowDown,
-    /// No answer, or one by which the server says that it is not well; it may have said when to come back.
-    Unreachable {
-        /// `Retry-After`.
-        retry_after: Option<Duration>,
-    },
-}
-
-/// The rhythm of the polls. Pure: it neither waits nor looks at a clock.
-#[derive(Clone, Debug)]
-pub struct Rhythm {
-    interval: Duration,
-    unanswered: u32,
-}
-
-impl Rhythm {
-    /// Begins with the interval of the server.
-    #[must_use]
-    pub const fn new(interval: Duration) -> Self {
-        Self {
-            interval,
-            unanswered: 0,
-        }
-    }
-
-    /// Returns how long to wait, from the end of the last poll to the start of the next.
-    ///
-    /// `slow_down` adds five seconds for the rest of the exchange, not once (RFC 8628, section 3.5); a client that
-    /// forgets is blocked by the server. Each poll without an answer doubles the wait, which begins above the interval
-    /// and is never below it; an answer ends the doubling.
-    pub fn next_poll(&mut self, outcome: PollOutcome) -> Duration {
-        match outcome {
-            PollOutcome::Pending => self.unanswered = 0,
-            PollOutcome::SlowDown => {
-                self.unanswered = 0;
-                self.interval = self.interval.saturating_add(SLOW_DOWN);
-            }
-            PollOutcome::Unreachable { retry_after } => {
-                self.unanswered = (self.unanswered + 1).min(16);
-                let doubled = self.interval.saturating_mul(1 << self.unanswered);
-                let wait = doubled.min(LONGEST_BACK_OFF).max(self.interval);
-                return wait.max(retry_after.unwrap_or_default());
-            }
-        }
-        self.interval
-    }
-}
 
 /// What came of one poll.
 #[derive(Debug)]
@@ -149,7 +92,7 @@ impl<'a> Exchange<'a> {
     /// [`OauthError::Malformed`] for an answer that is none. When the time runs out while the server cannot be
     /// reached, the last such error: logging in again would not help before that is mended.
     pub fn wait(mut self, report: &mut dyn FnMut(Progress<'_>)) -> Result<TokenResponse, OauthError> {
-        let mut wait = self.rhythm.interval;
+        let mut wait = self.rhythm.interval();
         let mut trouble = None;
         loop {
             if !self.pause(wait, report) {

@@ -15,6 +15,7 @@ mod form;
 mod grant;
 mod pkce;
 mod resource;
+mod rhythm;
 mod token;
 mod verification;
 
@@ -31,9 +32,8 @@ pub use device::{Attempt, DeviceAuthorization};
 pub use discovery::discover;
 pub use endpoints::{Endpoints, PublicClient};
 pub use error::OauthError;
-pub use exchange::{Exchange, PollOutcome, Progress, Rhythm};
+pub use exchange::{Exchange, Progress};
 pub use grant::{Revoked, TokenKind, refresh, revoke};
-pub use pkce::Pkce;
 pub use resource::{ResourceError, base_url_from_resource, is_allowed};
 pub use token::TokenResponse;
 pub use verification::VerificationUri;

@@ -19,14 +19,14 @@ fn random<const N: usize>() -> io::Result<Zeroizing<[u8; N]>> {
 /// The method is S256 and nothing else; there is no way back to `plain` (RFC 7636, section 7.2). Debug shows neither
 /// half of it.
 #[derive(Debug)]
-pub struct Pkce(PkceCodeVerifier);
+pub(super) struct Pkce(PkceCodeVerifier);
 
 impl Pkce {
     /// Makes a proof key of 32 random bytes, which are 43 characters of unpadded base64url (RFC 7636, section 4.1).
     ///
     /// # Errors
     /// When the operating system gives no randomness.
-    pub fn generate() -> io::Result<Self> {
+    pub(super) fn generate() -> io::Result<Self> {
         let bytes = random::<32>()?;
         Ok(Self(PkceCodeVerifier::new(
             URL_SAFE_NO_PAD.encode(bytes.as_slice()),

@@ -278,5 +278,8 @@ impl Book {
 }
 
 #[cfg(test)]
+#[path = "simulation_tests.rs"]
+mod simulation_tests;
+#[cfg(test)]
 #[path = "book_tests.rs"]
 mod tests;

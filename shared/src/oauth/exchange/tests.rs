@@ -6,7 +6,7 @@ use url::Url;
 use super::super::{
     Answer, Attempt, Clock, DeviceAuthorization, Endpoints, OauthError, PublicClient, Transport,
 };
-use super::{Exchange, PollOutcome, Progress, Rhythm};
+use super::{Exchange, Progress};
 use crate::http::{HttpError, Phase};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -69,14 +69,7 @@ fn token() -> Result<Answer, HttpError> {
     Ok(answer(200, r#"{"access_token":"at","token_type":"Bearer"}"#))
 }
 
-struct Login {
-    /// Seconds from one poll's end to the next one's start.
-    waits: Vec<u64>,
-    form: String,
-    ended: Result<String, OauthError>,
-}
-
-fn login_with(fake: &Fake, life: u64, interval: &str) -> Login {
+fn server(pkce: bool) -> (Endpoints, PublicClient) {
     let url = Url::parse("http://127.0.0.1/x").unwrap();
     let endpoints = Endpoints {
         device_authorization_endpoint: url.clone(),
@@ -86,8 +79,20 @@ fn login_with(fake: &Fake, life: u64, interval: &str) -> Login {
     let client = PublicClient {
         client_id: "id".to_owned(),
         scope: String::new(),
-        pkce: false,
+        pkce,
     };
+    (endpoints, client)
+}
+
+struct Login {
+    /// Seconds from one poll's end to the next one's start.
+    waits: Vec<u64>,
+    form: String,
+    ended: Result<String, OauthError>,
+}
+
+fn login_with(fake: &Fake, life: u64, interval: &str) -> Login {
+    let (endpoints, client) = server(false);
     let body = format!(
         r#"{{"device_code":"d c","user_code":"u","verification_uri":"https://e.example/","expires_in":{life}{interval}}}"#
     );
@@ -116,53 +121,6 @@ fn login(replies: Vec<Result<Answer, HttpError>>) -> Login {
     let fake = Fake::default();
     *fake.replies.borrow_mut() = replies;
     login_with(&fake, 1000, "")
-}
-
-#[test]
-fn the_rhythm_follows_the_standard() {
-    use PollOutcome::{Pending, SlowDown, Unreachable};
-    let lost = Unreachable { retry_after: None };
-    let told = |seconds| Unreachable {
-        retry_after: Some(Duration::from_secs(seconds)),
-    };
-    for (interval, outcomes, waits) in [
-        (5, vec![Pending, Pending], vec![5, 5]),
-        (
-            5,
-            vec![SlowDown, Pending, SlowDown, Pending],
-            vec![10, 10, 15, 15],
-        ),
-        (
-            5,
-            vec![lost, lost, lost, lost, Pending, lost],
-            vec![10, 20, 40, 60, 5, 10],
-        ),
-        (90, vec![lost, lost], vec![90, 90]),
-        (5, vec![SlowDown, lost, Pending], vec![10, 20, 10]),
-        (5, vec![told(30), told(1), Pending], vec![30, 20, 5]),
-    ] {
-        let mut rhythm = Rhythm::new(Duration::from_secs(interval));
-        let got: Vec<u64> = outcomes
-            .iter()
-            .map(|&outcome| rhythm.next_poll(outcome).as_secs())
-            .collect();
-        assert_eq!(got, waits, "{outcomes:?}");
-    }
-}
-
-#[test]
-fn a_rhythm_never_overflows() {
-    let mut rhythm = Rhythm::new(Duration::MAX);
-    for outcome in [
-        PollOutcome::SlowDown,
-        PollOutcome::Unreachable {
-            retry_after: Some(Duration::MAX),
-        },
-    ] {
-        for _ in 0..100 {
-            assert_eq!(rhythm.next_poll(outcome), Duration::MAX);
-        }
-    }
 }
 
 #[test]
@@ -278,17 +236,7 @@ fn running_out_of_time_while_the_server_is_away_is_the_servers_fault() {
 fn progress_counts_down_and_tells_trouble() {
     let fake = Fake::default();
     *fake.replies.borrow_mut() = vec![Ok(answer(502, "")), says(400, "slow_down"), token()];
-    let url = Url::parse("http://127.0.0.1/x").unwrap();
-    let endpoints = Endpoints {
-        device_authorization_endpoint: url.clone(),
-        token_endpoint: url,
-        revocation_endpoint: None,
-    };
-    let client = PublicClient {
-        client_id: "id".to_owned(),
-        scope: String::new(),
-        pkce: true,
-    };
+    let (endpoints, client) = server(true);
     let body = r#"{"device_code":"d","user_code":"u","verification_uri":"https://e.example/","expires_in":100,"interval":2}"#;
     let device = DeviceAuthorization::parse(&answer(200, body)).unwrap();
     let attempt = Attempt::begin(&client).unwrap();
