@@ -162,6 +162,37 @@ fn every_provider_gets_its_path_its_query_and_its_key_where_it_wants_them() {
 }
 
 #[test]
+fn the_address_of_an_azure_deployment_names_its_model() {
+    let sandbox = Sandbox::new();
+    let root = "https://mine.openai.azure.com/";
+    let asked = |base: &str, more: &[&str]| {
+        let run = sandbox
+            .tool("qwen-chat")
+            .args(["--dry-run", "hi"])
+            .args(more)
+            .env("OPENAI_API_KEY", "k")
+            .env("OPENAI_BASE_URL", format!("{root}{base}"))
+            .env("OPENAI_MODEL", "other")
+            .env("OPENAI_API_VERSION", "2025-01-01")
+            .run();
+        let shown: Value = serde_json::from_slice(&run.exits(0).stdout).unwrap();
+        shown["url"].as_str().unwrap().to_owned()
+    };
+    let of =
+        |model: &str| format!("{root}openai/deployments/{model}/chat/completions?api-version=2025-01-01");
+    assert_eq!(asked("", &[]), of("other"));
+    for base in [
+        "openai/deployments/my-gpt",
+        "openai/deployments/my-gpt/",
+        "openai/deployments/my-gpt/chat/completions",
+        "openai/deployments/my-gpt/chat/completions?api-version=2025-01-01",
+    ] {
+        assert_eq!(asked(base, &[]), of("my-gpt"), "{base}");
+        assert_eq!(asked(base, &["--model", "flag"]), of("flag"), "{base}");
+    }
+}
+
+#[test]
 fn azure_gets_its_api_key_header_its_deployment_and_its_version() {
     for (env, version) in [
         (&[][..], "2024-10-21"),

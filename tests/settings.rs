@@ -102,6 +102,68 @@ fn blank_counts_as_absent() {
 }
 
 #[test]
+fn a_blank_variable_does_not_hide_the_file() {
+    let sandbox = Sandbox::new();
+    sandbox.write(
+        "work/.env",
+        "OPENAI_API_KEY=file-key\nOPENAI_BASE_URL=https://file.example/v1\nOPENAI_MODEL=file-model\n",
+    );
+    for blank in ["", " ", "\t"] {
+        let run = token(&sandbox)
+            .env("OPENAI_API_KEY", blank)
+            .env("OPENAI_BASE_URL", blank)
+            .env("OPENAI_MODEL", blank)
+            .run();
+        let all = ["file-key", "https://file.example/v1", "file-model", "custom"];
+        assert_eq!(resolved(run), all, "{blank:?}");
+    }
+}
+
+#[test]
+fn what_a_profile_leaves_open_comes_from_qwen_codes_settings() {
+    let sandbox = Sandbox::new();
+    sandbox.write(
+        "home/.qwen/settings.json",
+        r#"{"security": {"auth": {"apiKey": "settings-key", "baseUrl": "https://settings.example/v1"}},
+            "model": {"name": "settings-model"}}"#,
+    );
+    let settings = "https://settings.example/v1";
+    for (profile, expected) in [
+        (json!({}), ["settings-key", settings, "settings-model", "custom"]),
+        (
+            json!({"model": "mine"}),
+            ["settings-key", settings, "mine", "custom"],
+        ),
+        (
+            json!({"key": {"command": ["echo", "mine"]}}),
+            ["mine", settings, "settings-model", "custom"],
+        ),
+        (
+            json!({"base_url": "https://mine.example/v1", "key": {"command": ["echo", "mine"]}}),
+            ["mine", "https://mine.example/v1", "settings-model", "custom"],
+        ),
+        (
+            json!({"provider": "deepseek", "key": {"command": ["echo", "mine"]}}),
+            ["mine", "https://api.deepseek.com/", "deepseek-chat", "deepseek"],
+        ),
+    ] {
+        sandbox.config(&profiles(json!({"a": profile})));
+        assert_eq!(resolved(token(&sandbox).run()), expected, "{profile}");
+    }
+    // A key that is meant for another server stays at home.
+    for elsewhere in [
+        json!({"base_url": "https://mine.example/v1"}),
+        json!({"provider": "openai"}),
+    ] {
+        sandbox.config(&profiles(json!({ "a": elsewhere })));
+        sandbox
+            .tool("qwen-token")
+            .run()
+            .fails(77, &["no credential for profile 'a'"]);
+    }
+}
+
+#[test]
 fn a_given_key_beats_a_stored_login_and_does_not_go_to_its_server() {
     let sandbox = Sandbox::new();
     sandbox.config(&profiles(
@@ -235,124 +297,7 @@ fn a_profile_is_chosen_by_flag_then_variable_then_default() {
         );
 }
 
-#[test]
-fn an_invalid_configuration_is_named_with_line_and_column() {
-    let sandbox = Sandbox::new();
-    for (text, place) in [
-        (
-            "{\n  \"profiles\": {\"a\": {\"methot\": 1, \"method\": 7}}\n}",
-            ":2:",
-        ),
-        ("{\"default_profile\": 3}", ":1:21:"),
-        ("{\n\n]", ":3:1:"),
-        (
-            "{\"profiles\": {\"a\": {\"key\": {\"store\": \"file\", \"env\": \"X\"}}}}",
-            "exactly one",
-        ),
-        ("{\"profiles\": {\"a\": {\"base_url\": \"no url\"}}}", ":1:"),
-        (
-            "{\"profiles\": {\n\"../a\": {}}}",
-            "config.json:2:6: '../a' cannot be a profile's name",
-        ),
-        ("{\"profiles\": {\"\": {}}}", ":1:16: '' cannot be"),
-        (
-            "{\"profiles\": {\"a\": {\"provider\": \"nobody\", \"key\": {\"env\": \"X\"}}}}",
-            "profile 'a': no provider is called 'nobody'",
-        ),
-        ("// mine\n{}", ":1:1: "),
-        ("null", ":1:4: invalid type: null, expected an object"),
-        ("{\"profiles\": {\"a\": null}}", "null, expected an object"),
-        ("{\"profiles\": {},}", ":1:"),
-    ] {
-        let path = sandbox.config(text);
-        sandbox.tool("qwen-token").run().fails(78, &[place]);
-        assert_eq!(
-            std::fs::read_to_string(path).unwrap(),
-            text,
-            "it is never overwritten"
-        );
-    }
-}
-
-#[test]
-fn every_member_of_a_profile_has_its_type() {
-    let sandbox = Sandbox::new();
-    for member in [
-        r#""provider": 1"#,
-        r#""method": "password""#,
-        r#""base_url": 5"#,
-        r#""base_url": "file:///etc/passwd""#,
-        r#""base_url": "https://me:pw@x.example/v1""#,
-        r#""model": ["m"]"#,
-        r#""key": "sk-1""#,
-        r#""key": {"store": "cloud"}"#,
-        r#""key": {"command": "pass show x"}"#,
-        r#""key": {"command": []}"#,
-        r#""key": {"env": ""}"#,
-        r#""key": {"file": "x"}"#,
-        r#""headers": {"X": 1}"#,
-        r#""query": []"#,
-        r#""body": "x""#,
-        r#""rate": {"per_minute": -1}"#,
-        r#""rate": {"per_day": "many"}"#,
-        r#""rate": {"per_minute": 0}"#,
-        r#""rate": {"per_day": 0}"#,
-        r#""timeouts": {"connect": 0}"#,
-        r#""timeouts": {"idle": "1 s"}"#,
-        r#""oauth": "https://id.example""#,
-        r#""oauth": {"token_endpoint": "no url"}"#,
-        r#""oauth": {"pkce": "S256"}"#,
-        r#""oauth": {"allowed_hosts": "x.example"}"#,
-        r#""allow_http": "yes""#,
-    ] {
-        let path = sandbox.config(&format!("{{\"profiles\": {{\"a\": {{\n  {member}\n}}}}}}"));
-        let place = format!("{}:", path.display());
-        let run = sandbox.tool("qwen-token").env("OPENAI_API_KEY", "k").run();
-        let run = run.fails(78, &[&place, "hint: edit "]);
-        for secret_or_rust in ["pw", "struct", "u32", "f64"] {
-            assert!(!run.stderr.contains(secret_or_rust), "{run:#?}");
-        }
-        let place = run.stderr.split_once(&place).unwrap().1;
-        let line: u32 = place.split(':').next().unwrap().parse().unwrap();
-        assert!((2..=3).contains(&line), "{member}: {run:#?}");
-    }
-}
-
-#[test]
-fn a_configuration_without_an_end_is_not_read_to_it() {
-    let sandbox = Sandbox::new();
-    let tool = sandbox.tool("qwen-auth").arg("list");
-    tool.env("QWEN_CONFIG", "/dev/zero")
-        .run()
-        .fails(78, &["/dev/zero: larger than 4194304 bytes"]);
-    let tool = sandbox.tool("qwen-auth").arg("list");
-    let none = "qwen-auth: no profile is configured\nqwen-auth: hint: run 'qwen-login'\n";
-    tool.env("QWEN_CONFIG", "/dev/null").run().gives(0, "", none);
-}
-
 /// Services run with such a home.
-#[test]
-fn a_home_that_is_no_directory_has_no_configuration() {
-    let sandbox = Sandbox::new();
-    let service = |tool: Tool| {
-        tool.env("HOME", "/dev/null")
-            .env_remove("XDG_CONFIG_HOME")
-            .env_remove("XDG_STATE_HOME")
-    };
-    let run = service(sandbox.tool("qwen-token"))
-        .env("OPENAI_API_KEY", "k")
-        .run();
-    run.gives(0, "k\n", "");
-    let run = service(sandbox.detached("qwen-login"))
-        .args(["--with-key", "--provider", "openai", "--store", "file"])
-        .stdin("sk-1")
-        .run();
-    run.fails(
-        74,
-        &["/dev/null/.config/qwen/config.json: cannot write: not a directory"],
-    );
-}
-
 #[test]
 fn a_configuration_elsewhere_is_used() {
     let sandbox = Sandbox::new();
@@ -425,6 +370,15 @@ fn a_project_file_may_name_an_endpoint_for_its_own_key_or_for_the_one_that_is_bo
     );
     sandbox.config(&entry("https://x.example:8443/v1"));
     sandbox.tool("qwen-token").run().fails(78, &["profile 'a'"]);
+    // The variable that the profile names is the profile's key.
+    let variable = |base: &str| {
+        let profile = json!({"base_url": base, "key": {"env": "MINE"}});
+        sandbox.config(&profiles(json!({ "a": profile })));
+        token(&sandbox).env("MINE", "k").run()
+    };
+    let same = resolved(variable("https://x.example/v1"));
+    assert_eq!(same[..2], ["k", "https://x.example/v2"]);
+    variable("https://x.example:8443/v1").fails(78, &["environment MINE"]);
 
     sandbox.write(
         "work/.env",

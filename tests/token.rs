@@ -435,16 +435,20 @@ fn a_broken_or_loose_file_is_named() {
 fn verbose_names_every_source_and_no_secret() {
     let sandbox = Sandbox::new();
     logged_in(&sandbox);
-    let run = token(&sandbox).arg("-v").run().exits(0);
-    for words in [
-        "method 'oauth' from profile 'work'",
-        "http://127.0.0.1:9/v1",
-        "model 'm' from profile 'work'",
-        "as stored, good until 20",
-    ] {
-        assert!(run.stderr.contains(words), "{words:?} in {}", run.stderr);
+    for check in [None, Some("--check")] {
+        let run = token(&sandbox).arg("-v").args(check).run().exits(0);
+        for words in [
+            "profile 'work' from ",
+            "method 'oauth' from profile 'work'",
+            "provider 'custom' from profile 'work'",
+            "base_url 'http://127.0.0.1:9/v1' from profile 'work'",
+            "model 'm' from profile 'work'",
+            "as stored, good until 20",
+        ] {
+            assert!(run.stderr.contains(words), "{words:?} in {}", run.stderr);
+        }
+        assert!(!run.stderr.contains("at-old") && !run.stderr.contains("rt-old"));
     }
-    assert!(!run.stderr.contains("at-old") && !run.stderr.contains("rt-old"));
 }
 
 #[test]

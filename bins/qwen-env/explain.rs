@@ -161,10 +161,7 @@ impl Explanation<'_> {
         let (fate, reason) = match assignment.verdict {
             Verdict::Accepted => accepted(variable, entries),
             Verdict::Overwritten(line) => ("overwritten", format!("by line {line}")),
-            Verdict::Excluded => (
-                "excluded",
-                "Qwen Code does not take it from a project's .env".to_owned(),
-            ),
+            Verdict::Excluded => ("excluded", notices::EXCLUSION.to_owned()),
             Verdict::Refused(reach) => (
                 "refused",
                 format!("a {} variable in an untrusted project file", reach.name()),

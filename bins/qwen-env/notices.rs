@@ -1,11 +1,14 @@
 //! What is said on stderr while the work goes on.
 
-use qwen_shared::env::{EnvChain, key_name};
+use qwen_shared::env::{EnvChain, Verdict, key_name};
 use qwen_shared::out::Talk;
 
 use crate::plan::{Entry, Fate, Origin, Plan};
 
-/// Says what the chain passed over and refused; each hint once, at the end.
+/// Why an excluded variable is left out.
+pub(crate) const EXCLUSION: &str = "Qwen Code does not take it from a project's .env";
+
+/// Says what the chain passed over and refused, each hint once; with `--verbose`, what else of it does not count.
 pub(crate) fn of_chain(chain: &EnvChain, talk: &Talk) {
     let mut hints: Vec<&str> = Vec::new();
     for notice in chain.notices() {
@@ -16,6 +19,17 @@ pub(crate) fn of_chain(chain: &EnvChain, talk: &Talk) {
     }
     for hint in hints {
         talk.hint(hint);
+    }
+    for assignment in chain.assignments().filter(|_| talk.is_verbose()) {
+        let (place, name) = (assignment.variable.place(), &assignment.variable.name);
+        match assignment.verdict {
+            Verdict::Excluded => talk.detail(&format!("{place}: '{name}' is excluded: {EXCLUSION}")),
+            Verdict::Overwritten(line) => {
+                talk.detail(&format!("{place}: '{name}' is overwritten by line {line}"));
+            }
+            // Said above, or by the plan.
+            _ => {}
+        }
     }
 }
 

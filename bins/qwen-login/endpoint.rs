@@ -3,7 +3,6 @@
 use qwen_shared::exit::Exit;
 use qwen_shared::failure::Failure;
 use qwen_shared::http::{check_endpoint, without_user_info};
-use qwen_shared::provider::Provider;
 use url::Url;
 
 /// How a URL begins, for those who typed a bare host.
@@ -29,19 +28,6 @@ pub(crate) fn answered(text: &str, allow_http: bool) -> Result<Url, String> {
         Ok(()) => Ok(url),
         Err(failure) => Err(failure.message),
     }
-}
-
-/// Cuts a URL below which one model is to what is common to all, and returns that model: people copy the whole address of
-/// an Azure deployment.
-pub(crate) fn cut_model(url: &mut Url, provider: &Provider) -> Option<String> {
-    let (before, _) = provider.chat_path.split_once("{model}")?;
-    let path = url.path().to_owned();
-    let (base, model) = path.split_once(before)?;
-    if model.is_empty() || model.contains('/') {
-        return None;
-    }
-    url.set_path(base);
-    Some(model.to_owned())
 }
 
 /// Reads a base URL. People copy the whole address of a request: what comes below the base is cut off.

@@ -11,7 +11,6 @@ use qwen_shared::secret::Secret;
 use url::Url;
 
 use crate::ask::{ask, choose};
-use crate::endpoint;
 use crate::key_input::{from_terminal, key_for};
 use crate::run::Login;
 use crate::service::service_for;
@@ -46,7 +45,7 @@ pub(crate) fn set_up(login: &mut Login<'_>) -> Outcome {
 
 fn plan(login: &mut Login<'_>) -> Result<Plan, Failure> {
     let (provider, mut base_url) = service_for(login)?;
-    let deployment = endpoint::cut_model(&mut base_url, provider);
+    let deployment = provider.cut_model(&mut base_url);
     // As when a request is made: what runs on this machine is asked without a key where there is none.
     let needs_key = provider.needs_key && !is_loopback(&base_url);
     // Tried before anything secret is typed: a key that cannot be kept would be typed in vain.

@@ -69,21 +69,19 @@ fn explain(settings: &Settings, talk: &Talk) {
         talk.notice(notice);
     }
     if talk.is_verbose() {
-        // The endpoint is known when the credential is.
-        let origins = settings.origins().into_iter();
-        for (name, value, source) in origins.filter(|(name, ..)| *name != "base_url") {
+        for (name, value, source) in settings.origins() {
             talk.detail(&Settings::origin(name, &value, &source));
         }
     }
 }
 
+/// Says where the credential itself names another endpoint.
 fn explain_endpoint(settings: &Settings, authorization: &Authorization, talk: &Talk) {
-    let said = &settings.base_url;
     match authorization.base_url(settings) {
+        Ok(url) if url == settings.base_url.value => {}
         Ok(url) => {
-            let given = (url == said.value).then(|| said.source.to_string());
-            let source = given.unwrap_or_else(|| "the credential's 'resource_url'".to_owned());
-            talk.detail(&Settings::origin("base_url", &without_user_info(&url), &source));
+            let source = "the credential's 'resource_url'";
+            talk.detail(&Settings::origin("base_url", &without_user_info(&url), source));
         }
         Err(failure) => talk.detail(&failure.message),
     }

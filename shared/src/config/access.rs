@@ -51,7 +51,9 @@ impl Resolver<'_> {
         if let Some(own) = self.own_access()? {
             return Ok(own);
         }
-        if let Some(key) = self.qwen_code.api_key.clone().filter(|_| self.name.is_none()) {
+        // A key that is Qwen Code's does not go to an endpoint that the profile chose.
+        let leaves_endpoint = self.profile.provider.is_none() && self.profile.base_url.is_none();
+        if let Some(key) = self.qwen_code.api_key.clone().filter(|_| leaves_endpoint) {
             let source = Source::QwenCode(self.qwen_code.path.clone());
             return Ok(Sourced::new(Access::ApiKey(Key::Given(key)), source));
         }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
-use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -39,6 +39,8 @@ pub struct Config {
     pub default_profile: Option<String>,
     /// The profiles by name.
     pub profiles: BTreeMap<String, Profile>,
+    /// What the user ought to know about the file: that others can change it, and so where keys are sent.
+    pub notice: Option<String>,
 }
 
 impl Config {
@@ -51,7 +53,10 @@ impl Config {
             None => Ok(Self::default()),
             Some(path) => match read(&path)? {
                 None => Ok(Self::default()),
-                Some(text) => parse(&path, &text),
+                Some(text) => Ok(Self {
+                    notice: remark(&path),
+                    ..parse(&path, &text)?
+                }),
             },
         }
     }
@@ -127,21 +132,22 @@ fn refused(path: &Path, error: &io::Error) -> Failure {
 /// Reads the file; `None` when there is none or it is blank. A byte order mark is no part of JSON (RFC 8259, section 8.1).
 fn read(path: &Path) -> Result<Option<String>, Failure> {
     let shown = path.display();
-    let mut text = String::new();
-    let read = open(path).and_then(|file| file.take(LARGEST + 1).read_to_string(&mut text));
+    let mut bytes = Vec::with_capacity(4096);
+    let read = open(path).and_then(|file| file.take(LARGEST + 1).read_to_end(&mut bytes));
     match read {
         Ok(length) if length as u64 > LARGEST => Err(Failure::new(
             Exit::Config,
             format!("{shown}: larger than {LARGEST} bytes"),
         )),
         Ok(_) => {
+            let text = String::from_utf8(bytes).map_err(|error| {
+                let valid = error.utf8_error().valid_up_to();
+                not_text(path, &error.as_bytes()[..valid])
+            })?;
             let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
             Ok(Some(text.to_owned()).filter(|text| !text.trim().is_empty()))
         }
         Err(error) if file::is_absent(&error) => Ok(None),
-        Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-            Err(Failure::new(Exit::Config, format!("{shown}: not valid UTF-8")))
-        }
         Err(error) => Err(Failure::new(
             Exit::NoInput,
             format!("{shown}: cannot read: {}", io_reason(&error)),
@@ -173,13 +179,32 @@ fn parse(path: &Path, text: &str) -> Result<Config, Failure> {
             .into_iter()
             .map(|(name, profile)| (name.0, profile))
             .collect(),
+        notice: None,
     })
+}
+
+/// Says that everybody can change the file.
+fn remark(path: &Path) -> Option<String> {
+    let mode = path.metadata().ok()?.mode() & 0o7777;
+    (mode & 0o002 != 0).then(|| format!("'{}' is writable by all (mode {mode:04o})", path.display()))
 }
 
 fn invalid(path: &Path, error: &serde_json::Error) -> Failure {
     let text = error.to_string();
     let fault = without_value(text.split(" at line ").next().unwrap_or(&text));
-    let (path, line, column) = (path.display(), error.line(), error.column());
+    fault_at(path, error.line(), error.column(), &fault)
+}
+
+/// Says where a text stops to be one: behind `valid`.
+fn not_text(path: &Path, valid: &[u8]) -> Failure {
+    let mut lines = valid.split(|&byte| byte == b'\n');
+    let column = lines.next_back().map_or(0, <[u8]>::len) + 1;
+    fault_at(path, lines.count() + 1, column, "not valid UTF-8")
+}
+
+/// Lines and columns count from 1; columns count bytes.
+fn fault_at(path: &Path, line: usize, column: usize, fault: &str) -> Failure {
+    let path = path.display();
     Failure::new(Exit::Config, format!("{path}:{line}:{column}: {fault}")).hint(format!("edit {path}"))
 }
 

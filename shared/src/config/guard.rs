@@ -2,7 +2,7 @@
 
 use url::Url;
 
-use super::profile::Profile;
+use super::profile::{KeySetting, Profile};
 use super::settings::Access;
 use super::source::{Source, Sourced};
 use crate::env::may_pair;
@@ -50,21 +50,24 @@ pub(super) fn check(
         .hint("or set OPENAI_BASE_URL in the environment to choose the endpoint yourself"))
 }
 
-/// True when the secret would go to that origin also without the project's file: a profile's to the profile's own
-/// endpoint, a provider's own variable to the provider, `OPENAI_API_KEY` to OpenAI.
+/// True when the secret would go to that origin also without the project's file: a profile's, its variable's too, to
+/// the profile's own endpoint, a provider's own variable to the provider, `OPENAI_API_KEY` to OpenAI.
 fn is_bound(access: &Sourced<Access>, url: &Url, provider: &Provider, profile: &Profile) -> bool {
+    let of_profile = || match (&profile.base_url, &profile.provider) {
+        (Some(own), _) => own.origin() == url.origin(),
+        (None, Some(name)) => provider::named(name).is_some_and(|named| named.owns(url)),
+        (None, None) => false,
+    };
     match &access.source {
         Source::Environment(name) | Source::EnvFile { name, .. } => {
+            let named = matches!(&profile.key, Some(KeySetting::Env(own)) if own == name);
             let own = provider.key_variable.as_deref() == Some(name.as_str()) && name != "OPENAI_API_KEY";
-            own && provider.owns(url)
+            named && of_profile()
+                || own && provider.owns(url)
                 || name == "OPENAI_API_KEY"
                     && provider::named("openai").is_some_and(|openai| openai.owns(url))
         }
-        Source::Profile(_) => match (&profile.base_url, &profile.provider) {
-            (Some(own), _) => own.origin() == url.origin(),
-            (None, Some(name)) => provider::named(name).is_some_and(|named| named.owns(url)),
-            (None, None) => false,
-        },
+        Source::Profile(_) => of_profile(),
         _ => false,
     }
 }

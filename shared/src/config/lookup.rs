@@ -1,7 +1,7 @@
 //! One variable, looked up where SPEC's order says: process environment, then `.env` chain.
 
 use super::source::{Source, Sourced};
-use crate::env::{ChainRule, EnvChain, Search};
+use crate::env::{EnvChain, Search};
 use crate::failure::Failure;
 
 /// The process environment and the chain of the working directory. The chain is read when first asked for.
@@ -28,10 +28,8 @@ impl Lookup {
         self.chain.get_or_init(|| EnvChain::resolve(&self.search))
     }
 
-    /// Returns the first value that is not blank.
-    ///
-    /// A variable that the environment has at all hides the chain's, even when it is blank; under the rule of today's
-    /// Qwen Code a blank one does not.
+    /// Returns the first value that is not blank: a blank variable of the environment, as wrappers and CI systems set
+    /// for what they do not know, hides nothing.
     pub(super) fn value(&self, name: &str) -> Option<Sourced<String>> {
         if let Some(value) = std::env::var_os(name) {
             let value = value.to_string_lossy();
@@ -40,9 +38,6 @@ impl Lookup {
                     value.trim().to_owned(),
                     Source::Environment(name.to_owned()),
                 ));
-            }
-            if self.search.rule == ChainRule::First {
-                return None;
             }
         }
         let variable = self.chain().variable(name)?;

@@ -20,6 +20,8 @@ pub(super) struct Resolver<'a> {
     pub(super) name: Option<Sourced<String>>,
     pub(super) profile: Profile,
     pub(super) qwen_code: QwenCodeSettings,
+    /// What is to be said about the configuration file.
+    notice: Option<String>,
 }
 
 impl<'a> Resolver<'a> {
@@ -40,6 +42,7 @@ impl<'a> Resolver<'a> {
             name,
             profile,
             qwen_code: QwenCodeSettings::load(),
+            notice: config.notice,
         })
     }
 
@@ -52,9 +55,11 @@ impl<'a> Resolver<'a> {
             (Access::ApiKey(_), None) if provider.value.oauth.is_some() => default_provider()?,
             _ => provider,
         };
-        let base_url = self.base_url(url, &provider)?;
+        let mut base_url = self.base_url(url, &provider)?;
         guard::check(&access, &base_url, provider.value, &self.profile)?;
-        let model = self.model(&access.value, provider.value);
+        let deployment = provider.value.cut_model(&mut base_url.value);
+        let deployment = deployment.map(|model| Sourced::new(model, base_url.source.clone()));
+        let model = self.model(&access.value, provider.value, deployment);
         let notices = self.notices(&access, &base_url);
         let oauth = matches!(access.value, Access::Oauth { .. });
         Ok(Settings {
@@ -110,6 +115,7 @@ impl<'a> Resolver<'a> {
         if let Some(said) = self.said(flag, || variable, self.profile.base_url.clone()) {
             return Ok(Some(said));
         }
+        // The endpoint of a profile that names its provider is that provider's.
         if self.profile.provider.is_some() {
             return Ok(None);
         }
@@ -168,7 +174,13 @@ impl<'a> Resolver<'a> {
         Ok(Sourced::new(url, source))
     }
 
-    fn model(&self, access: &Access, provider: &Provider) -> Sourced<String> {
+    /// Returns the model; `deployment` is the one that the endpoint's address names, where it names one.
+    fn model(
+        &self,
+        access: &Access,
+        provider: &Provider,
+        deployment: Option<Sourced<String>>,
+    ) -> Sourced<String> {
         let flag =
             text(self.overrides.model.as_deref()).map(|model| Sourced::new(model, Source::Flag("--model")));
         // A server with models of its own does not take the name that is meant for another one.
@@ -179,8 +191,8 @@ impl<'a> Resolver<'a> {
             .qwen_code
             .model
             .clone()
-            .filter(|_| self.name.is_none() && !own_models);
-        self.said(flag, variable, profile)
+            .filter(|_| self.profile.provider.is_none() && !own_models);
+        self.said(flag.or(deployment), variable, profile)
             .or_else(|| {
                 configured.map(|model| Sourced::new(model, Source::QwenCode(self.qwen_code.path.clone())))
             })
@@ -190,20 +202,21 @@ impl<'a> Resolver<'a> {
             })
     }
 
-    /// Names the one mixture that surprises: the profile's endpoint with a key that is not the profile's.
+    /// Names what others can change, and the one mixture that surprises: the profile's endpoint with a key that is not
+    /// the profile's.
     fn notices(&self, access: &Sourced<Access>, base_url: &Sourced<Url>) -> Vec<String> {
         let has_own = self.profile.key.is_some() || self.profile.method == Some(Method::Oauth);
         let own_variable = matches!((&self.profile.key, &access.source),
             (Some(KeySetting::Env(own)), Source::Environment(name) | Source::EnvFile { name, .. }) if own == name);
-        if has_own
+        let mixed = has_own
             && !own_variable
             && access.source.is_given()
-            && matches!(base_url.source, Source::Profile(_))
-        {
+            && matches!(base_url.source, Source::Profile(_));
+        let mixture = mixed.then(|| {
             let (key, profile) = (&access.source, &base_url.source);
-            return vec![format!("the key of {key} is used in place of that of {profile}")];
-        }
-        Vec::new()
+            format!("the key of {key} is used in place of that of {profile}")
+        });
+        self.notice.iter().cloned().chain(mixture).collect()
     }
 }
 
