@@ -29,16 +29,10 @@ impl Resolver<'_> {
         provider: &Sourced<&'static Provider>,
         url: Option<&Sourced<Url>>,
     ) -> Result<Sourced<Access>, Failure> {
-        let flag = self
-            .overrides
-            .api_key
-            .clone()
-            .filter(|key| !key.expose().trim().is_empty());
-        if let Some(key) = flag {
-            return Ok(Sourced::new(
-                Access::ApiKey(Key::Given(key)),
-                Source::Flag("--openai-api-key"),
-            ));
+        let flag = self.overrides.api_key.clone();
+        if let Some(key) = flag.filter(|key| !key.expose().trim().is_empty()) {
+            let source = Source::Flag("--openai-api-key");
+            return Ok(Sourced::new(Access::ApiKey(Key::Given(key)), source));
         }
         if self.overrides.profile_first
             && let Some(own) = self.own_access()?
@@ -51,11 +45,8 @@ impl Resolver<'_> {
         if let Some(own) = self.own_access()? {
             return Ok(own);
         }
-        // A key that is Qwen Code's does not go to an endpoint that the profile chose.
-        let leaves_endpoint = self.profile.provider.is_none() && self.profile.base_url.is_none();
-        if let Some(key) = self.qwen_code.api_key.clone().filter(|_| leaves_endpoint) {
-            let source = Source::QwenCode(self.qwen_code.path.clone());
-            return Ok(Sourced::new(Access::ApiKey(Key::Given(key)), source));
+        if let Some(key) = self.qwen_code_key() {
+            return Ok(key.map(|key| Access::ApiKey(Key::Given(key))));
         }
         let open = url.is_some_and(|url| crate::http::is_loopback(&url.value)) || !provider.value.needs_key;
         if open {
@@ -65,6 +56,13 @@ impl Resolver<'_> {
             Some(name) => Err(faults::no_credential(&name.value)),
             None => Err(faults::no_method()),
         }
+    }
+
+    /// Returns the key of Qwen Code's settings. It does not go to an endpoint that the profile chose.
+    fn qwen_code_key(&self) -> Option<Sourced<Secret<String>>> {
+        let leaves_endpoint = self.profile.provider.is_none() && self.profile.base_url.is_none();
+        let key = self.qwen_code.api_key.clone().filter(|_| leaves_endpoint)?;
+        Some(Sourced::new(key, Source::QwenCode(self.qwen_code.path.clone())))
     }
 
     /// Returns the key that a variable gives. The provider's own variable goes before `OPENAI_API_KEY`, in the
