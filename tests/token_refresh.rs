@@ -175,7 +175,7 @@ fn failures() -> Vec<(Reply, i32, &'static str)> {
         (
             refused(401, r#"{"error":"invalid_client"}"#),
             78,
-            "invalid_client",
+            "hint: check \"client_id\" and \"scope\"",
         ),
         (
             refused(400, r#"{"error":"unauthorized_client"}"#),

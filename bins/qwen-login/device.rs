@@ -173,10 +173,9 @@ fn login_failed(error: &OauthError, server: &str, login: &Login<'_>) -> Failure 
         OauthError::Refused { code, .. } if code == "invalid_grant" => failure
             .hint("the answer with the token may have been lost on its way")
             .hint(again),
-        OauthError::Refused { .. } if failure.exit == Exit::Config => {
-            failure.hint("check \"client_id\" and \"scope\" of the profile's \"oauth\"")
+        OauthError::Refused { .. } | OauthError::Expired if failure.exit != Exit::Config => {
+            failure.hint(again)
         }
-        OauthError::Refused { .. } | OauthError::Expired => failure.hint(again),
         _ => failure,
     }
 }

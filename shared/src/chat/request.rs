@@ -74,12 +74,14 @@ impl Serialize for Whole<'_> {
             map.serialize_entry("model", model)?;
         }
         map.serialize_entry("messages", self.messages)?;
-        for (name, value) in self
-            .members
-            .iter()
-            .filter(|(name, _)| !matches!(name.as_str(), "model" | "messages"))
-        {
-            map.serialize_entry(name, value)?;
+        let streams = self.members.get("stream").and_then(Value::as_bool) == Some(true);
+        for (name, value) in self.members {
+            match name.as_str() {
+                "model" | "messages" => {}
+                // Servers refuse the options of a stream that is none; a layer may have taken the stream away.
+                "stream_options" if !streams => {}
+                _ => map.serialize_entry(name, value)?,
+            }
         }
         map.end()
     }
@@ -146,10 +148,13 @@ mod tests {
 
     #[test]
     fn an_answer_in_one_piece_is_asked_for_without_stream_options() {
-        let json = Body::new("m", false).to_json(&[]).unwrap();
-        assert_eq!(
-            String::from_utf8(json).unwrap(),
-            r#"{"model":"m","messages":[],"stream":false}"#
-        );
+        let mut unmade = Body::new("m", true);
+        unmade.merge(&layer(r#"{"stream":false}"#));
+        for body in [Body::new("m", false), unmade] {
+            assert_eq!(
+                String::from_utf8(body.to_json(&[]).unwrap()).unwrap(),
+                r#"{"model":"m","messages":[],"stream":false}"#
+            );
+        }
     }
 }

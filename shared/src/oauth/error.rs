@@ -115,7 +115,15 @@ impl OauthError {
         match self {
             // No flag raises the limits of these requests.
             Self::Http(error) if !matches!(error, HttpError::Timeout(..)) => error.failure(server),
-            other => Failure::new(other.exit(), format!("'{server}': {other}")),
+            other => {
+                let failure = Failure::new(other.exit(), format!("'{server}': {other}"));
+                match other {
+                    Self::Refused { .. } if failure.exit == Exit::Config => {
+                        failure.hint("check \"client_id\" and \"scope\" of the profile's \"oauth\"")
+                    }
+                    _ => failure,
+                }
+            }
         }
     }
 }
