@@ -5,6 +5,7 @@ mod support;
 
 use std::fs::OpenOptions;
 use std::os::unix::process::ExitStatusExt;
+use std::process::{Command, Stdio};
 
 use rustix::process::{Signal, kill_process};
 use support::batch::whole;
@@ -245,6 +246,35 @@ fn a_full_disk_on_stdout_is_an_io_error() {
             format!("{name}: cannot write to standard output: no space left on device\n"),
             "{words:?}"
         );
+    }
+}
+
+/// The same command, started by a shell that closes its standard output.
+fn without_stdout(command: &Command) -> Command {
+    let mut shell = Command::new("/bin/sh");
+    shell
+        .args(["-c", "exec \"$@\" >&-", "sh"])
+        .arg(command.get_program());
+    shell.args(command.get_args()).env_clear();
+    shell.envs(
+        command
+            .get_envs()
+            .filter_map(|(name, value)| Some((name, value?))),
+    );
+    shell.current_dir(command.get_current_dir().unwrap());
+    shell
+}
+
+#[test]
+fn a_closed_stdout_loses_no_result_in_silence() {
+    let (sandbox, server) = (Sandbox::new(), endpoint());
+    for words in all_results() {
+        let command = talkative(&sandbox, &server, &words).into_command();
+        let output = without_stdout(&command).stdin(Stdio::null()).output().unwrap();
+        assert_eq!(output.status.code(), Some(74), "{words:?}: {output:?}");
+        let said = String::from_utf8(output.stderr).unwrap();
+        let ending = "cannot write to standard output: bad file descriptor\n";
+        assert!(said.ends_with(ending), "{words:?}: {said}");
     }
 }
 

@@ -41,9 +41,10 @@ const ARROWS: &[(&str, &str)] = &[
     ("provider", ""),
     ("secret", "text"),
     ("sibling", ""),
+    ("start", ""),
     ("signal", ""),
     ("text", ""),
-    ("tool", "exit failure generate out signal"),
+    ("tool", "exit failure generate out signal start"),
 ];
 
 /// What one module alone may name.

@@ -1,10 +1,20 @@
 //! qwen-token — print a valid token, refreshing it when due.
 
+#![cfg_attr(target_env = "gnu", no_main)]
+
 mod child;
 mod cli;
 mod format;
 mod run;
 
+#[cfg(target_env = "gnu")]
+#[expect(unsafe_code, reason = "the name that the C library starts")]
+#[unsafe(no_mangle)]
+extern "C" fn main() -> std::ffi::c_int {
+    qwen_shared::tool::bare_main(cli::command, run::run)
+}
+
+#[cfg(not(target_env = "gnu"))]
 fn main() -> std::process::ExitCode {
     qwen_shared::tool::main(cli::command, run::run)
 }

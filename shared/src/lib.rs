@@ -3,7 +3,7 @@
 //! The map of arrows, which `tests/house.rs` proves: programs use this library and never each other; between programs
 //! the arrow is a process. Inside, from the ground up:
 //!
-//! - `exit`, `text`, `date`, `sibling`, `signal`, `file`, `jsonc`, `provider` know no other module; `secret` knows `text`;
+//! - `exit`, `text`, `date`, `sibling`, `signal`, `start`, `file`, `jsonc`, `provider` know no other module; `secret` knows `text`;
 //!   `failure`, `paths`, `lock`, `exec` add `exit` and what they report.
 //! - `env`, `out`, `generate` and `tool` stand on these, without the network half; only `out` writes to stderr or the
 //!   terminal, only `tool` makes an exit code.
@@ -44,5 +44,6 @@ pub mod provider;
 pub mod secret;
 pub mod sibling;
 pub mod signal;
+mod start;
 pub mod text;
 pub mod tool;

@@ -1,6 +1,6 @@
 //! Runs a tool: parse, call, report. The single place where a result becomes an exit code.
 
-use std::ffi::OsString;
+use std::ffi::{OsString, c_int};
 use std::fmt::Debug;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -14,6 +14,7 @@ use crate::exit::Exit;
 use crate::failure::{Failure, Outcome, io_reason};
 use crate::out::{Color, Stdout, Talk};
 use crate::signal::is_ignored;
+use crate::start;
 
 pub use crate::generate::generate;
 
@@ -70,7 +71,19 @@ pub trait Typed: FromArgMatches + Debug {
 /// was given twice the last counts, so that an alias can be overruled.
 #[must_use]
 pub fn main<C: Typed>(command: fn() -> Command, run: fn(C, &Talk) -> Outcome) -> ExitCode {
-    outlive_file_limit();
+    ExitCode::from(code(command, run))
+}
+
+/// As [`main`], for a program that the C library starts without the runtime of the standard library
+/// ([`start::without_runtime`]).
+#[must_use]
+pub fn bare_main<C: Typed>(command: fn() -> Command, run: fn(C, &Talk) -> Outcome) -> c_int {
+    start::without_runtime();
+    code(command, run).into()
+}
+
+fn code<C: Typed>(command: fn() -> Command, run: fn(C, &Talk) -> Outcome) -> u8 {
+    start::outlive_file_limit();
     let typed: Vec<OsString> = std::env::args_os().collect();
     if typed.len() == 1
         && let Some((name, cli)) = C::untyped()
@@ -110,7 +123,7 @@ pub fn main<C: Typed>(command: fn() -> Command, run: fn(C, &Talk) -> Outcome) ->
 }
 
 /// Runs the tool as typed.
-fn act<C: Typed>(name: &str, cli: C, typed: &[OsString], run: fn(C, &Talk) -> Outcome) -> ExitCode {
+fn act<C: Typed>(name: &str, cli: C, typed: &[OsString], run: fn(C, &Talk) -> Outcome) -> u8 {
     let common = cli.common();
     let talk = Talk::new(name, common.quiet, common.verbose, common.color);
     let words = C::last_words(Some(&cli), typed);
@@ -162,26 +175,19 @@ pub fn outlive_ctrl_c() -> Result<(), Failure> {
         .map_err(|error| Failure::new(Exit::Io, "cannot keep Ctrl-C for the answers").caused_by(error))
 }
 
-/// Makes a write past the limit on the size of files (`ulimit -f`) fail, as on a full disk, instead of ending the process
-/// by a signal. A program that is run from here gets the signal as always.
-fn outlive_file_limit() {
-    // Where the kernel refuses the handler, the signal ends the process as ever.
-    let _ = signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Arc::default());
-}
-
 /// True for a tool that has the hidden flag in its own grammar, because its script is not of that grammar alone.
 fn has_generate(command: &Command) -> bool {
     command.get_arguments().any(|arg| arg.get_id() == "generate")
 }
 
-fn finish(talk: &Talk, outcome: Outcome, last_words: &str) -> ExitCode {
+fn finish(talk: &Talk, outcome: Outcome, last_words: &str) -> u8 {
     let exit = outcome.unwrap_or_else(|failure| {
         talk.failure(&failure);
         // When stdout is what failed there is nobody to tell.
         let _ = Stdout::write(last_words.as_bytes());
         failure.exit
     });
-    ExitCode::from(exit.code())
+    exit.code()
 }
 
 /// Changes to the directory of `-C`.
