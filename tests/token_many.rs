@@ -124,7 +124,8 @@ fn a_server_that_gives_the_same_token_anew_is_not_asked_by_all() {
     let tool = || sandbox.tool("qwen-token").arg("--refresh");
     let children: Vec<Child> = (0..20).map(|_| tool().start()).collect();
     for child in children {
-        Run::wait(child, "qwen-token", Duration::from_secs(60)).gives(0, "at-old\n", "");
+        let run = Run::wait(child, "qwen-token", Duration::from_secs(60)).exits(0);
+        assert_eq!(run.text(), "at-old\n");
     }
     assert!(server.requests().len() <= 2, "{}", server.requests().len());
 }
