@@ -175,7 +175,7 @@ fn failures() -> Vec<(Reply, i32, &'static str)> {
         (
             refused(401, r#"{"error":"invalid_client"}"#),
             78,
-            "hint: check \"client_id\" and \"scope\"",
+            "invalid_client",
         ),
         (
             refused(400, r#"{"error":"unauthorized_client"}"#),
@@ -222,6 +222,8 @@ fn a_failed_refresh_of_a_dead_token_says_why_and_loses_nothing() {
         );
         assert_eq!(std::fs::read(&file).unwrap(), before, "{words}");
         assert_eq!(server.requests().len(), 1, "{words}");
+        let says_what_to_check = run.stderr.contains("hint: check \"client_id\"");
+        assert_eq!(says_what_to_check, exit == 78, "{run:#?}");
         assert_eq!(
             sandbox.files("home/.config/qwen/credentials"),
             ["work.json", "work.json.lock"]
