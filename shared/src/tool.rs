@@ -74,8 +74,7 @@ pub fn main<C: Typed>(command: fn() -> Command, run: fn(C, &Talk) -> Outcome) ->
     ExitCode::from(code(command, run))
 }
 
-/// As [`main`], for a program that the C library starts without the runtime of the standard library
-/// ([`start::without_runtime`]).
+/// As [`main`], for a program that the C library starts without the runtime of the standard library; `start` says why.
 #[must_use]
 pub fn bare_main<C: Typed>(command: fn() -> Command, run: fn(C, &Talk) -> Outcome) -> c_int {
     start::without_runtime();
