@@ -56,6 +56,8 @@ fn types(shell: impl Fn() -> Option<Tool>, cases: &[(&str, &[&str])]) {
         let Some(shell) = shell() else { return };
         let mut terminal = Terminal::start(shell);
         terminal.shows("ready");
+        // What is typed before the editor reads is drawn piece by piece, with prompts between the pieces.
+        terminal.waits_for_echo(false);
         let before = terminal.plain().len();
         terminal.types(&format!("{typed}{TAB}"));
         for words in *wanted {
