@@ -267,6 +267,7 @@ fn fish_completes_on_tab() {
     };
     let mut terminal = Terminal::start(shell);
     terminal.shows("ready");
+    terminal.waits_for_echo(false);
     terminal.types(&format!("qwen lo{TAB}--help\n"));
     terminal.shows("Usage: qwen-login");
 }

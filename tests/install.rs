@@ -127,6 +127,7 @@ fn started(sandbox: &Sandbox, shell: &str, flags: &[&str]) -> Option<Terminal> {
         .env("XDG_DATA_HOME", sandbox.home().join(".local/share"));
     let terminal = Terminal::start(tool);
     terminal.shows("ready");
+    terminal.waits_for_echo(false);
     Some(terminal)
 }
 
