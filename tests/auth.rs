@@ -1,12 +1,8 @@
 //! qwen-auth: what is in use and why, the list, the switch.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod support;
-
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use crate::support::{Run, Sandbox, Server, Tool};
 use serde_json::{Value, json};
-use support::{Run, Sandbox, Server, Tool};
 
 const PROFILES: &str = r#"{
   "mine": {"kept": true},
@@ -337,7 +333,7 @@ fn looking_asks_no_server_and_changes_no_file() {
     let sandbox = configured();
     let server = Server::untouched();
     let mut config: Value = serde_json::from_str(PROFILES).unwrap();
-    config["profiles"]["home"]["oauth"] = support::authority::oauth(&server.url(""));
+    config["profiles"]["home"]["oauth"] = crate::support::authority::oauth(&server.url(""));
     sandbox.config(&config.to_string());
     login_of_qwen_code(&sandbox, json!({"expiry_date": millis(-5)}));
     let before = sandbox.read("home/.qwen/oauth_creds.json");

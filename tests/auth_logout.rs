@@ -1,10 +1,6 @@
 //! qwen-auth logout: revoked where that is possible, removed in every case, and said.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod support;
-
+use crate::support::{Keyring, Reply, Request, Run, Sandbox, Server, Tool};
 use serde_json::{Value, json};
-use support::{Keyring, Reply, Request, Run, Sandbox, Server, Tool};
 
 const FILE: &str = "home/.config/qwen/credentials/lab.json";
 
@@ -30,7 +26,7 @@ fn logged_in(oauth: &Value) -> Sandbox {
 }
 
 fn oauth(server: &Server) -> Value {
-    let mut oauth = support::authority::oauth(&server.url(""));
+    let mut oauth = crate::support::authority::oauth(&server.url(""));
     oauth["revocation_endpoint"] = json!(server.url("/revoke"));
     oauth
 }
@@ -144,7 +140,7 @@ fn whatever_the_server_says_the_credential_is_removed() {
 
 #[test]
 fn a_server_that_cannot_revoke_is_said_to_be_one() {
-    let mut oauth = support::authority::oauth("http://127.0.0.1:9");
+    let mut oauth = crate::support::authority::oauth("http://127.0.0.1:9");
     let sandbox = logged_in(&oauth);
     gone(
         &sandbox,

@@ -1,16 +1,12 @@
 //! Servers that refuse, break and vanish: one result each where the question is at fault, an end where all are.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod support;
-
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use crate::support::batch::{batch, line, lines, prompt, results, results_in, text, whole, whole_body};
+use crate::support::chat::{KEY, name};
+use crate::support::login::{OWN_FILE, login};
+use crate::support::{Reply, Sandbox, Server};
 use serde_json::json;
-use support::batch::{batch, line, lines, prompt, results, results_in, text, whole, whole_body};
-use support::chat::{KEY, name};
-use support::login::{OWN_FILE, login};
-use support::{Reply, Sandbox, Server};
 
 fn refusal(status: u16, error: &str) -> Reply {
     Reply::json(status, &format!("{{\"error\":{error}}}"))
@@ -137,7 +133,7 @@ fn a_server_that_throttles_everybody_holds_back_every_process() {
         .run()
         .exits(0);
     assert_eq!(results(&second.text()).len(), 1);
-    let run = support::Run::wait(first, "qwen-batch", Duration::from_secs(30)).exits(0);
+    let run = crate::support::Run::wait(first, "qwen-batch", Duration::from_secs(30)).exits(0);
     assert_eq!(results(&run.text()).len(), 64);
     // Sixteen were refused, and up to seven more before it was certain that this is about all. Then nobody asked again
     // before the time: neither they, nor the rest, nor the other process.
@@ -197,7 +193,7 @@ fn what_every_question_would_meet_ends_the_run_and_spoils_no_result() {
             0
         );
         assert!(server.requests().len() <= 2, "no more is sent");
-        let good = support::batch::echo();
+        let good = crate::support::batch::echo();
         let tool = batch(&sandbox, &good).args(["run", "in.jsonl", "-o", "out.jsonl"]);
         tool.run().gives(0, "", "");
         assert_eq!(results_in(&sandbox.work().join("out.jsonl")).len(), 10);
@@ -260,7 +256,7 @@ fn a_403_about_one_question_is_the_result_of_that_question() {
 #[test]
 fn no_server_is_an_end_that_leaves_the_questions_for_later() {
     let sandbox = Sandbox::new();
-    let server = support::batch::echo();
+    let server = crate::support::batch::echo();
     ten(&sandbox, &server, 0, &[]);
     std::fs::remove_file(sandbox.work().join("out.jsonl")).unwrap();
     let gone = sandbox
@@ -290,7 +286,7 @@ fn renewing(is_good: fn(&str) -> bool) -> Server {
 }
 
 /// Asks a hundred questions with a stored login; returns what came of it, and how often a token was asked for.
-fn with_login(server: &Server, login: serde_json::Value) -> (support::Run, usize) {
+fn with_login(server: &Server, login: serde_json::Value) -> (crate::support::Run, usize) {
     let sandbox = Sandbox::new();
     let oauth =
         json!({"token_endpoint": server.url("/token"), "client_id": "c", "allowed_hosts": ["127.0.0.1"]});

@@ -1,17 +1,13 @@
 //! How questions flow: side by side, in order, as the input comes, until somebody stops them.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod support;
-
 use std::io::{BufRead, BufReader, Write};
 use std::process::Stdio;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier};
 use std::time::{Duration, Instant};
 
+use crate::support::batch::{batch, echo, line, lines, prompt, results, results_in, text, whole};
+use crate::support::{Reply, Run, Sandbox, Server, Terminal};
 use rustix::process::{Pid, Signal, kill_process};
-use support::batch::{batch, echo, line, lines, prompt, results, results_in, text, whole};
-use support::{Reply, Run, Sandbox, Server, Terminal};
 
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -50,7 +46,7 @@ fn results_come_as_they_are_done_or_in_the_order_of_the_questions() {
             let number: u64 = prompt(request)[1..].parse().unwrap();
             let pause = Duration::from_millis(120 * (3 - number % 4));
             Reply::default().pause(pause).send({
-                let body = support::batch::whole_body(&prompt(request)).to_string();
+                let body = crate::support::batch::whole_body(&prompt(request)).to_string();
                 format!(
                     "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
                     body.len()
@@ -129,7 +125,7 @@ fn a_reader_that_went_away_ends_the_run_silently() {
 /// A run of ten questions, four of which are under way: the server holds their answers for a second.
 fn under_way(sandbox: &Sandbox) -> (Server, std::process::Child) {
     let server = Server::answering(|_, request| {
-        let body = support::batch::whole_body(&prompt(request)).to_string();
+        let body = crate::support::batch::whole_body(&prompt(request)).to_string();
         Reply::default().pause(Duration::from_secs(1)).send(format!(
             "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
             body.len()
@@ -219,7 +215,7 @@ fn ctrl_c_twice_stops_at_once() {
 /// colours.
 fn shown(columns: u16) -> String {
     let server = Server::answering(|_, request| {
-        let body = support::batch::whole_body(&prompt(request)).to_string();
+        let body = crate::support::batch::whole_body(&prompt(request)).to_string();
         let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", body.len());
         Reply::default()
             .pause(Duration::from_millis(50))

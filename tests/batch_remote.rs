@@ -1,16 +1,12 @@
 //! The provider's batch engine: handing in, looking, waiting, getting the results, from any machine at any time.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod support;
-
 use std::fs;
 use std::time::Duration;
 
+use crate::support::batch::{batch, echo, line, lines, results, results_in, whole_body};
+use crate::support::chat::{KEY, name};
+use crate::support::engine::{Engine, Form};
+use crate::support::{Reply, Sandbox, Server};
 use serde_json::{Value, json};
-use support::batch::{batch, echo, line, lines, results, results_in, whole_body};
-use support::chat::{KEY, name};
-use support::engine::{Engine, Form};
-use support::{Reply, Sandbox, Server};
 
 /// A result as the engine's files have it, with blanks that ours have not.
 fn result(custom_id: &str, status: u16) -> String {
@@ -36,7 +32,7 @@ fn counts(total: u64, completed: u64, failed: u64) -> Value {
     json!({"total": total, "completed": completed, "failed": failed})
 }
 
-fn submit(sandbox: &Sandbox, engine: &Engine, args: &[&str]) -> support::Run {
+fn submit(sandbox: &Sandbox, engine: &Engine, args: &[&str]) -> crate::support::Run {
     batch(sandbox, &engine.server).arg("submit").args(args).run()
 }
 

@@ -1,16 +1,12 @@
 //! Killed, cut, full: whatever happens to a run, the next one does what is missing, and nothing twice.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
-
-mod support;
-
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Child;
 use std::time::{Duration, Instant};
 
-use support::batch::{batch, echo, line, lines, prompt, results, results_in, text, whole};
-use support::random::Random;
-use support::{Reply, Run, Sandbox, Server, Tool};
+use crate::support::batch::{batch, echo, line, lines, prompt, results, results_in, text, whole};
+use crate::support::random::Random;
+use crate::support::{Reply, Run, Sandbox, Server, Tool};
 
 const LIMIT: Duration = Duration::from_secs(240);
 
@@ -185,7 +181,7 @@ fn killed_until_done(args: &[&str]) -> Setting {
     const COUNT: usize = 4_000;
     // Five milliseconds an answer: slow enough to be killed many times on the way.
     let server = Server::answering(|_, request| {
-        let body = support::batch::whole_body(&prompt(request)).to_string();
+        let body = crate::support::batch::whole_body(&prompt(request)).to_string();
         let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n", body.len());
         let answer = format!("{head}content-type: application/json\r\n\r\n{body}");
         Reply::default().pause(Duration::from_millis(5)).send(answer)
@@ -261,7 +257,7 @@ fn batch_shell(setting: &Setting, script: &str) -> Tool {
     setting
         .sandbox
         .command("/bin/sh")
-        .env("OPENAI_API_KEY", support::chat::KEY)
+        .env("OPENAI_API_KEY", crate::support::chat::KEY)
         .env("OPENAI_BASE_URL", setting.server.url("/v1"))
         .env("OPENAI_MODEL", "m-1")
         .args(["-c", script])

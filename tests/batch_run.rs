@@ -1,18 +1,18 @@
 //! What a line may be, what is asked, and what the result looks like.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod support;
-
+use crate::support::batch::{batch, echo, line, results, text, whole_body};
+use crate::support::chat::KEY;
+use crate::support::{Reply, Run, Sandbox, Server};
 use serde_json::{Value, json};
-use support::batch::{batch, echo, line, results, text, whole_body};
-use support::chat::KEY;
-use support::{Reply, Run, Sandbox, Server};
 
 /// Runs lines against a server that says back what it is asked.
 fn run(lines: impl Into<Vec<u8>>, args: &[&str]) -> (Run, Vec<Value>) {
     let (sandbox, server) = (Sandbox::new(), echo());
     let run = batch(&sandbox, &server).arg("run").args(args).stdin(lines).run();
-    let asked = server.requests().iter().map(support::Request::json).collect();
+    let asked = server
+        .requests()
+        .iter()
+        .map(crate::support::Request::json)
+        .collect();
     (run, asked)
 }
 
@@ -368,7 +368,7 @@ fn an_answer_that_is_none_is_a_failure_in_words() {
             "error within the answer: overloaded",
         ),
         (
-            support::chat::answer(&["streamed"]),
+            crate::support::chat::answer(&["streamed"]),
             "protocol",
             "the answer came as a stream",
         ),

@@ -1,17 +1,13 @@
 //! Where questions come from and results go: the same file, pipes, readers that stand still or go away.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod support;
-
 use std::fs;
 use std::process::Stdio;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::support::batch::{batch, echo, line, lines, prompt, results, results_in, text, whole};
+use crate::support::chat::KEY;
+use crate::support::{Reply, Run, Sandbox, Server, Tool};
 use rustix::process::{Pid, Signal, kill_process};
-use support::batch::{batch, echo, line, lines, prompt, results, results_in, text, whole};
-use support::chat::KEY;
-use support::{Reply, Run, Sandbox, Server, Tool};
 
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -81,7 +77,7 @@ fn a_run_whose_reader_stands_still_ends_by_the_second_ctrl_c() {
 #[test]
 fn a_signal_that_is_sent_twice_at_once_is_one() {
     let server = Server::answering(|_, request| {
-        let body = support::batch::whole_body(&prompt(request)).to_string();
+        let body = crate::support::batch::whole_body(&prompt(request)).to_string();
         let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n", body.len());
         let answer = format!("{head}content-type: application/json\r\n\r\n{body}");
         Reply::default().pause(Duration::from_secs(1)).send(answer)
@@ -117,7 +113,7 @@ fn a_reader_of_a_named_pipe_that_went_away_ends_the_run_silently() {
 
 #[test]
 fn an_answer_with_a_mark_before_it_or_bytes_that_are_no_text_is_an_answer() {
-    let good = support::batch::whole_body("fine").to_string();
+    let good = crate::support::batch::whole_body("fine").to_string();
     let marked = format!("\u{feff}{good}").into_bytes();
     let (before, after) = good.split_once("fine").unwrap();
     let broken = [before.as_bytes(), b"fi\xffne", after.as_bytes()].concat();

@@ -1,15 +1,11 @@
 //! What a batch engine would refuse is refused here, before anything is sent; and what it refuses is said.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod support;
-
 use std::time::Duration;
 
+use crate::support::batch::{batch, line, lines};
+use crate::support::chat::KEY;
+use crate::support::engine::{Engine, Form};
+use crate::support::{Reply, Run, Sandbox, Server, Tool};
 use serde_json::{Value, json};
-use support::batch::{batch, line, lines};
-use support::chat::KEY;
-use support::engine::{Engine, Form};
-use support::{Reply, Run, Sandbox, Server, Tool};
 
 /// qwen-batch with a profile of that provider, whose endpoint is `server`.
 fn of_provider(sandbox: &Sandbox, provider: &str, server: &Server) -> Tool {

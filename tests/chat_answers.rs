@@ -1,16 +1,12 @@
 //! Answers of every make, and how they reach a pipe, a file, a slow reader and no reader.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod support;
-
 use std::io::Read;
 use std::os::unix::process::ExitStatusExt;
 use std::process::Stdio;
 use std::thread;
 use std::time::Duration;
 
-use support::chat::{DONE, answer, chat, data, finish, stream, text, usage};
-use support::{Reply, Run, Sandbox, Server};
+use crate::support::chat::{DONE, answer, chat, data, finish, stream, text, usage};
+use crate::support::{Reply, Run, Sandbox, Server};
 
 fn ask(reply: Reply, args: &[&str]) -> Run {
     let sandbox = Sandbox::new();

@@ -1,12 +1,8 @@
 //! A conversation at a terminal: commands, switches, Ctrl-C, and what is kept.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod support;
-
+use crate::support::chat::{KEY, answer, chat, text};
+use crate::support::login::login;
+use crate::support::{Reply, Sandbox, Server, Terminal, Tool};
 use serde_json::{Value, json};
-use support::chat::{KEY, answer, chat, text};
-use support::login::login;
-use support::{Reply, Sandbox, Server, Terminal, Tool};
 
 /// Answers with what was asked last and the credential that came along.
 fn echo() -> Server {
@@ -142,7 +138,7 @@ fn auth_switches_from_a_login_to_a_key_and_back_here_and_now() {
         }})
         .to_string(),
     );
-    sandbox.write(support::login::OWN_FILE, login(-10, 3600).to_string());
+    sandbox.write(crate::support::login::OWN_FILE, login(-10, 3600).to_string());
     let mut terminal = converse(sandbox.tool("qwen-chat").env("THE_KEY", KEY));
     terminal.shows("m-oauth at 127.0.0.1 (oauth, profile 'work')");
     terminal.types("one\r");

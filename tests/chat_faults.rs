@@ -1,12 +1,8 @@
 //! Every fault that a server can make, and what qwen-chat makes of it: exit code, stdout and stderr, each exactly.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod support;
-
 use std::time::Duration;
 
-use support::chat::{DONE, answer, chat, data, finish, name, stream, text};
-use support::{Reply, Run, Sandbox, Server};
+use crate::support::chat::{DONE, answer, chat, data, finish, name, stream, text};
+use crate::support::{Reply, Run, Sandbox, Server};
 
 /// Asks a server that follows this script.
 fn ask(replies: impl IntoIterator<Item = Reply>, args: &[&str]) -> (Run, Server) {
@@ -417,7 +413,7 @@ fn a_server_that_is_not_there_is_tried_and_then_named() {
     let sandbox = Sandbox::new();
     let run = sandbox
         .tool("qwen-chat")
-        .env("OPENAI_API_KEY", support::chat::KEY)
+        .env("OPENAI_API_KEY", crate::support::chat::KEY)
         .env("OPENAI_BASE_URL", "http://127.0.0.1:1/v1")
         .args(["--retries", "0", "hi"])
         .run();

@@ -1,8 +1,4 @@
 //! What is asked: words, standard input, files, images; and what is refused before anything is sent.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod support;
-
 use std::io::Write;
 use std::net::Shutdown;
 use std::os::fd::OwnedFd;
@@ -11,8 +7,8 @@ use std::process::Stdio;
 use std::thread;
 use std::time::Duration;
 
-use support::chat::{answer, chat};
-use support::{Sandbox, Server, Tool};
+use crate::support::chat::{answer, chat};
+use crate::support::{Sandbox, Server, Tool};
 
 /// The content of the last message that the server got.
 fn content(server: &Server) -> serde_json::Value {

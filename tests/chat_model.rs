@@ -1,11 +1,7 @@
 //! Against the real llama.cpp server: a random model behind real HTTP, real events, real grammars, a real key check.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod support;
-
+use crate::support::Sandbox;
+use crate::support::model::{KEY, Model};
 use serde_json::Value;
-use support::Sandbox;
-use support::model::{KEY, Model};
 
 #[test]
 fn the_real_server_is_asked_in_every_form() {

@@ -1,11 +1,7 @@
 //! What is printed: JSON, events, code alone, reasoning, cost, and JSON that fits a schema.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod support;
-
+use crate::support::chat::{DONE, answer, chat, data, finish, stream, text, usage};
+use crate::support::{Reply, Run, Sandbox, Server, Terminal};
 use serde_json::{Value, json};
-use support::chat::{DONE, answer, chat, data, finish, stream, text, usage};
-use support::{Reply, Run, Sandbox, Server, Terminal};
 
 fn ask(reply: Reply, args: &[&str]) -> Run {
     let sandbox = Sandbox::new();

@@ -1,12 +1,8 @@
 //! What servers say when they say no, each in its own form, and what of it reaches the user.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod support;
-
 use std::time::Duration;
 
-use support::chat::{KEY, answer, chat, data, finish, name, stream, text};
-use support::{Reply, Run, Sandbox, Server};
+use crate::support::chat::{KEY, answer, chat, data, finish, name, stream, text};
+use crate::support::{Reply, Run, Sandbox, Server};
 
 /// Asks a server that follows this script; the server's name in stderr becomes `'S'`.
 fn ask(replies: impl IntoIterator<Item = Reply>, args: &[&str]) -> Run {

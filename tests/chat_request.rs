@@ -1,11 +1,7 @@
 //! What goes over the wire: members of the body, and path, query, headers and key as each provider wants them.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod support;
-
+use crate::support::chat::{KEY, answer, chat};
+use crate::support::{Request, Run, Sandbox, Server};
 use serde_json::{Value, json};
-use support::chat::{KEY, answer, chat};
-use support::{Request, Run, Sandbox, Server};
 
 fn sent(args: &[&str]) -> Value {
     let (sandbox, server) = (Sandbox::new(), Server::script([answer(&["ok"])]));

@@ -1,12 +1,8 @@
 //! Where a key or a token may go, and what happens to one that is refused.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod support;
-
+use crate::support::chat::{KEY, answer, chat};
+use crate::support::login::{OWN_FILE, QWEN_FILE, login, millis, with};
+use crate::support::{Reply, Sandbox, Server};
 use serde_json::json;
-use support::chat::{KEY, answer, chat};
-use support::login::{OWN_FILE, QWEN_FILE, login, millis, with};
-use support::{Reply, Sandbox, Server};
 
 #[test]
 fn a_cloned_projects_endpoint_does_not_get_the_shells_key() {

@@ -1,13 +1,9 @@
 //! Conversations that are kept: `--session`, `--continue`, and what is on disk.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod support;
-
 use std::thread;
 
+use crate::support::chat::{DONE, answer, chat, finish, stream, text};
+use crate::support::{Sandbox, Server, Terminal};
 use serde_json::{Value, json};
-use support::chat::{DONE, answer, chat, finish, stream, text};
-use support::{Sandbox, Server, Terminal};
 
 const DIRECTORY: &str = "home/.local/state/qwen/sessions";
 
@@ -60,7 +56,7 @@ fn a_session_is_its_owners_alone_whatever_the_umask() {
     let shell = sandbox
         .command("/bin/sh")
         .args(["-c", "umask 000; exec qwen-chat --session work one"])
-        .env("OPENAI_API_KEY", support::chat::KEY)
+        .env("OPENAI_API_KEY", crate::support::chat::KEY)
         .env("OPENAI_BASE_URL", server.url("/v1"));
     shell.run().gives(0, "heard 1\n", "");
     assert_eq!(sandbox.mode(DIRECTORY), 0o700);
@@ -68,7 +64,7 @@ fn a_session_is_its_owners_alone_whatever_the_umask() {
     assert!(
         !sandbox
             .read(format!("{DIRECTORY}/work.json"))
-            .contains(support::chat::KEY)
+            .contains(crate::support::chat::KEY)
     );
 }
 

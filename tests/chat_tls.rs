@@ -1,11 +1,7 @@
 //! TLS and proxies: whose certificates count, what a bad one is called, and what passes through whom.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod support;
-
-use support::chat::{KEY, answer};
-use support::tls::{Authority, Tunnel};
-use support::{Reply, Sandbox, Server, Tool};
+use crate::support::chat::{KEY, answer};
+use crate::support::tls::{Authority, Tunnel};
+use crate::support::{Reply, Sandbox, Server, Tool};
 
 const NOW: (&str, &str) = ("20200101", "20991231");
 
@@ -100,7 +96,7 @@ fn a_certificate_file_that_is_none_is_a_setting_to_fix() {
 fn a_server_that_speaks_no_tls_is_a_protocol_error() {
     let (sandbox, server) = (
         Sandbox::new(),
-        Server::answering(|_, _| support::Reply::default().close()),
+        Server::answering(|_, _| crate::support::Reply::default().close()),
     );
     let Some(authority) = Authority::new() else { return };
     let run = ask(&sandbox, &format!("https://localhost:{}/v1", server.port()))

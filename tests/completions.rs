@@ -1,12 +1,8 @@
 //! Completion in the real shells: what a person gets who types and presses Tab.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod support;
-
 use std::path::{Path, PathBuf};
 
-use support::peers::{command, present};
-use support::{Reply, Sandbox, Server, Terminal, Tool};
+use crate::support::peers::{command, present};
+use crate::support::{Reply, Sandbox, Server, Terminal, Tool};
 
 const TAB: &str = "\t";
 
@@ -304,7 +300,7 @@ fn elvish_completes_tools_profiles_flags_and_values() {
 #[test]
 fn nushell_completes_tools_profiles_flags_and_values() {
     let (sandbox, server) = (sandbox(), with_colons());
-    let nu = support::peers::directory().join("nu/node_modules/@nushell/linux-x64/bin/nu");
+    let nu = crate::support::peers::directory().join("nu/node_modules/@nushell/linux-x64/bin/nu");
     if !present("nu", nu.is_file()) {
         return;
     }

@@ -1,17 +1,13 @@
 //! What every program does alike: help, version, usage errors, full disks, closed pipes, missing directories.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod support;
-
 use std::fs::OpenOptions;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Stdio};
 
+use crate::support::batch::whole;
+use crate::support::chat::{KEY, answer, chat};
+use crate::support::{Reply, Sandbox};
+use crate::support::{Server, Terminal, Tool, peers};
 use rustix::process::{Signal, kill_process};
-use support::batch::whole;
-use support::chat::{KEY, answer, chat};
-use support::{Reply, Sandbox};
-use support::{Server, Terminal, Tool, peers};
 
 const TOOLS: [&str; 7] = [
     "qwen",
@@ -361,7 +357,7 @@ fn help_version_and_completions_open_no_file_and_no_socket() {
                 .arg(&trace);
             let tool = tool
                 .args(["-e", "trace=%file,%network"])
-                .arg(support::binary(name));
+                .arg(crate::support::binary(name));
             tool.args(words).env_remove("HOME").run().exits(0);
             let calls = sandbox.read("trace");
             // What the loader and the standard library look at before `main`.

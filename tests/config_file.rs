@@ -1,11 +1,7 @@
 //! `config.json` itself: where it is, what it may hold, and how its faults are told.
-#![allow(clippy::unwrap_used)]
-
-mod support;
-
 use std::os::unix::fs::PermissionsExt;
 
-use support::{Sandbox, Tool};
+use crate::support::{Sandbox, Tool};
 
 #[test]
 fn an_invalid_configuration_is_named_with_line_and_column() {

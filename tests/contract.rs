@@ -1,19 +1,15 @@
 //! Lists are proven, not kept: the tools, their help, their pages and their completions say the same.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
 #[path = "../bins/qwen/commands.rs"]
 mod commands;
-mod support;
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::PathBuf;
 
+use crate::support::Sandbox;
+use crate::support::page::Page;
+use crate::support::tree::{built, names_in, read, root, sources};
 use commands::TOOLS;
 use qwen_shared::exit::Exit;
-use support::Sandbox;
-use support::page::Page;
-use support::tree::{built, names_in, read, root, sources};
 
 /// The shells with completions: what `--generate` calls them, and how a tool's script is called there.
 const SHELLS: [(&str, &str, &str); 6] = [

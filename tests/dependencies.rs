@@ -1,8 +1,4 @@
 //! The dependencies: licences that go with ours, and no crate in two versions without a reason.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod support;
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 

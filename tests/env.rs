@@ -1,12 +1,8 @@
 //! `qwen-env` as a user types it: what it prints, in which form, and how it ends.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod support;
-
 use std::os::unix::ffi::OsStrExt;
 
-use support::{Sandbox, Tool};
+use crate::support::{Sandbox, Tool};
 
 /// Runs a shell command line in the sandbox, with the tools on its PATH.
 fn sh(sandbox: &Sandbox, script: &str) -> Tool {
@@ -144,7 +140,7 @@ fn data_formats_hold_what_the_statements_would_export() {
     );
     tool("null").gives(0, "A=a 'b' \n# c\0B=x=y\0A-B=dash\0", "");
     let dotenv = tool("dotenv").exits(0);
-    let again = support::dotenv::canonical_reading(&dotenv.stdout);
+    let again = crate::support::dotenv::canonical_reading(&dotenv.stdout);
     assert_eq!(again["A"], "a 'b' \n# c");
     assert_eq!(
         (again["B"].as_str(), again["A-B"].as_str(), again.len()),

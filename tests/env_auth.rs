@@ -1,12 +1,8 @@
 //! `qwen-env --auth`: the credential of the active profile, by the real `qwen-token`.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod support;
-
+use crate::support::login::login;
+use crate::support::{Sandbox, Tool};
 use serde_json::json;
-use support::login::login;
-use support::{Sandbox, Tool};
 
 const SHOW: &str = "echo ${OPENAI_API_KEY-unset} ${OPENAI_BASE_URL-unset} ${OPENAI_MODEL-unset}";
 
@@ -157,7 +153,7 @@ fn no_credential_makes_the_eval_fail_with_the_exit_of_qwen_token() {
 
 #[test]
 fn without_auth_no_other_program_is_started() {
-    use support::peers;
+    use crate::support::peers;
     let strace = peers::command("strace");
     if !peers::present("strace", strace.is_some()) {
         return;
@@ -180,7 +176,7 @@ fn without_auth_no_other_program_is_started() {
         ]);
         tool.arg("-o")
             .arg(&trace)
-            .arg(support::binary("qwen-env"))
+            .arg(crate::support::binary("qwen-env"))
             .args(&arguments)
             .run()
             .exits(0);

@@ -1,10 +1,6 @@
 //! Which files count: the order of the search, the two rules, and what the environment already has.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod support;
-
-use support::{Sandbox, Tool};
+use crate::support::{Sandbox, Tool};
 
 /// The tool, started in a directory of the sandbox, printing one value.
 fn get(sandbox: &Sandbox, directory: &str, name: &str) -> Tool {

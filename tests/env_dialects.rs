@@ -1,13 +1,9 @@
 //! Which shell is meant, which names and sizes it holds, and what odd surroundings do.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod support;
-
 use std::collections::BTreeMap;
 
-use support::shells::{Mode, OTHERS, POSIX, UNKNOWN};
-use support::{Run, Sandbox, binary, hostile, peers};
+use crate::support::shells::{Mode, OTHERS, POSIX, UNKNOWN};
+use crate::support::{Run, Sandbox, binary, hostile, peers};
 
 /// Lets a shell evaluate what this call prints, then prints the environment of its children.
 fn evaluate(

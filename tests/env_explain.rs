@@ -1,14 +1,10 @@
 //! `--explain` answers why a variable is not set; `--check` finds what its author will regret.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod support;
-
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
+use crate::support::{Run, Sandbox, peers};
 use serde_json::Value;
-use support::{Run, Sandbox, peers};
 
 /// The explanation as a program reads it.
 fn explained(sandbox: &Sandbox, arguments: &[&str]) -> Value {

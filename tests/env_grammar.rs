@@ -1,16 +1,12 @@
 //! A `.env` file means exactly what it means to npm `dotenv`, which is what Qwen Code reads it with.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod support;
-
 use std::collections::BTreeMap;
 
-use qwen_shared::env;
+use crate::support::Sandbox;
+use crate::support::dotenv::{Npm, canonical_reading};
+use crate::support::random::Random;
+use qwen_shared::dotenv;
 use serde_json::Value;
-use support::Sandbox;
-use support::dotenv::{Npm, canonical_reading};
-use support::random::Random;
 
 type Meaning = BTreeMap<String, String>;
 
@@ -22,12 +18,12 @@ fn ours(bytes: &[u8]) -> Meaning {
 /// What the chain makes of it as the file in the home directory: every name once.
 fn judged(sandbox: &Sandbox, bytes: &[u8]) -> Meaning {
     sandbox.write("home/.env", bytes);
-    let search = env::Search {
+    let search = dotenv::Search {
         home: Some(sandbox.home()),
-        ..env::Search::default()
+        ..dotenv::Search::default()
     };
     let mut meaning = Meaning::new();
-    for variable in env::EnvChain::resolve(&search).variables() {
+    for variable in dotenv::EnvChain::resolve(&search).variables() {
         let before = meaning.insert(variable.name.clone(), variable.value.expose().clone());
         assert_eq!(
             before,
@@ -61,7 +57,7 @@ fn corpus() -> Vec<(String, Vec<u8>, Meaning)> {
         .map(|case| {
             let text = |name: &str| case[name].as_str().unwrap_or_default().to_owned();
             let bytes = if case.get("input_b64").is_some() {
-                support::dotenv::from_base64(&text("input_b64"))
+                crate::support::dotenv::from_base64(&text("input_b64"))
             } else if let Some(repeat) = case.get("input_repeat") {
                 let middle = repeated(&serde_json::json!({ "repeat": repeat }));
                 (text("input_prefix") + &middle + &text("input_suffix")).into_bytes()
@@ -203,7 +199,7 @@ fn generated(random: &mut Random) -> Vec<u8> {
 
 #[test]
 fn the_longest_files_are_read_in_linear_time() {
-    let limit = env::FILE_LIMIT;
+    let limit = dotenv::FILE_LIMIT;
     for piece in [
         "\n",
         "A\n",
@@ -220,7 +216,9 @@ fn the_longest_files_are_read_in_linear_time() {
         for start in ["", "A='", "A=\"\\\"", "A=\u{2028}'"] {
             let text = format!("{start}{}", piece.repeat(limit / piece.len()));
             let started = std::time::Instant::now();
-            let count = env::assignments(&env::decode(text.as_bytes())).unwrap().len();
+            let count = dotenv::assignments(&dotenv::decode(text.as_bytes()))
+                .unwrap()
+                .len();
             let took = started.elapsed();
             assert!(took.as_secs() < 10, "{start:?} {piece:?}: {count} in {took:?}");
         }

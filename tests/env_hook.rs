@@ -1,12 +1,8 @@
 //! With a hook, variables appear, change and vanish with the directory, in a real terminal.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod support;
-
 use std::path::PathBuf;
 
-use support::{Sandbox, Terminal, peers};
+use crate::support::{Sandbox, Terminal, peers};
 
 /// An interactive shell with the hook installed the documented way.
 struct Session {
@@ -241,7 +237,7 @@ fn a_hook_names_the_program_by_the_path_it_was_called_by() {
     let sandbox = Sandbox::new();
     std::fs::create_dir_all(sandbox.root().join("my tools")).unwrap();
     let link = sandbox.root().join("my tools/qwen-env");
-    std::os::unix::fs::symlink(support::binary("qwen-env"), &link).unwrap();
+    std::os::unix::fs::symlink(crate::support::binary("qwen-env"), &link).unwrap();
     let code = sandbox
         .command(&link)
         .args(["--hook", "bash"])
@@ -261,7 +257,7 @@ fn a_hook_names_the_program_by_the_path_it_was_called_by() {
     assert!(
         by_name.contains(&format!(
             "$({} --shell zsh)",
-            support::binary("qwen-env").display()
+            crate::support::binary("qwen-env").display()
         )),
         "{by_name}"
     );

@@ -1,14 +1,10 @@
 //! Bad input: a clear message or the documented behaviour, never a panic, never a wait.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod support;
-
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::time::Duration;
 
-use support::{Run, Sandbox, peers};
+use crate::support::{Run, Sandbox, peers};
 
 const LIMIT: usize = 1024 * 1024;
 
@@ -118,7 +114,7 @@ fn as_nobody(sandbox: &Sandbox, arguments: &[&str]) -> Option<Run> {
         sandbox
             .command(setpriv.unwrap())
             .args(["--reuid=65534", "--regid=65534", "--clear-groups", "--"]);
-    Some(tool.arg(support::binary("qwen-env")).args(arguments).run())
+    Some(tool.arg(crate::support::binary("qwen-env")).args(arguments).run())
 }
 
 #[test]

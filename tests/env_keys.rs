@@ -1,10 +1,6 @@
 //! An untrusted project's file may say where its own key goes, not where the user's goes.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod support;
-
-use support::{Run, Sandbox};
+use crate::support::{Run, Sandbox};
 
 const WITHHELD: &str = "'OPENAI_BASE_URL' is not exported: an untrusted project file may set it only together with \
                         'OPENAI_API_KEY'";

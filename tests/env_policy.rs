@@ -1,14 +1,10 @@
 //! What a project's file may not do: set what programs obey, send keys elsewhere, come from a stranger. And how trust
 //! lifts that, for a path and its content.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod support;
-
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown, symlink};
 
-use support::{Run, Sandbox, peers};
+use crate::support::{Run, Sandbox, peers};
 
 const DANGEROUS: [&str; 46] = [
     "PATH",

@@ -1,12 +1,8 @@
 //! Evaluating again: after an edit or a change of directory, what was exported before is updated or taken back, and
 //! nothing else is touched.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod support;
-
-use support::shells::{Mode, OTHERS, POSIX};
-use support::{Run, Sandbox, peers};
+use crate::support::shells::{Mode, OTHERS, POSIX};
+use crate::support::{Run, Sandbox, peers};
 
 /// Two projects beside each other and a directory without a file.
 fn projects() -> Sandbox {

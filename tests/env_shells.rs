@@ -1,16 +1,12 @@
 //! What `qwen-env` prints survives an unquoted eval in every shell, whatever the values and the directory hold.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod support;
-
 use std::collections::BTreeMap;
 
-use qwen_shared::env::dialect::Shell;
-use qwen_shared::env::dotenv_line;
-use support::random::Random;
-use support::shells::{Mode, OTHERS, POSIX, UNKNOWN};
-use support::{Sandbox, binary, hostile};
+use crate::support::random::Random;
+use crate::support::shells::{Mode, OTHERS, POSIX, UNKNOWN};
+use crate::support::{Sandbox, binary, hostile};
+use qwen_shared::dotenv::dotenv_line;
+use qwen_shared::shell::Shell;
 
 const COUNT: usize = 3000;
 /// csh holds no longer record than one of some 180 names.

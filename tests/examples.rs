@@ -1,14 +1,10 @@
 //! The examples of the manual pages run, as they stand there.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod support;
-
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
+use crate::support::page::Page;
+use crate::support::{Reply, Request, Sandbox, Server, Tool};
 use serde_json::{Value, json};
-use support::page::Page;
-use support::{Reply, Request, Sandbox, Server, Tool};
 
 /// Programs that the examples name and that are not ours: each is stood for by a script that reads its input and says
 /// something. The names with a slash are in the working directory.
@@ -148,7 +144,7 @@ fn machine(server: &Server) -> Sandbox {
 }
 
 fn shell(sandbox: &Sandbox, script: &str) -> Tool {
-    let tools = support::binary("qwen");
+    let tools = crate::support::binary("qwen");
     let path = format!(
         "{}:{}:/usr/bin:/bin",
         sandbox.root().join("bin").display(),

@@ -1,7 +1,5 @@
 //! How the toolkit is built, proven on its source: which module may know which, who alone may touch what, and that
 //! everything is small enough to read at one sitting.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};

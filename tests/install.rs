@@ -1,14 +1,10 @@
 //! The pages and completions below a prefix: put there, found there, and taken away again.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod support;
-
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use support::peers::{command, present};
-use support::{Sandbox, Terminal, Tool};
+use crate::support::peers::{command, present};
+use crate::support::{Sandbox, Terminal, Tool};
 
 /// Runs the documented command.
 fn install(sandbox: &Sandbox, words: &[&str]) -> Tool {
@@ -201,7 +197,7 @@ fn bash_finds_them_by_its_package() {
 
 #[test]
 fn nushell_finds_them_by_itself() {
-    let nu = support::peers::directory().join("bin/nu");
+    let nu = crate::support::peers::directory().join("bin/nu");
     if !present("nu", nu.is_file()) {
         return;
     }

@@ -1,15 +1,11 @@
 //! qwen-login: when a browser is opened, what it sees, and the QR code for everybody else.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod support;
-
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use crate::support::authority::{Authority, COMPLETE, URI, device_with, ok, token};
+use crate::support::{Sandbox, Terminal, Tool};
 use qrcode::{Color, EcLevel, QrCode};
 use serde_json::json;
-use support::authority::{Authority, COMPLETE, URI, device_with, ok, token};
-use support::{Sandbox, Terminal, Tool};
 
 /// A home with a profile that logs in at a server, and a browser that writes down how it was started.
 struct Desktop {

@@ -1,13 +1,9 @@
 //! qwen-login and `config.json`: read strictly, written whole, by many at once.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod support;
-
 use std::time::Duration;
 
+use crate::support::authority::Authority;
+use crate::support::{Reply, Run, Sandbox, Server, Tool};
 use serde_json::{Value, json};
-use support::authority::Authority;
-use support::{Reply, Run, Sandbox, Server, Tool};
 
 fn login(sandbox: &Sandbox) -> Tool {
     sandbox
@@ -184,7 +180,7 @@ fn a_profile_of_a_provider_that_nobody_knows_gets_no_key_and_no_login() {
 #[test]
 fn a_profile_with_a_server_of_its_own_logs_in_there_alone() {
     let (sandbox, server) = (Sandbox::new(), Server::untouched());
-    let oauth = support::authority::oauth(&server.url(""));
+    let oauth = crate::support::authority::oauth(&server.url(""));
     let before = json!({"profiles": {"lab": {"method": "oauth", "oauth": oauth}}}).to_string();
     sandbox.config(&before);
     sandbox.write(
@@ -220,7 +216,7 @@ fn what_a_profile_leaves_out_of_oauth_is_its_providers() {
     }
     let profile = json!({"provider": "qwen", "method": "oauth", "oauth": oauth});
     sandbox.config(&json!({"profiles": {"qwen": profile}}).to_string());
-    support::authority::login(&sandbox).run().exits(0);
+    crate::support::authority::login(&sandbox).run().exits(0);
     let asked = authority.server.requests()[0].text();
     let ours =
         "client_id=f0304373b74a44d2b584a3fb70ca9e56&scope=openid%20profile%20email%20model.completion&";
@@ -232,7 +228,7 @@ fn what_a_profile_leaves_out_of_oauth_is_its_providers() {
 fn hosts_are_added_to_the_providers_and_not_taken_over_by_another_server() {
     let server = Server::untouched();
     let added = json!({"allowed_hosts": ["llm.example.org"]});
-    let mut other = support::authority::oauth(&server.url(""));
+    let mut other = crate::support::authority::oauth(&server.url(""));
     other.as_object_mut().unwrap().remove("allowed_hosts");
     for (oauth, resource, code) in [
         (&added, "llm.example.org", 0),

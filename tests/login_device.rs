@@ -1,19 +1,15 @@
 //! qwen-login: the device flow, walked against a server that answers by script.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod support;
-
 use std::path::PathBuf;
 
+use crate::support::authority::{
+    ACCESS, Authority, COMPLETE, DEVICE_CODE, REFRESH, URI, USER_CODE, device, device_with, login, ok,
+    refusal, run, stored, token,
+};
+use crate::support::{Reply, Request, Sandbox};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use support::authority::{
-    ACCESS, Authority, COMPLETE, DEVICE_CODE, REFRESH, URI, USER_CODE, device, device_with, login, ok,
-    refusal, run, stored, token,
-};
-use support::{Reply, Request, Sandbox};
 
 fn header<'a>(request: &'a Request, name: &str) -> &'a str {
     request

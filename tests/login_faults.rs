@@ -1,13 +1,11 @@
 //! qwen-login: what a server, a person or the way between can do to a login.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod support;
-
 use std::time::Duration;
 
+use crate::support::authority::{
+    Authority, device, device_with, login, nothing_is_stored, ok, refusal, run, token,
+};
+use crate::support::{Reply, Run, Sandbox, Server};
 use serde_json::json;
-use support::authority::{Authority, device, device_with, login, nothing_is_stored, ok, refusal, run, token};
-use support::{Reply, Run, Sandbox, Server};
 
 #[test]
 fn faults_on_the_way_are_waited_out_with_growing_patience() {

@@ -1,14 +1,10 @@
 //! qwen-login and qwen-auth against a certified OAuth server, approved by a person with a browser.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod support;
-
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, ChildStderr, Command, Stdio};
 use std::time::Duration;
 
+use crate::support::{Identity, Run, Sandbox, peers};
 use serde_json::{Value, json};
-use support::{Identity, Run, Sandbox, peers};
 
 /// A home with a profile `lab` that logs in at the server.
 fn home(identity: &Identity) -> Sandbox {

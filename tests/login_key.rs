@@ -1,10 +1,6 @@
 //! qwen-login: an API key, set up without a terminal.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod support;
-
+use crate::support::{Reply, Request, Run, Sandbox, Server, Tool};
 use serde_json::{Value, json};
-use support::{Reply, Request, Run, Sandbox, Server, Tool};
 
 const KEY: &str = "sk-canary-0123456789";
 const MODELS: &str = r#"{"object": "list", "data": [{"id": "gpt-4o"}, {"id": "small"}]}"#;

@@ -1,14 +1,10 @@
 //! qwen-login and Qwen Code: one login for both, by its file and its lock.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod support;
-
 use std::fs;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use crate::support::authority::{ACCESS, Authority, REFRESH, device, login, ok, token};
+use crate::support::{Keyring, Reply, Request, Run, Sandbox, Server, Tool, peers};
 use serde_json::{Value, json};
-use support::authority::{ACCESS, Authority, REFRESH, device, login, ok, token};
-use support::{Keyring, Reply, Request, Run, Sandbox, Server, Tool, peers};
 
 const FILE: &str = "home/.qwen/oauth_creds.json";
 

@@ -1,15 +1,11 @@
 //! qwen-login: where a credential goes, in every state of the keyring, and where it never goes.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod support;
-
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::support::authority::{self, ACCESS, Authority, DEVICE_CODE, REFRESH, device, ok, refusal, token};
+use crate::support::{Keyring, Run, Sandbox, Server, Terminal, Tool};
 use serde_json::{Value, json};
-use support::authority::{self, ACCESS, Authority, DEVICE_CODE, REFRESH, device, ok, refusal, token};
-use support::{Keyring, Run, Sandbox, Server, Terminal, Tool};
 
 fn login(sandbox: &Sandbox) -> Tool {
     sandbox.detached("qwen-login").args(["--oauth", "--no-verify"])

@@ -1,14 +1,10 @@
 //! qwen-login at a terminal: the questions, the hidden key, what a person sees and interrupts.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod support;
-
 use std::time::{Duration, Instant};
 
+use crate::support::authority::{Authority, COMPLETE, URI, USER_CODE, device, ok, refusal, token};
+use crate::support::{Reply, Request, Sandbox, Server, Terminal, Tool};
 use rustix::process::{Signal, kill_process};
 use serde_json::{Value, json};
-use support::authority::{Authority, COMPLETE, URI, USER_CODE, device, ok, refusal, token};
-use support::{Reply, Request, Sandbox, Server, Terminal, Tool};
 
 const GOOD: &str = "sk-good-0123456789";
 const BAD: &str = "sk-bad-0123456789";

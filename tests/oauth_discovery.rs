@@ -1,11 +1,7 @@
 //! An authorization server found by its issuer (RFC 8414), seen through qwen-login.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod support;
-
+use crate::support::authority::{device, login, nothing_is_stored, ok, stored, token};
+use crate::support::{Reply, Request, Run, Sandbox, Server};
 use serde_json::{Value, json};
-use support::authority::{device, login, nothing_is_stored, ok, stored, token};
-use support::{Reply, Request, Run, Sandbox, Server};
 
 const INSERTED: &str = "/.well-known/oauth-authorization-server";
 

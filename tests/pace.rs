@@ -1,16 +1,12 @@
 //! One quota for all processes: paced, never refused, no longer held back than the limit makes necessary.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
-
-mod support;
-
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use support::chat::{answer, name};
-use support::{Reply, Request, Run, Sandbox, Server, Tool};
+use crate::support::chat::{answer, name};
+use crate::support::{Reply, Request, Run, Sandbox, Server, Tool};
 
 const SECRET: &str = "sk-canary-0123456789";
 

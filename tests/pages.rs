@@ -1,17 +1,13 @@
 //! The manual pages: clean, complete, and true to the tables in the source.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod support;
-
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::Command;
 
+use crate::support::page::{self, Page};
+use crate::support::peers::{command, present};
+use crate::support::tree::{built, names_in, read, sources};
 use qwen_shared::exit::Exit;
 use qwen_shared::provider;
-use support::page::{self, Page};
-use support::peers::{command, present};
-use support::tree::{built, names_in, read, sources};
 
 /// Variables that every program reads.
 const EVERYWHERE: [&str; 2] = ["NO_COLOR", "TERM"];

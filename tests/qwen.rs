@@ -1,15 +1,11 @@
 //! The dispatcher: what it runs, what it never runs, what it says.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod support;
-
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use support::{Installed, Tool};
+use crate::support::{Installed, Tool};
 
 /// Puts a tool beside the dispatcher that prints its name, then each argument in brackets.
 fn echo(installed: &Installed, name: &str) {
@@ -55,7 +51,7 @@ fn the_tool_takes_the_dispatchers_place_as_a_process() {
     for words in [&["pid"][..], &["-q", "pid"]] {
         let child = installed.qwen().args(words).stdin("in").start();
         let pid = child.id();
-        support::Run::wait(child, "qwen pid", std::time::Duration::from_secs(60)).gives(
+        crate::support::Run::wait(child, "qwen pid", std::time::Duration::from_secs(60)).gives(
             69,
             format!("in{pid}\n"),
             "",

@@ -1,13 +1,9 @@
 //! The README is true: its commands run, its transcript is played, its tables say what the programs do.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod support;
-
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::support::{Reply, Request, Sandbox, Server, Tool};
 use qwen_shared::exit::Exit;
-use support::{Reply, Request, Sandbox, Server, Tool};
 
 /// Where the README's server listens; a test's own listens elsewhere.
 const PLACE: &str = "http://127.0.0.1:8080";

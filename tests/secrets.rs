@@ -1,12 +1,8 @@
 //! A secret never appears in a message, whoever repeats it and wherever it was put by mistake.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod support;
-
+use crate::support::chat::{KEY, chat};
+use crate::support::login::{login, with};
+use crate::support::{Reply, Sandbox, Server};
 use serde_json::json;
-use support::chat::{KEY, chat};
-use support::login::{login, with};
-use support::{Reply, Sandbox, Server};
 
 #[test]
 fn a_key_in_the_wrong_place_of_the_configuration_is_not_repeated() {
@@ -90,7 +86,7 @@ fn nothing_that_is_said_about_a_run_holds_the_key() {
     let sandbox = Sandbox::new();
     let server = Server::answering(|_, request| match request.method.as_str() {
         "GET" => Reply::json(200, r#"{"data":[{"id":"m-1"}]}"#),
-        _ => support::chat::answer(&["hello"]),
+        _ => crate::support::chat::answer(&["hello"]),
     });
     for words in [
         &["qwen-chat", "-v", "hello"][..],

@@ -1,10 +1,6 @@
 //! Where settings come from, seen through `qwen-token --format json`: the first that says something wins.
-#![allow(clippy::unwrap_used)]
-
-mod support;
-
+use crate::support::{Run, Sandbox, Tool};
 use serde_json::{Value, json};
-use support::{Run, Sandbox, Tool};
 
 const OPENAI: &str = "https://api.openai.com/v1";
 

@@ -1,8 +1,6 @@
 //! `qwen` alone: a conversation on a terminal, a login before it when there is no credential, help elsewhere.
 
-mod support;
-
-use support::{Installed, Terminal};
+use crate::support::{Installed, Terminal};
 
 /// Stands three programs beside the dispatcher for the tools that it starts; each writes down its call. `check` is the
 /// exit code of `qwen-token`, `login` that of `qwen-login`.

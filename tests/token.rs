@@ -1,14 +1,10 @@
 //! qwen-token: the forms it prints, and where it takes a key from.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod support;
-
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
+use crate::support::login::{OWN_FILE, QWEN_FILE, login, millis, with};
+use crate::support::{Reply, Sandbox, Server, Tool};
 use serde_json::{Value, json};
-use support::login::{OWN_FILE, QWEN_FILE, login, millis, with};
-use support::{Reply, Sandbox, Server, Tool};
 
 const KEY: &str = "sk-canary-0123456789";
 

@@ -1,19 +1,15 @@
 //! qwen-token cut short: killed, interrupted, on a disk that is full or may not be written.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
-
-mod support;
-
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::support::login::{OWN_FILE, QWEN_FILE, login, millis, with};
+use crate::support::random::Random;
+use crate::support::{Identity, Reply, Run, Sandbox, Server};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
-use support::login::{OWN_FILE, QWEN_FILE, login, millis, with};
-use support::random::Random;
-use support::{Identity, Reply, Run, Sandbox, Server};
 
 const NEW: &str =
     r#"{"access_token":"at-new","refresh_token":"rt-new","token_type":"Bearer","expires_in":3600}"#;
@@ -280,7 +276,7 @@ fn has_namespaces(sandbox: &Sandbox) -> bool {
         .stderr(Stdio::null())
         .status()
         .is_ok_and(|status| status.success());
-    support::peers::present("a mount namespace", there)
+    crate::support::peers::present("a mount namespace", there)
 }
 
 /// Mounts a small file system over the credentials, with what they hold on it, and runs `more` there.

@@ -1,15 +1,11 @@
 //! qwen-token and the system keyring, in every state that a keyring can be in.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod support;
-
 use std::io::ErrorKind;
 use std::os::unix::net::UnixListener;
 use std::time::{Duration, Instant};
 
+use crate::support::login::{OWN_FILE, login};
+use crate::support::{Keyring, Reply, Sandbox, Server, Terminal, Tool};
 use serde_json::{Value, json};
-use support::login::{OWN_FILE, login};
-use support::{Keyring, Reply, Sandbox, Server, Terminal, Tool};
 
 const KEY: &str = r#"{"method":"api-key","api_key":"sk-in-the-keyring"}"#;
 
@@ -152,7 +148,7 @@ fn a_refresh_is_kept_in_the_keyring() {
     let oauth = json!({"token_endpoint": server.url("/token"), "client_id": "c"});
     sandbox.oauth_profile("qwen", "keyring", &oauth);
     let large = format!("rt-{}", "x".repeat(6 << 10));
-    let stored = support::login::with(login(-3600, -1), json!({"refresh_token": large}));
+    let stored = crate::support::login::with(login(-3600, -1), json!({"refresh_token": large}));
     keyring.store("work", &stored.to_string());
     token(&sandbox, &keyring).run().gives(0, "at-new\n", "");
     let stored: Value = serde_json::from_str(&keyring.lookup("work").unwrap()).unwrap();

@@ -1,8 +1,4 @@
 //! qwen-token beside programs that follow Qwen Code's lock protocol, and Qwen Code itself.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod support;
-
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -11,9 +7,9 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
+use crate::support::login::{QWEN_FILE, millis};
+use crate::support::{Identity, Reply, Sandbox, Server};
 use serde_json::{Value, json};
-use support::login::{QWEN_FILE, millis};
-use support::{Identity, Reply, Sandbox, Server};
 
 const NEW: &str =
     r#"{"access_token":"at-new","refresh_token":"rt-new","token_type":"Bearer","expires_in":3600}"#;
@@ -75,7 +71,7 @@ fn who_waits_long_for_our_own_lock_says_for_what() {
     );
     release.send(()).unwrap();
     for child in [first, second, quiet] {
-        support::Run::wait(child, "qwen-token", Duration::from_secs(20)).gives(0, "at-new\n", "");
+        crate::support::Run::wait(child, "qwen-token", Duration::from_secs(20)).gives(0, "at-new\n", "");
     }
     said.clear();
     talk.read_to_string(&mut said).unwrap();
@@ -102,7 +98,7 @@ fn a_fresh_lock_is_waited_for_and_its_holders_token_used() {
         fs::write(file, in_file("at-theirs", "rt-theirs", 3600)).unwrap();
         fs::remove_file(theirs).unwrap();
     });
-    let run = support::Run::wait(child, "qwen-token", Duration::from_secs(20));
+    let run = crate::support::Run::wait(child, "qwen-token", Duration::from_secs(20));
     holder.join().unwrap();
     run.gives(0, "at-theirs\n", "");
 }
@@ -120,8 +116,8 @@ fn refresh_that_waits() -> (mpsc::Sender<()>, Server) {
 
 #[test]
 fn those_who_take_what_another_one_refreshed_leave_qwen_codes_lock_alone() {
-    let strace = support::peers::command("strace");
-    if !support::peers::present("strace", strace.is_some()) {
+    let strace = crate::support::peers::command("strace");
+    if !crate::support::peers::present("strace", strace.is_some()) {
         return;
     }
     let (release, server) = refresh_that_waits();
@@ -133,14 +129,14 @@ fn those_who_take_what_another_one_refreshed_leave_qwen_codes_lock_alone() {
     }
     let trace = sandbox.root().join("trace");
     let second = sandbox.command(strace.unwrap()).arg("-fo").arg(&trace);
-    let second = second.arg(support::binary("qwen-token")).start();
+    let second = second.arg(crate::support::binary("qwen-token")).start();
     let waits = |calls: &str| calls.matches("LOCK_EX").count() > 1;
     while !fs::read_to_string(&trace).is_ok_and(|calls| waits(&calls)) {
         thread::sleep(Duration::from_millis(5));
     }
     release.send(()).unwrap();
     for child in [first, second] {
-        support::Run::wait(child, "qwen-token", Duration::from_secs(20)).gives(0, "at-new\n", "");
+        crate::support::Run::wait(child, "qwen-token", Duration::from_secs(20)).gives(0, "at-new\n", "");
     }
     let calls = fs::read_to_string(&trace).unwrap();
     assert!(!calls.contains("oauth_creds.lock"), "{calls}");
@@ -201,7 +197,7 @@ fn a_held_lock_never_looks_stale_and_is_removed_only_while_ours() {
     fs::remove_file(&lock).unwrap();
     fs::write(&lock, THEIRS).unwrap();
     release.send(()).unwrap();
-    support::Run::wait(child, "qwen-token", Duration::from_secs(20)).gives(0, "at-new\n", "");
+    crate::support::Run::wait(child, "qwen-token", Duration::from_secs(20)).gives(0, "at-new\n", "");
     assert_eq!(
         fs::read_to_string(&lock).unwrap(),
         THEIRS,
@@ -280,7 +276,8 @@ fn with_programs_of_qwen_codes_protocol_there_is_one_refresh() {
 
 /// The login that Qwen Code sends to its chat endpoint, after asking it something.
 fn sent_by_qwen_code(sandbox: &Sandbox, server: &Server) -> String {
-    let program = support::peers::directory().join("qwen-code/node_modules/@qwen-code/qwen-code/cli.js");
+    let program =
+        crate::support::peers::directory().join("qwen-code/node_modules/@qwen-code/qwen-code/cli.js");
     assert!(program.is_file());
     let before = server.requests().len();
     let path = std::env::var("PATH").unwrap();
@@ -288,7 +285,7 @@ fn sent_by_qwen_code(sandbox: &Sandbox, server: &Server) -> String {
         .command(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/peers/qwen-code"))
         .args(["--auth-type", "qwen-oauth", "-p", "hi"])
         .env("PATH", path)
-        .env("QWEN_PEERS_DIR", support::peers::directory())
+        .env("QWEN_PEERS_DIR", crate::support::peers::directory())
         .limit(Duration::from_secs(120))
         .run()
         .exits(0);
@@ -299,8 +296,8 @@ fn sent_by_qwen_code(sandbox: &Sandbox, server: &Server) -> String {
 
 #[test]
 fn qwen_code_itself_takes_the_file_that_we_wrote() {
-    let installed = support::peers::directory().join("qwen-code");
-    if !support::peers::present("qwen-code", installed.is_dir()) {
+    let installed = crate::support::peers::directory().join("qwen-code");
+    if !crate::support::peers::present("qwen-code", installed.is_dir()) {
         return;
     }
     const ANSWER: &str = "data: {\"id\":\"x\",\"object\":\"chat.completion.chunk\",\"created\":1,\"model\":\"m\",\

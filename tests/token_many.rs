@@ -1,14 +1,10 @@
 //! qwen-token, many at once: one refresh, whatever the store.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod support;
-
 use std::process::Child;
 use std::time::Duration;
 
+use crate::support::login::{OWN_FILE, QWEN_FILE, login, millis, with};
+use crate::support::{Identity, Keyring, Reply, Run, Sandbox, Server, Tool};
 use serde_json::{Value, json};
-use support::login::{OWN_FILE, QWEN_FILE, login, millis, with};
-use support::{Identity, Keyring, Reply, Run, Sandbox, Server, Tool};
 
 const MANY: usize = 100;
 

@@ -1,11 +1,7 @@
 //! qwen-token and a server that answers in every way.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
-
-mod support;
-
+use crate::support::login::{login, millis, with};
+use crate::support::{Reply, Sandbox, Server};
 use serde_json::{Value, json};
-use support::login::{login, millis, with};
-use support::{Reply, Sandbox, Server};
 
 const NEW: &str =
     r#"{"access_token":"at-new","refresh_token":"rt-new","token_type":"Bearer","expires_in":3600}"#;
@@ -51,7 +47,7 @@ fn a_due_token_is_refreshed_stored_and_printed() {
     assert_eq!(stored["note"], json!({"kept": true}));
     let ends = stored["expires_at"].as_i64().unwrap();
     assert!((millis(3590)..=millis(3600)).contains(&ends), "{ends}");
-    assert_eq!(sandbox.mode(support::login::OWN_FILE), 0o600);
+    assert_eq!(sandbox.mode(crate::support::login::OWN_FILE), 0o600);
     sandbox.tool("qwen-token").run().gives(0, "at-new\n", "");
     assert_eq!(server.requests().len(), 1);
 }
@@ -266,7 +262,7 @@ fn a_spent_refresh_token_is_a_login_required_and_stays() {
 #[test]
 fn a_winner_outside_our_lock_is_believed_after_invalid_grant() {
     let sandbox = Sandbox::new();
-    let winner = sandbox.root().join(support::login::OWN_FILE);
+    let winner = sandbox.root().join(crate::support::login::OWN_FILE);
     let theirs = with(
         login(0, 3600),
         json!({"access_token": "at-won", "refresh_token": "rt-won"}),

@@ -1,20 +1,19 @@
 //! The profiles: which there are, and which is in use.
 
-use qwen_shared::config::{Config, KeySetting, Method, Profile, active_profile, check_name};
-use qwen_shared::exit::Exit;
-use qwen_shared::failure::{Failure, Outcome};
-use qwen_shared::out::{Stdout, Talk};
+use qwen_shared::exit::{Exit, Failure, Outcome};
+use qwen_shared::net::config::{Config, KeySetting, Method, Profile, active_profile, check_name};
+use qwen_shared::output::{Reporter, Stdout};
 use qwen_shared::provider;
 use qwen_shared::text::{escape_json, one_line};
 use serde_json::{Value, json};
 
-use crate::cli::Format;
+use super::args::Format;
 
 /// The columns of the list: member names for programs, in the order in which people see them.
 const COLUMNS: [&str; 6] = ["profile", "method", "provider", "endpoint", "model", "key"];
 
 /// Prints the profiles as they are configured. No store is opened.
-pub(crate) fn show(typed: Option<&str>, format: Format, talk: &Talk) -> Outcome {
+pub(crate) fn show(typed: Option<&str>, format: Format, reporter: &Reporter) -> Outcome {
     let (config, active) = active_profile(typed)?;
     let active = active.map(|active| active.value);
     let rows: Vec<Value> = config
@@ -29,8 +28,8 @@ pub(crate) fn show(typed: Option<&str>, format: Format, talk: &Talk) -> Outcome 
         return Ok(Exit::Ok);
     }
     if rows.is_empty() {
-        talk.notice("no profile is configured");
-        talk.hint("run 'qwen-login'");
+        reporter.notice("no profile is configured");
+        reporter.hint("run 'qwen-login'");
         return Ok(Exit::Ok);
     }
     Stdout::write(table(&rows).as_bytes())?;
@@ -65,7 +64,7 @@ fn row(name: &str, profile: &Profile, active: bool) -> Value {
         "active": active,
         "method": profile.method,
         "provider": named,
-        "endpoint": endpoint.map(|url| qwen_shared::http::without_user_info(&url)),
+        "endpoint": endpoint.map(|url| qwen_shared::net::http::without_user_info(&url)),
         "model": model,
         "key": key,
     })
@@ -94,7 +93,7 @@ fn table(rows: &[Value]) -> String {
 }
 
 /// Makes a profile the one in use. Every program reads the configuration when it starts, so nothing is restarted.
-pub(crate) fn make_active(name: &str, talk: &Talk) -> Outcome {
+pub(crate) fn make_active(name: &str, reporter: &Reporter) -> Outcome {
     let config = Config::load()?;
     if !config.profiles.contains_key(name) {
         let failure = unknown(name, &config);
@@ -108,15 +107,15 @@ pub(crate) fn make_active(name: &str, talk: &Talk) -> Outcome {
             members.insert("default_profile".to_owned(), json!(name));
         })?;
     }
-    talk.notice(&format!("profile '{name}' is in use"));
+    reporter.notice(&format!("profile '{name}' is in use"));
     let (_, active) = active_profile(None)?;
     if let Some(active) = active.filter(|active| active.value != name) {
-        talk.notice(&format!(
+        reporter.notice(&format!(
             "here {} goes before it and names '{}'",
             active.source, active.value
         ));
-    } else if let Some(given) = crate::report::given_key(name) {
-        talk.notice(&format!("the key of {given} is set and goes before this profile"));
+    } else if let Some(given) = super::status::given_key(name) {
+        reporter.notice(&format!("the key of {given} is set and goes before this profile"));
     }
     Ok(Exit::Ok)
 }

@@ -3,17 +3,18 @@
 use std::thread;
 use std::time::Duration;
 
-use qwen_shared::authorize::patience;
-use qwen_shared::config::{Config, KeySetting, Method, Profile, StoreName, active_profile, chosen_store};
-use qwen_shared::credential::{Credential, LOCK_LIMIT, Store, StoreKind, Stored};
 use qwen_shared::date::rfc3339;
-use qwen_shared::exit::Exit;
-use qwen_shared::failure::{Failure, Outcome};
-use qwen_shared::http::Timeouts;
-use qwen_shared::oauth::{
+use qwen_shared::exit::{Exit, Failure, Outcome};
+use qwen_shared::net::api::patience;
+use qwen_shared::net::config::{
+    Config, KeySetting, Method, Profile, StoreName, active_profile, chosen_store,
+};
+use qwen_shared::net::credential::{Credential, LOCK_LIMIT, Store, StoreKind, Stored};
+use qwen_shared::net::http::Timeouts;
+use qwen_shared::net::oauth::{
     Blocking, Endpoints, OauthError, PublicClient, Revoked, TokenKind, discover, revoke,
 };
-use qwen_shared::out::Talk;
+use qwen_shared::output::Reporter;
 use qwen_shared::provider::OauthSettings;
 use qwen_shared::secret::Secret;
 
@@ -21,66 +22,66 @@ use qwen_shared::secret::Secret;
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
 /// Logs one profile out: the named one, else the one in use.
-pub(crate) fn one(name: Option<&str>, talk: &Talk) -> Outcome {
+pub(crate) fn one(name: Option<&str>, reporter: &Reporter) -> Outcome {
     let (mut config, active) = active_profile(name)?;
     let Some(name) = active.map(|active| active.value) else {
-        return without_profile(talk);
+        return without_profile(reporter);
     };
     match config.profiles.remove(&name) {
-        Some(profile) => log_out(&name, &profile, talk)?,
-        None => return Err(crate::list::unknown(&name, &config)),
+        Some(profile) => log_out(&name, &profile, reporter)?,
+        None => return Err(super::list::unknown(&name, &config)),
     }
-    remind(&name, talk);
+    remind(&name, reporter);
     Ok(Exit::Ok)
 }
 
 /// Logs every profile out; what fails for one does not spare the others.
-pub(crate) fn all(talk: &Talk) -> Outcome {
+pub(crate) fn all(reporter: &Reporter) -> Outcome {
     let config = Config::load()?;
     if config.profiles.is_empty() {
-        return without_profile(talk);
+        return without_profile(reporter);
     }
     let mut failed = None;
     for (name, profile) in &config.profiles {
-        if let Err(failure) = log_out(name, profile, talk)
+        if let Err(failure) = log_out(name, profile, reporter)
             && let Some(earlier) = failed.replace(failure)
         {
-            talk.failure(&earlier);
+            reporter.failure(&earlier);
         }
     }
     failed.map_or(Ok(Exit::Ok), Err)
 }
 
 /// Without any profile the only credential that can be in use is Qwen Code's login.
-fn without_profile(talk: &Talk) -> Outcome {
+fn without_profile(reporter: &Reporter) -> Outcome {
     let profile = Profile {
         method: Some(Method::Oauth),
         ..Profile::default()
     };
-    log_out("default", &profile, talk)?;
+    log_out("default", &profile, reporter)?;
     Ok(Exit::Ok)
 }
 
-fn log_out(name: &str, profile: &Profile, talk: &Talk) -> Result<(), Failure> {
+fn log_out(name: &str, profile: &Profile, reporter: &Reporter) -> Result<(), Failure> {
     let Some(kind) = seat(profile)? else {
         let place = match &profile.key {
             Some(KeySetting::Env(variable)) => format!("its key is in the variable {variable}"),
             Some(KeySetting::Command(words)) => format!("its key comes from the command '{}'", words[0]),
             _ => "it has no credential".to_owned(),
         };
-        talk.notice(&format!("profile '{name}': nothing is stored, {place}"));
+        reporter.notice(&format!("profile '{name}': nothing is stored, {place}"));
         return Ok(());
     };
-    let store = Store::open(kind, name, patience(talk))?;
+    let store = Store::open(kind, name, patience(reporter))?;
     // Under the lock, so that no refresh puts a new token in the place of the old one.
-    let held = store.lock(LOCK_LIMIT, &|text| talk.notice(text))?;
+    let held = store.lock(LOCK_LIMIT, &|text| reporter.notice(text))?;
     let said = match held.load() {
         Ok(Some(loaded)) => match &loaded.stored {
             Stored::Oauth(credential) => Some(revoked(profile, credential)),
             Stored::ApiKey(_) => None,
         },
         Ok(None) => {
-            talk.notice(&format!(
+            reporter.notice(&format!(
                 "profile '{name}': nothing is stored in '{}'",
                 store.place()
             ));
@@ -92,12 +93,12 @@ fn log_out(name: &str, profile: &Profile, talk: &Talk) -> Result<(), Failure> {
     };
     held.delete()?;
     let said = said.map_or_else(String::new, |said| format!("; {said}"));
-    talk.notice(&format!(
+    reporter.notice(&format!(
         "profile '{name}': removed from '{}'{said}",
         store.place()
     ));
     if kind == StoreKind::QwenCode {
-        talk.notice("Qwen Code shared this login and is logged out too");
+        reporter.notice("Qwen Code shared this login and is logged out too");
     }
     Ok(())
 }
@@ -174,8 +175,8 @@ fn revoke_at(
 }
 
 /// A key in the environment outlives every logout.
-fn remind(name: &str, talk: &Talk) {
-    if let Some(given) = crate::report::given_key(name) {
-        talk.notice(&format!("the key of {given} is still set"));
+fn remind(name: &str, reporter: &Reporter) {
+    if let Some(given) = super::status::given_key(name) {
+        reporter.notice(&format!("the key of {given} is still set"));
     }
 }

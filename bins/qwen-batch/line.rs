@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use crate::shape::Shape;
+use super::template::Shape;
 
 /// How every path begins; a line may leave it out.
 const VERSION: &str = "/v1/";

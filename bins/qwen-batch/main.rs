@@ -2,26 +2,26 @@
 
 #![cfg_attr(target_env = "gnu", no_main)]
 
-mod cli;
-mod door;
+mod args;
+mod client;
+mod input;
 mod line;
 mod local;
+mod progress;
 mod record;
 mod remote;
 mod results;
 mod run;
-mod seen;
-mod shape;
-mod source;
+mod template;
 
 #[cfg(target_env = "gnu")]
 #[expect(unsafe_code, reason = "the name that the C library starts")]
 #[unsafe(no_mangle)]
 extern "C" fn main() -> std::ffi::c_int {
-    qwen_shared::tool::bare_main(cli::command, run::run)
+    qwen_shared::app::bare_main(args::command, run::run)
 }
 
 #[cfg(not(target_env = "gnu"))]
 fn main() -> std::process::ExitCode {
-    qwen_shared::tool::main(cli::command, run::run)
+    qwen_shared::app::main(args::command, run::run)
 }

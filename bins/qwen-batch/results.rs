@@ -1,21 +1,21 @@
-//! Where results go: a file that survives whatever happens to this process, or standard output.
+//! Where results go, and which questions they already answer.
 
+use std::collections::HashSet;
 use std::fs::{File, OpenOptions, TryLockError};
+use std::hash::{BuildHasher, BuildHasherDefault, Hash, Hasher, RandomState};
 use std::io::{self, BufRead, BufReader, BufWriter, Seek, Write};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use qwen_shared::exit::Exit;
-use qwen_shared::failure::{Failure, io_reason};
-use qwen_shared::out::{Stdout, Talk};
+use qwen_shared::app::end_by_signal;
+use qwen_shared::exit::{Exit, Failure, io_reason};
+use qwen_shared::output::{Reporter, Stdout};
 use qwen_shared::text::escape_json;
-use qwen_shared::tool::end_by_signal;
 use rustix::fs::{FileType, fstat, stat};
 use rustix::process::Signal;
 
+use super::input::Input;
 use crate::record;
-use crate::seen::Seen;
-use crate::source::Input;
 
 /// How records begin, ours and the providers': by this a cut one is known.
 const HEAD: &[u8] = b"{\"id\"";
@@ -51,7 +51,7 @@ impl Results {
         path: Option<&PathBuf>,
         drop_failed: bool,
         seen: &mut Seen,
-        talk: &Talk,
+        reporter: &Reporter,
     ) -> Result<Self, Failure> {
         let Some(path) = named(path) else {
             return Ok(Self::Stdout);
@@ -67,7 +67,7 @@ impl Results {
             path: path.clone(),
             length: 0,
         };
-        let failures = kept.read(seen, !drop_failed, talk)?;
+        let failures = kept.read(seen, !drop_failed, reporter)?;
         if drop_failed && failures > 0 {
             kept.drop_failed()?;
         }
@@ -122,7 +122,7 @@ impl Kept {
     }
 
     /// Reads what is there; returns how many failures there are.
-    fn read(&mut self, seen: &mut Seen, note_failed: bool, talk: &Talk) -> Result<u64, Failure> {
+    fn read(&mut self, seen: &mut Seen, note_failed: bool, reporter: &Reporter) -> Result<u64, Failure> {
         let (mut failures, mut number) = (0, 0_u64);
         let mut reader = BufReader::with_capacity(64 << 10, &self.file);
         let mut line = Vec::new();
@@ -148,7 +148,7 @@ impl Kept {
                     self.length += line.len() as u64;
                 }
                 None if whole.len() == line.len() && self.is_cut(whole) => {
-                    return self.repair(failures, talk);
+                    return self.repair(failures, reporter);
                 }
                 None => return Err(self.foreign(number)),
             }
@@ -170,11 +170,11 @@ impl Kept {
     }
 
     /// Cuts off a last record that was not finished.
-    fn repair(&self, failures: u64, talk: &Talk) -> Result<u64, Failure> {
+    fn repair(&self, failures: u64, reporter: &Reporter) -> Result<u64, Failure> {
         self.file
             .set_len(self.length)
             .map_err(|error| unwritten(&self.path, &error))?;
-        talk.detail(&format!(
+        reporter.detail(&format!(
             "{}: cut off an unfinished last line",
             self.path.display()
         ));
@@ -291,4 +291,97 @@ fn unwritten(path: &Path, error: &io::Error) -> Failure {
 fn unread(path: &Path, error: &io::Error) -> Failure {
     let (shown, reason) = (path.display(), io_reason(error));
     Failure::new(Exit::Io, format!("'{shown}': cannot read: {reason}"))
+}
+
+/// What is known of a name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Known {
+    /// Nothing so far; it has been noted now.
+    New,
+    /// An earlier run, or the same file fetched before, has its result.
+    Done {
+        /// True when that result is a failure.
+        failed: bool,
+    },
+    /// The input has had it already.
+    Twice,
+}
+
+/// The names of results and questions: digests of 62 bits, under a key that nobody can guess, with two marks.
+///
+/// Two of a million names share a digest once in nine million runs; one of them would be skipped then.
+#[derive(Debug, Default)]
+pub(crate) struct Seen {
+    names: HashSet<Name, BuildHasherDefault<AsItIs>>,
+    key: RandomState,
+}
+
+const FAILED: u64 = 1;
+const MET: u64 = 2;
+
+impl Seen {
+    /// Notes a result that is there; true when it is the first of that name.
+    pub(crate) fn note(&mut self, custom_id: &str, failed: bool) -> bool {
+        let name = self.name(custom_id);
+        self.names
+            .replace(Name(name.0 | if failed { FAILED } else { 0 }))
+            .is_none()
+    }
+
+    /// Meets a name in the input.
+    pub(crate) fn meet(&mut self, custom_id: &str) -> Known {
+        let name = self.name(custom_id);
+        let before = self.names.get(&name).map_or(0, |name| name.0);
+        let is_new = self.names.replace(Name(name.0 | before & FAILED | MET)).is_none();
+        match is_new {
+            true => Known::New,
+            false if before & MET != 0 => Known::Twice,
+            false => Known::Done {
+                failed: before & FAILED != 0,
+            },
+        }
+    }
+
+    fn name(&self, custom_id: &str) -> Name {
+        Name(self.key.hash_one(custom_id) & !(FAILED | MET))
+    }
+}
+
+/// A digest whose marks do not take part in comparisons.
+#[derive(Clone, Copy, Debug)]
+struct Name(u64);
+
+impl PartialEq for Name {
+    fn eq(&self, other: &Self) -> bool {
+        self.0 & !(FAILED | MET) == other.0 & !(FAILED | MET)
+    }
+}
+
+impl Eq for Name {}
+
+impl Hash for Name {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        state.write_u64(self.0 & !(FAILED | MET));
+    }
+}
+
+/// Takes a digest for its own hash.
+#[derive(Debug, Default)]
+struct AsItIs(u64);
+
+impl Hasher for AsItIs {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(byte);
+        }
+    }
+
+    fn write_u64(&mut self, digest: u64) {
+        // The marks are the lowest bits; a table looks at the lowest and at the highest.
+        self.0 = digest.rotate_left(30);
+    }
 }

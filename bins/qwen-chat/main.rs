@@ -2,32 +2,29 @@
 
 #![cfg_attr(target_env = "gnu", no_main)]
 
-mod asker;
-mod bounds;
-mod cli;
-mod conclude;
+mod args;
+mod client;
 mod conversation;
+mod dry_run;
 mod exchange;
-mod input;
+mod extract;
+mod finish;
+mod markdown;
 mod models;
 mod output;
 mod prompt;
-mod question;
+mod request;
 mod run;
-mod schema;
 mod session;
-mod show;
-mod stdin;
-mod stream;
 
 #[cfg(target_env = "gnu")]
 #[expect(unsafe_code, reason = "the name that the C library starts")]
 #[unsafe(no_mangle)]
 extern "C" fn main() -> std::ffi::c_int {
-    qwen_shared::tool::bare_main(cli::command, run::run)
+    qwen_shared::app::bare_main(args::command, run::run)
 }
 
 #[cfg(not(target_env = "gnu"))]
 fn main() -> std::process::ExitCode {
-    qwen_shared::tool::main(cli::command, run::run)
+    qwen_shared::app::main(args::command, run::run)
 }

@@ -1,13 +1,12 @@
 //! What an endpoint offers.
 
-use qwen_shared::api::Endpoint;
-use qwen_shared::exit::Exit;
-use qwen_shared::failure::Failure;
-use qwen_shared::out::Stdout;
+use qwen_shared::exit::{Exit, Failure};
+use qwen_shared::net::api::Endpoint;
+use qwen_shared::output::Stdout;
 use qwen_shared::text::{escape_json, one_line};
 use serde_json::Value;
 
-use crate::asker::Asker;
+use super::client::Asker;
 
 /// The longest list that is read, in bytes.
 const LIMIT: usize = 32 << 20;

@@ -1,25 +1,30 @@
 //! From what was typed, piped and named to the messages of a request.
 
 use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{self, IsTerminal, Read};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
-use qwen_shared::chat::{Message, Role};
-use qwen_shared::exit::Exit;
-use qwen_shared::failure::Failure;
-use qwen_shared::out::Talk;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use qwen_shared::exit::{Exit, Failure, io_reason};
+use qwen_shared::net::chat::{Message, Role};
+use qwen_shared::output::Reporter;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 
-use crate::cli::Cli;
-use crate::{input, stdin};
+use super::args::{Args, InputArgs};
 
 /// Returns the words of the prompt, joined by blanks; empty when there are none.
 ///
 /// # Errors
 /// 65 for words that are not UTF-8.
-pub(crate) fn typed(cli: &Cli) -> Result<String, Failure> {
-    let words = cli.input.prompt.iter().chain(&cli.words);
+pub(crate) fn typed(args: &Args) -> Result<String, Failure> {
+    let words = args.input.prompt.iter().chain(&args.words);
     let words: Vec<String> = words
-        .map(|word| input::word(word, "the prompt"))
+        .map(|word| utf8_word(word, "the prompt"))
         .collect::<Result<_, _>>()?;
     Ok(words.join(" "))
 }
@@ -30,8 +35,8 @@ pub(crate) fn typed(cli: &Cli) -> Result<String, Failure> {
 /// 66 for a file that cannot be read; 65 for what is not text.
 pub(crate) fn system(value: &OsStr) -> Result<String, Failure> {
     match value.as_bytes().strip_prefix(b"@") {
-        Some(path) => input::text_file(Path::new(OsStr::from_bytes(path))),
-        None => input::word(value, "the system prompt"),
+        Some(path) => text_file(Path::new(OsStr::from_bytes(path))),
+        None => utf8_word(value, "the system prompt"),
     }
 }
 
@@ -40,19 +45,19 @@ pub(crate) fn system(value: &OsStr) -> Result<String, Failure> {
 /// # Errors
 /// 65 when there is nothing to ask, and for input that is not text; 66, 74 and 75 as the parts have it. Nothing has
 /// been sent by then.
-pub(crate) fn message(cli: &Cli, talk: &Talk) -> Result<Message, Failure> {
-    let prompt = typed(cli)?;
-    let files = cli
+pub(crate) fn message(args: &Args, reporter: &Reporter) -> Result<Message, Failure> {
+    let prompt = typed(args)?;
+    let files = args
         .input
         .file
         .iter()
-        .map(|path| Ok((path.as_path(), input::text_file(path)?)));
+        .map(|path| Ok((path.as_path(), text_file(path)?)));
     let files: Vec<(&Path, String)> = files.collect::<Result<_, Failure>>()?;
-    let images = cli.input.image.iter().map(|image| input::image_url(image));
+    let images = args.input.image.iter().map(|image| image_url(image));
     let images: Vec<String> = images.collect::<Result<_, _>>()?;
     let has_prompt = !prompt.trim().is_empty() || !files.is_empty() || !images.is_empty();
-    let piped = if stdin::is_wanted(&cli.input) {
-        stdin::read(&cli.input, has_prompt, talk)?
+    let piped = if is_wanted(&args.input) {
+        read(&args.input, has_prompt, reporter)?
     } else {
         String::new()
     };
@@ -106,4 +111,180 @@ pub(crate) fn with_system(system: Option<String>, mut messages: Vec<Message>) ->
         messages.insert(0, Message::text(Role::System, system));
     }
     messages
+}
+
+/// The most that is read of one input, in bytes: no endpoint takes more, and `/dev/zero` has no end.
+pub(crate) const LIMIT: usize = 1 << 30;
+
+/// Takes bytes as text, without copying them.
+///
+/// # Errors
+/// 65 with the offset of the first byte that is not UTF-8. Sending a replacement would have the model answer about
+/// other data than the user's.
+pub(crate) fn utf8(bytes: Vec<u8>, place: &str) -> Result<String, Failure> {
+    String::from_utf8(bytes).map_err(|error| {
+        let offset = error.utf8_error().valid_up_to();
+        Failure::new(
+            Exit::Data,
+            format!("{place}: not UTF-8 text: byte {offset} (counted from 0) is invalid"),
+        )
+    })
+}
+
+/// Takes a word of the command line as text.
+///
+/// # Errors
+/// As [`utf8`].
+fn utf8_word(word: &OsStr, place: &str) -> Result<String, Failure> {
+    utf8(word.as_bytes().to_vec(), place)
+}
+
+/// Reads a text file.
+///
+/// # Errors
+/// 66 when it is missing or unreadable; 65 when it is not text.
+pub(crate) fn text_file(path: &Path) -> Result<String, Failure> {
+    utf8(bytes_of(path)?, &format!("'{}'", path.display()))
+}
+
+/// Returns the URL of an image: a URL as it is, a file as a `data:` URL.
+///
+/// # Errors
+/// 66 when the file is missing or unreadable; 65 when it is not an image of a kind that models read.
+pub(crate) fn image_url(image: &OsStr) -> Result<String, Failure> {
+    let is_url = |text: &&str| {
+        ["https://", "http://", "data:"].iter().any(|scheme| {
+            let start = text.get(..scheme.len());
+            start.is_some_and(|start| start.eq_ignore_ascii_case(scheme))
+        })
+    };
+    if let Some(url) = image.to_str().filter(is_url) {
+        return Ok(url.to_owned());
+    }
+    let path = Path::new(image);
+    let bytes = bytes_of(path)?;
+    let kind = image_type(&bytes).ok_or_else(|| {
+        let message = format!("'{}': not a PNG, JPEG, GIF, WebP or BMP image", path.display());
+        Failure::new(Exit::Data, message).hint("give a text file with --file")
+    })?;
+    Ok(format!("data:{kind};base64,{}", STANDARD.encode(&bytes)))
+}
+
+fn bytes_of(path: &Path) -> Result<Vec<u8>, Failure> {
+    let shown = path.display();
+    let refused = |error| {
+        let message = format!("cannot read '{shown}': {}", io_reason(&error));
+        Failure::new(Exit::NoInput, message)
+    };
+    let most = u64::try_from(LIMIT).unwrap_or(u64::MAX);
+    let file = File::open(path).map_err(refused)?;
+    let size = file.metadata().map_err(refused)?.len();
+    let mut bytes = Vec::new();
+    if size <= most {
+        bytes.reserve(usize::try_from(size).unwrap_or_default());
+        file.take(most.saturating_add(1))
+            .read_to_end(&mut bytes)
+            .map_err(refused)?;
+    }
+    if size > most || bytes.len() > LIMIT {
+        return Err(too_large(&format!("'{shown}'")));
+    }
+    Ok(bytes)
+}
+
+/// Says that an input has no end in sight.
+pub(crate) fn too_large(place: &str) -> Failure {
+    Failure::new(Exit::Data, format!("{place} is larger than {} MiB", LIMIT >> 20))
+}
+
+/// Tells an image's media type by its first bytes; a name can lie.
+fn image_type(bytes: &[u8]) -> Option<&'static str> {
+    Some(match bytes {
+        [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1a, b'\n', ..] => "image/png",
+        [0xff, 0xd8, 0xff, ..] => "image/jpeg",
+        [b'G', b'I', b'F', b'8', b'7' | b'9', b'a', ..] => "image/gif",
+        [b'R', b'I', b'F', b'F', _, _, _, _, b'W', b'E', b'B', b'P', ..] => "image/webp",
+        [b'B', b'M', _, _, _, _, 0, 0, 0, 0, ..] => "image/bmp",
+        _ => return None,
+    })
+}
+
+/// How long a silent pipe is waited for before the user is told. An inherited pipe that nobody closes is the most
+/// frequent reason for a tool that seems to hang (facts: chat, what users ask for).
+const NOTICE_AFTER: Duration = Duration::from_secs(2);
+
+/// True when standard input is to be read: a pipe, a file or a socket always, a terminal when asked.
+pub(crate) fn is_wanted(args: &InputArgs) -> bool {
+    !args.no_stdin && (args.stdin || !io::stdin().is_terminal())
+}
+
+/// Reads standard input to its end, as text. `has_prompt` says that there is something to ask without it.
+///
+/// # Errors
+/// 65 for bytes that are not UTF-8, with their offset; 74 for a failed read; 75 when `--stdin-timeout` is over and
+/// nothing has come. No request has been sent by then.
+pub(crate) fn read(args: &InputArgs, has_prompt: bool, reporter: &Reporter) -> Result<String, Failure> {
+    wait_for_first(args.stdin_timeout, has_prompt, reporter)?;
+    let stdin = rustix::stdio::stdin();
+    let mut bytes = Vec::new();
+    loop {
+        bytes.reserve(64 << 10);
+        match rustix::io::read(stdin, rustix::buffer::spare_capacity(&mut bytes)) {
+            Ok(0) => break,
+            Ok(_) if bytes.len() > LIMIT => return Err(too_large("standard input")),
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(Errno::AGAIN) => {
+                let _ = poll(&mut [PollFd::new(&stdin, PollFlags::IN)], None);
+            }
+            Err(errno) => {
+                let reason = io_reason(&errno.into());
+                return Err(Failure::new(
+                    Exit::Io,
+                    format!("cannot read standard input: {reason}"),
+                ));
+            }
+        }
+    }
+    utf8(bytes, "standard input")
+}
+
+/// Waits until the first byte, or the end, is there.
+fn wait_for_first(timeout: Option<Duration>, has_prompt: bool, reporter: &Reporter) -> Result<(), Failure> {
+    let started = Instant::now();
+    let mut notice = has_prompt.then_some(NOTICE_AFTER);
+    loop {
+        let elapsed = started.elapsed();
+        let next = [timeout, notice].into_iter().flatten().min();
+        let stdin = rustix::stdio::stdin();
+        let mut watched = [PollFd::new(&stdin, PollFlags::IN)];
+        let limit = next.map(|next| timespec(next.saturating_sub(elapsed)));
+        match poll(&mut watched, limit.as_ref()) {
+            Ok(0) => {}
+            // A descriptor that cannot be polled is one that the read below will judge.
+            Ok(_) => return Ok(()),
+            Err(Errno::INTR) => continue,
+            Err(_) => return Ok(()),
+        }
+        if timeout.is_some_and(|timeout| started.elapsed() >= timeout) {
+            return Err(nothing_came(timeout.unwrap_or_default()));
+        }
+        if notice.is_some_and(|notice| started.elapsed() >= notice) {
+            notice = None;
+            reporter.notice("waiting for standard input to end");
+            reporter.hint("give --no-stdin if nothing is piped in");
+        }
+    }
+}
+
+fn nothing_came(timeout: Duration) -> Failure {
+    let seconds = timeout.as_secs_f64();
+    let message = format!("nothing came on standard input within {seconds} s; nothing was sent");
+    Failure::new(Exit::TryAgain, message).hint("give --no-stdin if nothing is piped in")
+}
+
+fn timespec(time: Duration) -> Timespec {
+    Timespec {
+        tv_sec: i64::try_from(time.as_secs()).unwrap_or(i64::MAX),
+        tv_nsec: i64::from(time.subsec_nanos()),
+    }
 }

@@ -3,39 +3,43 @@
 use std::io::IsTerminal;
 use std::time::Duration;
 
-use qwen_shared::chat::{Body, Message, Summary};
-use qwen_shared::config::{Overrides, Settings};
-use qwen_shared::exit::Exit;
-use qwen_shared::failure::{Failure, Outcome};
-use qwen_shared::out::{Stdout, Talk};
+use qwen_shared::exit::{Exit, Failure, Outcome};
+use qwen_shared::net::chat::{Body, Message, Summary};
+use qwen_shared::net::config::{Overrides, Settings};
+use qwen_shared::output::{Reporter, Stdout};
 use qwen_shared::secret::{Secret, forbid_core_dump};
 use serde_json::Value;
 
-use crate::asker::{Answered, Asker};
-use crate::cli::Cli;
-use crate::conclude::conclude;
-use crate::output::{Output, Report};
-use crate::session::Session;
-use crate::{conversation, models, prompt, question, show};
+use super::args::Args;
+use super::client::{Answered, Asker};
+use super::finish::conclude;
+use super::output::{Output, Report};
+use super::session::Session;
+use crate::{conversation, dry_run, models, prompt, request};
 
 /// Runs the tool.
-pub(crate) fn run(cli: Cli, talk: &Talk) -> Outcome {
+pub(crate) fn run(args: Args, reporter: &Reporter) -> Outcome {
     forbid_core_dump();
-    if cli.endpoint.openai_api_key.is_some() {
-        talk.notice("the key is on the command line, where anybody on this machine can read it");
-        talk.hint("set OPENAI_API_KEY, or run 'qwen-login --api-key'");
+    if args.endpoint.openai_api_key.is_some() {
+        reporter.notice("the key is on the command line, where anybody on this machine can read it");
+        reporter.hint("set OPENAI_API_KEY, or run 'qwen-login --api-key'");
     }
-    if is_conversation(&cli) {
-        return conversation::run(&cli, talk);
+    if is_conversation(&args) {
+        return conversation::run(&args, reporter);
     }
-    let asked = match ask(&cli, talk) {
+    let asked = match ask(&args, reporter) {
         Ok(asked) => asked,
-        Err(failure) => return refuse(&cli, failure, talk),
+        Err(failure) => return refuse(&args, failure, reporter),
     };
     match asked {
         Asked::Shown(exit) => Ok(exit),
         Asked::Answered(mut answer) => {
-            let exit = conclude(&mut answer.answered, &cli.output, answer.schema.as_ref(), talk)?;
+            let exit = conclude(
+                &mut answer.answered,
+                &args.output,
+                answer.schema.as_ref(),
+                reporter,
+            )?;
             let said = answer.answered.output.said.take().unwrap_or_default();
             // An answer without a word is nothing to go on with: servers refuse an empty message.
             if let (Some(session), false) = (answer.session, said.trim().is_empty()) {
@@ -47,36 +51,36 @@ pub(crate) fn run(cli: Cli, talk: &Talk) -> Outcome {
 }
 
 /// What was typed, as far as it decides settings.
-pub(crate) fn overrides(cli: &Cli) -> Overrides {
+pub(crate) fn overrides(args: &Args) -> Overrides {
     Overrides {
-        profile: cli.common.profile.clone(),
-        api_key: cli.endpoint.openai_api_key.clone().map(Secret::new),
-        base_url: cli.endpoint.openai_base_url.clone(),
-        model: cli.endpoint.model.clone(),
+        profile: args.common.profile.clone(),
+        api_key: args.endpoint.openai_api_key.clone().map(Secret::new),
+        base_url: args.endpoint.openai_base_url.clone(),
+        model: args.endpoint.model.clone(),
         profile_first: false,
     }
 }
 
 /// Resolves the settings and says what the user ought to know about them.
-pub(crate) fn settings(overrides: &Overrides, talk: &Talk) -> Result<Settings, Failure> {
+pub(crate) fn settings(overrides: &Overrides, reporter: &Reporter) -> Result<Settings, Failure> {
     let settings = Settings::resolve(overrides)?;
     for notice in &settings.notices {
-        talk.notice(notice);
+        reporter.notice(notice);
     }
-    show::explain(&settings, talk);
+    dry_run::explain(&settings, reporter);
     Ok(settings)
 }
 
 /// True when there is nothing to ask yet and a person to ask for it.
-fn is_conversation(cli: &Cli) -> bool {
-    let input = &cli.input;
+fn is_conversation(args: &Args) -> bool {
+    let input = &args.input;
     let has_question = input.prompt.is_some()
-        || !cli.words.is_empty()
+        || !args.words.is_empty()
         || !input.file.is_empty()
         || !input.image.is_empty()
         || input.stdin;
-    let shows = cli.endpoint.dry_run || cli.endpoint.curl || cli.endpoint.list_models;
-    let is_for_machines = cli.output.json || cli.output.events;
+    let shows = args.endpoint.dry_run || args.endpoint.curl || args.endpoint.list_models;
+    let is_for_machines = args.output.json || args.output.events;
     !has_question && !shows && !is_for_machines && std::io::stdin().is_terminal() && Stdout::is_terminal()
 }
 
@@ -95,26 +99,26 @@ struct Answer {
 }
 
 /// Does everything up to the end of the exchange. Whatever fails here has put nothing on stdout.
-fn ask(cli: &Cli, talk: &Talk) -> Result<Asked, Failure> {
-    let settings = settings(&overrides(cli), talk)?;
-    if cli.endpoint.list_models {
-        let mut asker = Asker::new(settings, &cli.limits, talk)?;
-        return models::print(&mut asker, cli.output.json, false).map(Asked::Shown);
+fn ask(args: &Args, reporter: &Reporter) -> Result<Asked, Failure> {
+    let settings = settings(&overrides(args), reporter)?;
+    if args.endpoint.list_models {
+        let mut asker = Asker::new(settings, &args.limits, reporter)?;
+        return models::print(&mut asker, args.output.json, false).map(Asked::Shown);
     }
-    let session = Session::open(&cli.input)?;
-    let schema = cli.model.schema.as_deref().map(question::schema).transpose()?;
-    let body = question::body(cli, &settings, schema.as_ref())?;
-    let message = prompt::message(cli, talk)?;
-    let system = cli.input.system.as_deref().map(prompt::system).transpose()?;
+    let session = Session::open(&args.input)?;
+    let schema = args.model.schema.as_deref().map(request::schema).transpose()?;
+    let body = request::body(args, &settings, schema.as_ref())?;
+    let message = prompt::message(args, reporter)?;
+    let system = args.input.system.as_deref().map(prompt::system).transpose()?;
     let messages = messages(system.clone(), session.as_ref(), &message);
-    if cli.endpoint.dry_run {
-        return show::request(&settings, &body, &messages, talk).map(Asked::Shown);
+    if args.endpoint.dry_run {
+        return dry_run::request(&settings, &body, &messages, reporter).map(Asked::Shown);
     }
-    if cli.endpoint.curl {
-        return show::curl(&settings, &body, &messages, cli, talk).map(Asked::Shown);
+    if args.endpoint.curl {
+        return dry_run::curl(&settings, &body, &messages, args, reporter).map(Asked::Shown);
     }
-    let mut asker = Asker::new(settings, &cli.limits, talk)?;
-    let output = Output::new(&cli.output, session.is_some(), schema.is_some(), talk);
+    let mut asker = Asker::new(settings, &args.limits, reporter)?;
+    let output = Output::new(&args.output, session.is_some(), schema.is_some(), reporter);
     let answered = asker.ask(to_json(&body, &messages)?, output, false)?;
     Ok(Asked::Answered(Box::new(Answer {
         answered,
@@ -142,15 +146,15 @@ pub(crate) fn to_json(body: &Body, messages: &[Message]) -> Result<Vec<u8>, Fail
 }
 
 /// Reports a failure before the answer. With `--json` and `--events` stdout says it too.
-fn refuse(cli: &Cli, failure: Failure, talk: &Talk) -> Outcome {
-    if cli.output.json || cli.output.events {
+fn refuse(args: &Args, failure: Failure, reporter: &Reporter) -> Outcome {
+    if args.output.json || args.output.events {
         let report = Report {
             summary: &Summary::default(),
             attempts: 0,
             elapsed: Duration::ZERO,
             error: Some(&failure),
         };
-        Output::new(&cli.output, false, false, talk).fail(&report)?;
+        Output::new(&args.output, false, false, reporter).fail(&report)?;
     }
     Err(failure)
 }

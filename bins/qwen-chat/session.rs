@@ -4,16 +4,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use qwen_shared::chat::{Message, Role};
-use qwen_shared::exit::Exit;
-use qwen_shared::failure::{Failure, io_reason};
-use qwen_shared::file::{create_private_dir, read_private, write_private};
-use qwen_shared::lock::{Lock, beside};
+use qwen_shared::exit::{Exit, Failure, io_reason};
+use qwen_shared::fs::{Lock, beside, create_private_dir, read_private, write_private};
+use qwen_shared::net::chat::{Message, Role};
 use qwen_shared::paths;
 use serde::{Deserialize, Serialize};
 
-use crate::cli::InputArgs;
-use crate::prompt::with_system;
+use super::args::InputArgs;
+use super::prompt::with_system;
 
 /// The largest session that is read, in bytes.
 const LIMIT: u64 = 256 << 20;

@@ -3,15 +3,14 @@
 use std::io::Read;
 use std::process::{Command, Stdio};
 
-use qwen_shared::env::{RECORD, Record};
-use qwen_shared::exit::Exit;
-use qwen_shared::failure::{Failure, io_reason};
+use qwen_shared::dotenv::{RECORD, Record};
+use qwen_shared::exit::{Exit, Failure, io_reason};
+use qwen_shared::process;
 use qwen_shared::secret::Secret;
-use qwen_shared::sibling;
 use serde_json::{Map, Value};
 
-use crate::cli::Cli;
-use crate::plan::{Plan, taken_back};
+use super::args::Args;
+use super::plan::{Plan, taken_back};
 
 /// What any OpenAI client reads, with the member of `qwen-token --format json` that it comes from.
 const VARIABLES: [(&str, &str); 3] = [
@@ -25,11 +24,11 @@ const VARIABLES: [(&str, &str); 3] = [
 /// What earlier calls exported is left out of that environment: a token that was exported before would else count as a
 /// key that the user set, and never be refreshed.
 pub(crate) fn variables(
-    cli: &Cli,
+    args: &Args,
     plan: &Plan<'_>,
     before: &Record,
 ) -> Result<Vec<(String, String)>, Failure> {
-    let answer = ask(cli, plan, before)?;
+    let answer = ask(args, plan, before)?;
     let parsed: Map<String, Value> = serde_json::from_str(answer.expose()).map_err(|_| not_understood())?;
     let mut variables = Vec::new();
     for (name, member) in VARIABLES {
@@ -44,21 +43,24 @@ pub(crate) fn variables(
     Ok(variables)
 }
 
-fn ask(cli: &Cli, plan: &Plan<'_>, before: &Record) -> Result<Secret<String>, Failure> {
-    let Some(program) = sibling::find("qwen-token") else {
+fn ask(args: &Args, plan: &Plan<'_>, before: &Record) -> Result<Secret<String>, Failure> {
+    let Some(program) = process::find("qwen-token") else {
         let failure = Failure::new(Exit::NotFound, "cannot find 'qwen-token', which '--auth' runs");
         return Err(failure.hint("install it beside 'qwen-env' or on PATH"));
     };
     let mut command = Command::new(program);
     command.args(["--format", "json"]);
-    if let Some(profile) = &cli.common.profile {
+    if let Some(profile) = &args.common.profile {
         command.arg("--profile").arg(profile);
     }
-    for (flag, given) in [("--quiet", cli.common.quiet), ("--verbose", cli.common.verbose)] {
+    for (flag, given) in [("--quiet", args.common.quiet), ("--verbose", args.common.verbose)] {
         command.args(given.then_some(flag));
     }
-    if let Some(rule) = cli.chain {
-        command.env("QWEN_ENV_CHAIN", qwen_shared::env::ChainRule::from(rule).name());
+    if let Some(rule) = args.chain {
+        command.env(
+            "QWEN_ENV_CHAIN",
+            qwen_shared::dotenv::ChainRule::from(rule).name(),
+        );
     }
     for name in taken_back(before, None) {
         command.env_remove(name);

@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use qwen_shared::env::dialect::is_shell_name;
-use qwen_shared::env::{
+use qwen_shared::dotenv::{
     Assignment, EnvChain, EnvFile, Fate, Scanner, Standing, Surprise, Variable, Verdict, key_name,
     malformed_lines,
 };
-use qwen_shared::out::Talk;
-use qwen_shared::sibling;
+use qwen_shared::output::Reporter;
+use qwen_shared::process;
+use qwen_shared::shell::is_shell_name;
 use qwen_shared::text::one_line;
 use serde_json::{Value, json};
 
@@ -44,7 +44,7 @@ impl Finding {
 }
 
 /// Looks at every file of the chain, those that were passed over included.
-pub(crate) fn findings(chain: &EnvChain, talk: &Talk) -> Vec<Finding> {
+pub(crate) fn findings(chain: &EnvChain, reporter: &Reporter) -> Vec<Finding> {
     let passed_over = chain
         .candidates
         .iter()
@@ -54,7 +54,7 @@ pub(crate) fn findings(chain: &EnvChain, talk: &Talk) -> Vec<Finding> {
         });
     let mut all: Vec<Finding> = passed_over.collect();
     for file in &chain.files {
-        let mut own = whole_file(file, talk);
+        let mut own = whole_file(file, reporter);
         own.extend(lines(file));
         own.sort_by_key(|finding| finding.line);
         all.extend(own);
@@ -62,14 +62,14 @@ pub(crate) fn findings(chain: &EnvChain, talk: &Talk) -> Vec<Finding> {
     all
 }
 
-fn whole_file(file: &EnvFile, talk: &Talk) -> Vec<Finding> {
+fn whole_file(file: &EnvFile, reporter: &Reporter) -> Vec<Finding> {
     let mut found = Vec::new();
     let others = file.mode & 0o077;
     if others != 0 {
         let fault = format!("other users have rights to it (mode {:04o})", file.mode);
         found.push(Finding::new(&file.path, None, fault));
     }
-    if git_ignores(&file.path, talk) == Some(false) {
+    if git_ignores(&file.path, reporter) == Some(false) {
         let fault = "git does not ignore it: a commit would publish its secrets";
         found.push(Finding::new(&file.path, None, fault));
     }
@@ -140,11 +140,11 @@ fn lonely_address(keys: &BTreeSet<&str>, address: &Variable) -> Option<String> {
 ///
 /// The repository may be hostile: the switches keep git from running what its configuration names, also for the sake of
 /// an object that it lacks and would fetch.
-fn git_ignores(file: &Path, talk: &Talk) -> Option<bool> {
+fn git_ignores(file: &Path, reporter: &Reporter) -> Option<bool> {
     let directory = file.parent()?;
     directory.ancestors().find(|above| above.join(".git").exists())?;
-    let Some(git) = sibling::find("git") else {
-        talk.notice("cannot tell whether git ignores the files: git is not on PATH");
+    let Some(git) = process::find("git") else {
+        reporter.notice("cannot tell whether git ignores the files: git is not on PATH");
         return None;
     };
     let asked = Command::new(git)
@@ -172,7 +172,7 @@ fn git_ignores(file: &Path, talk: &Talk) -> Option<bool> {
         Some(0) => Some(true),
         Some(1) => Some(false),
         _ => {
-            talk.notice("cannot tell whether git ignores the files: git does not answer");
+            reporter.notice("cannot tell whether git ignores the files: git does not answer");
             None
         }
     }

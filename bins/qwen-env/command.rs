@@ -3,12 +3,11 @@
 use std::ffi::OsString;
 use std::process::Command;
 
-use qwen_shared::env::{RECORD, Record};
-use qwen_shared::exec::become_command;
-use qwen_shared::exit::Exit;
-use qwen_shared::failure::Failure;
+use qwen_shared::dotenv::{RECORD, Record};
+use qwen_shared::exit::{Exit, Failure};
+use qwen_shared::process::become_command;
 
-use crate::plan::Plan;
+use super::plan::Plan;
 
 /// Replaces this process by the command with the planned variables in its environment; returns only when that fails.
 pub(crate) fn run(words: &[OsString], plan: &Plan<'_>) -> Failure {

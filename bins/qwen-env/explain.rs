@@ -3,15 +3,15 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use qwen_shared::env::dialect::Shell;
-use qwen_shared::env::{
+use qwen_shared::dotenv::{
     Assignment, Candidate, EnvChain, Fate as FileFate, Search, Standing, Variable, Verdict,
 };
+use qwen_shared::shell::Shell;
 use qwen_shared::text::{escape_json, one_line};
 use serde_json::{Value, json};
 
-use crate::notices;
-use crate::plan::{Entry, Fate, Origin, Plan};
+use super::plan::{Entry, Fate, Origin, Plan};
+use crate::output;
 
 /// What the explanation is made from.
 pub(crate) struct Explanation<'c> {
@@ -161,7 +161,7 @@ impl Explanation<'_> {
         let (fate, reason) = match assignment.verdict {
             Verdict::Accepted => accepted(variable, entries),
             Verdict::Overwritten(line) => ("overwritten", format!("by line {line}")),
-            Verdict::Excluded => ("excluded", notices::EXCLUSION.to_owned()),
+            Verdict::Excluded => ("excluded", output::EXCLUSION.to_owned()),
             Verdict::Refused(reach) => (
                 "refused",
                 format!("a {} variable in an untrusted project file", reach.name()),
@@ -203,7 +203,7 @@ fn accepted(variable: &Variable, entries: &BTreeMap<&str, &Entry<'_>>) -> (&'sta
 }
 
 fn fate_of(entry: &Entry<'_>) -> (&'static str, String) {
-    let reason = notices::reason(entry).unwrap_or_default();
+    let reason = output::reason(entry).unwrap_or_default();
     match entry.fate {
         Fate::Exported => ("exported", String::new()),
         Fate::Kept => ("kept", "the environment has it".to_owned()),

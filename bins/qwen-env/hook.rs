@@ -6,13 +6,12 @@
 use std::env;
 use std::path::PathBuf;
 
-use qwen_shared::env::ChainRule;
-use qwen_shared::env::dialect::Shell;
-use qwen_shared::exit::Exit;
-use qwen_shared::failure::Failure;
-use qwen_shared::sibling;
+use qwen_shared::dotenv::ChainRule;
+use qwen_shared::exit::{Exit, Failure};
+use qwen_shared::process;
+use qwen_shared::shell::Shell;
 
-use crate::cli::Cli;
+use super::args::Args;
 
 /// At the end of the prompt's commands, where nothing that comes later sees another status.
 const BASH: &str = "\
@@ -48,7 +47,7 @@ $env.config = ($env.config | upsert hooks.env_change.PWD (
 ";
 
 /// Returns the code for a shell, with the flags that this call was given.
-pub(crate) fn code(name: &str, cli: &Cli) -> Result<String, Failure> {
+pub(crate) fn code(name: &str, args: &Args) -> Result<String, Failure> {
     let (shell, template) = match name {
         "bash" => (Shell::Bash, BASH),
         "zsh" => (Shell::Zsh, ZSH),
@@ -57,7 +56,7 @@ pub(crate) fn code(name: &str, cli: &Cli) -> Result<String, Failure> {
         _ => (Shell::Nu, NU),
     };
     let mut words = vec![own_path()?, "--shell".to_owned(), shell.name().to_owned()];
-    words.extend(flags(cli)?);
+    words.extend(flags(args)?);
     let quoted: Option<Vec<String>> = words.iter().map(|word| shell.word(word)).collect();
     let call = quoted
         .ok_or_else(|| Failure::new(Exit::Usage, format!("a file name cannot be written for '{name}'")))?;
@@ -65,24 +64,24 @@ pub(crate) fn code(name: &str, cli: &Cli) -> Result<String, Failure> {
 }
 
 /// The flags that decide what is exported, as words.
-fn flags(cli: &Cli) -> Result<Vec<String>, Failure> {
+fn flags(args: &Args) -> Result<Vec<String>, Failure> {
     let mut words = Vec::new();
     for (flag, given) in [
-        ("--auth", cli.auth),
-        ("--override", cli.overriding),
-        ("--require", cli.require),
-        ("--quiet", cli.common.quiet),
-        ("--verbose", cli.common.verbose),
+        ("--auth", args.auth),
+        ("--override", args.overriding),
+        ("--require", args.require),
+        ("--quiet", args.common.quiet),
+        ("--verbose", args.common.verbose),
     ] {
         words.extend(given.then(|| flag.to_owned()));
     }
-    if let Some(rule) = cli.chain {
+    if let Some(rule) = args.chain {
         words.extend(["--chain".to_owned(), ChainRule::from(rule).name().to_owned()]);
     }
-    if let Some(profile) = &cli.common.profile {
+    if let Some(profile) = &args.common.profile {
         words.extend(["--profile".to_owned(), profile.clone()]);
     }
-    if let Some(file) = &cli.file {
+    if let Some(file) = &args.file {
         let file = std::path::absolute(file).unwrap_or_else(|_| file.clone());
         words.extend(["--file".to_owned(), text(file)?]);
     }
@@ -96,7 +95,7 @@ fn own_path() -> Result<String, Failure> {
     let path = if called.components().count() > 1 {
         std::path::absolute(&called).ok()
     } else {
-        called.to_str().and_then(sibling::find)
+        called.to_str().and_then(process::find)
     };
     let found = path
         .filter(|path| path.is_file())

@@ -1,12 +1,12 @@
-//! The forms of the output.
+//! What is printed: the statements or the data, and the notices.
 
-use qwen_shared::env::dialect::{Change, Shell};
-use qwen_shared::env::{RECORD, Record, dotenv_line};
-use qwen_shared::out::Talk;
+use qwen_shared::dotenv::{EnvChain, RECORD, Record, Verdict, dotenv_line, key_name};
+use qwen_shared::output::Reporter;
+use qwen_shared::shell::{Change, Shell};
 use qwen_shared::text::escape_json;
 use serde_json::{Map, Value};
 
-use crate::plan::{Plan, taken_back};
+use super::plan::{Entry, Fate, Origin, Plan, taken_back};
 
 /// Writes the statements that bring a shell's environment from `before` to what is planned.
 pub(crate) fn script(shell: Shell, plan: &Plan<'_>) -> String {
@@ -58,17 +58,85 @@ pub(crate) fn null(plan: &Plan<'_>) -> String {
 }
 
 /// A `.env` file that npm `dotenv` reads back to the same values.
-pub(crate) fn dotenv(plan: &Plan<'_>, talk: &Talk) -> String {
+pub(crate) fn dotenv(plan: &Plan<'_>, reporter: &Reporter) -> String {
     let mut file = String::new();
     for (name, value) in plan.exports() {
         if let Some(line) = dotenv_line(name, value) {
             file.push_str(&line);
             file.push('\n');
         } else {
-            talk.notice(&format!(
+            reporter.notice(&format!(
                 "'{name}' is left out: no line of a .env file can hold its value"
             ));
         }
     }
     file
+}
+
+/// Why an excluded variable is left out.
+pub(crate) const EXCLUSION: &str = "Qwen Code does not take it from a project's .env";
+
+/// Says what the chain passed over and refused, each hint once; with `--verbose`, what else of it does not count.
+pub(crate) fn of_chain(chain: &EnvChain, reporter: &Reporter) {
+    let mut hints: Vec<&str> = Vec::new();
+    for notice in chain.notices() {
+        reporter.notice(&notice.to_string());
+        if let Some(hint) = notice.hint.as_deref().filter(|hint| !hints.contains(hint)) {
+            hints.push(hint);
+        }
+    }
+    for hint in hints {
+        reporter.hint(hint);
+    }
+    for assignment in chain.assignments().filter(|_| reporter.is_verbose()) {
+        let (place, name) = (assignment.variable.place(), &assignment.variable.name);
+        match assignment.verdict {
+            Verdict::Excluded => reporter.detail(&format!("{place}: '{name}' is excluded: {EXCLUSION}")),
+            Verdict::Overwritten(line) => {
+                reporter.detail(&format!("{place}: '{name}' is overwritten by line {line}"));
+            }
+            // Said above, or by the plan.
+            _ => {}
+        }
+    }
+}
+
+/// Says which variables are not exported though the environment lacks them; with `--verbose`, what becomes of all.
+pub(crate) fn of_plan(plan: &Plan<'_>, reporter: &Reporter) {
+    for entry in &plan.entries {
+        let (place, name) = (place(entry), entry.name);
+        match (reason(entry), entry.fate) {
+            (Some(reason), _) => reporter.notice(&format!("{place}: '{name}' is not exported: {reason}")),
+            (None, Fate::Kept) => reporter.detail(&format!("{place}: '{name}' is kept from the environment")),
+            (None, _) => reporter.detail(&format!("{place}: '{name}' is exported")),
+        }
+    }
+    for name in &plan.unset {
+        reporter.detail(&format!("'{name}' was exported earlier and is taken back"));
+    }
+    if plan.entries.iter().any(|entry| entry.fate == Fate::Withheld) {
+        reporter.hint("run 'qwen-env --trust' if this project may choose where keys are sent");
+    }
+}
+
+fn place(entry: &Entry<'_>) -> String {
+    match entry.origin {
+        Origin::File(variable) => variable.place(),
+        Origin::Token => "qwen-token".to_owned(),
+    }
+}
+
+/// Why a variable is not exported, when the user ought to know.
+pub(crate) fn reason(entry: &Entry<'_>) -> Option<String> {
+    match entry.fate {
+        Fate::Exported | Fate::Kept => None,
+        Fate::Withheld => {
+            let key = key_name(entry.name).unwrap_or_default();
+            Some(format!(
+                "an untrusted project file may set it only together with '{key}', and that is not the key in force"
+            ))
+        }
+        Fate::Cannot(cannot) => Some(cannot.to_string()),
+        Fate::Crowded => Some("the environment has no room for more".to_owned()),
+    }
 }

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStringExt;
 
-use qwen_shared::env::dialect::{Cannot, Shell};
-use qwen_shared::env::{EnvChain, Record, Variable, key_name, may_pair};
+use qwen_shared::dotenv::{EnvChain, Record, Variable, key_name, may_pair};
+use qwen_shared::shell::{Cannot, Shell};
 
 /// The most bytes that all exported variables together may take: half of what Linux gives arguments and environment
 /// under the usual stack limit. More would make every later command fail to start.

@@ -2,64 +2,62 @@
 
 use std::path::Path;
 
-use qwen_shared::env::dialect::Shell;
-use qwen_shared::env::{ChainRule, EnvChain, EnvError, RECORD, Record, Search};
-use qwen_shared::exit::Exit;
-use qwen_shared::failure::{Failure, Outcome};
-use qwen_shared::out::{Stdout, Talk};
+use qwen_shared::app::check_command;
+use qwen_shared::dotenv::{ChainRule, EnvChain, EnvError, RECORD, Record, Search};
+use qwen_shared::exit::{Exit, Failure, Outcome};
+use qwen_shared::output::{Reporter, Stdout};
 use qwen_shared::secret;
+use qwen_shared::shell::Shell;
 use qwen_shared::text::escape_json;
-use qwen_shared::tool::check_command;
-
 use serde_json::Value;
 
-use crate::cli::{Cli, Format};
-use crate::explain::Explanation;
-use crate::plan::{How, Plan};
-use crate::{auth, check, command, hook, notices, output, vouch};
+use super::args::{Args, Format};
+use super::explain::Explanation;
+use super::plan::{How, Plan};
+use crate::{auth, check, command, hook, output, trust};
 
 /// Runs the tool.
-pub(crate) fn run(mut cli: Cli, talk: &Talk) -> Outcome {
+pub(crate) fn run(mut args: Args, reporter: &Reporter) -> Outcome {
     secret::forbid_core_dump();
-    if cli.command.is_empty() {
+    if args.command.is_empty() {
         check_command("statements")?;
     }
-    if let Some(shell) = &cli.hook {
-        return say(&hook::code(shell, &cli)?);
+    if let Some(shell) = &args.hook {
+        return say(&hook::code(shell, &args)?);
     }
-    let before = record(talk);
-    if cli.unset {
-        return say(&output::unset_script(cli.shell(), &before));
+    let before = record(reporter);
+    if args.unset {
+        return say(&output::unset_script(args.shell(), &before));
     }
-    let search = Search::from_process(cli.chain.map(ChainRule::from), cli.file.clone())?;
-    if let Some(file) = cli.trust.take() {
-        return vouch::trust(file, &search, talk);
+    let search = Search::from_process(args.chain.map(ChainRule::from), args.file.clone())?;
+    if let Some(file) = args.trust.take() {
+        return trust::trust(file, &search, reporter);
     }
-    if let Some(file) = cli.untrust.take() {
-        return vouch::untrust(file, &search, talk);
+    if let Some(file) = args.untrust.take() {
+        return trust::untrust(file, &search, reporter);
     }
     let mut chain = EnvChain::resolve(&search);
-    if cli.check {
-        missing(&cli, &search, &mut chain)?;
-        return check(&cli, &search, &chain, talk);
+    if args.check {
+        missing(&args, &search, &mut chain)?;
+        return check(&args, &search, &chain, reporter);
     }
-    if !cli.explain {
-        missing(&cli, &search, &mut chain)?;
+    if !args.explain {
+        missing(&args, &search, &mut chain)?;
         if let Some(fault) = chain.fault.take() {
             return Err(fault.into());
         }
     }
-    resolve(&cli, &search, &chain, &before, talk)
+    resolve(&args, &search, &chain, &before, reporter)
 }
 
 /// Refuses to go on without a file that was named, or without any when one is required.
-fn missing(cli: &Cli, search: &Search, chain: &mut EnvChain) -> Result<(), Failure> {
+fn missing(args: &Args, search: &Search, chain: &mut EnvChain) -> Result<(), Failure> {
     if matches!(chain.fault, Some(EnvError::Missing(_)))
         && let Some(fault) = chain.fault.take()
     {
         return Err(fault.into());
     }
-    if cli.require && chain.files.is_empty() && chain.fault.is_none() {
+    if args.require && chain.files.is_empty() && chain.fault.is_none() {
         return Err(no_file(search.start.as_deref()));
     }
     Ok(())
@@ -74,10 +72,10 @@ fn no_file(start: Option<&Path>) -> Failure {
     .hint("run 'qwen-env --explain' to see where it looked")
 }
 
-fn check(cli: &Cli, search: &Search, chain: &EnvChain, talk: &Talk) -> Outcome {
-    search.lost().into_iter().for_each(|lost| talk.notice(lost));
-    let findings = check::findings(chain, talk);
-    let report = if cli.format == Format::Json {
+fn check(args: &Args, search: &Search, chain: &EnvChain, reporter: &Reporter) -> Outcome {
+    search.lost().into_iter().for_each(|lost| reporter.notice(lost));
+    let findings = check::findings(chain, reporter);
+    let report = if args.format == Format::Json {
         let all: Vec<Value> = findings.iter().map(check::Finding::json).collect();
         escape_json(&format!("{:#}\n", Value::from(all))).into_owned()
     } else {
@@ -87,58 +85,58 @@ fn check(cli: &Cli, search: &Search, chain: &EnvChain, talk: &Talk) -> Outcome {
     Ok(if findings.is_empty() { Exit::Ok } else { Exit::Data })
 }
 
-fn resolve(cli: &Cli, search: &Search, chain: &EnvChain, before: &Record, talk: &Talk) -> Outcome {
+fn resolve(args: &Args, search: &Search, chain: &EnvChain, before: &Record, reporter: &Reporter) -> Outcome {
     let how = How {
-        overriding: cli.overriding,
+        overriding: args.overriding,
         empty_is_unset: search.rule == ChainRule::Merge,
-        shell: evaluating_shell(cli),
+        shell: evaluating_shell(args),
         utf8: is_utf8(),
     };
     let mut token = Vec::new();
-    if cli.auth {
+    if args.auth {
         let plan = Plan::new(chain, &[], before, &how);
-        token = auth::variables(cli, &plan, before)?;
+        token = auth::variables(args, &plan, before)?;
     }
     let plan = Plan::new(chain, &token, before, &how);
-    if cli.explain {
-        search.lost().into_iter().for_each(|lost| talk.notice(lost));
-        return explain(cli, search, chain, &plan);
+    if args.explain {
+        search.lost().into_iter().for_each(|lost| reporter.notice(lost));
+        return explain(args, search, chain, &plan);
     }
-    notices::of_chain(chain, talk);
-    notices::of_plan(&plan, talk);
-    if let Some(name) = &cli.get {
+    output::of_chain(chain, reporter);
+    output::of_plan(&plan, reporter);
+    if let Some(name) = &args.get {
         return get(name, &plan);
     }
-    if !cli.command.is_empty() {
-        return Err(command::run(&cli.command, &plan));
+    if !args.command.is_empty() {
+        return Err(command::run(&args.command, &plan));
     }
-    match cli.format {
-        Format::Shell => say(&output::script(cli.shell(), &plan)),
+    match args.format {
+        Format::Shell => say(&output::script(args.shell(), &plan)),
         Format::Json => say(&output::json(&plan)),
-        Format::Dotenv => say(&output::dotenv(&plan, talk)),
+        Format::Dotenv => say(&output::dotenv(&plan, reporter)),
         Format::Null => say(&output::null(&plan)),
     }
 }
 
-fn explain(cli: &Cli, search: &Search, chain: &EnvChain, plan: &Plan<'_>) -> Outcome {
+fn explain(args: &Args, search: &Search, chain: &EnvChain, plan: &Plan<'_>) -> Outcome {
     let explanation = Explanation {
         search,
         chain,
         plan,
-        shell: cli.shell(),
-        show_secrets: cli.show_secrets,
+        shell: args.shell(),
+        show_secrets: args.show_secrets,
     };
-    if cli.format == Format::Json {
+    if args.format == Format::Json {
         return say(&explanation.json());
     }
     say(&explanation.text())
 }
 
 /// The shell whose limits count: none for data, a command or a single value.
-fn evaluating_shell(cli: &Cli) -> Option<Shell> {
-    let shell = cli.format == Format::Shell || cli.explain;
-    let evaluated = shell && cli.get.is_none() && cli.command.is_empty();
-    evaluated.then(|| cli.shell())
+fn evaluating_shell(args: &Args) -> Option<Shell> {
+    let shell = args.format == Format::Shell || args.explain;
+    let evaluated = shell && args.get.is_none() && args.command.is_empty();
+    evaluated.then(|| args.shell())
 }
 
 fn get(name: &str, plan: &Plan<'_>) -> Outcome {
@@ -156,12 +154,12 @@ fn say(text: &str) -> Outcome {
 }
 
 /// Reads what earlier calls exported.
-fn record(talk: &Talk) -> Record {
+fn record(reporter: &Reporter) -> Record {
     let Some(text) = std::env::var_os(RECORD) else {
         return Record::default();
     };
     Record::parse(&text).unwrap_or_else(|| {
-        talk.notice(&format!(
+        reporter.notice(&format!(
             "{RECORD} is not what qwen-env wrote; the variables that are set count as the user's"
         ));
         Record::default()

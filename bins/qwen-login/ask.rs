@@ -1,7 +1,7 @@
 //! Questions with a usual answer.
 
-use qwen_shared::failure::Failure;
-use qwen_shared::out::Terminal;
+use qwen_shared::exit::Failure;
+use qwen_shared::terminal::Terminal;
 use qwen_shared::text::one_line;
 
 /// Offers a numbered list and returns the index of what was chosen: by number or by the start of its text, the usual

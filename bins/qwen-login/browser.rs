@@ -1,14 +1,13 @@
 //! Whether a browser can be opened here, and opening it.
 
-use std::env;
-use std::io;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::thread;
+use std::{env, io, thread};
 
-use qwen_shared::oauth::VerificationUri;
 use qwen_shared::{provider, secret};
+
+use super::verification::VerificationUri;
 
 /// Browsers that would take the terminal over.
 const TEXT_BROWSERS: [&str; 9] = [

@@ -2,30 +2,29 @@
 
 #![cfg_attr(target_env = "gnu", no_main)]
 
-mod adopt;
+mod args;
 mod ask;
+mod authorization;
 mod browser;
-mod cli;
-mod device;
+mod device_login;
 mod endpoint;
-mod key;
-mod key_input;
-mod qr;
-mod run;
+mod import;
+mod key_setup;
+mod login;
+mod polling;
+mod profile;
 mod screen;
-mod service;
-mod skew;
-mod target;
 mod trial;
+mod verification;
 
 #[cfg(target_env = "gnu")]
 #[expect(unsafe_code, reason = "the name that the C library starts")]
 #[unsafe(no_mangle)]
 extern "C" fn main() -> std::ffi::c_int {
-    qwen_shared::tool::bare_main(cli::command, run::run)
+    qwen_shared::app::bare_main(args::command, login::run)
 }
 
 #[cfg(not(target_env = "gnu"))]
 fn main() -> std::process::ExitCode {
-    qwen_shared::tool::main(cli::command, run::run)
+    qwen_shared::app::main(args::command, login::run)
 }

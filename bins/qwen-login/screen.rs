@@ -1,27 +1,29 @@
-//! What a person sees while a login waits for them.
+//! What a device login shows on the terminal.
 
 use std::time::Duration;
 
-use qwen_shared::oauth::{DeviceAuthorization, Progress};
-use qwen_shared::out::{Talk, Terminal};
+use qrcode::{Color, EcLevel, QrCode};
+use qwen_shared::output::Reporter;
+use qwen_shared::terminal::Terminal;
 use qwen_shared::text::one_line;
 
-use crate::qr::Drawing;
+use super::authorization::DeviceAuthorization;
+use super::polling::Progress;
 
 /// Standard error, and the terminal where standard error is not seen.
 ///
 /// A caller that swallows standard error would make a login look like a hang (facts: OAuth, section 4), so what a
 /// person has to read goes to the terminal as well.
 pub(crate) struct Screen<'a> {
-    talk: &'a Talk,
+    reporter: &'a Reporter,
     terminal: Option<&'a mut Terminal>,
     counting: bool,
 }
 
 impl<'a> Screen<'a> {
-    pub(crate) fn new(talk: &'a Talk, terminal: Option<&'a mut Terminal>) -> Self {
+    pub(crate) fn new(reporter: &'a Reporter, terminal: Option<&'a mut Terminal>) -> Self {
         Self {
-            talk,
+            reporter,
             terminal,
             counting: false,
         }
@@ -56,13 +58,13 @@ impl<'a> Screen<'a> {
             .as_ref()
             .is_some_and(|terminal| usize::from(terminal.columns()) >= drawing.columns());
         match self.terminal.as_mut() {
-            Some(terminal) if asked || (fits && !self.talk.is_quiet()) => {
-                let lines = drawing.lines(self.talk.color().wanted(true));
+            Some(terminal) if asked || (fits && !self.reporter.is_quiet()) => {
+                let lines = drawing.lines(self.reporter.color().wanted(true));
                 let _ = terminal.print(&format!("{}\n", lines.join("\n")));
             }
             None if asked => {
                 for line in drawing.lines(false) {
-                    self.talk.plain(&line);
+                    self.reporter.plain(&line);
                 }
             }
             _ => {}
@@ -76,7 +78,7 @@ impl<'a> Screen<'a> {
             Progress::Slower(interval) => {
                 self.clear();
                 let seconds = interval.as_secs();
-                self.talk.detail(&format!(
+                self.reporter.detail(&format!(
                     "the server asks for patience: polling every {seconds} s"
                 ));
             }
@@ -97,7 +99,11 @@ impl<'a> Screen<'a> {
 
     fn count(&mut self, left: Duration) {
         let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb" || term.is_empty());
-        let Some(terminal) = self.terminal.as_mut().filter(|_| !dumb && !self.talk.is_quiet()) else {
+        let Some(terminal) = self
+            .terminal
+            .as_mut()
+            .filter(|_| !dumb && !self.reporter.is_quiet())
+        else {
             return;
         };
         let seconds = left.as_secs() + u64::from(left.subsec_nanos() > 0);
@@ -114,20 +120,83 @@ impl<'a> Screen<'a> {
     }
 
     fn say(&mut self, text: &str) {
-        self.talk.notice(text);
-        if !self.talk.is_quiet() {
-            self.copy(&format!("{}: {text}", self.talk.program()));
+        self.reporter.notice(text);
+        if !self.reporter.is_quiet() {
+            self.copy(&format!("{}: {text}", self.reporter.program()));
         }
     }
 
     fn line(&mut self, text: &str) {
-        self.talk.plain(text);
+        self.reporter.plain(text);
         self.copy(text);
     }
 
     fn copy(&mut self, text: &str) {
-        if let (false, Some(terminal)) = (Talk::is_seen(), self.terminal.as_mut()) {
+        if let (false, Some(terminal)) = (Reporter::is_seen(), self.terminal.as_mut()) {
             let _ = terminal.print(&format!("{}\n", one_line(text)));
+        }
+    }
+}
+
+/// Light modules around the code, on each side (ISO/IEC 18004, section 5.3.8).
+const QUIET: usize = 4;
+
+/// A QR code that is ready to be drawn.
+pub(crate) struct Drawing {
+    side: usize,
+    dark: Vec<bool>,
+}
+
+impl Drawing {
+    /// Encodes an address; `None` when it is too long for any QR code.
+    pub(crate) fn of(address: &str) -> Option<Self> {
+        let code = QrCode::with_error_correction_level(address, EcLevel::L).ok()?;
+        Some(Self {
+            side: code.width(),
+            dark: code
+                .to_colors()
+                .into_iter()
+                .map(|module| module == Color::Dark)
+                .collect(),
+        })
+    }
+
+    /// Returns the width in columns.
+    pub(crate) const fn columns(&self) -> usize {
+        self.side + 2 * QUIET
+    }
+
+    /// Returns the lines: two rows of modules each. With `colored` it is black on white whatever the terminal's
+    /// colours are; otherwise it is drawn for a dark background, the more common.
+    pub(crate) fn lines(&self, colored: bool) -> Vec<String> {
+        let (start, end) = if colored {
+            ("\x1b[40;97m", "\x1b[0m")
+        } else {
+            ("", "")
+        };
+        (0..self.columns())
+            .step_by(2)
+            .map(|row| {
+                let cells: String = (0..self.columns())
+                    .map(
+                        |column| match (self.is_light(row, column), self.is_light(row + 1, column)) {
+                            (true, true) => '█',
+                            (true, false) => '▀',
+                            (false, true) => '▄',
+                            (false, false) => ' ',
+                        },
+                    )
+                    .collect();
+                format!("{start}{cells}{end}")
+            })
+            .collect()
+    }
+
+    fn is_light(&self, row: usize, column: usize) -> bool {
+        let within = |at: usize| at.checked_sub(QUIET).filter(|&at| at < self.side);
+        match (within(row), within(column)) {
+            (Some(row), Some(column)) => !self.dark[row * self.side + column],
+            _ => row < self.columns(),
         }
     }
 }

@@ -3,14 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use qwen_shared::authorize::authorize;
-use qwen_shared::chat::{Body, Kind, Message, Refusal, Role};
-use qwen_shared::config::{Overrides, Profile, Settings};
-use qwen_shared::credential::{Refresh, Wanted};
-use qwen_shared::exit::Exit;
-use qwen_shared::failure::Failure;
-use qwen_shared::http::{Client, HttpError, Request, Timeouts, runtime, without_user_info};
-use qwen_shared::out::Talk;
+use qwen_shared::exit::{Exit, Failure};
+use qwen_shared::net::api::authorize;
+use qwen_shared::net::chat::{Body, Kind, Message, Refusal, Role};
+use qwen_shared::net::config::{Overrides, Profile, Settings};
+use qwen_shared::net::credential::{Refresh, Wanted};
+use qwen_shared::net::http::{Client, HttpError, Request, Timeouts, runtime, without_user_info};
+use qwen_shared::output::Reporter;
 use qwen_shared::provider::{self, Provider};
 use qwen_shared::secret::Secret;
 use serde_json::{Map, Value};
@@ -40,7 +39,7 @@ pub(crate) struct Question<'a> {
 ///
 /// # Errors
 /// 77 when the key is refused, 69 when there is no such endpoint or model, 75 when the endpoint cannot be reached.
-pub(crate) fn of_key(question: &Question<'_>, talk: &Talk) -> Result<String, Failure> {
+pub(crate) fn of_key(question: &Question<'_>, reporter: &Reporter) -> Result<String, Failure> {
     let mut body = question.provider.body.clone();
     body.extend(question.profile.body.clone());
     let trial = Trial {
@@ -53,7 +52,7 @@ pub(crate) fn of_key(question: &Question<'_>, talk: &Talk) -> Result<String, Fai
         query: &question.profile.query,
         body,
     };
-    match trial.run(talk)? {
+    match trial.run(reporter)? {
         Verdict::Works => Ok("the endpoint takes the key".to_owned()),
         Verdict::Open => Ok("the endpoint answers".to_owned()),
         Verdict::Limited(words) => Ok(format!("the endpoint takes the key, but says: {words}")),
@@ -62,14 +61,14 @@ pub(crate) fn of_key(question: &Question<'_>, talk: &Talk) -> Result<String, Fai
 
 /// Tries a login that is stored already. Nothing depends on the outcome but what the user is told: a login may succeed
 /// and its token still be refused.
-pub(crate) fn of_login(profile: &str, talk: &Talk) {
-    match try_login(profile, talk) {
-        Ok(ready) => talk.notice(&ready),
-        Err(failure) => talk.notice(&format!("the trial request failed: {}", failure.message)),
+pub(crate) fn of_login(profile: &str, reporter: &Reporter) {
+    match try_login(profile, reporter) {
+        Ok(ready) => reporter.notice(&ready),
+        Err(failure) => reporter.notice(&format!("the trial request failed: {}", failure.message)),
     }
 }
 
-fn try_login(profile: &str, talk: &Talk) -> Result<String, Failure> {
+fn try_login(profile: &str, reporter: &Reporter) -> Result<String, Failure> {
     let settings = Settings::resolve(&Overrides {
         profile: Some(profile.to_owned()),
         profile_first: true,
@@ -80,7 +79,7 @@ fn try_login(profile: &str, talk: &Talk) -> Result<String, Failure> {
         min_ttl: Duration::ZERO,
         refresh: Refresh::WhenDue,
     };
-    let authorization = authorize(&settings, &wanted, talk)?;
+    let authorization = authorize(&settings, &wanted, reporter)?;
     let base_url = authorization.base_url(&settings)?;
     let trial = Trial {
         provider: settings.provider.value,
@@ -93,7 +92,7 @@ fn try_login(profile: &str, talk: &Talk) -> Result<String, Failure> {
         body: settings.body.clone(),
     };
     let (model, endpoint) = (&settings.model.value, without_user_info(&base_url));
-    Ok(match trial.run(talk)? {
+    Ok(match trial.run(reporter)? {
         Verdict::Works | Verdict::Open => format!("'{endpoint}' takes the token; the model is '{model}'"),
         Verdict::Limited(words) => format!("'{endpoint}' takes the token, but says: {words}"),
     })
@@ -123,17 +122,17 @@ struct Trial<'a> {
 
 impl Trial<'_> {
     /// Asks for the list of models, which costs nothing; where that says too little, a question of one token.
-    fn run(&self, talk: &Talk) -> Result<Verdict, Failure> {
+    fn run(&self, reporter: &Reporter) -> Result<Verdict, Failure> {
         if self.provider.public_models && self.token.is_some() {
-            return self.ask_one_token(api_version().as_deref(), talk);
+            return self.ask_one_token(api_version().as_deref(), reporter);
         }
-        self.ask_for_models(talk)
+        self.ask_for_models(reporter)
     }
 
-    fn ask_for_models(&self, talk: &Talk) -> Result<Verdict, Failure> {
+    fn ask_for_models(&self, reporter: &Reporter) -> Result<Verdict, Failure> {
         let version = api_version();
         let models = provider::models_url(self.provider, self.base_url, version.as_deref());
-        talk.detail(&format!("trial request: GET '{}'", without_user_info(&models)));
+        reporter.detail(&format!("trial request: GET '{}'", without_user_info(&models)));
         let (status, body) = match self.send(Request::new("GET", models))? {
             Ok(body) => (200, body),
             Err(refusal) if refusal.kind == Kind::Auth && refusal.status == 401 => {
@@ -147,17 +146,17 @@ impl Trial<'_> {
         if let (200, Some(listed)) = (status, lists(&body, self.model)) {
             if !listed {
                 let model = self.model;
-                talk.notice(&format!("the endpoint does not list model '{model}'"));
+                reporter.notice(&format!("the endpoint does not list model '{model}'"));
             }
             return Ok(self.accepted());
         }
-        self.ask_one_token(version.as_deref(), talk)
+        self.ask_one_token(version.as_deref(), reporter)
     }
 
     /// A refusal of the question itself comes after the credential was taken.
-    fn ask_one_token(&self, version: Option<&str>, talk: &Talk) -> Result<Verdict, Failure> {
+    fn ask_one_token(&self, version: Option<&str>, reporter: &Reporter) -> Result<Verdict, Failure> {
         let url = provider::chat_url(self.provider, self.base_url, self.model, version);
-        talk.detail(&format!("trial request: POST '{}'", without_user_info(&url)));
+        reporter.detail(&format!("trial request: POST '{}'", without_user_info(&url)));
         let mut body = Body::new(self.model, false);
         body.merge(&self.body);
         body.set("max_tokens", 1);

@@ -2,19 +2,18 @@
 
 use std::time::SystemTime;
 
-use qwen_shared::authorize::Authorization;
-use qwen_shared::config::{Access, Settings};
-use qwen_shared::credential::{Life, StoreKind};
 use qwen_shared::date::rfc3339;
-use qwen_shared::env::dialect::{Change, of_process};
-use qwen_shared::exit::Exit;
-use qwen_shared::failure::Failure;
+use qwen_shared::exit::{Exit, Failure};
+use qwen_shared::net::api::Authorization;
+use qwen_shared::net::config::{Access, Settings};
+use qwen_shared::net::credential::{Life, StoreKind};
 use qwen_shared::secret::Secret;
+use qwen_shared::shell::{Change, of_process};
 use qwen_shared::text::escape_json;
 use serde::Serialize;
 use zeroize::Zeroizing;
 
-use crate::cli::Format;
+use super::args::Format;
 
 /// What stands for a key where an endpoint asks for none: clients insist on having one.
 const NO_KEY: &str = "none";
@@ -64,7 +63,7 @@ pub(crate) fn variables(
 
 fn token<'a>(settings: &Settings, authorization: &'a Authorization) -> Result<&'a Secret<String>, Failure> {
     authorization.token.as_ref().ok_or_else(|| {
-        let url = qwen_shared::http::without_user_info(&settings.base_url.value);
+        let url = qwen_shared::net::http::without_user_info(&settings.base_url.value);
         Failure::new(
             Exit::NoAuth,
             format!("no credential is configured, and '{url}' is taken to need none"),

@@ -2,8 +2,8 @@
 
 #![cfg_attr(target_env = "gnu", no_main)]
 
-mod child;
-mod cli;
+mod args;
+mod command;
 mod format;
 mod run;
 
@@ -11,10 +11,10 @@ mod run;
 #[expect(unsafe_code, reason = "the name that the C library starts")]
 #[unsafe(no_mangle)]
 extern "C" fn main() -> std::ffi::c_int {
-    qwen_shared::tool::bare_main(cli::command, run::run)
+    qwen_shared::app::bare_main(args::command, run::run)
 }
 
 #[cfg(not(target_env = "gnu"))]
 fn main() -> std::process::ExitCode {
-    qwen_shared::tool::main(cli::command, run::run)
+    qwen_shared::app::main(args::command, run::run)
 }

@@ -2,60 +2,58 @@
 
 use std::time::{Duration, SystemTime};
 
-use qwen_shared::authorize::{Authorization, authorize};
-use qwen_shared::config::{Overrides, Settings};
-use qwen_shared::credential::{Life, Refresh, Wanted};
-use qwen_shared::exit::Exit;
-use qwen_shared::failure::{Failure, Outcome};
-use qwen_shared::http::without_user_info;
-use qwen_shared::out::{Stdout, Talk};
+use qwen_shared::app::check_command;
+use qwen_shared::exit::{Exit, Failure, Outcome};
+use qwen_shared::net::api::{Authorization, authorize};
+use qwen_shared::net::config::{Overrides, Settings};
+use qwen_shared::net::credential::{Life, Refresh, Wanted};
+use qwen_shared::net::http::without_user_info;
+use qwen_shared::output::{Reporter, Stdout};
 use qwen_shared::secret::forbid_core_dump;
-use qwen_shared::tool::check_command;
 
-use crate::child;
-use crate::cli::Cli;
-use crate::format;
+use super::args::Args;
+use crate::{command, format};
 
 /// Runs the tool.
-pub(crate) fn run(cli: Cli, talk: &Talk) -> Outcome {
+pub(crate) fn run(args: Args, reporter: &Reporter) -> Outcome {
     forbid_core_dump();
-    if cli.command.is_empty() {
+    if args.command.is_empty() {
         check_command("token")?;
     }
     let overrides = Overrides {
-        profile: cli.common.profile.clone(),
+        profile: args.common.profile.clone(),
         ..Overrides::default()
     };
     let settings = match Settings::resolve(&overrides) {
-        Err(failure) if cli.check && failure.exit == Exit::NoAuth => return negative(&failure, talk),
+        Err(failure) if args.check && failure.exit == Exit::NoAuth => return negative(&failure, reporter),
         other => other?,
     };
-    explain(&settings, talk);
-    if cli.check {
-        return check(&cli, &settings, talk);
+    explain(&settings, reporter);
+    if args.check {
+        return check(&args, &settings, reporter);
     }
-    let authorization = authorize(&settings, &wanted(&cli), talk)?;
-    if talk.is_verbose() {
-        explain_endpoint(&settings, &authorization, talk);
+    let authorization = authorize(&settings, &wanted(&args), reporter)?;
+    if reporter.is_verbose() {
+        explain_endpoint(&settings, &authorization, reporter);
     }
-    if cli.refresh && authorization.credential.is_none() {
+    if args.refresh && authorization.credential.is_none() {
         let (method, source) = (settings.method(), &settings.access.source);
-        talk.notice(&format!(
+        reporter.notice(&format!(
             "nothing to refresh: the method is {method}, from {source}"
         ));
     }
-    if let Some((program, arguments)) = cli.command.split_first() {
-        return child::run(program, arguments, &settings, &authorization);
+    if let Some((program, arguments)) = args.command.split_first() {
+        return command::run(program, arguments, &settings, &authorization);
     }
-    let text = format::write(cli.format, &settings, &authorization)?;
+    let text = format::write(args.format, &settings, &authorization)?;
     Stdout::write(text.expose().as_bytes())?;
     Ok(Exit::Ok)
 }
 
-fn wanted(cli: &Cli) -> Wanted {
+fn wanted(args: &Args) -> Wanted {
     Wanted {
-        min_ttl: Duration::from_secs(cli.min_ttl),
-        refresh: match (cli.refresh, cli.no_refresh || cli.check) {
+        min_ttl: Duration::from_secs(args.min_ttl),
+        refresh: match (args.refresh, args.no_refresh || args.check) {
             (true, _) => Refresh::Now,
             (_, true) => Refresh::Never,
             _ => Refresh::WhenDue,
@@ -64,48 +62,48 @@ fn wanted(cli: &Cli) -> Wanted {
 }
 
 /// Says where everything came from, and what the settings have to remark.
-fn explain(settings: &Settings, talk: &Talk) {
+fn explain(settings: &Settings, reporter: &Reporter) {
     for notice in &settings.notices {
-        talk.notice(notice);
+        reporter.notice(notice);
     }
-    if talk.is_verbose() {
+    if reporter.is_verbose() {
         for (name, value, source) in settings.origins() {
-            talk.detail(&Settings::origin(name, &value, &source));
+            reporter.detail(&Settings::origin(name, &value, &source));
         }
     }
 }
 
 /// Says where the credential itself names another endpoint.
-fn explain_endpoint(settings: &Settings, authorization: &Authorization, talk: &Talk) {
+fn explain_endpoint(settings: &Settings, authorization: &Authorization, reporter: &Reporter) {
     match authorization.base_url(settings) {
         Ok(url) if url == settings.base_url.value => {}
         Ok(url) => {
             let source = "the credential's 'resource_url'";
-            talk.detail(&Settings::origin("base_url", &without_user_info(&url), source));
+            reporter.detail(&Settings::origin("base_url", &without_user_info(&url), source));
         }
-        Err(failure) => talk.detail(&failure.message),
+        Err(failure) => reporter.detail(&failure.message),
     }
 }
 
 /// Answers whether there is a valid token. What keeps the question from being answered is a failure as ever.
-fn check(cli: &Cli, settings: &Settings, talk: &Talk) -> Outcome {
-    let quiet = Talk::new(talk.program(), true, talk.is_verbose(), talk.color());
-    let authorization = match authorize(settings, &wanted(cli), &quiet) {
-        Err(failure) if failure.exit == Exit::NoAuth => return negative(&failure, talk),
+fn check(args: &Args, settings: &Settings, reporter: &Reporter) -> Outcome {
+    let quiet = Reporter::new(reporter.program(), true, reporter.is_verbose(), reporter.color());
+    let authorization = match authorize(settings, &wanted(args), &quiet) {
+        Err(failure) if failure.exit == Exit::NoAuth => return negative(&failure, reporter),
         other => other?,
     };
-    Ok(match too_short(cli, &authorization) {
+    Ok(match too_short(args, &authorization) {
         None => Exit::Ok,
         Some(reason) => {
-            talk.notice(&reason);
+            reporter.notice(&reason);
             Exit::No
         }
     })
 }
 
-fn too_short(cli: &Cli, authorization: &Authorization) -> Option<String> {
+fn too_short(args: &Args, authorization: &Authorization) -> Option<String> {
     let (credential, now) = (authorization.credential.as_ref()?, SystemTime::now());
-    let min_ttl = Duration::from_secs(cli.min_ttl);
+    let min_ttl = Duration::from_secs(args.min_ttl);
     credential
         .is_due(min_ttl, now)
         .then(|| match credential.remaining(now) {
@@ -114,7 +112,7 @@ fn too_short(cli: &Cli, authorization: &Authorization) -> Option<String> {
         })
 }
 
-fn negative(failure: &Failure, talk: &Talk) -> Outcome {
-    talk.notice(&failure.message);
+fn negative(failure: &Failure, reporter: &Reporter) -> Outcome {
+    reporter.notice(&failure.message);
     Ok(Exit::No)
 }

@@ -1,4 +1,4 @@
-//! Running a tool in this process's place.
+//! Running a tool by its name, and the nearest names to one that is not there.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -6,13 +6,12 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 
-use qwen_shared::exit::Exit;
-use qwen_shared::failure::{Failure, Outcome, io_reason};
-use qwen_shared::sibling;
-use qwen_shared::tool::Common;
+use qwen_shared::app::Common;
+use qwen_shared::exit::{Exit, Failure, Outcome, io_reason};
+use qwen_shared::process;
 
-use crate::commands::TOOLS;
-use crate::nearest;
+use super::commands::TOOLS;
+use crate::list;
 
 /// Runs the tool that the first word names, with all words after it. Returns when it names none.
 ///
@@ -66,7 +65,7 @@ pub(crate) fn typed(common: &Common) -> Vec<OsString> {
 
 /// Finds the program of a tool by the tool's name.
 fn find(name: &OsStr) -> Option<std::path::PathBuf> {
-    sibling::find(&program_name(name)?)
+    process::find(&program_name(name)?)
 }
 
 /// Returns the file name of a tool's program; `None` for what is no name: an option, a question, a path.
@@ -78,7 +77,7 @@ fn program_name(name: &OsStr) -> Option<String> {
 }
 
 fn not_found(name: &OsStr, words: &[OsString]) -> Failure {
-    if let Some(path) = program_name(name).and_then(|program| sibling::find_not_runnable(&program)) {
+    if let Some(path) = program_name(name).and_then(|program| process::find_not_runnable(&program)) {
         return not_runnable(&path, "it is not executable");
     }
     let shown = name.to_string_lossy();
@@ -87,7 +86,7 @@ fn not_found(name: &OsStr, words: &[OsString]) -> Failure {
             .hint("run 'qwen --exec-path' to see where it is searched, before PATH");
     }
     let mut failure = Failure::new(Exit::NotFound, format!("no tool '{shown}'"));
-    let near = nearest::to(&shown);
+    let near = to(&shown);
     for name in &near {
         failure = failure.hint(format!("did you mean 'qwen {name}'?"));
     }
@@ -104,4 +103,23 @@ fn not_runnable(program: &Path, reason: &str) -> Failure {
         Exit::NotRunnable,
         format!("cannot run '{}': {reason}", program.display()),
     )
+}
+
+/// Returns the tools whose names are near `typed`, the nearest first, at most three.
+///
+/// A swap of neighbours counts as one mistake, because that is how fingers err. One mistake is allowed in a short
+/// word, two from six letters on; beyond that a name would be a guess. What begins as a tool's name does is near too.
+pub(crate) fn to(typed: &str) -> Vec<String> {
+    let typed = typed.to_lowercase();
+    let limit = if typed.chars().count() < 6 { 1 } else { 2 };
+    let mut near: Vec<(usize, String)> = list::all()
+        .into_iter()
+        .filter_map(|found| {
+            let distance = strsim::osa_distance(&typed, &found.name);
+            let begins = typed.len() > 1 && found.name.starts_with(&typed);
+            (distance <= limit || begins).then_some((distance, found.name))
+        })
+        .collect();
+    near.sort();
+    near.into_iter().map(|(_, name)| name).take(3).collect()
 }

@@ -2,13 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use qwen_shared::exit::Exit;
-use qwen_shared::failure::Outcome;
-use qwen_shared::out::Stdout;
-use qwen_shared::sibling;
+use qwen_shared::exit::{Exit, Outcome};
+use qwen_shared::output::Stdout;
+use qwen_shared::process;
 use qwen_shared::text::one_line;
 
-use crate::commands::TOOLS;
+use super::commands::TOOLS;
 
 /// A tool that is there.
 #[derive(Debug)]
@@ -23,7 +22,7 @@ pub(crate) struct Found {
 pub(crate) fn all() -> Vec<Found> {
     let own = TOOLS
         .iter()
-        .filter(|tool| sibling::find(&format!("qwen-{}", tool.name)).is_some())
+        .filter(|tool| process::find(&format!("qwen-{}", tool.name)).is_some())
         .map(|tool| Found {
             name: tool.name.to_owned(),
             about: tool.about.to_owned(),
@@ -55,9 +54,9 @@ fn others() -> impl Iterator<Item = Found> {
     // Where no /proc is mounted a program cannot tell its own path.
     let dispatcher = std::env::current_exe()
         .ok()
-        .or_else(|| sibling::find("qwen"))
+        .or_else(|| process::find("qwen"))
         .and_then(|path| path.canonicalize().ok());
-    let names: BTreeSet<String> = sibling::directories()
+    let names: BTreeSet<String> = process::directories()
         .filter_map(|directory| std::fs::read_dir(directory).ok())
         .flat_map(|entries| entries.flatten())
         .filter_map(|entry| {
@@ -71,7 +70,7 @@ fn others() -> impl Iterator<Item = Found> {
         .filter(|name| TOOLS.iter().all(|tool| tool.name != name))
         .collect();
     names.into_iter().filter_map(move |name| {
-        let path = sibling::find(&format!("qwen-{name}"))?;
+        let path = process::find(&format!("qwen-{name}"))?;
         let about = one_line(&path.to_string_lossy());
         (path.canonicalize().ok() != dispatcher).then_some(Found { name, about })
     })

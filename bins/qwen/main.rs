@@ -2,24 +2,23 @@
 
 #![cfg_attr(target_env = "gnu", no_main)]
 
-mod cli;
+mod args;
 mod commands;
+mod conversation;
 mod dispatch;
 mod list;
-mod nearest;
 mod run;
-mod start;
 
 #[cfg(target_env = "gnu")]
 #[expect(unsafe_code, reason = "the name that the C library starts")]
 #[unsafe(no_mangle)]
 extern "C" fn main() -> std::ffi::c_int {
     dispatch::first_word();
-    qwen_shared::tool::bare_main(cli::command, run::run)
+    qwen_shared::app::bare_main(args::command, run::run)
 }
 
 #[cfg(not(target_env = "gnu"))]
 fn main() -> std::process::ExitCode {
     dispatch::first_word();
-    qwen_shared::tool::main(cli::command, run::run)
+    qwen_shared::app::main(args::command, run::run)
 }

@@ -3,35 +3,34 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
-use qwen_shared::exit::Exit;
-use qwen_shared::failure::{Failure, Outcome};
-use qwen_shared::out::{Stdout, Talk};
-use qwen_shared::tool::Common;
-use qwen_shared::{sibling, tool};
+use qwen_shared::app::{self, Common};
+use qwen_shared::exit::{Exit, Failure, Outcome};
+use qwen_shared::output::{Reporter, Stdout};
+use qwen_shared::process;
 
-use crate::cli::{self, Cli};
-use crate::{dispatch, list, start};
+use super::args::Args;
+use crate::{args, conversation, dispatch, list};
 
 /// Runs the tool.
-pub(crate) fn run(cli: Cli, talk: &Talk) -> Outcome {
-    if cli.own.list {
+pub(crate) fn run(args: Args, reporter: &Reporter) -> Outcome {
+    if args.own.list {
         return list::write();
     }
-    if cli.own.exec_path {
+    if args.own.exec_path {
         return exec_path();
     }
-    if let Some(shell) = &cli.generate {
-        return tool::generate(cli::completed(), Some(shell));
+    if let Some(shell) = &args.generate {
+        return app::generate(args::completed(), Some(shell));
     }
-    if after_double_dash(&cli.words) {
-        let words: Vec<OsString> = std::iter::once("--".into()).chain(cli.words).collect();
-        return dispatch::run("chat".as_ref(), &cli.common, &words);
+    if after_double_dash(&args.words) {
+        let words: Vec<OsString> = std::iter::once("--".into()).chain(args.words).collect();
+        return dispatch::run("chat".as_ref(), &args.common, &words);
     }
-    match cli.words.split_first() {
-        None => start::conversation(&cli.common, talk),
-        Some((first, rest)) if first == "help" => help(rest, &cli.common),
-        Some((first, _)) if is_for_chat(first) => dispatch::run("chat".as_ref(), &cli.common, &cli.words),
-        Some((first, rest)) => dispatch::run(first, &cli.common, rest),
+    match args.words.split_first() {
+        None => conversation::conversation(&args.common, reporter),
+        Some((first, rest)) if first == "help" => help(rest, &args.common),
+        Some((first, _)) if is_for_chat(first) => dispatch::run("chat".as_ref(), &args.common, &args.words),
+        Some((first, rest)) => dispatch::run(first, &args.common, rest),
     }
 }
 
@@ -50,7 +49,7 @@ fn is_for_chat(word: &OsStr) -> bool {
 }
 
 fn exec_path() -> Outcome {
-    let directory = sibling::own_directory()
+    let directory = process::own_directory()
         .ok_or_else(|| Failure::new(Exit::Io, "cannot tell where this program's file is"))?;
     let mut line = directory.into_os_string();
     line.push("\n");
@@ -61,9 +60,9 @@ fn exec_path() -> Outcome {
 /// Prints the help of the named tool, which the tool itself prints; without a name, the dispatcher's.
 fn help(words: &[OsString], common: &Common) -> Outcome {
     match words {
-        [] => tool::help(cli::command(), common.color),
+        [] => app::help(args::command(), common.color),
         [name] if ["help", "qwen", "-h", "--help"].iter().any(|own| name == own) => {
-            tool::help(cli::command(), common.color)
+            app::help(args::command(), common.color)
         }
         [name] => {
             let name = name.as_bytes().strip_prefix(b"qwen-").unwrap_or(name.as_bytes());

@@ -38,7 +38,8 @@ const fn civil(day_of_unix: u64) -> (u64, u64, u64) {
 #[cfg(test)]
 mod tests {
     use super::rfc3339;
-    use std::time::{Duration, UNIX_EPOCH};
+    use std::time::Duration;
+    use std::time::UNIX_EPOCH;
 
     #[test]
     fn a_date_is_that_of_the_calendar() {

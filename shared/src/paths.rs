@@ -8,8 +8,7 @@ use std::path::{Path, PathBuf};
 
 use directories::{BaseDirs, ProjectDirs};
 
-use crate::exit::Exit;
-use crate::failure::Failure;
+use super::exit::{Exit, Failure};
 
 /// Returns a variable's value as a path; blank counts as absent.
 fn path_from(name: &str) -> Option<PathBuf> {

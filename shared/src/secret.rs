@@ -41,7 +41,7 @@ pub fn mask(text: &str) -> String {
     }
     let head: String = text.chars().take(3).collect();
     let tail: String = text.chars().skip(length - 2).collect();
-    crate::text::one_line(&format!("{head}***{tail}"))
+    super::text::one_line(&format!("{head}***{tail}"))
 }
 
 impl<T: Zeroize> fmt::Debug for Secret<T> {
@@ -70,7 +70,10 @@ static CORE_LIMIT: OnceLock<Option<u64>> = OnceLock::new();
 /// Lowers the soft core limit to zero and marks the process undumpable; both are best effort, since a sandbox may
 /// refuse them. The limit is inherited: call [`restore_core_limit`] before another program is run.
 pub fn forbid_core_dump() {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    use rustix::process::Resource;
+    use rustix::process::Rlimit;
+    use rustix::process::getrlimit;
+    use rustix::process::setrlimit;
     let before = getrlimit(Resource::Core);
     let _ = CORE_LIMIT.set(before.current);
     let none = Rlimit {
@@ -84,7 +87,10 @@ pub fn forbid_core_dump() {
 
 /// Gives back the soft core limit that [`forbid_core_dump`] took, for a program that is about to be run.
 pub fn restore_core_limit() {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    use rustix::process::Resource;
+    use rustix::process::Rlimit;
+    use rustix::process::getrlimit;
+    use rustix::process::setrlimit;
     if let Some(&current) = CORE_LIMIT.get() {
         let maximum = getrlimit(Resource::Core).maximum;
         let _ = setrlimit(Resource::Core, Rlimit { current, maximum });
@@ -93,7 +99,8 @@ pub fn restore_core_limit() {
 
 #[cfg(test)]
 mod tests {
-    use super::{Secret, mask};
+    use super::Secret;
+    use super::mask;
 
     #[test]
     fn debug_shows_nothing() {

@@ -91,7 +91,10 @@ pub fn clip(text: &str, limit: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{clip, escape_json, make_visible, one_line};
+    use super::clip;
+    use super::escape_json;
+    use super::make_visible;
+    use super::one_line;
 
     #[test]
     fn what_would_move_the_cursor_or_reorder_text_is_made_visible() {

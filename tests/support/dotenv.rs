@@ -8,8 +8,8 @@ use super::peers;
 
 /// What our reader makes of a file: the last assignment of a name wins.
 pub fn canonical_reading(bytes: &[u8]) -> BTreeMap<String, String> {
-    let text = qwen_shared::env::decode(bytes);
-    let readings = qwen_shared::env::assignments(&text).unwrap();
+    let text = qwen_shared::dotenv::decode(bytes);
+    let readings = qwen_shared::dotenv::assignments(&text).unwrap();
     readings
         .into_iter()
         .map(|reading| (reading.name, reading.value))

@@ -3,20 +3,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use qwen_shared::api::{Backoff, Endpoint, LONGEST_WAIT, chance};
-use qwen_shared::exit::Exit;
-use qwen_shared::failure::Failure;
-use qwen_shared::http::{HttpError, Phase, Request};
-use qwen_shared::pace::{Turn, Word};
+use qwen_shared::exit::{Exit, Failure};
+use qwen_shared::net::api::chance;
+use qwen_shared::net::api::{Backoff, Endpoint, LONGEST_WAIT};
+use qwen_shared::net::http::{HttpError, Phase, Request};
+use qwen_shared::net::ratelimit::{Turn, Word};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::time::sleep;
 
-use crate::door::Door;
+use super::failure_policy::Mood;
+use super::response::{Heard, read};
+use crate::client::Door;
 use crate::line::Task;
 use crate::record::{Fault, Verdict};
-
-use super::heard::{Heard, read};
-use super::mood::Mood;
 
 /// How a question ended.
 #[derive(Debug)]

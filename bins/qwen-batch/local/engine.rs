@@ -2,11 +2,9 @@
 
 use std::sync::Arc;
 
-use qwen_shared::exit::Exit;
-use qwen_shared::failure::{Failure, Outcome};
-use qwen_shared::out::Progress;
-use qwen_shared::pace::Word;
-use qwen_shared::tool::end_by_signal;
+use qwen_shared::app::end_by_signal;
+use qwen_shared::exit::{Exit, Failure, Outcome};
+use qwen_shared::net::ratelimit::Word;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::interval;
@@ -15,13 +13,13 @@ use super::ask::{Asker, Ended};
 use super::order::{Order, Ready};
 use super::signals::Signals;
 use super::tally::Tally;
-use crate::door::Door;
+use crate::client::Door;
+use crate::input::{Found, LINE_LIMIT};
 use crate::line::{self, BadLine, Task};
+use crate::progress::Progress;
 use crate::record::{Fault, Scribe, Verdict};
-use crate::results::Results;
-use crate::seen::{Known, Seen};
-use crate::shape::Shape;
-use crate::source::{Found, LINE_LIMIT};
+use crate::results::{Known, Results, Seen};
+use crate::template::Shape;
 
 /// How many questions may be under way for each slot, those included that wait for another try.
 const WAITING: usize = 8;
@@ -218,8 +216,8 @@ impl Engine {
         let count = self.asking.len();
         self.stop = None;
         self.stop_for(Stop::Signal(signal));
-        self.plan.tally.say(|talk| {
-            talk.notice(&format!(
+        self.plan.tally.say(|reporter| {
+            reporter.notice(&format!(
                 "finishing what is under way ({count}); once more stops at once"
             ));
         });
@@ -235,7 +233,7 @@ impl Engine {
             _ => None,
         };
         if let (Some(hint), false) = (hint, matches!(stop, Some(Stop::Failure(_)))) {
-            tally.say(|talk| talk.hint(hint));
+            tally.say(|reporter| reporter.hint(hint));
         }
         tally.clear();
         match (stop, hint) {

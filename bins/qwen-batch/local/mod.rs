@@ -2,31 +2,30 @@
 
 mod ask;
 mod engine;
-mod heard;
-mod mood;
+mod failure_policy;
+mod open_files;
 mod order;
-mod room;
+mod response;
 mod signals;
 mod tally;
 
 use std::io::IsTerminal;
 use std::time::Duration;
 
-use qwen_shared::exit::Exit;
-use qwen_shared::failure::{Failure, Outcome};
-use qwen_shared::http::runtime;
-use qwen_shared::out::{Progress, Stdout, Talk};
+use qwen_shared::exit::{Exit, Failure, Outcome};
+use qwen_shared::net::http::runtime;
+use qwen_shared::output::{Reporter, Stdout};
 
-use self::engine::{Engine, Plan};
-use self::order::Order;
-use self::room::make_room;
-use self::tally::Tally;
-use crate::cli::RunArgs;
-use crate::door::{Door, Way};
-use crate::results::{Results, is_same};
-use crate::seen::Seen;
-use crate::shape::Shape;
-use crate::source::Input;
+use super::args::RunArgs;
+use super::client::{Door, Way};
+use super::input::Input;
+use super::progress::Progress;
+use super::results::{Results, Seen, is_same};
+use super::template::Shape;
+use crate::local::engine::{Engine, Plan};
+use crate::local::open_files::make_room;
+use crate::local::order::Order;
+use crate::local::tally::Tally;
 
 /// An answer that comes in one piece begins when it is done: a long one takes minutes.
 const FIRST_BYTE: Duration = Duration::from_secs(600);
@@ -37,10 +36,10 @@ const ORDERED: usize = 16;
 ///
 /// # Errors
 /// Those of the input, the output, the settings, and of [`Engine::run`].
-pub(crate) fn run(args: &RunArgs, profile: Option<&String>, talk: &Talk) -> Outcome {
+pub(crate) fn run(args: &RunArgs, profile: Option<&String>, reporter: &Reporter) -> Outcome {
     let input = Input::open(args.input.as_ref())?;
     if input.is_stdin() && std::io::stdin().is_terminal() {
-        talk.notice("reading questions from the terminal, one a line, until Ctrl-D");
+        reporter.notice("reading questions from the terminal, one a line, until Ctrl-D");
     }
     check_apart(&input, args)?;
     let door = Door::open(
@@ -51,14 +50,14 @@ pub(crate) fn run(args: &RunArgs, profile: Option<&String>, talk: &Talk) -> Outc
             first_byte: FIRST_BYTE,
             paced: !args.no_pace,
         },
-        talk,
+        reporter,
     )?;
     let settings = door.settings();
     let shape = Shape::new(&args.request, &settings.model.value, &settings.body)?;
     let mut seen = Seen::default();
-    let results = Results::open(args.output.as_ref(), args.retry_failed, &mut seen, talk)?;
-    let jobs = make_room(usize::from(args.jobs), talk);
-    let progress = progress(&input, &results, talk);
+    let results = Results::open(args.output.as_ref(), args.retry_failed, &mut seen, reporter)?;
+    let jobs = make_room(usize::from(args.jobs), reporter);
+    let progress = progress(&input, &results, reporter);
     let plan = Plan {
         shape,
         seen,
@@ -87,11 +86,11 @@ fn check_apart(input: &Input, args: &RunArgs) -> Result<(), Failure> {
 }
 
 /// Shows a bar, unless questions are typed or results read on the same terminal.
-fn progress(input: &Input, results: &Results, talk: &Talk) -> Progress {
+fn progress(input: &Input, results: &Results, reporter: &Reporter) -> Progress {
     let is_typed = input.is_stdin() && std::io::stdin().is_terminal();
     let is_read = matches!(results, Results::Stdout) && Stdout::is_terminal();
-    match Progress::is_wanted(talk) && !is_typed && !is_read {
-        true => Progress::start(talk, input.count()),
-        false => Progress::hidden(talk),
+    match Progress::is_wanted(reporter) && !is_typed && !is_read {
+        true => Progress::start(reporter, input.count()),
+        false => Progress::hidden(reporter),
     }
 }

@@ -5,11 +5,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use qwen_shared::exit::Exit;
-use qwen_shared::failure::Failure;
-use qwen_shared::http::runtime;
+use qwen_shared::app::end_by_signal;
+use qwen_shared::exit::{Exit, Failure};
+use qwen_shared::net::http::runtime;
 use qwen_shared::signal::is_ignored;
-use qwen_shared::tool::end_by_signal;
 use rustix::process::Signal as Number;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;

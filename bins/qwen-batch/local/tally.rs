@@ -3,8 +3,10 @@
 use std::time::{Duration, Instant};
 
 use qwen_shared::exit::Exit;
-use qwen_shared::out::{Progress, Talk};
-use qwen_shared::pace::Word;
+use qwen_shared::net::ratelimit::Word;
+use qwen_shared::output::Reporter;
+
+use crate::progress::Progress;
 
 /// How often waits are announced: once a minute says it all where every request waits.
 const BETWEEN_WORDS: Duration = Duration::from_secs(60);
@@ -71,7 +73,7 @@ impl Tally {
     }
 
     /// Says something beside the bar.
-    pub(crate) fn say(&self, speak: impl FnOnce(&Talk)) {
+    pub(crate) fn say(&self, speak: impl FnOnce(&Reporter)) {
         self.progress.aside(speak);
     }
 
@@ -84,7 +86,7 @@ impl Tally {
             }
             self.last_word = Some(now);
         }
-        self.say(|talk| talk.notice(&word.to_string()));
+        self.say(|reporter| reporter.notice(&word.to_string()));
     }
 
     /// Says how the run went: on a terminal always, elsewhere when not all is good.
@@ -102,7 +104,7 @@ impl Tally {
                     words.push_str(&format!(", {count} {what}"));
                 }
             }
-            self.say(|talk| talk.notice(&words));
+            self.say(|reporter| reporter.notice(&words));
         }
     }
 

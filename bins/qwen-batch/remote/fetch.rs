@@ -1,17 +1,15 @@
 //! Getting the results.
 
-use qwen_shared::exit::Exit;
-use qwen_shared::failure::{Failure, Outcome};
-use qwen_shared::http::runtime;
-use qwen_shared::out::Talk;
+use qwen_shared::exit::{Exit, Failure, Outcome};
+use qwen_shared::net::http::runtime;
+use qwen_shared::output::Reporter;
 
+use super::api::{Errand, Office, checked};
 use super::batch::Batch;
-use super::cli::FetchArgs;
-use super::office::{Errand, Office, checked};
+use crate::args::FetchArgs;
 use crate::line::is_blank;
 use crate::record;
-use crate::results::Results;
-use crate::seen::{Known, Seen};
+use crate::results::{Known, Results, Seen};
 
 /// The longest result that is read, in bytes.
 const RESULT_LIMIT: usize = 64 << 20;
@@ -23,9 +21,9 @@ const RESULT_LIMIT: usize = 64 << 20;
 ///
 /// # Errors
 /// 65 when the provider did not take the batch, 75 when it has not ended yet, 76 for a file that holds no results.
-pub(crate) fn fetch(args: &FetchArgs, profile: Option<&String>, talk: &Talk) -> Outcome {
+pub(crate) fn fetch(args: &FetchArgs, profile: Option<&String>, reporter: &Reporter) -> Outcome {
     let id = checked(&args.id)?;
-    let office = Office::open(profile, None, &args.limits, talk)?;
+    let office = Office::open(profile, None, &args.limits, reporter)?;
     let runtime = runtime()?;
     let batch = runtime.block_on(office.batch(Errand::get(format!("/batches/{id}"))))?;
     if batch.status() == "failed" {
@@ -39,7 +37,7 @@ pub(crate) fn fetch(args: &FetchArgs, profile: Option<&String>, talk: &Talk) -> 
         );
     }
     let mut seen = Seen::default();
-    let results = Results::open(args.output.as_ref(), false, &mut seen, talk)?;
+    let results = Results::open(args.output.as_ref(), false, &mut seen, reporter)?;
     let mut harvest = Harvest {
         seen,
         results,
@@ -51,7 +49,7 @@ pub(crate) fn fetch(args: &FetchArgs, profile: Option<&String>, talk: &Talk) -> 
         runtime.block_on(harvest.gather(&office, file))?;
     }
     harvest.results.sync()?;
-    Ok(harvest.conclude(&batch, talk))
+    Ok(harvest.conclude(&batch, reporter))
 }
 
 /// What has been gathered.
@@ -113,7 +111,7 @@ impl Harvest {
     }
 
     /// Says what is missing, and how to go on.
-    fn conclude(&self, batch: &Batch, talk: &Talk) -> Exit {
+    fn conclude(&self, batch: &Batch, reporter: &Reporter) -> Exit {
         let missing = batch.counts().total.saturating_sub(self.answered + self.failed);
         let is_whole = batch.status() == "completed" && missing == 0;
         if is_whole && self.failed == 0 {
@@ -128,9 +126,9 @@ impl Harvest {
         if batch.status() != "completed" {
             words = format!("the batch is {}: {words}", batch.status());
         }
-        talk.notice(&words);
+        reporter.notice(&words);
         if matches!(self.results, Results::Kept(_)) {
-            talk.hint("ask the rest from here: 'qwen-batch run IN -o OUT --retry-failed'");
+            reporter.hint("ask the rest from here: 'qwen-batch run IN -o OUT --retry-failed'");
         }
         Exit::No
     }

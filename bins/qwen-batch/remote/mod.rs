@@ -2,16 +2,14 @@
 //!
 //! Nothing is kept here: a batch is found by its ID, from any machine.
 
+mod api;
 mod batch;
-mod cli;
 mod fetch;
-mod office;
 mod prepare;
 mod show;
 mod submit;
 mod watch;
 
-pub(crate) use cli::{FetchArgs, ListArgs, StatusArgs, SubmitArgs, WaitArgs};
 pub(crate) use fetch::fetch;
 pub(crate) use show::{cancel, list, status};
 pub(crate) use submit::submit;

@@ -3,15 +3,14 @@
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 
-use qwen_shared::exit::Exit;
-use qwen_shared::failure::{Failure, io_reason};
-use qwen_shared::out::Talk;
+use qwen_shared::exit::{Exit, Failure, io_reason};
+use qwen_shared::output::Reporter;
 use qwen_shared::provider::BatchLimits;
 
+use crate::input::{Found, Input, LINE_LIMIT, unreadable};
 use crate::line::{self, BadLine, Task};
-use crate::seen::{Known, Seen};
-use crate::shape::Shape;
-use crate::source::{Found, Input, LINE_LIMIT, unreadable};
+use crate::results::{Known, Seen};
+use crate::template::Shape;
 
 /// The most faulty lines that are named.
 const MOST_FAULTS: u64 = 20;
@@ -36,7 +35,7 @@ pub(crate) fn prepare(
     input: Input,
     shape: &Shape,
     limits: &BatchLimits,
-    talk: &Talk,
+    reporter: &Reporter,
 ) -> Result<Prepared, Failure> {
     let name = input.name().to_owned();
     let mut checker = Checker::new(shape, limits);
@@ -46,7 +45,7 @@ pub(crate) fn prepare(
         match checker.check(&found) {
             Ok(Some(line)) if checker.faults == 0 => copy.add(&line)?,
             Ok(_) => {}
-            Err(reason) => checker.note(&name, &reason, talk),
+            Err(reason) => checker.note(&name, &reason, reporter),
         }
         // What is too much is not written to the disk first.
         if checker.questions > limits.requests || copy.length > limits.file_mib << 20 {
@@ -168,10 +167,10 @@ impl<'a> Checker<'a> {
     }
 
     /// Names a faulty line.
-    fn note(&mut self, name: &str, reason: &str, talk: &Talk) {
+    fn note(&mut self, name: &str, reason: &str, reporter: &Reporter) {
         self.faults += 1;
         if self.faults <= MOST_FAULTS {
-            talk.notice(&format!("{name}:{}: {reason}", self.number));
+            reporter.notice(&format!("{name}:{}: {reason}", self.number));
         }
     }
 

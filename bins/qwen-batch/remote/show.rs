@@ -1,13 +1,12 @@
 //! Looking at batches, and stopping one.
 
-use qwen_shared::exit::Exit;
-use qwen_shared::failure::{Failure, Outcome};
-use qwen_shared::http::runtime;
-use qwen_shared::out::{Stdout, Talk};
+use qwen_shared::exit::{Exit, Failure, Outcome};
+use qwen_shared::net::http::runtime;
+use qwen_shared::output::{Reporter, Stdout};
 
+use super::api::{Errand, Office, checked, without_engine};
 use super::batch::Batch;
-use super::cli::{Format, ListArgs, StatusArgs};
-use super::office::{Errand, Office, checked, without_engine};
+use crate::args::{Format, ListArgs, StatusArgs};
 
 /// The most batches that providers name at once.
 const PAGE: u32 = 100;
@@ -16,9 +15,9 @@ const PAGE: u32 = 100;
 ///
 /// # Errors
 /// 69 when there is no such batch.
-pub(crate) fn status(args: &StatusArgs, profile: Option<&String>, talk: &Talk) -> Outcome {
+pub(crate) fn status(args: &StatusArgs, profile: Option<&String>, reporter: &Reporter) -> Outcome {
     let id = checked(&args.id)?;
-    let office = Office::open(profile, None, &args.shown.limits, talk)?;
+    let office = Office::open(profile, None, &args.shown.limits, reporter)?;
     let batch = runtime()?.block_on(office.batch(Errand::get(format!("/batches/{id}"))))?;
     print(&batch, args.shown.format)
 }
@@ -27,9 +26,9 @@ pub(crate) fn status(args: &StatusArgs, profile: Option<&String>, talk: &Talk) -
 ///
 /// # Errors
 /// 69 when there is no such batch, 65 when it has ended already.
-pub(crate) fn cancel(args: &StatusArgs, profile: Option<&String>, talk: &Talk) -> Outcome {
+pub(crate) fn cancel(args: &StatusArgs, profile: Option<&String>, reporter: &Reporter) -> Outcome {
     let id = checked(&args.id)?;
-    let office = Office::open(profile, None, &args.shown.limits, talk)?;
+    let office = Office::open(profile, None, &args.shown.limits, reporter)?;
     let batch = runtime()?.block_on(office.batch(Errand::post(format!("/batches/{id}/cancel"))))?;
     print(&batch, args.shown.format)
 }
@@ -38,8 +37,8 @@ pub(crate) fn cancel(args: &StatusArgs, profile: Option<&String>, talk: &Talk) -
 ///
 /// # Errors
 /// 69 where the provider has no batch engine.
-pub(crate) fn list(args: &ListArgs, profile: Option<&String>, talk: &Talk) -> Outcome {
-    let office = Office::open(profile, None, &args.shown.limits, talk)?;
+pub(crate) fn list(args: &ListArgs, profile: Option<&String>, reporter: &Reporter) -> Outcome {
+    let office = Office::open(profile, None, &args.shown.limits, reporter)?;
     runtime()?
         .block_on(pages(&office, args))
         .map_err(without_engine)?;

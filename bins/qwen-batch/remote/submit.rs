@@ -2,26 +2,26 @@
 
 use std::path::Path;
 
-use qwen_shared::exit::Exit;
-use qwen_shared::failure::{Failure, Outcome};
-use qwen_shared::http::{Upload, runtime};
-use qwen_shared::out::{Progress, Stdout, Talk};
+use qwen_shared::exit::{Exit, Failure, Outcome};
+use qwen_shared::net::http::{Upload, runtime};
+use qwen_shared::output::{Reporter, Stdout};
 use serde_json::{Map, Value, json};
 
-use super::cli::SubmitArgs;
-use super::office::{Errand, Office, checked, without_engine};
+use super::api::{Errand, Office, checked, without_engine};
 use super::prepare::{Prepared, prepare};
-use crate::shape::Shape;
-use crate::source::Input;
+use crate::args::SubmitArgs;
+use crate::input::Input;
+use crate::progress::Progress;
+use crate::template::Shape;
 
 /// Runs `qwen-batch submit`.
 ///
 /// # Errors
 /// 65 for malformed lines, before anything is sent; 69 where the provider has no batch engine.
-pub(crate) fn submit(args: &SubmitArgs, profile: Option<&String>, talk: &Talk) -> Outcome {
+pub(crate) fn submit(args: &SubmitArgs, profile: Option<&String>, reporter: &Reporter) -> Outcome {
     let metadata = metadata(&args.metadata)?;
     let input = Input::open(Some(&args.input))?;
-    let office = Office::open(profile, args.request.model.as_ref(), &args.limits, talk)?;
+    let office = Office::open(profile, args.request.model.as_ref(), &args.limits, reporter)?;
     let settings = office.door().settings();
     let provider = settings.provider.value;
     let Some(limits) = &provider.batch else {
@@ -32,15 +32,15 @@ pub(crate) fn submit(args: &SubmitArgs, profile: Option<&String>, talk: &Talk) -
         .hint("ask from here: 'qwen-batch run IN -o OUT'"));
     };
     let shape = Shape::new(&args.request, &settings.model.value, &settings.body)?;
-    let prepared = prepare(input, &shape, limits, talk)?;
+    let prepared = prepare(input, &shape, limits, reporter)?;
     let questions = prepared.questions;
     let name = file_name(&args.input);
     let id = runtime()?.block_on(hand_in(&office, prepared, &name, &args.window, metadata))?;
     Stdout::write(format!("{id}\n").as_bytes())
         .map_err(|failure| failure.hint(format!("the batch has been made all the same: '{id}'")))?;
-    if Progress::is_wanted(talk) {
-        talk.notice(&format!("{questions} questions handed in"));
-        talk.hint(&format!("run 'qwen-batch wait {id}'"));
+    if Progress::is_wanted(reporter) {
+        reporter.notice(&format!("{questions} questions handed in"));
+        reporter.hint(&format!("run 'qwen-batch wait {id}'"));
     }
     Ok(Exit::Ok)
 }

@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use qwen_shared::exit::Exit;
-use qwen_shared::failure::{Failure, Outcome};
-use qwen_shared::http::runtime;
-use qwen_shared::out::{Progress, Talk};
+use qwen_shared::exit::{Exit, Failure, Outcome};
+use qwen_shared::net::http::runtime;
+use qwen_shared::output::Reporter;
 
+use super::api::{Errand, Office, checked};
 use super::batch::Batch;
-use super::cli::WaitArgs;
-use super::office::{Errand, Office, checked};
 use super::show::print;
+use crate::args::WaitArgs;
+use crate::progress::Progress;
 
 /// The first pause between two questions, and the longest. A batch takes minutes to a day.
 const FIRST_PAUSE: Duration = Duration::from_secs(5);
@@ -20,10 +20,10 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 ///
 /// # Errors
 /// 65 when the provider did not take the batch, 75 when it has not ended in the time that was given.
-pub(crate) fn wait(args: &WaitArgs, profile: Option<&String>, talk: &Talk) -> Outcome {
+pub(crate) fn wait(args: &WaitArgs, profile: Option<&String>, reporter: &Reporter) -> Outcome {
     let id = checked(&args.status.id)?;
-    let office = Office::open(profile, None, &args.status.shown.limits, talk)?;
-    let batch = runtime()?.block_on(ended(&office, id, args, talk))?;
+    let office = Office::open(profile, None, &args.status.shown.limits, reporter)?;
+    let batch = runtime()?.block_on(ended(&office, id, args, reporter))?;
     print(&batch, args.status.shown.format)?;
     if batch.status() == "failed" {
         return Err(batch.refusal());
@@ -33,9 +33,9 @@ pub(crate) fn wait(args: &WaitArgs, profile: Option<&String>, talk: &Talk) -> Ou
 }
 
 /// Asks until the batch has ended, as long as there is time for it.
-async fn ended(office: &Office, id: &str, args: &WaitArgs, talk: &Talk) -> Result<Batch, Failure> {
+async fn ended(office: &Office, id: &str, args: &WaitArgs, reporter: &Reporter) -> Result<Batch, Failure> {
     let mut words = "not heard of yet".to_owned();
-    let asking = asked(office, id, args, talk, &mut words);
+    let asking = asked(office, id, args, reporter, &mut words);
     let Some(limit) = args.timeout else {
         return asking.await;
     };
@@ -56,17 +56,17 @@ async fn asked(
     office: &Office,
     id: &str,
     args: &WaitArgs,
-    talk: &Talk,
+    reporter: &Reporter,
     words: &mut String,
 ) -> Result<Batch, Failure> {
-    let progress = Progress::start(talk, None);
+    let progress = Progress::start(reporter, None);
     let mut pause = args.interval.unwrap_or(FIRST_PAUSE);
     loop {
         match office.batch(Errand::get(format!("/batches/{id}"))).await {
             Ok(batch) if batch.has_ended() => return Ok(batch),
             Ok(batch) => *words = batch.words(),
             Err(failure) if failure.exit == Exit::TryAgain => {
-                progress.aside(|talk| talk.notice(&format!("{failure}; still waiting")));
+                progress.aside(|reporter| reporter.notice(&format!("{failure}; still waiting")));
             }
             Err(failure) => return Err(failure),
         }

@@ -2,40 +2,38 @@
 
 mod commands;
 mod editor;
-mod history;
 mod switch;
 
-use qwen_shared::chat::{Message, Role, Summary};
-use qwen_shared::config::{Overrides, Settings};
-use qwen_shared::exit::Exit;
-use qwen_shared::failure::{Failure, Outcome};
-use qwen_shared::out::Talk;
-use qwen_shared::tool;
+use qwen_shared::app;
+use qwen_shared::exit::{Exit, Failure, Outcome};
+use qwen_shared::net::chat::{Message, Role, Summary};
+use qwen_shared::net::config::{Overrides, Settings};
+use qwen_shared::output::Reporter;
 
-use crate::asker::Asker;
-use crate::cli::Cli;
-use crate::conclude::conclude;
-use crate::output::Output;
-use crate::run::{overrides, settings, to_json};
-use crate::session::Session;
-use crate::{models, prompt, question};
-use commands::Command;
-use editor::{Editor, Input};
+use super::args::Args;
+use super::client::Asker;
+use super::finish::conclude;
+use super::output::Output;
+use super::run::{overrides, settings, to_json};
+use super::session::Session;
+use crate::conversation::commands::Command;
+use crate::conversation::editor::{Editor, Input};
+use crate::{models, prompt, request};
 
-/// Talks until the user has enough.
+/// Runs a conversation until the user ends it.
 ///
 /// # Errors
 /// What keeps the conversation from beginning. Later failures are reported, and the conversation goes on.
-pub(crate) fn run(cli: &Cli, talk: &Talk) -> Outcome {
-    tool::outlive_ctrl_c()?;
-    let mut conversation = Conversation::begin(cli, talk)?;
+pub(crate) fn run(args: &Args, reporter: &Reporter) -> Outcome {
+    app::outlive_ctrl_c()?;
+    let mut conversation = Conversation::begin(args, reporter)?;
     let mut editor = Editor::new()?;
     conversation.greet();
     loop {
         let text = match editor.read("> ")? {
             Input::Text(text) => text,
             Input::Interrupted => {
-                talk.plain("Ctrl-D or /quit ends the conversation");
+                reporter.plain("Ctrl-D or /quit ends the conversation");
                 continue;
             }
             Input::End => return Ok(Exit::Ok),
@@ -47,15 +45,15 @@ pub(crate) fn run(cli: &Cli, talk: &Talk) -> Outcome {
             Some(command) => conversation.obey(command, &mut editor),
         };
         if let Err(failure) = outcome {
-            talk.failure(&failure);
+            reporter.failure(&failure);
         }
     }
 }
 
 /// What is said and under which settings.
 struct Conversation<'a> {
-    cli: &'a Cli,
-    talk: &'a Talk,
+    args: &'a Args,
+    reporter: &'a Reporter,
     overrides: Overrides,
     settings: Settings,
     /// Made for the first question, and again after a switch.
@@ -85,10 +83,10 @@ impl Spent {
 }
 
 impl<'a> Conversation<'a> {
-    fn begin(cli: &'a Cli, talk: &'a Talk) -> Result<Self, Failure> {
-        let overrides = overrides(cli);
-        let settings = settings(&overrides, talk)?;
-        let session = Session::open(&cli.input)?;
+    fn begin(args: &'a Args, reporter: &'a Reporter) -> Result<Self, Failure> {
+        let overrides = overrides(args);
+        let settings = settings(&overrides, reporter)?;
+        let session = Session::open(&args.input)?;
         let mut messages = session
             .as_ref()
             .map(|session| session.messages().to_vec())
@@ -97,13 +95,13 @@ impl<'a> Conversation<'a> {
         let kept = kept
             .map(|place| messages.remove(place))
             .and_then(|message| message.into_text());
-        let system = match &cli.input.system {
+        let system = match &args.input.system {
             Some(system) => Some(prompt::system(system)?),
             None => kept,
         };
         Ok(Self {
-            cli,
-            talk,
+            args,
+            reporter,
             overrides,
             settings,
             asker: None,
@@ -115,13 +113,13 @@ impl<'a> Conversation<'a> {
     }
 
     fn greet(&self) {
-        if !self.talk.is_quiet() {
-            self.talk
+        if !self.reporter.is_quiet() {
+            self.reporter
                 .plain(&format!("{}; /help lists the commands", self.whom()));
         }
         if let (Some(session), false) = (&self.session, self.messages.is_empty()) {
             let count = self.messages.len();
-            self.talk.notice(&format!(
+            self.reporter.notice(&format!(
                 "going on with {count} messages of '{}'",
                 session.place()
             ));
@@ -145,15 +143,15 @@ impl<'a> Conversation<'a> {
 
     /// Puts a question, and keeps it with its answer.
     fn say(&mut self, text: &str) -> Result<(), Failure> {
-        let body = question::body(self.cli, &self.settings, None)?;
+        let body = request::body(self.args, &self.settings, None)?;
         let question = Message::text(Role::User, text);
         let mut messages = prompt::with_system(self.system.clone(), self.messages.clone());
         messages.push(question.clone());
         let json = to_json(&body, &messages)?;
-        let output = Output::new(&self.cli.output, true, false, self.talk);
+        let output = Output::new(&self.args.output, true, false, self.reporter);
         let mut answered = self.asker()?.ask(json, output, true)?;
         self.spent.add(&answered.summary);
-        let outcome = conclude(&mut answered, &self.cli.output, None, self.talk);
+        let outcome = conclude(&mut answered, &self.args.output, None, self.reporter);
         let answer = answered.output.said.take().unwrap_or_default();
         // What came of a stopped answer was read: the next question may be about it.
         if !answer.trim().is_empty() {
@@ -169,7 +167,7 @@ impl<'a> Conversation<'a> {
     fn asker(&mut self) -> Result<&mut Asker, Failure> {
         let asker = match self.asker.take() {
             Some(asker) => asker,
-            None => Asker::new(self.settings.clone(), &self.cli.limits, self.talk)?,
+            None => Asker::new(self.settings.clone(), &self.args.limits, self.reporter)?,
         };
         Ok(self.asker.insert(asker))
     }
@@ -178,7 +176,7 @@ impl<'a> Conversation<'a> {
         match command {
             Command::Auth(name) => self.switch(name, editor)?,
             Command::Model(None) => {
-                self.talk.plain(&format!(
+                self.reporter.plain(&format!(
                     "the model is {}; the endpoint offers:",
                     self.settings.model.value
                 ));
@@ -187,20 +185,22 @@ impl<'a> Conversation<'a> {
             Command::Model(Some(name)) => self.set_model(&name)?,
             Command::System(None) => {
                 let system = self.system.as_deref().unwrap_or("there is no system prompt");
-                self.talk.plain(system);
+                self.reporter.plain(system);
             }
             Command::System(Some(text)) if text == "-" => self.system = None,
             Command::System(Some(text)) => self.system = Some(prompt::system(text.as_ref())?),
             Command::Clear => {
                 self.messages.clear();
-                self.talk.plain("what was said is forgotten");
+                self.reporter.plain("what was said is forgotten");
             }
             Command::Save(name) => self.save(name)?,
-            Command::Usage => self.talk.plain(&format!(
+            Command::Usage => self.reporter.plain(&format!(
                 "answers: {}; tokens: {} in, {} out",
                 self.spent.answers, self.spent.prompt, self.spent.completion
             )),
-            Command::Help => commands::HELP.lines().for_each(|line| self.talk.plain(line)),
+            Command::Help => crate::conversation::commands::HELP
+                .lines()
+                .for_each(|line| self.reporter.plain(line)),
             Command::Unknown(name) => {
                 return Err(
                     Failure::new(Exit::Usage, format!("there is no command '/{name}'"))
@@ -222,10 +222,10 @@ impl<'a> Conversation<'a> {
 
     /// Goes on under other settings; if they cannot be, nothing changes.
     fn adopt(&mut self, overrides: Overrides) -> Result<(), Failure> {
-        self.settings = settings(&overrides, self.talk)?;
+        self.settings = settings(&overrides, self.reporter)?;
         self.overrides = overrides;
         self.asker = None;
-        self.talk.plain(&self.whom());
+        self.reporter.plain(&self.whom());
         Ok(())
     }
 
@@ -236,7 +236,7 @@ impl<'a> Conversation<'a> {
             return Err(Failure::new(Exit::Usage, "the conversation needs a name").hint("/save NAME"));
         };
         session.replace(&prompt::with_system(self.system.clone(), self.messages.clone()))?;
-        self.talk.plain(&format!("kept in '{}'", session.place()));
+        self.reporter.plain(&format!("kept in '{}'", session.place()));
         if named.is_some() {
             self.session = named;
         }

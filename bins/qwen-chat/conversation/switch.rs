@@ -2,10 +2,9 @@
 
 use std::process::Command;
 
-use qwen_shared::config::{Config, Overrides};
-use qwen_shared::exit::Exit;
-use qwen_shared::failure::{Failure, io_reason};
-use qwen_shared::{secret, sibling};
+use qwen_shared::exit::{Exit, Failure, io_reason};
+use qwen_shared::net::config::{Config, Overrides};
+use qwen_shared::{process, secret};
 
 use super::Conversation;
 use super::editor::Editor;
@@ -26,7 +25,7 @@ impl Conversation<'_> {
             },
         };
         if name == FIRST {
-            return self.adopt(crate::run::overrides(self.cli));
+            return self.adopt(crate::run::overrides(self.args));
         }
         if name == "+" {
             log_in()?;
@@ -65,11 +64,11 @@ impl Conversation<'_> {
                 .and_then(|profile| profile.provider.clone())
                 .unwrap_or_default();
             let mark = if current == Some(name.as_str()) { '*' } else { ' ' };
-            self.talk
+            self.reporter
                 .plain(&format!("{mark} {}  {name}  {method} {provider}", number + 1));
         }
-        self.talk.plain("  -  what flags and environment say");
-        self.talk.plain("  +  log in to another one");
+        self.reporter.plain("  -  what flags and environment say");
+        self.reporter.plain("  +  log in to another one");
         let Some(answer) = editor.ask("profile (name or number): ")? else {
             return Ok(None);
         };
@@ -92,7 +91,7 @@ fn of_profile(name: Option<String>) -> Overrides {
 
 /// Runs qwen-login on this terminal.
 fn log_in() -> Result<(), Failure> {
-    let program = sibling::find("qwen-login")
+    let program = process::find("qwen-login")
         .ok_or_else(|| Failure::new(Exit::NotFound, "cannot find 'qwen-login'"))?;
     secret::restore_core_limit();
     let status = Command::new(program).status();

@@ -19,9 +19,8 @@ use clap::Command;
 use clap_complete::{Generator, Shell};
 use clap_complete_nushell::Nushell;
 
-use crate::exit::Exit;
-use crate::failure::{Failure, Outcome};
-use crate::out::Stdout;
+use super::exit::{Exit, Failure, Outcome};
+use super::output::Stdout;
 
 /// Writes the completion script of `command` for the named shell to stdout.
 ///
@@ -31,17 +30,17 @@ use crate::out::Stdout;
 /// Exit 64 for a shell that is not known.
 pub fn generate(command: Command, shell: Option<&OsStr>) -> Outcome {
     let name = command.get_name().to_owned();
-    let mut command = live::mark(command);
+    let mut command = crate::generate::live::mark(command);
     command.set_bin_name(&name);
     command.build();
     let shell = shell.map(OsStr::to_string_lossy).unwrap_or_default();
     let script = match &*shell {
-        "bash" => bash::finish(&raw(Shell::Bash, &command), &command),
-        "zsh" => zsh::finish(&raw(Shell::Zsh, &command), &command),
-        "fish" => fish::finish(&raw(Shell::Fish, &command), &command),
-        "elvish" => elvish::finish(&raw(Shell::Elvish, &command), &command),
-        "powershell" => powershell::finish(&raw(Shell::PowerShell, &command), &command),
-        "nushell" => nushell::finish(&raw(Nushell, &command), &command),
+        "bash" => crate::generate::bash::finish(&raw(Shell::Bash, &command), &command),
+        "zsh" => crate::generate::zsh::finish(&raw(Shell::Zsh, &command), &command),
+        "fish" => crate::generate::fish::finish(&raw(Shell::Fish, &command), &command),
+        "elvish" => crate::generate::elvish::finish(&raw(Shell::Elvish, &command), &command),
+        "powershell" => crate::generate::powershell::finish(&raw(Shell::PowerShell, &command), &command),
+        "nushell" => crate::generate::nushell::finish(&raw(Nushell, &command), &command),
         other => {
             return Err(
                 Failure::new(Exit::Usage, format!("cannot generate completions for '{other}'")).hint(
@@ -77,6 +76,9 @@ fn dispatch(code: &str, command: &Command, separator: &str) -> String {
         .map(Command::get_name)
         .filter(|name| *name != "help")
         .collect();
-    code.replace("@VALUED@", &values::taking_flags(command).join(separator))
-        .replace("@TOOLS@", &tools.join(" "))
+    code.replace(
+        "@VALUED@",
+        &crate::generate::values::taking_flags(command).join(separator),
+    )
+    .replace("@TOOLS@", &tools.join(" "))
 }

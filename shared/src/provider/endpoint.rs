@@ -84,8 +84,9 @@ pub fn expand(template: &Value, user_agent: &str) -> String {
 mod tests {
     use url::Url;
 
-    use super::{chat_url, host_matches};
-    use crate::provider::named;
+    use super::chat_url;
+    use super::host_matches;
+    use crate::provider::catalogue::named;
 
     #[test]
     fn a_pattern_covers_a_name_and_what_is_below_it() {

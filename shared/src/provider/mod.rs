@@ -5,15 +5,15 @@
 mod catalogue;
 mod endpoint;
 
+pub use catalogue::{all, named, recognise};
+pub use endpoint::{chat_url, expand, host_matches, join, models_url};
+
 use std::fmt;
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 use url::Url;
-
-pub use catalogue::{all, named, recognise};
-pub use endpoint::{chat_url, expand, host_matches, join, models_url};
 
 /// How many requests a provider takes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -222,12 +222,15 @@ impl Provider {
         self.matches
             .iter()
             .any(|known| host_matches(&known.host, host) && url.path().starts_with(&known.path))
-            || self
-                .complete_urls()
-                .any(|own| match (endpoint::is_local(&own), endpoint::is_local(url)) {
+            || self.complete_urls().any(|own| {
+                match (
+                    crate::provider::endpoint::is_local(&own),
+                    crate::provider::endpoint::is_local(url),
+                ) {
                     (true, true) => own.port_or_known_default() == url.port_or_known_default(),
                     _ => own.host_str().is_some_and(|name| host_matches(name, host)),
-                })
+                }
+            })
     }
 }
 

@@ -1,7 +1,8 @@
 use serde_json::{Map, Value};
 use url::Url;
 
-use super::{Provider, all, named, recognise};
+use super::Provider;
+use super::catalogue::{all, named, recognise};
 
 #[test]
 fn every_entry_of_the_catalogue_is_read() {

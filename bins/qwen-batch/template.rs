@@ -1,0 +1,132 @@
+//! What every request of a run has in common.
+
+use std::path::Path;
+
+use qwen_shared::exit::{Exit, Failure, io_reason};
+use qwen_shared::net::chat::merge;
+use serde_json::{Map, Value, json};
+
+use super::args::RequestArgs;
+
+/// Where a line of plain text goes in a template.
+const PLACE: &str = "{}";
+
+/// From a line's own words to a request's body: what provider, profile and command line add to them.
+#[derive(Debug)]
+pub(crate) struct Shape {
+    /// The template, when lines are plain text.
+    template: Option<String>,
+    system: Option<String>,
+    /// The model of lines that name none.
+    model: String,
+    /// The provider's and the profile's members, below the line's.
+    below: Map<String, Value>,
+    /// What was typed, above the line's.
+    above: Map<String, Value>,
+}
+
+impl Shape {
+    /// Makes the shape of what was typed, with the settings' model and members.
+    ///
+    /// # Errors
+    /// 64 for a parameter that is not `NAME=JSON`, 66 and 65 for a file that cannot be read or is not UTF-8.
+    pub(crate) fn new(
+        typed: &RequestArgs,
+        model: &str,
+        members: &Map<String, Value>,
+    ) -> Result<Self, Failure> {
+        let mut above = Map::new();
+        if let Some(model) = &typed.model {
+            above.insert("model".to_owned(), model.as_str().into());
+        }
+        for param in &typed.param {
+            let (name, value) = parameter(param)?;
+            above.insert(name, value);
+        }
+        Ok(Self {
+            template: typed.template.as_deref().map(text_or_file).transpose()?,
+            system: typed.system.as_deref().map(text_or_file).transpose()?,
+            model: model.to_owned(),
+            below: members.clone(),
+            above,
+        })
+    }
+
+    /// True when lines are plain text.
+    pub(crate) const fn takes_text(&self) -> bool {
+        self.template.is_some()
+    }
+
+    /// Makes the prompt of a line of plain text.
+    pub(crate) fn fill(&self, line: &str) -> String {
+        match self.template.as_deref() {
+            Some(template) if template.contains(PLACE) => template.replace(PLACE, line),
+            Some(template) if !template.trim().is_empty() => format!("{}\n\n{line}", template.trim_end()),
+            _ => line.to_owned(),
+        }
+    }
+
+    /// Makes the members of a line that is a prompt. The line's own instructions go before the run's.
+    pub(crate) fn ask(&self, prompt: &str, system: Option<&str>) -> Map<String, Value> {
+        let mut messages = Vec::new();
+        if let Some(system) = system.or(self.system.as_deref()) {
+            messages.push(json!({"role": "system", "content": system}));
+        }
+        messages.push(json!({"role": "user", "content": prompt}));
+        Map::from_iter([("messages".to_owned(), messages.into())])
+    }
+
+    /// Makes the body of a chat request of a line's members. It asks for an answer in one piece: that is what a
+    /// result holds.
+    pub(crate) fn chat_body(&self, own: &Map<String, Value>) -> Map<String, Value> {
+        let mut body = Map::new();
+        body.insert("model".to_owned(), self.model.as_str().into());
+        merge(&mut body, &self.below);
+        merge(&mut body, own);
+        merge(&mut body, &self.above);
+        body.shift_remove("stream");
+        body.shift_remove("stream_options");
+        body
+    }
+
+    /// Makes the body of a request to another path: only the model is ours to fill in.
+    pub(crate) fn other_body(&self, own: &Map<String, Value>) -> Map<String, Value> {
+        let mut body = own.clone();
+        body.entry("model").or_insert_with(|| self.model.as_str().into());
+        merge(&mut body, &self.above);
+        body
+    }
+}
+
+/// Reads `NAME=JSON`; what is not JSON is meant as text.
+fn parameter(typed: &str) -> Result<(String, Value), Failure> {
+    match typed.split_once('=') {
+        Some((name, value)) if !name.is_empty() => {
+            let value = serde_json::from_str(value).map_err(|error| {
+                Failure::new(
+                    Exit::Usage,
+                    format!("--param {name}: '{value}' is not JSON: {error}"),
+                )
+                .hint(format!("text needs quotes of its own: --param '{name}=\"…\"'"))
+            })?;
+            Ok((name.to_owned(), value))
+        }
+        _ => Err(
+            Failure::new(Exit::Usage, format!("--param '{typed}': not NAME=JSON"))
+                .hint("for example: --param temperature=0"),
+        ),
+    }
+}
+
+/// Returns a text as typed, or after `@` the content of a file.
+fn text_or_file(typed: &str) -> Result<String, Failure> {
+    let Some(path) = typed.strip_prefix('@') else {
+        return Ok(typed.to_owned());
+    };
+    let bytes = std::fs::read(Path::new(path))
+        .map_err(|error| Failure::new(Exit::NoInput, format!("'{path}': {}", io_reason(&error))))?;
+    String::from_utf8(bytes).map_err(|error| {
+        let place = error.utf8_error().valid_up_to();
+        Failure::new(Exit::Data, format!("'{path}': invalid UTF-8 at byte {place}"))
+    })
+}

@@ -1,0 +1,209 @@
+//! What can be typed.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{ArgGroup, Command, CommandFactory, Parser, ValueEnum, ValueHint};
+use qwen_shared::app::{CommandLine, Common};
+use qwen_shared::net::http::typed_limit;
+
+/// Ask a model one question and print its answer
+#[derive(Debug, Parser)]
+#[command(
+    name = "qwen-chat",
+    version,
+    disable_help_subcommand = true,
+    group = ArgGroup::new("instead").args(["dry_run", "curl", "list_models"])
+)]
+pub(crate) struct Args {
+    /// Words of the prompt, joined by blanks; piped input is added after them. None, on a terminal: a conversation
+    #[arg(value_name = "PROMPT")]
+    pub(crate) words: Vec<OsString>,
+
+    #[command(flatten)]
+    pub(crate) endpoint: EndpointArgs,
+    #[command(flatten)]
+    pub(crate) input: InputArgs,
+    #[command(flatten)]
+    pub(crate) model: ModelArgs,
+    #[command(flatten)]
+    pub(crate) output: OutputArgs,
+    #[command(flatten)]
+    pub(crate) limits: LimitArgs,
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+/// Whom to ask.
+#[derive(Clone, Debug, Default, clap::Args)]
+#[command(next_help_heading = "Endpoint")]
+pub(crate) struct EndpointArgs {
+    /// API key; anybody on this machine can read it from the process list
+    #[arg(long, value_name = "KEY")]
+    pub(crate) openai_api_key: Option<String>,
+    /// Base URL of the API, such as https://api.openai.com/v1
+    #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
+    pub(crate) openai_base_url: Option<String>,
+    /// Model to ask
+    #[arg(short, long, value_name = "NAME")]
+    pub(crate) model: Option<String>,
+    /// Print the models that the endpoint offers
+    #[arg(long)]
+    pub(crate) list_models: bool,
+    /// Print the request instead of sending it, and where each setting came from
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Print a curl command that sends the request with a key from qwen-token
+    #[arg(long)]
+    pub(crate) curl: bool,
+}
+
+/// What to ask.
+#[derive(Clone, Debug, Default, clap::Args)]
+#[command(next_help_heading = "Input")]
+pub(crate) struct InputArgs {
+    /// Prompt as one option, the way Qwen Code takes it; goes before the words
+    #[arg(short, long, value_name = "TEXT", allow_hyphen_values = true)]
+    pub(crate) prompt: Option<OsString>,
+    /// Instructions to the model, as text or from a file
+    #[arg(short, long, value_name = "TEXT|@FILE", allow_hyphen_values = true)]
+    pub(crate) system: Option<OsString>,
+    /// Add a text file with its name; may be given several times
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) file: Vec<PathBuf>,
+    /// Add an image; may be given several times
+    #[arg(short, long, value_name = "FILE|URL", value_hint = ValueHint::FilePath)]
+    pub(crate) image: Vec<OsString>,
+    /// Read standard input to its end, whatever it is
+    #[arg(long, overrides_with = "no_stdin")]
+    pub(crate) stdin: bool,
+    /// Do not read standard input
+    #[arg(long, overrides_with = "stdin")]
+    pub(crate) no_stdin: bool,
+    /// Give up when standard input brings nothing in this time
+    #[arg(long, value_name = "SECONDS", value_parser = typed_limit)]
+    pub(crate) stdin_timeout: Option<Duration>,
+    /// Keep the conversation under this name and go on with it
+    #[arg(long, value_name = "NAME")]
+    pub(crate) session: Option<String>,
+    /// Go on with the session used last
+    #[arg(long = "continue", conflicts_with = "session")]
+    pub(crate) go_on: bool,
+}
+
+/// How the model is to answer.
+#[derive(Clone, Debug, Default, clap::Args)]
+#[command(next_help_heading = "Model")]
+pub(crate) struct ModelArgs {
+    /// Sampling temperature
+    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true, value_parser = finite)]
+    pub(crate) temperature: Option<f64>,
+    /// Nucleus sampling threshold
+    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true, value_parser = finite)]
+    pub(crate) top_p: Option<f64>,
+    /// Most tokens of the answer
+    #[arg(long, value_name = "COUNT")]
+    pub(crate) max_tokens: Option<u64>,
+    /// Seed for a repeatable answer
+    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
+    pub(crate) seed: Option<i64>,
+    /// Stop before this text; may be given several times
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+    pub(crate) stop: Vec<String>,
+    /// Set any member of the request; null takes it away
+    #[arg(long, value_name = "NAME=JSON")]
+    pub(crate) param: Vec<String>,
+    /// Ask for JSON by this schema, and check that the answer fits
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) schema: Option<PathBuf>,
+}
+
+/// What to do with the model's reasoning.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Reasoning {
+    /// Leave it out
+    #[default]
+    Drop,
+    /// Print it on standard error
+    Stderr,
+    /// Print it before the answer
+    Stdout,
+}
+
+/// What to print.
+#[derive(Clone, Debug, Default, clap::Args)]
+#[command(next_help_heading = "Output")]
+pub(crate) struct OutputArgs {
+    /// Print one JSON object at the end
+    #[arg(long, conflicts_with = "events")]
+    pub(crate) json: bool,
+    /// Print one JSON object per line as things happen
+    #[arg(long)]
+    pub(crate) events: bool,
+    /// Ask for the answer in one piece
+    #[arg(long)]
+    pub(crate) no_stream: bool,
+    /// Print only the first fenced code block
+    #[arg(long, conflicts_with = "schema")]
+    pub(crate) extract: bool,
+    /// What to do with the model's reasoning: drop, stderr or stdout
+    #[arg(
+        long,
+        value_name = "WHERE",
+        value_enum,
+        default_value_t,
+        hide_possible_values = true,
+        hide_default_value = true
+    )]
+    pub(crate) reasoning: Reasoning,
+    /// Say on standard error what the answer cost
+    #[arg(long)]
+    pub(crate) usage: bool,
+    /// Exit 1 when the answer was cut by a limit or a filter
+    #[arg(long)]
+    pub(crate) strict: bool,
+}
+
+/// How long, and how often.
+#[derive(Clone, Debug, Default, clap::Args)]
+#[command(next_help_heading = "Limits")]
+pub(crate) struct LimitArgs {
+    /// Try again so many times when the server is busy or the connection fails [default: 3]
+    #[arg(long, value_name = "COUNT", default_value_t = 3, hide_default_value = true)]
+    pub(crate) retries: u32,
+    /// Limit for the connection [default: 10]
+    #[arg(long, value_name = "SECONDS", value_parser = typed_limit)]
+    pub(crate) connect_timeout: Option<Duration>,
+    /// Limit for the beginning of the answer [default: 120]
+    #[arg(long, value_name = "SECONDS", value_parser = typed_limit)]
+    pub(crate) first_byte_timeout: Option<Duration>,
+    /// Limit for a pause within the answer [default: 60]
+    #[arg(long, value_name = "SECONDS", value_parser = typed_limit)]
+    pub(crate) idle_timeout: Option<Duration>,
+    /// Limit for everything, retries included [default: none]
+    #[arg(long, value_name = "SECONDS", value_parser = typed_limit)]
+    pub(crate) max_time: Option<Duration>,
+    /// Do not wait for the quota
+    #[arg(long)]
+    pub(crate) no_pace: bool,
+}
+
+/// Reads a number that JSON can hold.
+fn finite(text: &str) -> Result<f64, String> {
+    text.parse()
+        .ok()
+        .filter(|number: &f64| number.is_finite())
+        .ok_or_else(|| "not a number".to_owned())
+}
+
+impl CommandLine for Args {
+    fn common(&self) -> &Common {
+        &self.common
+    }
+}
+
+/// Returns the command line's grammar.
+pub(crate) fn command() -> Command {
+    Args::command()
+}

@@ -1,0 +1,107 @@
+//! From settings and flags to the body of a request.
+
+use std::path::Path;
+
+use jsonschema::error::ValidationErrorKind;
+use jsonschema::{ReferencingError, ValidationError};
+use qwen_shared::exit::{Exit, Failure};
+use qwen_shared::net::chat::Body;
+use qwen_shared::net::config::Settings;
+use qwen_shared::text::clip;
+use serde_json::{Map, Value, json};
+
+use super::args::{Args, ModelArgs};
+use crate::prompt;
+
+/// Builds the body without its messages: the model, what provider and profile add, what was typed.
+///
+/// # Errors
+/// 64 for a `--param` that is not `NAME=JSON`.
+pub(crate) fn body(args: &Args, settings: &Settings, schema: Option<&Value>) -> Result<Body, Failure> {
+    let mut body = Body::new(&settings.model.value, !args.output.no_stream);
+    body.merge(&settings.body);
+    body.merge(&typed(&args.model));
+    if let Some(schema) = schema {
+        body.set(
+            "response_format",
+            json!({
+                "type": "json_schema",
+                "json_schema": { "name": "answer", "strict": true, "schema": schema },
+            }),
+        );
+    }
+    body.merge(&params(&args.model.param)?);
+    Ok(body)
+}
+
+fn typed(args: &ModelArgs) -> Map<String, Value> {
+    let mut members = Map::new();
+    let mut set = |name: &str, value: Option<Value>| {
+        if let Some(value) = value {
+            members.insert(name.to_owned(), value);
+        }
+    };
+    set("temperature", args.temperature.map(Value::from));
+    set("top_p", args.top_p.map(Value::from));
+    set("max_tokens", args.max_tokens.map(Value::from));
+    set("seed", args.seed.map(Value::from));
+    set("stop", (!args.stop.is_empty()).then(|| args.stop.clone().into()));
+    members
+}
+
+fn params(typed: &[String]) -> Result<Map<String, Value>, Failure> {
+    let mut members = Map::new();
+    for param in typed {
+        let Some((name, json)) = param.split_once('=').filter(|(name, _)| !name.trim().is_empty()) else {
+            return Err(Failure::new(
+                Exit::Usage,
+                format!("--param: '{param}' is not NAME=JSON"),
+            ));
+        };
+        if matches!(name, "messages" | "model" | "stream") {
+            return Err(Failure::new(
+                Exit::Usage,
+                format!("--param: '{name}' has a flag or an operand of its own"),
+            ));
+        }
+        let value = serde_json::from_str(json).map_err(|error| {
+            Failure::new(
+                Exit::Usage,
+                format!("--param: the value of '{name}' is not JSON: {error}"),
+            )
+            .hint(format!("quote text twice: --param '{name}=\"text\"'"))
+        })?;
+        members.insert(name.to_owned(), value);
+    }
+    Ok(members)
+}
+
+/// Reads the schema of `--schema`.
+///
+/// # Errors
+/// 66 when the file cannot be read, 65 when it is not a JSON schema. Nothing has been sent by then.
+pub(crate) fn schema(path: &Path) -> Result<Value, Failure> {
+    let text = prompt::text_file(path)?;
+    let schema: Value = serde_json::from_str(&text).map_err(|error| {
+        let (line, column) = (error.line(), error.column());
+        Failure::new(
+            Exit::Data,
+            format!("{}:{line}:{column}: not JSON: {error}", path.display()),
+        )
+    })?;
+    jsonschema::validator_for(&schema).map_err(|error| no_schema(path, &error))?;
+    Ok(schema)
+}
+
+fn no_schema(path: &Path, error: &ValidationError<'_>) -> Failure {
+    let shown = path.display();
+    if let ValidationErrorKind::Referencing(ReferencingError::Unretrievable { uri, .. }) = error.kind() {
+        let message = format!(
+            "'{shown}': it refers to '{}', which is not fetched",
+            clip(uri, 200)
+        );
+        return Failure::new(Exit::Data, message).hint("put what is referred to under '$defs' of the schema");
+    }
+    let fault = clip(&error.to_string(), 400);
+    Failure::new(Exit::Data, format!("'{shown}': not a JSON schema: {fault}"))
+}

@@ -1,0 +1,170 @@
+//! What can be typed.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::builder::PossibleValuesParser;
+use clap::{ArgGroup, Command, CommandFactory, Parser, ValueEnum, ValueHint};
+use qwen_shared::app::{CommandLine, Common, lacks_command};
+use qwen_shared::dotenv::ChainRule;
+use qwen_shared::shell::{Shell, of_process};
+
+/// Print the resolved .env chain as shell code
+#[derive(Debug, Default, Parser)]
+#[command(name = "qwen-env", version, disable_help_subcommand = true)]
+#[command(override_usage = "qwen-env [OPTIONS]\n       qwen-env [OPTIONS] -- COMMAND [ARG]...")]
+#[command(group = ArgGroup::new("mode").args(["get", "explain", "check", "hook", "unset", "trust", "untrust", "command"]))]
+pub(crate) struct Args {
+    /// Write for this shell instead of the parent process: sh, dash, bash, zsh, ksh, mksh, busybox, yash, posh, fish,
+    /// tcsh, csh, elvish, xonsh, nu, pwsh
+    #[arg(long, value_name = "NAME", hide_possible_values = true)]
+    #[arg(value_parser = PossibleValuesParser::new(Shell::ALL.map(Shell::name)))]
+    pub(crate) shell: Option<String>,
+    /// Write shell code (shell) or data (json, dotenv, null)
+    #[arg(
+        long,
+        value_name = "FORMAT",
+        value_enum,
+        default_value_t,
+        hide_possible_values = true
+    )]
+    pub(crate) format: Format,
+    /// Print the value of one variable; exit 1 when it is unset
+    #[arg(long, value_name = "NAME")]
+    pub(crate) get: Option<String>,
+    /// Tell every file and every variable with its fate, values masked
+    #[arg(long)]
+    pub(crate) explain: bool,
+    /// With --explain: show the values
+    #[arg(long, requires = "explain")]
+    pub(crate) show_secrets: bool,
+    /// Look for mistakes in the files; exit 65 when there are any
+    #[arg(long)]
+    pub(crate) check: bool,
+    /// Print code that re-evaluates on a change of directory, for bash, zsh, fish, elvish or nu
+    #[arg(long, value_name = "SHELL", hide_possible_values = true)]
+    #[arg(value_parser = PossibleValuesParser::new(["bash", "zsh", "fish", "elvish", "nu"]))]
+    pub(crate) hook: Option<String>,
+    /// Take back what earlier calls exported
+    #[arg(long)]
+    pub(crate) unset: bool,
+    /// Add OPENAI_API_KEY, OPENAI_BASE_URL and OPENAI_MODEL of the active profile
+    #[arg(long)]
+    pub(crate) auth: bool,
+    /// Combine the files by this rule: first, or merge
+    #[arg(long, value_name = "RULE", value_enum, hide_possible_values = true)]
+    pub(crate) chain: Option<Rule>,
+    /// Let the files win over the environment
+    #[arg(long = "override")]
+    pub(crate) overriding: bool,
+    /// Use this file instead of the chain
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) file: Option<PathBuf>,
+    /// Fail with exit 66 when no file is found
+    #[arg(long)]
+    pub(crate) require: bool,
+    /// Trust the project's file, or FILE, with its present content
+    #[arg(long, value_name = "FILE", num_args = 0..=1, value_hint = ValueHint::FilePath)]
+    pub(crate) trust: Option<Option<PathBuf>>,
+    /// Take that trust back
+    #[arg(long, value_name = "FILE", num_args = 0..=1, value_hint = ValueHint::FilePath)]
+    pub(crate) untrust: Option<Option<PathBuf>>,
+    /// Run this command with the variables added
+    #[arg(last = true, value_name = "COMMAND", value_hint = ValueHint::CommandWithArguments)]
+    pub(crate) command: Vec<OsString>,
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+/// The form of the output.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// Statements for a shell to evaluate
+    #[default]
+    Shell,
+    /// One JSON object
+    Json,
+    /// A .env file
+    Dotenv,
+    /// NAME=value, each ended by a NUL
+    Null,
+}
+
+/// How the files are combined, as typed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Rule {
+    /// The first file found is the only one
+    First,
+    /// The first project file, then each home file
+    Merge,
+}
+
+impl From<Rule> for ChainRule {
+    fn from(rule: Rule) -> Self {
+        match rule {
+            Rule::First => Self::First,
+            Rule::Merge => Self::Merge,
+        }
+    }
+}
+
+impl Args {
+    /// Returns the shell to write for.
+    pub(crate) fn shell(&self) -> Shell {
+        self.shell
+            .as_deref()
+            .and_then(Shell::named)
+            .unwrap_or_else(of_process)
+    }
+
+    /// True when the output is for a shell to evaluate.
+    fn is_evaluated(&self) -> bool {
+        self.format == Format::Shell
+            && self.get.is_none()
+            && !self.explain
+            && !self.check
+            && self.trust.is_none()
+            && self.untrust.is_none()
+            && self.command.is_empty()
+    }
+}
+
+impl CommandLine for Args {
+    fn common(&self) -> &Common {
+        &self.common
+    }
+
+    fn untyped() -> Option<(&'static str, Self)> {
+        Some(("qwen-env", Self::default()))
+    }
+
+    fn stdout_on_failure(typed: Option<&Self>, arguments: &[OsString]) -> &'static str {
+        match typed {
+            Some(args) if args.is_evaluated() && !lacks_command(arguments) => args.shell().failing(),
+            None if sounds_evaluated(arguments) => of_process().failing(),
+            _ => "",
+        }
+    }
+}
+
+/// Guesses whether a command line that was not understood stands in an eval.
+fn sounds_evaluated(arguments: &[OsString]) -> bool {
+    const OTHERS: [&str; 6] = ["--", "--get", "--explain", "--check", "--trust", "--untrust"];
+    const DATA: [&str; 3] = ["json", "dotenv", "null"];
+    let words: Vec<_> = arguments.iter().map(|word| word.to_string_lossy()).collect();
+    let flag = |word: &str| word.split_once('=').map_or(word, |(flag, _)| flag).to_owned();
+    let data = |pair: &[std::borrow::Cow<'_, str>]| pair[0] == "--format" && DATA.contains(&&*pair[1]);
+    let joined = |word: &str| {
+        word.strip_prefix("--format=")
+            .is_some_and(|form| DATA.contains(&form))
+    };
+    !words
+        .iter()
+        .any(|word| OTHERS.contains(&flag(word).as_str()) || joined(word))
+        && !words.windows(2).any(data)
+}
+
+/// Returns the command line's grammar.
+pub(crate) fn command() -> Command {
+    Args::command()
+}

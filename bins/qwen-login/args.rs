@@ -1,0 +1,58 @@
+//! What can be typed.
+
+use clap::{Command, CommandFactory, Parser};
+use qwen_shared::app::{CommandLine, Common};
+use qwen_shared::net::credential::StoreChoice;
+
+/// Obtain a credential and store it
+#[derive(Debug, Parser)]
+#[command(name = "qwen-login", version, disable_help_subcommand = true)]
+#[command(group = clap::ArgGroup::new("method").args(["oauth", "api_key", "import"]))]
+pub(crate) struct Args {
+    /// Log in through a browser, on this machine or any other
+    #[arg(long, conflicts_with_all = ["with_key"])]
+    pub(crate) oauth: bool,
+    /// Set up an API key
+    #[arg(long)]
+    pub(crate) api_key: bool,
+    /// Adopt the login of Qwen Code
+    #[arg(long, conflicts_with_all = ["with_key", "provider", "base_url"])]
+    pub(crate) import: bool,
+    /// Use this provider: openai, dashscope, openrouter, …; 'custom' for any other endpoint
+    #[arg(long, value_name = "NAME")]
+    pub(crate) provider: Option<String>,
+    /// Send requests to this endpoint
+    #[arg(long, value_name = "URL", value_hint = clap::ValueHint::Url)]
+    pub(crate) base_url: Option<String>,
+    /// Ask this model
+    #[arg(long, value_name = "NAME")]
+    pub(crate) model: Option<String>,
+    /// Read the API key from standard input
+    #[arg(long)]
+    pub(crate) with_key: bool,
+    /// Open no browser
+    #[arg(long)]
+    pub(crate) no_browser: bool,
+    /// Draw the address as a QR code, however narrow the terminal
+    #[arg(long)]
+    pub(crate) qr: bool,
+    /// Keep the credential there: auto, keyring or file
+    #[arg(long, value_name = "WHERE", value_enum, hide_possible_values = true)]
+    pub(crate) store: Option<StoreChoice>,
+    /// Store the credential without a trial request
+    #[arg(long)]
+    pub(crate) no_verify: bool,
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+impl CommandLine for Args {
+    fn common(&self) -> &Common {
+        &self.common
+    }
+}
+
+/// Returns the command line's grammar.
+pub(crate) fn command() -> Command {
+    Args::command()
+}

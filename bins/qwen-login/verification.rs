@@ -1,0 +1,131 @@
+//! The address that a person opens to approve a login.
+
+use std::fmt;
+
+use qwen_shared::net::http::is_loopback;
+use qwen_shared::text::is_hostile;
+use url::Url;
+
+/// The longest address that is accepted, in bytes: what browsers agree on.
+const LIMIT: usize = 2048;
+
+/// A verification URI (RFC 8628, section 3.2) that is safe to show and to hand to a browser.
+///
+/// It is `https`, or `http` to loopback, has a host and no user info, and is shown as it was parsed, never as the
+/// server wrote it: so it holds printable ASCII only and begins with its scheme, which no program can take for an
+/// option or a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct VerificationUri(Url);
+
+impl VerificationUri {
+    /// Reads what the server sent.
+    ///
+    /// # Errors
+    /// Says what is wrong with it in words that quote none of it but its scheme.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        if text.len() > LIMIT {
+            return Err(format!("it is longer than {LIMIT} bytes"));
+        }
+        // The parser would drop line ends and tabs in silence, and trim the ends.
+        if text.chars().any(|c| is_hostile(c) || c.is_whitespace()) {
+            return Err("it holds blanks or control characters".to_owned());
+        }
+        let url = Url::parse(text).map_err(|error| format!("it is no URL: {error}"))?;
+        match url.scheme() {
+            "https" => {}
+            "http" if is_loopback(&url) => {}
+            "http" => return Err("it is plain http".to_owned()),
+            other => return Err(format!("it is of scheme '{other}', not 'https'")),
+        }
+        if url.host_str().is_none_or(str::is_empty) {
+            return Err("it names no host".to_owned());
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err("it holds a user name or password".to_owned());
+        }
+        Ok(Self(url))
+    }
+
+    /// Returns it as text: printable ASCII without blanks.
+    #[must_use]
+    pub(crate) fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+
+    /// Returns the host with its port where that is not the usual one: what a person compares with the address bar.
+    #[must_use]
+    pub(crate) fn host(&self) -> String {
+        let host = self.0.host_str().unwrap_or_default();
+        match self.0.port() {
+            Some(port) => format!("{host}:{port}"),
+            None => host.to_owned(),
+        }
+    }
+}
+
+impl fmt::Display for VerificationUri {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::VerificationUri;
+
+    #[test]
+    fn addresses_are_shown_as_parsed() {
+        for (raw, shown) in [
+            (
+                "https://chat.qwen.ai/authorize?user_code=A-B&client=qwen-code",
+                "https://chat.qwen.ai/authorize?user_code=A-B&client=qwen-code",
+            ),
+            ("HTTPS://Example.COM", "https://example.com/"),
+            ("https://bücher.example/ü", "https://xn--bcher-kva.example/%C3%BC"),
+            ("http://127.0.0.1:8080/d", "http://127.0.0.1:8080/d"),
+            ("http://[::1]/d", "http://[::1]/d"),
+            ("https://e.example/`$(x)'\"", "https://e.example/%60$(x)'%22"),
+        ] {
+            let uri = VerificationUri::parse(raw).unwrap();
+            assert_eq!(uri.as_str(), shown);
+            assert!(uri.as_str().chars().all(|c| c.is_ascii_graphic()), "{uri}");
+        }
+        assert_eq!(
+            VerificationUri::parse("https://a.example:8443/x").unwrap().host(),
+            "a.example:8443"
+        );
+    }
+
+    #[test]
+    fn hostile_addresses_are_refused() {
+        for raw in [
+            "",
+            "-x",
+            "--help",
+            "device",
+            "/etc/passwd",
+            "file:///etc/passwd",
+            "javascript:alert(1)",
+            "data:text/html,x",
+            "ms-settings:",
+            "http://example.com/",
+            "http://127.0.0.1.example.com/",
+            "https://",
+            "https://user@example.com/",
+            "https://u:p@example.com/",
+            "https://example.com/\x1b]8;;",
+            "https://example.com/\r\n",
+            " https://example.com/",
+            "https://example.com/\u{202e}x",
+            "https://exa\tmple.com/",
+            "ftp://example.com/",
+            "https://example.com/\u{85}",
+            "vbscript:x",
+            "https://[::1",
+            "https://example.com:99999/",
+        ] {
+            assert!(VerificationUri::parse(raw).is_err(), "{raw:?}");
+        }
+        assert!(VerificationUri::parse(&format!("https://e.example/{}", "a".repeat(4096))).is_err());
+    }
+}

@@ -1,0 +1,91 @@
+//! What can be typed.
+
+use std::ffi::OsString;
+
+use clap::{Command, CommandFactory, Parser, ValueEnum};
+use qwen_shared::app::{CommandLine, Common, lacks_command};
+use qwen_shared::shell::of_process;
+
+/// Print a valid token, refreshing it when due
+#[derive(Debug, Parser)]
+#[command(name = "qwen-token", version, disable_help_subcommand = true)]
+pub(crate) struct Args {
+    /// Refresh a token that lives for less than this
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    pub(crate) min_ttl: u64,
+    /// Refresh the token now
+    #[arg(long)]
+    pub(crate) refresh: bool,
+    /// Never refresh: use no network
+    #[arg(long, conflicts_with = "refresh")]
+    pub(crate) no_refresh: bool,
+    /// Print no token, exit 0 when it is valid and 1 when not; use no network
+    #[arg(long, conflicts_with_all = ["refresh", "format", "command"])]
+    pub(crate) check: bool,
+    /// Print it like this: raw, json, header, env or curl
+    #[arg(
+        long,
+        value_enum,
+        value_name = "FORMAT",
+        default_value = "raw",
+        hide_possible_values = true
+    )]
+    pub(crate) format: Format,
+    /// Run this command with OPENAI_API_KEY, OPENAI_BASE_URL and OPENAI_MODEL in its environment
+    #[arg(last = true, value_name = "COMMAND", conflicts_with = "format")]
+    pub(crate) command: Vec<OsString>,
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+/// How to print the token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// The token and a newline
+    Raw,
+    /// One JSON object with the token, its times, and where it is for
+    Json,
+    /// A header line, for 'curl -H @-'
+    Header,
+    /// Shell statements that export OPENAI_API_KEY, OPENAI_BASE_URL and OPENAI_MODEL
+    Env,
+    /// Configuration lines, for 'curl -K -'
+    Curl,
+}
+
+impl CommandLine for Args {
+    fn common(&self) -> &Common {
+        &self.common
+    }
+
+    fn untyped() -> Option<(&'static str, Self)> {
+        let args = Self {
+            min_ttl: 60,
+            refresh: false,
+            no_refresh: false,
+            check: false,
+            format: Format::Raw,
+            command: Vec::new(),
+            common: Common::default(),
+        };
+        Some(("qwen-token", args))
+    }
+
+    fn stdout_on_failure(typed: Option<&Self>, arguments: &[OsString]) -> &'static str {
+        let is_evaluated = match typed {
+            Some(args) => {
+                let prints = args.command.is_empty() && !args.check && !lacks_command(arguments);
+                prints && args.format == Format::Env
+            }
+            None => arguments
+                .iter()
+                .any(|word| word == "--format=env" || word == "env"),
+        };
+        if is_evaluated { of_process().failing() } else { "" }
+    }
+}
+
+/// Returns the command line's grammar.
+pub(crate) fn command() -> Command {
+    Args::command()
+}

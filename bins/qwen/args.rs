@@ -1,0 +1,92 @@
+//! What can be typed.
+
+use std::ffi::OsString;
+
+use clap::builder::{PossibleValuesParser, StyledStr};
+use clap::{Arg, Args as _, Command, CommandFactory, Parser};
+use qwen_shared::app::{CommandLine, Common};
+
+use super::commands::TOOLS;
+
+/// Run the qwen tools by name
+#[derive(Debug, Parser)]
+#[command(
+    name = "qwen",
+    version,
+    disable_help_subcommand = true,
+    override_usage = "qwen [COMMON OPTIONS] TOOL [ARG]...\n       \
+                      qwen [QWEN-CHAT OPTIONS] 'A QUESTION'\n       \
+                      qwen help [TOOL]\n       \
+                      qwen --list | --exec-path"
+)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    pub(crate) own: Own,
+    /// Print completions for a shell
+    #[arg(long, value_name = "SHELL", hide = true)]
+    pub(crate) generate: Option<OsString>,
+    /// A tool and its arguments, or what is for qwen-chat
+    #[arg(
+        value_name = "TOOL",
+        hide = true,
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        conflicts_with_all = ["list", "exec_path", "generate"]
+    )]
+    pub(crate) words: Vec<OsString>,
+    #[command(flatten)]
+    pub(crate) common: Common,
+}
+
+/// What the dispatcher does itself.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Own {
+    /// List the tools that can be run, and what they do
+    #[arg(long, conflicts_with = "exec_path")]
+    pub(crate) list: bool,
+    /// Print the directory that is searched before PATH
+    #[arg(long)]
+    pub(crate) exec_path: bool,
+}
+
+impl CommandLine for Args {
+    fn common(&self) -> &Common {
+        &self.common
+    }
+}
+
+/// Returns the command line's grammar.
+pub(crate) fn command() -> Command {
+    Args::command()
+        .help_template("{about-with-newline}\n{usage-heading} {usage}{after-help}\n\n{all-args}")
+        .after_help(tools())
+}
+
+/// Returns the grammar that completion scripts are made of: there the tools are subcommands.
+pub(crate) fn completed() -> Command {
+    let names = TOOLS.iter().map(|tool| tool.name);
+    let help = Command::new("help")
+        .about("Print the help of a tool")
+        .arg(Arg::new("tool").value_parser(PossibleValuesParser::new(names)));
+    let own = Own::augment_args(Command::new("qwen").version(env!("CARGO_PKG_VERSION")));
+    Common::augment_args(own)
+        .about("Run the qwen tools by name")
+        .disable_help_subcommand(true)
+        .allow_external_subcommands(true)
+        .subcommands(TOOLS.iter().map(|tool| Command::new(tool.name).about(tool.about)))
+        .subcommand(help)
+}
+
+/// The tools as a section of the help.
+fn tools() -> StyledStr {
+    let header = Command::new("").get_styles().get_header().to_owned();
+    let mut text = format!("{header}Tools:{header:#}\n");
+    for tool in &TOOLS {
+        text.push_str(&format!("  {:<11}  {}\n", tool.name, tool.about));
+    }
+    text.push_str(&format!(
+        "  {:<11}  {}\n",
+        "help [TOOL]", "Print the help of a tool"
+    ));
+    StyledStr::from(text)
+}

@@ -1,0 +1,93 @@
+//! `qwen` alone: a conversation where there is a terminal.
+
+use std::io::IsTerminal;
+use std::process::{Command, Stdio};
+
+use qwen_shared::app::Common;
+use qwen_shared::exit::{Exit, Failure, Outcome, io_reason};
+use qwen_shared::output::{Reporter, Stdout};
+use qwen_shared::process;
+
+use crate::{args, dispatch};
+
+/// Starts a conversation; on a terminal that has no credential yet, a login before it.
+///
+/// # Errors
+/// Without a terminal nobody can converse: exit 77 when there is no credential, else 64, and the help on stderr. What
+/// stops the credential check or the login stops this too, with the same exit.
+pub(crate) fn conversation(common: &Common, reporter: &Reporter) -> Outcome {
+    let has_credential = has_credential(common)?;
+    if !(std::io::stdin().is_terminal() && Stdout::is_terminal()) {
+        return Err(no_terminal(has_credential, reporter));
+    }
+    if !has_credential {
+        reporter.notice("no credential yet; this is qwen-login");
+        match exit(&mut tool("qwen-login", common)?)? {
+            Exit::Ok => {}
+            other => return Ok(other),
+        }
+    }
+    dispatch::run("chat".as_ref(), common, &[])
+}
+
+fn no_terminal(has_credential: bool, reporter: &Reporter) -> Failure {
+    if !reporter.is_quiet() {
+        for line in args::command().render_help().to_string().lines() {
+            reporter.plain(line);
+        }
+        reporter.plain("");
+    }
+    if has_credential {
+        return Failure::new(Exit::Usage, "nothing to do: no tool, no question, no terminal")
+            .hint("to ask a model, run \"qwen-chat 'your question'\"");
+    }
+    Failure::new(
+        Exit::NoAuth,
+        "no credential: neither an API key nor a login is configured",
+    )
+    .hint("run 'qwen-login'")
+    .hint("or set OPENAI_API_KEY, and OPENAI_BASE_URL and OPENAI_MODEL where they are not OpenAI's")
+}
+
+/// Asks `qwen-token`, whose exit 0 and 1 are the answers to this question.
+fn has_credential(common: &Common) -> Result<bool, Failure> {
+    // Its answer is its exit code; what keeps it from answering it says all the same.
+    let quietly = Common {
+        quiet: true,
+        ..common.clone()
+    };
+    let mut check = tool("qwen-token", &quietly)?;
+    check.arg("--check").stdin(Stdio::null()).stdout(Stdio::null());
+    match exit(&mut check)? {
+        Exit::Ok => Ok(true),
+        Exit::No | Exit::NoAuth => Ok(false),
+        other => {
+            Err(Failure::new(other, "cannot tell whether there is a credential")
+                .hint("run 'qwen-auth status'"))
+        }
+    }
+}
+
+/// Finds a tool of the toolkit, ready to run with the common options.
+fn tool(program: &str, common: &Common) -> Result<Command, Failure> {
+    let path = process::find(program)
+        .ok_or_else(|| Failure::new(Exit::NotFound, format!("'{program}' is not installed")))?;
+    let mut command = Command::new(path);
+    command.args(dispatch::typed(common));
+    Ok(command)
+}
+
+/// Runs a tool to its end and reads its exit code by the toolkit's table.
+fn exit(command: &mut Command) -> Result<Exit, Failure> {
+    let path = command.get_program().to_string_lossy().into_owned();
+    let status = command.status().map_err(|error| {
+        Failure::new(
+            Exit::NotRunnable,
+            format!("cannot run '{path}': {}", io_reason(&error)),
+        )
+    })?;
+    Exit::ALL
+        .into_iter()
+        .find(|exit| status.code() == Some(exit.code().into()))
+        .ok_or_else(|| Failure::new(Exit::Bug, format!("'{path}' ended with {status}")))
+}

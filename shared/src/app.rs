@@ -1,0 +1,298 @@
+//! Runs a tool: parse, call, report. The single place where a result becomes an exit code.
+
+use std::ffi::{OsString, c_int};
+use std::fmt::Debug;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::builder::StyledStr;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{ArgAction, ArgMatches, Command, FromArgMatches};
+
+use super::exit::{Exit, Failure, Outcome, io_reason};
+pub use super::generate::generate;
+use super::output::{Color, Reporter, Stdout};
+use super::signal::is_ignored;
+use crate::start;
+
+/// The flags that every program has, with one meaning everywhere.
+#[derive(Clone, Debug, Default, clap::Args)]
+#[command(next_help_heading = "Common options")]
+pub struct Common {
+    /// Use this profile instead of the default one
+    #[arg(long, value_name = "NAME", global = true)]
+    pub profile: Option<String>,
+    /// Work as if started in this directory
+    #[arg(short = 'C', long, value_name = "DIR", global = true, value_hint = clap::ValueHint::DirPath)]
+    pub directory: Option<PathBuf>,
+    /// Say nothing but errors
+    #[arg(short, long, global = true)]
+    pub quiet: bool,
+    /// Say how things were decided; never shows a secret
+    #[arg(short, long, global = true)]
+    pub verbose: bool,
+    /// When to use colour: auto, always or never
+    #[arg(
+        long,
+        value_name = "WHEN",
+        value_enum,
+        default_value_t,
+        global = true,
+        hide_possible_values = true
+    )]
+    pub color: Color,
+}
+
+/// What was typed, of one tool.
+pub trait CommandLine: FromArgMatches + Debug {
+    /// Returns the flags that every program has.
+    fn common(&self) -> &Common;
+
+    /// Returns the tool's name and what an empty command line means, for a tool that a shell starts at every prompt or a
+    /// script in every loop: its grammar, a fifth of its time, is not built then. It must be what the grammar makes of
+    /// an empty line, which a debug build proves at each start.
+    fn untyped() -> Option<(&'static str, Self)> {
+        None
+    }
+
+    /// Returns what the reader of stdout is told when the tool fails: nothing, but for output that a shell evaluates,
+    /// where no words at all would look like success. `typed` is `None` when the command line was not understood.
+    fn stdout_on_failure(_typed: Option<&Self>, _arguments: &[OsString]) -> &'static str {
+        ""
+    }
+}
+
+/// Runs a tool from its command line to its exit code.
+///
+/// clap's exit 2 becomes 64; help and version are written through the checked stdout; a panic is exit 70. Of a flag that
+/// was given twice the last counts, so that an alias can be overruled.
+#[must_use]
+pub fn main<C: CommandLine>(command: fn() -> Command, run: fn(C, &Reporter) -> Outcome) -> ExitCode {
+    ExitCode::from(code(command, run))
+}
+
+/// As [`main`], for a program that the C library starts without the runtime of the standard library; `start` says why.
+#[must_use]
+pub fn bare_main<C: CommandLine>(command: fn() -> Command, run: fn(C, &Reporter) -> Outcome) -> c_int {
+    start::without_runtime();
+    code(command, run).into()
+}
+
+fn code<C: CommandLine>(command: fn() -> Command, run: fn(C, &Reporter) -> Outcome) -> u8 {
+    start::outlive_file_limit();
+    let typed: Vec<OsString> = std::env::args_os().collect();
+    if typed.len() == 1
+        && let Some((name, cli)) = C::untyped()
+    {
+        report_panics::<C>(name);
+        debug_assert_eq!(
+            format!("{cli:?}"),
+            C::from_arg_matches(&command().get_matches_from(&typed))
+                .map(|meant| format!("{meant:?}"))
+                .unwrap_or_default()
+        );
+        return act(name, cli, &typed, run);
+    }
+    let grammar = command().args_override_self(true);
+    let name = grammar.get_name().to_owned();
+    report_panics::<C>(&name);
+    if typed.get(1).is_some_and(|first| first == "--generate") && !has_generate(&grammar) {
+        return finish(
+            &Reporter::new(&name, false, false, Color::Auto),
+            generate(command(), typed.get(2).map(OsString::as_os_str)),
+            "",
+        );
+    }
+    let cli = grammar
+        .try_get_matches_from(&typed)
+        .and_then(|mut matches: ArgMatches| C::from_arg_matches_mut(&mut matches));
+    match cli {
+        Ok(cli) => act(&name, cli, &typed, run),
+        Err(error) => {
+            let color = Color::among(&typed);
+            let outcome = not_parsed(&command(), &error, color);
+            // Help and version ask nobody who will read them.
+            let words = outcome
+                .as_ref()
+                .err()
+                .map_or("", |_| C::stdout_on_failure(None, &typed));
+            finish(&Reporter::new(&name, false, false, color), outcome, words)
+        }
+    }
+}
+
+/// Runs the tool as typed.
+fn act<C: CommandLine>(name: &str, cli: C, typed: &[OsString], run: fn(C, &Reporter) -> Outcome) -> u8 {
+    let common = cli.common();
+    let reporter = Reporter::new(name, common.quiet, common.verbose, common.color);
+    let words = C::stdout_on_failure(Some(&cli), typed);
+    let outcome = enter(common).and_then(|()| run(cli, &reporter));
+    finish(&reporter, outcome, words)
+}
+
+/// Ends the process by a signal that it caught and has dealt with, so that its parent sees what happened: a shell stops
+/// its loop at Ctrl-C, and shows 130.
+///
+/// Returns only where the signal cannot end a process; the failure is what is left to say then.
+#[must_use]
+pub fn end_by_signal(signal: i32) -> Failure {
+    let _ = signal_hook::low_level::emulate_default_handler(signal);
+    Failure::new(Exit::TryAgain, format!("ended by signal {signal}"))
+}
+
+/// True when a command line ends in `--`: that of a script whose command turned out empty, say.
+#[must_use]
+pub fn lacks_command(arguments: &[OsString]) -> bool {
+    arguments.last().is_some_and(|word| word == "--")
+}
+
+/// Refuses a command line of this process that [lacks its command](lacks_command): what the tool prints without one must
+/// not go where the command's output was to go. `output` says what that is.
+///
+/// # Errors
+/// 64.
+pub fn check_command(output: &str) -> Result<(), Failure> {
+    let typed: Vec<OsString> = std::env::args_os().collect();
+    if lacks_command(&typed) {
+        let hint = format!("leave '--' out to print the {output}");
+        return Err(Failure::new(Exit::Usage, "no command after '--'").hint(hint));
+    }
+    Ok(())
+}
+
+/// Keeps Ctrl-C from ending this process, from now on: for a tool that goes on with the user. What it ends instead is the
+/// tool's own; a program that is started meanwhile gets it as always.
+///
+/// # Errors
+/// 74 when the kernel refuses the handler.
+pub fn outlive_ctrl_c() -> Result<(), Failure> {
+    if is_ignored(signal_hook::consts::SIGINT) {
+        return Ok(());
+    }
+    signal_hook::flag::register(signal_hook::consts::SIGINT, Arc::default())
+        .map(|_| ())
+        .map_err(|error| Failure::new(Exit::Io, "cannot keep Ctrl-C for the answers").caused_by(error))
+}
+
+/// True for a tool that has the hidden flag in its own grammar, because its script is not of that grammar alone.
+fn has_generate(command: &Command) -> bool {
+    command.get_arguments().any(|arg| arg.get_id() == "generate")
+}
+
+fn finish(reporter: &Reporter, outcome: Outcome, stdout_on_failure: &str) -> u8 {
+    let exit = outcome.unwrap_or_else(|failure| {
+        reporter.failure(&failure);
+        // When stdout is what failed there is nobody to tell.
+        let _ = Stdout::write(stdout_on_failure.as_bytes());
+        failure.exit
+    });
+    exit.code()
+}
+
+/// Changes to the directory of `-C`.
+fn enter(common: &Common) -> Result<(), Failure> {
+    let Some(directory) = &common.directory else {
+        return Ok(());
+    };
+    std::env::set_current_dir(directory).map_err(|error| {
+        let shown = directory.display();
+        Failure::new(
+            Exit::NoInput,
+            format!("cannot enter '{shown}': {}", io_reason(&error)),
+        )
+    })
+}
+
+/// Prints help and version; turns every other parse error into a usage failure in the house form.
+fn not_parsed(command: &Command, error: &clap::Error, color: Color) -> Outcome {
+    if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
+        return write(&error.render(), color);
+    }
+    Err(usage(command, error))
+}
+
+/// Prints the help of a command as `--help` does, for a tool that offers it by another name too.
+///
+/// # Errors
+/// Exit 74 when stdout does not take it.
+pub fn help(command: Command, color: Color) -> Outcome {
+    match command
+        .clone()
+        .try_get_matches_from([command.get_name(), "--help"])
+    {
+        Ok(_) => Ok(Exit::Ok),
+        Err(help) => not_parsed(&command, &help, color),
+    }
+}
+
+fn write(styled: &StyledStr, color: Color) -> Outcome {
+    let text = if color.wanted(Stdout::is_terminal()) {
+        styled.ansi().to_string()
+    } else {
+        styled.to_string()
+    };
+    Stdout::write(text.as_bytes())?;
+    Ok(Exit::Ok)
+}
+
+fn usage(command: &Command, error: &clap::Error) -> Failure {
+    let rendered = error.render().to_string();
+    let paragraph: Vec<&str> = rendered
+        .lines()
+        .take_while(|line| !line.is_empty())
+        .map(str::trim)
+        .collect();
+    let message = paragraph.join(" ");
+    let message = message.strip_prefix("error: ").unwrap_or(&message);
+    let mut failure = Failure::new(Exit::Usage, message.trim_end_matches('.'));
+    for kind in [
+        ContextKind::SuggestedArg,
+        ContextKind::SuggestedSubcommand,
+        ContextKind::SuggestedValue,
+    ] {
+        match error.get(kind) {
+            Some(ContextValue::String(near)) => failure = failure.hint(format!("did you mean '{near}'?")),
+            Some(ContextValue::Strings(near)) if !near.is_empty() => {
+                failure = failure.hint(format!("did you mean '{}'?", near.join("', '")));
+            }
+            _ => {}
+        }
+    }
+    let name = command.get_name();
+    if let (true, Some(ContextValue::String(word))) =
+        (takes_free_words(command), error.get(ContextKind::InvalidArg))
+        && error.kind() == ErrorKind::UnknownArgument
+        && failure.hints.is_empty()
+    {
+        failure = failure.hint(format!(
+            "put words that begin with a dash after '--': {name} -- '{word}…'"
+        ));
+    }
+    failure.hint(format!("run '{name} --help'"))
+}
+
+/// True for a command whose operands are any words, not the command that it runs.
+fn takes_free_words(command: &Command) -> bool {
+    command
+        .get_positionals()
+        .any(|operand| matches!(operand.get_action(), ArgAction::Append) && !operand.is_last_set())
+}
+
+/// Makes a panic exit 70 and name its place. The panic's own text is left out: it may quote a secret.
+fn report_panics<C: CommandLine>(name: &str) {
+    let reporter = Reporter::new(name, false, false, Color::Auto);
+    std::panic::set_hook(Box::new(move |info| {
+        let place = info
+            .location()
+            .map_or_else(String::new, |at| format!(" at {}:{}", at.file(), at.line()));
+        reporter.failure(&Failure::new(
+            Exit::Bug,
+            format!("internal error{place}; please report it"),
+        ));
+        let typed: Vec<OsString> = std::env::args_os().collect();
+        let _ = Stdout::write(C::stdout_on_failure(None, &typed).as_bytes());
+        #[expect(clippy::exit, reason = "an abort would end by SIGABRT instead of exit 70")]
+        std::process::exit(Exit::Bug.code().into());
+    }));
+}

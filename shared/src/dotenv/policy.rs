@@ -1,0 +1,217 @@
+//! Which variables a file may set.
+
+use std::path::Path;
+
+use super::assignment::Standing;
+use crate::wordlist::words;
+
+/// The variable in which `qwen-env` remembers what it exported. No file may set it.
+pub const RECORD: &str = "QWEN_ENV_EXPORTED";
+
+/// The names that a project's plain `.env` does not set, unless Qwen Code's settings say otherwise.
+pub(super) const EXCLUDED: [&str; 2] = ["DEBUG", "DEBUG_MODE"];
+
+/// Returns what a variable reaches that an untrusted project file may not set; `None` when it may set it.
+#[must_use]
+pub fn reach(name: &str) -> Option<Reach> {
+    let name = name.to_ascii_uppercase().replace('-', "_");
+    ROWS.iter()
+        .find(|row| {
+            row.names.contains(&name.as_str())
+                || row.beginnings.iter().any(|begin| name.starts_with(begin))
+                || row.endings.iter().any(|end| name.ends_with(end))
+        })
+        .map(|row| row.reach)
+}
+
+/// How the name of an address ends to which a key is sent, and what of the ending the key's name keeps; the longer
+/// before those that they end in.
+const ADDRESSES: [(&str, &str); 4] = [
+    ("_API_BASE_URL", ""),
+    ("_BASE_URL", ""),
+    ("_API_BASE", ""),
+    ("OPENAI_ENDPOINT", "OPENAI"),
+];
+
+/// Returns the name of the key that goes with an address: `X_API_KEY` for `X_BASE_URL`, `X_API_BASE` and
+/// `X_API_BASE_URL`, `AZURE_OPENAI_API_KEY` for Azure's `AZURE_OPENAI_ENDPOINT`; `None` when the name is not one of an
+/// address to which a key is sent.
+#[must_use]
+pub fn key_name(url_name: &str) -> Option<String> {
+    let (vendor, kept) = ADDRESSES
+        .iter()
+        .find_map(|(ending, kept)| Some((url_name.strip_suffix(ending)?, kept)))?;
+    let owner = format!("{vendor}{kept}");
+    (!owner.is_empty()).then(|| owner + "_API_KEY")
+}
+
+/// Returns whether a key may be sent to an address that a file of the chain gave.
+///
+/// A project file that nobody trusted came with a clone: it may say where *its own* key goes, not where the user's
+/// goes. So an address of such a file is good only with a key of the same file; `key_file` is `None` when the key is
+/// from anywhere else (the environment, a profile, the keyring), or blank, or not there yet.
+#[must_use]
+pub fn may_pair(url_standing: Standing, url_file: &Path, key_file: Option<&Path>) -> bool {
+    url_standing != Standing::UntrustedProject || key_file == Some(url_file)
+}
+
+/// What a refused variable reaches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// The dynamic linker and the C library.
+    Loader,
+    /// What an interpreter, compiler or package manager loads or runs.
+    Interpreter,
+    /// What a shell runs or how it reads.
+    Shell,
+    /// Which servers are believed.
+    Tls,
+    /// Where traffic goes.
+    Proxy,
+    /// What git, ssh and other version control run.
+    Git,
+    /// Which editor, pager, browser or asker is run.
+    Editor,
+    /// Where programs, settings and temporary files are looked for.
+    Path,
+    /// The settings of this toolkit and of Qwen Code.
+    Qwen,
+}
+
+impl Reach {
+    /// Returns the category as the notices and the manual name it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Loader => "loader",
+            Self::Interpreter => "interpreter",
+            Self::Shell => "shell-control",
+            Self::Tls => "TLS",
+            Self::Proxy => "proxy",
+            Self::Git => "git",
+            Self::Editor => "editor",
+            Self::Path => "path",
+            Self::Qwen => "qwen-control",
+        }
+    }
+}
+
+/// One row: the category, whole names, beginnings, endings.
+pub(super) struct Row {
+    pub(super) reach: Reach,
+    pub(super) names: &'static [&'static str],
+    pub(super) beginnings: &'static [&'static str],
+    pub(super) endings: &'static [&'static str],
+}
+
+pub(super) static ROWS: [Row; 9] = [
+    Row {
+        reach: Reach::Loader,
+        names: words!(
+            "GCONV_PATH GETCONF_DIR GLIBC_TUNABLES HOSTALIASES LIBPATH LOCALDOMAIN LOCPATH NIS_PATH NLSPATH \
+                RESOLV_HOST_CONF RES_OPTIONS SHLIB_PATH TZDIR"
+        ),
+        beginnings: words!("LD_ DYLD_ _RLD MALLOC_"),
+        endings: words!("SAN_OPTIONS"),
+    },
+    Row {
+        reach: Reach::Interpreter,
+        names: words!(
+            "NODE_OPTIONS NODE_PATH NODE_REPL_EXTERNAL_MODULE NODE_REPL_HISTORY NODE_V8_COVERAGE \
+                NODE_PENDING_DEPRECATION NODE_ICU_DATA NODE_COMPILE_CACHE NODE_REDIRECT_WARNINGS NODE_GYP_FORCE_PYTHON \
+                ELECTRON_RUN_AS_NODE NVM_DIR IPYTHONDIR CONFIG_SITE CONFIG_SHELL DENO_DIR BUN_INSTALL BUN_OPTIONS CLASSPATH JAVA_HOME JAVA_OPTS JAVA_TOOL_OPTIONS \
+                JDK_JAVA_OPTIONS _JAVA_OPTIONS MAVEN_OPTS MAVEN_ARGS GRADLE_OPTS GRADLE_USER_HOME ANT_OPTS SBT_OPTS \
+                PHPRC PHP_INI_SCAN_DIR R_HOME R_PROFILE R_PROFILE_USER R_ENVIRON R_ENVIRON_USER DOTNET_STARTUP_HOOKS \
+                DOTNET_ROOT DOTNET_ADDITIONAL_DEPS DOTNET_SHARED_STORE TCLLIBPATH GUILE_LOAD_PATH \
+                GUILE_LOAD_COMPILED_PATH ERL_FLAGS ERL_AFLAGS ERL_ZFLAGS ERL_LIBS ELIXIR_ERL_OPTIONS ERL_INETRC \
+                GOFLAGS GOROOT GOPATH GOBIN GOENV GOPROXY GOSUMDB GONOSUMDB GONOSUMCHECK GONOPROXY GOPRIVATE GOINSECURE \
+                GOTOOLCHAIN GOTOOLDIR GOCACHE GOCACHEPROG GOEXPERIMENT GOMODCACHE GOWORK GOVCS GOAUTH \
+                CC CXX CPP LD AR AS NM RANLIB STRIP OBJCOPY CFLAGS CXXFLAGS CPPFLAGS LDFLAGS CMAKE_TOOLCHAIN_FILE \
+                MAKE MAKEFLAGS MAKEFILES MFLAGS GNUMAKEFLAGS MAKEOVERRIDES MAKESHELL AWKPATH AWKLIBPATH OCAMLRUNPARAM \
+                GHCRTS GHC_PACKAGE_PATH TF_CLI_CONFIG_FILE TF_CLI_ARGS KUBECONFIG AWS_CONFIG_FILE \
+                AWS_SHARED_CREDENTIALS_FILE R_LIBS R_LIBS_USER OCAMLLIB CAML_LD_LIBRARY_PATH TCL_LIBRARY TK_LIBRARY \
+                TAR_OPTIONS ZIPOPT GREP_OPTIONS RIPGREP_CONFIG_PATH ACKRC PSQLRC"
+        ),
+        beginnings: words!(
+            "PYTHON PERL RUBY GEM_ BUNDLE_ LUA_ JULIA_ CORECLR_ COR_ NPM_CONFIG_ YARN_ PNPM_ COREPACK_ PIP_ \
+                     PIPX_ UV_ CONDA_ VIRTUALENV_ JUPYTER_ PYENV_ RBENV_ NODENV_ ASDF_ MISE_ VOLTA_ CARGO_ RUSTC RUSTFLAGS RUSTDOC RUSTUP_ ANSIBLE_"
+        ),
+        endings: words!(""),
+    },
+    Row {
+        reach: Reach::Shell,
+        names: words!(
+            "ENV ZDOTDIR IFS CDPATH GLOBIGNORE EXECIGNORE FIGNORE SHELL SHELLOPTS INPUTRC TMOUT FPATH MODULE_PATH \
+                MAIL MAILPATH MAILCHECK PROMPT PROMPT_COMMAND PROMPT_DIRTRIM PROMPT2 PROMPT3 PROMPT4 RPROMPT RPROMPT2 \
+                RPS1 RPS2 SPROMPT PS0 PS1 PS2 PS3 PS4 POSIXLY_CORRECT NULLCMD READNULLCMD FCEDIT FCOMP STTY TERM \
+                TERMCAP TERMINFO TERMINFO_DIRS KSH_VERSION PSMODULEPATH COMSPEC PATHEXT ENV_CONVERSIONS OPTIND \
+                OPTERR HISTFILE HISTSIZE HISTFILESIZE HISTCONTROL HISTIGNORE HISTTIMEFORMAT HISTCMD HISTCHARS SIGNALS WORDCHARS \
+                KEYTIMEOUT SUDO_PROMPT SUDO_COMMAND SUDO_USER DOAS_USER SCREENRC"
+        ),
+        beginnings: words!(
+            "BASH READLINE_ ZSH ZLE_ ZLS_ FISH_ XONSH XONTRIB NU_ ELVISH_ POWERSHELL_ DIRENV_ \
+                     STARSHIP_"
+        ),
+        endings: words!("_FUNCTIONS"),
+    },
+    Row {
+        reach: Reach::Tls,
+        names: words!(
+            "SSLKEYLOGFILE NODE_EXTRA_CA_CERTS NODE_TLS_REJECT_UNAUTHORIZED CURL_HOME CURL_SSL_BACKEND WGETRC \
+                NETRC DENO_CERT DENO_TLS_CA_STORE HTTPLIB2_CA_CERTS GRPC_DEFAULT_SSL_ROOTS_FILE_PATH PYTHONHTTPSVERIFY KRB5_CONFIG KRB5CCNAME \
+                QWEN_TLS_INSECURE"
+        ),
+        beginnings: words!("SSL_ OPENSSL_ GNUTLS_ NSS_ P11_ PKCS11_"),
+        endings: words!("_CA_BUNDLE _CAINFO _TLS_INSECURE"),
+    },
+    Row {
+        reach: Reach::Proxy,
+        names: words!("PROXY WPAD_URL DOCKER_HOST DOCKER_CONTEXT DOCKER_CONFIG CONTAINER_HOST"),
+        beginnings: words!("SOCKS_"),
+        endings: words!("_PROXY"),
+    },
+    Row {
+        reach: Reach::Git,
+        names: words!(
+            "RSYNC_RSH CVS_RSH CVSROOT HGRCPATH HGPLAIN HGMERGE HGUSER GH_CONFIG_DIR GH_PATH GH_HOST GLAB_CONFIG_DIR \
+                GNUPGHOME"
+        ),
+        beginnings: words!("GIT_ SSH_ SVN_ GPG_ PASSWORD_STORE_ JJ_"),
+        endings: words!("_ASKPASS"),
+    },
+    Row {
+        reach: Reach::Editor,
+        names: words!(
+            "EDITOR VISUAL PAGER BROWSER OPENER TERMINAL VIMINIT GVIMINIT EXINIT VIM VIMRUNTIME MYVIMRC \
+                EMACSLOADPATH EMACSDATA EMACSPATH ALTERNATE_EDITOR EMACS_SERVER_FILE SELECTED_EDITOR HGEDITOR CVSEDITOR \
+                LESS LESSOPEN LESSCLOSE LESSEDIT LESSSECURE MORE MANOPT MANROFFOPT MANROFFSEQ MANPAGER"
+        ),
+        beginnings: words!("NVIM_ LESSKEY LESSHIST FZF_"),
+        endings: words!("_EDITOR _PAGER _BROWSER"),
+    },
+    Row {
+        reach: Reach::Path,
+        names: words!(
+            "PATH HOME PWD OLDPWD LOGNAME MANPATH INFOPATH TMPDIR TMP TEMP TEMPDIR PKG_CONFIG PKG_CONFIG_PATH \
+                PKG_CONFIG_LIBDIR PKG_CONFIG_SYSROOT_DIR CMAKE_PREFIX_PATH CMAKE_MODULE_PATH CPATH C_INCLUDE_PATH \
+                CPLUS_INCLUDE_PATH OBJC_INCLUDE_PATH LIBRARY_PATH COMPILER_PATH GCC_EXEC_PREFIX VIRTUAL_ENV \
+                HOMEDRIVE HOMEPATH USERPROFILE APPDATA LOCALAPPDATA PROGRAMDATA SYSTEMROOT WINDIR DISPLAY \
+                WAYLAND_DISPLAY XAUTHORITY LIBGL_DRIVERS_PATH FONTCONFIG_FILE FONTCONFIG_PATH ALSA_CONFIG_PATH \
+                GDK_PIXBUF_MODULE_FILE VK_LAYER_PATH VK_ADD_LAYER_PATH VK_ICD_FILENAMES VK_DRIVER_FILES \
+                LIBVA_DRIVERS_PATH VDPAU_DRIVER_PATH OCL_ICD_VENDORS"
+        ),
+        beginnings: words!("XDG_ DBUS_ GTK_ QT_ GIO_ GST_ HOMEBREW_ NIX_ GUIX_ SYSTEMD_"),
+        endings: words!(""),
+    },
+    Row {
+        reach: Reach::Qwen,
+        names: words!(
+            "QWEN_HOME QWEN_CONFIG QWEN_CREDENTIAL_STORE QWEN_ENV_CHAIN QWEN_RUNTIME_DIR QWEN_SERVER_TOKEN SANDBOX \
+                SANDBOX_ENFORCEMENT SEATBELT_PROFILE"
+        ),
+        beginnings: words!(
+            "QWEN_SANDBOX QWEN_CODE_ QWEN_CLI_ QWEN_CDP_ QWEN_SERVE_ QWEN_AGENT_ QWEN_REVIEW_ QWEN_UPDATE_ QWEN_TELEMETRY_"
+        ),
+        endings: words!(""),
+    },
+];

@@ -1,0 +1,441 @@
+//! Files: private ones, atomic replacement, and kernel locks.
+
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{self, Read, Seek, Write};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::exit::{Exit, Failure, io_reason};
+
+/// What was read from a private file.
+#[derive(Debug)]
+pub struct PrivateFile {
+    /// The content.
+    pub bytes: Vec<u8>,
+    /// The permission bits, for a notice when others could read it.
+    pub mode: u32,
+    /// The user id of its owner.
+    pub owner: u32,
+}
+
+impl PrivateFile {
+    /// True when group or others have any right to it.
+    #[must_use]
+    pub const fn is_loose(&self) -> bool {
+        self.mode & 0o077 != 0
+    }
+}
+
+/// Reads a file that holds secrets; `None` when there is none.
+///
+/// # Errors
+/// A symbolic link in the file's own place is an error, never followed, so that nobody can point a tool at another
+/// file; anything but a regular file, and one above `limit` bytes, is refused too.
+pub fn read_private(path: &Path, limit: u64) -> io::Result<Option<PrivateFile>> {
+    // O_NONBLOCK: a FIFO planted in the file's place must not make the open wait for a writer.
+    let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
+    let opened = OpenOptions::new()
+        .read(true)
+        .custom_flags(flags.bits().cast_signed())
+        .open(path);
+    let file = match opened {
+        Ok(file) => file,
+        Err(error) if is_absent(&error) => return Ok(None),
+        Err(error) if error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) => {
+            return Err(io::Error::other("is a symbolic link"));
+        }
+        Err(error) => return Err(error),
+    };
+    let metadata = file.metadata()?;
+    if !metadata.is_file() {
+        return Err(io::Error::other("is not a regular file"));
+    }
+    if metadata.len() > limit {
+        return Err(io::Error::other(format!("is larger than {limit} bytes")));
+    }
+    let mut bytes = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or(0) + 1);
+    file.take(limit + 1).read_to_end(&mut bytes)?;
+    let mode = metadata.mode() & 0o7777;
+    let owner = metadata.uid();
+    Ok(Some(PrivateFile { bytes, mode, owner }))
+}
+
+/// True when an open failed because nothing has the name: also where a part of the path is no directory, as with the
+/// `HOME=/dev/null` of a service.
+#[must_use]
+pub fn is_absent(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+    )
+}
+
+/// Creates a directory and its parents, each that is new with mode 0700 whatever the umask.
+///
+/// # Errors
+/// The error of the system call that failed; where something else has the name, which it is.
+pub fn create_private_dir(path: &Path) -> io::Result<()> {
+    let created = DirBuilder::new().recursive(true).mode(0o700).create(path);
+    created.map_err(|error| match error.kind() {
+        io::ErrorKind::AlreadyExists => io::Error::other(format!("'{}' is not a directory", path.display())),
+        _ => error,
+    })
+}
+
+/// Replaces a file's content by way of a temporary name: readers see the old content or the new, never a part.
+///
+/// As [`Replacement`], in one step.
+///
+/// # Errors
+/// The error of the system call that failed; the old content is then still there and the temporary file is gone.
+pub fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    Replacement::begin(path, 0)?.commit(bytes)
+}
+
+/// Creates a file with mode 0600 that holds `bytes` from its first moment, where the file system can do that.
+///
+/// # Errors
+/// `AlreadyExists` when something has that name, a symbolic link too; else the error of the system call that failed.
+pub fn create_private(path: &Path, bytes: &[u8]) -> io::Result<File> {
+    if let Some(mut file) = unnamed(directory_of(path)) {
+        file.write_all(bytes)?;
+        name_it(&file, path)?;
+        return Ok(file);
+    }
+    let mut file = create_new(path)?;
+    file.write_all(bytes).inspect_err(|_| {
+        let _ = std::fs::remove_file(path);
+    })?;
+    Ok(file)
+}
+
+/// A new content for a file, in two steps: room for it is taken first, and filled when the content is known.
+///
+/// What is to be written may be impossible to get twice (a single-use refresh token): a full disk or a read-only
+/// directory must show before it is fetched. Where the file system can, the room is a file without a name, so that
+/// a process that is killed leaves nothing behind.
+#[derive(Debug)]
+pub struct Replacement {
+    file: File,
+    temporary: Option<PathBuf>,
+    path: PathBuf,
+}
+
+impl Replacement {
+    /// Takes room for `room` bytes beside `path`, creating its directory with mode 0700 where it is missing.
+    ///
+    /// # Errors
+    /// The error of the system call that failed: no space, no permission, a read-only file system; a directory in the
+    /// file's place.
+    pub fn begin(path: &Path, room: usize) -> io::Result<Self> {
+        let directory = directory_of(path);
+        create_private_dir(directory)?;
+        if path.symlink_metadata().is_ok_and(|there| there.is_dir()) {
+            return Err(io::ErrorKind::IsADirectory.into());
+        }
+        let (file, temporary) = match unnamed(directory) {
+            Some(file) => (file, None),
+            None => {
+                let name = temporary_name(path);
+                (create_new(&name)?, Some(name))
+            }
+        };
+        let mut replacement = Self {
+            file,
+            temporary,
+            path: path.to_path_buf(),
+        };
+        replacement
+            .file
+            .set_permissions(std::fs::Permissions::from_mode(0o600))?;
+        replacement.file.write_all(&vec![0; room])?;
+        Ok(replacement)
+    }
+
+    /// Puts `bytes` in the file's place.
+    ///
+    /// The file has mode 0600, is synced, and renamed over the path; the directory is synced too, so that the new
+    /// content survives a power cut once this returns. A symbolic link in the file's place is replaced, not followed.
+    /// The modification time always grows, because Qwen Code reloads by it (facts: Qwen Code, the credential file).
+    ///
+    /// # Errors
+    /// The error of the system call that failed; the old content is then still there.
+    pub fn commit(mut self, bytes: &[u8]) -> io::Result<()> {
+        self.file.rewind()?;
+        self.file.write_all(bytes)?;
+        self.file.set_len(bytes.len() as u64)?;
+        self.make_newer()?;
+        self.file.sync_all()?;
+        let temporary = match self.temporary.take() {
+            Some(name) => name,
+            None => {
+                let name = temporary_name(&self.path);
+                name_it(&self.file, &name)?;
+                name
+            }
+        };
+        std::fs::rename(&temporary, &self.path).inspect_err(|_| {
+            let _ = std::fs::remove_file(&temporary);
+        })?;
+        // The new content is in place: a file system that cannot sync a directory must not make it look refused.
+        let _ = File::open(directory_of(&self.path)).and_then(|directory| directory.sync_all());
+        Ok(())
+    }
+
+    fn make_newer(&self) -> io::Result<()> {
+        if let (Ok(old), Ok(new)) = (
+            self.path.symlink_metadata().and_then(|old| old.modified()),
+            self.file.metadata().and_then(|new| new.modified()),
+        ) && new <= old
+        {
+            self.file
+                .set_modified(old + std::time::Duration::from_millis(1))?;
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Replacement {
+    fn drop(&mut self) {
+        if let Some(name) = &self.temporary {
+            let _ = std::fs::remove_file(name);
+        }
+    }
+}
+
+fn directory_of(path: &Path) -> &Path {
+    path.parent()
+        .filter(|parent| !parent.as_os_str().is_empty())
+        .unwrap_or_else(|| Path::new("."))
+}
+
+fn create_new(path: &Path) -> io::Result<File> {
+    OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)
+}
+
+/// Opens a file that has no name yet; `None` where the file system has no such thing, or the open fails for a
+/// reason that the attempt with a name will report.
+#[cfg(target_os = "linux")]
+fn unnamed(directory: &Path) -> Option<File> {
+    // Naming it later goes through /proc (linkat needs a privilege otherwise).
+    if !Path::new("/proc/self/fd").exists() {
+        return None;
+    }
+    OpenOptions::new()
+        .write(true)
+        .mode(0o600)
+        .custom_flags(rustix::fs::OFlags::TMPFILE.bits().cast_signed())
+        .open(directory)
+        .ok()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn unnamed(_directory: &Path) -> Option<File> {
+    None
+}
+
+/// Gives a nameless file a name that nothing has yet.
+fn name_it(file: &File, name: &Path) -> io::Result<()> {
+    use std::os::fd::AsRawFd;
+    let nameless = format!("/proc/self/fd/{}", file.as_raw_fd());
+    rustix::fs::linkat(
+        rustix::fs::CWD,
+        nameless,
+        rustix::fs::CWD,
+        name,
+        rustix::fs::AtFlags::SYMLINK_FOLLOW,
+    )?;
+    Ok(())
+}
+
+/// Returns a name beside `path` that no other process or thread uses.
+fn temporary_name(path: &Path) -> PathBuf {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    // The time too: in containers that share a home, processes share numbers.
+    let time = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .map_or(0, |since| since.as_nanos());
+    let mut name = path.file_name().unwrap_or_default().to_os_string();
+    name.push(format!(".tmp.{}.{time}.{count}", std::process::id()));
+    path.with_file_name(name)
+}
+
+/// Removes temporary files that writers of `path` left behind when they were killed.
+///
+/// Call it with the lock held that all writers of `path` take: then none of them is at work.
+pub fn sweep_temporaries(path: &Path) {
+    let (Some(directory), Some(name)) = (path.parent(), path.file_name().and_then(|name| name.to_str()))
+    else {
+        return;
+    };
+    let prefix = format!("{name}.tmp.");
+    for entry in std::fs::read_dir(directory).into_iter().flatten().flatten() {
+        // Ours alone: Qwen Code's temporary files have a UUID there, and another profile's name may begin like this.
+        let is_ours = |rest: &str| rest.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+        if entry
+            .file_name()
+            .to_str()
+            .and_then(|other| other.strip_prefix(&prefix))
+            .is_some_and(is_ours)
+        {
+            let _ = std::fs::remove_file(entry.path());
+        }
+    }
+}
+
+/// How long a wait may be silent.
+const SILENCE: Duration = Duration::from_secs(2);
+
+/// The longest pause between two tries.
+const LONGEST_PAUSE: Duration = Duration::from_millis(50);
+
+/// An exclusive lock, held until dropped. The lock file itself stays: removing it would let two holders in.
+#[derive(Debug)]
+pub struct Lock {
+    file: File,
+}
+
+/// A wait for something that another process holds.
+pub(crate) struct Wait<'a> {
+    started: Instant,
+    limit: Duration,
+    tell: Option<&'a dyn Fn(&str)>,
+}
+
+impl<'a> Wait<'a> {
+    /// Begins. `tell` is told once what is waited for, when that takes long.
+    pub(crate) fn new(limit: Duration, tell: &'a dyn Fn(&str)) -> Self {
+        Self {
+            started: Instant::now(),
+            limit,
+            tell: Some(tell),
+        }
+    }
+
+    /// True when the lock file `path` has been waited for long enough.
+    pub(crate) fn is_over(&mut self, path: &Path) -> bool {
+        let waited = self.started.elapsed();
+        if (SILENCE..self.limit).contains(&waited)
+            && let Some(tell) = self.tell.take()
+        {
+            let (path, limit) = (path.display(), self.limit.as_secs());
+            tell(&format!(
+                "{path}: locked by another process; waiting up to {limit} s"
+            ));
+        }
+        waited >= self.limit
+    }
+}
+
+impl Lock {
+    /// Takes a lock that others hold for milliseconds, as [`Lock::take_telling`], and without a word.
+    ///
+    /// # Errors
+    /// As [`Lock::take_telling`].
+    pub fn take(path: &Path, limit: Duration) -> Result<Self, Failure> {
+        Self::take_telling(path, limit, &|_| {})
+    }
+
+    /// Takes the lock, waiting at most `limit` for other holders; after two seconds `tell` is told so. The file is created
+    /// with mode 0600; a symbolic link in its place is refused.
+    ///
+    /// # Errors
+    /// 75 when the limit is reached, 74 when the file cannot be opened or locked at all.
+    pub fn take_telling(path: &Path, limit: Duration, tell: &dyn Fn(&str)) -> Result<Self, Failure> {
+        let refused = |error: io::Error| {
+            Failure::new(
+                Exit::Io,
+                format!("{}: cannot lock: {}", path.display(), io_reason(&error)),
+            )
+        };
+        let mut wait = Wait::new(limit, tell);
+        let mut pause = Duration::from_millis(1);
+        let mut file = open(path).map_err(refused)?;
+        loop {
+            match file.try_lock() {
+                Ok(()) if is_at(&file, path) => return Ok(Self { file }),
+                // Someone removed the file while we waited: a lock on what has no name guards nothing.
+                Ok(()) => file = open(path).map_err(refused)?,
+                Err(TryLockError::Error(error)) => return Err(refused(error)),
+                Err(TryLockError::WouldBlock) if wait.is_over(path) => {
+                    let waited = limit.as_secs();
+                    return Err(Failure::new(
+                        Exit::TryAgain,
+                        format!(
+                            "{}: still locked by another process after {waited} s",
+                            path.display()
+                        ),
+                    ));
+                }
+                Err(TryLockError::WouldBlock) => {
+                    thread::sleep(pause);
+                    pause = (pause * 2).min(LONGEST_PAUSE);
+                }
+            }
+        }
+    }
+
+    /// Returns the lock file, for state that is kept in it.
+    #[must_use]
+    pub const fn file(&self) -> &File {
+        &self.file
+    }
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    // O_NONBLOCK: a FIFO planted in the file's place must not make the open wait.
+    let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600)
+        .custom_flags(flags.bits().cast_signed())
+        .open(path)
+}
+
+fn is_at(file: &File, path: &Path) -> bool {
+    match (file.metadata(), path.symlink_metadata()) {
+        (Ok(ours), Ok(there)) => ours.dev() == there.dev() && ours.ino() == there.ino(),
+        _ => false,
+    }
+}
+
+/// Returns the name of the lock that writers of `path` take: the same with `.lock` at its end.
+#[must_use]
+pub fn beside(path: &Path) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_os_string();
+    name.push(".lock");
+    path.with_file_name(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Lock;
+    use super::beside;
+    use crate::exit::Exit;
+    use std::time::Duration;
+
+    #[test]
+    fn a_second_holder_waits_and_a_link_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = beside(&directory.path().join("state"));
+        let held = Lock::take(&path, Duration::ZERO).unwrap();
+        let refused = Lock::take(&path, Duration::from_millis(5)).unwrap_err();
+        assert_eq!(refused.exit, Exit::TryAgain);
+        drop(held);
+        Lock::take(&path, Duration::ZERO).unwrap();
+        let link = directory.path().join("link");
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        assert_eq!(Lock::take(&link, Duration::ZERO).unwrap_err().exit, Exit::Io);
+    }
+}

@@ -1,0 +1,78 @@
+//! Why a request got no answer.
+
+use std::time::Duration;
+
+use super::retry::LONGEST_WAIT;
+use crate::exit::Failure;
+use crate::net::chat::{Kind, Refusal};
+use crate::net::http::{HttpError, Phase};
+
+/// Why there is no answer.
+#[derive(Debug)]
+pub enum SendError {
+    /// The request could not be made; another try would not change that.
+    Unmade(Failure),
+    /// No HTTP answer.
+    Http(HttpError),
+    /// An answer that says no.
+    Refused(Refusal),
+}
+
+impl SendError {
+    /// Lifts it into a failure that names the server.
+    #[must_use]
+    pub fn failure(self, server: &str) -> Failure {
+        match self {
+            Self::Unmade(failure) => failure,
+            Self::Http(error) => error.failure(server),
+            Self::Refused(refusal) => {
+                let failure = refusal.failure(server);
+                match refusal.retry_after.filter(|wait| *wait > LONGEST_WAIT) {
+                    Some(wait) => failure.hint(format!("the server asks to wait {} s", wait.as_secs())),
+                    None => failure,
+                }
+            }
+        }
+    }
+
+    /// True when the server refuses the credential: another one may be let in.
+    #[must_use]
+    pub const fn is_refused_credential(&self) -> bool {
+        matches!(self, Self::Refused(refusal) if matches!(refusal.kind, Kind::Auth))
+    }
+
+    /// True when another try may succeed.
+    pub(super) const fn is_passing(&self) -> bool {
+        match self {
+            Self::Unmade(_) => false,
+            Self::Http(error) => matches!(
+                error,
+                HttpError::Connect(_) | HttpError::Reset(_) | HttpError::Timeout(Phase::Connect, _)
+            ),
+            Self::Refused(refusal) => refusal.kind.is_passing(),
+        }
+    }
+
+    /// Returns how long the server asks to wait.
+    pub(super) fn retry_after(&self) -> Option<Duration> {
+        match self {
+            Self::Refused(refusal) => refusal.retry_after,
+            _ => None,
+        }
+    }
+
+    /// Says it without the name of the server.
+    pub(super) fn words(&self) -> String {
+        match self {
+            Self::Unmade(failure) => failure.message.clone(),
+            Self::Http(error) => error.to_string(),
+            Self::Refused(refusal) => refusal.words(),
+        }
+    }
+}
+
+impl From<HttpError> for SendError {
+    fn from(error: HttpError) -> Self {
+        Self::Http(error)
+    }
+}

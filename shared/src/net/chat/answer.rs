@@ -1,0 +1,414 @@
+//! An answer put together from its bytes, whatever form they come in.
+
+use super::chunk::{self, Choice, Chunk, ToolCall, Usage};
+use super::content_kind::{Format, sniff};
+use super::error::{AnswerError, ApiError};
+use super::events::{EVENT_LIMIT, Event, EventReader};
+use super::reasoning::{Part, ThinkSplitter};
+use super::repair_json::mend;
+use super::template::Template;
+
+/// Reads one answer, streamed or whole, from bytes that may be cut anywhere.
+///
+/// Memory is bounded by the longest event, not by the answer. The text of the first choice (by its index) is handed
+/// out; a leading `<think>` block counts as reasoning.
+#[derive(Debug)]
+pub struct AnswerReader {
+    content_type: Option<String>,
+    format: Option<Format>,
+    /// Bytes before the format is known; later the whole answer of a server that does not stream.
+    body: Vec<u8>,
+    events: EventReader,
+    assembly: Assembly,
+}
+
+impl AnswerReader {
+    /// Makes the reader for a body of that content type.
+    #[must_use]
+    pub fn new(content_type: Option<&str>) -> Self {
+        Self {
+            content_type: content_type.map(str::to_owned),
+            format: None,
+            body: Vec::new(),
+            events: EventReader::default(),
+            assembly: Assembly::default(),
+        }
+    }
+
+    /// Reads the next bytes and hands out what they bring.
+    ///
+    /// # Errors
+    /// What makes the rest of the body worthless. Text of earlier events has been handed out by then; call
+    /// [`AnswerReader::close`] for what is still held.
+    pub fn push(&mut self, bytes: &[u8], sink: &mut impl FnMut(Delta<'_>)) -> Result<(), AnswerError> {
+        match self.format {
+            Some(Format::Events) => self.read_events(bytes, sink),
+            Some(Format::Whole) => self.keep(bytes),
+            None => {
+                self.keep(bytes)?;
+                self.format = sniff(self.content_type.as_deref(), &self.body)?;
+                if self.format == Some(Format::Events) {
+                    let head = std::mem::take(&mut self.body);
+                    self.read_events(&head, sink)?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// True once `[DONE]` has come: there is nothing left to wait for.
+    #[must_use]
+    pub const fn is_done(&self) -> bool {
+        self.assembly.is_done()
+    }
+
+    /// True once the answer is whole: a finish reason or `[DONE]` has come. A count of tokens may still follow.
+    #[must_use]
+    pub const fn is_complete(&self) -> bool {
+        self.assembly.is_complete()
+    }
+
+    /// Hands out text that was held back because it might have become a tag. Call it when the body ends or breaks.
+    pub fn close(&mut self, sink: &mut impl FnMut(Delta<'_>)) {
+        self.assembly.close(sink);
+    }
+
+    /// Ends the answer in good order: the body has ended.
+    ///
+    /// # Errors
+    /// [`AnswerError::Incomplete`] when neither a finish reason nor `[DONE]` has come; with a whole JSON answer also
+    /// everything that [`AnswerReader::push`] reports. What is known of the answer comes with the error.
+    #[expect(clippy::result_large_err, reason = "returned once per answer")]
+    pub fn finish(mut self, sink: &mut impl FnMut(Delta<'_>)) -> Result<Summary, (AnswerError, Summary)> {
+        // A body without a byte is judged by its content type alone.
+        let mut outcome = match self.format {
+            None => sniff(self.content_type.as_deref(), &self.body).map(|_| ()),
+            Some(_) => Ok(()),
+        };
+        if self.format == Some(Format::Whole) && !self.body.is_empty() {
+            let body = std::mem::take(&mut self.body);
+            outcome = self
+                .assembly
+                .read_whole(&body, self.content_type.as_deref(), sink);
+        }
+        self.close(sink);
+        match outcome {
+            Err(error) => Err((error, self.into_summary())),
+            Ok(()) if self.is_complete() => Ok(self.into_summary()),
+            Ok(()) => Err((AnswerError::Incomplete, self.into_summary())),
+        }
+    }
+
+    /// Returns what is known so far, of an answer that broke too.
+    #[must_use]
+    pub fn into_summary(self) -> Summary {
+        self.assembly.into_summary()
+    }
+
+    fn keep(&mut self, bytes: &[u8]) -> Result<(), AnswerError> {
+        if self.body.len() + bytes.len() > EVENT_LIMIT {
+            return Err(AnswerError::TooLong);
+        }
+        self.body.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn read_events(&mut self, bytes: &[u8], sink: &mut impl FnMut(Delta<'_>)) -> Result<(), AnswerError> {
+        let assembly = &mut self.assembly;
+        self.events
+            .push(bytes, &mut |event| assembly.read_event(event, sink))
+    }
+}
+
+/// A piece of the answer, handed out as soon as it is certain what it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Delta<'a> {
+    /// The answer's text goes on.
+    Text(&'a str),
+    /// The model's reasoning goes on.
+    Reasoning(&'a str),
+}
+
+/// What is known of an answer beside its text.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Summary {
+    /// The server's name for the answer.
+    pub id: String,
+    /// The model that answered, by the server's word.
+    pub model: String,
+    /// Why the model stopped; `None` when the stream ended by `[DONE]` alone.
+    pub finish_reason: Option<FinishReason>,
+    /// What it cost, when the server says.
+    pub usage: Option<Usage>,
+    /// The calls that the model wants made.
+    pub tool_calls: Vec<ToolCall>,
+    /// True when there was text that is not all blank.
+    pub has_text: bool,
+}
+
+/// An answer that grows with its events; apart from the reader, so that both can be borrowed at once.
+#[derive(Debug, Default)]
+pub(super) struct Assembly {
+    think: ThinkSplitter,
+    template: Template,
+    summary: Summary,
+    usage: Option<String>,
+    done: bool,
+}
+
+impl Assembly {
+    /// True once `[DONE]` has come.
+    pub(super) const fn is_done(&self) -> bool {
+        self.done
+    }
+
+    /// True once a finish reason or `[DONE]` has come.
+    pub(super) const fn is_complete(&self) -> bool {
+        self.done || self.summary.finish_reason.is_some()
+    }
+
+    /// Hands out text that was held back because it might have become a tag.
+    pub(super) fn close(&mut self, sink: &mut impl FnMut(Delta<'_>)) {
+        let Self { think, summary, .. } = self;
+        think.close(&mut |part| hand_out(part, summary, sink));
+    }
+
+    /// Returns what is known so far.
+    pub(super) fn into_summary(self) -> Summary {
+        let mut summary = self.summary;
+        summary.usage = self.usage.as_deref().and_then(Usage::from_json);
+        summary
+    }
+
+    /// Takes in an event of a stream.
+    ///
+    /// # Errors
+    /// What makes the rest of the stream worthless.
+    pub(super) fn read_event(
+        &mut self,
+        event: Event<'_>,
+        sink: &mut impl FnMut(Delta<'_>),
+    ) -> Result<(), AnswerError> {
+        let data = event.data.trim();
+        if self.done || data.is_empty() {
+            return Ok(());
+        }
+        if event.name.is_empty()
+            && let Some(text) = self.template.text(data)
+        {
+            self.take_text(&text, self.template.is_thought, sink);
+            return Ok(());
+        }
+        if data == "[DONE]" {
+            self.done = true;
+            return Ok(());
+        }
+        if event.name == "error" {
+            return Err(AnswerError::Api(named_error(data)));
+        }
+        self.read_json(data, sink).map(|_| ())
+    }
+
+    /// Takes in the body of a server that does not stream.
+    ///
+    /// # Errors
+    /// As [`Assembly::read_event`], and [`AnswerError::NotAnAnswer`] with the content type.
+    pub(super) fn read_whole(
+        &mut self,
+        body: &[u8],
+        content_type: Option<&str>,
+        sink: &mut impl FnMut(Delta<'_>),
+    ) -> Result<(), AnswerError> {
+        let text = String::from_utf8_lossy(body);
+        let text = text.trim_start_matches('\u{feff}');
+        if self.read_json(text, sink)? {
+            return Ok(());
+        }
+        Err(AnswerError::NotAnAnswer(
+            content_type.unwrap_or("none").to_owned(),
+        ))
+    }
+
+    /// Reads one object; true when it has choices, and so is, or could be, an answer.
+    fn read_json(&mut self, json: &str, sink: &mut impl FnMut(Delta<'_>)) -> Result<bool, AnswerError> {
+        // serde would take a list for a struct too, member by member in order; here it can only hold an error (Google).
+        if json.trim_start().starts_with('[') {
+            return match serde_json::from_str(json)
+                .ok()
+                .as_ref()
+                .and_then(ApiError::from_json)
+            {
+                Some(told) => Err(AnswerError::Api(told)),
+                None => Err(AnswerError::Malformed(
+                    "a list where an object should be".to_owned(),
+                )),
+            };
+        }
+        let error = match serde_json::from_str::<Chunk<'_>>(json) {
+            Ok(chunk) => {
+                self.learn(&chunk, json);
+                return self.take(&chunk, json, sink);
+            }
+            Err(error) => error,
+        };
+        if let Some(mended) = mend(json)
+            && let Ok(chunk) = serde_json::from_str::<Chunk<'_>>(&mended)
+        {
+            return self.take(&chunk, &mended, sink);
+        }
+        Err(AnswerError::Malformed(if error.is_eof() {
+            "it breaks off within its JSON".to_owned()
+        } else {
+            error.to_string()
+        }))
+    }
+
+    fn take(
+        &mut self,
+        chunk: &Chunk<'_>,
+        json: &str,
+        sink: &mut impl FnMut(Delta<'_>),
+    ) -> Result<bool, AnswerError> {
+        let summary = &mut self.summary;
+        for (kept, told) in [(&mut summary.id, &chunk.id), (&mut summary.model, &chunk.model)] {
+            if let (true, Some(told)) = (kept.is_empty(), told) {
+                kept.push_str(&told.0);
+            }
+        }
+        if let Some(usage) = chunk.usage {
+            self.usage = Some(usage.get().to_owned());
+        }
+        if let Some(choice) = chunk.choices.as_ref().and_then(|first| first.0.as_ref()) {
+            self.take_choice(choice, sink);
+        }
+        if let Some(error) = chunk.error() {
+            let value = serde_json::from_str(error.get()).unwrap_or_default();
+            return Err(AnswerError::Api(ApiError::from_member(&value)));
+        }
+        if chunk.is_bare()
+            && let Some(told) = serde_json::from_str(json)
+                .ok()
+                .as_ref()
+                .and_then(ApiError::from_json)
+        {
+            return Err(AnswerError::Api(told));
+        }
+        Ok(chunk.choices.is_some())
+    }
+
+    fn take_choice(&mut self, choice: &Choice<'_>, sink: &mut impl FnMut(Delta<'_>)) {
+        if let Some(piece) = choice.piece() {
+            if !piece.thought().is_empty() {
+                self.take_text(piece.thought(), true, sink);
+            }
+            if !piece.text().is_empty() {
+                self.take_text(piece.text(), false, sink);
+            }
+            let calls = &mut self.summary.tool_calls;
+            if let Some(pieces) = piece.tool_calls {
+                chunk::add(calls, pieces);
+            }
+            if let Some(call) = piece.function_call {
+                chunk::add_single(calls, call);
+            }
+        }
+        if let Some(reason) = choice
+            .finish_reason
+            .as_ref()
+            .and_then(|word| FinishReason::from_word(&word.0))
+        {
+            self.summary.finish_reason = Some(reason);
+        }
+    }
+
+    fn take_text(&mut self, text: &str, is_thought: bool, sink: &mut impl FnMut(Delta<'_>)) {
+        let Self { think, summary, .. } = self;
+        if is_thought {
+            sink(Delta::Reasoning(text));
+        } else {
+            think.push(text, &mut |part| hand_out(part, summary, sink));
+        }
+    }
+
+    /// Remembers a chunk that did nothing but bring one text.
+    fn learn(&mut self, chunk: &Chunk<'_>, json: &str) {
+        match chunk.only_text() {
+            Some((text, is_thought)) => self.template.learn(json, text, is_thought),
+            None => self.template.forget(),
+        }
+    }
+}
+
+/// Reads an error out of an event that is one by its name.
+fn named_error(data: &str) -> ApiError {
+    match serde_json::from_str(data) {
+        Ok(value) => ApiError::from_json(&value).unwrap_or_else(|| ApiError::from_member(&value)),
+        Err(_) => ApiError {
+            message: data.to_owned(),
+            ..ApiError::default()
+        },
+    }
+}
+
+fn hand_out(part: Part<'_>, summary: &mut Summary, sink: &mut impl FnMut(Delta<'_>)) {
+    match part {
+        Part::Thought(text) => sink(Delta::Reasoning(text)),
+        Part::Answer(text) => {
+            summary.has_text |= !text.trim_ascii().is_empty();
+            sink(Delta::Text(text));
+        }
+    }
+}
+
+/// Why the model stopped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FinishReason {
+    /// It was done, or met a stop sequence.
+    Stop,
+    /// `max_tokens` or the context was used up: the answer is cut.
+    Length,
+    /// A filter cut the answer.
+    ContentFilter,
+    /// It calls a tool.
+    ToolCalls,
+    /// A word of the server's own.
+    Other(String),
+}
+
+impl FinishReason {
+    /// Reads the server's word; an empty one and `null` (as DashScope writes it) mean that the answer goes on.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        Some(match word {
+            "" | "null" => return None,
+            "stop" => Self::Stop,
+            "length" => Self::Length,
+            "content_filter" => Self::ContentFilter,
+            "tool_calls" | "function_call" => Self::ToolCalls,
+            other => Self::Other(other.to_owned()),
+        })
+    }
+
+    /// Returns the word as the standard API has it.
+    #[must_use]
+    pub fn word(&self) -> &str {
+        match self {
+            Self::Stop => "stop",
+            Self::Length => "length",
+            Self::ContentFilter => "content_filter",
+            Self::ToolCalls => "tool_calls",
+            Self::Other(word) => word,
+        }
+    }
+
+    /// True when the text is known not to be all of the answer.
+    #[must_use]
+    pub const fn is_cut(&self) -> bool {
+        matches!(self, Self::Length | Self::ContentFilter)
+    }
+}
+
+#[cfg(test)]
+mod stream_tests;
+#[cfg(test)]
+mod tests;

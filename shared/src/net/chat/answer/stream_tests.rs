@@ -1,0 +1,122 @@
+//! Streams cut anywhere, of bytes without sense, and of events that are alike.
+
+use super::FinishReason;
+use super::tests::{A, B, EVENTS, STOP, events, read};
+use crate::net::chat::error::AnswerError;
+
+#[test]
+fn a_stream_cut_at_any_two_bytes_gives_the_same_answer() {
+    let think = r#"{"choices":[{"delta":{"content":"<think>hm \u00e9"}}]}"#;
+    let answer = "{\"choices\":[{\"delta\":{\"content\":\"</think>h\u{e9} \u{1f389}\"}}]}";
+    let stream = format!(
+        "\u{feff}: hi\r\n\r\n{}data: [DONE]\r\n\r\n",
+        events(&[think, answer, STOP])
+    );
+    let stream = stream.as_bytes();
+    for first in 0..=stream.len() {
+        for second in (first..=stream.len()).step_by(7) {
+            let seen = read(
+                EVENTS,
+                &[&stream[..first], &stream[first..second], &stream[second..]],
+            );
+            assert_eq!(
+                (seen.text.as_str(), seen.reasoning.as_str()),
+                ("h\u{e9} \u{1f389}", "hm \u{e9}")
+            );
+            assert_eq!(seen.end.unwrap().finish_reason, Some(FinishReason::Stop));
+        }
+    }
+}
+
+#[test]
+fn any_beginning_of_a_stream_never_counts_as_whole_before_its_finish_reason() {
+    let stream = events(&[A, B, STOP]);
+    for end in 0..stream.len() {
+        let seen = read(EVENTS, &[&stream.as_bytes()[..end]]);
+        assert_eq!(seen.end, Err(AnswerError::Incomplete), "{end}");
+        assert!("partial".starts_with(&seen.text));
+    }
+}
+
+#[test]
+fn random_bytes_never_panic_and_never_make_a_whole_answer() {
+    let mut seed = 88_172_645_463_325_252_u64;
+    let pool: Vec<u8> = [
+        A,
+        "data: ",
+        "\n\n",
+        "{}[]\",:\\u",
+        "\u{feff}\u{1f389}",
+        "event: error\r",
+    ]
+    .concat()
+    .into_bytes();
+    for _ in 0..5_000 {
+        let mut bytes = Vec::new();
+        for _ in 0..60 {
+            seed ^= seed << 13;
+            seed ^= seed >> 7;
+            seed ^= seed << 17;
+            let at = usize::try_from(seed % pool.len() as u64).unwrap();
+            let length = usize::try_from((seed >> 32) % 9).unwrap();
+            bytes.extend_from_slice(&pool[at..(at + length).min(pool.len())]);
+        }
+        assert!(read(EVENTS, &[&bytes]).end.is_err());
+    }
+}
+
+#[test]
+fn events_that_are_alike_give_what_each_would_give_alone() {
+    const TEXTS: [&str; 7] = [
+        "",
+        "plain",
+        "\"quoted\"",
+        "a\\b",
+        "line\nfeed",
+        "\u{1f389} \u{e9}",
+        "\"}}]}",
+    ];
+    let mut seed = 42_u64;
+    let mut roll = |sides: u64| {
+        seed ^= seed << 13;
+        seed ^= seed >> 7;
+        seed ^= seed << 17;
+        usize::try_from(seed % sides).unwrap()
+    };
+    for _ in 0..500 {
+        let (mut stream, mut text, mut reasoning) = (String::new(), String::from("|"), String::new());
+        stream.push_str(&events(&[r#"{"choices":[{"delta":{"content":"|"}}]}"#]));
+        for _ in 0..roll(30) {
+            let piece = TEXTS[roll(7)];
+            let json = serde_json::Value::from(piece).to_string();
+            match roll(8) {
+                0 => {
+                    reasoning.push_str(piece);
+                    stream.push_str(&events(&[&format!(
+                        r#"{{"id":"i","choices":[{{"delta":{{"reasoning":{json}}}}}]}}"#
+                    )]));
+                }
+                1 => stream.push_str(&events(&[&format!(
+                    r#"{{"id":"i","choices":[{{"index":1,"delta":{{"content":{json}}}}}]}}"#
+                )])),
+                2 => {
+                    text.push_str(piece);
+                    stream.push_str(&events(&[&format!(
+                        r#"{{"id":"j","choices":[{{"delta":{{"content":{json}}}}}]}}"#
+                    )]));
+                }
+                _ => {
+                    text.push_str(piece);
+                    stream.push_str(&events(&[&format!(
+                        r#"{{"id":"i","choices":[{{"index":0,"delta":{{"content":{json}}},"finish_reason":null}}],"usage":null}}"#
+                    )]));
+                }
+            }
+        }
+        stream.push_str(&events(&[STOP]));
+        let cut = roll(stream.len() as u64);
+        let seen = read(EVENTS, &[&stream.as_bytes()[..cut], &stream.as_bytes()[cut..]]);
+        assert_eq!((seen.text, seen.reasoning), (text, reasoning), "{stream}");
+        assert!(seen.end.is_ok());
+    }
+}

@@ -1,0 +1,207 @@
+//! Answers, whole and broken.
+
+use super::{AnswerReader, Delta, FinishReason, Summary};
+use crate::net::chat::error::AnswerError;
+
+pub(super) const EVENTS: Option<&str> = Some("text/event-stream");
+
+pub(super) struct Seen {
+    pub(super) text: String,
+    pub(super) reasoning: String,
+    pub(super) end: Result<Summary, AnswerError>,
+}
+
+pub(super) fn read(content_type: Option<&str>, pieces: &[&[u8]]) -> Seen {
+    let (mut text, mut reasoning) = (String::new(), String::new());
+    let mut sink = |delta: Delta<'_>| match delta {
+        Delta::Text(piece) => text.push_str(piece),
+        Delta::Reasoning(piece) => reasoning.push_str(piece),
+    };
+    let mut reader = AnswerReader::new(content_type);
+    let mut end = Ok(());
+    for piece in pieces {
+        end = end.and_then(|()| reader.push(piece, &mut sink));
+    }
+    let end = match end {
+        Ok(()) => reader.finish(&mut sink).map_err(|(error, _)| error),
+        Err(error) => {
+            reader.close(&mut sink);
+            Err(error)
+        }
+    };
+    Seen { text, reasoning, end }
+}
+
+pub(super) fn events(datas: &[&str]) -> String {
+    datas.iter().map(|data| format!("data: {data}\n\n")).collect()
+}
+
+pub(super) const A: &str =
+    r#"{"id":"i","model":"m","choices":[{"index":0,"delta":{"role":"assistant","content":"par"}}]}"#;
+pub(super) const B: &str = r#"{"choices":[{"index":0,"delta":{"content":"tial"}}]}"#;
+pub(super) const STOP: &str = r#"{"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}"#;
+const USAGE: &str = r#"{"choices":[],"usage":{"prompt_tokens":3,"completion_tokens":2}}"#;
+
+#[test]
+fn an_answer_is_whole_with_a_finish_reason_or_done() {
+    for (stream, reason) in [
+        (events(&[A, B, STOP, USAGE, "[DONE]"]), Some(FinishReason::Stop)),
+        (events(&[A, B, STOP]), Some(FinishReason::Stop)),
+        (events(&[A, B, "[DONE]"]), None),
+        (events(&[A, B, "[DONE]", "not json"]), None),
+        (
+            events(&["", A, "", B, STOP, " [DONE] "]),
+            Some(FinishReason::Stop),
+        ),
+    ] {
+        let seen = read(EVENTS, &[stream.as_bytes()]);
+        let summary = seen.end.unwrap();
+        assert_eq!(
+            (seen.text.as_str(), &summary.finish_reason),
+            ("partial", &reason),
+            "{stream}"
+        );
+        assert_eq!(
+            (summary.id.as_str(), summary.model.as_str(), summary.has_text),
+            ("i", "m", true)
+        );
+    }
+}
+
+#[test]
+fn what_came_is_kept_and_what_is_missing_is_named() {
+    let api = r#"{"error":{"message":"boom","code":500}}"#;
+    for (stream, text, words) in [
+        (
+            events(&[A, B]),
+            "partial",
+            "the answer is incomplete: it ended without a finish reason",
+        ),
+        (
+            events(&[A]) + "data: {\"choices\":[{\"del",
+            "par",
+            "the answer is incomplete: it ended without a finish reason",
+        ),
+        (
+            events(&[A]) + "data: [DONE]",
+            "par",
+            "the answer is incomplete: it ended without a finish reason",
+        ),
+        (
+            events(&[A, "{\"choices\":[", B]),
+            "par",
+            "the answer is malformed: it breaks off within its JSON",
+        ),
+        (
+            events(&[A, "oops", B]),
+            "par",
+            "the answer is malformed: expected value at line 1 column 1",
+        ),
+        (events(&[A, api, B]), "par", "error within the answer: boom"),
+        (
+            events(&[A, r#"{"object":"error","message":"top"}"#]),
+            "par",
+            "error within the answer: top",
+        ),
+        (
+            events(&[A]) + "event: error\ndata: plain words\n\n",
+            "par",
+            "error within the answer: plain words",
+        ),
+        (
+            events(&[A]) + "event: error\ndata: {\"code\":\"x\"}\n\n",
+            "par",
+            "error within the answer: x",
+        ),
+        (
+            ": only a comment\n\n".into(),
+            "",
+            "the answer is incomplete: it ended without a finish reason",
+        ),
+        (
+            String::new(),
+            "",
+            "the answer is incomplete: it ended without a finish reason",
+        ),
+    ] {
+        let seen = read(EVENTS, &[stream.as_bytes()]);
+        assert_eq!(
+            (seen.text.as_str(), seen.end.unwrap_err().to_string().as_str()),
+            (text, words),
+            "{stream}"
+        );
+    }
+}
+
+#[test]
+fn a_server_that_does_not_stream_gives_a_valid_answer() {
+    let whole = r#" {"id":"i","model":"m","choices":[{"index":0,"message":{"content":"whole"},"finish_reason":"length"}],
+        "usage":{"prompt_tokens":3,"completion_tokens":2}}"#;
+    for content_type in [Some("application/json"), EVENTS, None, Some("text/plain")] {
+        let bytes: Vec<&[u8]> = whole.as_bytes().chunks(1).collect();
+        let seen = read(content_type, &bytes);
+        let summary = seen.end.unwrap();
+        assert_eq!(seen.text, "whole");
+        assert_eq!(summary.finish_reason, Some(FinishReason::Length));
+        assert_eq!(summary.usage.unwrap().completion, 2);
+    }
+    for (body, words) in [
+        (r#"{"error":{"message":"no"}}"#, "error within the answer: no"),
+        (
+            r#"[{"error":{"message":"no","code":503}}]"#,
+            "error within the answer: no",
+        ),
+        (
+            r#"{"status":"ok"}"#,
+            "not an API answer: the content type is 'application/json'",
+        ),
+        (
+            r#"{"choices":[{"message":{"content":"half"}"#,
+            "the answer is malformed: it breaks off within its JSON",
+        ),
+        (
+            r#"{"choices":[{"message":{"content":"x"}}]}"#,
+            "the answer is incomplete: it ended without a finish reason",
+        ),
+    ] {
+        let seen = read(Some("application/json"), &[body.as_bytes()]);
+        assert_eq!(seen.end.unwrap_err().to_string(), words, "{body}");
+    }
+}
+
+#[test]
+fn pages_and_other_words_are_no_answer() {
+    for (content_type, body) in [
+        (Some("text/html"), "<html>log in</html>"),
+        (Some("text/html; charset=utf-8"), ""),
+        (EVENTS, "<html>"),
+        (Some("text/plain"), "OK"),
+    ] {
+        let seen = read(content_type, &[body.as_bytes()]);
+        assert_eq!(
+            seen.end,
+            Err(AnswerError::NotAnAnswer(content_type.unwrap().to_owned())),
+            "{body}"
+        );
+    }
+}
+
+#[test]
+fn tool_calls_reasoning_and_odd_finish_reasons_are_kept() {
+    let stream = events(&[
+        r#"{"choices":[{"delta":{"reasoning":"why"},"finish_reason":""}],"usage":null}"#,
+        r#"{"choices":[{"delta":{"tool_calls":[{"index":0,"id":"c","function":{"name":"f","arguments":"{"}}]}}]}"#,
+        r#"{"choices":[{"delta":{"tool_calls":[{"index":0,"function":{"arguments":"}"}}]},"finish_reason":"tool_calls"}]}"#,
+    ]);
+    let seen = read(EVENTS, &[stream.as_bytes()]);
+    let summary = seen.end.unwrap();
+    assert_eq!(
+        (seen.text.as_str(), seen.reasoning.as_str(), summary.has_text),
+        ("", "why", false)
+    );
+    assert_eq!(summary.tool_calls[0].arguments, "{}");
+    assert_eq!(summary.finish_reason, Some(FinishReason::ToolCalls));
+    let odd = events(&[r#"{"choices":[{"delta":{"content":"x"},"finish_reason":"eos"}]}"#]);
+    let summary = read(EVENTS, &[odd.as_bytes()]).end.unwrap();
+    assert_eq!(summary.finish_reason.unwrap().word(), "eos");
+}

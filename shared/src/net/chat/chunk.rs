@@ -1,0 +1,457 @@
+//! One chunk of a chat completion, read without copying where JSON allows it.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+/// A chunk.
+#[derive(Debug, Default, Deserialize)]
+#[serde(expecting = "an object")]
+pub(super) struct Chunk<'a> {
+    #[serde(borrow, default)]
+    pub(super) id: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    pub(super) model: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    pub(super) choices: Option<First<'a>>,
+    #[serde(borrow, default)]
+    pub(super) usage: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    pub(super) error: Option<&'a RawValue>,
+}
+
+impl Chunk<'_> {
+    /// Returns the error that the chunk reports, for all of the answer or for its choice (OpenRouter).
+    pub(super) fn error(&self) -> Option<&RawValue> {
+        let of_choice = || self.choices.as_ref()?.0.as_ref()?.error;
+        self.error.or_else(of_choice)
+    }
+
+    /// True for an object that holds neither an answer nor a count: if it says anything, it is an error.
+    pub(super) const fn is_bare(&self) -> bool {
+        self.choices.is_none() && self.usage.is_none()
+    }
+
+    /// Returns the text of a chunk that brings nothing else, and whether it is reasoning. Its `id` and `model` count as
+    /// nothing: they are those of the chunks before.
+    pub(super) fn only_text(&self) -> Option<(&str, bool)> {
+        let choice = self.choices.as_ref()?.0.as_ref()?;
+        let piece = choice.piece()?;
+        let ends = choice
+            .finish_reason
+            .as_ref()
+            .is_some_and(|word| !word.0.is_empty());
+        let calls = piece.tool_calls.is_some() || piece.function_call.is_some();
+        if self.usage.is_some() || self.error().is_some() || ends || calls {
+            return None;
+        }
+        match (piece.thought(), piece.text()) {
+            ("", text) => Some((text, false)),
+            (thought, "") => Some((thought, true)),
+            _ => None,
+        }
+    }
+}
+
+/// The first choice of a chunk, by its index; the others are read over.
+#[derive(Debug, Default)]
+pub(super) struct First<'a>(pub(super) Option<Choice<'a>>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for First<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Choices;
+        impl<'de> Visitor<'de> for Choices {
+            type Value = First<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list of choices")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<First<'de>, A::Error> {
+                let mut first = None;
+                let mut place = 0;
+                while let Some(choice) = list.next_element::<Option<Choice<'de>>>()? {
+                    let index = choice.as_ref().and_then(|choice| choice.index).unwrap_or(place);
+                    if index == 0 && first.is_none() {
+                        first = choice;
+                    }
+                    place += 1;
+                }
+                Ok(First(first))
+            }
+        }
+        deserializer.deserialize_seq(Choices)
+    }
+}
+
+/// One choice: `delta` in a stream, `message` in a whole answer.
+#[derive(Debug, Default, Deserialize)]
+#[serde(expecting = "an object")]
+pub(super) struct Choice<'a> {
+    #[serde(default)]
+    index: Option<u64>,
+    #[serde(borrow, default)]
+    delta: Option<Piece<'a>>,
+    #[serde(borrow, default)]
+    message: Option<Piece<'a>>,
+    #[serde(borrow, default)]
+    pub(super) finish_reason: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    error: Option<&'a RawValue>,
+}
+
+impl<'a> Choice<'a> {
+    /// Returns what the choice adds to the answer.
+    pub(super) fn piece(&self) -> Option<&Piece<'a>> {
+        self.delta.as_ref().or(self.message.as_ref())
+    }
+}
+
+/// A piece of an answer.
+#[derive(Debug, Default, Deserialize)]
+#[serde(expecting = "an object")]
+pub(super) struct Piece<'a> {
+    #[serde(borrow, default)]
+    content: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    reasoning_content: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    reasoning: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    refusal: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    pub(super) tool_calls: Option<&'a RawValue>,
+    /// The older form of one tool call.
+    #[serde(borrow, default)]
+    pub(super) function_call: Option<&'a RawValue>,
+}
+
+impl Piece<'_> {
+    /// Returns the text: the content, or the words with which the model refuses.
+    pub(super) fn text(&self) -> &str {
+        first_of(self.content.as_ref(), self.refusal.as_ref())
+    }
+
+    /// Returns the reasoning. Servers that send both members send the same text in both.
+    pub(super) fn thought(&self) -> &str {
+        first_of(self.reasoning_content.as_ref(), self.reasoning.as_ref())
+    }
+}
+
+fn first_of<'t>(one: Option<&'t Text<'_>>, other: Option<&'t Text<'_>>) -> &'t str {
+    match one {
+        Some(text) if !text.0.is_empty() => &text.0,
+        _ => other.map_or("", |text| &text.0),
+    }
+}
+
+/// Text, borrowed where it holds no escape. A list of parts is joined; anything else counts as no text.
+#[derive(Debug, Default)]
+pub(super) struct Text<'a>(pub(super) Cow<'a, str>);
+
+#[derive(Deserialize)]
+#[serde(expecting = "an object")]
+struct TextPart<'a> {
+    #[serde(borrow, default)]
+    text: Option<Text<'a>>,
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(TextVisitor)
+    }
+}
+
+struct TextVisitor;
+
+impl<'de> Visitor<'de> for TextVisitor {
+    type Value = Text<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("text or a list of parts")
+    }
+
+    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Text<'de>, E> {
+        Ok(Text(Cow::Borrowed(text)))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Text<'de>, E> {
+        Ok(Text(Cow::Owned(text.to_owned())))
+    }
+
+    fn visit_string<E>(self, text: String) -> Result<Text<'de>, E> {
+        Ok(Text(Cow::Owned(text)))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Text<'de>, A::Error> {
+        let mut joined = String::new();
+        while let Some(part) = list.next_element::<Option<TextPart<'de>>>()? {
+            if let Some(text) = part.and_then(|part| part.text) {
+                joined.push_str(&text.0);
+            }
+        }
+        Ok(Text(Cow::Owned(joined)))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Text<'de>, A::Error> {
+        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(Text::default())
+    }
+
+    fn visit_unit<E>(self) -> Result<Text<'de>, E> {
+        Ok(Text::default())
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Text<'de>, E> {
+        Ok(Text::default())
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Text<'de>, E> {
+        Ok(Text::default())
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Text<'de>, E> {
+        Ok(Text::default())
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Text<'de>, E> {
+        Ok(Text::default())
+    }
+}
+
+/// A call that the model wants made.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct ToolCall {
+    /// The server's name for the call.
+    pub id: String,
+    /// The tool's name.
+    pub name: String,
+    /// The arguments: JSON as text, as the model wrote it.
+    pub arguments: String,
+}
+
+/// Adds the pieces of `raw`, the `tool_calls` of one chunk, to the calls so far.
+///
+/// A piece names its call by `index`; one without continues the last call, unless it brings an `id` of its own.
+pub(super) fn add(calls: &mut Vec<ToolCall>, raw: &RawValue) {
+    let Ok(Value::Array(pieces)) = serde_json::from_str(raw.get()) else {
+        return;
+    };
+    for piece in &pieces {
+        let id = text(&piece["id"]);
+        let index = piece["index"]
+            .as_u64()
+            .and_then(|index| usize::try_from(index).ok());
+        let place = match index {
+            Some(index) => index,
+            None if id.is_empty() => calls.len().saturating_sub(1),
+            None => calls.iter().position(|call| call.id == id).unwrap_or(calls.len()),
+        };
+        add_function(calls, place, id, &piece["function"]);
+    }
+}
+
+/// Adds the older form, `function_call`, of which there is one.
+pub(super) fn add_single(calls: &mut Vec<ToolCall>, raw: &RawValue) {
+    if let Ok(function) = serde_json::from_str::<Value>(raw.get())
+        && function.is_object()
+    {
+        add_function(calls, 0, "", &function);
+    }
+}
+
+/// The most calls that one answer may hold: an index is outside input, and must not make us reserve memory.
+const MOST: usize = 128;
+
+fn add_function(calls: &mut Vec<ToolCall>, place: usize, id: &str, function: &Value) {
+    if place >= MOST {
+        return;
+    }
+    if calls.len() <= place {
+        calls.resize(place + 1, ToolCall::default());
+    }
+    let call = &mut calls[place];
+    if call.id.is_empty() {
+        id.clone_into(&mut call.id);
+    }
+    call.name.push_str(text(&function["name"]));
+    match &function["arguments"] {
+        Value::String(part) => call.arguments.push_str(part),
+        Value::Null => {}
+        whole => call.arguments.push_str(&whole.to_string()),
+    }
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
+
+/// The server's count of tokens: as sent, and read.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Usage {
+    /// The object as the server sent it, with whatever details it has.
+    pub sent: Value,
+    /// Tokens of the request.
+    pub prompt: u64,
+    /// Tokens of the answer, reasoning included.
+    pub completion: u64,
+    /// Of the request's tokens, those that a cache served.
+    pub cached: u64,
+    /// Of the answer's tokens, those spent on reasoning.
+    pub reasoning: u64,
+}
+
+impl Usage {
+    /// Reads the server's `usage` member; `None` for anything but an object.
+    #[must_use]
+    pub fn from_json(json: &str) -> Option<Self> {
+        let sent: Value = serde_json::from_str(json).ok()?;
+        if !sent.is_object() {
+            return None;
+        }
+        let count = |path: &str| sent.pointer(path).and_then(Value::as_u64).unwrap_or(0);
+        Some(Self {
+            prompt: count("/prompt_tokens"),
+            completion: count("/completion_tokens"),
+            cached: count("/prompt_tokens_details/cached_tokens"),
+            reasoning: count("/completion_tokens_details/reasoning_tokens"),
+            sent,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Chunk;
+
+    #[test]
+    fn chunks_of_every_make_are_read() {
+        for (json, text, thought) in [
+            (r#"{"choices":[{"delta":{"content":"a"}}]}"#, "a", ""),
+            (
+                r#"{"choices":[{"index":0,"delta":{"content":"a\nb"}}],"usage":null}"#,
+                "a\nb",
+                "",
+            ),
+            (
+                r#"{"choices":[{"delta":{"content":null,"reasoning_content":"t"}}]}"#,
+                "",
+                "t",
+            ),
+            (
+                r#"{"choices":[{"delta":{"reasoning":"t","reasoning_content":"t"}}]}"#,
+                "",
+                "t",
+            ),
+            (
+                r#"{"choices":[{"delta":{"reasoning":"t","reasoning_content":null}}]}"#,
+                "",
+                "t",
+            ),
+            (
+                r#"{"choices":[{"delta":{"content":[{"type":"text","text":"a"},null,{"x":1},{"text":"b"}]}}]}"#,
+                "ab",
+                "",
+            ),
+            (
+                r#"{"choices":[{"message":{"role":"assistant","content":"whole"},"delta":null}]}"#,
+                "whole",
+                "",
+            ),
+            (
+                r#"{"choices":[{"index":1,"delta":{"content":"no"}},{"index":0,"delta":{"content":"yes"}}]}"#,
+                "yes",
+                "",
+            ),
+            (r#"{"choices":[{"index":1,"delta":{"content":"no"}}]}"#, "", ""),
+            (r#"{"choices":[null,{"delta":{"content":"no"}}]}"#, "", ""),
+            (
+                r#"{"choices":[{"delta":{"content":null,"refusal":"cannot"}}]}"#,
+                "cannot",
+                "",
+            ),
+            (
+                r#"{"choices":[{"delta":{"content":{"odd":1}},"logprobs":{"content":[]}}],"id":5}"#,
+                "",
+                "",
+            ),
+            (r#"{"choices":null}"#, "", ""),
+            (r"{}", "", ""),
+        ] {
+            let chunk: Chunk<'_> = serde_json::from_str(json).unwrap();
+            let choice = chunk.choices.and_then(|first| first.0);
+            let piece = choice.as_ref().and_then(|choice| choice.piece());
+            assert_eq!(piece.map_or("", |piece| piece.text()), text, "{json}");
+            assert_eq!(piece.map_or("", |piece| piece.thought()), thought, "{json}");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tools_tests {
+    use super::ToolCall;
+    use super::add;
+    use serde_json::value::RawValue;
+
+    #[test]
+    fn calls_are_put_together_from_their_pieces() {
+        for (pieces, expected) in [
+            (
+                vec![
+                    r#"[{"index":0,"id":"a","function":{"name":"f","arguments":"{"}}]"#,
+                    r#"[{"index":0,"function":{"arguments":"}"}}]"#,
+                ],
+                vec![("a", "f", "{}")],
+            ),
+            (
+                vec![
+                    r#"[{"id":"a","function":{"name":"f","arguments":{"x":1}}},{"id":"b","function":{"name":"g"}}]"#,
+                ],
+                vec![("a", "f", r#"{"x":1}"#), ("b", "g", "")],
+            ),
+            (
+                vec![r#"[{"index":99999999999,"id":"a"}]"#, "null", "3", r#"[null]"#],
+                vec![("", "", "")],
+            ),
+        ] {
+            let mut calls = Vec::new();
+            for piece in pieces {
+                add(&mut calls, &RawValue::from_string(piece.to_owned()).unwrap());
+            }
+            let expected: Vec<ToolCall> = expected
+                .into_iter()
+                .map(|(id, name, arguments)| ToolCall {
+                    id: id.into(),
+                    name: name.into(),
+                    arguments: arguments.into(),
+                })
+                .collect();
+            assert_eq!(calls, expected);
+        }
+    }
+}
+
+#[cfg(test)]
+mod usage_tests {
+    use super::Usage;
+
+    #[test]
+    fn a_count_is_read_with_whatever_details_it_has() {
+        let usage = Usage::from_json(
+            r#"{"prompt_tokens":5,"completion_tokens":7,"prompt_tokens_details":{"cached_tokens":2},"x":null}"#,
+        )
+        .unwrap();
+        assert_eq!(
+            (usage.prompt, usage.completion, usage.cached, usage.reasoning),
+            (5, 7, 2, 0)
+        );
+        assert_eq!(usage.sent["x"], serde_json::Value::Null);
+        for none in ["null", "3", "[]", "{"] {
+            assert_eq!(Usage::from_json(none), None, "{none}");
+        }
+    }
+}

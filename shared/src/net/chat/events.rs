@@ -1,0 +1,191 @@
+//! The event-stream format, read from bytes as they arrive (WHATWG HTML, section 9.2.6).
+
+use std::borrow::Cow;
+use std::fmt;
+
+use memchr::memchr2;
+
+/// The largest event that is kept, in bytes. Servers have sent single events of 8 MiB; what is larger is an attack.
+pub(super) const EVENT_LIMIT: usize = 64 << 20;
+
+/// What a buffer may keep between events: an 8 MiB event must not stay in memory for the rest of the answer.
+const KEPT: usize = 64 << 10;
+
+/// One event: its type (empty unless the stream named one) and its data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Event<'a> {
+    /// The value of the last `event` field; empty for the default type `message`.
+    pub(super) name: &'a str,
+    /// The `data` fields, joined by line feeds. Bytes that are not UTF-8 have become U+FFFD.
+    pub(super) data: &'a str,
+}
+
+/// An event grew past [`EVENT_LIMIT`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct TooLong;
+
+impl fmt::Display for TooLong {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "an event is larger than {} MiB", EVENT_LIMIT >> 20)
+    }
+}
+
+impl std::error::Error for TooLong {}
+
+/// The reader's state between two pieces of the stream.
+///
+/// Memory is bounded by the longest event. `id` and `retry` fields are read over, since nothing is ever resumed. An
+/// event that the end of the stream cuts off is never dispatched, as the standard says.
+#[derive(Debug, Default)]
+pub(super) struct EventReader {
+    /// The beginning of a line whose end has not come.
+    line: Vec<u8>,
+    data: Vec<u8>,
+    has_data: bool,
+    name: Vec<u8>,
+    started: bool,
+    /// The last byte was a carriage return: a line feed that follows belongs to it.
+    after_cr: bool,
+}
+
+impl EventReader {
+    /// Reads the next bytes and hands every event that they complete to `sink`, in order.
+    ///
+    /// # Errors
+    /// The sink's, at once; [`TooLong`] for an event past the limit. The reader is of no use after an error.
+    pub(super) fn push<E: From<TooLong>>(
+        &mut self,
+        bytes: &[u8],
+        sink: &mut impl FnMut(Event<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            if std::mem::take(&mut self.after_cr) && rest[0] == b'\n' {
+                rest = &rest[1..];
+                continue;
+            }
+            if self.is_between_events()
+                && let Some((data, after)) = whole_event(rest)
+            {
+                self.started = true;
+                hand_on(b"", data, sink)?;
+                rest = after;
+                continue;
+            }
+            let Some(end) = memchr2(b'\n', b'\r', rest) else {
+                self.keep(rest)?;
+                break;
+            };
+            self.after_cr = rest[end] == b'\r';
+            if self.line.is_empty() {
+                self.take_line(&rest[..end], sink)?;
+            } else {
+                self.keep(&rest[..end])?;
+                let mut line = std::mem::take(&mut self.line);
+                self.take_line(&line, sink)?;
+                line.clear();
+                line.shrink_to(KEPT);
+                self.line = line;
+            }
+            rest = &rest[end + 1..];
+        }
+        Ok(())
+    }
+
+    fn keep(&mut self, bytes: &[u8]) -> Result<(), TooLong> {
+        if self.line.len() + bytes.len() > EVENT_LIMIT {
+            return Err(TooLong);
+        }
+        self.line.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn take_line<E: From<TooLong>>(
+        &mut self,
+        line: &[u8],
+        sink: &mut impl FnMut(Event<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let line = if std::mem::replace(&mut self.started, true) {
+            line
+        } else {
+            line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line)
+        };
+        if line.is_empty() {
+            return self.dispatch(sink);
+        }
+        let (field, value) = split_field(line);
+        match field {
+            b"data" => {
+                if self.data.len() + value.len() >= EVENT_LIMIT {
+                    return Err(TooLong.into());
+                }
+                if std::mem::replace(&mut self.has_data, true) {
+                    self.data.push(b'\n');
+                }
+                self.data.extend_from_slice(value);
+            }
+            b"event" => {
+                self.name.clear();
+                self.name.extend_from_slice(value);
+            }
+            // `id`, `retry`, a comment (whose field name is empty), and anything unknown.
+            _ => {}
+        }
+        Ok(())
+    }
+
+    /// Ends an event. A block without a `data` field (comments, `id:`, `retry:` or `event:` alone) is none; one whose
+    /// `data` field is empty is an event with empty data (section 9.2.6).
+    fn dispatch<E>(&mut self, sink: &mut impl FnMut(Event<'_>) -> Result<(), E>) -> Result<(), E> {
+        let outcome = if self.has_data {
+            hand_on(&self.name, &self.data, sink)
+        } else {
+            Ok(())
+        };
+        self.data.clear();
+        self.data.shrink_to(KEPT);
+        self.has_data = false;
+        self.name.clear();
+        outcome
+    }
+
+    /// True where nothing of an event, nor of a line, has come yet.
+    const fn is_between_events(&self) -> bool {
+        self.line.is_empty() && !self.has_data && self.name.is_empty()
+    }
+}
+
+/// Hands an event on. Valid text, which is nearly all there is, is looked at once and not copied.
+fn hand_on<E>(name: &[u8], data: &[u8], sink: &mut impl FnMut(Event<'_>) -> Result<(), E>) -> Result<(), E> {
+    let name = String::from_utf8_lossy(name);
+    let data = std::str::from_utf8(data).map_or_else(|_| String::from_utf8_lossy(data), Cow::Borrowed);
+    sink(Event {
+        name: &name,
+        data: &data,
+    })
+}
+
+/// Finds the usual event at the beginning of `bytes`: one `data` line and one blank line, both there to their line
+/// feeds. Returns its data and what follows it.
+fn whole_event(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let line = bytes.strip_prefix(b"data:")?;
+    let end = memchr2(b'\n', b'\r', line)?;
+    let after = line[end..].strip_prefix(b"\n\n")?;
+    let data = line[..end].strip_prefix(b" ").unwrap_or(&line[..end]);
+    Some((data, after))
+}
+
+/// Splits a line at its first colon; one blank after it is not part of the value.
+fn split_field(line: &[u8]) -> (&[u8], &[u8]) {
+    // Field names are short: a plain search beats a vectorised one.
+    match line.iter().position(|&byte| byte == b':') {
+        None => (line, b""),
+        Some(colon) => {
+            let value = &line[colon + 1..];
+            (&line[..colon], value.strip_prefix(b" ").unwrap_or(value))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

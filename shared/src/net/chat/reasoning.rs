@@ -1,0 +1,159 @@
+//! The `<think>` block with which some models begin their answer.
+
+const OPEN: &str = "<think>";
+const CLOSE: &str = "</think>";
+
+/// Tells reasoning from answer in text that comes in pieces.
+///
+/// Only a block at the very beginning counts: later in an answer `<think>` is just text. Text is held back only while
+/// it may still turn out to be a tag.
+#[derive(Debug, Default)]
+pub(super) struct ThinkSplitter {
+    state: State,
+    held: String,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum State {
+    /// Nothing but blanks and perhaps a part of the tag has come.
+    #[default]
+    Start,
+    Thinking,
+    /// The block has ended; blanks before the answer are dropped.
+    After,
+    Plain,
+}
+
+/// A part of the text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part<'a> {
+    Thought(&'a str),
+    Answer(&'a str),
+}
+
+impl ThinkSplitter {
+    /// Takes the next piece and hands on what is decided.
+    pub(super) fn push(&mut self, text: &str, sink: &mut impl FnMut(Part<'_>)) {
+        if self.state == State::Plain {
+            sink(Part::Answer(text));
+            return;
+        }
+        self.held.push_str(text);
+        while self.step(sink) {}
+    }
+
+    /// Hands on what is held: at the end of the answer nothing more can make it a tag.
+    pub(super) fn close(&mut self, sink: &mut impl FnMut(Part<'_>)) {
+        let held = std::mem::take(&mut self.held);
+        match self.state {
+            _ if held.is_empty() => {}
+            State::Thinking => sink(Part::Thought(&held)),
+            _ => sink(Part::Answer(&held)),
+        }
+        self.state = State::Plain;
+    }
+
+    /// Decides one thing; false when more text is needed.
+    fn step(&mut self, sink: &mut impl FnMut(Part<'_>)) -> bool {
+        match self.state {
+            State::Start => {
+                let text = self.held.trim_start();
+                if let Some(rest) = text.strip_prefix(OPEN) {
+                    self.held = rest.to_owned();
+                    self.state = State::Thinking;
+                    return true;
+                }
+                if OPEN.starts_with(text) {
+                    return false;
+                }
+                self.close(sink);
+                false
+            }
+            State::Thinking => self.think(sink),
+            State::After => {
+                let text = self.held.trim_start();
+                self.held = text.to_owned();
+                if !self.held.is_empty() {
+                    self.close(sink);
+                }
+                false
+            }
+            State::Plain => false,
+        }
+    }
+
+    fn think(&mut self, sink: &mut impl FnMut(Part<'_>)) -> bool {
+        if let Some(end) = self.held.find(CLOSE) {
+            if end > 0 {
+                sink(Part::Thought(&self.held[..end]));
+            }
+            self.held.drain(..end + CLOSE.len());
+            self.state = State::After;
+            return true;
+        }
+        let kept = (1..CLOSE.len())
+            .rev()
+            .find(|&length| self.held.ends_with(&CLOSE[..length]))
+            .unwrap_or(0);
+        let decided = self.held.len() - kept;
+        if decided > 0 {
+            sink(Part::Thought(&self.held[..decided]));
+            self.held.drain(..decided);
+        }
+        false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Part;
+    use super::ThinkSplitter;
+
+    fn split(pieces: &[&str]) -> (String, String) {
+        let (mut thought, mut answer) = (String::new(), String::new());
+        let mut splitter = ThinkSplitter::default();
+        let mut sink = |part: Part<'_>| match part {
+            Part::Thought(text) => thought.push_str(text),
+            Part::Answer(text) => answer.push_str(text),
+        };
+        for piece in pieces {
+            splitter.push(piece, &mut sink);
+        }
+        splitter.close(&mut sink);
+        (thought, answer)
+    }
+
+    #[test]
+    fn a_leading_block_is_reasoning_wherever_the_text_is_cut() {
+        for (text, thought, answer) in [
+            ("plain", "", "plain"),
+            ("  plain <think>no</think>", "", "  plain <think>no</think>"),
+            ("<think>a</think>b", "a", "b"),
+            (
+                "\n <think>\na < b </thin>\n</think>\n\n b\n",
+                "\na < b </thin>\n",
+                "b\n",
+            ),
+            ("<think></think>b", "", "b"),
+            ("<think>a</think>b<think>c</think>", "a", "b<think>c</think>"),
+            ("<think>never closed", "never closed", ""),
+            ("<think>a</thi", "a</thi", ""),
+            ("<thi", "", "<thi"),
+            ("<thinking>x", "", "<thinking>x"),
+            (" \n", "", " \n"),
+            ("", "", ""),
+            ("<think>ä</think>ö", "ä", "ö"),
+        ] {
+            let expected = (thought.to_owned(), answer.to_owned());
+            let places: Vec<usize> = (0..=text.len()).filter(|&at| text.is_char_boundary(at)).collect();
+            for &first in &places {
+                for &second in places.iter().filter(|&&second| second >= first) {
+                    let pieces = [&text[..first], &text[first..second], &text[second..]];
+                    assert_eq!(split(&pieces), expected, "{text:?} cut at {first}, {second}");
+                }
+            }
+            let single: Vec<&str> = places.windows(2).map(|pair| &text[pair[0]..pair[1]]).collect();
+            assert_eq!(split(&single), expected);
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! Settings with their sources: flag → process environment → `.env` chain → profile → Qwen Code's settings →
+//! provider default. The first that says something wins; blank says nothing.
+
+mod file;
+mod profile;
+mod qwen_code;
+mod resolver;
+mod settings;
+
+pub use file::Config;
+pub use profile::{KeySetting, Method, Profile, StoreName, TimeoutSettings, check_name};
+pub use qwen_code::QwenCodeSettings;
+pub use resolver::{active_profile, chosen_store};
+pub use settings::{Access, Key, Overrides, Settings, Source, Sourced, unknown_provider};

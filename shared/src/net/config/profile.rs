@@ -1,0 +1,267 @@
+//! A profile of `config.json`, as it is written there.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Map, Value};
+use url::Url;
+
+use crate::exit::{Exit, Failure};
+use crate::net::http::{Timeouts, USER_AGENT, limit};
+use crate::provider::{self, OauthSettings, Provider, Rate};
+use crate::shell::is_shell_name;
+
+/// How a profile authenticates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Method {
+    /// OAuth 2.0 device grant (RFC 8628).
+    Oauth,
+    /// An API key.
+    ApiKey,
+}
+
+impl fmt::Display for Method {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Oauth => "oauth",
+            Self::ApiKey => "api-key",
+        })
+    }
+}
+
+/// Where a profile's credential is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StoreName {
+    /// The system keyring.
+    Keyring,
+    /// A file that only its owner can read.
+    File,
+}
+
+impl fmt::Display for StoreName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Keyring => "keyring",
+            Self::File => "file",
+        })
+    }
+}
+
+/// Where a profile's key comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "KeyForm")]
+pub enum KeySetting {
+    /// `{"store": "keyring"}` or `{"store": "file"}`: for OAuth too, since it is the remembered choice.
+    Store(StoreName),
+    /// `{"env": "NAME"}`.
+    Env(String),
+    /// `{"command": ["pass", "show", "x"]}`: run without a shell; the first line it prints is the key.
+    Command(Vec<String>),
+}
+
+/// What may be written in `key`: exactly one member.
+#[derive(Deserialize)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "an object with one of 'store', 'env' and 'command'"
+)]
+struct KeyForm {
+    store: Option<StoreName>,
+    env: Option<String>,
+    command: Option<Vec<String>>,
+}
+
+impl TryFrom<KeyForm> for KeySetting {
+    type Error = &'static str;
+
+    fn try_from(form: KeyForm) -> Result<Self, Self::Error> {
+        match (form.store, form.env, form.command) {
+            (Some(store), None, None) => Ok(Self::Store(store)),
+            (None, Some(name), None) if is_shell_name(&name) => Ok(Self::Env(name)),
+            // The name is not repeated: it may be the key itself, in the wrong place.
+            (None, Some(_), None) => Err("\"env\" of 'key' is not the name of a variable"),
+            (None, None, Some(words)) if words.first().is_some_and(|program| !program.is_empty()) => {
+                Ok(Self::Command(words))
+            }
+            _ => Err("'key' takes exactly one of \"store\", \"env\" and \"command\""),
+        }
+    }
+}
+
+/// Limits in seconds; fractions are fine.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
+#[serde(expecting = "an object")]
+pub struct TimeoutSettings {
+    connect: Option<Seconds>,
+    first_byte: Option<Seconds>,
+    idle: Option<Seconds>,
+    total: Option<Seconds>,
+}
+
+/// A positive, finite number of seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[serde(try_from = "f64")]
+struct Seconds(Duration);
+
+impl TryFrom<f64> for Seconds {
+    type Error = String;
+
+    fn try_from(seconds: f64) -> Result<Self, Self::Error> {
+        limit(seconds)
+            .map(Self)
+            .map_err(|reason| format!("a time-out of {seconds} s {reason}"))
+    }
+}
+
+impl TimeoutSettings {
+    /// Returns the limits, with the defaults where nothing is said.
+    #[must_use]
+    pub fn resolved(&self) -> Timeouts {
+        let default = Timeouts::default();
+        let or = |said: Option<Seconds>, default| said.map_or(default, |seconds| seconds.0);
+        Timeouts {
+            connect: or(self.connect, default.connect),
+            first_byte: or(self.first_byte, default.first_byte),
+            idle: or(self.idle, default.idle),
+            total: self.total.map(|seconds| seconds.0).or(default.total),
+        }
+    }
+}
+
+/// A profile. Members that we do not know are ignored here and kept in the file.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(expecting = "an object")]
+pub struct Profile {
+    /// The provider's name in the catalogue.
+    #[serde(default, deserialize_with = "unless_blank")]
+    pub provider: Option<String>,
+    /// How it authenticates.
+    pub method: Option<Method>,
+    /// The endpoint: `http` or `https`, with a host, without user info.
+    #[serde(default, deserialize_with = "endpoint")]
+    pub base_url: Option<Url>,
+    /// The model.
+    #[serde(default, deserialize_with = "unless_blank")]
+    pub model: Option<String>,
+    /// Where the credential comes from.
+    pub key: Option<KeySetting>,
+    /// Headers of every request.
+    #[serde(default)]
+    pub headers: BTreeMap<String, String>,
+    /// Query parameters of every request.
+    #[serde(default)]
+    pub query: BTreeMap<String, String>,
+    /// Members merged into the body of every request.
+    #[serde(default)]
+    pub body: Map<String, Value>,
+    /// The quota, in place of the provider's.
+    pub rate: Option<Rate>,
+    /// The limits of a request.
+    #[serde(default)]
+    pub timeouts: TimeoutSettings,
+    /// The authorization server, or what differs from the provider's: see [`OauthSettings::completed_by`].
+    pub oauth: Option<OauthSettings>,
+    /// True when plain `http` to other machines is wanted.
+    #[serde(default)]
+    pub allow_http: bool,
+}
+
+impl Profile {
+    /// Returns the authorization server of a login with this profile: its own, completed by its provider's; its
+    /// provider's; or else qwen.ai's.
+    #[must_use]
+    pub fn login_server(&self) -> Option<OauthSettings> {
+        let named = |name: &str| provider::named(name).and_then(|provider| provider.oauth.clone());
+        let provider = self.provider.as_deref().and_then(named);
+        match (self.oauth.clone(), provider) {
+            (Some(own), Some(provider)) => Some(own.completed_by(&provider)),
+            (own, provider) => own.or(provider).or_else(|| named("qwen")),
+        }
+    }
+
+    /// True when such a login is the one at qwen.ai, or at what a profile of provider `qwen` puts in its place: kept
+    /// in a file, it is Qwen Code's.
+    #[must_use]
+    pub fn is_qwen_login(&self) -> bool {
+        match (self.provider.as_deref(), &self.oauth) {
+            (Some(name), _) => name == "qwen",
+            (None, own) => own.is_none(),
+        }
+    }
+
+    /// Returns the headers of a request to this provider: the provider's, and the profile's own in their place.
+    #[must_use]
+    pub fn headers_for(&self, provider: &Provider) -> BTreeMap<String, String> {
+        let mut headers: BTreeMap<String, String> = provider
+            .headers
+            .iter()
+            .map(|(name, template)| (name.clone(), provider::expand(template, USER_AGENT)))
+            .collect();
+        for (name, value) in &self.headers {
+            headers.retain(|known, _| !known.eq_ignore_ascii_case(name));
+            headers.insert(name.clone(), value.clone());
+        }
+        headers
+    }
+}
+
+/// Reads a text; blank counts as absent.
+fn unless_blank<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    let text = Option::<String>::deserialize(deserializer)?;
+    Ok(text.filter(|text| !text.trim().is_empty()))
+}
+
+/// Reads an endpoint. What is wrong with it is said without repeating it, for it may hold a password.
+fn endpoint<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Url>, D::Error> {
+    let refuse = |reason: &str| Err(D::Error::custom(format!("the base URL is not valid: {reason}")));
+    match unless_blank(deserializer)?.map(|text| Url::parse(&text)) {
+        None => Ok(None),
+        Some(Err(error)) => refuse(&error.to_string()),
+        Some(Ok(url)) if !matches!(url.scheme(), "http" | "https") => {
+            refuse("it must begin with 'https://' or 'http://'")
+        }
+        Some(Ok(url)) if !url.username().is_empty() || url.password().is_some() => {
+            refuse("it must not hold a user name or password")
+        }
+        Some(Ok(url)) => Ok(Some(url)),
+    }
+}
+
+/// A key of `profiles`, which [`check_name`] accepts.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(try_from = "String")]
+pub(super) struct ProfileName(pub(super) String);
+
+impl TryFrom<String> for ProfileName {
+    type Error = String;
+
+    fn try_from(name: String) -> Result<Self, Self::Error> {
+        match check_name(&name) {
+            Ok(()) => Ok(Self(name)),
+            Err(failure) => Err(failure.message),
+        }
+    }
+}
+
+/// Refuses a profile name that could not be typed, or would not make a file name.
+///
+/// # Errors
+/// Exit 78.
+pub fn check_name(name: &str) -> Result<(), Failure> {
+    let plain = name
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
+    if plain && !name.is_empty() && name.len() <= 64 && !name.starts_with(['.', '-']) {
+        return Ok(());
+    }
+    let shown = crate::text::clip(name, 64);
+    Err(
+        Failure::new(Exit::Config, format!("'{shown}' cannot be a profile's name"))
+            .hint("use up to 64 letters, digits, dots, dashes and underscores, a letter or digit first"),
+    )
+}

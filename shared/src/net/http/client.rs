@@ -1,0 +1,285 @@
+//! A client for one endpoint, its requests and its answers.
+
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::task::Poll;
+use std::time::Duration;
+
+use reqwest::StatusCode;
+use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use reqwest::redirect::Policy;
+use tokio::time::{Instant, Sleep, sleep_until, timeout_at};
+use url::Url;
+
+use super::error::{HttpError, Phase};
+use super::names::Names;
+use super::proxy::Proxy;
+use super::tls::tls_settings;
+use super::upload::{Progress, Upload};
+use super::watch::Connections;
+use super::{Timeouts, USER_AGENT};
+
+/// A request that is ready to go.
+#[derive(Debug)]
+pub struct Request {
+    /// `GET`, `POST` or `DELETE`.
+    pub method: &'static str,
+    /// Where to.
+    pub url: Url,
+    headers: HeaderMap,
+    /// The body; empty for none.
+    pub body: Vec<u8>,
+    /// A form with a file, in the place of a body.
+    upload: Option<Upload>,
+}
+
+impl Request {
+    /// Makes a request without headers and body.
+    #[must_use]
+    pub fn new(method: &'static str, url: Url) -> Self {
+        Self {
+            method,
+            url,
+            headers: HeaderMap::new(),
+            body: Vec::new(),
+            upload: None,
+        }
+    }
+
+    /// Sets a header. It is marked sensitive, so that no Debug print shows it.
+    ///
+    /// # Errors
+    /// [`HttpError::Invalid`] for a name or value that HTTP cannot hold, such as a key with a line end in it. The
+    /// value is not repeated in the message.
+    pub fn header(&mut self, name: &str, value: &str) -> Result<(), HttpError> {
+        let bad = |what: &str| {
+            HttpError::Invalid(format!(
+                "the {what} of header '{name}' holds a forbidden character"
+            ))
+        };
+        let header = HeaderName::from_bytes(name.as_bytes()).map_err(|_| bad("name"))?;
+        let mut text = HeaderValue::from_str(value).map_err(|_| bad("value"))?;
+        text.set_sensitive(true);
+        self.headers.insert(header, text);
+        Ok(())
+    }
+
+    /// Sets the body and its content type.
+    ///
+    /// # Errors
+    /// As [`Request::header`].
+    pub fn body(&mut self, content_type: &str, body: Vec<u8>) -> Result<(), HttpError> {
+        self.body = body;
+        self.header("content-type", content_type)
+    }
+
+    /// Sends a form with a file in the place of a body. The limit for the answer's head runs from the form's end, and
+    /// for each piece of it anew.
+    ///
+    /// # Errors
+    /// As [`Request::header`].
+    pub fn upload(&mut self, upload: Upload) -> Result<(), HttpError> {
+        self.header("content-type", &upload.content_type())?;
+        self.upload = Some(upload);
+        Ok(())
+    }
+}
+
+/// A client for one endpoint: connections are kept and used again.
+#[derive(Clone, Debug)]
+pub struct Client {
+    inner: reqwest::Client,
+    timeouts: Timeouts,
+    connections: Connections,
+    proxy: Option<Proxy>,
+}
+
+impl Client {
+    /// Makes the client for the endpoint that `base` is on. Reads CA certificates only if `base` is `https`, or if a
+    /// proxy is in use.
+    ///
+    /// # Errors
+    /// Bad certificates or a bad proxy setting.
+    pub fn new(base: &Url, timeouts: Timeouts) -> Result<Self, HttpError> {
+        let proxy = Proxy::of(base)?;
+        let tls = tls_settings(base.scheme() == "https" || proxy.is_some_and(|proxy| proxy.is_https))?;
+        let connections = Connections::default();
+        let mut builder = reqwest::Client::builder()
+            .tls_backend_preconfigured(tls)
+            .redirect(Policy::none())
+            .referer(false)
+            .retry(reqwest::retry::never())
+            .connect_timeout(timeouts.connect)
+            .connector_layer(connections.clone())
+            .dns_resolver(std::sync::Arc::new(Names))
+            .http1_only()
+            .tcp_nodelay(true)
+            .user_agent(USER_AGENT);
+        if proxy.is_none() {
+            builder = builder.no_proxy();
+        }
+        let inner = builder
+            .build()
+            .map_err(|error| HttpError::before_head(&error, timeouts.connect, proxy))?;
+        Ok(Self {
+            inner,
+            timeouts,
+            connections,
+            proxy,
+        })
+    }
+
+    /// Sends a request and waits for the head of the answer, whatever its status.
+    ///
+    /// # Errors
+    /// Everything that is not an HTTP answer.
+    pub async fn send(&self, request: Request) -> Result<Response, HttpError> {
+        let deadline = self.timeouts.total.map(|total| (Instant::now() + total, total));
+        let method = reqwest::Method::from_bytes(request.method.as_bytes())
+            .map_err(|error| HttpError::Invalid(error.to_string()))?;
+        let mut building = self.inner.request(method, request.url).headers(request.headers);
+        let mut progress = Progress::default();
+        if let Some(upload) = request.upload {
+            let (sending, noted) = upload.sending();
+            progress = noted;
+            building = building.body(reqwest::Body::wrap(sending));
+        } else if !request.body.is_empty() {
+            building = building.body(request.body);
+        }
+        let (head, began) = self.head(deadline, building.send(), &progress).await?;
+        let inner =
+            head.map_err(|error| HttpError::before_head(&error, self.timeouts.connect, self.proxy))?;
+        if inner.status() == StatusCode::PROXY_AUTHENTICATION_REQUIRED {
+            return Err(HttpError::ProxyAuth);
+        }
+        Ok(Response {
+            inner,
+            first_byte: Some((began + self.timeouts.first_byte, self.timeouts.first_byte)),
+            idle: self.timeouts.idle,
+            deadline,
+            alarm: None,
+        })
+    }
+
+    /// Waits for the head of an answer: as long as the connection takes, which has a limit of its own, and then for the
+    /// first byte's limit; of a form for so long after each piece of it. Returns with it from when that limit runs, for
+    /// a head is not yet a byte of the answer.
+    async fn head<F: Future>(
+        &self,
+        deadline: Option<(Instant, Duration)>,
+        sending: F,
+        progress: &Progress,
+    ) -> Result<(F::Output, Instant), HttpError> {
+        let limit = self.timeouts.first_byte;
+        let started = Instant::now();
+        let moved = || self.connections.last().max(progress.last());
+        let mut sending = pin!(sending);
+        loop {
+            let last = moved().map_or(started, |last| last.max(started));
+            let end = match self.connections.is_under_way() {
+                true => Instant::now() + limit,
+                false => last + limit,
+            };
+            let (end, error) = nearer(deadline, end, HttpError::Timeout(Phase::FirstByte, limit));
+            match timeout_at(end, &mut sending).await {
+                Ok(head) => return Ok((head, moved().map_or(started, |last| last.max(started)))),
+                Err(_) if matches!(error, HttpError::Timeout(Phase::Total, _)) => return Err(error),
+                Err(_) => {
+                    let goes_on = moved().is_some_and(|now| now > last);
+                    if !goes_on && !self.connections.is_under_way() {
+                        return Err(error);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// An answer whose head has come.
+#[derive(Debug)]
+pub struct Response {
+    inner: reqwest::Response,
+    /// Until when the first piece of the body has to come, and the limit that says so; `None` once it has.
+    first_byte: Option<(Instant, Duration)>,
+    idle: Duration,
+    deadline: Option<(Instant, Duration)>,
+    /// Rings at the end of some wait, this one or an earlier one: set anew for every piece it would cost more than
+    /// reading the piece.
+    alarm: Option<Pin<Box<Sleep>>>,
+}
+
+impl Response {
+    /// Returns the status code.
+    #[must_use]
+    pub fn status(&self) -> u16 {
+        self.inner.status().as_u16()
+    }
+
+    /// Returns a header's value; `None` when it is absent or not text.
+    #[must_use]
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.inner.headers().get(name)?.to_str().ok()
+    }
+
+    /// Waits for more of the body; `None` at its end. Cancelling the wait loses nothing.
+    ///
+    /// # Errors
+    /// A connection that breaks, stalls, or takes longer than allowed. The first piece is due within the limit for the
+    /// first byte and within the one for a pause, whichever ends first.
+    pub async fn chunk(&mut self) -> Result<Option<impl AsRef<[u8]> + use<>>, HttpError> {
+        let Self {
+            inner,
+            first_byte,
+            idle,
+            deadline,
+            alarm,
+        } = self;
+        let mut piece = pin!(inner.chunk());
+        let mut end = None;
+        poll_fn(|context| {
+            if let Poll::Ready(piece) = piece.as_mut().poll(context) {
+                *first_byte = None;
+                return Poll::Ready(piece.map_err(|error| HttpError::within_body(&error)));
+            }
+            let at = *end.get_or_insert_with(|| Instant::now() + *idle);
+            let (at, error) = match *first_byte {
+                Some((by, limit)) if by < at => (by, HttpError::Timeout(Phase::FirstByte, limit)),
+                _ => (at, HttpError::Timeout(Phase::Idle, *idle)),
+            };
+            let (at, error) = nearer(*deadline, at, error);
+            let alarm = alarm.get_or_insert_with(|| Box::pin(sleep_until(at)));
+            while alarm.as_mut().poll(context).is_ready() {
+                if Instant::now() >= at {
+                    return Poll::Ready(Err(error));
+                }
+                alarm.as_mut().reset(at);
+            }
+            Poll::Pending
+        })
+        .await
+    }
+
+    /// Reads the whole body.
+    ///
+    /// # Errors
+    /// As [`Response::chunk`]; [`HttpError::TooLarge`] past `limit` bytes.
+    pub async fn body(mut self, limit: usize) -> Result<Vec<u8>, HttpError> {
+        let mut body = Vec::new();
+        while let Some(chunk) = self.chunk().await? {
+            let chunk = chunk.as_ref();
+            if body.len() + chunk.len() > limit {
+                return Err(HttpError::TooLarge(limit));
+            }
+            body.extend_from_slice(chunk);
+        }
+        Ok(body)
+    }
+}
+
+/// Returns the nearer of a phase's own end and the deadline of the whole request, and what its passing means.
+fn nearer(deadline: Option<(Instant, Duration)>, end: Instant, error: HttpError) -> (Instant, HttpError) {
+    match deadline {
+        Some((at, total)) if at < end => (at, HttpError::Timeout(Phase::Total, total)),
+        _ => (end, error),
+    }
+}

@@ -1,0 +1,232 @@
+//! What can go wrong on the way to a server and back, before anybody looks at the status.
+
+use std::error::Error;
+use std::fmt;
+use std::time::Duration;
+
+use super::proxy::Proxy;
+use crate::exit::{Exit, Failure, io_reason};
+
+/// The part of a request that a limit applies to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// Setting up the connection.
+    Connect,
+    /// Waiting for the head of the answer.
+    FirstByte,
+    /// Waiting for more of the body.
+    Idle,
+    /// The whole request.
+    Total,
+}
+
+impl Phase {
+    /// Returns the flag that sets this limit.
+    #[must_use]
+    pub const fn flag(self) -> &'static str {
+        match self {
+            Self::Connect => "--connect-timeout",
+            Self::FirstByte => "--first-byte-timeout",
+            Self::Idle => "--idle-timeout",
+            Self::Total => "--max-time",
+        }
+    }
+}
+
+/// A request that got no whole answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HttpError {
+    /// No connection: refused, unreachable, unknown host, or the proxy failed. Nothing was sent.
+    Connect(String),
+    /// The proxy wants a user name and a password, or other ones. Nothing reached the server.
+    ProxyAuth,
+    /// The server's certificate is not acceptable, or TLS failed. Nothing was sent.
+    Tls {
+        /// What is wrong, in our words where we know.
+        reason: String,
+        /// True when the issuer is unknown: a private CA can be named with `SSL_CERT_FILE`.
+        unknown_issuer: bool,
+    },
+    /// A limit was reached.
+    Timeout(Phase, Duration),
+    /// The connection broke before the head of the answer was complete.
+    Reset(String),
+    /// The connection broke within the body.
+    Cut(String),
+    /// The answer is not HTTP.
+    Malformed(String),
+    /// The body is compressed, which was not asked for. With the name of the encoding.
+    Encoded(String),
+    /// The body is larger than the caller allows, in bytes.
+    TooLarge(usize),
+    /// The request itself could not be built: a header value with a line end, for example.
+    Invalid(String),
+}
+
+impl HttpError {
+    /// Returns how a program ends because of it.
+    #[must_use]
+    pub const fn exit(&self) -> Exit {
+        match self {
+            Self::Connect(_) | Self::Timeout(..) | Self::Reset(_) => Exit::TryAgain,
+            Self::Tls {
+                unknown_issuer: true, ..
+            }
+            | Self::ProxyAuth
+            | Self::Invalid(_) => Exit::Config,
+            Self::Tls { .. } | Self::Cut(_) | Self::Malformed(_) | Self::Encoded(_) | Self::TooLarge(_) => {
+                Exit::Protocol
+            }
+        }
+    }
+
+    /// Lifts it into a failure that names the server.
+    #[must_use]
+    pub fn failure(&self, server: &str) -> Failure {
+        let failure = Failure::new(self.exit(), format!("'{server}': {self}"));
+        match self {
+            Self::Tls {
+                unknown_issuer: true, ..
+            } => failure.hint("set SSL_CERT_FILE to the file that holds your organisation's CA certificate"),
+            Self::ProxyAuth => failure
+                .hint("put them into the variable that names it: HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT"),
+            Self::Timeout(phase, _) => failure.hint(format!("raise it with {} SECONDS", phase.flag())),
+            _ => failure,
+        }
+    }
+}
+
+impl fmt::Display for HttpError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Connect(reason) => write!(f, "cannot connect: {reason}"),
+            Self::ProxyAuth => f.write_str("the proxy wants a user name and a password that it knows"),
+            Self::Tls { reason, .. } => write!(f, "no secure connection: {reason}"),
+            Self::Timeout(Phase::Connect, limit) => write!(f, "no connection within {}", seconds(*limit)),
+            Self::Timeout(Phase::FirstByte, limit) => write!(f, "no answer within {}", seconds(*limit)),
+            Self::Timeout(Phase::Idle, limit) => write!(f, "the answer stalled for {}", seconds(*limit)),
+            Self::Timeout(Phase::Total, limit) => write!(f, "not done within {}", seconds(*limit)),
+            Self::Reset(reason) => write!(f, "the connection broke before an answer: {reason}"),
+            Self::Cut(reason) => write!(f, "the connection broke within the answer: {reason}"),
+            Self::Malformed(reason) => write!(f, "the answer is not valid HTTP: {reason}"),
+            Self::Encoded(name) => write!(f, "the answer is encoded as '{name}', which was not asked for"),
+            Self::TooLarge(limit) => write!(f, "the answer is larger than {limit} bytes"),
+            Self::Invalid(reason) => write!(f, "the request cannot be sent: {reason}"),
+        }
+    }
+}
+
+impl Error for HttpError {}
+
+fn seconds(limit: Duration) -> String {
+    format!("{} s", limit.as_secs_f64())
+}
+
+impl HttpError {
+    /// Reads a reqwest error that came before the head of the answer.
+    pub(super) fn before_head(error: &reqwest::Error, connect_limit: Duration, proxy: Option<Proxy>) -> Self {
+        if let Some(tls) = find::<rustls::Error>(error) {
+            return tls_error(tls);
+        }
+        if error.is_connect() {
+            if error.is_timeout() {
+                return Self::Timeout(Phase::Connect, connect_limit);
+            }
+            return not_connected(innermost(error), proxy);
+        }
+        if error.is_builder() {
+            return Self::Invalid(innermost(error));
+        }
+        if find::<hyper::Error>(error).is_some_and(hyper::Error::is_parse) {
+            return Self::Malformed(innermost(error));
+        }
+        Self::Reset(innermost(error))
+    }
+
+    /// Reads a reqwest error that came within the body.
+    pub(super) fn within_body(error: &reqwest::Error) -> Self {
+        use std::io::ErrorKind::InvalidData;
+        use std::io::ErrorKind::InvalidInput;
+        // What hyper's reader of chunks cannot read it reports as invalid input; no connection ends that way.
+        match find::<std::io::Error>(error) {
+            Some(cause) if matches!(cause.kind(), InvalidData | InvalidInput) => {
+                Self::Malformed(innermost(error))
+            }
+            _ => Self::Cut(innermost(error)),
+        }
+    }
+}
+
+/// Says why there is no connection, and whose fault it may be when a proxy is on the way.
+fn not_connected(reason: String, proxy: Option<Proxy>) -> HttpError {
+    match proxy {
+        None => HttpError::Connect(reason),
+        // hyper-util's error of a tunnel has no public type.
+        Some(_) if reason.ends_with("proxy authorization required") => HttpError::ProxyAuth,
+        Some(proxy) => HttpError::Connect(format!("{reason} (through the proxy of {})", proxy.variable)),
+    }
+}
+
+fn tls_error(error: &rustls::Error) -> HttpError {
+    use rustls::CertificateError as Bad;
+    let (reason, unknown_issuer) = match error {
+        rustls::Error::InvalidCertificate(bad) => match bad {
+            Bad::Expired | Bad::ExpiredContext { .. } => {
+                ("the server's certificate has expired".to_owned(), false)
+            }
+            Bad::NotValidYet | Bad::NotValidYetContext { .. } => (
+                "the server's certificate is not valid yet; check the clock".to_owned(),
+                false,
+            ),
+            Bad::NotValidForName | Bad::NotValidForNameContext { .. } => (
+                "the server's certificate is for another host name".to_owned(),
+                false,
+            ),
+            Bad::UnknownIssuer => (
+                "the server's certificate is from an unknown issuer".to_owned(),
+                true,
+            ),
+            other => (
+                format!("the server's certificate is not acceptable: {other}"),
+                false,
+            ),
+        },
+        other => (other.to_string(), false),
+    };
+    HttpError::Tls {
+        reason,
+        unknown_issuer,
+    }
+}
+
+/// Finds a cause of type `T` in the chain, also inside an I/O error that wraps it.
+fn find<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a T> {
+    let mut cause = Some(error);
+    while let Some(current) = cause {
+        if let Some(found) = current.downcast_ref::<T>() {
+            return Some(found);
+        }
+        if let Some(inner) = current
+            .downcast_ref::<std::io::Error>()
+            .and_then(std::io::Error::get_ref)
+        {
+            let inner: &(dyn Error + 'static) = inner;
+            if let Some(found) = find::<T>(inner) {
+                return Some(found);
+            }
+        }
+        cause = current.source();
+    }
+    None
+}
+
+/// Returns the text of the last cause: the one that says what happened. It may quote no header and no body.
+fn innermost(error: &reqwest::Error) -> String {
+    let mut cause: &(dyn Error + 'static) = error;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
+    }
+    cause
+        .downcast_ref::<std::io::Error>()
+        .map_or_else(|| cause.to_string(), io_reason)
+}

@@ -1,0 +1,169 @@
+//! The one HTTP client: the only module that names reqwest.
+//!
+//! It follows no redirect (a redirect must never carry a secret), never sends a loopback request through a proxy,
+//! honours `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY`, `SSL_CERT_FILE` and `SSL_CERT_DIR`, and reads no
+//! certificate file for a plain `http` endpoint. Whatever can hang has a limit ([`Timeouts`]).
+
+mod client;
+mod error;
+mod names;
+mod proxy;
+mod retry_after;
+mod tls;
+mod upload;
+mod watch;
+
+pub use client::{Client, Request, Response};
+pub use error::{HttpError, Phase};
+pub use retry_after::retry_after;
+pub use upload::Upload;
+
+use std::time::Duration;
+
+use url::{Host, Url};
+
+use crate::exit::{Exit, Failure, io_reason};
+
+/// What this toolkit calls itself to servers.
+pub const USER_AGENT: &str = concat!("qwen-toolkit/", env!("CARGO_PKG_VERSION"));
+
+/// The limits of one request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeouts {
+    /// Until the connection stands, TLS included.
+    pub connect: Duration,
+    /// From the connection to the end of the answer's head, and to the first piece of its body.
+    pub first_byte: Duration,
+    /// Between two pieces of the answer's body.
+    pub idle: Duration,
+    /// For the whole request; `None` for no limit.
+    pub total: Option<Duration>,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            connect: Duration::from_secs(10),
+            first_byte: Duration::from_secs(120),
+            idle: Duration::from_secs(60),
+            total: None,
+        }
+    }
+}
+
+impl Timeouts {
+    /// The limits for a document of a server's metadata: short, for up to three places are looked at, and others may wait
+    /// for the lock meanwhile.
+    #[must_use]
+    pub const fn for_metadata() -> Self {
+        const ALL: Duration = Duration::from_secs(8);
+        Self {
+            connect: ALL,
+            first_byte: ALL,
+            idle: ALL,
+            total: Some(ALL),
+        }
+    }
+
+    /// The limits for a token, device or revocation request: 30 s in all, as Qwen Code has them.
+    ///
+    /// Once connected, any part of the answer may take all of it: a server that rotates has spent the refresh token when
+    /// it begins to answer, and an answer that is given up is a login lost.
+    #[must_use]
+    pub const fn for_token_requests() -> Self {
+        const ALL: Duration = Duration::from_secs(30);
+        Self {
+            connect: Duration::from_secs(10),
+            first_byte: ALL,
+            idle: ALL,
+            total: Some(ALL),
+        }
+    }
+}
+
+/// The longest limit that can be set. A clock cannot add what is much longer.
+const LONGEST_LIMIT: Duration = Duration::from_secs(365 * 24 * 3600);
+
+/// Makes a limit of a number of seconds, fractions allowed.
+///
+/// # Errors
+/// What is wrong with it, in words: a limit of nothing, of more than a year, or no number.
+pub fn limit(seconds: f64) -> Result<Duration, String> {
+    Duration::try_from_secs_f64(seconds)
+        .ok()
+        .filter(|limit| !limit.is_zero() && *limit <= LONGEST_LIMIT)
+        .ok_or_else(|| "must be more than 0 and at most a year".to_owned())
+}
+
+/// Reads a limit as it is typed after a flag, in seconds.
+///
+/// # Errors
+/// As [`limit`].
+pub fn typed_limit(text: &str) -> Result<Duration, String> {
+    limit(text.parse().map_err(|_| "not a number of seconds")?)
+}
+
+/// True when the URL's host is this machine by its own name: `localhost`, 127.0.0.0/8 or `::1`.
+#[must_use]
+pub fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name.eq_ignore_ascii_case("localhost"),
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}
+
+/// Refuses a URL to which no secret may go: anything but `https`, except `http` to loopback or where the profile
+/// says `"allow_http": true`; and a URL with user info, which would end up in logs.
+///
+/// # Errors
+/// Exit 78.
+pub fn check_endpoint(url: &Url, allow_http: bool) -> Result<(), Failure> {
+    let shown = crate::text::one_line(&without_user_info(url));
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(Failure::new(
+            Exit::Config,
+            format!("'{shown}': a URL must not hold a user name or password"),
+        ));
+    }
+    match url.scheme() {
+        "https" => Ok(()),
+        "http" if allow_http || is_loopback(url) => Ok(()),
+        "http" => Err(Failure::new(
+            Exit::Config,
+            format!("'{shown}': plain http would show the secret to the network"),
+        )
+        .hint("use https, or set \"allow_http\": true in the profile if that network is yours")),
+        other => Err(Failure::new(
+            Exit::Config,
+            format!("'{shown}': '{other}' is not http or https"),
+        )),
+    }
+}
+
+/// Returns the URL as text without its user info.
+#[must_use]
+pub fn without_user_info(url: &Url) -> String {
+    let mut bare = url.clone();
+    let _ = bare.set_username("");
+    let _ = bare.set_password(None);
+    bare.into()
+}
+
+/// Makes the single-threaded runtime that a network tool runs on.
+///
+/// # Errors
+/// Exit 74 when the kernel gives no descriptors.
+pub fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    // The kernel is asked for events when every task waits, and otherwise each 512 turns instead of tokio's 61: an
+    // answer that is read in tens of thousands of turns would ask six hundred times for nothing.
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .event_interval(512)
+        .build()
+        .map_err(|error| {
+            let reason = io_reason(&error);
+            Failure::new(Exit::Io, format!("cannot start the network runtime: {reason}"))
+        })
+}

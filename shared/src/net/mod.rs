@@ -1,0 +1,9 @@
+//! The upper floor: everything that talks to a server or a keyring.
+
+pub mod api;
+pub mod chat;
+pub mod config;
+pub mod credential;
+pub mod http;
+pub mod oauth;
+pub mod ratelimit;

@@ -1,0 +1,239 @@
+//! The token endpoint's answers.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+use super::Answer;
+use super::error::OauthError;
+use crate::secret::Secret;
+use crate::text::clip;
+
+/// The longest lifetime that is believed: ten years. It keeps every sum of times far from overflow.
+const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
+
+/// A successful answer of the token endpoint (RFC 6749, section 5.1).
+pub struct TokenResponse {
+    /// The access token: visible ASCII, so that it fits a header and a line.
+    pub access_token: Secret<String>,
+    /// The refresh token; absent means the old one goes on (RFC 6749, section 6).
+    pub refresh_token: Option<Secret<String>>,
+    /// The token type, as it came; compared without case, and always `Bearer` in some case.
+    pub token_type: String,
+    /// The lifetime; `None` when the server did not say (or said something that is no time to live in: nothing, or
+    /// less than nothing), which is not the same as expired. Ten years at most.
+    pub expires_in: Option<Duration>,
+    /// The scope that was granted, where the server said.
+    pub scope: Option<String>,
+    /// Qwen's own member: the host that takes this token. Untrusted input; absent means the old one goes on.
+    pub resource_url: Option<String>,
+    /// Members that we do not know, kept for the file. An `id_token` is not among them: it is a secret, and nobody
+    /// here needs it.
+    pub extra: Map<String, Value>,
+}
+
+impl TokenResponse {
+    /// Reads an answer of the token endpoint.
+    ///
+    /// # Errors
+    /// [`OauthError::Refused`] and [`OauthError::Unwell`] as the server says, also where it says so with status 200;
+    /// [`OauthError::Malformed`] for anything that is neither a token nor an error.
+    pub fn parse(answer: &Answer) -> Result<Self, OauthError> {
+        if !(200..300).contains(&answer.status) {
+            return Err(OauthError::from_answer(answer));
+        }
+        let mut members: Map<String, Value> = serde_json::from_slice(&answer.body)
+            .map_err(|_| OauthError::Malformed("a body that is no JSON object".to_owned()))?;
+        if !members.get("access_token").is_some_and(Value::is_string) && members.contains_key("error") {
+            return Err(OauthError::from_answer(answer));
+        }
+        Self::from_members(&mut members)
+    }
+
+    fn from_members(members: &mut Map<String, Value>) -> Result<Self, OauthError> {
+        let access_token = Secret::new(string(members, "access_token")?.unwrap_or_default());
+        if access_token.expose().is_empty() {
+            return Err(OauthError::Malformed("no 'access_token'".to_owned()));
+        }
+        if !access_token.expose().bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(OauthError::Malformed(
+                "an 'access_token' with blanks, control characters or non-ASCII".to_owned(),
+            ));
+        }
+        let token_type = string(members, "token_type")?.unwrap_or_else(|| "Bearer".to_owned());
+        if !token_type.eq_ignore_ascii_case("bearer") {
+            let shown = clip(&token_type, 40);
+            return Err(OauthError::Malformed(format!("a token of type '{shown}'")));
+        }
+        let refresh_token = string(members, "refresh_token")?.map(Secret::new);
+        let expires_in = members
+            .shift_remove("expires_in")
+            .and_then(|value| seconds(&value))
+            .map(|time| time.min(LONGEST));
+        drop(string(members, "id_token").map(|token| token.map(Secret::new)));
+        Ok(Self {
+            access_token,
+            refresh_token,
+            token_type,
+            expires_in,
+            scope: string(members, "scope").unwrap_or_default(),
+            resource_url: string(members, "resource_url").unwrap_or_default(),
+            extra: std::mem::take(members),
+        })
+    }
+}
+
+/// Shows the names of the members and no value that came from the server but the harmless ones.
+impl fmt::Debug for TokenResponse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TokenResponse")
+            .field("access_token", &self.access_token)
+            .field("refresh_token", &self.refresh_token)
+            .field("token_type", &self.token_type)
+            .field("expires_in", &self.expires_in)
+            .field("scope", &self.scope)
+            .field("resource_url", &self.resource_url)
+            .field("extra", &self.extra.keys().collect::<Vec<_>>())
+            .finish()
+    }
+}
+
+/// Takes a member that must be a string; `None` where it is absent, null or empty.
+fn string(members: &mut Map<String, Value>, name: &str) -> Result<Option<String>, OauthError> {
+    match members.shift_remove(name) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text).filter(|text| !text.is_empty())),
+        Some(_) => Err(OauthError::Malformed(format!("'{name}' is not a string"))),
+    }
+}
+
+/// Reads a time in seconds: a number, whole or not, or a string that holds one. `None` for nothing, for less than
+/// nothing, and for what is no number at all.
+pub fn seconds(value: &Value) -> Option<Duration> {
+    let seconds = match value {
+        Value::Number(number) => number.as_f64()?,
+        Value::String(text) => text.trim().parse().ok()?,
+        _ => return None,
+    };
+    if !seconds.is_finite() || seconds < 1.0 {
+        return None;
+    }
+    Some(Duration::try_from_secs_f64(seconds.floor()).unwrap_or(Duration::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use serde_json::json;
+
+    use super::LONGEST;
+    use super::TokenResponse;
+    use crate::net::oauth::Answer;
+    use crate::net::oauth::error::OauthError;
+
+    fn parse(status: u16, body: &str) -> Result<TokenResponse, OauthError> {
+        TokenResponse::parse(&Answer {
+            status,
+            content_type: Some("text/html".to_owned()),
+            retry_after: None,
+            date: None,
+            body: body.as_bytes().to_vec(),
+        })
+    }
+
+    #[test]
+    fn lifetimes_come_in_many_forms() {
+        for (given, understood) in [
+            (json!(3600), Some(3600)),
+            (json!("3600"), Some(3600)),
+            (json!(" 60 "), Some(60)),
+            (json!(59.9), Some(59)),
+            (json!("1e3"), Some(1000)),
+            (json!(0), None),
+            (json!(-1), None),
+            (json!(null), None),
+            (json!("soon"), None),
+            (json!("NaN"), None),
+            (json!("inf"), None),
+            (json!([60]), None),
+            (json!(true), None),
+            (json!(1e300), Some(LONGEST.as_secs())),
+            (json!(u64::MAX), Some(LONGEST.as_secs())),
+        ] {
+            let body = json!({"access_token": "at", "token_type": "Bearer", "expires_in": given}).to_string();
+            let token = parse(200, &body).unwrap();
+            assert_eq!(token.expires_in, understood.map(Duration::from_secs), "{given}");
+        }
+    }
+
+    #[test]
+    fn the_token_type_is_compared_without_case() {
+        for (given, known) in [
+            ("Bearer", true),
+            ("bearer", true),
+            ("BEARER", true),
+            ("mac", false),
+            ("DPoP", false),
+            ("Bearer ", false),
+        ] {
+            let body = json!({"access_token": "at", "token_type": given}).to_string();
+            let answer = parse(200, &body);
+            assert_eq!(answer.is_ok(), known, "{given}");
+            assert!(answer.is_err() || answer.is_ok_and(|token| token.token_type == given));
+        }
+    }
+
+    #[test]
+    fn unknown_members_are_kept_and_an_id_token_is_not() {
+        let token = parse(
+            200,
+            r#"{"access_token":"canary-at","token_type":"Bearer","id_token":"canary-id","endpoint":"e","z":{"y":1},
+               "refresh_token":"canary-rt","scope":"a b","resource_url":"portal.qwen.ai","note":"canary-x"}"#,
+        )
+        .unwrap();
+        assert_eq!(
+            serde_json::to_string(&token.extra).unwrap(),
+            r#"{"endpoint":"e","z":{"y":1},"note":"canary-x"}"#
+        );
+        assert_eq!(token.scope.as_deref(), Some("a b"));
+        assert_eq!(token.resource_url.as_deref(), Some("portal.qwen.ai"));
+        assert!(!format!("{token:?}").contains("canary"), "{token:?}");
+    }
+
+    #[test]
+    fn what_is_no_token_is_malformed() {
+        for body in [
+            "",
+            "null",
+            "[]",
+            "\"at\"",
+            "<html>",
+            "{}",
+            r#"{"access_token":""}"#,
+            r#"{"access_token":null}"#,
+            r#"{"access_token":7,"token_type":"Bearer"}"#,
+            r#"{"access_token":"a\nb","token_type":"Bearer"}"#,
+            r#"{"access_token":"ä","token_type":"Bearer"}"#,
+            r#"{"access_token":"at","token_type":5}"#,
+            r#"{"access_token":"at","token_type":"Bearer","refresh_token":5}"#,
+            r#"{"access_token":"at","token_type":"Bea"#,
+        ] {
+            assert!(
+                matches!(parse(200, body), Err(OauthError::Malformed(_))),
+                "{body}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_empty_refresh_token_is_an_absent_one() {
+        let token = parse(
+            200,
+            r#"{"access_token":"at","refresh_token":"","resource_url":""}"#,
+        )
+        .unwrap();
+        assert!(token.refresh_token.is_none() && token.resource_url.is_none());
+    }
+}

@@ -1,0 +1,371 @@
+//! The controlling terminal: questions, hidden input, and the modes that are put back whatever ends the program.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::thread;
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
+use rustix::stdio::{stdin, stdout};
+use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP};
+use signal_hook::{flag, low_level};
+use zeroize::{Zeroize, Zeroizing};
+
+use super::exit::{Exit, Failure, io_reason};
+use super::secret::Secret;
+use super::signal::is_ignored;
+
+/// The controlling terminal, opened by its own name: it works while stdin and stdout are pipes.
+#[derive(Debug)]
+pub struct Terminal {
+    writer: File,
+    reader: BufReader<File>,
+}
+
+impl Terminal {
+    /// Opens the terminal; `None` where the process has none (cron, CI, a service).
+    #[must_use]
+    pub fn open() -> Option<Self> {
+        let writer = OpenOptions::new().read(true).write(true).open("/dev/tty").ok()?;
+        let reader = BufReader::new(writer.try_clone().ok()?);
+        Some(Self { writer, reader })
+    }
+
+    /// Prints text as it is. The caller vouches for it: outside text goes through [`super::text::one_line`] first.
+    ///
+    /// # Errors
+    /// Exit 74 when the terminal has gone.
+    pub fn print(&mut self, text: &str) -> Result<(), Failure> {
+        self.writer
+            .write_all(text.as_bytes())
+            .map_err(|error| gone(&error))
+    }
+
+    /// Asks on one line and returns the answer without its line end, trimmed. Keys that move the cursor, and the marks
+    /// that a terminal puts around pasted text, are not part of it.
+    ///
+    /// # Errors
+    /// Exit 74 when the terminal has gone, also at end of file (Ctrl-D).
+    pub fn ask(&mut self, question: &str) -> Result<String, Failure> {
+        self.print(question)?;
+        let mut answer = Vec::new();
+        match self.reader.read_until(b'\n', &mut answer) {
+            Ok(0) => self.no_answer(),
+            Ok(_) => Ok(typed(&answer)),
+            Err(error) => Err(gone(&error)),
+        }
+    }
+
+    /// Asks for a secret: what is typed is not shown. Otherwise as [`Terminal::ask`].
+    ///
+    /// Ctrl-C ends the program and Ctrl-Z stops it as always; both find the echo restored.
+    ///
+    /// # Errors
+    /// As [`Terminal::ask`].
+    pub fn ask_hidden(&mut self, question: &str) -> Result<Secret<String>, Failure> {
+        self.print(question)?;
+        let Self { writer, reader } = self;
+        let mut again = || {
+            let _ = (&*writer).write_all(question.as_bytes());
+        };
+        let line = read_line(writer, reader, &mut again).map_err(|error| gone(&error))?;
+        match line {
+            None => self.no_answer(),
+            Some(line) => {
+                self.print("\n")?;
+                Ok(Secret::new(typed(&line)))
+            }
+        }
+    }
+
+    fn no_answer<T>(&mut self) -> Result<T, Failure> {
+        self.print("\n")?;
+        Err(Failure::new(Exit::Io, "no answer on the terminal"))
+    }
+
+    /// Returns the width in columns; 80 when the terminal does not say.
+    #[must_use]
+    pub fn columns(&self) -> u16 {
+        self.size().0
+    }
+
+    /// Returns width and height, in columns and rows; 80 and 24 where the terminal does not say.
+    #[must_use]
+    pub fn size(&self) -> (u16, u16) {
+        let size = rustix::termios::tcgetwinsize(&self.writer).ok();
+        let or = |said: Option<u16>, usual| said.filter(|&cells| cells > 0).unwrap_or(usual);
+        (
+            or(size.map(|size| size.ws_col), 80),
+            or(size.map(|size| size.ws_row), 24),
+        )
+    }
+}
+
+/// Makes of the bytes of a line what the person meant: without escape sequences, other controls, and blanks around.
+fn typed(bytes: &[u8]) -> String {
+    let text = Zeroizing::new(String::from_utf8_lossy(bytes).into_owned());
+    let mut meant = String::with_capacity(text.len());
+    let mut rest = text.chars();
+    while let Some(c) = rest.next() {
+        match c {
+            '\u{1b}' => skip_sequence(&mut rest),
+            c if c.is_control() => {}
+            c => meant.push(c),
+        }
+    }
+    let trimmed = meant.trim().to_owned();
+    meant.zeroize();
+    trimmed
+}
+
+/// Skips what follows an escape: `[`, parameters and a final letter (ECMA-48, section 5.4), `O` and a letter, or one
+/// character.
+fn skip_sequence(rest: &mut std::str::Chars<'_>) {
+    match rest.next() {
+        Some('[') => {
+            let _ = rest.find(|c| matches!(c, '@'..='~'));
+        }
+        Some('O') => {
+            let _ = rest.next();
+        }
+        _ => {}
+    }
+}
+
+fn gone(error: &std::io::Error) -> Failure {
+    Failure::new(Exit::Io, format!("cannot use the terminal: {}", io_reason(error)))
+}
+
+/// The longest secret that is read, in bytes. The terminal's own line mode would cut at 4,095.
+const LIMIT: usize = 64 << 10;
+
+/// Reads a line with echo off; `None` when the terminal ends (Ctrl-D on an empty line).
+///
+/// Whatever ends or stops the program meanwhile finds the terminal as it was: the signal is held until the modes are
+/// restored, then does what it does. After a stop (Ctrl-Z) `again` is called and reading begins anew.
+pub(super) fn read_line(
+    tty: &File,
+    reader: &mut BufReader<File>,
+    again: &mut dyn FnMut(),
+) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
+    let signals = Signals::taken_over()?;
+    let mut line = Zeroizing::new(Vec::with_capacity(4096));
+    loop {
+        signals.hold();
+        let came = Quiet::begin(tty).and_then(|_quiet| type_into(&mut line, tty, reader, signals));
+        let late = signals.release();
+        if let Some(signal) = late {
+            low_level::emulate_default_handler(signal)?;
+        }
+        match came? {
+            Came::Line => return Ok(Some(line)),
+            Came::End => return Ok(None),
+            Came::Signal(signal) => {
+                low_level::emulate_default_handler(signal)?;
+                // Nobody remembers which part of a secret they typed unseen before the stop.
+                line.clear();
+                again();
+            }
+        }
+    }
+}
+
+/// What ended a stretch of typing.
+enum Came {
+    Line,
+    End,
+    Signal(i32),
+}
+
+fn type_into(
+    line: &mut Vec<u8>,
+    tty: &File,
+    reader: &mut BufReader<File>,
+    signals: &Signals,
+) -> io::Result<Came> {
+    loop {
+        if reader.buffer().is_empty() {
+            if let Some(signal) = signals.or_readable(tty)? {
+                return Ok(Came::Signal(signal));
+            }
+            if reader.fill_buf()?.is_empty() {
+                return Ok(Came::End);
+            }
+        }
+        while let Some(&byte) = reader.buffer().first() {
+            reader.consume(1);
+            match byte {
+                b'\n' | b'\r' => return Ok(Came::Line),
+                0x04 if line.is_empty() => return Ok(Came::End),
+                0x08 | 0x7f => rub_out(line),
+                0x15 => line.clear(),
+                _ if line.len() < LIMIT => line.push(byte),
+                _ => return Err(io::Error::other("the line is too long")),
+            }
+        }
+    }
+}
+
+/// Takes the last character away, all of its bytes.
+fn rub_out(line: &mut Vec<u8>) {
+    while line.pop().is_some_and(|byte| byte & 0xc0 == 0x80) {}
+}
+
+/// The terminal without echo and line mode, until dropped.
+struct Quiet<'a> {
+    tty: &'a File,
+    before: Termios,
+}
+
+impl<'a> Quiet<'a> {
+    fn begin(tty: &'a File) -> io::Result<Self> {
+        let before = tcgetattr(tty)?;
+        let mut modes = before.clone();
+        modes
+            .local_modes
+            .remove(LocalModes::ECHO | LocalModes::ECHONL | LocalModes::ICANON);
+        modes.local_modes.insert(LocalModes::ISIG);
+        modes.special_codes[SpecialCodeIndex::VMIN] = 1;
+        modes.special_codes[SpecialCodeIndex::VTIME] = 0;
+        tcsetattr(tty, OptionalActions::Now, &modes)?;
+        Ok(Self { tty, before })
+    }
+}
+
+impl Drop for Quiet<'_> {
+    fn drop(&mut self) {
+        let _ = tcsetattr(self.tty, OptionalActions::Now, &self.before);
+    }
+}
+
+/// The signals that would leave a terminal without echo behind. While nothing is read they do what they always do.
+struct Signals {
+    idle: Arc<AtomicBool>,
+    which: Arc<AtomicUsize>,
+    wake: UnixStream,
+}
+
+impl Signals {
+    /// Takes the signals over, once and for all: a handler that was taken away again would leave them ignored.
+    fn taken_over() -> io::Result<&'static Self> {
+        static ONCE: OnceLock<Signals> = OnceLock::new();
+        if let Some(signals) = ONCE.get() {
+            return Ok(signals);
+        }
+        let signals = Self::install()?;
+        Ok(ONCE.get_or_init(|| signals))
+    }
+
+    fn install() -> io::Result<Self> {
+        let (wake, waker) = UnixStream::pair()?;
+        wake.set_nonblocking(true)?;
+        let idle = Arc::new(AtomicBool::new(true));
+        let which = Arc::new(AtomicUsize::new(0));
+        let all = [SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGTSTP].into_iter();
+        for signal in all.filter(|&one| !is_ignored(one)) {
+            flag::register_conditional_default(signal, Arc::clone(&idle))?;
+            let number = usize::try_from(signal).unwrap_or_default();
+            flag::register_usize(signal, Arc::clone(&which), number)?;
+            low_level::pipe::register(signal, waker.try_clone()?)?;
+        }
+        Ok(Self { idle, which, wake })
+    }
+
+    /// Holds the signals back from now on.
+    fn hold(&self) {
+        let _ = (&self.wake).read(&mut [0; 64]);
+        self.which.store(0, Ordering::SeqCst);
+        self.idle.store(false, Ordering::SeqCst);
+    }
+
+    /// Lets the signals do what they always do; returns one that came and was not acted on.
+    fn release(&self) -> Option<i32> {
+        self.idle.store(true, Ordering::SeqCst);
+        self.came()
+    }
+
+    fn came(&self) -> Option<i32> {
+        let which = self.which.swap(0, Ordering::SeqCst);
+        i32::try_from(which).ok().filter(|&signal| signal != 0)
+    }
+
+    /// Waits for input; returns the signal that came first, if one did.
+    fn or_readable(&self, tty: &File) -> io::Result<Option<i32>> {
+        loop {
+            let mut fds = [
+                PollFd::from_borrowed_fd(self.wake.as_fd(), PollFlags::IN),
+                PollFd::from_borrowed_fd(tty.as_fd(), PollFlags::IN),
+            ];
+            match poll(&mut fds, None) {
+                Err(Errno::INTR) => {}
+                Err(errno) => return Err(errno.into()),
+                Ok(_) => {}
+            }
+            if let Some(signal) = self.came() {
+                return Ok(Some(signal));
+            }
+            if !fds[1].revents().is_empty() {
+                return Ok(None);
+            }
+        }
+    }
+}
+
+/// Ends the marks around pasted text, which a line editor asks the terminal for (xterm, private mode 2004).
+const NO_PASTE_MARKS: &[u8] = b"\x1b[?2004l";
+
+/// Sees to it that a signal that ends this program leaves the terminal as it is now: a line editor takes echo and line
+/// mode away while it reads, and gives them back only when it returns. Ctrl-C is the editor's own.
+///
+/// # Errors
+/// Standard input is no terminal, or the system gives no descriptors or no thread.
+pub fn keep_terminal_modes() -> io::Result<()> {
+    let before = tcgetattr(stdin())?;
+    let (mut wake, waker) = UnixStream::pair()?;
+    let which = Arc::new(AtomicUsize::new(0));
+    for signal in [SIGHUP, SIGQUIT, SIGTERM]
+        .into_iter()
+        .filter(|&one| !is_ignored(one))
+    {
+        let number = usize::try_from(signal).unwrap_or_default();
+        flag::register_usize(signal, Arc::clone(&which), number)?;
+        low_level::pipe::register(signal, waker.try_clone()?)?;
+    }
+    thread::Builder::new()
+        .name("terminal".to_owned())
+        .spawn(move || {
+            if wake.read_exact(&mut [0]).is_ok() {
+                let _ = tcsetattr(stdin(), OptionalActions::Now, &before);
+                let _ = rustix::io::write(stdout(), NO_PASTE_MARKS);
+                let signal = i32::try_from(which.load(Ordering::SeqCst)).unwrap_or(SIGTERM);
+                let _ = low_level::emulate_default_handler(signal);
+            }
+        })?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::typed;
+
+    #[test]
+    fn a_line_is_what_the_person_meant() {
+        for (bytes, meant) in [
+            (&b"  gpt-4o \n"[..], "gpt-4o"),
+            (b"\x1b[200~sk-pasted\x1b[201~\n", "sk-pasted"),
+            (b"\x1b[201~next\r\n", "next"),
+            (b"a\x1b[Ab\x1bOCc\x1b[1;5Dd", "abcd"),
+            (b"a\x07\x00b", "ab"),
+            (b"\xffx", "\u{fffd}x"),
+            (b"\x1b", ""),
+            ("mödel 漢".as_bytes(), "mödel 漢"),
+        ] {
+            assert_eq!(typed(bytes), meant);
+        }
+    }
+}
