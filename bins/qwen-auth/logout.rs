@@ -6,9 +6,7 @@ use std::time::Duration;
 use qwen_shared::date::rfc3339;
 use qwen_shared::exit::{Exit, Failure, Outcome};
 use qwen_shared::net::api::patience;
-use qwen_shared::net::config::{
-    Config, KeySetting, Method, Profile, StoreName, active_profile, chosen_store,
-};
+use qwen_shared::net::config::{Config, KeySetting, Method, Profile, active_profile};
 use qwen_shared::net::credential::{Credential, LOCK_LIMIT, Store, StoreKind, Stored};
 use qwen_shared::net::http::Timeouts;
 use qwen_shared::net::oauth::{
@@ -63,7 +61,7 @@ fn without_profile(reporter: &Reporter) -> Outcome {
 }
 
 fn log_out(name: &str, profile: &Profile, reporter: &Reporter) -> Result<(), Failure> {
-    let Some(kind) = seat(profile)? else {
+    let Some(kind) = profile.store()? else {
         let place = match &profile.key {
             Some(KeySetting::Env(variable)) => format!("its key is in the variable {variable}"),
             Some(KeySetting::Command(words)) => format!("its key comes from the command '{}'", words[0]),
@@ -101,21 +99,6 @@ fn log_out(name: &str, profile: &Profile, reporter: &Reporter) -> Result<(), Fai
         reporter.notice("Qwen Code shared this login and is logged out too");
     }
     Ok(())
-}
-
-/// Returns where the credential of a profile is kept; `None` when it is not in a store.
-fn seat(profile: &Profile) -> Result<Option<StoreKind>, Failure> {
-    let is_oauth = profile.method == Some(Method::Oauth);
-    let remembered = match profile.key {
-        Some(KeySetting::Store(store)) => store,
-        _ if is_oauth => StoreName::File,
-        _ => return Ok(None),
-    };
-    Ok(Some(match chosen_store()?.unwrap_or(remembered) {
-        StoreName::Keyring => StoreKind::Keyring,
-        StoreName::File if is_oauth && profile.is_qwen_login() => StoreKind::QwenCode,
-        StoreName::File => StoreKind::File,
-    }))
 }
 
 /// Revokes a login at its server. Returns what happened, in words: the removal goes on in every case.

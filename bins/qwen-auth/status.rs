@@ -6,8 +6,8 @@ use qwen_shared::date::rfc3339;
 use qwen_shared::exit::{Exit, Failure, Outcome};
 use qwen_shared::net::api::Authorization;
 use qwen_shared::net::api::store_of;
-use qwen_shared::net::config::{Access, Key, Overrides, Settings, chosen_store};
-use qwen_shared::net::credential::{Credential, Life, Stored};
+use qwen_shared::net::config::{Access, Key, Overrides, Settings};
+use qwen_shared::net::credential::{Credential, Life, StoreKind, Stored};
 use qwen_shared::net::http::without_user_info;
 use qwen_shared::net::ratelimit::Pace;
 use qwen_shared::net::ratelimit::identity;
@@ -318,7 +318,7 @@ impl Report {
     /// Returns who said what.
     pub(crate) fn sources(&self) -> [(&'static str, Option<String>); 6] {
         let settings = &self.settings;
-        let store = match (&self.store, chosen_store()) {
+        let store = match (&self.store, StoreKind::from_environment()) {
             (None, _) => None,
             (Some(_), Ok(Some(_))) => Some("environment QWEN_CREDENTIAL_STORE".to_owned()),
             (Some(_), _) => Some(settings.access.source.to_string()),

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 use qwen_shared::exit::{Exit, Failure};
 use qwen_shared::net::api::Endpoint;
 use qwen_shared::net::api::{Authorization, authorize, remedy};
-use qwen_shared::net::config::{Access, Overrides, Settings};
+use qwen_shared::net::config::{Access, Overrides, Settings, TimeoutSettings};
 use qwen_shared::net::credential::{Refresh, Wanted};
 use qwen_shared::net::http::{Client, Timeouts};
 use qwen_shared::net::ratelimit::Pace;
@@ -192,17 +192,16 @@ impl Key {
     }
 }
 
-/// Returns the limits: what was typed before what the profile says.
+/// Returns the limits: flags, then the profile, then this command's defaults.
 fn timeouts(settings: &Settings, way: &Way<'_>) -> Timeouts {
-    let (typed, profile) = (way.limits, settings.timeouts);
-    let first_byte = match profile.first_byte {
-        usual if usual == Timeouts::default().first_byte => way.first_byte,
-        said => said,
+    let given = TimeoutSettings {
+        connect: way.limits.connect_timeout,
+        first_byte: way.limits.first_byte_timeout,
+        idle: way.limits.idle_timeout,
+        total: way.limits.max_time,
     };
-    Timeouts {
-        connect: typed.connect_timeout.unwrap_or(profile.connect),
-        first_byte: typed.first_byte_timeout.unwrap_or(first_byte),
-        idle: typed.idle_timeout.unwrap_or(profile.idle),
-        total: typed.max_time.or(profile.total),
-    }
+    given.or(settings.timeouts).with_defaults(Timeouts {
+        first_byte: way.first_byte,
+        ..Timeouts::default()
+    })
 }

@@ -8,7 +8,7 @@ use qwen_shared::net::api::Told;
 use qwen_shared::net::api::{self, Endpoint, SendError};
 use qwen_shared::net::api::{authorize, remedy};
 use qwen_shared::net::chat::Summary;
-use qwen_shared::net::config::{Access, Settings};
+use qwen_shared::net::config::{Access, Settings, TimeoutSettings};
 use qwen_shared::net::credential::{Refresh, Wanted};
 use qwen_shared::net::http::{self, Client, Timeouts};
 use qwen_shared::net::ratelimit::Pace;
@@ -221,12 +221,16 @@ fn open(settings: &Settings, refresh: Refresh, reporter: &Reporter) -> Result<En
     Endpoint::new(settings, authorization.token, Some(base_url))
 }
 
-/// Lays what was typed over what is configured. The limit for everything is kept apart: it counts retries too.
-fn timeouts(configured: Timeouts, limits: &LimitArgs) -> Timeouts {
-    Timeouts {
-        connect: limits.connect_timeout.unwrap_or(configured.connect),
-        first_byte: limits.first_byte_timeout.unwrap_or(configured.first_byte),
-        idle: limits.idle_timeout.unwrap_or(configured.idle),
+/// Returns the limits: flags, then the profile. The limit for everything is kept apart: it counts retries too.
+fn timeouts(configured: TimeoutSettings, limits: &LimitArgs) -> Timeouts {
+    let given = TimeoutSettings {
+        connect: limits.connect_timeout,
+        first_byte: limits.first_byte_timeout,
+        idle: limits.idle_timeout,
         total: None,
+    };
+    Timeouts {
+        total: None,
+        ..given.or(configured).with_defaults(Timeouts::default())
     }
 }

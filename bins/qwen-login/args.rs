@@ -1,8 +1,8 @@
 //! What can be typed.
 
+use clap::builder::PossibleValue;
 use clap::{Command, CommandFactory, Parser};
 use qwen_shared::app::{CommandLine, Common};
-use qwen_shared::net::credential::StoreChoice;
 
 /// Obtain a credential and store it
 #[derive(Debug, Parser)]
@@ -37,13 +37,21 @@ pub(crate) struct Args {
     #[arg(long)]
     pub(crate) qr: bool,
     /// Keep the credential there: auto, keyring or file
-    #[arg(long, value_name = "WHERE", value_enum, hide_possible_values = true)]
-    pub(crate) store: Option<StoreChoice>,
+    #[arg(long, value_name = "WHERE", value_parser = stores(), hide_possible_values = true)]
+    pub(crate) store: Option<String>,
     /// Store the credential without a trial request
     #[arg(long)]
     pub(crate) no_verify: bool,
     #[command(flatten)]
     pub(crate) common: Common,
+}
+
+fn stores() -> [PossibleValue; 3] {
+    [
+        PossibleValue::new("auto").help("The keyring where one answers, a file where none exists"),
+        PossibleValue::new("keyring").help("The system keyring or nothing"),
+        PossibleValue::new("file").help("A file that only its owner can read"),
+    ]
 }
 
 impl CommandLine for Args {

@@ -3,7 +3,7 @@
 use qwen_shared::exit::{Exit, Failure, Outcome};
 use qwen_shared::net::api::{choose_store, patience};
 use qwen_shared::net::config::{Method, QwenCodeSettings};
-use qwen_shared::net::credential::{Store, StoreChoice, StoreKind, Stored};
+use qwen_shared::net::credential::{Store, StoreKind, Stored};
 use qwen_shared::provider;
 
 use super::login::Login;
@@ -50,8 +50,8 @@ fn adopt_login(login: &Login<'_>, shared: &Store, stored: &Stored) -> Outcome {
         store: Some(StoreKind::QwenCode),
     };
     // A copy elsewhere is asked for, never the default: a refresh by one side would end the other's (RFC 9700, 4.14).
-    if login.args.store == Some(StoreChoice::Keyring) {
-        let store = choose_store(StoreChoice::Keyring, &login.target.name, true, login.reporter)?;
+    if login.args.store.as_deref() == Some("keyring") {
+        let store = choose_store(Some(StoreKind::Keyring), &login.target.name, true, login.reporter)?;
         entry.store = Some(store.kind());
         login.target.save(&store, stored, &entry, login.reporter)?;
         login.reporter.notice(

@@ -27,7 +27,7 @@ pub(crate) struct Login<'a> {
 /// Runs the tool.
 pub(crate) fn run(args: Args, reporter: &Reporter) -> Outcome {
     secret::forbid_core_dump();
-    let target = Target::find(args.common.profile.as_deref(), args.store)?;
+    let target = Target::find(args.common.profile.as_deref(), args.store.as_deref())?;
     let provider = args.provider.as_deref().map(named).transpose()?;
     if provider.is_none() {
         target.check_provider()?;

@@ -1,10 +1,8 @@
 //! The profile that a login is for, and what is written into it.
 
 use qwen_shared::exit::{Exit, Failure};
-use qwen_shared::net::config::{
-    self, Config, KeySetting, Method, Overrides, Profile, Settings, Source, StoreName,
-};
-use qwen_shared::net::credential::{LOCK_LIMIT, Patience, Store, StoreChoice, StoreKind, Stored};
+use qwen_shared::net::config::{self, Config, KeySetting, Method, Overrides, Profile, Settings, Source};
+use qwen_shared::net::credential::{LOCK_LIMIT, Patience, Store, StoreKind, Stored};
 use qwen_shared::output::Reporter;
 use qwen_shared::provider::{self, Provider};
 use serde_json::{Map, Value, json};
@@ -13,8 +11,8 @@ use serde_json::{Map, Value, json};
 pub(crate) struct Target {
     pub(crate) name: String,
     pub(crate) profile: Profile,
-    /// Where `--store`, the environment or the last login want the credential.
-    pub(crate) choice: StoreChoice,
+    /// Where `--store`, the environment or the last login want the credential; `None` for the automatic choice.
+    pub(crate) choice: Option<StoreKind>,
 }
 
 /// What a login writes into the profile. `None` takes the member away.
@@ -32,19 +30,18 @@ impl Target {
     ///
     /// # Errors
     /// 78 for a configuration that is not valid, which a login would have to overwrite.
-    pub(crate) fn find(typed: Option<&str>, store: Option<StoreChoice>) -> Result<Self, Failure> {
+    pub(crate) fn find(typed: Option<&str>, store: Option<&str>) -> Result<Self, Failure> {
         let (mut config, active) = config::active_profile(typed)?;
         let name = active.map_or_else(|| "default".to_owned(), |active| active.value);
         let profile = config.profiles.remove(&name).unwrap_or_default();
         let remembered = match &profile.key {
-            Some(KeySetting::Store(StoreName::Keyring)) => StoreChoice::Keyring,
-            Some(KeySetting::Store(StoreName::File)) => StoreChoice::File,
-            _ => StoreChoice::Auto,
+            Some(KeySetting::Store(kind)) => Some(*kind),
+            _ => None,
         };
-        let choice = match (store, from_environment()?) {
-            (Some(typed), _) => typed,
-            (None, Some(set)) => set,
-            (None, None) => remembered,
+        let from_environment = StoreKind::from_environment()?;
+        let choice = match store {
+            Some(word) => word.parse().ok(),
+            None => from_environment.or(remembered),
         };
         Ok(Self {
             name,
@@ -146,10 +143,10 @@ impl Target {
     /// Removes what an earlier login of this profile left in another store: nobody would look for it there.
     fn remove_old(&self, kind: StoreKind, reporter: &Reporter) {
         let old = match (&self.profile.key, kind) {
-            (Some(KeySetting::Store(StoreName::Keyring)), StoreKind::File | StoreKind::QwenCode) => {
+            (Some(KeySetting::Store(StoreKind::Keyring)), StoreKind::File | StoreKind::QwenCode) => {
                 StoreKind::Keyring
             }
-            (Some(KeySetting::Store(StoreName::File)), StoreKind::Keyring | StoreKind::QwenCode) => {
+            (Some(KeySetting::Store(StoreKind::File)), StoreKind::Keyring | StoreKind::QwenCode) => {
                 StoreKind::File
             }
             _ => return,
@@ -223,18 +220,4 @@ fn change_object(members: &mut Map<String, Value>, name: &str, change: impl FnOn
     };
     change(&mut object);
     *value = Value::Object(object);
-}
-
-/// Returns the store that `QWEN_CREDENTIAL_STORE` names.
-fn from_environment() -> Result<Option<StoreChoice>, Failure> {
-    let value = std::env::var("QWEN_CREDENTIAL_STORE").unwrap_or_default();
-    match value.trim() {
-        "" => Ok(None),
-        named => named.parse().map(Some).map_err(|()| {
-            Failure::new(
-                Exit::Config,
-                format!("QWEN_CREDENTIAL_STORE: '{named}' is not auto, keyring or file"),
-            )
-        }),
-    }
 }

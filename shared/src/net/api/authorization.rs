@@ -6,9 +6,9 @@ use url::Url;
 
 use crate::date::rfc3339;
 use crate::exit::{Exit, Failure};
-use crate::net::config::{Access, Key, Settings, StoreName};
+use crate::net::config::{Access, Key, Settings};
 use crate::net::credential::{
-    Credential, Obtained, Patience, Store, StoreChoice, StoreKind, Stored, Wanted, choose, obtain,
+    Credential, Obtained, Patience, Store, StoreKind, Stored, Wanted, choose, obtain,
 };
 use crate::net::http::{Timeouts, check_endpoint};
 use crate::net::oauth::{self, Blocking, Endpoints, PublicClient, TokenResponse};
@@ -263,15 +263,9 @@ pub fn remedy(settings: &Settings, is_fresh: bool) -> String {
 /// # Errors
 /// No home directory.
 pub fn store_of(settings: &Settings, reporter: &Reporter) -> Result<Store, Failure> {
-    let (store, is_qwen) = match &settings.access.value {
-        Access::Oauth { store, is_qwen, .. } => (*store, *is_qwen),
-        Access::ApiKey(Key::Stored(store)) => (*store, false),
-        _ => (StoreName::File, false),
-    };
-    let kind = match store {
-        StoreName::Keyring => StoreKind::Keyring,
-        StoreName::File if is_qwen => StoreKind::QwenCode,
-        StoreName::File => StoreKind::File,
+    let kind = match &settings.access.value {
+        Access::Oauth { store, .. } | Access::ApiKey(Key::Stored(store)) => *store,
+        _ => StoreKind::File,
     };
     Ok(Store::open(kind, settings.profile_name(), patience(reporter))?)
 }
@@ -281,7 +275,7 @@ pub fn store_of(settings: &Settings, reporter: &Reporter) -> Result<Store, Failu
 /// # Errors
 /// As [`choose`].
 pub fn choose_store(
-    choice: StoreChoice,
+    choice: Option<StoreKind>,
     profile: &str,
     is_qwen: bool,
     reporter: &Reporter,

@@ -8,7 +8,7 @@ mod resolver;
 mod settings;
 
 pub use file::Config;
-pub use profile::{KeySetting, Method, Profile, StoreName, TimeoutSettings, check_name};
+pub use profile::{KeySetting, Method, Profile, TimeoutSettings, check_name};
 pub use qwen_code::QwenCodeSettings;
-pub use resolver::{active_profile, chosen_store};
+pub use resolver::active_profile;
 pub use settings::{Access, Key, Overrides, Settings, Source, Sourced, unknown_provider};

@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use crate::exit::{Exit, Failure};
+use crate::net::credential::StoreKind;
 use crate::net::http::{Timeouts, USER_AGENT, limit};
 use crate::provider::{self, OauthSettings, Provider, Rate};
 use crate::shell::is_shell_name;
@@ -33,31 +34,12 @@ impl fmt::Display for Method {
     }
 }
 
-/// Where a profile's credential is kept.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum StoreName {
-    /// The system keyring.
-    Keyring,
-    /// A file that only its owner can read.
-    File,
-}
-
-impl fmt::Display for StoreName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Keyring => "keyring",
-            Self::File => "file",
-        })
-    }
-}
-
 /// Where a profile's key comes from.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "KeyForm")]
 pub enum KeySetting {
     /// `{"store": "keyring"}` or `{"store": "file"}`: for OAuth too, since it is the remembered choice.
-    Store(StoreName),
+    Store(StoreKind),
     /// `{"env": "NAME"}`.
     Env(String),
     /// `{"command": ["pass", "show", "x"]}`: run without a shell; the first line it prints is the key.
@@ -71,7 +53,7 @@ pub enum KeySetting {
     expecting = "an object with one of 'store', 'env' and 'command'"
 )]
 struct KeyForm {
-    store: Option<StoreName>,
+    store: Option<StoreKind>,
     env: Option<String>,
     command: Option<Vec<String>>,
 }
@@ -93,44 +75,55 @@ impl TryFrom<KeyForm> for KeySetting {
     }
 }
 
-/// Limits in seconds; fractions are fine.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize)]
-#[serde(expecting = "an object")]
+/// The limits of a request that a profile sets, in seconds; fractions are fine. `None` leaves a limit to the tool.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default, expecting = "an object")]
 pub struct TimeoutSettings {
-    connect: Option<Seconds>,
-    first_byte: Option<Seconds>,
-    idle: Option<Seconds>,
-    total: Option<Seconds>,
-}
-
-/// A positive, finite number of seconds.
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
-#[serde(try_from = "f64")]
-struct Seconds(Duration);
-
-impl TryFrom<f64> for Seconds {
-    type Error = String;
-
-    fn try_from(seconds: f64) -> Result<Self, Self::Error> {
-        limit(seconds)
-            .map(Self)
-            .map_err(|reason| format!("a time-out of {seconds} s {reason}"))
-    }
+    /// As [`Timeouts::connect`].
+    #[serde(deserialize_with = "seconds")]
+    pub connect: Option<Duration>,
+    /// As [`Timeouts::first_byte`].
+    #[serde(deserialize_with = "seconds")]
+    pub first_byte: Option<Duration>,
+    /// As [`Timeouts::idle`].
+    #[serde(deserialize_with = "seconds")]
+    pub idle: Option<Duration>,
+    /// As [`Timeouts::total`].
+    #[serde(deserialize_with = "seconds")]
+    pub total: Option<Duration>,
 }
 
 impl TimeoutSettings {
-    /// Returns the limits, with the defaults where nothing is said.
+    /// Fills what is not set from `other`.
     #[must_use]
-    pub fn resolved(&self) -> Timeouts {
-        let default = Timeouts::default();
-        let or = |said: Option<Seconds>, default| said.map_or(default, |seconds| seconds.0);
-        Timeouts {
-            connect: or(self.connect, default.connect),
-            first_byte: or(self.first_byte, default.first_byte),
-            idle: or(self.idle, default.idle),
-            total: self.total.map(|seconds| seconds.0).or(default.total),
+    pub fn or(self, other: Self) -> Self {
+        Self {
+            connect: self.connect.or(other.connect),
+            first_byte: self.first_byte.or(other.first_byte),
+            idle: self.idle.or(other.idle),
+            total: self.total.or(other.total),
         }
     }
+
+    /// Fills what is not set from a tool's defaults.
+    #[must_use]
+    pub fn with_defaults(self, defaults: Timeouts) -> Timeouts {
+        Timeouts {
+            connect: self.connect.unwrap_or(defaults.connect),
+            first_byte: self.first_byte.unwrap_or(defaults.first_byte),
+            idle: self.idle.unwrap_or(defaults.idle),
+            total: self.total.or(defaults.total),
+        }
+    }
+}
+
+/// Reads a positive, finite number of seconds.
+fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+    let Some(seconds) = Option::<f64>::deserialize(deserializer)? else {
+        return Ok(None);
+    };
+    let invalid = |reason| D::Error::custom(format!("a time-out of {seconds} s {reason}"));
+    limit(seconds).map(Some).map_err(invalid)
 }
 
 /// A profile. Members that we do not know are ignored here and kept in the file.
@@ -191,6 +184,43 @@ impl Profile {
         match (self.provider.as_deref(), &self.oauth) {
             (Some(name), _) => name == "qwen",
             (None, own) => own.is_none(),
+        }
+    }
+
+    /// True when it authenticates by OAuth.
+    #[must_use]
+    pub fn uses_oauth(&self) -> bool {
+        self.method == Some(Method::Oauth)
+    }
+
+    /// Returns the store of the profile's credential: the one that `QWEN_CREDENTIAL_STORE` names, else
+    /// [`Profile::remembered_store`]; `None` when the key is not in a store.
+    ///
+    /// # Errors
+    /// As [`StoreKind::from_environment`].
+    pub fn store(&self) -> Result<Option<StoreKind>, Failure> {
+        let Some(remembered) = self.remembered_store() else {
+            return Ok(None);
+        };
+        let named = StoreKind::from_environment()?;
+        Ok(Some(named.map_or(remembered, |kind| self.file_kind(kind))))
+    }
+
+    /// Returns the store that the last login wrote into `key`; for OAuth a file when it wrote none.
+    #[must_use]
+    pub fn remembered_store(&self) -> Option<StoreKind> {
+        match self.key {
+            Some(KeySetting::Store(kind)) => Some(self.file_kind(kind)),
+            _ if self.uses_oauth() => Some(self.file_kind(StoreKind::File)),
+            _ => None,
+        }
+    }
+
+    /// The file of a login at qwen.ai is Qwen Code's.
+    fn file_kind(&self, kind: StoreKind) -> StoreKind {
+        match kind {
+            StoreKind::File if self.uses_oauth() && self.is_qwen_login() => StoreKind::QwenCode,
+            kind => kind,
         }
     }
 

@@ -56,6 +56,19 @@ impl QwenCodeSettings {
             path,
         }
     }
+
+    /// True when Qwen Code would authenticate by OAuth: its settings say so, or say nothing and it has logged in.
+    pub(super) fn uses_oauth(&self) -> bool {
+        match self.selected_type.as_deref() {
+            Some(selected) => selected == "qwen-oauth",
+            None => self.api_key.is_none() && has_login(),
+        }
+    }
+}
+
+/// True when Qwen Code has logged in here.
+fn has_login() -> bool {
+    paths::qwen_home().is_some_and(|home| home.join("oauth_creds.json").exists())
 }
 
 /// Replaces `$NAME` and `${NAME}` by the environment's value, as Qwen Code does; an unset name stays as written.

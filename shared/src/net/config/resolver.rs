@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use super::file::Config;
-use super::profile::{KeySetting, Method, Profile, StoreName, check_name};
+use super::profile::{KeySetting, Method, Profile, check_name};
 use super::qwen_code::QwenCodeSettings;
 use super::settings::{self, Access, Key, Overrides, Settings, Source, Sourced};
 use crate::dotenv::{EnvChain, Search, may_pair};
@@ -28,8 +28,13 @@ impl<'a> Resolver<'a> {
         let mut config = Config::load()?;
         let lookup = Lookup::from_process()?;
         let name = profile_in_use(overrides, &lookup, &config)?;
+        let qwen_code = QwenCodeSettings::load();
         let profile = match &name {
-            None => Profile::default(),
+            // Qwen Code's own login, where it has one.
+            None => Profile {
+                method: qwen_code.uses_oauth().then_some(Method::Oauth),
+                ..Profile::default()
+            },
             Some(name) => config
                 .profiles
                 .remove(&name.value)
@@ -40,7 +45,7 @@ impl<'a> Resolver<'a> {
             lookup,
             name,
             profile,
-            qwen_code: QwenCodeSettings::load(),
+            qwen_code,
             notice: config.notice,
         })
     }
@@ -70,7 +75,7 @@ impl<'a> Resolver<'a> {
                 .value
                 .rate
                 .filter(|_| oauth || provider.value.oauth.is_none())),
-            timeouts: self.profile.timeouts.resolved(),
+            timeouts: self.profile.timeouts,
             allow_http: self.profile.allow_http,
             api_version: self.lookup.value("OPENAI_API_VERSION"),
             profile: self.name,
@@ -144,7 +149,7 @@ impl<'a> Resolver<'a> {
             (_, Some(url)) => provider::recognise(&url.value)
                 .map(|known| Sourced::new(known, url.source.clone()))
                 .ok_or_else(settings::broken_catalogue),
-            (None, None) if self.wants_oauth() => provider::named("qwen")
+            (None, None) if self.profile.uses_oauth() => provider::named("qwen")
                 .map(|qwen| Sourced::new(qwen, self.own_source()))
                 .ok_or_else(settings::broken_catalogue),
             (None, None) => default_provider(),
@@ -204,7 +209,7 @@ impl<'a> Resolver<'a> {
     /// Names what others can change, and the one mixture that surprises: the profile's endpoint with a key that is not
     /// the profile's.
     fn notices(&self, access: &Sourced<Access>, base_url: &Sourced<Url>) -> Vec<String> {
-        let has_own = self.profile.key.is_some() || self.profile.method == Some(Method::Oauth);
+        let has_own = self.profile.key.is_some() || self.profile.uses_oauth();
         let own_variable = matches!((&self.profile.key, &access.source),
             (Some(KeySetting::Env(own)), Source::Environment(name) | Source::EnvFile { name, .. }) if own == name);
         let mixed = has_own
@@ -275,17 +280,6 @@ fn merged(below: &Map<String, Value>, above: &Map<String, Value>) -> Map<String,
 }
 
 impl Resolver<'_> {
-    /// True when what is configured, not what was given for this run, is OAuth.
-    pub(super) fn wants_oauth(&self) -> bool {
-        match (&self.name, self.profile.method) {
-            (Some(_), method) => method == Some(Method::Oauth),
-            (None, _) => match self.qwen_code.selected_type.as_deref() {
-                Some(selected) => selected == "qwen-oauth",
-                None => self.qwen_code.api_key.is_none() && has_qwen_login(),
-            },
-        }
-    }
-
     pub(super) fn access(
         &self,
         provider: &Sourced<&'static Provider>,
@@ -357,12 +351,8 @@ impl Resolver<'_> {
     /// Returns what the profile, or Qwen Code's own login, authenticates with.
     fn own_access(&self) -> Result<Option<Sourced<Access>>, Failure> {
         let source = self.own_source();
-        if self.wants_oauth() {
-            let store = match self.profile.key {
-                Some(KeySetting::Store(store)) => store,
-                _ => StoreName::File,
-            };
-            let store = chosen_store()?.unwrap_or(store);
+        let store = self.profile.store()?;
+        if let (true, Some(store)) = (self.profile.uses_oauth(), store) {
             let server = self
                 .profile
                 .login_server()
@@ -370,13 +360,12 @@ impl Resolver<'_> {
             let access = Access::Oauth {
                 server: Box::new(server),
                 store,
-                is_qwen: self.profile.is_qwen_login(),
             };
             return Ok(Some(Sourced::new(access, source)));
         }
         let key = match &self.profile.key {
             None => return Ok(None),
-            Some(KeySetting::Store(store)) => Key::Stored(chosen_store()?.unwrap_or(*store)),
+            Some(KeySetting::Store(kind)) => Key::Stored(store.unwrap_or(*kind)),
             Some(KeySetting::Command(words)) => Key::Command(words.clone()),
             Some(KeySetting::Env(name)) => match self.lookup.value(name) {
                 Some(key) => {
@@ -388,27 +377,6 @@ impl Resolver<'_> {
         };
         Ok(Some(Sourced::new(Access::ApiKey(key), source)))
     }
-}
-
-/// Returns the store that `QWEN_CREDENTIAL_STORE` names; `auto` leaves it to the remembered choice.
-///
-/// # Errors
-/// 78 for any other word.
-pub fn chosen_store() -> Result<Option<StoreName>, Failure> {
-    match std::env::var("QWEN_CREDENTIAL_STORE").unwrap_or_default().trim() {
-        "" | "auto" => Ok(None),
-        "keyring" => Ok(Some(StoreName::Keyring)),
-        "file" => Ok(Some(StoreName::File)),
-        other => Err(Failure::new(
-            Exit::Config,
-            format!("QWEN_CREDENTIAL_STORE: '{other}' is not auto, keyring or file"),
-        )),
-    }
-}
-
-/// True when Qwen Code has logged in here.
-fn has_qwen_login() -> bool {
-    crate::paths::qwen_home().is_some_and(|home| home.join("oauth_creds.json").exists())
 }
 
 /// Refuses an endpoint that an untrusted project's file set, unless the key is from the same file or bound to the

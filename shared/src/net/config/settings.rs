@@ -7,11 +7,11 @@ use std::path::PathBuf;
 use serde_json::{Map, Value};
 use url::Url;
 
-use super::profile::StoreName;
+use super::profile::TimeoutSettings;
 use super::resolver::Resolver;
 use crate::dotenv::Standing;
 use crate::exit::{Exit, Failure};
-use crate::net::http::Timeouts;
+use crate::net::credential::StoreKind;
 use crate::provider::{self, OauthSettings, Provider, Rate};
 use crate::secret::Secret;
 
@@ -39,7 +39,7 @@ pub enum Key {
     /// A command prints it.
     Command(Vec<String>),
     /// It is in the profile's store.
-    Stored(StoreName),
+    Stored(StoreKind),
 }
 
 /// How requests are authenticated.
@@ -52,10 +52,7 @@ pub enum Access {
         /// The server that issued it.
         server: Box<OauthSettings>,
         /// Where it is kept.
-        store: StoreName,
-        /// True for the login at qwen.ai, or at what a profile of provider `qwen` puts in its place: kept in a file,
-        /// it is Qwen Code's, and both share it.
-        is_qwen: bool,
+        store: StoreKind,
     },
     /// Not at all: the server asks for no key.
     Open,
@@ -84,8 +81,8 @@ pub struct Settings {
     pub body: Map<String, Value>,
     /// The quota.
     pub rate: Option<Rate>,
-    /// The limits of a request.
-    pub timeouts: Timeouts,
+    /// The limits of a request, as far as the profile sets them.
+    pub timeouts: TimeoutSettings,
     /// True when the profile allows plain `http` to other machines.
     pub allow_http: bool,
     /// What the user ought to know about how this was decided.

@@ -12,6 +12,7 @@
 mod document;
 mod error;
 mod keyring;
+mod kind;
 mod note;
 mod qwen_code;
 mod refresh;
@@ -21,5 +22,6 @@ mod store;
 pub use document::{Credential, Life, Stored};
 pub use error::StoreError;
 pub use keyring::Patience;
+pub use kind::StoreKind;
 pub use refresh::{LOCK_LIMIT, Obtained, Refresh, Wanted, obtain};
-pub use store::{Held, Loaded, Pending, Store, StoreChoice, StoreKind, choose};
+pub use store::{Held, Loaded, Pending, Store, choose};

@@ -1,16 +1,13 @@
 //! Where a credential is kept, and how it is changed under a lock.
 
-use std::fmt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 use std::time::{Duration, SystemTime};
-
-use serde::{Deserialize, Serialize};
 
 use super::document::{self, Form, Stored};
 use super::error::StoreError;
 use super::keyring::{Keyring, Patience};
+use super::kind::StoreKind;
 use super::note::Note;
 use super::qwen_code::SharedLock;
 use crate::exit::Failure;
@@ -24,28 +21,6 @@ const LARGEST: u64 = 1 << 20;
 
 /// The room that a trial of a file takes, in bytes: no less than a login will need there.
 const ROOM: usize = 32 << 10;
-
-/// The kinds of stores.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum StoreKind {
-    /// The system keyring: Secret Service, macOS Keychain, Windows Credential Manager.
-    Keyring,
-    /// A file of the profile's own, beside `config.json`.
-    File,
-    /// Qwen Code's `oauth_creds.json`: what `file` means for the login at qwen.ai.
-    #[serde(rename = "file", skip_deserializing)]
-    QwenCode,
-}
-
-impl fmt::Display for StoreKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Keyring => "keyring",
-            Self::File | Self::QwenCode => "file",
-        })
-    }
-}
 
 /// The credential of one profile, in its place.
 #[derive(Debug)]
@@ -421,42 +396,9 @@ impl Pending<'_> {
     }
 }
 
-/// What `--store` and `QWEN_CREDENTIAL_STORE` can say.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-pub enum StoreChoice {
-    /// The keyring where one answers, a file where none exists.
-    #[default]
-    Auto,
-    /// The system keyring or nothing.
-    Keyring,
-    /// A file that only its owner can read.
-    File,
-}
-
-impl fmt::Display for StoreChoice {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Auto => "auto",
-            Self::Keyring => "keyring",
-            Self::File => "file",
-        })
-    }
-}
-
-impl FromStr for StoreChoice {
-    type Err = ();
-
-    fn from_str(text: &str) -> Result<Self, ()> {
-        match text {
-            "auto" => Ok(Self::Auto),
-            "keyring" => Ok(Self::Keyring),
-            "file" => Ok(Self::File),
-            _ => Err(()),
-        }
-    }
-}
-
 /// Finds the store for a login and proves, by writing, reading and deleting, that it will take a credential.
+///
+/// Without a `choice` that is the keyring where one answers, a file where none exists.
 ///
 /// Call it before a browser opens: a login whose token cannot be kept is a login lost. Returns the store and a notice
 /// when it is not what the user may expect. `is_qwen_oauth` says that the credential is a login at qwen.ai, whose
@@ -466,7 +408,7 @@ impl FromStr for StoreChoice {
 /// A keyring that is locked or silent (75) is never replaced by a file, which would leave a secret where the user did
 /// not want it; a place that cannot be written (74).
 pub fn choose(
-    choice: StoreChoice,
+    choice: Option<StoreKind>,
     profile: &str,
     is_qwen_oauth: bool,
     patience: Patience,
@@ -476,13 +418,13 @@ pub fn choose(
     } else {
         StoreKind::File
     };
-    if choice == StoreChoice::File {
+    if matches!(choice, Some(StoreKind::File | StoreKind::QwenCode)) {
         return tried(Store::open(file, profile, patience)?, None);
     }
     let keyring = Store::open(StoreKind::Keyring, profile, patience.clone())?;
     match keyring.probe() {
         Ok(()) => Ok((keyring, None)),
-        Err(StoreError::NoKeyring(_)) if choice == StoreChoice::Auto => {
+        Err(StoreError::NoKeyring(_)) if choice.is_none() => {
             let store = Store::open(file, profile, patience)?;
             let notice = format!(
                 "no system keyring is here; the credential goes to '{}', readable by you alone",
