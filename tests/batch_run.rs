@@ -338,9 +338,23 @@ fn templates_and_instructions_can_be_files() {
     let run = tool().args(["--template", "@t.txt"]).run().exits(0);
     assert_eq!(text(&results(&run.text())["line-1"]), "Name: x\n");
     let missing = tool().args(["--template", "@no.txt"]).run();
-    missing.gives(66, "", "qwen-batch: 'no.txt': no such file or directory\n");
+    missing.gives(
+        66,
+        "",
+        "qwen-batch: cannot read 'no.txt': no such file or directory\n",
+    );
     let bad = tool().args(["-s", "@bad.txt"]).run();
-    bad.gives(65, "", "qwen-batch: 'bad.txt': invalid UTF-8 at byte 1\n");
+    bad.gives(
+        65,
+        "",
+        "qwen-batch: 'bad.txt': not UTF-8 text: byte 1 (counted from 0) is invalid\n",
+    );
+    let endless = std::fs::File::create(sandbox.work().join("endless.txt")).unwrap();
+    endless.set_len((1 << 30) + 1).unwrap();
+    for option in ["-s", "--template"] {
+        let large = tool().args([option, "@endless.txt"]).run();
+        large.gives(65, "", "qwen-batch: 'endless.txt' is larger than 1024 MiB\n");
+    }
 }
 
 #[test]
@@ -451,12 +465,17 @@ fn what_was_typed_wrong_is_said_before_anything_is_sent() {
         (
             &["run", "in.jsonl", "--param", "temperature"],
             64,
-            "--param 'temperature': not NAME=JSON",
+            "--param: 'temperature' is not NAME=JSON",
+        ),
+        (
+            &["run", "in.jsonl", "--param", "messages=[]"],
+            64,
+            "--param: 'messages' cannot be set this way",
         ),
         (
             &["run", "in.jsonl", "--param", "stop=x"],
             64,
-            "--param stop: 'x' is not JSON",
+            "--param: the value of 'stop' is not JSON",
         ),
         (&["walk"], 64, "'walk'"),
     ] {

@@ -310,4 +310,10 @@ fn the_system_prompt_comes_first_from_text_or_file() {
             serde_json::json!([{ "role": "system", "content": expected }, { "role": "user", "content": "q" }])
         );
     }
+    let endless = std::fs::File::create(sandbox.work().join("endless.txt")).unwrap();
+    endless.set_len((1 << 30) + 1).unwrap();
+    chat(&sandbox, &Server::untouched())
+        .args(["-s", "@endless.txt", "q"])
+        .run()
+        .gives(65, "", "qwen-chat: 'endless.txt' is larger than 1024 MiB\n");
 }

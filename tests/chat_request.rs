@@ -69,7 +69,7 @@ fn flags_that_make_no_sense_are_usage_errors_and_nothing_is_sent() {
         (&["--param", "x=text"], "--param: the value of 'x' is not JSON"),
         (
             &["--param", "messages=[]"],
-            "--param: 'messages' has a flag or an operand of its own",
+            "--param: 'messages' cannot be set this way",
         ),
         (&["--temperature", "NaN"], "not a number"),
         (&["--idle-timeout", "0"], "must be more than 0"),

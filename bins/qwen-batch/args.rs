@@ -1,5 +1,6 @@
 //! What can be typed.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -45,10 +46,10 @@ pub(crate) struct RequestArgs {
     pub(crate) model: Option<String>,
     /// Instructions to the model for lines that are prompts
     #[arg(short, long, value_name = "TEXT|@FILE", allow_hyphen_values = true)]
-    pub(crate) system: Option<String>,
+    pub(crate) system: Option<OsString>,
     /// Take lines as plain text and put each in place of {}, or below the text where there is none
     #[arg(long, value_name = "TEXT|@FILE", allow_hyphen_values = true)]
-    pub(crate) template: Option<String>,
+    pub(crate) template: Option<OsString>,
     /// Set any member of every request, whatever the lines say; null takes it away
     #[arg(long, value_name = "NAME=JSON")]
     pub(crate) param: Vec<String>,

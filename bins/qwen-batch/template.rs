@@ -1,9 +1,8 @@
 //! What every request of a run has in common.
 
-use std::path::Path;
-
-use qwen_shared::exit::{Exit, Failure, io_reason};
-use qwen_shared::net::chat::merge;
+use qwen_shared::exit::Failure;
+use qwen_shared::input::{system_prompt, text_or_file};
+use qwen_shared::net::chat::{merge, parse_params};
 use serde_json::{Map, Value, json};
 
 use super::args::RequestArgs;
@@ -39,13 +38,12 @@ impl Shape {
         if let Some(model) = &typed.model {
             above.insert("model".to_owned(), model.as_str().into());
         }
-        for param in &typed.param {
-            let (name, value) = parameter(param)?;
-            above.insert(name, value);
-        }
+        above.extend(parse_params(&typed.param)?);
+        let template = typed.template.as_deref();
+        let template = template.map(|template| text_or_file(template, "the template"));
         Ok(Self {
-            template: typed.template.as_deref().map(text_or_file).transpose()?,
-            system: typed.system.as_deref().map(text_or_file).transpose()?,
+            template: template.transpose()?,
+            system: typed.system.as_deref().map(system_prompt).transpose()?,
             model: model.to_owned(),
             below: members.clone(),
             above,
@@ -96,37 +94,4 @@ impl Shape {
         merge(&mut body, &self.above);
         body
     }
-}
-
-/// Reads `NAME=JSON`; what is not JSON is meant as text.
-fn parameter(typed: &str) -> Result<(String, Value), Failure> {
-    match typed.split_once('=') {
-        Some((name, value)) if !name.is_empty() => {
-            let value = serde_json::from_str(value).map_err(|error| {
-                Failure::new(
-                    Exit::Usage,
-                    format!("--param {name}: '{value}' is not JSON: {error}"),
-                )
-                .hint(format!("text needs quotes of its own: --param '{name}=\"…\"'"))
-            })?;
-            Ok((name.to_owned(), value))
-        }
-        _ => Err(
-            Failure::new(Exit::Usage, format!("--param '{typed}': not NAME=JSON"))
-                .hint("for example: --param temperature=0"),
-        ),
-    }
-}
-
-/// Returns a text as typed, or after `@` the content of a file.
-fn text_or_file(typed: &str) -> Result<String, Failure> {
-    let Some(path) = typed.strip_prefix('@') else {
-        return Ok(typed.to_owned());
-    };
-    let bytes = std::fs::read(Path::new(path))
-        .map_err(|error| Failure::new(Exit::NoInput, format!("'{path}': {}", io_reason(&error))))?;
-    String::from_utf8(bytes).map_err(|error| {
-        let place = error.utf8_error().valid_up_to();
-        Failure::new(Exit::Data, format!("'{path}': invalid UTF-8 at byte {place}"))
-    })
 }

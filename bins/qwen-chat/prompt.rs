@@ -1,8 +1,7 @@
 //! From what was typed, piped and named to the messages of a request.
 
 use std::ffi::OsStr;
-use std::fs::File;
-use std::io::{self, IsTerminal, Read};
+use std::io::{self, IsTerminal};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -10,6 +9,7 @@ use std::time::{Duration, Instant};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use qwen_shared::exit::{Exit, Failure, io_reason};
+use qwen_shared::input::{self, read_bytes, read_text, utf8};
 use qwen_shared::net::chat::{Message, Role};
 use qwen_shared::output::Reporter;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -24,20 +24,9 @@ use super::args::{Args, InputArgs};
 pub(crate) fn typed(args: &Args) -> Result<String, Failure> {
     let words = args.input.prompt.iter().chain(&args.words);
     let words: Vec<String> = words
-        .map(|word| utf8_word(word, "the prompt"))
+        .map(|word| utf8(word.as_bytes().to_vec(), "the prompt"))
         .collect::<Result<_, _>>()?;
     Ok(words.join(" "))
-}
-
-/// Returns the system prompt, from its text or its file.
-///
-/// # Errors
-/// 66 for a file that cannot be read; 65 for what is not text.
-pub(crate) fn system(value: &OsStr) -> Result<String, Failure> {
-    match value.as_bytes().strip_prefix(b"@") {
-        Some(path) => text_file(Path::new(OsStr::from_bytes(path))),
-        None => utf8_word(value, "the system prompt"),
-    }
 }
 
 /// Puts the person's message together: prompt, what is piped in, files, images.
@@ -51,7 +40,7 @@ pub(crate) fn message(args: &Args, reporter: &Reporter) -> Result<Message, Failu
         .input
         .file
         .iter()
-        .map(|path| Ok((path.as_path(), text_file(path)?)));
+        .map(|path| Ok((path.as_path(), read_text(path)?)));
     let files: Vec<(&Path, String)> = files.collect::<Result<_, Failure>>()?;
     let images = args.input.image.iter().map(|image| image_url(image));
     let images: Vec<String> = images.collect::<Result<_, _>>()?;
@@ -113,40 +102,6 @@ pub(crate) fn with_system(system: Option<String>, mut messages: Vec<Message>) ->
     messages
 }
 
-/// The most that is read of one input, in bytes: no endpoint takes more, and `/dev/zero` has no end.
-pub(crate) const LIMIT: usize = 1 << 30;
-
-/// Takes bytes as text, without copying them.
-///
-/// # Errors
-/// 65 with the offset of the first byte that is not UTF-8. Sending a replacement would have the model answer about
-/// other data than the user's.
-pub(crate) fn utf8(bytes: Vec<u8>, place: &str) -> Result<String, Failure> {
-    String::from_utf8(bytes).map_err(|error| {
-        let offset = error.utf8_error().valid_up_to();
-        Failure::new(
-            Exit::Data,
-            format!("{place}: not UTF-8 text: byte {offset} (counted from 0) is invalid"),
-        )
-    })
-}
-
-/// Takes a word of the command line as text.
-///
-/// # Errors
-/// As [`utf8`].
-fn utf8_word(word: &OsStr, place: &str) -> Result<String, Failure> {
-    utf8(word.as_bytes().to_vec(), place)
-}
-
-/// Reads a text file.
-///
-/// # Errors
-/// 66 when it is missing or unreadable; 65 when it is not text.
-pub(crate) fn text_file(path: &Path) -> Result<String, Failure> {
-    utf8(bytes_of(path)?, &format!("'{}'", path.display()))
-}
-
 /// Returns the URL of an image: a URL as it is, a file as a `data:` URL.
 ///
 /// # Errors
@@ -162,39 +117,12 @@ pub(crate) fn image_url(image: &OsStr) -> Result<String, Failure> {
         return Ok(url.to_owned());
     }
     let path = Path::new(image);
-    let bytes = bytes_of(path)?;
+    let bytes = read_bytes(path)?;
     let kind = image_type(&bytes).ok_or_else(|| {
         let message = format!("'{}': not a PNG, JPEG, GIF, WebP or BMP image", path.display());
         Failure::new(Exit::Data, message).hint("give a text file with --file")
     })?;
     Ok(format!("data:{kind};base64,{}", STANDARD.encode(&bytes)))
-}
-
-fn bytes_of(path: &Path) -> Result<Vec<u8>, Failure> {
-    let shown = path.display();
-    let refused = |error| {
-        let message = format!("cannot read '{shown}': {}", io_reason(&error));
-        Failure::new(Exit::NoInput, message)
-    };
-    let most = u64::try_from(LIMIT).unwrap_or(u64::MAX);
-    let file = File::open(path).map_err(refused)?;
-    let size = file.metadata().map_err(refused)?.len();
-    let mut bytes = Vec::new();
-    if size <= most {
-        bytes.reserve(usize::try_from(size).unwrap_or_default());
-        file.take(most.saturating_add(1))
-            .read_to_end(&mut bytes)
-            .map_err(refused)?;
-    }
-    if size > most || bytes.len() > LIMIT {
-        return Err(too_large(&format!("'{shown}'")));
-    }
-    Ok(bytes)
-}
-
-/// Says that an input has no end in sight.
-pub(crate) fn too_large(place: &str) -> Failure {
-    Failure::new(Exit::Data, format!("{place} is larger than {} MiB", LIMIT >> 20))
 }
 
 /// Tells an image's media type by its first bytes; a name can lie.
@@ -231,7 +159,7 @@ pub(crate) fn read(args: &InputArgs, has_prompt: bool, reporter: &Reporter) -> R
         bytes.reserve(64 << 10);
         match rustix::io::read(stdin, rustix::buffer::spare_capacity(&mut bytes)) {
             Ok(0) => break,
-            Ok(_) if bytes.len() > LIMIT => return Err(too_large("standard input")),
+            Ok(_) if bytes.len() > input::LIMIT => return Err(input::too_large("standard input")),
             Ok(_) | Err(Errno::INTR) => {}
             Err(Errno::AGAIN) => {
                 let _ = poll(&mut [PollFd::new(&stdin, PollFlags::IN)], None);

@@ -5,18 +5,18 @@ use std::path::Path;
 use jsonschema::error::ValidationErrorKind;
 use jsonschema::{ReferencingError, ValidationError};
 use qwen_shared::exit::{Exit, Failure};
-use qwen_shared::net::chat::Body;
+use qwen_shared::input::read_text;
+use qwen_shared::net::chat::{Body, parse_params};
 use qwen_shared::net::config::Settings;
 use qwen_shared::text::clip;
 use serde_json::{Map, Value, json};
 
 use super::args::{Args, ModelArgs};
-use crate::prompt;
 
 /// Builds the body without its messages: the model, what provider and profile add, what was typed.
 ///
 /// # Errors
-/// 64 for a `--param` that is not `NAME=JSON`.
+/// As [`parse_params`].
 pub(crate) fn body(args: &Args, settings: &Settings, schema: Option<&Value>) -> Result<Body, Failure> {
     let mut body = Body::new(&settings.model.value, !args.output.no_stream);
     body.merge(&settings.body);
@@ -30,7 +30,7 @@ pub(crate) fn body(args: &Args, settings: &Settings, schema: Option<&Value>) -> 
             }),
         );
     }
-    body.merge(&params(&args.model.param)?);
+    body.merge(&parse_params(&args.model.param)?);
     Ok(body)
 }
 
@@ -49,39 +49,12 @@ fn typed(args: &ModelArgs) -> Map<String, Value> {
     members
 }
 
-fn params(typed: &[String]) -> Result<Map<String, Value>, Failure> {
-    let mut members = Map::new();
-    for param in typed {
-        let Some((name, json)) = param.split_once('=').filter(|(name, _)| !name.trim().is_empty()) else {
-            return Err(Failure::new(
-                Exit::Usage,
-                format!("--param: '{param}' is not NAME=JSON"),
-            ));
-        };
-        if matches!(name, "messages" | "model" | "stream") {
-            return Err(Failure::new(
-                Exit::Usage,
-                format!("--param: '{name}' has a flag or an operand of its own"),
-            ));
-        }
-        let value = serde_json::from_str(json).map_err(|error| {
-            Failure::new(
-                Exit::Usage,
-                format!("--param: the value of '{name}' is not JSON: {error}"),
-            )
-            .hint(format!("quote text twice: --param '{name}=\"text\"'"))
-        })?;
-        members.insert(name.to_owned(), value);
-    }
-    Ok(members)
-}
-
 /// Reads the schema of `--schema`.
 ///
 /// # Errors
 /// 66 when the file cannot be read, 65 when it is not a JSON schema. Nothing has been sent by then.
 pub(crate) fn schema(path: &Path) -> Result<Value, Failure> {
-    let text = prompt::text_file(path)?;
+    let text = read_text(path)?;
     let schema: Value = serde_json::from_str(&text).map_err(|error| {
         let (line, column) = (error.line(), error.column());
         Failure::new(

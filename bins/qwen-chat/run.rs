@@ -4,6 +4,7 @@ use std::io::IsTerminal;
 use std::time::Duration;
 
 use qwen_shared::exit::{Exit, Failure, Outcome};
+use qwen_shared::input::system_prompt;
 use qwen_shared::net::chat::{Body, Message, Summary};
 use qwen_shared::net::config::{Overrides, Settings};
 use qwen_shared::output::{Reporter, Stdout};
@@ -109,7 +110,7 @@ fn ask(args: &Args, reporter: &Reporter) -> Result<Asked, Failure> {
     let schema = args.model.schema.as_deref().map(request::schema).transpose()?;
     let body = request::body(args, &settings, schema.as_ref())?;
     let message = prompt::message(args, reporter)?;
-    let system = args.input.system.as_deref().map(prompt::system).transpose()?;
+    let system = args.input.system.as_deref().map(system_prompt).transpose()?;
     let messages = messages(system.clone(), session.as_ref(), &message);
     if args.endpoint.dry_run {
         return dry_run::request(&settings, &body, &messages, reporter).map(Asked::Shown);

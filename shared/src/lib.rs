@@ -13,6 +13,7 @@ pub mod dotenv;
 pub mod exit;
 pub mod fs;
 mod generate;
+pub mod input;
 pub mod jsonc;
 #[cfg(feature = "net")]
 pub mod net;

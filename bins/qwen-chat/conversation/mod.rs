@@ -6,6 +6,7 @@ mod switch;
 
 use qwen_shared::app;
 use qwen_shared::exit::{Exit, Failure, Outcome};
+use qwen_shared::input::system_prompt;
 use qwen_shared::net::chat::{Message, Role, Summary};
 use qwen_shared::net::config::{Overrides, Settings};
 use qwen_shared::output::Reporter;
@@ -96,7 +97,7 @@ impl<'a> Conversation<'a> {
             .map(|place| messages.remove(place))
             .and_then(|message| message.into_text());
         let system = match &args.input.system {
-            Some(system) => Some(prompt::system(system)?),
+            Some(system) => Some(system_prompt(system)?),
             None => kept,
         };
         Ok(Self {
@@ -188,7 +189,7 @@ impl<'a> Conversation<'a> {
                 self.reporter.plain(system);
             }
             Command::System(Some(text)) if text == "-" => self.system = None,
-            Command::System(Some(text)) => self.system = Some(prompt::system(text.as_ref())?),
+            Command::System(Some(text)) => self.system = Some(system_prompt(text.as_ref())?),
             Command::Clear => {
                 self.messages.clear();
                 self.reporter.plain("what was said is forgotten");

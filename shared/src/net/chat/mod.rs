@@ -19,4 +19,4 @@ pub use answer::{AnswerReader, Delta, FinishReason, Summary};
 pub use chunk::{ToolCall, Usage};
 pub use error::{AnswerError, ApiError, Kind};
 pub use refusal::Refusal;
-pub use request::{Body, Content, Message, Part, Role, merge};
+pub use request::{Body, Content, Message, Part, Role, merge, parse_params};

@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::exit::{Exit, Failure};
+
 /// A request's body, built in layers: each later one wins, member by member.
 #[derive(Clone, Debug)]
 pub struct Body {
@@ -105,6 +107,30 @@ pub fn merge(target: &mut Map<String, Value>, patch: &Map<String, Value>) {
             }
         }
     }
+}
+
+/// Reads the values of `--param NAME=JSON` into members of a request's body.
+///
+/// # Errors
+/// 64 for a value that is not `NAME=JSON`, and for a member that is set in another way.
+pub fn parse_params(params: &[String]) -> Result<Map<String, Value>, Failure> {
+    let usage = |message: String| Failure::new(Exit::Usage, format!("--param: {message}"));
+    let mut members = Map::new();
+    for param in params {
+        let (name, json) = param
+            .split_once('=')
+            .filter(|(name, _)| !name.trim().is_empty())
+            .ok_or_else(|| usage(format!("'{param}' is not NAME=JSON")))?;
+        if matches!(name, "messages" | "model" | "stream") {
+            return Err(usage(format!("'{name}' cannot be set this way")));
+        }
+        let value = serde_json::from_str(json).map_err(|error| {
+            usage(format!("the value of '{name}' is not JSON: {error}"))
+                .hint(format!("quote text twice: --param '{name}=\"text\"'"))
+        })?;
+        members.insert(name.to_owned(), value);
+    }
+    Ok(members)
 }
 
 /// Who speaks.
