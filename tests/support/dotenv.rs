@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 
-use super::peers;
+use super::{peers, run};
 
 /// What our reader makes of a file: the last assignment of a name wins.
 pub fn canonical_reading(bytes: &[u8]) -> BTreeMap<String, String> {
@@ -27,7 +27,7 @@ impl Npm {
         if !peers::present("npm dotenv", module.is_file() && peers::command("node").is_some()) {
             return None;
         }
-        let mut command = Command::new("node");
+        let mut command = run::command("node");
         command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/peers/dotenv.mjs"));
         Some(Self(command))
     }

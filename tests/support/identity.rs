@@ -2,12 +2,12 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{Child, ChildStdin, Stdio};
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::peers;
+use super::{peers, run};
 
 /// The client that the server knows.
 pub const CLIENT: &str = "qwen-cli-test";
@@ -27,7 +27,7 @@ impl Identity {
         if !peers::present("identity", node.is_some() && module.is_dir()) {
             return None;
         }
-        let mut child = Command::new(node.unwrap())
+        let mut child = run::command(node.unwrap())
             .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/peers/identity.mjs"))
             .env("QWEN_PEERS_DIR", peers::directory())
             .envs(settings.iter().copied())

@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use super::peers;
-use super::run::Tool;
+use super::run::{self, Tool};
 
 /// A running bus with a keyring in some state. It ends when this is dropped.
 pub struct Keyring {
@@ -23,7 +23,7 @@ impl Keyring {
         if !peers::present("keyring", there) {
             return None;
         }
-        let mut child = Command::new(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/peers/keyring"))
+        let mut child = run::command(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/peers/keyring"))
             .env("KR", state)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -81,7 +81,7 @@ impl Keyring {
     }
 
     fn secret_tool(&self, words: &[&str], user: &str) -> Command {
-        let mut command = Command::new("secret-tool");
+        let mut command = run::command("secret-tool");
         command
             .args(words)
             .args(["service", "qwen-toolkit", "username", user])

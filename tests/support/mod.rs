@@ -2,15 +2,6 @@
 //!
 //! [`Sandbox`] gives a test a home of its own and a cleared environment, [`Tool`] runs a program in it, [`Run`] is
 //! what came of it, [`Server`] is a loopback HTTP server that answers by script and fails the test when nobody called.
-#![allow(dead_code, unused_imports, missing_docs, unreachable_pub)]
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    clippy::print_stdout,
-    clippy::print_stderr
-)]
-
 pub mod authority;
 pub mod batch;
 pub mod chat;

@@ -1,9 +1,9 @@
 //! The real llama.cpp server of tests/peers/model.py.
 
 use std::io::{BufRead, BufReader};
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::{Child, ChildStdin, Stdio};
 
-use super::peers;
+use super::{peers, run};
 use super::{Sandbox, Tool};
 
 /// The key that the server asks for.
@@ -23,7 +23,7 @@ impl Model {
         if !peers::present("model", python.is_file()) {
             return None;
         }
-        let mut child = Command::new(python)
+        let mut child = run::command(python)
             .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/peers/model.py"))
             .env("QWEN_PEERS_DIR", peers::directory())
             .env("API_KEY", KEY)

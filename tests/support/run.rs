@@ -5,8 +5,30 @@ use std::io::{Read, Write};
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Once};
 use std::thread;
 use std::time::{Duration, Instant};
+
+/// A program that will start with every signal at its default action.
+///
+/// A signal that is ignored stays ignored in a child, and tests may run where some are: under nohup, or in the
+/// background of a script. One that has a handler is at its default in a child (POSIX, exec), so the ignored ones get
+/// a handler, which does nothing. Blocked signals and SIGPIPE are std's work.
+pub fn command(program: impl AsRef<OsStr>) -> Command {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+        let ignored = ignored.map_or(0, |bits| u64::from_str_radix(bits.trim(), 16).unwrap());
+        for signal in 1..32 {
+            let is_ours = !signal_hook::consts::FORBIDDEN.contains(&signal);
+            if is_ours && ignored & (1 << (signal - 1)) != 0 {
+                signal_hook::flag::register(signal, Arc::default()).unwrap();
+            }
+        }
+    });
+    Command::new(program)
+}
 
 /// A program about to run, with an environment that holds only what the test set.
 #[derive(Debug)]
@@ -18,7 +40,7 @@ pub struct Tool {
 
 impl Tool {
     pub fn new(program: &Path, directory: &Path) -> Self {
-        let mut command = Command::new(program);
+        let mut command = command(program);
         command.env_clear().current_dir(directory);
         Self {
             command,
