@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::support::batch::{batch, line, lines, prompt, results, results_in, text, whole, whole_body};
 use crate::support::chat::{KEY, name};
 use crate::support::login::{OWN_FILE, login};
-use crate::support::{Reply, Sandbox, Server};
+use crate::support::{Reply, Sandbox, Server, wait_until};
 use serde_json::json;
 
 fn refusal(status: u16, error: &str) -> Reply {
@@ -121,19 +121,19 @@ fn a_server_that_throttles_everybody_holds_back_every_process() {
         .args(["run", "-j", "16"])
         .stdin(lines(64))
         .start();
-    let asked = std::time::Instant::now();
-    while server.requests().len() < 16 {
-        assert!(asked.elapsed() < Duration::from_secs(20));
-        std::thread::yield_now();
-    }
-    std::thread::sleep(Duration::from_millis(300));
+    // Without a rate there is a state only when there is a pause.
+    let state = sandbox.home().join(".local/state/qwen/pace");
+    let is_json = |entry: std::fs::DirEntry| entry.path().extension().is_some_and(|end| end == "json");
+    wait_until("the pause is known to all", || {
+        std::fs::read_dir(&state).is_ok_and(|mut entries| entries.any(|entry| entry.is_ok_and(is_json)))
+    });
     let second = batch(&sandbox, &server)
         .args(["run", "-j", "1"])
         .stdin(lines(1))
         .run()
         .exits(0);
     assert_eq!(results(&second.text()).len(), 1);
-    let run = crate::support::Run::wait(first, "qwen-batch", Duration::from_secs(30)).exits(0);
+    let run = crate::support::Run::wait(first, "qwen-batch").exits(0);
     assert_eq!(results(&run.text()).len(), 64);
     // Sixteen were refused, and up to seven more before it was certain that this is about all. Then nobody asked again
     // before the time: neither they, nor the rest, nor the other process.
@@ -276,7 +276,7 @@ fn renewing(is_good: fn(&str) -> bool) -> Server {
     Server::answering(move |_, request| {
         if request.target == "/token" {
             let token = json!({"access_token": "at-new", "token_type": "Bearer", "expires_in": 3600});
-            return Reply::json(200, &token.to_string()).pause(Duration::from_millis(1));
+            return Reply::json(200, &token.to_string());
         }
         match is_good(request.header("authorization").unwrap_or_default()) {
             true => whole(&prompt(request)),

@@ -3,13 +3,10 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::Stdio;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier};
-use std::time::{Duration, Instant};
 
 use crate::support::batch::{batch, echo, line, lines, prompt, results, results_in, text, whole};
-use crate::support::{Reply, Run, Sandbox, Server, Terminal};
-use rustix::process::{Pid, Signal, kill_process};
-
-const LIMIT: Duration = Duration::from_secs(30);
+use crate::support::{Gate, Reply, Run, Sandbox, Server, Terminal, next_line, signal, wait_until};
+use rustix::process::Signal;
 
 #[test]
 fn as_many_questions_as_asked_for_are_under_way_and_no_more() {
@@ -38,45 +35,49 @@ fn as_many_questions_as_asked_for_are_under_way_and_no_more() {
     );
 }
 
+/// A server that answers each of the first four questions when its gate is opened.
+fn gated() -> (Server, [Gate; 4]) {
+    let gates: [Gate; 4] = Default::default();
+    let ours = gates.clone();
+    let server = Server::answering(move |_, request| {
+        let prompt = prompt(request);
+        let answer = whole(&prompt);
+        match gates.get(prompt[1..].parse::<usize>().unwrap()) {
+            Some(gate) => Reply::default().gate(gate).then(answer),
+            None => answer,
+        }
+    });
+    (server, ours)
+}
+
 #[test]
 fn results_come_as_they_are_done_or_in_the_order_of_the_questions() {
-    // The earlier a question the later its answer, within each four.
-    let slow_first = || {
-        Server::answering(|_, request| {
-            let number: u64 = prompt(request)[1..].parse().unwrap();
-            let pause = Duration::from_millis(120 * (3 - number % 4));
-            Reply::default().pause(pause).send({
-                let body = crate::support::batch::whole_body(&prompt(request)).to_string();
-                format!(
-                    "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
-                    body.len()
-                )
-            })
-        })
+    let name = |line: &str| -> String {
+        let result: serde_json::Value = serde_json::from_str(line).unwrap();
+        result["custom_id"].as_str().unwrap().to_owned()
     };
-    let names = |run: &Run| -> Vec<String> {
-        run.text()
-            .lines()
-            .map(|line| {
-                let result: serde_json::Value = serde_json::from_str(line).unwrap();
-                result["custom_id"].as_str().unwrap().to_owned()
-            })
-            .collect()
-    };
-    let (sandbox, server) = (Sandbox::new(), slow_first());
-    let run = batch(&sandbox, &server)
-        .args(["run", "-j", "4"])
-        .stdin(lines(4))
-        .run()
-        .exits(0);
-    assert_eq!(names(&run), ["q3", "q2", "q1", "q0"]);
-    let server = slow_first();
+    let (sandbox, (server, gates)) = (Sandbox::new(), gated());
+    let tool = batch(&sandbox, &server).args(["run", "-j", "4"]);
+    let mut child = tool.stdin(lines(4)).start();
+    server.wait_for(4);
+    let mut results = BufReader::new(child.stdout.take().unwrap()).lines();
+    for number in [3, 2, 1, 0] {
+        gates[number].open();
+        assert_eq!(name(&results.next().unwrap().unwrap()), format!("q{number}"));
+    }
+    Run::wait(child, "qwen-batch").exits(0);
+    let (server, gates) = gated();
     let tool = batch(&sandbox, &server).args(["run", "-j", "4", "--ordered"]);
-    let run = tool
+    let child = tool
         .stdin(format!("{}nonsense\n{}", lines(4), line("q4", "q4")))
-        .run()
-        .exits(1);
-    assert_eq!(names(&run), ["q0", "q1", "q2", "q3", "line-5", "q4"]);
+        .start();
+    server.wait_for(4);
+    for gate in gates.iter().rev() {
+        gate.open();
+    }
+    let run = Run::wait(child, "qwen-batch").exits(1);
+    let names: Vec<String> = run.text().lines().map(name).collect();
+    assert_eq!(names, ["q0", "q1", "q2", "q3", "line-5", "q4"]);
 }
 
 #[test]
@@ -122,38 +123,35 @@ fn a_reader_that_went_away_ends_the_run_silently() {
     );
 }
 
-/// A run of ten questions, four of which are under way: the server holds their answers for a second.
-fn under_way(sandbox: &Sandbox) -> (Server, std::process::Child) {
-    let server = Server::answering(|_, request| {
-        let body = crate::support::batch::whole_body(&prompt(request)).to_string();
-        Reply::default().pause(Duration::from_secs(1)).send(format!(
-            "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
-            body.len()
-        ))
-    });
+/// A run of ten questions, four of which are under way: the server answers when the gate is opened.
+fn under_way(sandbox: &Sandbox) -> (Server, Gate, std::process::Child) {
+    let gate = Gate::default();
+    let held = gate.clone();
+    let server =
+        Server::answering(move |_, request| Reply::default().gate(&held).then(whole(&prompt(request))));
     sandbox.write("work/in.jsonl", lines(10));
     let child = batch(sandbox, &server)
         .args(["run", "in.jsonl", "-o", "out.jsonl", "-j", "4"])
         .start();
-    let began = Instant::now();
-    while server.requests().len() < 4 {
-        assert!(began.elapsed() < LIMIT);
-        std::thread::yield_now();
-    }
-    (server, child)
+    server.wait_for(4);
+    (server, gate, child)
 }
 
 #[test]
 fn ctrl_c_finishes_what_is_under_way_and_the_next_run_does_the_rest() {
-    for signal in [Signal::INT, Signal::TERM] {
+    for number in [Signal::INT, Signal::TERM] {
         let sandbox = Sandbox::new();
-        let (server, child) = under_way(&sandbox);
-        kill_process(Pid::from_child(&child), signal).unwrap();
-        let run = Run::wait(child, "qwen-batch", LIMIT).exits(128 + signal.as_raw());
+        let (server, gate, mut child) = under_way(&sandbox);
+        signal(&child, number);
+        assert_eq!(
+            next_line(&mut child),
+            "qwen-batch: finishing what is under way (4); once more stops at once\n"
+        );
+        gate.open();
+        let run = Run::wait(child, "qwen-batch").exits(128 + number.as_raw());
         assert_eq!(
             run.stderr,
-            "qwen-batch: finishing what is under way (4); once more stops at once\n\
-             qwen-batch: 4 done\n\
+            "qwen-batch: 4 done\n\
              qwen-batch: hint: run the same command again: it goes on where this one stopped\n"
         );
         let out = sandbox.work().join("out.jsonl");
@@ -167,12 +165,8 @@ fn ctrl_c_finishes_what_is_under_way_and_the_next_run_does_the_rest() {
 #[test]
 fn a_signal_that_was_ignored_stays_ignored() {
     let sandbox = Sandbox::new();
-    let (release, released) = std::sync::mpsc::channel::<()>();
-    let released = std::sync::Mutex::new(released);
-    let server = Server::answering(move |_, request| {
-        released.lock().unwrap().recv().unwrap();
-        whole(&prompt(request))
-    });
+    let gate = Gate::default();
+    let server = Server::script([Reply::default().gate(&gate).then(whole("fine"))]);
     let script = "trap '' INT TERM; exec qwen-batch run questions";
     sandbox.write("work/questions", lines(1));
     let tool = sandbox.command("/bin/sh").args(["-c", script]);
@@ -180,14 +174,12 @@ fn a_signal_that_was_ignored_stays_ignored() {
         .env("OPENAI_API_KEY", "k")
         .env("OPENAI_BASE_URL", server.url("/v1"));
     let child = tool.start();
-    while server.requests().is_empty() {
-        std::thread::yield_now();
+    server.wait_for(1);
+    for number in [Signal::INT, Signal::TERM] {
+        signal(&child, number);
     }
-    for signal in [Signal::INT, Signal::TERM] {
-        kill_process(Pid::from_child(&child), signal).unwrap();
-    }
-    release.send(()).unwrap();
-    let run = Run::wait(child, "qwen-batch", LIMIT).exits(0);
+    gate.open();
+    let run = Run::wait(child, "qwen-batch").exits(0);
     assert_eq!((run.text().lines().count(), &*run.stderr), (1, ""));
 }
 
@@ -195,38 +187,32 @@ fn a_signal_that_was_ignored_stays_ignored() {
 fn ctrl_c_twice_stops_at_once() {
     let sandbox = Sandbox::new();
     let server = Server::script([Reply::default().hold()]);
-    let child = batch(&sandbox, &server).arg("run").stdin(lines(1)).start();
-    let began = Instant::now();
-    while server.requests().is_empty() {
-        assert!(began.elapsed() < LIMIT);
-        std::thread::yield_now();
-    }
-    let pid = Pid::from_child(&child);
-    let waiter = std::thread::spawn(move || Run::wait(child, "qwen-batch", LIMIT));
+    let mut child = batch(&sandbox, &server).arg("run").stdin(lines(1)).start();
+    server.wait_for(1);
     // Signals that come close together are one; so it is sent until it has been heard twice.
-    while !waiter.is_finished() {
-        let _ = kill_process(pid, Signal::INT);
-        std::thread::sleep(Duration::from_millis(50));
-    }
-    waiter.join().unwrap().exits(130);
+    wait_until("the end", || {
+        signal(&child, Signal::INT);
+        child.try_wait().unwrap().is_some()
+    });
+    Run::wait(child, "qwen-batch").exits(130);
 }
 
 /// Runs forty questions and a malformed line on a terminal of that width; returns what it showed, without
 /// colours.
 fn shown(columns: u16) -> String {
-    let server = Server::answering(|_, request| {
-        let body = crate::support::batch::whole_body(&prompt(request)).to_string();
-        let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", body.len());
-        Reply::default()
-            .pause(Duration::from_millis(50))
-            .send(head)
-            .send(body)
+    let gate = Gate::default();
+    let half_way = gate.clone();
+    let server = Server::answering(move |number, request| match number {
+        20.. => Reply::default().gate(&half_way).then(whole(&prompt(request))),
+        _ => whole(&prompt(request)),
     });
     let sandbox = Sandbox::new();
     sandbox.write("work/in.jsonl", format!("{}nonsense\n", lines(40)));
     let tool = batch(&sandbox, &server).env("TERM", "xterm").env("NO_COLOR", "1");
     let tool = tool.args(["run", "in.jsonl", "-o", "out.jsonl", "-j", "2"]);
     let terminal = Terminal::of_width(columns, tool);
+    terminal.shows("/41");
+    gate.open();
     terminal.shows("hint: add --retry-failed to ask again what failed");
     let shown = terminal.shown();
     assert_eq!(terminal.ends(), 1);

@@ -1,14 +1,11 @@
 //! Killed, cut, full: whatever happens to a run, the next one does what is missing, and nothing twice.
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Child;
-use std::time::{Duration, Instant};
 
 use crate::support::batch::{batch, echo, line, lines, prompt, results, results_in, text, whole};
 use crate::support::random::Random;
-use crate::support::{Reply, Run, Sandbox, Server, Tool};
-
-const LIMIT: Duration = Duration::from_secs(240);
+use crate::support::{Gate, Reply, Run, Sandbox, Server, Tool, wait_until};
 
 struct Setting {
     sandbox: Sandbox,
@@ -27,7 +24,7 @@ impl Setting {
     }
 
     fn tool(&self, args: &[&str]) -> Tool {
-        let tool = batch(&self.sandbox, &self.server).limit(LIMIT);
+        let tool = batch(&self.sandbox, &self.server);
         tool.args(["run", "in.jsonl", "-o", "out.jsonl"]).args(args)
     }
 
@@ -36,7 +33,7 @@ impl Setting {
     }
 
     fn asked(&self) -> usize {
-        self.server.requests().len()
+        self.server.count()
     }
 }
 
@@ -146,11 +143,7 @@ fn two_runs_do_not_write_to_one_file() {
     let server = Server::script([Reply::default().hold()]);
     let setting = Setting::with(&lines(1), server);
     let mut first = setting.tool(&[]).start();
-    let began = Instant::now();
-    while setting.asked() == 0 {
-        assert!(began.elapsed() < LIMIT);
-        std::thread::yield_now();
-    }
+    setting.server.wait_for(1);
     setting
         .tool(&[])
         .run()
@@ -179,34 +172,24 @@ fn a_run_that_is_killed_again_and_again_keeps_the_order() {
 
 fn killed_until_done(args: &[&str]) -> Setting {
     const COUNT: usize = 4_000;
-    // Five milliseconds an answer: slow enough to be killed many times on the way.
-    let server = Server::answering(|_, request| {
-        let body = crate::support::batch::whole_body(&prompt(request)).to_string();
-        let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n", body.len());
-        let answer = format!("{head}content-type: application/json\r\n\r\n{body}");
-        Reply::default().pause(Duration::from_millis(5)).send(answer)
-    });
-    let setting = Setting::with(&lines(COUNT), server);
+    let setting = Setting::new(&lines(COUNT));
     let mut random = Random::from_environment();
     let mut kills = 0;
     loop {
         let mut child: Child = setting.tool(&["-q", "-j", "16"]).args(args).start();
-        let end = Instant::now() + Duration::from_millis(20 + random.below(150) as u64);
-        let status = loop {
-            if let Some(status) = child.try_wait().unwrap() {
-                break Some(status);
-            }
-            if Instant::now() >= end {
-                child.kill().unwrap();
-                child.wait().unwrap();
-                break None;
-            }
-            std::thread::sleep(Duration::from_millis(1));
-        };
+        // Somewhere within its next few hundred requests.
+        let end = setting.asked() + random.below(400);
+        let mut status = None;
+        wait_until("requests, or the end", || {
+            status = child.try_wait().unwrap();
+            status.is_some() || setting.asked() >= end
+        });
         if let Some(status) = status {
             assert_eq!(status.code(), Some(0));
             break;
         }
+        child.kill().unwrap();
+        child.wait().unwrap();
         kills += 1;
         // Whole lines, but for the last.
         let content = fs::read_to_string(setting.out()).unwrap_or_default();
@@ -286,30 +269,27 @@ fn a_device_and_a_pipe_take_results_too() {
 
 /// The most memory that a run of so many lines had, in KiB, as the kernel counts it.
 fn peak(count: usize) -> u64 {
-    let setting = Setting::new(&lines(count));
-    let child = setting.tool(&["-q", "-j", "64"]).start();
-    let status = PathBuf::from(format!("/proc/{}/status", child.id()));
-    let watcher = std::thread::spawn(move || {
-        let mut most = 0;
-        while let Some(peak) = peak_of(&status) {
-            most = most.max(peak);
-            std::thread::sleep(Duration::from_millis(20));
+    // The last answer is held back until the peak of the run has been read.
+    let gate = Gate::default();
+    let held = gate.clone();
+    let server = Server::answering(move |number, request| {
+        let answer = whole(&prompt(request));
+        match number + 1 == count {
+            true => Reply::default().gate(&held).then(answer),
+            false => answer,
         }
-        most
     });
-    let run = Run::wait(child, "qwen-batch", LIMIT).exits(0);
-    assert_eq!(run.stderr, "");
+    let setting = Setting::with(&lines(count), server);
+    let child = setting.tool(&["-q", "-j", "64"]).start();
+    setting.server.wait_for(count);
+    let status = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
+    let peak = line.split_whitespace().nth(1).unwrap().parse().unwrap();
+    gate.open();
+    Run::wait(child, "qwen-batch").gives(0, "", "");
     let results = results_in(&setting.out());
     assert_eq!((results.len(), setting.asked()), (count, count));
-    println!("{count} lines in {:?}", run.elapsed);
-    watcher.join().unwrap()
-}
-
-/// None once the process has ended: a zombie has no memory.
-fn peak_of(status: &Path) -> Option<u64> {
-    let status = fs::read_to_string(status).ok()?;
-    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
-    line.split_whitespace().nth(1)?.parse().ok()
+    peak
 }
 
 #[test]

@@ -1,15 +1,12 @@
 //! Where questions come from and results go: the same file, pipes, readers that stand still or go away.
 use std::fs;
 use std::process::Stdio;
-use std::thread;
-use std::time::{Duration, Instant};
 
 use crate::support::batch::{batch, echo, line, lines, prompt, results, results_in, text, whole};
 use crate::support::chat::KEY;
-use crate::support::{Reply, Run, Sandbox, Server, Tool};
-use rustix::process::{Pid, Signal, kill_process};
-
-const LIMIT: Duration = Duration::from_secs(30);
+use crate::support::{Gate, Reply, Run, Sandbox, Server, Tool, next_line, signal, wait_until};
+use rustix::io::ioctl_fionread;
+use rustix::process::Signal;
 
 /// A shell with qwen-batch on its PATH, about to ask `server`.
 fn shell(sandbox: &Sandbox, server: &Server, script: &str) -> Tool {
@@ -49,54 +46,42 @@ fn a_run_whose_reader_stands_still_ends_by_the_second_ctrl_c() {
     sandbox.write("work/in.jsonl", lines(2_000));
     let (reader, writer) = std::io::pipe().unwrap();
     let mut command = batch(&sandbox, &server).args(["run", "in.jsonl"]).into_command();
-    let child = command
+    let mut child = command
         .stdin(Stdio::null())
         .stdout(writer)
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
     drop(command);
-    // Nobody reads: the pipe is full, and no more is asked, once a while has brought no further request.
-    let mut asked = 0;
-    while server.requests().len() > asked || asked == 0 {
-        asked = server.requests().len();
-        thread::sleep(Duration::from_millis(500));
-    }
-    let pid = Pid::from_child(&child);
-    let waiter = thread::spawn(move || Run::wait(child, "qwen-batch", LIMIT));
-    let began = Instant::now();
-    while !waiter.is_finished() {
-        let _ = kill_process(pid, Signal::INT);
-        thread::sleep(Duration::from_millis(400));
-    }
-    waiter.join().unwrap().exits(130);
-    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    // Nobody reads, so the pipe, which holds 64 KiB, is full at some time.
+    wait_until("a full pipe", || ioctl_fionread(&reader).unwrap() > 60 << 10);
+    wait_until("the end", || {
+        signal(&child, Signal::INT);
+        child.try_wait().unwrap().is_some()
+    });
+    Run::wait(child, "qwen-batch").exits(130);
     drop(reader);
 }
 
 #[test]
 fn a_signal_that_is_sent_twice_at_once_is_one() {
-    let server = Server::answering(|_, request| {
-        let body = crate::support::batch::whole_body(&prompt(request)).to_string();
-        let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n", body.len());
-        let answer = format!("{head}content-type: application/json\r\n\r\n{body}");
-        Reply::default().pause(Duration::from_secs(1)).send(answer)
-    });
+    let gate = Gate::default();
+    let held = gate.clone();
+    let server =
+        Server::answering(move |_, request| Reply::default().gate(&held).then(whole(&prompt(request))));
     let sandbox = Sandbox::new();
     sandbox.write("work/in.jsonl", lines(10));
-    let child = batch(&sandbox, &server)
+    let mut child = batch(&sandbox, &server)
         .args(["run", "in.jsonl", "-o", "out.jsonl", "-j", "4"])
         .start();
-    let began = Instant::now();
-    while server.requests().len() < 4 {
-        assert!(began.elapsed() < LIMIT);
-        thread::yield_now();
-    }
+    server.wait_for(4);
     // As `timeout` does: to the process, and to its group.
     for _ in 0..2 {
-        kill_process(Pid::from_child(&child), Signal::TERM).unwrap();
+        signal(&child, Signal::TERM);
     }
-    Run::wait(child, "qwen-batch", LIMIT).exits(143);
+    assert!(next_line(&mut child).contains("finishing what is under way (4)"));
+    gate.open();
+    Run::wait(child, "qwen-batch").exits(143);
     assert_eq!(results_in(&sandbox.work().join("out.jsonl")).len(), 4);
 }
 
@@ -193,16 +178,19 @@ fn there_is_room_for_as_many_connections_as_the_system_allows() {
 
 #[test]
 fn in_order_only_what_was_written_is_counted() {
-    // The first is held back until the others are through, and then tells of a quota that is used up.
-    let server = Server::answering(|_, request| match prompt(request).as_str() {
+    // The first is held back until the last of the others is asked, and then tells of a quota that is used up.
+    let gate = Gate::default();
+    let server = Server::answering(move |_, request| match prompt(request).as_str() {
         "q0" => {
             let body = r#"{"error":{"code":"insufficient_quota","message":"pay"}}"#;
-            Reply::default().pause(Duration::from_secs(1)).send(format!(
-                "HTTP/1.1 429 No\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
-                body.len()
-            ))
+            Reply::default().gate(&gate).then(Reply::json(429, body))
         }
-        other => whole(other),
+        other => {
+            if other == "q3" {
+                gate.open();
+            }
+            whole(other)
+        }
     });
     let sandbox = Sandbox::new();
     sandbox.write("work/in.jsonl", lines(4));

@@ -8,7 +8,8 @@ use std::thread;
 use std::time::Duration;
 
 use crate::support::chat::{answer, chat};
-use crate::support::{Sandbox, Server, Tool};
+use crate::support::{Sandbox, Server, Tool, wait_until};
+use rustix::io::ioctl_fionread;
 
 /// The content of the last message that the server got.
 fn content(server: &Server) -> serde_json::Value {
@@ -64,11 +65,12 @@ fn standard_input_may_be_a_file_a_socket_or_closed() {
     assert!(output.status.success(), "{output:?}");
     assert_eq!(content(&server), "q\n\nfrom a file");
     let (ours, theirs) = UnixStream::pair().unwrap();
+    let read = theirs.try_clone().unwrap();
     let writing = thread::spawn(move || {
         let mut ours = ours;
         for part in ["slowly ", "from ", "a socket"] {
-            thread::sleep(Duration::from_millis(30));
             ours.write_all(part.as_bytes()).unwrap();
+            wait_until("it was read", || ioctl_fionread(&read).unwrap() == 0);
         }
         ours.shutdown(Shutdown::Write).unwrap();
     });
@@ -142,7 +144,10 @@ fn input_that_has_begun_is_read_to_its_end_whatever_the_timeout() {
         .args(["--stdin-timeout", "0.2", "q"])
         .into_command();
     writer.write_all(b"first, ").unwrap();
+    let read = reader.try_clone().unwrap();
     let child = command.stdin(reader).stdout(Stdio::piped()).spawn().unwrap();
+    wait_until("it was read", || ioctl_fionread(&read).unwrap() == 0);
+    // The time that is the timeout, and more.
     thread::sleep(Duration::from_millis(500));
     writer.write_all(b"second").unwrap();
     drop((writer, command));

@@ -215,12 +215,8 @@ fn the_longest_files_are_read_in_linear_time() {
     ] {
         for start in ["", "A='", "A=\"\\\"", "A=\u{2028}'"] {
             let text = format!("{start}{}", piece.repeat(limit / piece.len()));
-            let started = std::time::Instant::now();
-            let count = dotenv::assignments(&dotenv::decode(text.as_bytes()))
-                .unwrap()
-                .len();
-            let took = started.elapsed();
-            assert!(took.as_secs() < 10, "{start:?} {piece:?}: {count} in {took:?}");
+            // In quadratic time each would take hours.
+            dotenv::assignments(&dotenv::decode(text.as_bytes())).unwrap();
         }
     }
 }

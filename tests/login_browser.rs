@@ -1,9 +1,8 @@
 //! qwen-login: when a browser is opened, what it sees, and the QR code for everybody else.
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
 
 use crate::support::authority::{Authority, COMPLETE, URI, device_with, ok, token};
-use crate::support::{Sandbox, Terminal, Tool};
+use crate::support::{Sandbox, Terminal, Tool, wait_until};
 use qrcode::{Color, EcLevel, QrCode};
 use serde_json::json;
 
@@ -55,14 +54,8 @@ impl Desktop {
     }
 
     fn waits_for_the_browser(&self) -> String {
-        let end = Instant::now() + Duration::from_secs(30);
-        loop {
-            if let Some(log) = self.log() {
-                return log;
-            }
-            assert!(Instant::now() < end, "no browser was opened");
-            std::thread::sleep(Duration::from_millis(10));
-        }
+        wait_until("a browser was opened", || self.log().is_some());
+        self.log().unwrap()
     }
 }
 

@@ -1,5 +1,4 @@
 //! qwen-login and `config.json`: read strictly, written whole, by many at once.
-use std::time::Duration;
 
 use crate::support::authority::Authority;
 use crate::support::{Reply, Run, Sandbox, Server, Tool};
@@ -23,7 +22,7 @@ fn many_set_ups_at_once_lose_no_profile() {
         })
         .collect();
     for child in children {
-        Run::wait(child, "qwen-login", Duration::from_secs(60)).exits(0);
+        Run::wait(child, "qwen-login").exits(0);
     }
     let config: Value = serde_json::from_str(&sandbox.read("home/.config/qwen/config.json")).unwrap();
     for number in 0..24 {

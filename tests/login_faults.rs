@@ -1,10 +1,9 @@
 //! qwen-login: what a server, a person or the way between can do to a login.
-use std::time::Duration;
 
 use crate::support::authority::{
     Authority, device, device_with, login, nothing_is_stored, ok, refusal, run, token,
 };
-use crate::support::{Reply, Run, Sandbox, Server};
+use crate::support::{Reply, Run, Sandbox, Server, signal};
 use serde_json::json;
 
 #[test]
@@ -283,15 +282,9 @@ fn an_interrupt_ends_the_polls_and_stores_nothing() {
     authority.configure(&sandbox);
     let before = sandbox.read("home/.config/qwen/config.json");
     let child = login(&sandbox).start();
-    while authority.polls().is_empty() {
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    let pid = rustix::process::Pid::from_child(&child);
-    rustix::process::kill_process(pid, rustix::process::Signal::INT).unwrap();
-    Run::wait(child, "qwen-login", Duration::from_secs(10)).exits(130);
-    let polls = authority.polls().len();
-    std::thread::sleep(Duration::from_millis(1500));
-    assert_eq!(authority.polls().len(), polls);
+    authority.server.wait_for(2);
+    signal(&child, rustix::process::Signal::INT);
+    Run::wait(child, "qwen-login").exits(130);
     nothing_is_stored(&sandbox);
     assert_eq!(sandbox.read("home/.config/qwen/config.json"), before);
 }

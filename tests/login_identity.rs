@@ -1,9 +1,9 @@
 //! qwen-login and qwen-auth against a certified OAuth server, approved by a person with a browser.
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, ChildStderr, Command, Stdio};
-use std::time::Duration;
 
-use crate::support::{Identity, Run, Sandbox, peers};
+use crate::support::login::millis;
+use crate::support::{Identity, Run, Sandbox, peers, wait_until};
 use serde_json::{Value, json};
 
 /// A home with a profile `lab` that logs in at the server.
@@ -62,7 +62,7 @@ impl Waiting {
     fn ends(mut self) -> (i32, String) {
         let mut rest = String::new();
         self.stderr.read_to_string(&mut rest).unwrap();
-        let run = Run::wait(self.child, "qwen-login", Duration::from_secs(30));
+        let run = Run::wait(self.child, "qwen-login");
         (run.code(), self.said + &rest)
     }
 }
@@ -185,9 +185,7 @@ fn the_server_never_finds_the_client_too_fast_or_twice() {
         let sandbox = home(&identity);
         let waiting = Waiting::begin(&sandbox);
         let pending = |stats: &Value| stats["answers"]["device_code"]["authorization_pending"].as_u64();
-        while pending(&identity.stats()).is_none_or(|count| count < 2) {
-            std::thread::sleep(Duration::from_millis(50));
-        }
+        wait_until("two polls", || pending(&identity.stats()) >= Some(2));
         identity.decide(&waiting.code, true);
         let (code, said) = waiting.ends();
         assert_eq!(code, 0, "{said}");
@@ -230,17 +228,18 @@ fn a_server_that_says_less_is_logged_in_at_too() {
 
 #[test]
 fn a_revoked_refresh_token_asks_for_a_login_and_stays_where_it_is() {
-    let Some(identity) = Identity::start(&[("AT_TTL", "1")]) else {
+    let Some(identity) = Identity::start(&[]) else {
         return;
     };
     let sandbox = home(&identity);
     let waiting = Waiting::begin(&sandbox);
     identity.decide(&waiting.code, true);
     assert_eq!(waiting.ends().0, 0);
-    let before = sandbox.read("home/.config/qwen/credentials/lab.json");
+    let mut expired = stored(&sandbox);
+    expired["expires_at"] = json!(millis(-1));
+    let before = expired.to_string();
     sandbox.tool("qwen-auth").arg("logout").run().exits(0);
     sandbox.write("home/.config/qwen/credentials/lab.json", &before);
-    std::thread::sleep(Duration::from_millis(1100));
     sandbox
         .tool("qwen-token")
         .run()

@@ -1,9 +1,9 @@
 //! qwen-login and Qwen Code: one login for both, by its file and its lock.
 use std::fs;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::support::authority::{ACCESS, Authority, REFRESH, device, login, ok, token};
-use crate::support::{Keyring, Reply, Request, Run, Sandbox, Server, Tool, peers};
+use crate::support::{Keyring, Reply, Request, Run, Sandbox, Server, Tool, next_line, peers};
 use serde_json::{Value, json};
 
 const FILE: &str = "home/.qwen/oauth_creds.json";
@@ -272,18 +272,14 @@ fn a_login_waits_for_qwen_codes_lock_and_leaves_it_alone() {
     let sandbox = home(&authority);
     let mark = "3f2b8c1e-0000-4000-8000-1234567890ab";
     let lock = sandbox.write("home/.qwen/oauth_creds.lock", mark);
-    let child = login(&sandbox).start();
-    while authority.polls().is_empty() {
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    let begun = Instant::now();
-    while begun.elapsed() < Duration::from_secs(3) {
-        assert_eq!(fs::read_to_string(&lock).unwrap(), mark, "the lock was stolen");
-        assert!(!sandbox.root().join(FILE).exists(), "the lock was not honoured");
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    let mut child = login(&sandbox).start();
+    while !next_line(&mut child)
+        .ends_with("oauth_creds.lock: locked by another process; waiting up to 60 s\n")
+    {}
+    assert_eq!(fs::read_to_string(&lock).unwrap(), mark, "the lock was stolen");
+    assert!(!sandbox.root().join(FILE).exists(), "the lock was not honoured");
     fs::remove_file(&lock).unwrap();
-    Run::wait(child, "qwen-login", Duration::from_secs(30)).exits(0);
+    Run::wait(child, "qwen-login").exits(0);
     assert!(sandbox.read(FILE).contains(ACCESS) && !lock.exists());
 }
 

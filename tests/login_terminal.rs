@@ -1,8 +1,7 @@
 //! qwen-login at a terminal: the questions, the hidden key, what a person sees and interrupts.
-use std::time::{Duration, Instant};
 
 use crate::support::authority::{Authority, COMPLETE, URI, USER_CODE, device, ok, refusal, token};
-use crate::support::{Reply, Request, Sandbox, Server, Terminal, Tool};
+use crate::support::{Reply, Request, Sandbox, Server, Terminal, Tool, wait_until};
 use rustix::process::{Signal, kill_process};
 use serde_json::{Value, json};
 
@@ -280,11 +279,9 @@ fn a_stopped_question_is_asked_again_when_it_goes_on() {
     terminal.types("sk-half\u{1a}");
     terminal.waits_for_echo(true);
     let stat = format!("/proc/{}/stat", terminal.pid().as_raw_nonzero());
-    let end = Instant::now() + Duration::from_secs(10);
-    while !std::fs::read_to_string(&stat).unwrap().contains(") T ") {
-        assert!(Instant::now() < end, "not stopped");
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    wait_until("it is stopped", || {
+        std::fs::read_to_string(&stat).unwrap().contains(") T ")
+    });
     kill_process(terminal.pid(), Signal::CONT).unwrap();
     terminal.waits_for_echo(false);
     terminal.shows("API key (it is not shown): API key (it is not shown): ");

@@ -51,11 +51,7 @@ fn the_tool_takes_the_dispatchers_place_as_a_process() {
     for words in [&["pid"][..], &["-q", "pid"]] {
         let child = installed.qwen().args(words).stdin("in").start();
         let pid = child.id();
-        crate::support::Run::wait(child, "qwen pid", std::time::Duration::from_secs(60)).gives(
-            69,
-            format!("in{pid}\n"),
-            "",
-        );
+        crate::support::Run::wait(child, "qwen pid").gives(69, format!("in{pid}\n"), "");
     }
 }
 

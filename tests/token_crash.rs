@@ -1,14 +1,14 @@
 //! qwen-token cut short: killed, interrupted, on a disk that is full or may not be written.
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crate::support::login::{OWN_FILE, QWEN_FILE, login, millis, with};
 use crate::support::random::Random;
-use crate::support::{Identity, Reply, Run, Sandbox, Server};
-use rustix::process::{Pid, Signal, kill_process};
+use crate::support::{Gate, Identity, Reply, Run, Sandbox, Server, Tool, signal, wait_until};
+use rustix::process::Signal;
 use serde_json::{Value, json};
 
 const NEW: &str =
@@ -68,13 +68,14 @@ fn killed_at_random(place: &Place, times: usize) {
         tokens = place.read(&sandbox);
         place.put_expired(&sandbox, &tokens);
         let mut child = sandbox.tool("qwen-token").start();
+        // The moment is what is varied; each has to be survived.
         thread::sleep(Duration::from_micros(random.below(whole) as u64));
         child.kill().unwrap();
         child.wait().unwrap();
         let left = place.read(&sandbox);
         let is_old = left["refresh_token"] == tokens["refresh_token"];
         renewed += usize::from(!is_old);
-        let next = sandbox.tool("qwen-token").limit(Duration::from_secs(10)).run();
+        let next = sandbox.tool("qwen-token").run();
         if next.code() == 77 {
             // True only if the server had spent the token before the answer could be stored.
             assert!(
@@ -91,11 +92,8 @@ fn killed_at_random(place: &Place, times: usize) {
         let lock = sandbox.root().join("home/.qwen/oauth_creds.lock");
         if lock.exists() {
             assert!(!is_old, "round {round}");
-            let forced = sandbox
-                .tool("qwen-token")
-                .arg("--refresh")
-                .limit(Duration::from_secs(10));
-            forced.run().exits(0);
+            let forced = sandbox.tool("qwen-token").arg("--refresh").run().exits(0);
+            assert_eq!(forced.stderr, "", "who waits says so: round {round}");
             assert!(!lock.exists(), "round {round}");
         }
     }
@@ -121,38 +119,26 @@ fn killed_at_many_moments_qwen_codes_file_is_whole_and_no_lock_stays() {
     killed_at_random(&QWEN, 100);
 }
 
-/// Interrupts a refresh whose answer takes `delay`; returns how it ended and when.
-fn interrupted(sandbox: &Sandbox, place: &Place, delay: Duration) -> (Run, Duration) {
-    let server = Server::script([Reply::default().pause(delay).send(answer())]);
-    sandbox.oauth_profile(
-        place.provider,
-        "file",
-        &json!({"token_endpoint": server.url("/token"), "client_id": "c"}),
-    );
+/// Starts a refresh and waits until the server, which answers when the gate is opened, has been asked.
+fn refreshing(sandbox: &Sandbox, place: &Place, program: Tool) -> (Child, Gate, Server) {
+    let gate = Gate::default();
+    let server = Server::script([Reply::default().gate(&gate).then(Reply::json(200, NEW))]);
+    let oauth = json!({"token_endpoint": server.url("/token"), "client_id": "c"});
+    sandbox.oauth_profile(place.provider, "file", &oauth);
     place.put_expired(sandbox, &login(0, 0));
-    let child = sandbox.tool("qwen-token").start();
-    let pid = Pid::from_child(&child);
-    while server.requests().is_empty() {
-        thread::sleep(Duration::from_millis(1));
-    }
-    let signalled = Instant::now();
-    kill_process(pid, Signal::INT).unwrap();
-    let run = Run::wait(child, "qwen-token", Duration::from_secs(20));
-    (run, signalled.elapsed())
-}
-
-fn answer() -> String {
-    format!(
-        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{NEW}",
-        NEW.len()
-    )
+    let child = program.start();
+    server.wait_for(1);
+    (child, gate, server)
 }
 
 #[test]
 fn ctrl_c_while_the_server_answers_keeps_the_new_credential() {
     for place in [OWN, QWEN] {
         let sandbox = Sandbox::new();
-        let (run, _) = interrupted(&sandbox, &place, Duration::from_millis(300));
+        let (child, gate, _server) = refreshing(&sandbox, &place, sandbox.tool("qwen-token"));
+        signal(&child, Signal::INT);
+        gate.open();
+        let run = Run::wait(child, "qwen-token");
         assert_eq!(run.status.signal(), Some(2), "{run:#?}");
         assert_eq!(run.text(), "");
         assert_eq!(
@@ -169,9 +155,11 @@ fn ctrl_c_while_the_server_answers_keeps_the_new_credential() {
 fn ctrl_c_does_not_wait_for_a_server_that_is_silent() {
     for place in [OWN, QWEN] {
         let sandbox = Sandbox::new();
-        let (run, time) = interrupted(&sandbox, &place, Duration::from_secs(15));
+        let (child, _gate, _server) = refreshing(&sandbox, &place, sandbox.tool("qwen-token"));
+        signal(&child, Signal::INT);
+        let run = Run::wait(child, "qwen-token");
         assert_eq!(run.status.signal(), Some(2), "{run:#?}");
-        assert!(time < Duration::from_secs(10), "{time:?}");
+        assert_eq!(run.stderr, "", "no limit for the answer has passed");
         assert_eq!(place.read(&sandbox)["refresh_token"], "rt-old");
         let lock = sandbox.root().join("home/.qwen/oauth_creds.lock");
         assert!(!lock.exists(), "Qwen Code would wait for it");
@@ -182,46 +170,49 @@ fn ctrl_c_does_not_wait_for_a_server_that_is_silent() {
 
 #[test]
 fn a_signal_that_is_ignored_ends_neither_the_refresh_nor_its_lock() {
-    let server = Server::script([Reply::default().pause(Duration::from_secs(5)).send(answer())]);
     let sandbox = Sandbox::new();
-    let oauth = json!({"token_endpoint": server.url("/token"), "client_id": "c"});
-    sandbox.oauth_profile("qwen", "file", &oauth);
-    QWEN.put_expired(&sandbox, &login(0, 0));
     let script = "trap '' INT; exec qwen-token";
-    let child = sandbox.command("/bin/sh").args(["-c", script]).start();
-    let pid = Pid::from_child(&child);
-    while server.requests().is_empty() {
-        thread::sleep(Duration::from_millis(1));
-    }
+    let program = sandbox.command("/bin/sh").args(["-c", script]);
+    let (child, gate, _server) = refreshing(&sandbox, &QWEN, program);
     let lock = sandbox.root().join("home/.qwen/oauth_creds.lock");
     for _ in 0..2 {
-        kill_process(pid, Signal::INT).unwrap();
-        thread::sleep(Duration::from_millis(500));
+        signal(&child, Signal::INT);
+        wait_until("nothing is pending", || !is_pending(&child, Signal::INT));
         assert!(lock.exists(), "the answer is still to come");
     }
-    Run::wait(child, "qwen-token", Duration::from_secs(20)).gives(0, "at-new\n", "");
+    gate.open();
+    Run::wait(child, "qwen-token").gives(0, "at-new\n", "");
     assert!(!lock.exists());
+}
+
+/// Whether a signal was sent that has not been delivered or discarded.
+fn is_pending(child: &Child, signal: Signal) -> bool {
+    let status = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
+    let mut sets = status
+        .lines()
+        .filter_map(|line| line.strip_prefix("SigPnd:").or(line.strip_prefix("ShdPnd:")));
+    sets.any(|set| u64::from_str_radix(set.trim(), 16).unwrap() & (1 << (signal.as_raw() - 1)) != 0)
 }
 
 #[test]
 fn a_second_ctrl_c_does_not_wait() {
-    let server = Server::script([Reply::default().hold()]);
-    let sandbox = Sandbox::new();
-    sandbox.logged_in(&server.url("/token"), &login(-3600, -1));
-    let mut child = sandbox.tool("qwen-token").start();
-    let pid = Pid::from_child(&child);
-    while server.requests().is_empty() {
-        thread::sleep(Duration::from_millis(1));
-    }
-    let started = Instant::now();
+    let (patient, hurried) = (Sandbox::new(), Sandbox::new());
+    let (mut waiting, _gate, _server) = refreshing(&patient, &OWN, patient.tool("qwen-token"));
+    let (mut child, _gate, _server) = refreshing(&hurried, &OWN, hurried.tool("qwen-token"));
+    signal(&waiting, Signal::INT);
     // Until it is gone: two that come at once count as one.
-    while child.try_wait().unwrap().is_none() {
-        kill_process(pid, Signal::INT).unwrap();
-        thread::sleep(Duration::from_millis(50));
-    }
-    let time = started.elapsed();
+    wait_until("the end", || {
+        signal(&child, Signal::INT);
+        child.try_wait().unwrap().is_some()
+    });
     assert_eq!(child.wait().unwrap().signal(), Some(2));
-    assert!(time < Duration::from_millis(2500), "{time:?}: the grace is 3 s");
+    assert_eq!(
+        waiting.try_wait().unwrap(),
+        None,
+        "one signal waits for the answer"
+    );
+    waiting.kill().unwrap();
+    waiting.wait().unwrap();
 }
 
 #[test]
@@ -236,17 +227,15 @@ fn killed_in_a_row_they_hold_nobody_up() {
         QWEN.put_expired(&sandbox, &login(0, 0));
         let mut children: Vec<_> = (0..3).map(|_| sandbox.tool("qwen-token").start()).collect();
         for child in &mut children {
+            // As above: any moment will do.
             thread::sleep(Duration::from_micros(random.below(20_000) as u64));
             child.kill().unwrap();
         }
         for child in &mut children {
             child.wait().unwrap();
         }
-        // One that is stale by its age alone would be waited for, for 35 s.
-        let next = sandbox
-            .tool("qwen-token")
-            .arg("--refresh")
-            .limit(Duration::from_secs(20));
+        // One that is stale by its age alone would be waited for, and that said.
+        let next = sandbox.tool("qwen-token").arg("--refresh");
         next.run().gives(0, "at-new\n", "");
         assert!(!lock.exists(), "round {round}");
     }
@@ -320,12 +309,20 @@ fn a_disk_that_fills_while_the_server_answers_loses_nothing() {
     if !has_namespaces(&sandbox) {
         return;
     }
-    let server = Server::script([Reply::default().pause(Duration::from_secs(1)).send(answer())]);
+    for name in ["asked", "full"] {
+        rustix::fs::mkfifoat(rustix::fs::CWD, sandbox.home().join(name), 0o600.into()).unwrap();
+    }
+    // Two named pipes keep the order: the server has been asked, the disk is full, the server answers.
+    let (asked, full) = (sandbox.home().join("asked"), sandbox.home().join("full"));
+    let server = Server::answering(move |_, _| {
+        fs::write(&asked, "").unwrap();
+        fs::read(&full).unwrap();
+        Reply::json(200, NEW)
+    });
     sandbox.logged_in(&server.url("/token"), &login(-3600, -1));
-    // The server holds its answer back until the disk is full.
     let fill = on_a_small_disk(
-        "qwen-token & sleep 0.4; dd if=/dev/zero of=credentials/fill bs=4096 2>/dev/null || :; wait $!; \
-         cat credentials/work.json >&2",
+        "qwen-token & cat \"$HOME/asked\"; dd if=/dev/zero of=credentials/fill bs=4096 2>/dev/null || :; \
+         : > \"$HOME/full\"; wait $!; cat credentials/work.json >&2",
     );
     let run = in_a_namespace(&sandbox, &fill).exits(0);
     assert_eq!(run.text(), "at-new\n");

@@ -1,7 +1,7 @@
 //! qwen-token and the system keyring, in every state that a keyring can be in.
 use std::io::ErrorKind;
 use std::os::unix::net::UnixListener;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::support::login::{OWN_FILE, login};
 use crate::support::{Keyring, Reply, Sandbox, Server, Terminal, Tool};
@@ -116,15 +116,9 @@ fn a_silent_keyring_is_waited_for_three_seconds_by_a_script() {
         return;
     };
     let sandbox = keyed();
-    let started = Instant::now();
-    token(&sandbox, &keyring)
-        .run()
-        .fails(75, &["the system keyring did not answer within 3 s"]);
-    let time = started.elapsed();
-    assert!(
-        time > Duration::from_secs(2) && time < Duration::from_secs(5),
-        "{time:?}"
-    );
+    let run = token(&sandbox, &keyring).run();
+    assert!(run.elapsed > Duration::from_secs(2), "{run:#?}");
+    run.fails(75, &["the system keyring did not answer within 3 s"]);
 }
 
 #[test]

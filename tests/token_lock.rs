@@ -1,14 +1,11 @@
 //! qwen-token beside programs that follow Qwen Code's lock protocol, and Qwen Code itself.
 use std::fs;
-use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
-use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::support::login::{QWEN_FILE, millis};
-use crate::support::{Identity, Reply, Sandbox, Server};
+use crate::support::{Gate, Identity, Reply, Run, Sandbox, Server, next_line, wait_until};
 use serde_json::{Value, json};
 
 const NEW: &str =
@@ -48,34 +45,19 @@ fn waiting(lock: &Path) -> String {
 
 #[test]
 fn who_waits_long_for_our_own_lock_says_for_what() {
-    let (release, released) = mpsc::channel::<()>();
-    let released = Mutex::new(released);
-    let server = Server::answering(move |_, _| {
-        released.lock().unwrap().recv().unwrap();
-        Reply::json(200, NEW)
-    });
+    let (gate, server) = refresh_that_waits();
     let sandbox = Sandbox::new();
     let shared = expired(&sandbox, &server.url("/token"));
     let first = sandbox.tool("qwen-token").start();
-    while server.requests().is_empty() {
-        thread::sleep(Duration::from_millis(5));
-    }
+    server.wait_for(1);
     let mut second = sandbox.tool("qwen-token").start();
     let quiet = sandbox.tool("qwen-token").arg("--quiet").start();
-    let mut said = String::new();
-    let mut talk = BufReader::new(second.stderr.take().unwrap());
-    talk.read_line(&mut said).unwrap();
-    assert_eq!(
-        said,
-        waiting(&shared.with_file_name("oauth_creds.qwen-toolkit.lock"))
-    );
-    release.send(()).unwrap();
+    let lock = shared.with_file_name("oauth_creds.qwen-toolkit.lock");
+    assert_eq!(next_line(&mut second), waiting(&lock));
+    gate.open();
     for child in [first, second, quiet] {
-        crate::support::Run::wait(child, "qwen-token", Duration::from_secs(20)).gives(0, "at-new\n", "");
+        Run::wait(child, "qwen-token").gives(0, "at-new\n", "");
     }
-    said.clear();
-    talk.read_to_string(&mut said).unwrap();
-    assert_eq!(said, "", "it is said once");
 }
 
 #[test]
@@ -86,32 +68,23 @@ fn a_fresh_lock_is_waited_for_and_its_holders_token_used() {
     fs::write(&lock, THEIRS).unwrap();
     // Stale for 0.7.1, not for 0.24: a holder may still be at work.
     age(&lock, SystemTime::now() - Duration::from_secs(12));
-    let child = sandbox.tool("qwen-token").start();
-    let (file, theirs) = (sandbox.root().join(QWEN_FILE), lock.clone());
-    let holder = thread::spawn(move || {
-        thread::sleep(Duration::from_secs(1));
-        assert_eq!(
-            fs::read_to_string(&theirs).unwrap(),
-            THEIRS,
-            "a lock in use is not touched"
-        );
-        fs::write(file, in_file("at-theirs", "rt-theirs", 3600)).unwrap();
-        fs::remove_file(theirs).unwrap();
-    });
-    let run = crate::support::Run::wait(child, "qwen-token", Duration::from_secs(20));
-    holder.join().unwrap();
-    run.gives(0, "at-theirs\n", "");
+    let mut child = sandbox.tool("qwen-token").start();
+    assert_eq!(next_line(&mut child), waiting(&lock));
+    assert_eq!(
+        fs::read_to_string(&lock).unwrap(),
+        THEIRS,
+        "a lock in use is not touched"
+    );
+    sandbox.write(QWEN_FILE, in_file("at-theirs", "rt-theirs", 3600));
+    fs::remove_file(&lock).unwrap();
+    Run::wait(child, "qwen-token").gives(0, "at-theirs\n", "");
 }
 
-/// A server that answers a refresh only when it is told to.
-fn refresh_that_waits() -> (mpsc::Sender<()>, Server) {
-    let (release, released) = mpsc::channel::<()>();
-    let released = Mutex::new(released);
-    let server = Server::answering(move |_, _| {
-        released.lock().unwrap().recv().unwrap();
-        Reply::json(200, NEW)
-    });
-    (release, server)
+/// A server that answers a refresh when the gate is opened.
+fn refresh_that_waits() -> (Gate, Server) {
+    let gate = Gate::default();
+    let server = Server::script([Reply::default().gate(&gate).then(Reply::json(200, NEW))]);
+    (gate, server)
 }
 
 #[test]
@@ -120,23 +93,21 @@ fn those_who_take_what_another_one_refreshed_leave_qwen_codes_lock_alone() {
     if !crate::support::peers::present("strace", strace.is_some()) {
         return;
     }
-    let (release, server) = refresh_that_waits();
+    let (gate, server) = refresh_that_waits();
     let sandbox = Sandbox::new();
     expired(&sandbox, &server.url("/token"));
     let first = sandbox.tool("qwen-token").start();
-    while server.requests().is_empty() {
-        thread::sleep(Duration::from_millis(5));
-    }
+    server.wait_for(1);
     let trace = sandbox.root().join("trace");
     let second = sandbox.command(strace.unwrap()).arg("-fo").arg(&trace);
     let second = second.arg(crate::support::binary("qwen-token")).start();
     let waits = |calls: &str| calls.matches("LOCK_EX").count() > 1;
-    while !fs::read_to_string(&trace).is_ok_and(|calls| waits(&calls)) {
-        thread::sleep(Duration::from_millis(5));
-    }
-    release.send(()).unwrap();
+    wait_until("the second waits for the lock", || {
+        fs::read_to_string(&trace).is_ok_and(|calls| waits(&calls))
+    });
+    gate.open();
     for child in [first, second] {
-        crate::support::Run::wait(child, "qwen-token", Duration::from_secs(20)).gives(0, "at-new\n", "");
+        Run::wait(child, "qwen-token").gives(0, "at-new\n", "");
     }
     let calls = fs::read_to_string(&trace).unwrap();
     assert!(!calls.contains("oauth_creds.lock"), "{calls}");
@@ -158,14 +129,13 @@ fn a_crashed_holders_lock_is_taken_after_the_longest_limit() {
         let run = sandbox.tool("qwen-token").run();
         let waited = started.elapsed();
         let said = match age_of {
+            // Who waits says so after two seconds.
             Some(_) => String::new(),
             None => waiting(&lock),
         };
         run.gives(0, "at-new\n", &said);
         if age_of.is_none() {
             assert!(waited > Duration::from_secs(34), "{waited:?}");
-        } else {
-            assert!(waited < Duration::from_secs(5), "{waited:?}");
         }
         assert!(!lock.exists());
     }
@@ -173,31 +143,30 @@ fn a_crashed_holders_lock_is_taken_after_the_longest_limit() {
 
 #[test]
 fn a_held_lock_never_looks_stale_and_is_removed_only_while_ours() {
-    let (release, server) = refresh_that_waits();
+    let (gate, server) = refresh_that_waits();
     let sandbox = Sandbox::new();
     let lock = expired(&sandbox, &server.url("/token"));
     let child = sandbox.tool("qwen-token").start();
-    while server.requests().is_empty() {
-        thread::sleep(Duration::from_millis(5));
-    }
+    server.wait_for(1);
     let mark = fs::read_to_string(&lock).unwrap();
     let parts: Vec<usize> = mark.split('-').map(str::len).collect();
     assert_eq!(parts, [8, 4, 4, 4, 12], "a UUID as Qwen Code writes it: {mark}");
-    let mut oldest = Duration::ZERO;
-    for _ in 0..130 {
-        thread::sleep(Duration::from_millis(100));
-        let modified = fs::metadata(&lock).unwrap().modified().unwrap();
-        oldest = oldest.max(modified.elapsed().unwrap_or_default());
+    let touched = || fs::metadata(&lock).unwrap().modified().unwrap();
+    let mut last = touched();
+    for _ in 0..3 {
+        wait_until("a renewed time stamp", || touched() > last);
+        let age = touched().duration_since(last).unwrap();
+        assert!(
+            age < Duration::from_secs(10),
+            "{age:?}: 0.7.1 takes over after 10 s"
+        );
+        last = touched();
     }
-    assert!(
-        oldest < Duration::from_secs(8),
-        "{oldest:?}: 0.7.1 takes over after 10 s"
-    );
     // Another program takes our lock away, as Qwen Code does when it exits, and makes one of its own.
     fs::remove_file(&lock).unwrap();
     fs::write(&lock, THEIRS).unwrap();
-    release.send(()).unwrap();
-    crate::support::Run::wait(child, "qwen-token", Duration::from_secs(20)).gives(0, "at-new\n", "");
+    gate.open();
+    Run::wait(child, "qwen-token").gives(0, "at-new\n", "");
     assert_eq!(
         fs::read_to_string(&lock).unwrap(),
         THEIRS,

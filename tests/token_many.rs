@@ -1,9 +1,8 @@
 //! qwen-token, many at once: one refresh, whatever the store.
 use std::process::Child;
-use std::time::Duration;
 
 use crate::support::login::{OWN_FILE, QWEN_FILE, login, millis, with};
-use crate::support::{Identity, Keyring, Reply, Run, Sandbox, Server, Tool};
+use crate::support::{Gate, Identity, Keyring, Reply, Run, Sandbox, Server, Tool, next_line};
 use serde_json::{Value, json};
 
 const MANY: usize = 100;
@@ -29,12 +28,27 @@ fn all_print_the_same(tool: impl Fn() -> Tool) -> String {
     let children: Vec<Child> = (0..MANY).map(|_| tool().start()).collect();
     let runs: Vec<Run> = children
         .into_iter()
-        .map(|child| Run::wait(child, "qwen-token", Duration::from_secs(90)).exits(0))
+        .map(|child| Run::wait(child, "qwen-token").exits(0))
         .collect();
     for run in &runs {
         assert_eq!((run.text(), run.stderr.as_str()), (runs[0].text(), ""));
     }
     runs[0].text().trim().to_owned()
+}
+
+/// Starts that many: one of them waits for the server's answer, the others for its lock, and have said so.
+fn all_waiting(count: usize, server: &Server, tool: impl Fn() -> Tool) -> Vec<Child> {
+    let mut children = vec![tool().start()];
+    server.wait_for(1);
+    children.extend((1..count).map(|_| tool().start()));
+    for child in &mut children[1..] {
+        let line = next_line(child);
+        assert!(
+            line.ends_with(": locked by another process; waiting up to 60 s\n"),
+            "{line}"
+        );
+    }
+    children
 }
 
 #[test]
@@ -113,14 +127,14 @@ fn a_hundred_that_wait_for_a_refresh_take_it() {
 fn a_server_that_gives_the_same_token_anew_is_not_asked_by_all() {
     let same =
         r#"{"access_token":"at-old","refresh_token":"rt-old","token_type":"Bearer","expires_in":3600}"#;
-    let held = Reply::default().pause(Duration::from_secs(2));
-    let server = Server::script([held.then(Reply::json(200, same))]);
+    let all_wait = Gate::default();
+    let server = Server::script([Reply::default().gate(&all_wait).then(Reply::json(200, same))]);
     let sandbox = Sandbox::new();
     sandbox.logged_in(&server.url("/token"), &login(-1800, 1800));
-    let tool = || sandbox.tool("qwen-token").arg("--refresh");
-    let children: Vec<Child> = (0..20).map(|_| tool().start()).collect();
+    let children = all_waiting(20, &server, || sandbox.tool("qwen-token").arg("--refresh"));
+    all_wait.open();
     for child in children {
-        let run = Run::wait(child, "qwen-token", Duration::from_secs(60)).exits(0);
+        let run = Run::wait(child, "qwen-token").exits(0);
         assert_eq!(run.text(), "at-old\n");
     }
     assert!(server.requests().len() <= 2, "{}", server.requests().len());
@@ -152,7 +166,7 @@ fn half_of_them_conversations_there_is_still_one_refresh() {
     let children: Vec<Child> = (0..MANY).map(start).collect();
     let runs: Vec<Run> = children
         .into_iter()
-        .map(|child| Run::wait(child, "qwen", Duration::from_secs(90)).exits(0))
+        .map(|child| Run::wait(child, "qwen").exits(0))
         .collect();
     let token = runs[0].text().trim().to_owned();
     for pair in runs.chunks(2) {
@@ -194,7 +208,7 @@ fn a_token_that_the_endpoint_refuses_to_all_is_refreshed_once() {
         .map(|_| sandbox.tool("qwen-chat").args(["--no-stdin", "hi"]).start())
         .collect();
     for child in children {
-        let run = Run::wait(child, "qwen-chat", Duration::from_secs(90)).exits(0);
+        let run = Run::wait(child, "qwen-chat").exits(0);
         assert_eq!(run.text(), "hello\n");
     }
     assert_eq!(server.refreshes(), (1, 1));
@@ -207,13 +221,14 @@ fn a_refresh_that_failed_is_not_repeated_by_those_who_waited_for_it() {
         (Reply::json(400, r#"{"error":"invalid_grant"}"#), 77),
         (Reply::new(200, "text/html", "<html>"), 76),
     ] {
-        // Held back until every process waits for the lock or for this answer.
-        let server = Server::script([Reply::default().pause(Duration::from_secs(2)).then(reply)]);
+        let all_wait = Gate::default();
+        let server = Server::script([Reply::default().gate(&all_wait).then(reply)]);
         let sandbox = Sandbox::new();
         sandbox.logged_in(&server.url("/token"), &login(-3600, -1));
-        let children: Vec<Child> = (0..30).map(|_| sandbox.tool("qwen-token").start()).collect();
+        let children = all_waiting(30, &server, || sandbox.tool("qwen-token"));
+        all_wait.open();
         for child in children {
-            let run = Run::wait(child, "qwen-token", Duration::from_secs(60));
+            let run = Run::wait(child, "qwen-token");
             run.fails(code, &["cannot refresh the token of profile 'work'"]);
         }
         assert_eq!(server.requests().len(), 1, "{code}");

@@ -3,8 +3,8 @@
 use std::io::{BufRead, BufReader};
 use std::process::{Child, ChildStdin, Stdio};
 
-use super::{peers, run};
 use super::{Sandbox, Tool};
+use super::{peers, run};
 
 /// The key that the server asks for.
 pub const KEY: &str = "sk-model-canary";

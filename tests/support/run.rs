@@ -9,6 +9,38 @@ use std::sync::{Arc, Once};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
+
+/// How long a test waits for what must come. It is no measure: a test that waits this long has found a fault.
+pub const LIMIT: Duration = Duration::from_secs(240);
+
+/// Waits until something holds that nobody announces: a file, the state of a process.
+#[track_caller]
+pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
+    let end = Instant::now() + LIMIT;
+    while !holds() {
+        assert!(Instant::now() < end, "not within {LIMIT:?}: {what}");
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// The next line that a started program writes to stderr, and no byte more.
+pub fn next_line(child: &mut Child) -> String {
+    let mut line = Vec::new();
+    for byte in child.stderr.as_mut().unwrap().bytes() {
+        line.push(byte.unwrap());
+        if line.ends_with(b"\n") {
+            break;
+        }
+    }
+    String::from_utf8(line).unwrap()
+}
+
+/// Sends a signal to a started program.
+pub fn signal(child: &Child, signal: Signal) {
+    kill_process(Pid::from_child(child), signal).unwrap();
+}
+
 /// A program that will start with every signal at its default action.
 ///
 /// A signal that is ignored stays ignored in a child, and tests may run where some are: under nohup, or in the
@@ -45,7 +77,7 @@ impl Tool {
         Self {
             command,
             stdin: None,
-            limit: Duration::from_secs(60),
+            limit: LIMIT,
         }
     }
 
@@ -80,7 +112,7 @@ impl Tool {
         self
     }
 
-    /// The time after which a program that still runs is killed and the test fails; 60 s unless told.
+    /// The time after which a program that still runs is killed and the test fails; [`LIMIT`] unless told.
     pub fn limit(mut self, limit: Duration) -> Self {
         self.limit = limit;
         self
@@ -118,7 +150,7 @@ impl Tool {
     pub fn run(self) -> Run {
         let limit = self.limit;
         let shown = format!("{:?}", self.command);
-        Run::wait(self.start(), &shown, limit)
+        Run::within(limit, self.start(), &shown)
     }
 }
 
@@ -133,12 +165,17 @@ pub struct Run {
 }
 
 impl Run {
+    /// Waits for the end of a started program.
+    pub fn wait(child: Child, shown: &str) -> Self {
+        Self::within(LIMIT, child, shown)
+    }
+
     /// Waits for a started program; kills it and fails when it outlives `limit`.
-    pub fn wait(mut child: Child, shown: &str, limit: Duration) -> Self {
+    fn within(limit: Duration, mut child: Child, shown: &str) -> Self {
         let started = Instant::now();
         let stdout = drain(child.stdout.take());
         let stderr = drain(child.stderr.take());
-        let pid = rustix::process::Pid::from_child(&child);
+        let pid = Pid::from_child(&child);
         let (done, finished) = std::sync::mpsc::channel();
         let waiter = thread::spawn(move || {
             let status = child.wait().unwrap();
@@ -146,7 +183,7 @@ impl Run {
             status
         });
         if finished.recv_timeout(limit).is_err() {
-            let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+            let _ = kill_process(pid, Signal::KILL);
             let _ = waiter.join();
             let said = String::from_utf8_lossy(&stderr.join().unwrap()).into_owned();
             panic!("{shown}: still running after {limit:?}; stderr: {said}");

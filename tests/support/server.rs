@@ -7,6 +7,8 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
 use std::time::Duration;
 
+use super::run::LIMIT;
+
 /// A request as it came.
 #[derive(Clone, Debug)]
 pub struct Request {
@@ -36,9 +38,27 @@ impl Request {
     }
 }
 
+/// Holds replies back until it is opened.
+#[derive(Clone, Debug, Default)]
+pub struct Gate(Arc<(Mutex<bool>, Condvar)>);
+
+impl Gate {
+    pub fn open(&self) {
+        *self.0.0.lock().unwrap() = true;
+        self.0.1.notify_all();
+    }
+
+    /// Waits until it is open.
+    pub fn pass(&self) {
+        let is_open = self.0.0.lock().unwrap();
+        drop(self.0.1.wait_while(is_open, |is_open| !*is_open).unwrap());
+    }
+}
+
 #[derive(Clone, Debug)]
 enum Step {
     Send(Vec<u8>),
+    Gate(Gate),
     Hold,
     Pause(Duration),
     Reset,
@@ -100,7 +120,13 @@ impl Reply {
         self.send(bytes)
     }
 
-    /// Time that passes before the next step: for servers that are slow by nature, not for luck.
+    /// Goes on when the gate is open.
+    pub fn gate(mut self, gate: &Gate) -> Self {
+        self.steps.push(Step::Gate(gate.clone()));
+        self
+    }
+
+    /// Time that passes before the next step: for a server whose slowness is what is tested, not for luck.
     pub fn pause(mut self, time: Duration) -> Self {
         self.steps.push(Step::Pause(time));
         self
@@ -136,6 +162,7 @@ type Handler = dyn Fn(usize, &Request) -> Reply + Send + Sync;
 struct Shared {
     handler: Box<Handler>,
     requests: Mutex<Vec<Request>>,
+    came: Condvar,
     stopped: Mutex<bool>,
     stop: Condvar,
     quiet: AtomicBool,
@@ -162,6 +189,7 @@ impl Server {
         let shared = Arc::new(Shared {
             handler: Box::new(handler),
             requests: Mutex::default(),
+            came: Condvar::new(),
             stopped: Mutex::new(false),
             stop: Condvar::new(),
             quiet: AtomicBool::new(false),
@@ -202,6 +230,26 @@ impl Server {
     pub fn requests(&self) -> Vec<Request> {
         self.shared.requests.lock().unwrap().clone()
     }
+
+    /// How many requests have come so far.
+    pub fn count(&self) -> usize {
+        self.shared.requests.lock().unwrap().len()
+    }
+
+    /// Waits until that many requests have come.
+    #[track_caller]
+    pub fn wait_for(&self, count: usize) {
+        let requests = self.shared.requests.lock().unwrap();
+        let wait = self
+            .shared
+            .came
+            .wait_timeout_while(requests, LIMIT, |requests| requests.len() < count);
+        let came = wait.unwrap().0.len();
+        assert!(
+            came >= count,
+            "{came} requests have come within {LIMIT:?}, not {count}"
+        );
+    }
 }
 
 impl Drop for Server {
@@ -229,6 +277,7 @@ fn serve(stream: TcpStream, shared: &Shared) {
         let count = {
             let mut requests = shared.requests.lock().unwrap();
             requests.push(request.clone());
+            shared.came.notify_all();
             requests.len() - 1
         };
         for step in (shared.handler)(count, &request).steps {
@@ -238,6 +287,7 @@ fn serve(stream: TcpStream, shared: &Shared) {
                         return;
                     }
                 }
+                Step::Gate(gate) => gate.pass(),
                 Step::Pause(time) => thread::sleep(time),
                 Step::Hold => {
                     let mut stopped = shared.stopped.lock().unwrap();

@@ -6,14 +6,12 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use rustix::fs::{Mode, OFlags};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
-use super::run::{Run, Tool};
-
-const LIMIT: Duration = Duration::from_secs(30);
+use super::run::{LIMIT, Run, Tool, wait_until};
 
 /// A terminal with one program on it, which has it as its controlling terminal.
 pub struct Terminal {
@@ -73,11 +71,7 @@ impl Terminal {
     /// Waits until what is typed is shown, or is not.
     #[track_caller]
     pub fn waits_for_echo(&self, shown: bool) {
-        let end = Instant::now() + LIMIT;
-        while self.echoes() != shown {
-            assert!(Instant::now() < end, "echo is {}", !shown);
-            thread::sleep(Duration::from_millis(5));
-        }
+        wait_until(&format!("echo is {shown}"), || self.echoes() == shown);
     }
 
     /// The program.
@@ -129,7 +123,7 @@ impl Terminal {
 
     /// Waits for the program's end; the exit code is as a shell shows it.
     pub fn ends(mut self) -> i32 {
-        Run::wait(self.child.take().unwrap(), "on the terminal", LIMIT).code()
+        Run::wait(self.child.take().unwrap(), "on the terminal").code()
     }
 }
 
