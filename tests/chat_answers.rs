@@ -3,10 +3,9 @@ use std::io::Read;
 use std::os::unix::process::ExitStatusExt;
 use std::process::Stdio;
 use std::thread;
-use std::time::Duration;
 
 use crate::support::chat::{DONE, answer, chat, data, finish, stream, text, usage};
-use crate::support::{Reply, Run, Sandbox, Server, wait_until};
+use crate::support::{Gate, Reply, Run, Sandbox, Server, wait_until};
 use rustix::io::ioctl_fionread;
 
 fn ask(reply: Reply, args: &[&str]) -> Run {
@@ -207,11 +206,14 @@ fn an_answer_that_is_whole_does_not_wait_for_the_connection_to_end() {
 #[test]
 fn a_whole_answer_without_done_is_not_spoiled_by_what_the_connection_does_then() {
     let bytes = text("one") + &finish("stop");
-    let reset = Reply::stream_head()
-        .chunk(&bytes)
-        .pause(Duration::from_millis(50))
-        .reset();
-    ask(reset, &[]).gives(0, "one\n", "");
+    let shown = Gate::default();
+    let reset = Reply::stream_head().chunk(&bytes).gate(&shown).reset();
+    let (sandbox, server) = (Sandbox::new(), Server::script([reset]));
+    let mut child = chat(&sandbox, &server).arg("hi").start();
+    let mut one = [0; 3];
+    child.stdout.as_mut().unwrap().read_exact(&mut one).unwrap();
+    shown.open();
+    Run::wait(child, "qwen-chat").gives(0, "\n", "");
     let run = ask(
         Reply::stream_head().chunk(&bytes).hold(),
         &["--idle-timeout", "0.3"],

@@ -211,9 +211,7 @@ fn ctrl_c_ends_the_wait_for_a_list_and_not_the_conversation() {
     terminal.types("/model\r");
     terminal.shows("the endpoint offers:");
     terminal.waits_for_echo(true);
-    while server.requests().is_empty() {
-        std::thread::yield_now();
-    }
+    server.wait_for(1);
     terminal.types("\x03");
     terminal.shows("^C\r\nqwen-chat: stopped");
     terminal.waits_for_echo(false);

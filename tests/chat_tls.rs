@@ -108,9 +108,7 @@ fn a_server_that_speaks_no_tls_is_a_protocol_error() {
     std::net::TcpStream::connect(("127.0.0.1", server.port()))
         .and_then(|mut stream| std::io::Write::write_all(&mut stream, b"GET / HTTP/1.1\r\n\r\n"))
         .unwrap();
-    while server.requests().is_empty() {
-        std::thread::yield_now();
-    }
+    server.wait_for(1);
 }
 
 #[test]

@@ -299,11 +299,11 @@ fn elvish_completes_tools_profiles_flags_and_values() {
 
 #[test]
 fn nushell_completes_tools_profiles_flags_and_values() {
-    let (sandbox, server) = (sandbox(), with_colons());
     let nu = crate::support::peers::directory().join("nu/node_modules/@nushell/linux-x64/bin/nu");
     if !present("nu", nu.is_file()) {
         return;
     }
+    let (sandbox, server) = (sandbox(), with_colons());
     for (line, wanted) in [
         ("qwen lo", &["qwen login"][..]),
         ("qwen-auth use ", &["home", "work"]),

@@ -366,7 +366,7 @@ fn help_version_and_completions_open_no_file_and_no_socket() {
                 "/etc/ld.so.",
                 "/lib",
                 "/proc/self/",
-                "(3, \"\"",
+                "AT_EMPTY_PATH",
                 "---",
                 "+++",
             ];
