@@ -1,4 +1,4 @@
-//! `--explain` answers why a variable is not set; `--check` finds what its author will regret.
+//! `--explain` answers why a variable is not set; `--check` finds probable mistakes.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -17,8 +17,8 @@ fn explained(sandbox: &Sandbox, arguments: &[&str]) -> Value {
     serde_json::from_str(&run.text()).unwrap()
 }
 
-/// Name, line, fate and reason of each variable.
-fn fates(explained: &Value) -> Vec<(&str, u64, &str, &str)> {
+/// Name, line, status and reason of each variable.
+fn statuses(explained: &Value) -> Vec<(&str, u64, &str, &str)> {
     explained["variables"]
         .as_array()
         .unwrap()
@@ -28,7 +28,7 @@ fn fates(explained: &Value) -> Vec<(&str, u64, &str, &str)> {
             (
                 of("name"),
                 row["line"].as_u64().unwrap(),
-                of("fate"),
+                of("status"),
                 of("reason"),
             )
         })
@@ -36,7 +36,7 @@ fn fates(explained: &Value) -> Vec<(&str, u64, &str, &str)> {
 }
 
 #[test]
-fn every_variable_is_told_with_its_place_and_fate() {
+fn every_variable_is_told_with_its_place_and_status() {
     let sandbox = Sandbox::new();
     let file = sandbox.write(
         "work/.env",
@@ -47,7 +47,7 @@ fn every_variable_is_told_with_its_place_and_fate() {
     );
     let told = explained(&sandbox, &["--shell", "bash"]);
     assert_eq!(
-        fates(&told),
+        statuses(&told),
         [
             ("A", 1, "overwritten", "by line 2"),
             ("A", 2, "exported", ""),
@@ -62,12 +62,17 @@ fn every_variable_is_told_with_its_place_and_fate() {
                 "LD_PRELOAD",
                 5,
                 "refused",
-                "a loader variable in an untrusted project file"
+                "an untrusted project file may not set loader variables"
             ),
             ("A.B", 6, "refused", "such a name cannot be a shell variable"),
             ("UID", 7, "refused", "the shell keeps that name for itself"),
             ("N", 8, "refused", "its value holds a NUL"),
-            ("LONG", 9, "refused", "longer than 131071 bytes"),
+            (
+                "LONG",
+                9,
+                "refused",
+                "with its value it is longer than 131071 bytes"
+            ),
             (
                 "X_BASE_URL",
                 10,
@@ -78,19 +83,19 @@ fn every_variable_is_told_with_its_place_and_fate() {
         ]
     );
     assert_eq!(told["variables"][0]["file"], file.to_str().unwrap());
-    assert_eq!(told["variables"][0]["standing"], "untrusted project");
+    assert_eq!(told["variables"][0]["trust"], "untrusted project");
     assert_eq!((&told["rule"], &told["shell"]), (&"first".into(), &"bash".into()));
 }
 
 #[test]
-fn every_file_is_told_with_its_fate() {
+fn every_file_is_told_with_its_status() {
     let sandbox = Sandbox::new();
     sandbox.write("work/.env", "A=1\n");
     sandbox.write("home/.env", "B=1\n");
     let loose = sandbox.write("work/sub/.env", "C=1\n");
     fs::set_permissions(loose, fs::Permissions::from_mode(0o666)).unwrap();
     let told = explained(&sandbox, &["-C", "sub"]);
-    let fate = |path: &str| {
+    let status = |path: &str| {
         let path = sandbox.root().join(path).to_str().unwrap().to_owned();
         let files = told["files"].as_array().unwrap();
         let file = files
@@ -99,18 +104,18 @@ fn every_file_is_told_with_its_fate() {
             .unwrap_or_else(|| panic!("no {path} in {told}"));
         format!(
             "{}: {}",
-            file["fate"].as_str().unwrap(),
+            file["status"].as_str().unwrap(),
             file["reason"].as_str().unwrap()
         )
     };
-    assert_eq!(fate("work/sub/.qwen/.env"), "absent: ");
-    assert_eq!(fate("work/sub/.env"), "ignored: is writable by all");
-    assert_eq!(fate("work/.env"), "read: untrusted project file");
+    assert_eq!(status("work/sub/.qwen/.env"), "absent: ");
+    assert_eq!(status("work/sub/.env"), "ignored: is writable by all");
+    assert_eq!(status("work/.env"), "read: untrusted project file");
     assert_eq!(
-        fate("home/.env"),
+        status("home/.env"),
         "not read: an earlier file ends the search, files are not merged"
     );
-    assert_eq!(fate("home/.qwen/.env"), "absent: ");
+    assert_eq!(status("home/.qwen/.env"), "absent: ");
 }
 
 #[test]
@@ -121,7 +126,7 @@ fn merged_files_tell_which_one_won() {
     let told = explained(&sandbox, &["--chain", "merge"]);
     let shadowed = format!("by {}:1", project.display());
     assert_eq!(
-        fates(&told),
+        statuses(&told),
         [
             ("A", 1, "exported", ""),
             ("A", 1, "shadowed", shadowed.as_str()),
@@ -163,7 +168,7 @@ fn what_will_be_taken_back_is_told() {
     sandbox.write("work/one/.env", "A=1\n");
     let script = "cd one; eval $(qwen-env); cd ..; qwen-env --explain | tail -n 2";
     let run = sandbox.command("/bin/dash").args(["-c", script]).run();
-    run.gives(0, "  none\n  A was exported earlier and is taken back\n", "");
+    run.gives(0, "  none\n  A was exported earlier and is unset\n", "");
 }
 
 /// The findings, without the directory.
@@ -194,15 +199,19 @@ fn the_check_names_every_kind_of_mistake_with_its_line() {
     let place = file.display();
     let expected = [
         "1: 'A' ends at '#': put the value in quotes to keep the rest",
+        "1: 'A': dotenvy reads '***'",
         "1: 'A' is set again on line 6, which wins",
         "2: 'B' keeps its quote: the value is not quoted as a whole",
+        "2: 'B': dotenvy cannot read it",
         "3: is no assignment; it is skipped",
         "4: 'C' takes its value from a later line",
-        "7: 'PATH' is refused: a project file may not set path variables",
+        "4: 'C': dotenvy cannot read it",
+        "7: 'PATH' is refused: an untrusted project file may not set path variables",
         "8: 'E.F' cannot be the name of a shell variable",
         "9: 'X_BASE_URL' is not exported: 'X_API_KEY' is not set beside it",
         "10: is no assignment; it is skipped",
         "11: 'H' keeps its quote: the value is not quoted as a whole",
+        "11: 'H': dotenvy cannot read it",
         "12: 'N' is refused: its value holds a NUL",
     ];
     let lines: String = expected.iter().map(|line| format!("{place}:{line}\n")).collect();
@@ -214,7 +223,44 @@ fn the_check_names_every_kind_of_mistake_with_its_line() {
         .exits(65);
     let json: Value = serde_json::from_str(&json.text()).unwrap();
     assert_eq!(json.as_array().unwrap().len(), expected.len());
-    assert_eq!(json[3]["line"], 3);
+    assert_eq!(json[5]["line"], 3);
+}
+
+#[test]
+fn the_check_names_each_line_that_dotenvy_reads_otherwise_than_npm() {
+    for (line, difference) in [
+        ("K=plain", None),
+        ("K=", None),
+        ("export K='sk-$HOME # whole' # said", None),
+        ("K=\"two\\nlines\"", None),
+        ("K=\"two\nlines\"", None),
+        ("K = spaced", None),
+        ("K=two words", Some("dotenvy cannot read it")),
+        ("K=`backquoted`", Some("dotenvy reads '***'")),
+        ("K=sk-canary-$HOME-0123456789", Some("dotenvy reads 'sk-***89'")),
+        (
+            "K=sk-canary-${NOT_SET}-0123456789",
+            Some("dotenvy reads 'sk-***89'"),
+        ),
+        ("K=$NOT_SET", Some("dotenvy reads an empty value")),
+        ("K=a\\$b", Some("dotenvy reads '***'")),
+        ("K=\"C:\\dir\"", Some("dotenvy cannot read it")),
+        ("K='it\\'s'", Some("dotenvy cannot read it")),
+        ("K: colon", Some("dotenvy cannot read it")),
+        ("K=\n  'later'", Some("dotenvy reads an empty value")),
+    ] {
+        let sandbox = Sandbox::new();
+        let file = sandbox.write("work/.env", format!("A=1\n{line}\nZ=1\n"));
+        let run = check(&sandbox);
+        assert!(!run.text().contains("canary"), "{run:#?}");
+        let found: Vec<String> = run.text().lines().map(str::to_owned).collect();
+        let of_dotenvy: Vec<&String> = found.iter().filter(|line| line.contains("dotenvy")).collect();
+        let expected: Vec<String> = difference
+            .map(|difference| format!("{}:2: 'K': {difference}", file.display()))
+            .into_iter()
+            .collect();
+        assert_eq!(of_dotenvy, expected.iter().collect::<Vec<_>>(), "{line}");
+    }
 }
 
 #[test]

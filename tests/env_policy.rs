@@ -90,7 +90,7 @@ fn a_projects_file_sets_nothing_that_programs_obey_until_it_is_trusted() {
         assert_eq!(told.matches("hint: run 'qwen-env --trust'").count(), 1, "{told}");
         let said = trust(&sandbox).stderr;
         assert!(
-            said.contains("trusted as it is now") && said.contains("LD_PRELOAD"),
+            said.contains("trusted with its present content") && said.contains("LD_PRELOAD"),
             "{said}"
         );
         let all = added(&sandbox, &[]);

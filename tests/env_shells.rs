@@ -67,7 +67,7 @@ fn holds(mode: &Mode, idiom: &str, values: &[String], locale: &str) {
             "{}: {idiom}: {name} in {locale}; stderr: {}",
             mode.name, seen.stderr
         );
-        match shell.cannot_hold(&name, value, locale.contains("UTF-8")) {
+        match shell.unsupported(&name, value, locale.contains("UTF-8")) {
             None => assert_eq!(found.as_deref(), Some(value.as_str()), "{place}"),
             Some(reason) => {
                 assert_eq!(found, None, "{value:?} is refused and set; {place}");

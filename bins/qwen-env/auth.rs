@@ -1,4 +1,4 @@
-//! `--auth`: the credential of the active profile, as `qwen-token` gives it.
+//! `--auth`: the credential of the active profile, from `qwen-token`.
 
 use std::io::Read;
 use std::process::{Command, Stdio};
@@ -10,9 +10,9 @@ use qwen_shared::secret::Secret;
 use serde_json::{Map, Value};
 
 use super::args::Args;
-use super::plan::{Plan, taken_back};
+use super::plan::{Plan, unchanged_exports};
 
-/// What any OpenAI client reads, with the member of `qwen-token --format json` that it comes from.
+/// The variables that OpenAI clients read, with their members of `qwen-token --format json`.
 const VARIABLES: [(&str, &str); 3] = [
     ("OPENAI_API_KEY", "access_token"),
     ("OPENAI_BASE_URL", "base_url"),
@@ -21,15 +21,15 @@ const VARIABLES: [(&str, &str); 3] = [
 
 /// Runs `qwen-token` in the environment that this call gives, and returns the variables.
 ///
-/// What earlier calls exported is left out of that environment: a token that was exported before would else count as a
-/// key that the user set, and never be refreshed.
+/// Without what earlier calls exported: an exported token would count as a key that the user set, and never be refreshed.
 pub(crate) fn variables(
     args: &Args,
     plan: &Plan<'_>,
     before: &Record,
 ) -> Result<Vec<(String, String)>, Failure> {
-    let answer = ask(args, plan, before)?;
-    let parsed: Map<String, Value> = serde_json::from_str(answer.expose()).map_err(|_| not_understood())?;
+    let output = run_qwen_token(args, plan, before)?;
+    let parsed: Map<String, Value> =
+        serde_json::from_str(output.expose()).map_err(|_| unexpected_output())?;
     let mut variables = Vec::new();
     for (name, member) in VARIABLES {
         match parsed.get(member).unwrap_or(&Value::Bool(false)) {
@@ -37,13 +37,13 @@ pub(crate) fn variables(
             // An endpoint that asks for no key; clients insist on having one.
             Value::Null if member == "access_token" => variables.push((name.to_owned(), "none".to_owned())),
             Value::Null => {}
-            _ => return Err(not_understood()),
+            _ => return Err(unexpected_output()),
         }
     }
     Ok(variables)
 }
 
-fn ask(args: &Args, plan: &Plan<'_>, before: &Record) -> Result<Secret<String>, Failure> {
+fn run_qwen_token(args: &Args, plan: &Plan<'_>, before: &Record) -> Result<Secret<String>, Failure> {
     let Some(program) = process::find("qwen-token") else {
         let failure = Failure::new(Exit::NotFound, "cannot find 'qwen-token', which '--auth' runs");
         return Err(failure.hint("install it beside 'qwen-env' or on PATH"));
@@ -62,29 +62,29 @@ fn ask(args: &Args, plan: &Plan<'_>, before: &Record) -> Result<Secret<String>, 
             qwen_shared::dotenv::ChainRule::from(rule).name(),
         );
     }
-    for name in taken_back(before, None) {
+    for name in unchanged_exports(before, None) {
         command.env_remove(name);
     }
     command.env_remove(RECORD).envs(plan.exports());
-    run(command)
+    output_of(command)
 }
 
-/// Runs it with its own words on our stderr, so that its failure is told by itself.
-fn run(mut command: Command) -> Result<Secret<String>, Failure> {
-    let refused = |error: &std::io::Error| {
+/// Runs it with our stderr, where it reports its failure itself.
+fn output_of(mut command: Command) -> Result<Secret<String>, Failure> {
+    let failed = |error: &std::io::Error| {
         Failure::new(Exit::Io, format!("cannot run 'qwen-token': {}", io_reason(error)))
     };
     let mut child = command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .spawn()
-        .map_err(|error| refused(&error))?;
-    let mut answer = String::new();
+        .map_err(|error| failed(&error))?;
+    let mut output = String::new();
     let read = child
         .stdout
         .take()
-        .map_or(Ok(0), |mut stdout| stdout.read_to_string(&mut answer));
-    let status = child.wait().map_err(|error| refused(&error))?;
+        .map_or(Ok(0), |mut stdout| stdout.read_to_string(&mut output));
+    let status = child.wait().map_err(|error| failed(&error))?;
     if !status.success() {
         let exit = Exit::ALL
             .into_iter()
@@ -94,11 +94,11 @@ fn run(mut command: Command) -> Result<Secret<String>, Failure> {
             "'qwen-token' gave no token",
         ));
     }
-    read.map_err(|error| refused(&error))?;
-    Ok(Secret::new(answer))
+    read.map_err(|error| failed(&error))?;
+    Ok(Secret::new(output))
 }
 
-fn not_understood() -> Failure {
-    Failure::new(Exit::Bug, "the answer of 'qwen-token' is not understood")
+fn unexpected_output() -> Failure {
+    Failure::new(Exit::Bug, "unexpected output of 'qwen-token'")
         .hint("install both programs in the same version")
 }

@@ -1,20 +1,23 @@
-//! `--check`: what a file's author is likely to regret.
+//! `--check`: probable mistakes in the files.
 
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use qwen_shared::dotenv::{
-    Assignment, EnvChain, EnvFile, Fate, Scanner, Standing, Surprise, Variable, Verdict, key_name,
-    malformed_lines,
+    Assignment, CandidateStatus, Decision, EnvChain, EnvFile, RawAssignment, Scanner, Trust, Variable,
+    key_name,
 };
 use qwen_shared::output::Reporter;
 use qwen_shared::process;
+use qwen_shared::secret::mask;
 use qwen_shared::shell::is_shell_name;
 use qwen_shared::text::one_line;
 use serde_json::{Value, json};
 
-/// Something to mend.
+use super::lint::{Lint, malformed_lines};
+
+/// A probable mistake.
 pub(crate) struct Finding {
     file: String,
     /// The line, from 1; none for the file as a whole.
@@ -33,9 +36,8 @@ impl Finding {
 
     /// `file:line: fault`, as compilers write it.
     pub(crate) fn text(&self) -> String {
-        let line = self.line.map(|line| format!("{line}: ")).unwrap_or_default();
-        let separator = if self.line.is_some() { ":" } else { ": " };
-        one_line(&format!("{}{separator}{line}{}", self.file, self.fault))
+        let line = self.line.map(|line| format!(":{line}")).unwrap_or_default();
+        one_line(&format!("{}{line}: {}", self.file, self.fault))
     }
 
     pub(crate) fn json(&self) -> Value {
@@ -43,29 +45,26 @@ impl Finding {
     }
 }
 
-/// Looks at every file of the chain, those that were passed over included.
+/// Checks every file of the chain, those that are ignored included.
 pub(crate) fn findings(chain: &EnvChain, reporter: &Reporter) -> Vec<Finding> {
-    let passed_over = chain
-        .candidates
-        .iter()
-        .filter_map(|candidate| match &candidate.fate {
-            Fate::PassedOver(reason) => Some(Finding::new(&candidate.path, None, reason.to_string())),
-            _ => None,
-        });
-    let mut all: Vec<Finding> = passed_over.collect();
+    let mut all = Vec::new();
+    for candidate in &chain.candidates {
+        if let CandidateStatus::Ignored(reason) = &candidate.status {
+            all.push(Finding::new(&candidate.path, None, reason.to_string()));
+        }
+    }
     for file in &chain.files {
-        let mut own = whole_file(file, reporter);
-        own.extend(lines(file));
+        let mut own = check_file(file, reporter);
+        own.extend(check_lines(file));
         own.sort_by_key(|finding| finding.line);
         all.extend(own);
     }
     all
 }
 
-fn whole_file(file: &EnvFile, reporter: &Reporter) -> Vec<Finding> {
+fn check_file(file: &EnvFile, reporter: &Reporter) -> Vec<Finding> {
     let mut found = Vec::new();
-    let others = file.mode & 0o077;
-    if others != 0 {
+    if file.mode & 0o077 != 0 {
         let fault = format!("other users have rights to it (mode {:04o})", file.mode);
         found.push(Finding::new(&file.path, None, fault));
     }
@@ -76,45 +75,54 @@ fn whole_file(file: &EnvFile, reporter: &Reporter) -> Vec<Finding> {
     found
 }
 
-fn lines(file: &EnvFile) -> Vec<Finding> {
+fn check_lines(file: &EnvFile) -> Vec<Finding> {
     let text = file.text.expose();
-    let finding = |line: u32, fault: String| Finding::new(&file.path, Some(line), fault);
-    let malformed = malformed_lines(text)
-        .into_iter()
-        .map(|line| finding(line, "is no assignment; it is skipped".to_owned()));
-    let surprises = Scanner::new(text).flat_map(|statement| {
-        let name = statement.name.to_owned();
-        let seen = Surprise::all_in(text, &statement);
-        seen.into_iter()
-            .map(move |surprise| finding(statement.line, format!("'{name}' {surprise}")))
-    });
+    let mut found = Vec::new();
+    let mut add = |line: u32, fault: String| found.push(Finding::new(&file.path, Some(line), fault));
+    for line in malformed_lines(text) {
+        add(line, "is no assignment; it is skipped".to_owned());
+    }
+    for assignment in Scanner::new(text) {
+        for lint in Lint::all_in(text, &assignment) {
+            add(assignment.line, format!("'{}' {lint}", assignment.name));
+        }
+        if let Some(difference) = dotenvy_difference(text, &assignment) {
+            add(assignment.line, format!("'{}': {difference}", assignment.name));
+        }
+    }
     let keys = keys_of(file);
-    let assignments = file
-        .assignments
-        .iter()
-        .filter_map(|assignment| Some(finding(assignment.variable.line, fault_of(&keys, assignment)?)));
-    malformed.chain(surprises).chain(assignments).collect()
+    for assignment in &file.assignments {
+        if let Some(fault) = fault_of(&keys, assignment) {
+            add(assignment.variable.line, fault);
+        }
+    }
+    found
+}
+
+/// What the crate dotenvy makes of an assignment, when that is not what npm `dotenv` makes of it.
+///
+/// Each assignment is read by itself, because dotenvy stops at the first line that it rejects. A name that it replaces
+/// by a variable's value comes from the environment then, and is a difference in any case.
+fn dotenvy_difference(text: &str, assignment: &RawAssignment<'_>) -> Option<String> {
+    let statement = &text.as_bytes()[assignment.span.clone()];
+    match dotenvy::from_read_iter(statement).next() {
+        Some(Ok((name, value))) if name == assignment.name && value == assignment.value => None,
+        Some(Ok((_, value))) if value.is_empty() => Some("dotenvy reads an empty value".to_owned()),
+        Some(Ok((_, value))) => Some(format!("dotenvy reads '{}'", mask(&value))),
+        Some(Err(_)) | None => Some("dotenvy cannot read it".to_owned()),
+    }
 }
 
 /// What is wrong with an assignment in a file that has these keys.
 fn fault_of(keys: &BTreeSet<&str>, assignment: &Assignment) -> Option<String> {
     let name = &assignment.variable.name;
-    match assignment.verdict {
-        Verdict::Overwritten(line) => Some(format!("'{name}' is set again on line {line}, which wins")),
-        Verdict::Refused(reach) => Some(format!(
-            "'{name}' is refused: a project file may not set {} variables",
-            reach.name()
-        )),
-        Verdict::Record => Some(format!("'{name}' is refused: no file may set it")),
-        Verdict::TooLong => Some(format!(
-            "'{name}' is refused: with its value it is longer than 131071 bytes"
-        )),
-        Verdict::Nul => Some(format!("'{name}' is refused: its value holds a NUL")),
-        Verdict::Excluded => None,
-        Verdict::Accepted if !is_shell_name(name) => {
+    match assignment.decision {
+        Decision::Overwritten(line) => Some(format!("'{name}' is set again on line {line}, which wins")),
+        Decision::Accepted if !is_shell_name(name) => {
             Some(format!("'{name}' cannot be the name of a shell variable"))
         }
-        Verdict::Accepted => lonely_address(keys, &assignment.variable),
+        Decision::Accepted => address_without_key(keys, &assignment.variable),
+        refused => Some(format!("'{name}' is refused: {}", refused.refusal()?)),
     }
 }
 
@@ -122,7 +130,7 @@ fn fault_of(keys: &BTreeSet<&str>, assignment: &Assignment) -> Option<String> {
 fn keys_of(file: &EnvFile) -> BTreeSet<&str> {
     file.assignments
         .iter()
-        .filter(|assignment| assignment.verdict == Verdict::Accepted)
+        .filter(|assignment| assignment.decision == Decision::Accepted)
         .map(|assignment| &assignment.variable)
         .filter(|variable| !variable.value.expose().trim().is_empty())
         .map(|variable| variable.name.as_str())
@@ -130,16 +138,16 @@ fn keys_of(file: &EnvFile) -> BTreeSet<&str> {
 }
 
 /// An address in an untrusted project file counts only with the key of the same file.
-fn lonely_address(keys: &BTreeSet<&str>, address: &Variable) -> Option<String> {
+fn address_without_key(keys: &BTreeSet<&str>, address: &Variable) -> Option<String> {
     let name = &address.name;
-    let key = key_name(name).filter(|_| address.standing == Standing::UntrustedProject)?;
+    let key = key_name(name).filter(|_| address.trust == Trust::UntrustedProject)?;
     (!keys.contains(key.as_str())).then(|| format!("'{name}' is not exported: '{key}' is not set beside it"))
 }
 
 /// Asks git; `None` outside a repository, or when git cannot be asked.
 ///
-/// The repository may be hostile: the switches keep git from running what its configuration names, also for the sake of
-/// an object that it lacks and would fetch.
+/// The repository may be hostile: the options keep git from running what its configuration names, also when it would
+/// fetch an object that is missing.
 fn git_ignores(file: &Path, reporter: &Reporter) -> Option<bool> {
     let directory = file.parent()?;
     directory.ancestors().find(|above| above.join(".git").exists())?;
@@ -147,7 +155,7 @@ fn git_ignores(file: &Path, reporter: &Reporter) -> Option<bool> {
         reporter.notice("cannot tell whether git ignores the files: git is not on PATH");
         return None;
     };
-    let asked = Command::new(git)
+    let status = Command::new(git)
         .args([
             "-c",
             "core.fsmonitor=false",
@@ -167,7 +175,7 @@ fn git_ignores(file: &Path, reporter: &Reporter) -> Option<bool> {
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .status();
-    let code = asked.ok().and_then(|status| status.code());
+    let code = status.ok().and_then(|status| status.code());
     match code {
         Some(0) => Some(true),
         Some(1) => Some(false),

@@ -1,4 +1,4 @@
-//! `qwen-env -- COMMAND`: becomes the command.
+//! `qwen-env -- COMMAND`: run the command in place of this process.
 
 use std::ffi::OsString;
 use std::process::Command;
@@ -21,13 +21,13 @@ pub(crate) fn run(words: &[OsString], plan: &Plan<'_>) -> Failure {
     }
     command.envs(plan.exports());
     if std::env::var_os(RECORD).is_some() {
-        carry(&mut command, plan);
+        update_record(&mut command, plan);
     }
     become_command(command)
 }
 
-/// Where the environment has a record already, an evaluating shell is above: the record stays true below it.
-fn carry(command: &mut Command, plan: &Plan<'_>) {
+/// Updates the record, for a shell that the command starts. Without a record no shell above evaluated statements.
+fn update_record(command: &mut Command, plan: &Plan<'_>) {
     let mut record = Record::default();
     let all = plan
         .exports()

@@ -1,16 +1,16 @@
-//! `--explain`: every file of the search and every variable, with what became of it and why.
+//! `--explain`: every file of the search and every variable, with its status and the reason.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use qwen_shared::dotenv::{
-    Assignment, Candidate, EnvChain, Fate as FileFate, Search, Standing, Variable, Verdict,
+    Assignment, Candidate, CandidateStatus, Decision, EnvChain, Search, Trust, Variable,
 };
 use qwen_shared::shell::Shell;
 use qwen_shared::text::{escape_json, one_line};
 use serde_json::{Value, json};
 
-use super::plan::{Entry, Fate, Origin, Plan};
+use super::plan::{Action, Entry, Origin, Plan};
 use crate::output;
 
 /// What the explanation is made from.
@@ -22,22 +22,22 @@ pub(crate) struct Explanation<'c> {
     pub(crate) show_secrets: bool,
 }
 
-/// One line of the list of variables.
+/// A line of the list of variables.
 struct Row {
     name: String,
     value: String,
     /// The file, none for a value of `qwen-token`.
     file: Option<String>,
     line: Option<u32>,
-    standing: Option<Standing>,
+    trust: Option<Trust>,
     /// One word.
-    fate: &'static str,
+    status: &'static str,
     /// The rest of the sentence; empty when the word says it all.
     reason: String,
 }
 
 impl Explanation<'_> {
-    /// Tells it to a person.
+    /// Returns it as text.
     pub(crate) fn text(&self) -> String {
         let mut text = format!("files (rule '{}'):\n", self.search.rule.name());
         let files: Vec<(String, String)> = self
@@ -46,7 +46,10 @@ impl Explanation<'_> {
             .iter()
             .map(|file| self.file_line(file))
             .collect();
-        table(&mut text, files.iter().map(|(path, fate)| [path.as_str(), fate]));
+        table(
+            &mut text,
+            files.iter().map(|(path, status)| [path.as_str(), status]),
+        );
         let rows = self.rows();
         let _ = writeln!(text, "variables (shell '{}'):", self.shell.name());
         if rows.is_empty() {
@@ -58,12 +61,12 @@ impl Explanation<'_> {
             lines.iter().map(|cells| cells.each_ref().map(String::as_str)),
         );
         for name in &self.plan.unset {
-            let _ = writeln!(text, "  {name} was exported earlier and is taken back");
+            let _ = writeln!(text, "  {name} was exported earlier and is unset");
         }
         text
     }
 
-    /// Tells it to a program.
+    /// Returns it as JSON.
     pub(crate) fn json(&self) -> String {
         let files: Vec<Value> = self
             .chain
@@ -88,40 +91,40 @@ impl Explanation<'_> {
     }
 
     fn file_line(&self, file: &Candidate) -> (String, String) {
-        let (word, reason) = self.file_fate(file);
-        let said = if reason.is_empty() {
+        let (word, reason) = self.file_status(file);
+        let status = if reason.is_empty() {
             word.to_owned()
         } else {
             format!("{word}: {reason}")
         };
-        (file.path.to_string_lossy().into_owned(), said)
+        (file.path.to_string_lossy().into_owned(), status)
     }
 
     fn file_json(&self, file: &Candidate) -> Value {
-        let (word, reason) = self.file_fate(file);
-        let standing = self.standing(file).map(Standing::name);
-        json!({ "path": file.path.to_string_lossy(), "fate": word, "reason": reason, "standing": standing })
+        let (word, reason) = self.file_status(file);
+        let trust = self.trust(file).map(Trust::name);
+        json!({ "path": file.path.to_string_lossy(), "status": word, "reason": reason, "trust": trust })
     }
 
-    fn standing(&self, file: &Candidate) -> Option<Standing> {
+    fn trust(&self, file: &Candidate) -> Option<Trust> {
         let read = self.chain.files.iter().find(|read| read.path == file.path);
-        read.map(|read| read.standing)
+        read.map(|read| read.trust)
     }
 
     /// A word and a reason.
-    fn file_fate(&self, file: &Candidate) -> (&'static str, String) {
-        match &file.fate {
-            FileFate::Read => {
-                let standing = self.standing(file).map_or("", Standing::name);
-                ("read", format!("{standing} file"))
+    fn file_status(&self, file: &Candidate) -> (&'static str, String) {
+        match &file.status {
+            CandidateStatus::Read => {
+                let trust = self.trust(file).map_or("", Trust::name);
+                ("read", format!("{trust} file"))
             }
-            FileFate::PassedOver(reason) => ("ignored", reason.to_string()),
-            // Only here does it matter whether a file that is not asked exists.
-            FileFate::NotReached if file.path.symlink_metadata().is_ok() => (
+            CandidateStatus::Ignored(reason) => ("ignored", reason.to_string()),
+            // Nothing but this explanation needs to know whether it exists.
+            CandidateStatus::NotReached if file.path.symlink_metadata().is_ok() => (
                 "not read",
                 "an earlier file ends the search, files are not merged".to_owned(),
             ),
-            FileFate::Absent | FileFate::NotReached => ("absent", String::new()),
+            CandidateStatus::Absent | CandidateStatus::NotReached => ("absent", String::new()),
         }
     }
 
@@ -144,39 +147,33 @@ impl Explanation<'_> {
     }
 
     fn token_row(&self, entry: &Entry<'_>) -> Row {
-        let (fate, reason) = fate_of(entry);
+        let (status, reason) = status_of(entry);
         Row {
             name: entry.name.to_owned(),
             value: self.shown(entry.value),
             file: None,
             line: None,
-            standing: None,
-            fate,
+            trust: None,
+            status,
             reason,
         }
     }
 
     fn row(&self, assignment: &Assignment, entries: &BTreeMap<&str, &Entry<'_>>) -> Row {
         let variable = &assignment.variable;
-        let (fate, reason) = match assignment.verdict {
-            Verdict::Accepted => accepted(variable, entries),
-            Verdict::Overwritten(line) => ("overwritten", format!("by line {line}")),
-            Verdict::Excluded => ("excluded", output::EXCLUSION.to_owned()),
-            Verdict::Refused(reach) => (
-                "refused",
-                format!("a {} variable in an untrusted project file", reach.name()),
-            ),
-            Verdict::Record => ("refused", "no file may set it".to_owned()),
-            Verdict::TooLong => ("refused", "longer than 131071 bytes".to_owned()),
-            Verdict::Nul => ("refused", "its value holds a NUL".to_owned()),
+        let (status, reason) = match assignment.decision {
+            Decision::Accepted => accepted(variable, entries),
+            Decision::Overwritten(line) => ("overwritten", format!("by line {line}")),
+            Decision::Excluded => ("excluded", output::EXCLUSION.to_owned()),
+            decision => ("refused", decision.refusal().unwrap_or_default()),
         };
         Row {
             name: variable.name.clone(),
             value: self.shown(variable.value.expose()),
             file: Some(variable.path.to_string_lossy().into_owned()),
             line: Some(variable.line),
-            standing: Some(variable.standing),
-            fate,
+            trust: Some(variable.trust),
+            status,
             reason,
         }
     }
@@ -190,25 +187,25 @@ impl Explanation<'_> {
     }
 }
 
-/// What the plan did with a variable that the chain accepts.
+/// The status of a variable that the chain accepts.
 fn accepted(variable: &Variable, entries: &BTreeMap<&str, &Entry<'_>>) -> (&'static str, String) {
     let Some(entry) = entries.get(variable.name.as_str()) else {
         return ("unknown", String::new());
     };
     match entry.origin {
-        Origin::File(chosen) if std::ptr::eq(chosen, variable) => fate_of(entry),
+        Origin::File(chosen) if std::ptr::eq(chosen, variable) => status_of(entry),
         Origin::File(chosen) => ("shadowed", format!("by {}", chosen.place())),
         Origin::Token => ("shadowed", "by qwen-token".to_owned()),
     }
 }
 
-fn fate_of(entry: &Entry<'_>) -> (&'static str, String) {
+fn status_of(entry: &Entry<'_>) -> (&'static str, String) {
     let reason = output::reason(entry).unwrap_or_default();
-    match entry.fate {
-        Fate::Exported => ("exported", String::new()),
-        Fate::Kept => ("kept", "the environment has it".to_owned()),
-        Fate::Withheld => ("withheld", reason),
-        Fate::Cannot(_) | Fate::Crowded => ("refused", reason),
+    match entry.action {
+        Action::Export => ("exported", String::new()),
+        Action::Keep => ("kept", "the environment has it".to_owned()),
+        Action::Withhold => ("withheld", reason),
+        Action::Refuse(_) | Action::NoRoom => ("refused", reason),
     }
 }
 
@@ -218,10 +215,10 @@ impl Row {
             (Some(file), Some(line)) => format!("{file}:{line}"),
             _ => "qwen-token".to_owned(),
         };
-        let fate = if self.reason.is_empty() {
-            self.fate.to_owned()
+        let status = if self.reason.is_empty() {
+            self.status.to_owned()
         } else {
-            format!("{}: {}", self.fate, self.reason)
+            format!("{}: {}", self.status, self.reason)
         };
         // A value with line ends or controls is shown as JSON writes it, on one line.
         let value = if self.value.chars().any(qwen_shared::text::is_hostile) {
@@ -229,7 +226,7 @@ impl Row {
         } else {
             self.value.clone()
         };
-        [self.name.clone(), value, place, fate]
+        [self.name.clone(), value, place, status]
     }
 
     fn json(&self, shown: bool) -> Value {
@@ -239,14 +236,14 @@ impl Row {
             "masked": !shown,
             "file": self.file,
             "line": self.line,
-            "standing": self.standing.map(Standing::name),
-            "fate": self.fate,
+            "trust": self.trust.map(Trust::name),
+            "status": self.status,
             "reason": self.reason,
         })
     }
 }
 
-/// Writes rows with their columns aligned, each cell made harmless for a terminal.
+/// Writes rows with their columns aligned, without control characters.
 fn table<'t, const N: usize>(text: &mut String, rows: impl Iterator<Item = [&'t str; N]>) {
     let rows: Vec<[String; N]> = rows.map(|row| row.map(one_line)).collect();
     let width = |column: usize| {

@@ -8,6 +8,7 @@ mod check;
 mod command;
 mod explain;
 mod hook;
+mod lint;
 mod output;
 mod plan;
 mod run;

@@ -1,12 +1,12 @@
 //! What is printed: the statements or the data, and the notices.
 
-use qwen_shared::dotenv::{EnvChain, RECORD, Record, Verdict, dotenv_line, key_name};
+use qwen_shared::dotenv::{Decision, EnvChain, RECORD, Record, dotenv_line, key_name};
 use qwen_shared::output::Reporter;
 use qwen_shared::shell::{Change, Shell};
 use qwen_shared::text::escape_json;
 use serde_json::{Map, Value};
 
-use super::plan::{Entry, Fate, Origin, Plan, taken_back};
+use super::plan::{Action, Entry, Origin, Plan, unchanged_exports};
 
 /// Writes the statements that bring a shell's environment from `before` to what is planned.
 pub(crate) fn script(shell: Shell, plan: &Plan<'_>) -> String {
@@ -23,9 +23,9 @@ pub(crate) fn script(shell: Shell, plan: &Plan<'_>) -> String {
     statements(shell, &changes)
 }
 
-/// Writes the statements that take back what the record names, as far as it is still there.
+/// Writes the statements that unset what the record names, unless it was changed since.
 pub(crate) fn unset_script(shell: Shell, before: &Record) -> String {
-    let ours = taken_back(before, Some(shell));
+    let ours = unchanged_exports(before, Some(shell));
     let mut changes: Vec<Change<'_>> = ours.map(Change::Unset).collect();
     if std::env::var_os(RECORD).is_some() {
         changes.push(Change::Unset(RECORD));
@@ -35,7 +35,7 @@ pub(crate) fn unset_script(shell: Shell, before: &Record) -> String {
 
 fn statements(shell: Shell, changes: &[Change<'_>]) -> String {
     let mut taken = Vec::new();
-    if shell.has_helpers() {
+    if shell.needs_helpers() {
         taken.extend(std::env::vars_os().map(|(name, _)| name.to_string_lossy().into_owned()));
     }
     shell.script(changes, taken.iter().map(String::as_str))
@@ -76,8 +76,9 @@ pub(crate) fn dotenv(plan: &Plan<'_>, reporter: &Reporter) -> String {
 /// Why an excluded variable is left out.
 pub(crate) const EXCLUSION: &str = "Qwen Code does not take it from a project's .env";
 
-/// Says what the chain passed over and refused, each hint once; with `--verbose`, what else of it does not count.
-pub(crate) fn of_chain(chain: &EnvChain, reporter: &Reporter) {
+/// Reports the files that are ignored and the names that are refused, each hint once; with `--verbose`, also what is
+/// excluded or overwritten.
+pub(crate) fn report_chain(chain: &EnvChain, reporter: &Reporter) {
     let mut hints: Vec<&str> = Vec::new();
     for notice in chain.notices() {
         reporter.notice(&notice.to_string());
@@ -90,31 +91,33 @@ pub(crate) fn of_chain(chain: &EnvChain, reporter: &Reporter) {
     }
     for assignment in chain.assignments().filter(|_| reporter.is_verbose()) {
         let (place, name) = (assignment.variable.place(), &assignment.variable.name);
-        match assignment.verdict {
-            Verdict::Excluded => reporter.detail(&format!("{place}: '{name}' is excluded: {EXCLUSION}")),
-            Verdict::Overwritten(line) => {
+        match assignment.decision {
+            Decision::Excluded => reporter.detail(&format!("{place}: '{name}' is excluded: {EXCLUSION}")),
+            Decision::Overwritten(line) => {
                 reporter.detail(&format!("{place}: '{name}' is overwritten by line {line}"));
             }
-            // Said above, or by the plan.
+            // Reported above, or with the plan.
             _ => {}
         }
     }
 }
 
-/// Says which variables are not exported though the environment lacks them; with `--verbose`, what becomes of all.
-pub(crate) fn of_plan(plan: &Plan<'_>, reporter: &Reporter) {
+/// Reports the variables that the environment lacks and that are not exported; with `--verbose`, all.
+pub(crate) fn report_plan(plan: &Plan<'_>, reporter: &Reporter) {
     for entry in &plan.entries {
         let (place, name) = (place(entry), entry.name);
-        match (reason(entry), entry.fate) {
+        match (reason(entry), entry.action) {
             (Some(reason), _) => reporter.notice(&format!("{place}: '{name}' is not exported: {reason}")),
-            (None, Fate::Kept) => reporter.detail(&format!("{place}: '{name}' is kept from the environment")),
+            (None, Action::Keep) => {
+                reporter.detail(&format!("{place}: '{name}' is kept from the environment"))
+            }
             (None, _) => reporter.detail(&format!("{place}: '{name}' is exported")),
         }
     }
     for name in &plan.unset {
-        reporter.detail(&format!("'{name}' was exported earlier and is taken back"));
+        reporter.detail(&format!("'{name}' was exported earlier and is unset"));
     }
-    if plan.entries.iter().any(|entry| entry.fate == Fate::Withheld) {
+    if plan.entries.iter().any(|entry| entry.action == Action::Withhold) {
         reporter.hint("run 'qwen-env --trust' if this project may choose where keys are sent");
     }
 }
@@ -126,17 +129,17 @@ fn place(entry: &Entry<'_>) -> String {
     }
 }
 
-/// Why a variable is not exported, when the user ought to know.
+/// Why a variable is not exported; `None` when it is, or when the environment has it.
 pub(crate) fn reason(entry: &Entry<'_>) -> Option<String> {
-    match entry.fate {
-        Fate::Exported | Fate::Kept => None,
-        Fate::Withheld => {
+    match entry.action {
+        Action::Export | Action::Keep => None,
+        Action::Withhold => {
             let key = key_name(entry.name).unwrap_or_default();
             Some(format!(
                 "an untrusted project file may set it only together with '{key}', and that is not the key in force"
             ))
         }
-        Fate::Cannot(cannot) => Some(cannot.to_string()),
-        Fate::Crowded => Some("the environment has no room for more".to_owned()),
+        Action::Refuse(reason) => Some(reason.to_string()),
+        Action::NoRoom => Some("the environment has no room for more".to_owned()),
     }
 }

@@ -1,18 +1,18 @@
-//! What becomes of every variable: the chain against the environment that is there.
+//! Which variables are exported: the chain compared with the environment.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStringExt;
 
 use qwen_shared::dotenv::{EnvChain, Record, Variable, key_name, may_pair};
-use qwen_shared::shell::{Cannot, Shell};
+use qwen_shared::shell::{Shell, Unsupported};
 
 /// The most bytes that all exported variables together may take: half of what Linux gives arguments and environment
 /// under the usual stack limit. More would make every later command fail to start.
 const TOTAL_LIMIT: usize = 1024 * 1024;
 
-/// How to decide.
-pub(crate) struct How {
+/// What the plan depends on besides the files and the environment.
+pub(crate) struct PlanOptions {
     /// The files win over the environment.
     pub(crate) overriding: bool,
     /// An empty variable counts as unset (the rule of `merge`).
@@ -32,74 +32,74 @@ pub(crate) enum Origin<'c> {
     Token,
 }
 
-/// What becomes of a variable.
+/// What is done with a variable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fate {
-    /// It is exported.
-    Exported,
-    /// The environment has it, and wins.
-    Kept,
-    /// An untrusted file's address without the key of that file.
-    Withheld,
-    /// The shell cannot hold it.
-    Cannot(Cannot),
-    /// The environment has no room left.
-    Crowded,
+pub(crate) enum Action {
+    /// Export it.
+    Export,
+    /// Keep the environment's.
+    Keep,
+    /// Withhold it: an untrusted file's address without the key of that file.
+    Withhold,
+    /// Refuse it: the shell cannot hold it.
+    Refuse(Unsupported),
+    /// Refuse it: the environment would grow too large.
+    NoRoom,
 }
 
-/// A variable with its fate.
+/// A variable and what is done with it.
 #[derive(Clone)]
 pub(crate) struct Entry<'c> {
     pub(crate) name: &'c str,
     pub(crate) value: &'c str,
     pub(crate) origin: Origin<'c>,
-    pub(crate) fate: Fate,
+    pub(crate) action: Action,
 }
 
-/// All that is to be done.
+/// The changes to the environment.
 pub(crate) struct Plan<'c> {
     /// Every variable of the chain, each name once, in the order of the files.
     pub(crate) entries: Vec<Entry<'c>>,
-    /// What earlier calls exported and is no longer wanted.
+    /// What earlier calls exported and the files no longer set.
     pub(crate) unset: Vec<String>,
-    /// What is exported after this call.
+    /// The record of what is exported after this call.
     pub(crate) record: Record,
 }
 
 impl<'c> Plan<'c> {
-    /// Decides. `before` is the record of earlier calls, `token` the variables of `--auth`.
+    /// Makes the plan. `before` is the record of earlier calls, `token` the variables of `--auth`.
     pub(crate) fn new(
         chain: &'c EnvChain,
         token: &'c [(String, String)],
         before: &Record,
-        how: &How,
+        options: &PlanOptions,
     ) -> Self {
         let mut planner = Planner {
             before,
-            how,
+            options,
             variables: BTreeMap::new(),
-            fates: BTreeMap::new(),
+            decided: BTreeMap::new(),
             record: Record::default(),
             total: 0,
-            folded: BTreeSet::new(),
+            lower_case: BTreeSet::new(),
         };
         let names = planner.collect(chain, token);
         // An address is decided after the keys, because it goes only where its key goes.
         let (urls, others): (Vec<&str>, Vec<&str>) = names.iter().partition(|name| key_name(name).is_some());
         for name in others.into_iter().chain(urls) {
             let entry = planner.decide(name);
-            planner.fates.insert(name, entry);
+            planner.decided.insert(name, entry);
         }
         let entries: Vec<Entry<'c>> = names
             .iter()
-            .filter_map(|name| planner.fates.remove(name))
+            .filter_map(|name| planner.decided.remove(name))
             .collect();
         let exported: BTreeSet<&str> = entries
             .iter()
-            .filter(|entry| entry.fate == Fate::Exported)
+            .filter(|entry| entry.action == Action::Export)
             .map(|entry| entry.name)
             .collect();
-        let unset = taken_back(before, how.shell).filter(|name| !exported.contains(name));
+        let unset = unchanged_exports(before, options.shell).filter(|name| !exported.contains(name));
         Self {
             unset: unset.map(str::to_owned).collect(),
             entries,
@@ -111,7 +111,7 @@ impl<'c> Plan<'c> {
     pub(crate) fn exports(&self) -> impl Iterator<Item = (&'c str, &'c str)> {
         self.entries
             .iter()
-            .filter(|entry| entry.fate == Fate::Exported)
+            .filter(|entry| entry.action == Action::Export)
             .map(|entry| (entry.name, entry.value))
     }
 
@@ -120,18 +120,18 @@ impl<'c> Plan<'c> {
         if let Some((_, value)) = self.exports().find(|&(known, _)| known == name) {
             return Some(value.as_bytes().to_vec());
         }
-        let taken_back = self.unset.iter().any(|known| known == name);
-        let value = std::env::var_os(name).filter(|_| !taken_back)?;
+        let unchanged_exports = self.unset.iter().any(|known| known == name);
+        let value = std::env::var_os(name).filter(|_| !unchanged_exports)?;
         Some(value.into_vec())
     }
 }
 
-/// Iterates over what an earlier call exported and nobody changed since. What was exported to another shell, and is a
-/// name that this one keeps for itself, is not ours to take: without its `path` zsh finds no program.
-pub(crate) fn taken_back(before: &Record, shell: Option<Shell>) -> impl Iterator<Item = &str> {
+/// Iterates over what an earlier call exported and nobody changed since; without the names that `shell` reserves, which
+/// a call in another shell may have exported: zsh without `path` finds no program.
+pub(crate) fn unchanged_exports(before: &Record, shell: Option<Shell>) -> impl Iterator<Item = &str> {
     before
         .names()
-        .filter(move |name| is_ours(before, name) && !shell.is_some_and(|shell| shell.keeps(name)))
+        .filter(move |name| is_ours(before, name) && !shell.is_some_and(|shell| shell.reserves(name)))
 }
 
 /// True when the environment holds what an earlier call exported under that name.
@@ -141,14 +141,14 @@ fn is_ours(record: &Record, name: &str) -> bool {
 
 struct Planner<'c, 'p> {
     before: &'p Record,
-    how: &'p How,
+    options: &'p PlanOptions,
     /// The candidates of every name, the most important first.
     variables: BTreeMap<&'c str, Vec<Entry<'c>>>,
-    fates: BTreeMap<&'c str, Entry<'c>>,
+    decided: BTreeMap<&'c str, Entry<'c>>,
     record: Record,
     total: usize,
-    /// The names in use, in lower case, for a shell that knows no difference.
-    folded: BTreeSet<String>,
+    /// The names in use, in lower case, for a shell that ignores case.
+    lower_case: BTreeSet<String>,
 }
 
 impl<'c> Planner<'c, '_> {
@@ -167,27 +167,27 @@ impl<'c> Planner<'c, '_> {
                 names.push(name);
                 Vec::new()
             });
-            let fate = Fate::Exported;
+            let action = Action::Export;
             candidates.push(Entry {
                 name,
                 value,
                 origin,
-                fate,
+                action,
             });
         }
         names
     }
 
-    /// Chooses among the candidates of a name and says what becomes of the one chosen.
+    /// Chooses one of the candidates of a name, and what is done with it.
     fn decide(&mut self, name: &'c str) -> Entry<'c> {
         let candidates = &self.variables[name];
         let mut paired = candidates.iter().filter(|entry| self.is_paired(entry)).peekable();
         let Some(&first) = paired.peek() else {
             let mut entry = candidates[0].clone();
-            entry.fate = if self.is_kept(&entry) {
-                Fate::Kept
+            entry.action = if self.is_kept(&entry) {
+                Action::Keep
             } else {
-                Fate::Withheld
+                Action::Withhold
             };
             return entry;
         };
@@ -195,37 +195,37 @@ impl<'c> Planner<'c, '_> {
             .find(|entry| !entry.value.is_empty())
             .unwrap_or(first)
             .clone();
-        entry.fate = self.fate(&entry);
-        if entry.fate == Fate::Exported {
+        entry.action = self.action(&entry);
+        if entry.action == Action::Export {
             self.total += entry.name.len() + entry.value.len() + 2;
         }
         entry
     }
 
-    fn fate(&mut self, entry: &Entry<'c>) -> Fate {
+    fn action(&mut self, entry: &Entry<'c>) -> Action {
         if self.is_kept(entry) {
-            return Fate::Kept;
+            return Action::Keep;
         }
-        if let Some(shell) = self.how.shell
-            && let Some(cannot) = shell.cannot_hold(entry.name, entry.value, self.how.utf8)
+        if let Some(shell) = self.options.shell
+            && let Some(reason) = shell.unsupported(entry.name, entry.value, self.options.utf8)
         {
-            return Fate::Cannot(cannot);
+            return Action::Refuse(reason);
         }
-        if self.how.shell.is_some_and(|shell| !shell.knows_case())
-            && !self.folded.insert(entry.name.to_ascii_lowercase())
+        if self.options.shell.is_some_and(|shell| !shell.is_case_sensitive())
+            && !self.lower_case.insert(entry.name.to_ascii_lowercase())
         {
-            return Fate::Cannot(Cannot::Case);
+            return Action::Refuse(Unsupported::Case);
         }
         let fits = self.total + entry.name.len() + entry.value.len() + 2 <= TOTAL_LIMIT;
         let recorded = fits
             && self
-                .how
+                .options
                 .shell
                 .is_none_or(|shell| self.record.insert(entry.name, entry.value, shell.longest_value()));
-        if recorded { Fate::Exported } else { Fate::Crowded }
+        if recorded { Action::Export } else { Action::NoRoom }
     }
 
-    /// True when the environment has the variable by another hand than ours, and wins.
+    /// True when the environment has the variable, not from an earlier call, and wins.
     fn is_kept(&self, entry: &Entry<'_>) -> bool {
         let Some(value) = std::env::var_os(entry.name) else {
             return false;
@@ -236,8 +236,8 @@ impl<'c> Planner<'c, '_> {
         if value == OsStr::new(entry.value) {
             return true;
         }
-        let wins = !self.how.overriding && !matches!(entry.origin, Origin::Token);
-        wins && !(self.how.empty_is_unset && value.is_empty())
+        let wins = !self.options.overriding && !matches!(entry.origin, Origin::Token);
+        wins && !(self.options.empty_is_unset && value.is_empty())
     }
 
     /// True unless it is an untrusted file's address whose key is not the one of the same file.
@@ -246,19 +246,19 @@ impl<'c> Planner<'c, '_> {
             return true;
         };
         let key_file = self.in_force(&key).map(|key| &*key.path);
-        may_pair(url.standing, &url.path, key_file)
+        may_pair(url.trust, &url.path, key_file)
     }
 
     /// The variable of a file whose value is the one that counts after this call; blank counts as absent.
     fn in_force(&self, name: &str) -> Option<&'c Variable> {
-        let entry = self.fates.get(name)?;
+        let entry = self.decided.get(name)?;
         let Origin::File(variable) = entry.origin else {
             return None;
         };
-        let counts = match entry.fate {
-            Fate::Exported => true,
-            Fate::Kept => std::env::var_os(name).is_some_and(|value| value == OsStr::new(entry.value)),
-            Fate::Withheld | Fate::Cannot(_) | Fate::Crowded => false,
+        let counts = match entry.action {
+            Action::Export => true,
+            Action::Keep => std::env::var_os(name).is_some_and(|value| value == OsStr::new(entry.value)),
+            Action::Withhold | Action::Refuse(_) | Action::NoRoom => false,
         };
         (counts && !entry.value.trim().is_empty()).then_some(variable)
     }

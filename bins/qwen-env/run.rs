@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use super::args::{Args, Format};
 use super::explain::Explanation;
-use super::plan::{How, Plan};
+use super::plan::{Plan, PlanOptions};
 use crate::{auth, check, command, hook, output, trust};
 
 /// Runs the tool.
@@ -23,11 +23,11 @@ pub(crate) fn run(mut args: Args, reporter: &Reporter) -> Outcome {
         check_command("statements")?;
     }
     if let Some(shell) = &args.hook {
-        return say(&hook::code(shell, &args)?);
+        return print(&hook::code(shell, &args)?);
     }
     let before = record(reporter);
     if args.unset {
-        return say(&output::unset_script(args.shell(), &before));
+        return print(&output::unset_script(args.shell(), &before));
     }
     let search = Search::from_process(args.chain.map(ChainRule::from), args.file.clone())?;
     if let Some(file) = args.trust.take() {
@@ -38,11 +38,11 @@ pub(crate) fn run(mut args: Args, reporter: &Reporter) -> Outcome {
     }
     let mut chain = EnvChain::resolve(&search);
     if args.check {
-        missing(&args, &search, &mut chain)?;
+        require_file(&args, &search, &mut chain)?;
         return check(&args, &search, &chain, reporter);
     }
     if !args.explain {
-        missing(&args, &search, &mut chain)?;
+        require_file(&args, &search, &mut chain)?;
         if let Some(fault) = chain.fault.take() {
             return Err(fault.into());
         }
@@ -51,7 +51,7 @@ pub(crate) fn run(mut args: Args, reporter: &Reporter) -> Outcome {
 }
 
 /// Refuses to go on without a file that was named, or without any when one is required.
-fn missing(args: &Args, search: &Search, chain: &mut EnvChain) -> Result<(), Failure> {
+fn require_file(args: &Args, search: &Search, chain: &mut EnvChain) -> Result<(), Failure> {
     if matches!(chain.fault, Some(EnvError::Missing(_)))
         && let Some(fault) = chain.fault.take()
     {
@@ -73,7 +73,10 @@ fn no_file(start: Option<&Path>) -> Failure {
 }
 
 fn check(args: &Args, search: &Search, chain: &EnvChain, reporter: &Reporter) -> Outcome {
-    search.lost().into_iter().for_each(|lost| reporter.notice(lost));
+    search
+        .missing_start()
+        .into_iter()
+        .for_each(|notice| reporter.notice(notice));
     let findings = check::findings(chain, reporter);
     let report = if args.format == Format::Json {
         let all: Vec<Value> = findings.iter().map(check::Finding::json).collect();
@@ -81,12 +84,12 @@ fn check(args: &Args, search: &Search, chain: &EnvChain, reporter: &Reporter) ->
     } else {
         findings.iter().map(|finding| finding.text() + "\n").collect()
     };
-    say(&report)?;
+    print(&report)?;
     Ok(if findings.is_empty() { Exit::Ok } else { Exit::Data })
 }
 
 fn resolve(args: &Args, search: &Search, chain: &EnvChain, before: &Record, reporter: &Reporter) -> Outcome {
-    let how = How {
+    let options = PlanOptions {
         overriding: args.overriding,
         empty_is_unset: search.rule == ChainRule::Merge,
         shell: evaluating_shell(args),
@@ -94,16 +97,19 @@ fn resolve(args: &Args, search: &Search, chain: &EnvChain, before: &Record, repo
     };
     let mut token = Vec::new();
     if args.auth {
-        let plan = Plan::new(chain, &[], before, &how);
+        let plan = Plan::new(chain, &[], before, &options);
         token = auth::variables(args, &plan, before)?;
     }
-    let plan = Plan::new(chain, &token, before, &how);
+    let plan = Plan::new(chain, &token, before, &options);
     if args.explain {
-        search.lost().into_iter().for_each(|lost| reporter.notice(lost));
+        search
+            .missing_start()
+            .into_iter()
+            .for_each(|notice| reporter.notice(notice));
         return explain(args, search, chain, &plan);
     }
-    output::of_chain(chain, reporter);
-    output::of_plan(&plan, reporter);
+    output::report_chain(chain, reporter);
+    output::report_plan(&plan, reporter);
     if let Some(name) = &args.get {
         return get(name, &plan);
     }
@@ -111,10 +117,10 @@ fn resolve(args: &Args, search: &Search, chain: &EnvChain, before: &Record, repo
         return Err(command::run(&args.command, &plan));
     }
     match args.format {
-        Format::Shell => say(&output::script(args.shell(), &plan)),
-        Format::Json => say(&output::json(&plan)),
-        Format::Dotenv => say(&output::dotenv(&plan, reporter)),
-        Format::Null => say(&output::null(&plan)),
+        Format::Shell => print(&output::script(args.shell(), &plan)),
+        Format::Json => print(&output::json(&plan)),
+        Format::Dotenv => print(&output::dotenv(&plan, reporter)),
+        Format::Null => print(&output::null(&plan)),
     }
 }
 
@@ -127,9 +133,9 @@ fn explain(args: &Args, search: &Search, chain: &EnvChain, plan: &Plan<'_>) -> O
         show_secrets: args.show_secrets,
     };
     if args.format == Format::Json {
-        return say(&explanation.json());
+        return print(&explanation.json());
     }
-    say(&explanation.text())
+    print(&explanation.text())
 }
 
 /// The shell whose limits count: none for data, a command or a single value.
@@ -148,12 +154,12 @@ fn get(name: &str, plan: &Plan<'_>) -> Outcome {
     Ok(Exit::Ok)
 }
 
-fn say(text: &str) -> Outcome {
+fn print(text: &str) -> Outcome {
     Stdout::write(text.as_bytes())?;
     Ok(Exit::Ok)
 }
 
-/// Reads what earlier calls exported.
+/// Reads the record of what earlier calls exported.
 fn record(reporter: &Reporter) -> Record {
     let Some(text) = std::env::var_os(RECORD) else {
         return Record::default();

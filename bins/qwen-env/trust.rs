@@ -2,14 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use qwen_shared::dotenv::{self, EnvChain, EnvError, Fate, Search, Standing, Unusable, trust};
+use qwen_shared::dotenv::{self, CandidateStatus, EnvChain, EnvError, Search, Trust, Unusable, trust};
 use qwen_shared::exit::{Exit, Failure, Outcome};
 use qwen_shared::output::Reporter;
 use qwen_shared::paths;
 
-/// Trusts a file with its present content, and says what that lets through.
+/// Trusts a file with its present content, and reports which restricted names it sets.
 pub(crate) fn trust(named: Option<PathBuf>, search: &Search, reporter: &Reporter) -> Outcome {
-    let file = subject(named, search)?;
+    let file = target(named, search)?;
     let unusable = |reason: Unusable| {
         let hint = matches!(reason, Unusable::WritableByAll)
             .then_some("take the right to write from others ('chmod o-w')");
@@ -26,47 +26,47 @@ pub(crate) fn trust(named: Option<PathBuf>, search: &Search, reporter: &Reporter
         reporter.notice(text)
     })?;
     reporter.notice(&format!(
-        "{}: trusted as it is now; one changed byte ends that",
+        "{}: trusted with its present content; a change ends the trust",
         file.display()
     ));
-    let reached = reached(&content.bytes);
-    if !reached.is_empty() {
+    let names = restricted_names(&content.bytes);
+    if !names.is_empty() {
         reporter.notice(&format!(
             "{}: it may now set {}",
             file.display(),
-            reached.join(", ")
+            names.join(", ")
         ));
     }
     Ok(Exit::Ok)
 }
 
-/// Takes the trust back.
+/// Removes the trust.
 pub(crate) fn untrust(named: Option<PathBuf>, search: &Search, reporter: &Reporter) -> Outcome {
-    let file = subject(named, search)?;
-    let known = trust::revoke(store(search)?, &file, &|text| reporter.notice(text))?;
-    let said = if known {
+    let file = target(named, search)?;
+    let was_trusted = trust::revoke(store(search)?, &file, &|text| reporter.notice(text))?;
+    let result = if was_trusted {
         "no longer trusted"
     } else {
         "was not trusted"
     };
-    reporter.notice(&format!("{}: {said}", file.display()));
+    reporter.notice(&format!("{}: {result}", file.display()));
     Ok(Exit::Ok)
 }
 
-/// The names in a file that only trust lets through.
-fn reached(content: &[u8]) -> Vec<String> {
+/// The names in a file that only a trusted file may set.
+fn restricted_names(content: &[u8]) -> Vec<String> {
     let text = dotenv::decode(content);
     let mut names: Vec<String> = dotenv::Scanner::new(&text)
-        .map(|statement| statement.name.to_owned())
-        .filter(|name| dotenv::reach(name).is_some() || dotenv::key_name(name).is_some())
+        .map(|assignment| assignment.name.to_owned())
+        .filter(|name| dotenv::category(name).is_some() || dotenv::key_name(name).is_some())
         .collect();
     names.sort();
     names.dedup();
     names
 }
 
-/// The file that is meant: the one named, else the project's file that the search finds.
-fn subject(named: Option<PathBuf>, search: &Search) -> Result<PathBuf, Failure> {
+/// The file named, else the project's file that the search finds.
+fn target(named: Option<PathBuf>, search: &Search) -> Result<PathBuf, Failure> {
     if let Some(named) = named.or_else(|| search.file.clone()) {
         return Ok(std::path::absolute(&named).unwrap_or(named));
     }
@@ -74,15 +74,15 @@ fn subject(named: Option<PathBuf>, search: &Search) -> Result<PathBuf, Failure> 
     let read = chain
         .files
         .iter()
-        .find(|file| file.standing != Standing::Home)
+        .find(|file| file.trust != Trust::Home)
         .map(|file| file.path.to_path_buf());
-    let passed_over = chain.candidates.iter().find(|candidate| {
+    let ignored = chain.candidates.iter().find(|candidate| {
         matches!(
-            candidate.fate,
-            Fate::PassedOver(Unusable::Foreign(_) | Unusable::WritableByAll)
+            candidate.status,
+            CandidateStatus::Ignored(Unusable::Foreign(_) | Unusable::WritableByAll)
         )
     });
-    read.or_else(|| passed_over.map(|candidate| candidate.path.to_path_buf()))
+    read.or_else(|| ignored.map(|candidate| candidate.path.to_path_buf()))
         .ok_or_else(no_project_file)
 }
 

@@ -150,7 +150,7 @@ fn statements(settings: &Settings, authorization: &Authorization) -> Result<Stri
     let variables = variables(settings, authorization)?;
     let mut changes = Vec::new();
     for (name, value) in &variables {
-        if let Some(reason) = shell.cannot_hold(name, value.expose(), true) {
+        if let Some(reason) = shell.unsupported(name, value.expose(), true) {
             let shell = shell.name();
             return Err(Failure::new(
                 Exit::Config,

@@ -9,10 +9,8 @@ use super::{peers, run};
 /// What our reader makes of a file: the last assignment of a name wins.
 pub fn canonical_reading(bytes: &[u8]) -> BTreeMap<String, String> {
     let text = qwen_shared::dotenv::decode(bytes);
-    let readings = qwen_shared::dotenv::assignments(&text).unwrap();
-    readings
-        .into_iter()
-        .map(|reading| (reading.name, reading.value))
+    qwen_shared::dotenv::Scanner::new(&text)
+        .map(|assignment| (assignment.name.to_owned(), assignment.value))
         .collect()
 }
 

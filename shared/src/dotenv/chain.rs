@@ -2,45 +2,114 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
-use serde_json::Value;
-
-use super::assignment::{Assignment, Reading, Standing, Variable, Verdict, assignments};
-use super::file::{self, Content, FILE_LIMIT, Unusable, VARIABLE_LIMIT};
-use super::parser::decode;
-use super::policy::{EXCLUDED, RECORD, reach};
-use super::search::{ChainRule, EnvError, Place, Search};
-use super::trust::Trust;
+use super::parser::{RawAssignment, Scanner, decode};
+use super::policy::{Category, RECORD, category, excluded_names};
+use super::search::{self, ChainRule, Content, EnvError, FILE_LIMIT, Search, SearchPath, Unusable};
+use super::trust::{Trust, TrustStore};
 use crate::secret::Secret;
+
+/// The longest `NAME=value` in bytes. Linux takes 131,072 with the final NUL (`MAX_ARG_STRLEN`, execve(2)); one byte
+/// more, once exported, makes every later program fail to start.
+pub(super) const VARIABLE_LIMIT: usize = 131_071;
+
+/// A variable of the chain, with its origin.
+#[derive(Clone, Debug)]
+pub struct Variable {
+    /// The name, of the alphabet `A-Z a-z 0-9 _ . -`.
+    pub name: String,
+    /// The value: UTF-8, any character but NUL once accepted.
+    pub value: Secret<String>,
+    /// The file.
+    pub path: Arc<Path>,
+    /// The line of the name, from 1.
+    pub line: u32,
+    /// How far the file is trusted.
+    pub trust: Trust,
+}
+
+impl Variable {
+    /// Returns `file:line`.
+    #[must_use]
+    pub fn place(&self) -> String {
+        format!("{}:{}", self.path.display(), self.line)
+    }
+}
+
+/// Whether an assignment counts, whatever the process environment holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// It counts.
+    Accepted,
+    /// A later line of the same file, this one, sets the same name.
+    Overwritten(u32),
+    /// Qwen Code does not take this name from a project's plain `.env`.
+    Excluded,
+    /// An untrusted project file may not set a variable of this category.
+    Refused(Category),
+    /// It is [`RECORD`], which no file may set.
+    Record,
+    /// `NAME=value` is longer than the kernel takes.
+    TooLong,
+    /// The value holds a NUL, which no environment can.
+    Nul,
+}
+
+impl Decision {
+    /// Returns why the variable may not be set at all; `None` for an assignment that counts, or does not for another
+    /// reason than its name and value.
+    #[must_use]
+    pub fn refusal(self) -> Option<String> {
+        match self {
+            Self::Accepted | Self::Overwritten(_) | Self::Excluded => None,
+            Self::Refused(category) => Some(format!(
+                "an untrusted project file may not set {} variables",
+                category.name()
+            )),
+            Self::Record => Some("no file may set it".to_owned()),
+            Self::TooLong => Some(format!("with its value it is longer than {VARIABLE_LIMIT} bytes")),
+            Self::Nul => Some("its value holds a NUL".to_owned()),
+        }
+    }
+}
+
+/// An assignment and whether it counts.
+#[derive(Clone, Debug)]
+pub struct Assignment {
+    /// Name, value and origin.
+    pub variable: Variable,
+    /// Whether it counts.
+    pub decision: Decision,
+}
 
 /// A file that was read.
 #[derive(Clone, Debug)]
 pub struct EnvFile {
     /// The file.
     pub path: Arc<Path>,
-    /// Whose word it is.
-    pub standing: Standing,
+    /// How far it is trusted.
+    pub trust: Trust,
     /// The permission bits.
     pub mode: u32,
     /// Its assignments in the order of the lines.
     pub assignments: Vec<Assignment>,
-    /// The decoded text, for those who look closer.
+    /// The decoded text.
     pub text: Secret<String>,
 }
 
-/// What became of a file of the search.
+/// Whether a file of the search was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Fate {
+pub enum CandidateStatus {
     /// It was read.
     Read,
     /// There is none.
     Absent,
     /// It was not looked at: an earlier file ended the search.
     NotReached,
-    /// It is there and was passed over.
-    PassedOver(Unusable),
+    /// It is there, and is ignored for this reason.
+    Ignored(Unusable),
 }
 
 /// A file of the search, in its order.
@@ -48,8 +117,8 @@ pub enum Fate {
 pub struct Candidate {
     /// The file.
     pub path: Arc<Path>,
-    /// What became of it.
-    pub fate: Fate,
+    /// Whether it was read.
+    pub status: CandidateStatus,
 }
 
 /// The chain: what was looked for, found and read.
@@ -59,8 +128,8 @@ pub struct EnvChain {
     pub candidates: Vec<Candidate>,
     /// The files that were read, the most important first; one at most under [`ChainRule::First`].
     pub files: Vec<EnvFile>,
-    /// Why the chain cannot be relied on: a file that was named or found first is there and cannot be read, or the
-    /// named one is not there. What it would have said is unknown, so no other file took its place.
+    /// Why the chain is not complete: a file that was named or found first is there and cannot be read, or the named
+    /// one is not there. No other file takes its place.
     pub fault: Option<EnvError>,
     notices: Vec<Notice>,
 }
@@ -69,26 +138,29 @@ impl EnvChain {
     /// Looks for the files and reads those that count.
     #[must_use]
     pub fn resolve(search: &Search) -> Self {
-        let mut finder = Finder {
+        let mut builder = Builder {
             search,
-            trust: None,
+            trust_store: None,
             excluded: None,
             chain: Self::default(),
         };
-        finder.chain.notices.extend(search.lost().map(Notice::new));
-        for place in search.places() {
-            let fate = finder.visit(&place);
-            finder.chain.candidates.push(Candidate {
-                path: place.path,
-                fate,
+        builder
+            .chain
+            .notices
+            .extend(search.missing_start().map(Notice::new));
+        for path in search.paths() {
+            let status = builder.add(&path);
+            builder.chain.candidates.push(Candidate {
+                path: path.path,
+                status,
             });
         }
-        finder.chain
+        builder.chain
     }
 
     /// Returns the variable of that name as the files give it, whatever the process environment holds.
     ///
-    /// An address that an untrusted project file set is returned too: [`super::policy::may_pair`] says which key may go there.
+    /// An address that an untrusted project file set is returned too: [`super::may_pair`] says which key may go there.
     #[must_use]
     pub fn variable(&self, name: &str) -> Option<&Variable> {
         let mut found = self.variables().filter(|variable| variable.name == name);
@@ -103,7 +175,7 @@ impl EnvChain {
     /// Iterates over all accepted variables: file by file, in the order of the lines.
     pub fn variables(&self) -> impl Iterator<Item = &Variable> {
         self.assignments()
-            .filter(|assignment| assignment.verdict == Verdict::Accepted)
+            .filter(|assignment| assignment.decision == Decision::Accepted)
             .map(|assignment| &assignment.variable)
     }
 
@@ -112,87 +184,80 @@ impl EnvChain {
         self.files.iter().flat_map(|file| &file.assignments)
     }
 
-    /// Returns what the user ought to know: files passed over, names refused. It holds no value.
+    /// Returns the warnings: files that are ignored, names that are refused. They hold no value.
     #[must_use]
     pub fn notices(&self) -> &[Notice] {
         &self.notices
     }
 }
 
-/// The search at work.
-struct Finder<'s> {
+/// Builds a chain, reading the trust store and Qwen Code's settings only when a file needs them.
+struct Builder<'s> {
     search: &'s Search,
-    /// The trust store, read when the first project file is found.
-    trust: Option<Trust>,
-    /// The excluded names, read when the first plain project file is found.
+    /// Read when the first project file is found.
+    trust_store: Option<TrustStore>,
+    /// Read when the first plain project file is found.
     excluded: Option<BTreeSet<String>>,
     chain: EnvChain,
 }
 
-impl Finder<'_> {
-    fn visit(&mut self, place: &Place) -> Fate {
-        if self.is_over_for(place) {
-            return Fate::NotReached;
+impl Builder<'_> {
+    fn add(&mut self, path: &SearchPath) -> CandidateStatus {
+        if self.is_complete_without(path) {
+            return CandidateStatus::NotReached;
         }
-        match file::read(&place.path) {
+        match search::read(&path.path) {
             Ok(None) => {
                 if self.search.file.is_some() {
-                    self.chain.fault = Some(EnvError::Missing(place.path.to_path_buf()));
+                    self.chain.fault = Some(EnvError::Missing(path.path.to_path_buf()));
                 }
-                Fate::Absent
+                CandidateStatus::Absent
             }
             Ok(Some(content)) => self
-                .take(place, &content)
-                .map_or_else(|reason| self.pass_over(place, reason), |()| Fate::Read),
-            Err(reason) => self.pass_over(place, reason),
+                .load(path, &content)
+                .map_or_else(|reason| self.ignore(path, reason), |()| CandidateStatus::Read),
+            Err(reason) => self.ignore(path, reason),
         }
     }
 
     /// Under `first` one file ends the search; under `merge` one project file ends that for project files.
-    fn is_over_for(&self, place: &Place) -> bool {
+    fn is_complete_without(&self, path: &SearchPath) -> bool {
+        let mut files = self.chain.files.iter();
         match self.search.rule {
-            ChainRule::First => self.chain.fault.is_some() || !self.chain.files.is_empty(),
-            ChainRule::Merge => {
-                !place.home
-                    && self
-                        .chain
-                        .files
-                        .iter()
-                        .any(|file| file.standing != Standing::Home)
-            }
+            ChainRule::First => self.chain.fault.is_some() || files.next().is_some(),
+            ChainRule::Merge => !path.home && files.any(|file| file.trust != Trust::Home),
         }
     }
 
-    fn pass_over(&mut self, place: &Place, reason: Unusable) -> Fate {
+    fn ignore(&mut self, path: &SearchPath, reason: Unusable) -> CandidateStatus {
         let first = self.search.rule == ChainRule::First && matches!(reason, Unusable::Unreadable(_));
-        if self.search.file.is_some() || first || matches!(reason, Unusable::Misread(_)) {
+        if self.search.file.is_some() || first {
             self.chain.fault = Some(EnvError::Unusable {
-                path: place.path.to_path_buf(),
+                path: path.path.to_path_buf(),
                 reason: reason.clone(),
             });
         } else {
-            self.chain.notices.push(Notice::passed_over(&place.path, &reason));
+            self.chain.notices.push(Notice::ignored(&path.path, &reason));
         }
-        Fate::PassedOver(reason)
+        CandidateStatus::Ignored(reason)
     }
 
-    fn take(&mut self, place: &Place, content: &Content) -> Result<(), Unusable> {
-        let standing = self.standing(place, &content.bytes);
-        if let Some(uid) = content.foreign.filter(|_| standing != Standing::TrustedProject) {
+    fn load(&mut self, path: &SearchPath, content: &Content) -> Result<(), Unusable> {
+        let trust = self.trust(path, &content.bytes);
+        if let Some(uid) = content.foreign.filter(|_| trust != Trust::TrustedProject) {
             return Err(Unusable::Foreign(uid));
         }
         let text = decode(&content.bytes);
         if text.len() > FILE_LIMIT {
             return Err(Unusable::TooLarge);
         }
-        let readings = assignments(&text).map_err(Unusable::Misread)?;
-        let assignments = self.judge(readings, place, standing);
+        let assignments = self.decide(Scanner::new(&text).collect(), path, trust);
         self.chain
             .notices
-            .extend(assignments.iter().filter_map(Notice::not_taken));
+            .extend(assignments.iter().filter_map(Notice::refused));
         self.chain.files.push(EnvFile {
-            path: Arc::clone(&place.path),
-            standing,
+            path: Arc::clone(&path.path),
+            trust,
             mode: content.mode,
             assignments,
             text: Secret::new(text),
@@ -200,93 +265,94 @@ impl Finder<'_> {
         Ok(())
     }
 
-    fn standing(&mut self, place: &Place, content: &[u8]) -> Standing {
-        if place.home || self.search.is_home_by_link(&place.path) {
-            return Standing::Home;
+    fn trust(&mut self, path: &SearchPath, content: &[u8]) -> Trust {
+        if path.home || self.search.is_home_by_link(&path.path) {
+            return Trust::Home;
         }
-        if self.trust().holds(&place.path, content) {
-            return Standing::TrustedProject;
+        if self.trust_store().holds(&path.path, content) {
+            return Trust::TrustedProject;
         }
-        Standing::UntrustedProject
+        Trust::UntrustedProject
     }
 
-    fn trust(&mut self) -> &Trust {
-        let (store, notices) = (self.search.trust_store.as_deref(), &mut self.chain.notices);
-        self.trust.get_or_insert_with(|| {
-            store.map_or_else(Trust::default, |store| {
-                Trust::load(store).unwrap_or_else(|error| {
+    fn trust_store(&mut self) -> &TrustStore {
+        let (file, notices) = (self.search.trust_store.as_deref(), &mut self.chain.notices);
+        self.trust_store.get_or_insert_with(|| {
+            file.map_or_else(TrustStore::default, |file| {
+                TrustStore::load(file).unwrap_or_else(|error| {
                     notices.push(Notice::new(format!("{error}; no project file is trusted")));
-                    Trust::default()
+                    TrustStore::default()
                 })
             })
         })
     }
 
-    fn judge(&mut self, readings: Vec<Reading>, place: &Place, standing: Standing) -> Vec<Assignment> {
-        // By place and not by line: a line of an editor may be several of the grammar's, which U+2028 ends too.
-        let last: BTreeMap<String, (usize, u32)> = readings
+    fn decide(
+        &mut self,
+        assignments: Vec<RawAssignment<'_>>,
+        path: &SearchPath,
+        trust: Trust,
+    ) -> Vec<Assignment> {
+        // By index and not by line: a line of an editor may be several of the grammar's, which U+2028 ends too.
+        let last: BTreeMap<&str, (usize, u32)> = assignments
             .iter()
             .enumerate()
-            .map(|(at, reading)| (reading.name.clone(), (at, reading.line)))
+            .map(|(index, assignment)| (assignment.name, (index, assignment.line)))
             .collect();
         let none = BTreeSet::new();
-        let excluded = if place.plain && standing != Standing::Home {
+        let excluded = if path.plain && trust != Trust::Home {
             let search = self.search;
             self.excluded
                 .get_or_insert_with(|| excluded_names(&search.settings_files()))
         } else {
             &none
         };
-        readings
+        assignments
             .into_iter()
             .enumerate()
-            .map(|(at, reading)| {
-                let verdict = match last.get(&reading.name) {
-                    Some(&(winner, line)) if winner > at => Verdict::Overwritten(line),
-                    _ if excluded.contains(&reading.name) => Verdict::Excluded,
-                    _ => verdict(&reading, standing),
+            .map(|(index, assignment)| {
+                let decision = match last.get(assignment.name) {
+                    Some(&(winner, line)) if winner > index => Decision::Overwritten(line),
+                    _ if excluded.contains(assignment.name) => Decision::Excluded,
+                    _ => decision(&assignment, trust),
                 };
-                assignment(reading, verdict, &place.path, standing)
+                let variable = Variable {
+                    name: assignment.name.to_owned(),
+                    value: Secret::new(assignment.value),
+                    path: Arc::clone(&path.path),
+                    line: assignment.line,
+                    trust,
+                };
+                Assignment { variable, decision }
             })
             .collect()
     }
 }
 
-/// What the chain says about an assignment that no later line overwrites.
-fn verdict(reading: &Reading, standing: Standing) -> Verdict {
-    if reading.name == RECORD {
-        return Verdict::Record;
+/// Decides about an assignment that is neither overwritten nor excluded.
+fn decision(assignment: &RawAssignment<'_>, trust: Trust) -> Decision {
+    if assignment.name == RECORD {
+        return Decision::Record;
     }
-    if standing == Standing::UntrustedProject
-        && let Some(reach) = reach(&reading.name)
+    if trust == Trust::UntrustedProject
+        && let Some(category) = category(assignment.name)
     {
-        return Verdict::Refused(reach);
+        return Decision::Refused(category);
     }
-    if reading.value.contains('\0') {
-        return Verdict::Nul;
+    if assignment.value.contains('\0') {
+        return Decision::Nul;
     }
-    if reading.name.len() + 1 + reading.value.len() > VARIABLE_LIMIT {
-        return Verdict::TooLong;
+    if assignment.name.len() + 1 + assignment.value.len() > VARIABLE_LIMIT {
+        return Decision::TooLong;
     }
-    Verdict::Accepted
+    Decision::Accepted
 }
 
-fn assignment(reading: Reading, verdict: Verdict, path: &Arc<Path>, standing: Standing) -> Assignment {
-    let variable = Variable {
-        name: reading.name,
-        value: Secret::new(reading.value),
-        path: Arc::clone(path),
-        line: reading.line,
-        standing,
-    };
-    Assignment { variable, verdict }
-}
-
-/// Something the user ought to know about the chain. `Display` gives the line; it holds no value.
+/// A warning about the chain. `Display` gives the line; it holds no value.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notice {
     text: String,
-    /// What to type about it.
+    /// How to mend it.
     pub hint: Option<String>,
 }
 
@@ -297,15 +363,14 @@ impl fmt::Display for Notice {
 }
 
 impl Notice {
-    pub(super) fn new(text: impl Into<String>) -> Self {
+    fn new(text: impl Into<String>) -> Self {
         Self {
             text: text.into(),
             hint: None,
         }
     }
 
-    /// A file that is there and was passed over.
-    pub(super) fn passed_over(path: &Path, reason: &Unusable) -> Self {
+    fn ignored(path: &Path, reason: &Unusable) -> Self {
         let text = format!("{}: {reason}; ignored", path.display());
         let hint = match reason {
             Unusable::WritableByAll => Some("take the right to write from others ('chmod o-w')".to_owned()),
@@ -318,64 +383,14 @@ impl Notice {
         Self { text, hint }
     }
 
-    /// An assignment that does not count though its author meant it to; `None` for one that needs no word.
-    pub(super) fn not_taken(assignment: &Assignment) -> Option<Self> {
-        let variable = &assignment.variable;
-        let (place, name) = (variable.place(), &variable.name);
-        match assignment.verdict {
-            Verdict::Accepted | Verdict::Overwritten(_) | Verdict::Excluded => None,
-            Verdict::Refused(reach) => Some(Self {
-                text: format!(
-                    "{place}: refused '{name}': an untrusted project file may not set {} variables",
-                    reach.name()
-                ),
-                hint: Some("run 'qwen-env --trust' if this project may set them".to_owned()),
-            }),
-            Verdict::Record => Some(Self::new(format!(
-                "{place}: refused '{name}': no file may set it"
-            ))),
-            Verdict::TooLong => Some(Self::new(format!(
-                "{place}: refused '{name}': with its value it is longer than 131071 bytes"
-            ))),
-            Verdict::Nul => Some(Self::new(format!(
-                "{place}: refused '{name}': its value holds a NUL"
-            ))),
-        }
+    fn refused(assignment: &Assignment) -> Option<Self> {
+        let reason = assignment.decision.refusal()?;
+        let (place, name) = (assignment.variable.place(), &assignment.variable.name);
+        let hint = matches!(assignment.decision, Decision::Refused(_))
+            .then(|| "run 'qwen-env --trust' if this project may set them".to_owned());
+        Some(Self {
+            text: format!("{place}: refused '{name}': {reason}"),
+            hint,
+        })
     }
-}
-
-/// The largest `settings.json` that is read, in bytes.
-const LIMIT: u64 = 1024 * 1024;
-
-/// Returns the excluded names: the union of the lists in these files, or the built-in pair when none has a list.
-///
-/// `advanced.excludedEnvVars` replaces the pair; the older `excludedProjectEnvVars` at the top is read where the
-/// newer is missing (facts: Qwen Code, section 4). A file that is not there, or is not JSON, has no list: it is
-/// another program's file, and that program reports it.
-#[must_use]
-pub(super) fn excluded_names(files: &[PathBuf]) -> BTreeSet<String> {
-    let lists: Vec<Vec<String>> = files.iter().filter_map(|file| list_of(file)).collect();
-    if lists.is_empty() {
-        return EXCLUDED.iter().map(|&name| name.to_owned()).collect();
-    }
-    lists.into_iter().flatten().collect()
-}
-
-fn list_of(file: &Path) -> Option<Vec<String>> {
-    let settings = crate::jsonc::parse(&String::from_utf8_lossy(&read(file)?)).ok()?;
-    let list = settings
-        .get("advanced")
-        .and_then(|advanced| advanced.get("excludedEnvVars"))
-        .or_else(|| settings.get("excludedProjectEnvVars"))?;
-    let names = list.as_array()?.iter().filter_map(Value::as_str);
-    Some(names.map(str::to_owned).collect())
-}
-
-/// Reads a regular file of sane size; a FIFO in its place is not waited for.
-fn read(file: &Path) -> Option<Vec<u8>> {
-    let metadata = file.metadata().ok()?;
-    if !metadata.is_file() || metadata.len() > LIMIT {
-        return None;
-    }
-    std::fs::read(file).ok()
 }

@@ -1,24 +1,21 @@
-//! The `.env` chain: which files, what they mean, who may set what.
+//! The `.env` chain: which files there are, what they set, and what they may set.
 //!
-//! [`Search`] says where to look, [`EnvChain`] is what was found: every candidate file with its fate, every
-//! assignment with its verdict. Nothing here looks at the variables that the process already has, but for those that
-//! say where the files are; nothing is exported. The meaning of a file is npm `dotenv`'s to the byte.
+//! [`Search`] says where to look, [`EnvChain`] is what was found: every candidate file with its status, every assignment
+//! with its decision. It does not depend on the variables that the process has already, but for those that say where
+//! the files are, and exports nothing. The meaning of a file is npm `dotenv`'s to the byte.
 
-mod assignment;
 mod chain;
-mod file;
-mod lint;
 mod parser;
 mod policy;
+mod quote;
 mod record;
 mod search;
 pub mod trust;
 
-pub use assignment::{Assignment, Reading, Standing, Variable, Verdict, assignments, dotenv_line};
-pub use chain::{Candidate, EnvChain, EnvFile, Fate, Notice};
-pub use file::{Content, FILE_LIMIT, Unusable, read};
-pub use lint::{Surprise, malformed_lines};
-pub use parser::{Scanner, Statement, decode};
-pub use policy::{RECORD, Reach, key_name, may_pair, reach};
+pub use chain::{Assignment, Candidate, CandidateStatus, Decision, EnvChain, EnvFile, Notice, Variable};
+pub use parser::{RawAssignment, Scanner, decode, is_space, unquote};
+pub use policy::{Category, RECORD, category, key_name, may_pair};
+pub use quote::dotenv_line;
 pub use record::Record;
-pub use search::{ChainRule, EnvError, Search};
+pub use search::{ChainRule, Content, EnvError, FILE_LIMIT, Search, Unusable, read};
+pub use trust::Trust;

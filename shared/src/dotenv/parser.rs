@@ -1,18 +1,20 @@
 //! The grammar of `.env` files, which is npm `dotenv`'s.
 
-/// One assignment as it stands in the text.
+use std::ops::Range;
+
+/// One assignment of a text.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Statement<'t> {
+pub struct RawAssignment<'t> {
     /// The name, of the alphabet `A-Z a-z 0-9 _ . -`.
     pub name: &'t str,
     /// The value as npm `dotenv` gives it.
     pub value: String,
     /// The line of the name, from 1; lines end in LF, CR or CRLF.
     pub line: u32,
-    /// Where in the text it begins and ends, in bytes; the end is that of its last line.
-    pub(super) span: (usize, usize),
-    /// Where the value stands, before trimming and unquoting.
-    pub(super) raw: (usize, usize),
+    /// The bytes of the text from the name to the end of its last line.
+    pub span: Range<usize>,
+    /// The bytes of the value, before trimming and unquoting.
+    pub value_span: Range<usize>,
 }
 
 /// Turns the bytes of a file into the text that the grammar works on: UTF-8 with U+FFFD for what is not, line ends LF.
@@ -59,7 +61,7 @@ impl<'t> Scanner<'t> {
 }
 
 impl<'t> Iterator for Scanner<'t> {
-    type Item = Statement<'t>;
+    type Item = RawAssignment<'t>;
 
     fn next(&mut self) -> Option<Self::Item> {
         while self.at < self.text.len() {
@@ -73,12 +75,12 @@ impl<'t> Iterator for Scanner<'t> {
             if found.name == "__proto__" {
                 continue;
             }
-            return Some(Statement {
+            return Some(RawAssignment {
                 name: found.name,
-                value: meaning(&self.text[found.value.0..found.value.1]),
+                value: value_of(&self.text[found.value.clone()]),
                 line: self.line_of(found.at),
-                span: (found.at, found.end),
-                raw: found.value,
+                span: found.at..found.end,
+                value_span: found.value,
             });
         }
         None
@@ -90,7 +92,7 @@ struct Found<'t> {
     name: &'t str,
     at: usize,
     /// The value before trimming and unquoting.
-    value: (usize, usize),
+    value: Range<usize>,
     /// Where the match ends: always at the end of a line.
     end: usize,
 }
@@ -128,7 +130,7 @@ fn assignment(text: &str, at: usize) -> Option<Found<'_>> {
     Some(Found {
         name: &text[at..name_end],
         at,
-        value: (begin, value_end),
+        value: begin..value_end,
         end,
     })
 }
@@ -183,7 +185,7 @@ fn space_at(text: &str, at: usize) -> Option<usize> {
     is_space(c).then(|| c.len_utf8())
 }
 
-pub(super) fn skip_space(text: &str, at: usize) -> usize {
+fn skip_space(text: &str, at: usize) -> usize {
     text[at..]
         .find(|c| !is_space(c))
         .map_or(text.len(), |offset| at + offset)
@@ -196,7 +198,7 @@ fn line_end(text: &str, at: usize) -> usize {
 }
 
 /// The start of the line after the one that `at` is on.
-pub(super) fn after_line_end(text: &str, at: usize) -> usize {
+fn after_line_end(text: &str, at: usize) -> usize {
     let end = line_end(text, at);
     end + text[end..].chars().next().map_or(0, char::len_utf8)
 }
@@ -204,25 +206,22 @@ pub(super) fn after_line_end(text: &str, at: usize) -> usize {
 const QUOTES: [char; 3] = ['\'', '"', '`'];
 
 /// JavaScript's `\s`: U+FEFF is one, U+0085 is not.
-pub(super) const fn is_space(c: char) -> bool {
+#[must_use]
+pub const fn is_space(c: char) -> bool {
     matches!(c,
         '\t'..='\r' | ' ' | '\u{a0}' | '\u{1680}' | '\u{2000}'..='\u{200a}' | '\u{2028}' | '\u{2029}'
         | '\u{202f}' | '\u{205f}' | '\u{3000}' | '\u{feff}')
 }
 
 /// JavaScript's line ends but for CR, which decoding has turned into LF.
-pub(super) const fn ends_line(c: char) -> bool {
+const fn ends_line(c: char) -> bool {
     matches!(c, '\n' | '\u{2028}' | '\u{2029}')
 }
 
-pub(super) fn trim(text: &str) -> &str {
-    text.trim_matches(is_space)
-}
-
-/// What the text of a value means: trimmed, a pair of equal quotes removed, `\n` and `\r` made line ends when it
+/// The value that a text gives: trimmed, a pair of equal quotes removed, `\n` and `\r` made line ends when it
 /// began with a double quote. Nothing else is an escape, and nothing is expanded.
-pub(super) fn meaning(raw: &str) -> String {
-    let trimmed = trim(raw);
+fn value_of(raw: &str) -> String {
+    let trimmed = raw.trim_matches(is_space);
     let value = unquote(trimmed);
     if trimmed.starts_with('"') {
         return value.replace("\\n", "\n").replace("\\r", "\r");
@@ -232,7 +231,8 @@ pub(super) fn meaning(raw: &str) -> String {
 
 /// Removes quotes as the multi-line replacement of `^(['"`])([\s\S]*)\1$` by `$2` does: on every line that begins
 /// with a quote, it and the last such quote of the text that ends a line.
-pub(super) fn unquote(text: &str) -> String {
+#[must_use]
+pub fn unquote(text: &str) -> String {
     if !text.starts_with(QUOTES) && !text.contains(ends_line) {
         return text.to_owned();
     }

@@ -1,19 +1,22 @@
 //! Which variables a file may set.
 
-use std::path::Path;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 
-use super::assignment::Standing;
+use serde_json::Value;
+
+use super::trust::Trust;
 use crate::wordlist::words;
 
 /// The variable in which `qwen-env` remembers what it exported. No file may set it.
 pub const RECORD: &str = "QWEN_ENV_EXPORTED";
 
 /// The names that a project's plain `.env` does not set, unless Qwen Code's settings say otherwise.
-pub(super) const EXCLUDED: [&str; 2] = ["DEBUG", "DEBUG_MODE"];
+const EXCLUDED: [&str; 2] = ["DEBUG", "DEBUG_MODE"];
 
 /// Returns what a variable reaches that an untrusted project file may not set; `None` when it may set it.
 #[must_use]
-pub fn reach(name: &str) -> Option<Reach> {
+pub fn category(name: &str) -> Option<Category> {
     let name = name.to_ascii_uppercase().replace('-', "_");
     ROWS.iter()
         .find(|row| {
@@ -21,7 +24,42 @@ pub fn reach(name: &str) -> Option<Reach> {
                 || row.beginnings.iter().any(|begin| name.starts_with(begin))
                 || row.endings.iter().any(|end| name.ends_with(end))
         })
-        .map(|row| row.reach)
+        .map(|row| row.category)
+}
+
+/// The largest `settings.json` that is read, in bytes.
+const SETTINGS_LIMIT: u64 = 1024 * 1024;
+
+/// Returns the excluded names: the union of the lists in these files, or the built-in pair when none has a list.
+///
+/// `advanced.excludedEnvVars` replaces the pair; the older `excludedProjectEnvVars` at the top is read where the
+/// newer is missing. A file that is not there, or is not JSON, has no list: it is
+/// Qwen Code's file, and Qwen Code reports the fault.
+pub(super) fn excluded_names(files: &[PathBuf]) -> BTreeSet<String> {
+    let lists: Vec<Vec<String>> = files.iter().filter_map(|file| excluded_list(file)).collect();
+    if lists.is_empty() {
+        return EXCLUDED.iter().map(|&name| name.to_owned()).collect();
+    }
+    lists.into_iter().flatten().collect()
+}
+
+fn excluded_list(file: &Path) -> Option<Vec<String>> {
+    let settings = crate::jsonc::parse(&String::from_utf8_lossy(&read(file)?)).ok()?;
+    let list = settings
+        .get("advanced")
+        .and_then(|advanced| advanced.get("excludedEnvVars"))
+        .or_else(|| settings.get("excludedProjectEnvVars"))?;
+    let names = list.as_array()?.iter().filter_map(Value::as_str);
+    Some(names.map(str::to_owned).collect())
+}
+
+/// Reads a regular file of sane size; a FIFO in its place is not waited for.
+fn read(file: &Path) -> Option<Vec<u8>> {
+    let metadata = file.metadata().ok()?;
+    if !metadata.is_file() || metadata.len() > SETTINGS_LIMIT {
+        return None;
+    }
+    std::fs::read(file).ok()
 }
 
 /// How the name of an address ends to which a key is sent, and what of the ending the key's name keeps; the longer
@@ -51,13 +89,13 @@ pub fn key_name(url_name: &str) -> Option<String> {
 /// goes. So an address of such a file is good only with a key of the same file; `key_file` is `None` when the key is
 /// from anywhere else (the environment, a profile, the keyring), or blank, or not there yet.
 #[must_use]
-pub fn may_pair(url_standing: Standing, url_file: &Path, key_file: Option<&Path>) -> bool {
-    url_standing != Standing::UntrustedProject || key_file == Some(url_file)
+pub fn may_pair(url_trust: Trust, url_file: &Path, key_file: Option<&Path>) -> bool {
+    url_trust != Trust::UntrustedProject || key_file == Some(url_file)
 }
 
 /// What a refused variable reaches.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reach {
+pub enum Category {
     /// The dynamic linker and the C library.
     Loader,
     /// What an interpreter, compiler or package manager loads or runs.
@@ -78,7 +116,7 @@ pub enum Reach {
     Qwen,
 }
 
-impl Reach {
+impl Category {
     /// Returns the category as the notices and the manual name it.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -98,7 +136,7 @@ impl Reach {
 
 /// One row: the category, whole names, beginnings, endings.
 pub(super) struct Row {
-    pub(super) reach: Reach,
+    pub(super) category: Category,
     pub(super) names: &'static [&'static str],
     pub(super) beginnings: &'static [&'static str],
     pub(super) endings: &'static [&'static str],
@@ -106,7 +144,7 @@ pub(super) struct Row {
 
 pub(super) static ROWS: [Row; 9] = [
     Row {
-        reach: Reach::Loader,
+        category: Category::Loader,
         names: words!(
             "GCONV_PATH GETCONF_DIR GLIBC_TUNABLES HOSTALIASES LIBPATH LOCALDOMAIN LOCPATH NIS_PATH NLSPATH \
                 RESOLV_HOST_CONF RES_OPTIONS SHLIB_PATH TZDIR"
@@ -115,7 +153,7 @@ pub(super) static ROWS: [Row; 9] = [
         endings: words!("SAN_OPTIONS"),
     },
     Row {
-        reach: Reach::Interpreter,
+        category: Category::Interpreter,
         names: words!(
             "NODE_OPTIONS NODE_PATH NODE_REPL_EXTERNAL_MODULE NODE_REPL_HISTORY NODE_V8_COVERAGE \
                 NODE_PENDING_DEPRECATION NODE_ICU_DATA NODE_COMPILE_CACHE NODE_REDIRECT_WARNINGS NODE_GYP_FORCE_PYTHON \
@@ -139,7 +177,7 @@ pub(super) static ROWS: [Row; 9] = [
         endings: words!(""),
     },
     Row {
-        reach: Reach::Shell,
+        category: Category::Shell,
         names: words!(
             "ENV ZDOTDIR IFS CDPATH GLOBIGNORE EXECIGNORE FIGNORE SHELL SHELLOPTS INPUTRC TMOUT FPATH MODULE_PATH \
                 MAIL MAILPATH MAILCHECK PROMPT PROMPT_COMMAND PROMPT_DIRTRIM PROMPT2 PROMPT3 PROMPT4 RPROMPT RPROMPT2 \
@@ -155,7 +193,7 @@ pub(super) static ROWS: [Row; 9] = [
         endings: words!("_FUNCTIONS"),
     },
     Row {
-        reach: Reach::Tls,
+        category: Category::Tls,
         names: words!(
             "SSLKEYLOGFILE NODE_EXTRA_CA_CERTS NODE_TLS_REJECT_UNAUTHORIZED CURL_HOME CURL_SSL_BACKEND WGETRC \
                 NETRC DENO_CERT DENO_TLS_CA_STORE HTTPLIB2_CA_CERTS GRPC_DEFAULT_SSL_ROOTS_FILE_PATH PYTHONHTTPSVERIFY KRB5_CONFIG KRB5CCNAME \
@@ -165,13 +203,13 @@ pub(super) static ROWS: [Row; 9] = [
         endings: words!("_CA_BUNDLE _CAINFO _TLS_INSECURE"),
     },
     Row {
-        reach: Reach::Proxy,
+        category: Category::Proxy,
         names: words!("PROXY WPAD_URL DOCKER_HOST DOCKER_CONTEXT DOCKER_CONFIG CONTAINER_HOST"),
         beginnings: words!("SOCKS_"),
         endings: words!("_PROXY"),
     },
     Row {
-        reach: Reach::Git,
+        category: Category::Git,
         names: words!(
             "RSYNC_RSH CVS_RSH CVSROOT HGRCPATH HGPLAIN HGMERGE HGUSER GH_CONFIG_DIR GH_PATH GH_HOST GLAB_CONFIG_DIR \
                 GNUPGHOME"
@@ -180,7 +218,7 @@ pub(super) static ROWS: [Row; 9] = [
         endings: words!("_ASKPASS"),
     },
     Row {
-        reach: Reach::Editor,
+        category: Category::Editor,
         names: words!(
             "EDITOR VISUAL PAGER BROWSER OPENER TERMINAL VIMINIT GVIMINIT EXINIT VIM VIMRUNTIME MYVIMRC \
                 EMACSLOADPATH EMACSDATA EMACSPATH ALTERNATE_EDITOR EMACS_SERVER_FILE SELECTED_EDITOR HGEDITOR CVSEDITOR \
@@ -190,7 +228,7 @@ pub(super) static ROWS: [Row; 9] = [
         endings: words!("_EDITOR _PAGER _BROWSER"),
     },
     Row {
-        reach: Reach::Path,
+        category: Category::Path,
         names: words!(
             "PATH HOME PWD OLDPWD LOGNAME MANPATH INFOPATH TMPDIR TMP TEMP TEMPDIR PKG_CONFIG PKG_CONFIG_PATH \
                 PKG_CONFIG_LIBDIR PKG_CONFIG_SYSROOT_DIR CMAKE_PREFIX_PATH CMAKE_MODULE_PATH CPATH C_INCLUDE_PATH \
@@ -204,7 +242,7 @@ pub(super) static ROWS: [Row; 9] = [
         endings: words!(""),
     },
     Row {
-        reach: Reach::Qwen,
+        category: Category::Qwen,
         names: words!(
             "QWEN_HOME QWEN_CONFIG QWEN_CREDENTIAL_STORE QWEN_ENV_CHAIN QWEN_RUNTIME_DIR QWEN_SERVER_TOKEN SANDBOX \
                 SANDBOX_ENFORCEMENT SEATBELT_PROFILE"

@@ -11,7 +11,7 @@ use std::os::unix::ffi::OsStrExt;
 
 use sha2::{Digest, Sha256};
 
-use super::file::VARIABLE_LIMIT;
+use super::chain::VARIABLE_LIMIT;
 use super::policy::RECORD;
 use crate::shell::is_shell_name;
 
@@ -105,7 +105,7 @@ fn digest(name: &str, value: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::Record;
-    use crate::dotenv::file::VARIABLE_LIMIT;
+    use crate::dotenv::chain::VARIABLE_LIMIT;
     use std::ffi::OsStr;
 
     #[test]

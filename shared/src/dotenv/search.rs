@@ -1,11 +1,16 @@
-//! Where `.env` files are looked for.
+//! Where `.env` files are looked for, and how one is opened.
 
 use std::fmt;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::file::Unusable;
-use crate::exit::{Exit, Failure};
+use rustix::fs::OFlags;
+use rustix::io::Errno;
+
+use crate::exit::{Exit, Failure, io_reason};
 use crate::paths;
 
 /// How the files of a chain are combined.
@@ -39,7 +44,7 @@ impl ChainRule {
     }
 }
 
-/// Where to look: everything that decides which files make the chain.
+/// Where to look for `.env` files.
 #[derive(Clone, Debug, Default)]
 pub struct Search {
     /// The directory to start from; `None` when the current directory is gone.
@@ -76,21 +81,22 @@ impl Search {
         })
     }
 
-    /// Returns what to say when no project's file is looked for, since nobody can tell where.
+    /// Returns the notice that no project's file can be looked for.
     #[must_use]
-    pub fn lost(&self) -> Option<&'static str> {
-        let is_lost = self.start.is_none() && self.file.is_none();
-        is_lost.then_some("the current directory is gone; only the files in the home directory are searched")
+    pub fn missing_start(&self) -> Option<&'static str> {
+        let is_missing = self.start.is_none() && self.file.is_none();
+        is_missing
+            .then_some("the current directory is gone; only the files in the home directory are searched")
     }
 
-    /// Returns the files to try, in order, none of them twice; only what is decided by the names.
-    pub(super) fn places(&self) -> Vec<Place> {
-        let mut places: Vec<Place> = Vec::new();
+    /// Returns the files to try, in order, none of them twice. It looks at no file.
+    pub(super) fn paths(&self) -> Vec<SearchPath> {
+        let mut found: Vec<SearchPath> = Vec::new();
         if let Some(file) = &self.file {
             let file = std::path::absolute(file).unwrap_or_else(|_| file.clone());
             let home = self.is_home_dir(file.parent());
             let plain = !in_dot_qwen(&file);
-            return vec![Place::new(file, home, plain)];
+            return vec![SearchPath::new(file, home, plain)];
         }
         let merge = self.rule == ChainRule::Merge;
         let end = self
@@ -111,17 +117,17 @@ impl Search {
                 let home = self.is_home_dir(path.parent());
                 // Under 'merge' the user's own files come after the project's, wherever they lie.
                 if !(merge && home) {
-                    places.push(Place::new(path, home, plain));
+                    found.push(SearchPath::new(path, home, plain));
                 }
             }
         }
         for path in self.home_files() {
             let plain = !in_dot_qwen(&path);
-            if !places.iter().any(|place| *place.path == *path) {
-                places.push(Place::new(path, true, plain));
+            if !found.iter().any(|known| *known.path == *path) {
+                found.push(SearchPath::new(path, true, plain));
             }
         }
-        places
+        found
     }
 
     /// The user's own files, in order.
@@ -155,7 +161,6 @@ impl Search {
 
     /// Returns whether a file lies in a home directory that has another name there, by way of a symbolic link.
     pub(super) fn is_home_by_link(&self, file: &Path) -> bool {
-        use std::os::unix::fs::MetadataExt;
         let identity = |path: &Path| path.metadata().ok().map(|found| (found.dev(), found.ino()));
         let here = file.parent().and_then(identity);
         here.is_some() && self.home_dirs().any(|home| identity(&home) == here)
@@ -171,7 +176,7 @@ impl Search {
 
 /// One file of the search.
 #[derive(Clone, Debug)]
-pub(super) struct Place {
+pub(super) struct SearchPath {
     pub(super) path: Arc<Path>,
     /// In the user's home directory or Qwen Code's.
     pub(super) home: bool,
@@ -179,7 +184,7 @@ pub(super) struct Place {
     pub(super) plain: bool,
 }
 
-impl Place {
+impl SearchPath {
     fn new(path: PathBuf, home: bool, plain: bool) -> Self {
         Self {
             path: path.into(),
@@ -203,7 +208,7 @@ fn rule_of_environment() -> Result<ChainRule, EnvError> {
     ChainRule::named(name.trim()).ok_or_else(|| EnvError::UnknownRule(name.into_owned()))
 }
 
-/// A fault that stops the chain, or a change of the trust store.
+/// Why a chain cannot be used, or the trust store not be changed.
 #[derive(Debug)]
 pub enum EnvError {
     /// `QWEN_ENV_CHAIN` holds neither `first` nor `merge`.
@@ -229,15 +234,11 @@ pub enum EnvError {
 }
 
 impl EnvError {
-    /// Returns how a program ends that cannot go on.
+    /// Returns the exit code for it.
     #[must_use]
     pub const fn exit(&self) -> Exit {
         match self {
             Self::UnknownRule(_) => Exit::Config,
-            Self::Unusable {
-                reason: Unusable::Misread(_),
-                ..
-            } => Exit::Bug,
             Self::Unusable { .. } | Self::Missing(_) => Exit::NoInput,
             Self::TrustStore { .. } => Exit::Io,
             Self::Locked(failure) => failure.exit,
@@ -267,4 +268,151 @@ impl From<EnvError> for Failure {
     fn from(error: EnvError) -> Self {
         Self::new(error.exit(), error.to_string())
     }
+}
+
+/// The largest file that is read, in bytes; also the largest text that its bytes may decode to.
+pub const FILE_LIMIT: usize = 1024 * 1024;
+
+/// Why a file that is there is not used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unusable {
+    /// It is a directory, a FIFO, a socket or a device.
+    NotAFile(&'static str),
+    /// Its symbolic links go in a circle.
+    LinkLoop,
+    /// It, or the symbolic link in its place, belongs to the user with this number.
+    Foreign(u32),
+    /// Any user may write to it.
+    WritableByAll,
+    /// It is larger than [`FILE_LIMIT`].
+    TooLarge,
+    /// It cannot be opened or read, and why.
+    Unreadable(String),
+}
+
+impl fmt::Display for Unusable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotAFile(kind) => write!(f, "is a {kind}, not a file"),
+            Self::LinkLoop => f.write_str("is a symbolic link that leads to itself"),
+            Self::Foreign(uid) => write!(f, "belongs to another user (uid {uid})"),
+            Self::WritableByAll => f.write_str("is writable by all"),
+            Self::TooLarge => f.write_str("is larger than 1 MiB"),
+            Self::Unreadable(reason) => write!(f, "cannot be read: {reason}"),
+        }
+    }
+}
+
+/// The content of a file that may be used.
+#[derive(Debug)]
+pub struct Content {
+    /// The bytes, at most [`FILE_LIMIT`].
+    pub bytes: Vec<u8>,
+    /// The permission bits.
+    pub mode: u32,
+    /// The owner, when it is another user than the one who runs this process.
+    pub foreign: Option<u32>,
+}
+
+/// Opens and reads a `.env` file; `None` when there is none.
+///
+/// A name that cannot be looked up (a dangling link, a directory above that may not be searched) counts as none, as
+/// it does for Qwen Code. The open never waits: a FIFO in the file's place is refused, not read.
+///
+/// # Errors
+/// Why the file cannot be used. A foreign owner is not an error here: trust may lift that.
+pub fn read(path: &Path) -> Result<Option<Content>, Unusable> {
+    let Some((file, link_owner)) = open(path)? else {
+        return Ok(None);
+    };
+    let metadata = file.metadata().map_err(|error| unreadable(&error))?;
+    if !metadata.is_file() {
+        return Err(Unusable::NotAFile(kind(metadata.file_type())));
+    }
+    if metadata.mode() & 0o002 != 0 {
+        return Err(Unusable::WritableByAll);
+    }
+    let bytes = read_all(file, metadata.len()).map_err(|error| unreadable(&error))?;
+    if bytes.len() > FILE_LIMIT {
+        return Err(Unusable::TooLarge);
+    }
+    let me = rustix::process::geteuid().as_raw();
+    let foreign = [metadata.uid(), link_owner.unwrap_or(me)]
+        .into_iter()
+        .find(|&uid| uid != me);
+    Ok(Some(Content {
+        bytes,
+        mode: metadata.mode() & 0o7777,
+        foreign,
+    }))
+}
+
+/// Opens the file without following a symbolic link first, so that a link's owner is known; returns that owner.
+fn open(path: &Path) -> Result<Option<(File, Option<u32>)>, Unusable> {
+    let link = match open_with(path, OFlags::NOFOLLOW) {
+        Ok(file) => return Ok(Some((file, None))),
+        Err(error) if error.raw_os_error() == Some(Errno::LOOP.raw_os_error()) => {
+            path.symlink_metadata().map_err(|error| unreadable(&error))?
+        }
+        Err(error) => return absent_or(path, &error),
+    };
+    match open_with(path, OFlags::empty()) {
+        Ok(file) => Ok(Some((file, Some(link.uid())))),
+        Err(error) if error.raw_os_error() == Some(Errno::LOOP.raw_os_error()) => Err(Unusable::LinkLoop),
+        Err(error) => absent_or(path, &error),
+    }
+}
+
+fn open_with(path: &Path, more: OFlags) -> io::Result<File> {
+    let flags = OFlags::NONBLOCK | OFlags::NOCTTY | more;
+    OpenOptions::new()
+        .read(true)
+        .custom_flags(flags.bits().cast_signed())
+        .open(path)
+}
+
+/// Tells a file that is not there, or not visible, from one that is there and refuses to open.
+fn absent_or(path: &Path, error: &io::Error) -> Result<Option<(File, Option<u32>)>, Unusable> {
+    match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::InvalidFilename => Ok(None),
+        _ => match path.metadata() {
+            Ok(metadata) if metadata.is_dir() || metadata.is_file() => Err(unreadable(error)),
+            Ok(metadata) => Err(Unusable::NotAFile(kind(metadata.file_type()))),
+            Err(other) if other.raw_os_error() == Some(Errno::LOOP.raw_os_error()) => Err(Unusable::LinkLoop),
+            Err(_) => Ok(None),
+        },
+    }
+}
+
+fn unreadable(error: &io::Error) -> Unusable {
+    Unusable::Unreadable(io_reason(error))
+}
+
+fn kind(kind: std::fs::FileType) -> &'static str {
+    if kind.is_dir() {
+        "directory"
+    } else if kind.is_fifo() {
+        "fifo"
+    } else if kind.is_socket() {
+        "socket"
+    } else {
+        "device"
+    }
+}
+
+/// Reads to the end, or to one byte past the limit. One call is enough for a file that keeps its size.
+fn read_all(mut file: File, size: u64) -> io::Result<Vec<u8>> {
+    let size = usize::try_from(size).unwrap_or(usize::MAX).min(FILE_LIMIT + 1);
+    let mut bytes = vec![0; size];
+    let mut filled = 0;
+    while filled < size {
+        match file.read(&mut bytes[filled..]) {
+            Ok(0) => break,
+            Ok(count) => filled += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    bytes.truncate(filled);
+    Ok(bytes)
 }

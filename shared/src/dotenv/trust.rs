@@ -1,4 +1,4 @@
-//! Which project files the user vouches for, by path **and** content: one changed byte ends the trust.
+//! Which project files the user trusts, by path **and** content: one changed byte ends the trust.
 //!
 //! The store is `trust.json` in the state directory: an object whose `files` maps an absolute path to the SHA-256 of
 //! the content that was trusted. It is read only when a project file was found, and the content is hashed only when
@@ -22,13 +22,36 @@ const LIMIT: u64 = 16 * 1024 * 1024;
 /// How long to wait for another process that changes the store: it needs a few milliseconds.
 const LOCK_LIMIT: Duration = Duration::from_secs(10);
 
-/// The trusted files, as the store held them when it was read.
-#[derive(Debug, Default)]
-pub struct Trust {
-    files: Map<String, Value>,
+/// How far a file is trusted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trust {
+    /// It lies in the user's home directory or in Qwen Code's.
+    Home,
+    /// A project's file that the user trusts, with this content.
+    TrustedProject,
+    /// A project's file: it came with a clone.
+    UntrustedProject,
 }
 
 impl Trust {
+    /// Returns the words for it in `--explain`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Home => "home",
+            Self::TrustedProject => "trusted project",
+            Self::UntrustedProject => "untrusted project",
+        }
+    }
+}
+
+/// The trusted files, as the store held them when it was read.
+#[derive(Debug, Default)]
+pub struct TrustStore {
+    files: Map<String, Value>,
+}
+
+impl TrustStore {
     /// Reads the store; an absent one trusts nothing.
     ///
     /// # Errors
@@ -60,35 +83,35 @@ impl Trust {
     }
 }
 
-/// Trusts a file with this content from now on, in place of any content trusted before. `tell` is told when another
-/// process is waited for.
+/// Trusts a file with this content from now on, in place of any content trusted before. `notify` is called when it has
+/// to wait for another process.
 ///
 /// # Errors
 /// The store cannot be read or written; it is then as it was.
-pub fn grant(store: &Path, path: &Path, content: &[u8], tell: &dyn Fn(&str)) -> Result<(), EnvError> {
-    change(store, tell, |files| {
+pub fn grant(store: &Path, path: &Path, content: &[u8], notify: &dyn Fn(&str)) -> Result<(), EnvError> {
+    change(store, notify, |files| {
         files.insert(key(path), Value::from(digest(content)));
         true
     })
 }
 
-/// Takes the trust in a file back; returns whether it was trusted. `tell` as with [`grant`].
+/// Removes the trust in a file; returns whether it was trusted. `notify` as with [`grant`].
 ///
 /// # Errors
 /// The store cannot be read or written; it is then as it was.
-pub fn revoke(store: &Path, path: &Path, tell: &dyn Fn(&str)) -> Result<bool, EnvError> {
-    let mut known = false;
-    change(store, tell, |files| {
-        known = files.shift_remove(&key(path)).is_some();
-        known
+pub fn revoke(store: &Path, path: &Path, notify: &dyn Fn(&str)) -> Result<bool, EnvError> {
+    let mut was_trusted = false;
+    change(store, notify, |files| {
+        was_trusted = files.shift_remove(&key(path)).is_some();
+        was_trusted
     })?;
-    Ok(known)
+    Ok(was_trusted)
 }
 
 /// Reads, changes and replaces the store under a kernel lock, so that none of several changes at once is lost.
 fn change(
     store: &Path,
-    tell: &dyn Fn(&str),
+    notify: &dyn Fn(&str),
     edit: impl FnOnce(&mut Map<String, Value>) -> bool,
 ) -> Result<(), EnvError> {
     let fault = |error: &io::Error| EnvError::TrustStore {
@@ -98,12 +121,12 @@ fn change(
     if let Some(directory) = store.parent() {
         fs::create_private_dir(directory).map_err(|error| fault(&error))?;
     }
-    let _lock = Lock::take_telling(&fs::beside(store), LOCK_LIMIT, tell).map_err(EnvError::Locked)?;
-    let mut trust = Trust::load(store)?;
-    if !edit(&mut trust.files) {
+    let _lock = Lock::take_telling(&fs::beside(store), LOCK_LIMIT, notify).map_err(EnvError::Locked)?;
+    let mut trusted = TrustStore::load(store)?;
+    if !edit(&mut trusted.files) {
         return Ok(());
     }
-    let mut text = format!("{:#}", json!({ "files": trust.files })).into_bytes();
+    let mut text = format!("{:#}", json!({ "files": trusted.files })).into_bytes();
     text.push(b'\n');
     fs::write_private(store, &text).map_err(|error| fault(&error))
 }

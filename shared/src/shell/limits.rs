@@ -7,7 +7,7 @@ use crate::wordlist::words;
 
 /// Why a shell cannot hold a variable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cannot {
+pub enum Unsupported {
     /// The name is not a letter or `_`, followed by letters, digits and `_`.
     Name,
     /// The shell keeps the name for itself.
@@ -26,7 +26,7 @@ pub enum Cannot {
     Locale,
 }
 
-impl fmt::Display for Cannot {
+impl fmt::Display for Unsupported {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Name => "such a name cannot be a shell variable",
@@ -44,22 +44,22 @@ impl fmt::Display for Cannot {
 impl Shell {
     /// Returns why this shell cannot hold a variable; `None` when it can. `utf8` says whether the locale is UTF-8.
     #[must_use]
-    pub fn cannot_hold(self, name: &str, value: &str, utf8: bool) -> Option<Cannot> {
+    pub fn unsupported(self, name: &str, value: &str, utf8: bool) -> Option<Unsupported> {
         if !is_shell_name(name) {
-            return Some(Cannot::Name);
+            return Some(Unsupported::Name);
         }
-        if self.keeps(name) {
-            return Some(Cannot::Reserved);
+        if self.reserves(name) {
+            return Some(Unsupported::Reserved);
         }
         if value.len() > self.longest_value() {
-            return Some(Cannot::Length);
+            return Some(Unsupported::Length);
         }
         match self {
-            Self::Yash | Self::Tcsh | Self::Xonsh if !utf8 && !value.is_ascii() => Some(Cannot::Locale),
-            Self::Csh if value.contains(['\n', '\r']) => Some(Cannot::LineEnd),
-            Self::Pwsh if value.is_empty() => Some(Cannot::Empty),
+            Self::Yash | Self::Tcsh | Self::Xonsh if !utf8 && !value.is_ascii() => Some(Unsupported::Locale),
+            Self::Csh if value.contains(['\n', '\r']) => Some(Unsupported::LineEnd),
+            Self::Pwsh if value.is_empty() => Some(Unsupported::Empty),
             Self::Xonsh if name.ends_with("PATH") || name.ends_with("DIRS") => {
-                value.contains(['~', '$']).then_some(Cannot::Expands)
+                value.contains(['~', '$']).then_some(Unsupported::Expands)
             }
             _ => None,
         }
@@ -67,13 +67,13 @@ impl Shell {
 
     /// Returns whether this shell keeps a name for itself: setting it or taking it away would change the shell, or fail.
     #[must_use]
-    pub fn keeps(self, name: &str) -> bool {
+    pub fn reserves(self, name: &str) -> bool {
         is(self, name)
     }
 
     /// Returns whether this shell keeps variables apart whose names differ in case only.
     #[must_use]
-    pub const fn knows_case(self) -> bool {
+    pub const fn is_case_sensitive(self) -> bool {
         !matches!(self, Self::Nu)
     }
 

@@ -16,7 +16,7 @@ mod pwsh;
 mod xonsh;
 
 pub use detect::of_process;
-pub use limits::Cannot;
+pub use limits::Unsupported;
 
 /// A shell whose statements can be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -166,7 +166,7 @@ impl Shell {
 
     /// Returns whether the statements for this shell may need helper variables, which keep clear of the names in use.
     #[must_use]
-    pub const fn has_helpers(self) -> bool {
+    pub const fn needs_helpers(self) -> bool {
         matches!(self.family(), Family::Posix)
     }
 

@@ -390,7 +390,7 @@ pub(super) fn check(
     provider: &Provider,
     profile: &Profile,
 ) -> Result<(), Failure> {
-    let Source::EnvFile { path, standing, .. } = &base_url.source else {
+    let Source::EnvFile { path, trust, .. } = &base_url.source else {
         return Ok(());
     };
     if matches!(access.value, Access::Open) {
@@ -400,7 +400,7 @@ pub(super) fn check(
         Source::EnvFile { path, .. } => Some(path.as_path()),
         _ => None,
     };
-    if may_pair(*standing, path, key_file) || is_bound(access, &base_url.value, provider, profile) {
+    if may_pair(*trust, path, key_file) || is_bound(access, &base_url.value, provider, profile) {
         return Ok(());
     }
     let what = match access.value {
@@ -484,7 +484,7 @@ impl Lookup {
                 name: name.to_owned(),
                 path: variable.path.to_path_buf(),
                 line: variable.line,
-                standing: variable.standing,
+                trust: variable.trust,
             };
             Sourced::new(value.to_owned(), source)
         })

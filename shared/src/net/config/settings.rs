@@ -9,7 +9,7 @@ use url::Url;
 
 use super::profile::TimeoutSettings;
 use super::resolver::Resolver;
-use crate::dotenv::Standing;
+use crate::dotenv::Trust;
 use crate::exit::{Exit, Failure};
 use crate::net::credential::StoreKind;
 use crate::provider::{self, OauthSettings, Provider, Rate};
@@ -162,7 +162,7 @@ pub enum Source {
         /// The line of the assignment, from 1.
         line: u32,
         /// Whether the file is the user's own or came with a project.
-        standing: Standing,
+        trust: Trust,
     },
     /// A profile of `config.json`.
     Profile(String),
