@@ -182,6 +182,32 @@ fn a_choice_is_remembered_and_a_change_leaves_nothing_behind() {
 }
 
 #[test]
+fn auto_in_the_environment_is_as_if_it_were_unset() {
+    let Some(keyring) = Keyring::start("unlocked") else {
+        return;
+    };
+    let (sandbox, authority) = (Sandbox::new(), Authority::approving());
+    authority.configure(&sandbox);
+    let file = sandbox.home().join(".config/qwen/credentials/lab.json");
+    let first = login(&sandbox).args(["--store", "file"]);
+    keyring.given_to(first).run().exits(0);
+    for value in ["auto", ""] {
+        let again = login(&sandbox).env("QWEN_CREDENTIAL_STORE", value);
+        keyring.given_to(again).run().exits(0);
+        assert_eq!(holders(&sandbox), std::slice::from_ref(&file), "login, '{value}'");
+        let token = sandbox.tool("qwen-token").env("QWEN_CREDENTIAL_STORE", value);
+        let run = keyring.given_to(token).run().exits(0);
+        assert_eq!(run.stdout, format!("{ACCESS}\n").as_bytes(), "token, '{value}'");
+    }
+    // The flag asks for the automatic choice anew, whatever is remembered or set.
+    let anew = login(&sandbox)
+        .args(["--store", "auto"])
+        .env("QWEN_CREDENTIAL_STORE", "file");
+    keyring.given_to(anew).run().exits(0);
+    assert!(!file.exists() && keyring.lookup("lab").is_some());
+}
+
+#[test]
 fn a_place_that_cannot_be_written_is_found_before_anybody_is_asked() {
     let (sandbox, server) = (Sandbox::new(), Server::untouched());
     configure(

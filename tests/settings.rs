@@ -1,5 +1,7 @@
 //! Where settings come from, seen through `qwen-token --format json`: the first that says something wins.
-use crate::support::{Run, Sandbox, Tool};
+use crate::support::batch::{batch, line};
+use crate::support::chat::chat;
+use crate::support::{Reply, Run, Sandbox, Server, Tool};
 use serde_json::{Value, json};
 
 const OPENAI: &str = "https://api.openai.com/v1";
@@ -430,4 +432,15 @@ fn qwen_codes_settings_have_comments_and_variables() {
         settings,
         "it is never written"
     );
+}
+
+#[test]
+fn a_limit_of_the_profile_is_obeyed_by_all_that_ask() {
+    let (sandbox, server) = (Sandbox::new(), Server::answering(|_, _| Reply::default().hold()));
+    sandbox.config(&profiles(json!({"work": {"timeouts": {"first_byte": 0.2}}})));
+    let asked = chat(&sandbox, &server).args(["--retries", "0", "hello"]);
+    asked.run().fails(75, &["no answer within 0.2 s"]);
+    let asked = batch(&sandbox, &server).args(["run", "--retries", "0"]);
+    let run = asked.stdin(line("a", "hello")).run().exits(1);
+    assert!(run.text().contains("no answer within 0.2 s"), "{run:#?}");
 }

@@ -295,3 +295,35 @@ pub fn check_name(name: &str) -> Result<(), Failure> {
             .hint("use up to 64 letters, digits, dots, dashes and underscores, a letter or digit first"),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{Profile, TimeoutSettings};
+    use crate::net::http::Timeouts;
+
+    #[test]
+    fn a_limit_that_equals_a_default_is_set_all_the_same() {
+        let profile: Profile =
+            serde_json::from_str(r#"{"timeouts": {"first_byte": 120, "idle": 1.5}}"#).unwrap();
+        let defaults = Timeouts {
+            first_byte: Duration::from_secs(600),
+            ..Timeouts::default()
+        };
+        let given = TimeoutSettings {
+            idle: Some(Duration::from_secs(2)),
+            ..TimeoutSettings::default()
+        };
+        let timeouts = given.or(profile.timeouts).with_defaults(defaults);
+        assert_eq!(
+            timeouts,
+            Timeouts {
+                first_byte: Duration::from_secs(120),
+                idle: Duration::from_secs(2),
+                ..defaults
+            }
+        );
+        assert_eq!(Profile::default().timeouts.with_defaults(defaults), defaults);
+    }
+}
