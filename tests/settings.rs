@@ -394,7 +394,7 @@ fn an_endpoint_that_is_none_is_a_configuration_error() {
     for (url, fault) in [
         (
             "api.openai.com/v1",
-            "environment OPENAI_BASE_URL: the base URL is not valid",
+            "environment OPENAI_BASE_URL: this is not a URL",
         ),
         ("ftp://x.example", "must begin with 'https://'"),
         ("http://x.example/v1", "plain http"),

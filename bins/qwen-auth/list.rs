@@ -38,7 +38,7 @@ pub(crate) fn show(typed: Option<&str>, format: Format, reporter: &Reporter) -> 
 
 fn row(name: &str, profile: &Profile, active: bool) -> Value {
     let is_oauth = profile.method == Some(Method::Oauth);
-    let recognised = || profile.base_url.as_ref().and_then(provider::recognise);
+    let recognised = || profile.base_url.as_deref().and_then(provider::recognise);
     let named = profile
         .provider
         .as_deref()
@@ -47,7 +47,8 @@ fn row(name: &str, profile: &Profile, active: bool) -> Value {
     let known = named.and_then(provider::named);
     let endpoint = profile
         .base_url
-        .clone()
+        .as_deref()
+        .cloned()
         .or_else(|| known.and_then(provider::Provider::default_base_url));
     let model = profile
         .model
@@ -64,7 +65,7 @@ fn row(name: &str, profile: &Profile, active: bool) -> Value {
         "active": active,
         "method": profile.method,
         "provider": named,
-        "endpoint": endpoint.map(|url| qwen_shared::net::http::without_user_info(&url)),
+        "endpoint": endpoint.map(|url| url.to_string()),
         "model": model,
         "key": key,
     })

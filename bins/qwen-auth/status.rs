@@ -8,7 +8,6 @@ use qwen_shared::net::api::Authorization;
 use qwen_shared::net::api::store_of;
 use qwen_shared::net::config::{Access, Key, Overrides, Settings};
 use qwen_shared::net::credential::{Credential, Life, StoreKind, Stored};
-use qwen_shared::net::http::without_user_info;
 use qwen_shared::net::ratelimit::Pace;
 use qwen_shared::net::ratelimit::identity;
 use qwen_shared::output::{Reporter, Stdout};
@@ -180,7 +179,7 @@ impl Report {
             ..Overrides::default()
         })?;
         let mut report = Self {
-            endpoint: without_user_info(&settings.base_url.value),
+            endpoint: settings.base_url.value.to_string(),
             endpoint_source: settings.base_url.source.to_string(),
             place: settings.access.source.to_string(),
             store: None,
@@ -266,7 +265,7 @@ impl Report {
         match authorization.base_url(&self.settings) {
             Ok(url) if url == self.settings.base_url.value => {}
             Ok(url) => {
-                self.endpoint = without_user_info(&url);
+                self.endpoint = url.to_string();
                 "resource_url of the credential".clone_into(&mut self.endpoint_source);
             }
             Err(failure) => self.notices.push(failure.message),

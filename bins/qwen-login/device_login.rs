@@ -108,7 +108,7 @@ fn entry(login: &Login<'_>, provider: Option<&Provider>) -> Result<Entry, Failur
         && (profile.provider.is_none() || profile.provider.as_ref() == name);
     let base_url = match &login.args.base_url {
         Some(typed) => Some(super::endpoint::parse_option(typed, profile.allow_http)?),
-        None => profile.base_url.clone().filter(|_| same),
+        None => profile.base_url.clone().map(Url::from).filter(|_| same),
     };
     let present = profile.model.clone().filter(|_| same);
     Ok(Entry {

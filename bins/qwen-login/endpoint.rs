@@ -83,6 +83,7 @@ fn base_url_for(login: &mut Login<'_>, provider: &Provider) -> Result<Url, Failu
     let own = profile
         .base_url
         .clone()
+        .map(Url::from)
         .filter(|_| login.target.is_about(provider));
     let is_its = |url: &Url| provider::recognise(url).is_some_and(|known| known.name == provider.name);
     let said = own

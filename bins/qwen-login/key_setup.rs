@@ -47,7 +47,10 @@ pub(crate) fn set_up(login: &mut Login<'_>) -> Outcome {
 
 fn plan(login: &mut Login<'_>) -> Result<Plan, Failure> {
     let (provider, mut base_url) = service_for(login)?;
-    let deployment = provider.cut_model(&mut base_url);
+    let deployment = provider.split_model(&base_url).map(|(path, model)| {
+        base_url.set_path(&path);
+        model
+    });
     // As when a request is made: what runs on this machine is asked without a key where there is none.
     let needs_key = provider.needs_key && !is_loopback(&base_url);
     // Tried before anything secret is typed: a key that cannot be kept would be typed in vain.

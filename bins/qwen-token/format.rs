@@ -56,14 +56,14 @@ pub(crate) fn variables(
         .unwrap_or_else(|| Secret::new(NO_KEY.to_owned()));
     Ok([
         ("OPENAI_API_KEY", key),
-        ("OPENAI_BASE_URL", Secret::new(base_url.into())),
+        ("OPENAI_BASE_URL", Secret::new(base_url.to_string())),
         ("OPENAI_MODEL", Secret::new(settings.model.value.clone())),
     ])
 }
 
 fn token<'a>(settings: &Settings, authorization: &'a Authorization) -> Result<&'a Secret<String>, Failure> {
     authorization.token.as_ref().ok_or_else(|| {
-        let url = qwen_shared::net::http::without_user_info(&settings.base_url.value);
+        let url = &settings.base_url.value;
         Failure::new(
             Exit::NoAuth,
             format!("no credential is configured, and '{url}' is taken to need none"),
@@ -132,7 +132,7 @@ fn json(settings: &Settings, authorization: &Authorization) -> Result<String, Fa
             Life::For(rest) => Some(rest.as_secs()),
             Life::Expired => Some(0),
         }),
-        base_url: authorization.base_url(settings)?.into(),
+        base_url: authorization.base_url(settings)?.to_string(),
         model: &settings.model.value,
         profile: settings.profile.as_ref().map(|profile| profile.value.as_str()),
         provider: &settings.provider.value.name,

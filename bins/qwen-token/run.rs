@@ -7,7 +7,6 @@ use qwen_shared::exit::{Exit, Failure, Outcome};
 use qwen_shared::net::api::{Authorization, authorize};
 use qwen_shared::net::config::{Overrides, Settings};
 use qwen_shared::net::credential::{Life, Refresh, Wanted};
-use qwen_shared::net::http::without_user_info;
 use qwen_shared::output::{Reporter, Stdout};
 use qwen_shared::secret::forbid_core_dump;
 
@@ -79,7 +78,7 @@ fn explain_endpoint(settings: &Settings, authorization: &Authorization, reporter
         Ok(url) if url == settings.base_url.value => {}
         Ok(url) => {
             let source = "the credential's 'resource_url'";
-            reporter.detail(&Settings::origin("base_url", &without_user_info(&url), source));
+            reporter.detail(&Settings::origin("base_url", &url.to_string(), source));
         }
         Err(failure) => reporter.detail(&failure.message),
     }

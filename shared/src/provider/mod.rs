@@ -195,18 +195,17 @@ impl Provider {
         self.complete_urls().any(|own| own.origin() == url.origin())
     }
 
-    /// Cuts a URL below which one model is to what is common to all, and returns that model: people copy the whole
-    /// address of an Azure deployment.
-    pub fn cut_model(&self, url: &mut Url) -> Option<String> {
+    /// Splits the path of a URL below which one model is into what is common to all and that model: people copy the
+    /// whole address of an Azure deployment.
+    #[must_use]
+    pub fn split_model(&self, url: &Url) -> Option<(String, String)> {
         let (before, after) = self.chat_path.split_once("{model}")?;
-        let path = url.path().to_owned();
-        let (base, rest) = path.split_once(before)?;
+        let (base, rest) = url.path().split_once(before)?;
         let model = rest.strip_suffix(after).unwrap_or(rest).trim_end_matches('/');
         if model.is_empty() || model.contains('/') {
             return None;
         }
-        url.set_path(base);
-        Some(model.to_owned())
+        Some((base.to_owned(), model.to_owned()))
     }
 
     fn complete_urls(&self) -> impl Iterator<Item = Url> + '_ {

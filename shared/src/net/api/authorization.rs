@@ -2,15 +2,13 @@
 
 use std::time::SystemTime;
 
-use url::Url;
-
 use crate::date::rfc3339;
 use crate::exit::{Exit, Failure};
 use crate::net::config::{Access, Key, Settings};
 use crate::net::credential::{
     Credential, Obtained, Patience, Store, StoreKind, Stored, Wanted, choose, obtain,
 };
-use crate::net::http::{Timeouts, check_endpoint};
+use crate::net::http::{BaseUrl, Timeouts, check_endpoint};
 use crate::net::oauth::{self, Blocking, Endpoints, PublicClient, TokenResponse};
 use crate::output::Reporter;
 use crate::provider::OauthSettings;
@@ -45,7 +43,7 @@ impl Authorization {
     /// # Errors
     /// 78 where the secret may not go there: an OAuth token to a host that the provider's `allowed_hosts` lack, any
     /// secret over plain `http` to another machine.
-    pub fn base_url(&self, settings: &Settings) -> Result<Url, Failure> {
+    pub fn base_url(&self, settings: &Settings) -> Result<BaseUrl, Failure> {
         let said = &settings.base_url;
         let Access::Oauth { server, .. } = &settings.access.value else {
             check_endpoint(&said.value, settings.allow_http)?;
@@ -77,7 +75,7 @@ impl Authorization {
             );
             return Err(Failure::new(Exit::Config, message).hint("set \"base_url\" in the profile"));
         }
-        let (shown, source) = (crate::net::http::without_user_info(&said.value), &said.source);
+        let (shown, source) = (&said.value, &said.source);
         Err(Failure::new(
             Exit::Config,
             format!("{source}: the token is not sent to '{shown}', which the provider's allowed hosts do not include"),

@@ -6,7 +6,7 @@ use url::Url;
 
 use crate::exit::Failure;
 use crate::net::config::{Access, Settings};
-use crate::net::http::{self, HttpError, Request};
+use crate::net::http::{BaseUrl, HttpError, Request, check_endpoint};
 use crate::provider::{self, Provider};
 use crate::secret::Secret;
 
@@ -14,7 +14,7 @@ use crate::secret::Secret;
 #[derive(Clone, Debug)]
 pub struct Endpoint {
     provider: &'static Provider,
-    base_url: Url,
+    base_url: BaseUrl,
     model: String,
     version: Option<String>,
     query: BTreeMap<String, String>,
@@ -29,14 +29,14 @@ impl Endpoint {
     /// `resource_url` goes before the settings'.
     ///
     /// # Errors
-    /// 78 for a URL to which no secret may go ([`http::check_endpoint`]).
+    /// 78 for a URL to which no secret may go ([`check_endpoint`]).
     pub fn new(
         settings: &Settings,
         secret: Option<Secret<String>>,
-        base_url: Option<Url>,
+        base_url: Option<BaseUrl>,
     ) -> Result<Self, Failure> {
         let base_url = base_url.unwrap_or_else(|| settings.base_url.value.clone());
-        http::check_endpoint(&base_url, settings.allow_http)?;
+        check_endpoint(&base_url, settings.allow_http)?;
         let provider = settings.provider.value;
         let key_header = match settings.access.value {
             Access::Oauth { .. } => "bearer".to_owned(),
@@ -65,7 +65,7 @@ impl Endpoint {
 
     /// Returns the base URL.
     #[must_use]
-    pub const fn base_url(&self) -> &Url {
+    pub const fn base_url(&self) -> &BaseUrl {
         &self.base_url
     }
 

@@ -7,11 +7,10 @@ use std::time::Duration;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
-use url::Url;
 
 use crate::exit::{Exit, Failure};
 use crate::net::credential::StoreKind;
-use crate::net::http::{Timeouts, USER_AGENT, limit};
+use crate::net::http::{BaseUrl, Timeouts, USER_AGENT, limit};
 use crate::provider::{self, OauthSettings, Provider, Rate};
 use crate::shell::is_shell_name;
 
@@ -135,9 +134,9 @@ pub struct Profile {
     pub provider: Option<String>,
     /// How it authenticates.
     pub method: Option<Method>,
-    /// The endpoint: `http` or `https`, with a host, without user info.
-    #[serde(default, deserialize_with = "endpoint")]
-    pub base_url: Option<Url>,
+    /// The endpoint.
+    #[serde(default, deserialize_with = "base_url")]
+    pub base_url: Option<BaseUrl>,
     /// The model.
     #[serde(default, deserialize_with = "unless_blank")]
     pub model: Option<String>,
@@ -246,20 +245,11 @@ fn unless_blank<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Str
     Ok(text.filter(|text| !text.trim().is_empty()))
 }
 
-/// Reads an endpoint. What is wrong with it is said without repeating it, for it may hold a password.
-fn endpoint<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Url>, D::Error> {
-    let refuse = |reason: &str| Err(D::Error::custom(format!("the base URL is not valid: {reason}")));
-    match unless_blank(deserializer)?.map(|text| Url::parse(&text)) {
-        None => Ok(None),
-        Some(Err(error)) => refuse(&error.to_string()),
-        Some(Ok(url)) if !matches!(url.scheme(), "http" | "https") => {
-            refuse("it must begin with 'https://' or 'http://'")
-        }
-        Some(Ok(url)) if !url.username().is_empty() || url.password().is_some() => {
-            refuse("it must not hold a user name or password")
-        }
-        Some(Ok(url)) => Ok(Some(url)),
-    }
+/// Reads a base URL; blank counts as absent.
+fn base_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<BaseUrl>, D::Error> {
+    unless_blank(deserializer)?
+        .map(|text| BaseUrl::parse(&text).map_err(D::Error::custom))
+        .transpose()
 }
 
 /// A key of `profiles`, which [`check_name`] accepts.

@@ -1,7 +1,6 @@
 //! Precedence: flag, environment, `.env` chain, profile, Qwen Code's settings, provider.
 
 use serde_json::{Map, Value};
-use url::Url;
 
 use super::file::Config;
 use super::profile::{KeySetting, Method, Profile, check_name};
@@ -9,6 +8,7 @@ use super::qwen_code::QwenCodeSettings;
 use super::settings::{self, Access, Key, Overrides, Settings, Source, Sourced};
 use crate::dotenv::{EnvChain, Search, may_pair};
 use crate::exit::{Exit, Failure};
+use crate::net::http::{BaseUrl, is_loopback};
 use crate::provider::{self, Provider};
 use crate::secret::Secret;
 
@@ -61,8 +61,10 @@ impl<'a> Resolver<'a> {
         };
         let mut base_url = self.base_url(url, &provider)?;
         check(&access, &base_url, provider.value, &self.profile)?;
-        let deployment = provider.value.cut_model(&mut base_url.value);
-        let deployment = deployment.map(|model| Sourced::new(model, base_url.source.clone()));
+        let deployment = provider.value.split_model(&base_url.value).map(|(path, model)| {
+            base_url.value = base_url.value.clone().with_path(&path);
+            Sourced::new(model, base_url.source.clone())
+        });
         let model = self.model(&access.value, provider.value, deployment);
         let notices = self.notices(&access, &base_url);
         let oauth = matches!(access.value, Access::Oauth { .. });
@@ -106,14 +108,14 @@ impl<'a> Resolver<'a> {
     }
 
     /// Returns the endpoint that somebody named; `None` leaves it to the provider.
-    fn said_base_url(&self) -> Result<Option<Sourced<Url>>, Failure> {
+    fn said_base_url(&self) -> Result<Option<Sourced<BaseUrl>>, Failure> {
         let flag = text(self.overrides.base_url.as_deref())
-            .map(|url| settings::parse_url(&Sourced::new(url, Source::Flag("--openai-base-url"))))
+            .map(|url| parse_url(&Sourced::new(url, Source::Flag("--openai-base-url"))))
             .transpose()?;
         let variable = self.lookup.value("OPENAI_BASE_URL");
         let hidden = self.overrides.profile_first && self.name.is_some();
         let variable = match variable.filter(|_| flag.is_none() && !hidden) {
-            Some(url) => Some(settings::parse_url(&url)?),
+            Some(url) => Some(parse_url(&url)?),
             None => None,
         };
         if let Some(said) = self.said(flag, || variable, self.profile.base_url.clone()) {
@@ -127,11 +129,11 @@ impl<'a> Resolver<'a> {
         self.qwen_code
             .base_url
             .clone()
-            .map(|url| settings::parse_url(&Sourced::new(url, source)))
+            .map(|url| parse_url(&Sourced::new(url, source)))
             .transpose()
     }
 
-    fn provider(&self, url: Option<&Sourced<Url>>) -> Result<Sourced<&'static Provider>, Failure> {
+    fn provider(&self, url: Option<&Sourced<BaseUrl>>) -> Result<Sourced<&'static Provider>, Failure> {
         let named = match &self.profile.provider {
             None => None,
             Some(name) => Some(
@@ -158,13 +160,14 @@ impl<'a> Resolver<'a> {
 
     fn base_url(
         &self,
-        said: Option<Sourced<Url>>,
+        said: Option<Sourced<BaseUrl>>,
         provider: &Sourced<&'static Provider>,
-    ) -> Result<Sourced<Url>, Failure> {
+    ) -> Result<Sourced<BaseUrl>, Failure> {
         if let Some(url) = said {
             return Ok(url);
         }
-        let url = provider.value.default_base_url().ok_or_else(|| {
+        let url = provider.value.default_base_url();
+        let url = url.and_then(|url| BaseUrl::try_from(url).ok()).ok_or_else(|| {
             Failure::new(
                 Exit::Config,
                 format!("no endpoint for provider '{}'", provider.value.name),
@@ -208,7 +211,7 @@ impl<'a> Resolver<'a> {
 
     /// Names what others can change, and the one mixture that surprises: the profile's endpoint with a key that is not
     /// the profile's.
-    fn notices(&self, access: &Sourced<Access>, base_url: &Sourced<Url>) -> Vec<String> {
+    fn notices(&self, access: &Sourced<Access>, base_url: &Sourced<BaseUrl>) -> Vec<String> {
         let has_own = self.profile.key.is_some() || self.profile.uses_oauth();
         let own_variable = matches!((&self.profile.key, &access.source),
             (Some(KeySetting::Env(own)), Source::Environment(name) | Source::EnvFile { name, .. }) if own == name);
@@ -266,6 +269,15 @@ fn text(value: Option<&str>) -> Option<String> {
         .map(str::to_owned)
 }
 
+/// Reads an endpoint; the message never repeats it, for it may hold a password.
+fn parse_url(text: &Sourced<String>) -> Result<Sourced<BaseUrl>, Failure> {
+    let source = &text.source;
+    match BaseUrl::parse(&text.value) {
+        Ok(url) => Ok(Sourced::new(url, source.clone())),
+        Err(error) => Err(Failure::new(Exit::Config, format!("{source}: {error}"))),
+    }
+}
+
 fn default_provider() -> Result<Sourced<&'static Provider>, Failure> {
     provider::named("openai")
         .map(|openai| Sourced::new(openai, Source::Default))
@@ -283,7 +295,7 @@ impl Resolver<'_> {
     pub(super) fn access(
         &self,
         provider: &Sourced<&'static Provider>,
-        url: Option<&Sourced<Url>>,
+        url: Option<&Sourced<BaseUrl>>,
     ) -> Result<Sourced<Access>, Failure> {
         let flag = self.overrides.api_key.clone();
         if let Some(key) = flag.filter(|key| !key.expose().trim().is_empty()) {
@@ -304,8 +316,7 @@ impl Resolver<'_> {
         if let Some(key) = self.qwen_code_key() {
             return Ok(key.map(|key| Access::ApiKey(Key::Given(key))));
         }
-        let open =
-            url.is_some_and(|url| crate::net::http::is_loopback(&url.value)) || !provider.value.needs_key;
+        let open = url.is_some_and(|url| is_loopback(&url.value)) || !provider.value.needs_key;
         if open {
             return Ok(Sourced::new(Access::Open, provider.source.clone()));
         }
@@ -386,7 +397,7 @@ impl Resolver<'_> {
 /// Exit 78; the message names both sources.
 pub(super) fn check(
     access: &Sourced<Access>,
-    base_url: &Sourced<Url>,
+    base_url: &Sourced<BaseUrl>,
     provider: &Provider,
     profile: &Profile,
 ) -> Result<(), Failure> {
@@ -408,7 +419,7 @@ pub(super) fn check(
         _ => "the key",
     };
     let (url, key) = (&base_url.source, &access.source);
-    let endpoint = crate::net::http::without_user_info(&base_url.value);
+    let endpoint = &base_url.value;
     let file = path.display();
     let message =
         format!("{url}: {what} of {key} is not sent to '{endpoint}', which an untrusted project file set");
@@ -421,7 +432,7 @@ pub(super) fn check(
 
 /// True when the secret would go to that origin also without the project's file: a profile's, its variable's too, to
 /// the profile's own endpoint, a provider's own variable to the provider, `OPENAI_API_KEY` to OpenAI.
-fn is_bound(access: &Sourced<Access>, url: &Url, provider: &Provider, profile: &Profile) -> bool {
+fn is_bound(access: &Sourced<Access>, url: &BaseUrl, provider: &Provider, profile: &Profile) -> bool {
     let of_profile = || match (&profile.base_url, &profile.provider) {
         (Some(own), _) => own.origin() == url.origin(),
         (None, Some(name)) => provider::named(name).is_some_and(|named| named.owns(url)),

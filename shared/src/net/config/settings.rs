@@ -5,13 +5,13 @@ use std::fmt;
 use std::path::PathBuf;
 
 use serde_json::{Map, Value};
-use url::Url;
 
 use super::profile::TimeoutSettings;
 use super::resolver::Resolver;
 use crate::dotenv::Trust;
 use crate::exit::{Exit, Failure};
 use crate::net::credential::StoreKind;
+use crate::net::http::BaseUrl;
 use crate::provider::{self, OauthSettings, Provider, Rate};
 use crate::secret::Secret;
 
@@ -68,7 +68,7 @@ pub struct Settings {
     /// How requests are authenticated, and who said so.
     pub access: Sourced<Access>,
     /// The endpoint. Under OAuth a `resource_url` of the credential goes before a provider's default.
-    pub base_url: Sourced<Url>,
+    pub base_url: Sourced<BaseUrl>,
     /// The model.
     pub model: Sourced<String>,
     /// The API version that a provider's query asks for.
@@ -125,7 +125,6 @@ impl Settings {
     #[must_use]
     pub fn origins(&self) -> Vec<(&'static str, String, String)> {
         let shown = |name, value: String, source: &Source| (name, value, source.to_string());
-        let base_url = crate::net::http::without_user_info(&self.base_url.value);
         let mut origins = vec![
             shown("method", self.method().to_owned(), &self.access.source),
             shown(
@@ -133,7 +132,7 @@ impl Settings {
                 self.provider.value.name.clone(),
                 &self.provider.source,
             ),
-            shown("base_url", base_url, &self.base_url.source),
+            shown("base_url", self.base_url.value.to_string(), &self.base_url.source),
             shown("model", self.model.value.clone(), &self.model.source),
         ];
         if let Some(profile) = &self.profile {
@@ -276,24 +275,5 @@ pub(super) fn broken_catalogue() -> Failure {
     Failure::new(
         Exit::Bug,
         "the provider catalogue is incomplete; please report it",
-    )
-}
-
-/// Reads an endpoint; the message never repeats user info.
-pub(super) fn parse_url(said: &Sourced<String>) -> Result<Sourced<Url>, Failure> {
-    let source = &said.source;
-    match Url::parse(&said.value) {
-        Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => {
-            Ok(Sourced::new(url, source.clone()))
-        }
-        Ok(_) => Err(not_a_url(source, "it must begin with 'https://' or 'http://'")),
-        Err(error) => Err(not_a_url(source, &error.to_string())),
-    }
-}
-
-fn not_a_url(source: &Source, reason: &str) -> Failure {
-    Failure::new(
-        Exit::Config,
-        format!("{source}: the base URL is not valid: {reason}"),
     )
 }

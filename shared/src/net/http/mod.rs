@@ -11,16 +11,16 @@ mod proxy;
 mod retry_after;
 mod tls;
 mod upload;
+mod url;
 mod watch;
 
+pub use self::url::{BaseUrl, BaseUrlError, check_endpoint, is_loopback, without_user_info};
 pub use client::{Client, Request, Response};
 pub use error::{HttpError, Phase};
 pub use retry_after::retry_after;
 pub use upload::Upload;
 
 use std::time::Duration;
-
-use url::{Host, Url};
 
 use crate::exit::{Exit, Failure, io_reason};
 
@@ -101,54 +101,6 @@ pub fn limit(seconds: f64) -> Result<Duration, String> {
 /// As [`limit`].
 pub fn typed_limit(text: &str) -> Result<Duration, String> {
     limit(text.parse().map_err(|_| "not a number of seconds")?)
-}
-
-/// True when the URL's host is this machine by its own name: `localhost`, 127.0.0.0/8 or `::1`.
-#[must_use]
-pub fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => name.eq_ignore_ascii_case("localhost"),
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
-    }
-}
-
-/// Refuses a URL to which no secret may go: anything but `https`, except `http` to loopback or where the profile
-/// says `"allow_http": true`; and a URL with user info, which would end up in logs.
-///
-/// # Errors
-/// Exit 78.
-pub fn check_endpoint(url: &Url, allow_http: bool) -> Result<(), Failure> {
-    let shown = crate::text::one_line(&without_user_info(url));
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err(Failure::new(
-            Exit::Config,
-            format!("'{shown}': a URL must not hold a user name or password"),
-        ));
-    }
-    match url.scheme() {
-        "https" => Ok(()),
-        "http" if allow_http || is_loopback(url) => Ok(()),
-        "http" => Err(Failure::new(
-            Exit::Config,
-            format!("'{shown}': plain http would show the secret to the network"),
-        )
-        .hint("use https, or set \"allow_http\": true in the profile if that network is yours")),
-        other => Err(Failure::new(
-            Exit::Config,
-            format!("'{shown}': '{other}' is not http or https"),
-        )),
-    }
-}
-
-/// Returns the URL as text without its user info.
-#[must_use]
-pub fn without_user_info(url: &Url) -> String {
-    let mut bare = url.clone();
-    let _ = bare.set_username("");
-    let _ = bare.set_password(None);
-    bare.into()
 }
 
 /// Makes the single-threaded runtime that a network tool runs on.

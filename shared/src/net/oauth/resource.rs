@@ -4,7 +4,7 @@ use std::fmt;
 
 use url::{Host, Url};
 
-use crate::net::http::is_loopback;
+use crate::net::http::{BaseUrl, is_loopback};
 use crate::provider::host_matches;
 
 /// Why a token will not be sent to a `resource_url`.
@@ -39,18 +39,17 @@ impl std::error::Error for ResourceError {}
 pub fn base_url_from_resource<S: AsRef<str>>(
     resource: &str,
     allowed_hosts: &[S],
-) -> Result<Url, ResourceError> {
+) -> Result<BaseUrl, ResourceError> {
     let refuse = |reason| ResourceError {
         resource: crate::text::clip(resource, 80),
         reason,
     };
-    let mut url = parse(resource.trim()).map_err(refuse)?;
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err(ResourceError {
-            resource: url.host_str().unwrap_or_default().to_owned(),
-            reason: "it holds a user name or password",
-        });
-    }
+    let url = parse(resource.trim()).map_err(refuse)?;
+    let host = url.host_str().unwrap_or_default().to_owned();
+    let url = BaseUrl::try_from(url).map_err(|_| ResourceError {
+        resource: host,
+        reason: "it holds a user name or password",
+    })?;
     if url.query().is_some() || url.fragment().is_some() {
         return Err(refuse("it holds a query or fragment"));
     }
@@ -66,8 +65,7 @@ pub fn base_url_from_resource<S: AsRef<str>>(
     } else {
         format!("{path}/v1")
     };
-    url.set_path(&path);
-    Ok(url)
+    Ok(url.with_path(&path))
 }
 
 /// Reads a URL, or a host that `https://` goes in front of.
@@ -147,7 +145,7 @@ mod tests {
         ] {
             assert_eq!(
                 base_url_from_resource(resource, &ALLOWED)
-                    .map(String::from)
+                    .map(|url| url.to_string())
                     .as_deref(),
                 Ok(base),
                 "{resource}"

@@ -1,0 +1,188 @@
+//! Which addresses are endpoints, and which may get a secret.
+
+use std::fmt;
+use std::ops::Deref;
+
+use url::{Host, ParseError, Url};
+
+use crate::exit::{Exit, Failure};
+
+/// The base URL of an endpoint: `http` or `https`, without user info, so that it can be shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BaseUrl(Url);
+
+/// Why a text is no base URL. The text is not repeated: it may hold a password.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BaseUrlError {
+    /// Not a URL.
+    Syntax(ParseError),
+    /// Neither `http` nor `https`.
+    Scheme,
+    /// A user name or a password in it.
+    UserInfo,
+}
+
+impl BaseUrl {
+    /// Reads a base URL; blanks around it are ignored.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn parse(text: &str) -> Result<Self, BaseUrlError> {
+        Url::parse(text.trim()).map_err(BaseUrlError::Syntax)?.try_into()
+    }
+
+    /// Returns the URL with another path.
+    #[must_use]
+    pub fn with_path(mut self, path: &str) -> Self {
+        self.0.set_path(path);
+        self
+    }
+}
+
+impl TryFrom<Url> for BaseUrl {
+    type Error = BaseUrlError;
+
+    fn try_from(url: Url) -> Result<Self, BaseUrlError> {
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err(BaseUrlError::Scheme);
+        }
+        if has_user_info(&url) {
+            return Err(BaseUrlError::UserInfo);
+        }
+        Ok(Self(url))
+    }
+}
+
+impl Deref for BaseUrl {
+    type Target = Url;
+
+    fn deref(&self) -> &Url {
+        &self.0
+    }
+}
+
+impl From<BaseUrl> for Url {
+    fn from(url: BaseUrl) -> Self {
+        url.0
+    }
+}
+
+impl fmt::Display for BaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Display for BaseUrlError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Syntax(error) => write!(f, "this is not a URL ({error})"),
+            Self::Scheme => f.write_str("a URL must begin with 'https://' or 'http://'"),
+            Self::UserInfo => f.write_str("a URL must not hold a user name or password"),
+        }
+    }
+}
+
+impl std::error::Error for BaseUrlError {}
+
+/// Refuses a URL to which no secret may go: anything but `https`, except `http` to loopback or where the profile
+/// says `"allow_http": true`; and a URL with user info, which would end up in logs.
+///
+/// # Errors
+/// Exit 78.
+pub fn check_endpoint(url: &Url, allow_http: bool) -> Result<(), Failure> {
+    let shown = crate::text::one_line(&without_user_info(url));
+    let refuse = |reason: &str| Failure::new(Exit::Config, format!("'{shown}': {reason}"));
+    if has_user_info(url) {
+        return Err(refuse(&BaseUrlError::UserInfo.to_string()));
+    }
+    match url.scheme() {
+        "https" => Ok(()),
+        "http" if allow_http || is_loopback(url) => Ok(()),
+        "http" => Err(refuse("plain http would show the secret to the network")
+            .hint("use https, or set \"allow_http\": true in the profile if that network is yours")),
+        other => Err(refuse(&format!("'{other}' is not http or https"))),
+    }
+}
+
+/// True when the URL's host is this machine by its own name: `localhost`, 127.0.0.0/8 or `::1`.
+#[must_use]
+pub fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name.eq_ignore_ascii_case("localhost"),
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}
+
+fn has_user_info(url: &Url) -> bool {
+    !url.username().is_empty() || url.password().is_some()
+}
+
+/// Returns the URL as text without its user info.
+#[must_use]
+pub fn without_user_info(url: &Url) -> String {
+    let mut bare = url.clone();
+    let _ = bare.set_username("");
+    let _ = bare.set_password(None);
+    bare.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{BaseUrl, check_endpoint};
+
+    #[test]
+    fn a_base_url_is_http_and_holds_no_password() {
+        for (text, said) in [
+            (" https://llm.example/v1\n", "https://llm.example/v1"),
+            ("http://127.0.0.1:8080", "http://127.0.0.1:8080/"),
+            (
+                "api.openai.com/v1",
+                "this is not a URL (relative URL without a base)",
+            ),
+            ("", "this is not a URL (relative URL without a base)"),
+            ("https://", "this is not a URL (empty host)"),
+            ("ftp://x.example", "a URL must begin with 'https://' or 'http://'"),
+            (
+                "file:///etc/passwd",
+                "a URL must begin with 'https://' or 'http://'",
+            ),
+            (
+                "localhost:8080/v1",
+                "a URL must begin with 'https://' or 'http://'",
+            ),
+            (
+                "https://me:pw@x.example",
+                "a URL must not hold a user name or password",
+            ),
+            (
+                "https://me@x.example",
+                "a URL must not hold a user name or password",
+            ),
+        ] {
+            let shown = BaseUrl::parse(text).map_or_else(|error| error.to_string(), |url| url.to_string());
+            assert_eq!(shown, said, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_secret_goes_over_tls_or_stays_on_this_machine() {
+        for (url, allow_http, may) in [
+            ("https://llm.example/v1", false, true),
+            ("http://llm.example/v1", false, false),
+            ("http://llm.example/v1", true, true),
+            ("http://localhost:8080/v1", false, true),
+            ("http://[::1]/v1", false, true),
+            ("http://127.0.0.1.evil.example/", false, false),
+        ] {
+            let url = BaseUrl::parse(url).unwrap();
+            assert_eq!(
+                check_endpoint(&url, allow_http).is_ok(),
+                may,
+                "{url} {allow_http}"
+            );
+        }
+    }
+}
