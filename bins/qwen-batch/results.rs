@@ -7,12 +7,11 @@ use std::io::{self, BufRead, BufReader, BufWriter, Seek, Write};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use qwen_shared::app::end_by_signal;
 use qwen_shared::exit::{Exit, Failure, io_reason};
 use qwen_shared::output::{Reporter, Stdout};
+use qwen_shared::signal::{SIGPIPE, end_by_signal};
 use qwen_shared::text::escape_json;
 use rustix::fs::{FileType, fstat, stat};
-use rustix::process::Signal;
 
 use super::input::Input;
 use crate::record;
@@ -87,7 +86,7 @@ impl Results {
             Self::Stdout => Stdout::write(record),
             Self::Stream(file, path) => file.write_all(record).map_err(|error| match error.kind() {
                 // As on standard output: the reader has enough.
-                io::ErrorKind::BrokenPipe => end_by_signal(Signal::PIPE.as_raw()),
+                io::ErrorKind::BrokenPipe => end_by_signal(SIGPIPE),
                 _ => unwritten(path, &error),
             }),
             Self::Kept(kept) => kept.append(record),

@@ -4,7 +4,6 @@ use std::ffi::{OsString, c_int};
 use std::fmt::Debug;
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use clap::builder::StyledStr;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -13,7 +12,6 @@ use clap::{ArgAction, ArgMatches, Command, FromArgMatches};
 use super::exit::{Exit, Failure, Outcome, io_reason};
 pub use super::generate::generate;
 use super::output::{Color, Reporter, Stdout};
-use super::signal::is_ignored;
 use crate::start;
 
 /// The flags that every program has, with one meaning everywhere.
@@ -131,16 +129,6 @@ fn act<C: CommandLine>(name: &str, cli: C, typed: &[OsString], run: fn(C, &Repor
     finish(&reporter, outcome, words)
 }
 
-/// Ends the process by a signal that it caught and has dealt with, so that its parent sees what happened: a shell stops
-/// its loop at Ctrl-C, and shows 130.
-///
-/// Returns only where the signal cannot end a process; the failure is what is left to say then.
-#[must_use]
-pub fn end_by_signal(signal: i32) -> Failure {
-    let _ = signal_hook::low_level::emulate_default_handler(signal);
-    Failure::new(Exit::TryAgain, format!("ended by signal {signal}"))
-}
-
 /// True when a command line ends in `--`: that of a script whose command turned out empty, say.
 #[must_use]
 pub fn lacks_command(arguments: &[OsString]) -> bool {
@@ -159,20 +147,6 @@ pub fn check_command(output: &str) -> Result<(), Failure> {
         return Err(Failure::new(Exit::Usage, "no command after '--'").hint(hint));
     }
     Ok(())
-}
-
-/// Keeps Ctrl-C from ending this process, from now on: for a tool that goes on with the user. What it ends instead is the
-/// tool's own; a program that is started meanwhile gets it as always.
-///
-/// # Errors
-/// 74 when the kernel refuses the handler.
-pub fn outlive_ctrl_c() -> Result<(), Failure> {
-    if is_ignored(signal_hook::consts::SIGINT) {
-        return Ok(());
-    }
-    signal_hook::flag::register(signal_hook::consts::SIGINT, Arc::default())
-        .map(|_| ())
-        .map_err(|error| Failure::new(Exit::Io, "cannot keep Ctrl-C for the answers").caused_by(error))
 }
 
 /// True for a tool that has the hidden flag in its own grammar, because its script is not of that grammar alone.

@@ -8,6 +8,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 
 use super::exit::{Exit, Failure, io_reason};
+use super::signal;
 use super::text::{make_visible, one_line};
 
 /// Standard output, unbuffered: what was written is in the kernel when the call returns.
@@ -52,7 +53,7 @@ impl Stdout {
 
 /// Dies the way a filter dies when its reader has enough; a shell shows 141.
 fn end_by_sigpipe() -> Failure {
-    let _ = signal_hook::low_level::emulate_default_handler(signal_hook::consts::SIGPIPE);
+    let _ = signal::default_action(signal::SIGPIPE);
     Failure::new(Exit::Io, "cannot write to standard output: closed pipe")
 }
 

@@ -1,24 +1,17 @@
 //! The controlling terminal: questions, hidden input, and the modes that are put back whatever ends the program.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, Write};
 use std::os::fd::AsFd;
-use std::os::unix::net::UnixStream;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, OnceLock};
 use std::thread;
 
-use rustix::event::{PollFd, PollFlags, poll};
-use rustix::io::Errno;
 use rustix::stdio::{stdin, stdout};
 use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP};
-use signal_hook::{flag, low_level};
 use zeroize::{Zeroize, Zeroizing};
 
 use super::exit::{Exit, Failure, io_reason};
 use super::secret::Secret;
-use super::signal::is_ignored;
+use super::signal::{self, Caught, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP};
 
 /// The controlling terminal, opened by its own name: it works while stdin and stdout are pipes.
 #[derive(Debug)]
@@ -146,27 +139,26 @@ const LIMIT: usize = 64 << 10;
 
 /// Reads a line with echo off; `None` when the terminal ends (Ctrl-D on an empty line).
 ///
-/// Whatever ends or stops the program meanwhile finds the terminal as it was: the signal is held until the modes are
+/// Whatever ends or stops the program meanwhile finds the terminal as it was: the signal waits until the modes are
 /// restored, then does what it does. After a stop (Ctrl-Z) `again` is called and reading begins anew.
 pub(super) fn read_line(
     tty: &File,
     reader: &mut BufReader<File>,
     again: &mut dyn FnMut(),
 ) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
-    let signals = Signals::taken_over()?;
     let mut line = Zeroizing::new(Vec::with_capacity(4096));
     loop {
-        signals.hold();
-        let came = Quiet::begin(tty).and_then(|_quiet| type_into(&mut line, tty, reader, signals));
-        let late = signals.release();
-        if let Some(signal) = late {
-            low_level::emulate_default_handler(signal)?;
-        }
-        match came? {
+        // Dropped last: a signal that came and was not taken finds the terminal restored.
+        let signals = signal::catch(&[SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGTSTP])?;
+        let came = {
+            let _hidden = Modes::hide_input(tty)?;
+            type_into(&mut line, tty, reader, &signals)?
+        };
+        match came {
             Came::Line => return Ok(Some(line)),
             Came::End => return Ok(None),
-            Came::Signal(signal) => {
-                low_level::emulate_default_handler(signal)?;
+            Came::Signal(number) => {
+                signal::default_action(number)?;
                 // Nobody remembers which part of a secret they typed unseen before the stop.
                 line.clear();
                 again();
@@ -186,11 +178,11 @@ fn type_into(
     line: &mut Vec<u8>,
     tty: &File,
     reader: &mut BufReader<File>,
-    signals: &Signals,
+    signals: &Caught,
 ) -> io::Result<Came> {
     loop {
         if reader.buffer().is_empty() {
-            if let Some(signal) = signals.or_readable(tty)? {
+            if let Some(signal) = signals.or_readable(&tty)? {
                 return Ok(Came::Signal(signal));
             }
             if reader.fill_buf()?.is_empty() {
@@ -216,103 +208,37 @@ fn rub_out(line: &mut Vec<u8>) {
     while line.pop().is_some_and(|byte| byte & 0xc0 == 0x80) {}
 }
 
-/// The terminal without echo and line mode, until dropped.
-struct Quiet<'a> {
-    tty: &'a File,
+/// The modes of a terminal, which are put back when this is dropped.
+struct Modes<Tty: AsFd> {
+    tty: Tty,
     before: Termios,
 }
 
-impl<'a> Quiet<'a> {
-    fn begin(tty: &'a File) -> io::Result<Self> {
-        let before = tcgetattr(tty)?;
-        let mut modes = before.clone();
+impl<Tty: AsFd> Modes<Tty> {
+    /// Notes the modes as they are.
+    fn of(tty: Tty) -> io::Result<Self> {
+        let before = tcgetattr(&tty)?;
+        Ok(Self { tty, before })
+    }
+
+    /// Takes echo and line mode away.
+    fn hide_input(tty: Tty) -> io::Result<Self> {
+        let noted = Self::of(tty)?;
+        let mut modes = noted.before.clone();
         modes
             .local_modes
             .remove(LocalModes::ECHO | LocalModes::ECHONL | LocalModes::ICANON);
         modes.local_modes.insert(LocalModes::ISIG);
         modes.special_codes[SpecialCodeIndex::VMIN] = 1;
         modes.special_codes[SpecialCodeIndex::VTIME] = 0;
-        tcsetattr(tty, OptionalActions::Now, &modes)?;
-        Ok(Self { tty, before })
+        tcsetattr(&noted.tty, OptionalActions::Now, &modes)?;
+        Ok(noted)
     }
 }
 
-impl Drop for Quiet<'_> {
+impl<Tty: AsFd> Drop for Modes<Tty> {
     fn drop(&mut self) {
-        let _ = tcsetattr(self.tty, OptionalActions::Now, &self.before);
-    }
-}
-
-/// The signals that would leave a terminal without echo behind. While nothing is read they do what they always do.
-struct Signals {
-    idle: Arc<AtomicBool>,
-    which: Arc<AtomicUsize>,
-    wake: UnixStream,
-}
-
-impl Signals {
-    /// Takes the signals over, once and for all: a handler that was taken away again would leave them ignored.
-    fn taken_over() -> io::Result<&'static Self> {
-        static ONCE: OnceLock<Signals> = OnceLock::new();
-        if let Some(signals) = ONCE.get() {
-            return Ok(signals);
-        }
-        let signals = Self::install()?;
-        Ok(ONCE.get_or_init(|| signals))
-    }
-
-    fn install() -> io::Result<Self> {
-        let (wake, waker) = UnixStream::pair()?;
-        wake.set_nonblocking(true)?;
-        let idle = Arc::new(AtomicBool::new(true));
-        let which = Arc::new(AtomicUsize::new(0));
-        let all = [SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGTSTP].into_iter();
-        for signal in all.filter(|&one| !is_ignored(one)) {
-            flag::register_conditional_default(signal, Arc::clone(&idle))?;
-            let number = usize::try_from(signal).unwrap_or_default();
-            flag::register_usize(signal, Arc::clone(&which), number)?;
-            low_level::pipe::register(signal, waker.try_clone()?)?;
-        }
-        Ok(Self { idle, which, wake })
-    }
-
-    /// Holds the signals back from now on.
-    fn hold(&self) {
-        let _ = (&self.wake).read(&mut [0; 64]);
-        self.which.store(0, Ordering::SeqCst);
-        self.idle.store(false, Ordering::SeqCst);
-    }
-
-    /// Lets the signals do what they always do; returns one that came and was not acted on.
-    fn release(&self) -> Option<i32> {
-        self.idle.store(true, Ordering::SeqCst);
-        self.came()
-    }
-
-    fn came(&self) -> Option<i32> {
-        let which = self.which.swap(0, Ordering::SeqCst);
-        i32::try_from(which).ok().filter(|&signal| signal != 0)
-    }
-
-    /// Waits for input; returns the signal that came first, if one did.
-    fn or_readable(&self, tty: &File) -> io::Result<Option<i32>> {
-        loop {
-            let mut fds = [
-                PollFd::from_borrowed_fd(self.wake.as_fd(), PollFlags::IN),
-                PollFd::from_borrowed_fd(tty.as_fd(), PollFlags::IN),
-            ];
-            match poll(&mut fds, None) {
-                Err(Errno::INTR) => {}
-                Err(errno) => return Err(errno.into()),
-                Ok(_) => {}
-            }
-            if let Some(signal) = self.came() {
-                return Ok(Some(signal));
-            }
-            if !fds[1].revents().is_empty() {
-                return Ok(None);
-            }
-        }
+        let _ = tcsetattr(&self.tty, OptionalActions::Now, &self.before);
     }
 }
 
@@ -325,25 +251,15 @@ const NO_PASTE_MARKS: &[u8] = b"\x1b[?2004l";
 /// # Errors
 /// Standard input is no terminal, or the system gives no descriptors or no thread.
 pub fn keep_terminal_modes() -> io::Result<()> {
-    let before = tcgetattr(stdin())?;
-    let (mut wake, waker) = UnixStream::pair()?;
-    let which = Arc::new(AtomicUsize::new(0));
-    for signal in [SIGHUP, SIGQUIT, SIGTERM]
-        .into_iter()
-        .filter(|&one| !is_ignored(one))
-    {
-        let number = usize::try_from(signal).unwrap_or_default();
-        flag::register_usize(signal, Arc::clone(&which), number)?;
-        low_level::pipe::register(signal, waker.try_clone()?)?;
-    }
+    let modes = Modes::of(stdin())?;
+    let signals = signal::catch(&[SIGHUP, SIGQUIT, SIGTERM])?;
     thread::Builder::new()
         .name("terminal".to_owned())
         .spawn(move || {
-            if wake.read_exact(&mut [0]).is_ok() {
-                let _ = tcsetattr(stdin(), OptionalActions::Now, &before);
+            if let Ok(number) = signals.wait() {
+                drop(modes);
                 let _ = rustix::io::write(stdout(), NO_PASTE_MARKS);
-                let signal = i32::try_from(which.load(Ordering::SeqCst)).unwrap_or(SIGTERM);
-                let _ = low_level::emulate_default_handler(signal);
+                let _ = signal::end_by_signal(number);
             }
         })?;
     Ok(())

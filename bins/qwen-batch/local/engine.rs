@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use qwen_shared::app::end_by_signal;
 use qwen_shared::exit::{Exit, Failure, Outcome};
 use qwen_shared::net::ratelimit::Word;
+use qwen_shared::signal::end_by_signal;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::interval;

@@ -5,10 +5,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use qwen_shared::app::end_by_signal;
 use qwen_shared::exit::{Exit, Failure};
 use qwen_shared::net::http::runtime;
-use qwen_shared::signal::is_ignored;
+use qwen_shared::signal::{end_by_signal, is_ignored};
 use rustix::process::Signal as Number;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;

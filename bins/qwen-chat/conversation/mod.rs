@@ -4,12 +4,12 @@ mod commands;
 mod editor;
 mod switch;
 
-use qwen_shared::app;
 use qwen_shared::exit::{Exit, Failure, Outcome};
 use qwen_shared::input::system_prompt;
 use qwen_shared::net::chat::{Message, Role, Summary};
 use qwen_shared::net::config::{Overrides, Settings};
 use qwen_shared::output::Reporter;
+use qwen_shared::signal;
 
 use super::args::Args;
 use super::client::Asker;
@@ -26,7 +26,9 @@ use crate::{models, prompt, request};
 /// # Errors
 /// What keeps the conversation from beginning. Later failures are reported, and the conversation goes on.
 pub(crate) fn run(args: &Args, reporter: &Reporter) -> Outcome {
-    app::outlive_ctrl_c()?;
+    // For as long as the conversation runs: Ctrl-C ends an answer, not the program.
+    let _ctrl_c = signal::catch(&[signal::SIGINT])
+        .map_err(|error| Failure::new(Exit::Io, "cannot keep Ctrl-C for the answers").caused_by(error))?;
     let mut conversation = Conversation::begin(args, reporter)?;
     let mut editor = Editor::new()?;
     conversation.greet();

@@ -145,7 +145,6 @@ impl Keyring {
         thread::Builder::new()
             .name("keyring".to_owned())
             .spawn(move || {
-                super::signals::mask_thread();
                 let _ = done.send(work());
             })
             .map_err(|error| StoreError::Keyring(error.to_string()))?;

@@ -16,7 +16,6 @@ mod kind;
 mod note;
 mod qwen_code;
 mod refresh;
-mod signals;
 mod store;
 
 pub use document::{Credential, Life, Stored};

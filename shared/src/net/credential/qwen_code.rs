@@ -112,7 +112,6 @@ fn create(path: &Path, mark: &str) -> io::Result<Option<File>> {
 fn keep_fresh(path: PathBuf, mark: String, file: File) -> Option<(Sender<()>, JoinHandle<()>)> {
     let (stop, stopped) = mpsc::channel::<()>();
     let beat = move || {
-        super::signals::mask_thread();
         while stopped.recv_timeout(BEAT) == Err(RecvTimeoutError::Timeout) {
             if read_mark(&path).as_deref() != Some(&mark) {
                 return;

@@ -5,11 +5,11 @@ use std::time::{Duration, SystemTime};
 
 use super::document::{Credential, DEFAULT_MIN_TTL, Life, Stored};
 use super::error::StoreError;
-use super::signals::Deferral;
 use super::store::{Held, Store};
 use crate::exit::{Exit, Failure};
 use crate::net::oauth::TokenResponse;
 use crate::secret::Secret;
+use crate::signal::Deferral;
 
 /// How long to wait for a lock: longer than a holder may take for its refresh (30 s), so that waiting outlives a
 /// server that does not answer.
@@ -170,7 +170,7 @@ impl Exchange<'_> {
             Ok(response) => response,
             Err(failure) => return self.refused(&held, present, failure),
         };
-        deferral.store();
+        deferral.extend();
         let renewed = present.renewed(response, (self.now)());
         let stored = Stored::Oauth(renewed.clone());
         pending.commit(&stored).map_err(|error| self.lost(&error))?;
