@@ -50,7 +50,7 @@ fn repeated(value: &Value) -> String {
 }
 
 fn corpus() -> Vec<(String, Vec<u8>, Meaning)> {
-    let corpus: Value = serde_json::from_str(include_str!("data/dotenv-corpus.json")).unwrap();
+    let corpus: Value = serde_json::from_str(include_str!("data/env/dotenv-corpus.json")).unwrap();
     let cases = corpus["cases"].as_array().unwrap();
     cases
         .iter()
