@@ -26,12 +26,10 @@ pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
 
 /// The next line that a started program writes to stderr, and no byte more.
 pub fn next_line(child: &mut Child) -> String {
-    let mut line = Vec::new();
-    for byte in child.stderr.as_mut().unwrap().bytes() {
-        line.push(byte.unwrap());
-        if line.ends_with(b"\n") {
-            break;
-        }
+    let stderr = child.stderr.as_mut().unwrap();
+    let (mut line, mut byte) = (Vec::new(), [0]);
+    while !line.ends_with(b"\n") && stderr.read(&mut byte).unwrap() == 1 {
+        line.extend(byte);
     }
     String::from_utf8(line).unwrap()
 }
