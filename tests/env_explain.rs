@@ -65,7 +65,7 @@ fn every_variable_is_told_with_its_place_and_status() {
                 "an untrusted project file may not set loader variables"
             ),
             ("A.B", 6, "refused", "such a name cannot be a shell variable"),
-            ("UID", 7, "refused", "the shell keeps that name for itself"),
+            ("UID", 7, "refused", "the shell reserves that name"),
             ("N", 8, "refused", "its value holds a NUL"),
             (
                 "LONG",

@@ -7,7 +7,7 @@ use clap::builder::PossibleValuesParser;
 use clap::{ArgGroup, Command, CommandFactory, Parser, ValueEnum, ValueHint};
 use qwen_shared::app::{CommandLine, Common, lacks_command};
 use qwen_shared::dotenv::ChainRule;
-use qwen_shared::shell::{Shell, of_process};
+use qwen_shared::shell::{Shell, parent_shell};
 
 /// Print the resolved .env chain as shell code
 #[derive(Debug, Default, Parser)]
@@ -114,7 +114,7 @@ impl Args {
         self.shell
             .as_deref()
             .and_then(Shell::named)
-            .unwrap_or_else(of_process)
+            .unwrap_or_else(parent_shell)
     }
 
     /// True when the output is for a shell to evaluate.
@@ -140,8 +140,10 @@ impl CommandLine for Args {
 
     fn stdout_on_failure(typed: Option<&Self>, arguments: &[OsString]) -> &'static str {
         match typed {
-            Some(args) if args.is_evaluated() && !lacks_command(arguments) => args.shell().failing(),
-            None if sounds_evaluated(arguments) => of_process().failing(),
+            Some(args) if args.is_evaluated() && !lacks_command(arguments) => {
+                args.shell().failing_statement()
+            }
+            None if sounds_evaluated(arguments) => parent_shell().failing_statement(),
             _ => "",
         }
     }

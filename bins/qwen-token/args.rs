@@ -4,7 +4,7 @@ use std::ffi::OsString;
 
 use clap::{Command, CommandFactory, Parser, ValueEnum};
 use qwen_shared::app::{CommandLine, Common, lacks_command};
-use qwen_shared::shell::of_process;
+use qwen_shared::shell::parent_shell;
 
 /// Print a valid token, refreshing it when due
 #[derive(Debug, Parser)]
@@ -81,7 +81,11 @@ impl CommandLine for Args {
                 .iter()
                 .any(|word| word == "--format=env" || word == "env"),
         };
-        if is_evaluated { of_process().failing() } else { "" }
+        if is_evaluated {
+            parent_shell().failing_statement()
+        } else {
+            ""
+        }
     }
 }
 

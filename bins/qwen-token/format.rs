@@ -8,7 +8,7 @@ use qwen_shared::net::api::Authorization;
 use qwen_shared::net::config::{Access, Settings};
 use qwen_shared::net::credential::{Life, StoreKind};
 use qwen_shared::secret::Secret;
-use qwen_shared::shell::{Change, of_process};
+use qwen_shared::shell::{Change, parent_shell};
 use qwen_shared::text::escape_json;
 use serde::Serialize;
 use zeroize::Zeroizing;
@@ -146,7 +146,7 @@ fn json(settings: &Settings, authorization: &Authorization) -> Result<String, Fa
 
 /// Writes the statements of the shell that started this program. They survive an eval without quotes.
 fn statements(settings: &Settings, authorization: &Authorization) -> Result<String, Failure> {
-    let shell = of_process();
+    let shell = parent_shell();
     let variables = variables(settings, authorization)?;
     let mut changes = Vec::new();
     for (name, value) in &variables {

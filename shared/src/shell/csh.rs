@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Change, is_inert};
+use super::change::{Change, is_inert};
 
 /// tcsh knows `$'…'`. Bytes from 0x80 on stay as they are: their octal form gives other bytes.
 pub(super) fn tcsh(changes: &[Change<'_>]) -> String {

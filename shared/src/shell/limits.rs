@@ -1,8 +1,9 @@
-//! What each shell cannot hold.
+//! Which variables each shell can hold.
 
 use std::fmt;
 
-use super::{Shell, csh, is_shell_name};
+use super::csh;
+use super::names::Shell;
 use crate::wordlist::words;
 
 /// Why a shell cannot hold a variable.
@@ -10,7 +11,7 @@ use crate::wordlist::words;
 pub enum Unsupported {
     /// The name is not a letter or `_`, followed by letters, digits and `_`.
     Name,
-    /// The shell keeps the name for itself.
+    /// The shell reserves the name.
     Reserved,
     /// The shell cannot hold a line end.
     LineEnd,
@@ -30,7 +31,7 @@ impl fmt::Display for Unsupported {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Name => "such a name cannot be a shell variable",
-            Self::Reserved => "the shell keeps that name for itself",
+            Self::Reserved => "the shell reserves that name",
             Self::LineEnd => "the shell cannot hold a line end",
             Self::Empty => "the shell cannot hold an empty value",
             Self::Length => "the shell cannot hold so long a value",
@@ -42,7 +43,7 @@ impl fmt::Display for Unsupported {
 }
 
 impl Shell {
-    /// Returns why this shell cannot hold a variable; `None` when it can. `utf8` says whether the locale is UTF-8.
+    /// Returns why this shell cannot hold a variable; `None` when it can. `utf8`: the locale is UTF-8.
     #[must_use]
     pub fn unsupported(self, name: &str, value: &str, utf8: bool) -> Option<Unsupported> {
         if !is_shell_name(name) {
@@ -65,19 +66,36 @@ impl Shell {
         }
     }
 
-    /// Returns whether this shell keeps a name for itself: setting it or taking it away would change the shell, or fail.
+    /// Returns whether this shell reserves a name: setting or unsetting it would change the shell, or fail. For a POSIX
+    /// shell that is not known: whether any of them reserves it.
     #[must_use]
     pub fn reserves(self, name: &str) -> bool {
-        is(self, name)
+        let lists: &[&[&str]] = match self {
+            Self::Sh => &[BASH, DASH, KSH, MKSH, POSH],
+            Self::Dash => &[DASH],
+            Self::Bash => &[BASH],
+            Self::Zsh => &[ZSH],
+            Self::Ksh => &[KSH],
+            Self::Mksh => &[MKSH],
+            Self::Posh => &[POSH],
+            Self::Fish => &[FISH],
+            Self::Xonsh if name.starts_with("XONSH_") => return true,
+            Self::Xonsh => &[XONSH],
+            // Nushell knows one search path, whatever the case of its name.
+            Self::Nu if name.eq_ignore_ascii_case("PATH") && name != "PATH" => return true,
+            Self::Nu => &[NU],
+            Self::Busybox | Self::Yash | Self::Tcsh | Self::Csh | Self::Elvish | Self::Pwsh => &[],
+        };
+        lists.iter().any(|list| list.contains(&name))
     }
 
-    /// Returns whether this shell keeps variables apart whose names differ in case only.
+    /// Returns whether names that differ in case only are different variables.
     #[must_use]
     pub const fn is_case_sensitive(self) -> bool {
         !matches!(self, Self::Nu)
     }
 
-    /// Returns the length in bytes of the longest value that this shell can hold; the kernel's limit is another.
+    /// Returns the length in bytes of the longest value that this shell can hold, apart from the kernel's limit.
     #[must_use]
     pub const fn longest_value(self) -> usize {
         match self {
@@ -87,13 +105,22 @@ impl Shell {
     }
 }
 
+/// True for a name that any shell can export.
+#[must_use]
+pub fn is_shell_name(name: &str) -> bool {
+    name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+}
+
 const BASH: &[&str] = words!(
     "BASHOPTS BASHPID BASH_ALIASES BASH_ARGC BASH_ARGV BASH_CMDS BASH_COMMAND BASH_COMPAT BASH_LINENO \
     BASH_SOURCE BASH_SUBSHELL BASH_VERSINFO BASH_XTRACEFD DIRSTACK EPOCHREALTIME EPOCHSECONDS EUID FUNCNAME GROUPS \
     HISTCMD LINENO OPTIND PIPESTATUS PPID RANDOM SECONDS SHELLOPTS SHLVL SRANDOM UID _"
 );
 
-/// A read-only name ends the evaluation, an array's too; `UID` and its like change who the user is.
+/// Setting a read-only name ends the evaluation, also an array's; `UID` and its like change the user ID.
 const ZSH: &[&str] = words!(
     "ARGC ARGV0 COLUMNS EGID EPOCHREALTIME EPOCHSECONDS ERRNO EUID FUNCNEST GID HISTCMD HISTSIZE \
     KEYBOARD_HACK KEYTIMEOUT LINENO LINES LISTMAX LOGCHECK MAILCHECK OPTIND PPID RANDOM SAVEHIST SECONDS SHLVL \
@@ -124,7 +151,7 @@ const FISH: &[&str] = words!(
     pipestatus status status_generation umask version"
 );
 
-/// Names that xonsh reads as something else than text.
+/// Names whose values xonsh does not keep as text.
 const XONSH: &[&str] = words!(
     "ALIAS_COMPLETIONS_OPTIONS_BY_DEFAULT ALIAS_COMPLETIONS_OPTIONS_LONGEST \
     ASYNC_INVALIDATE_INTERVAL ASYNC_PROMPT_THREAD_WORKERS AUTO_CD AUTO_CONTINUE AUTO_PUSHD AUTO_SUGGEST \
@@ -141,24 +168,3 @@ const XONSH: &[&str] = words!(
 );
 
 const NU: &[&str] = words!("CURRENT_FILE ENV_CONVERSIONS FILE_PWD PWD");
-
-/// Returns whether the shell keeps the name; for one that is not known, whether any of its kin but zsh does.
-pub(super) fn is(shell: Shell, name: &str) -> bool {
-    let lists: &[&[&str]] = match shell {
-        Shell::Sh => &[BASH, DASH, KSH, MKSH, POSH],
-        Shell::Dash => &[DASH],
-        Shell::Bash => &[BASH],
-        Shell::Zsh => &[ZSH],
-        Shell::Ksh => &[KSH],
-        Shell::Mksh => &[MKSH],
-        Shell::Posh => &[POSH],
-        Shell::Fish => &[FISH],
-        Shell::Xonsh if name.starts_with("XONSH_") => return true,
-        Shell::Xonsh => &[XONSH],
-        // Nushell knows one search path, whatever the case of its name.
-        Shell::Nu if name.eq_ignore_ascii_case("PATH") && name != "PATH" => return true,
-        Shell::Nu => &[NU],
-        Shell::Busybox | Shell::Yash | Shell::Tcsh | Shell::Csh | Shell::Elvish | Shell::Pwsh => &[],
-    };
-    lists.iter().any(|list| list.contains(&name))
-}

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value};
 
-use super::Change;
+use super::change::Change;
 
 /// A null takes a variable away. Without a change it is the empty record, which `load-env` takes too.
 pub(super) fn script(changes: &[Change<'_>]) -> String {

@@ -1,9 +1,10 @@
-//! Bourne's family: `export NAME=VALUE;`.
+//! The POSIX shells: `export NAME=VALUE;`.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use super::{Change, Shell, is_inert};
+use super::change::{Change, is_inert};
+use super::names::Shell;
 
 /// Statements for shells that know `$'…'`.
 ///

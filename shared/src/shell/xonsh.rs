@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Change, is_inert};
+use super::change::{Change, is_inert};
 
 pub(super) fn script(changes: &[Change<'_>]) -> String {
     let mut script = String::new();

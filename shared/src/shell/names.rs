@@ -1,0 +1,170 @@
+//! The shells, their names, and which one started this process.
+
+use std::path::Path;
+use std::sync::OnceLock;
+
+/// A shell whose statements can be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shell {
+    /// Any POSIX shell, also one that is not known.
+    Sh,
+    /// Debian's `/bin/sh`.
+    Dash,
+    /// GNU Bash.
+    Bash,
+    /// Z shell.
+    Zsh,
+    /// AT&T's Korn shell 93.
+    Ksh,
+    /// The MirBSD Korn shell.
+    Mksh,
+    /// The `ash` of BusyBox.
+    Busybox,
+    /// Yet another shell.
+    Yash,
+    /// The policy-compliant ordinary shell.
+    Posh,
+    /// The friendly interactive shell.
+    Fish,
+    /// The C shell with editing.
+    Tcsh,
+    /// Berkeley's C shell.
+    Csh,
+    /// Elvish.
+    Elvish,
+    /// Xonsh.
+    Xonsh,
+    /// Nushell.
+    Nu,
+    /// PowerShell.
+    Pwsh,
+}
+
+impl Shell {
+    /// Every shell, in the order of the manual.
+    pub const ALL: [Self; 16] = [
+        Self::Sh,
+        Self::Dash,
+        Self::Bash,
+        Self::Zsh,
+        Self::Ksh,
+        Self::Mksh,
+        Self::Busybox,
+        Self::Yash,
+        Self::Posh,
+        Self::Fish,
+        Self::Tcsh,
+        Self::Csh,
+        Self::Elvish,
+        Self::Xonsh,
+        Self::Nu,
+        Self::Pwsh,
+    ];
+
+    /// Returns the name that `--shell` takes.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Sh => "sh",
+            Self::Dash => "dash",
+            Self::Bash => "bash",
+            Self::Zsh => "zsh",
+            Self::Ksh => "ksh",
+            Self::Mksh => "mksh",
+            Self::Busybox => "busybox",
+            Self::Yash => "yash",
+            Self::Posh => "posh",
+            Self::Fish => "fish",
+            Self::Tcsh => "tcsh",
+            Self::Csh => "csh",
+            Self::Elvish => "elvish",
+            Self::Xonsh => "xonsh",
+            Self::Nu => "nu",
+            Self::Pwsh => "pwsh",
+        }
+    }
+
+    /// Returns the shell of that name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|shell| shell.name() == name)
+    }
+}
+
+/// Returns the shell that is the parent of this process; [`Shell::Sh`] when the parent is not a known shell.
+///
+/// `SHELL` names the login shell, so it is not used. The parent's program file is the surest sign: it is the same for
+/// `sh` that is bash and for a login shell `-bash`. Where it is an interpreter, or cannot be read, the name of the process
+/// is used. Looked up once.
+#[must_use]
+pub fn parent_shell() -> Shell {
+    static PARENT: OnceLock<Shell> = OnceLock::new();
+    *PARENT.get_or_init(of_parent)
+}
+
+fn of_parent() -> Shell {
+    let Some(parent) = rustix::process::getppid() else {
+        return Shell::Sh;
+    };
+    let directory = format!("/proc/{}", parent.as_raw_nonzero());
+    let file = std::fs::read_link(format!("{directory}/exe")).ok();
+    let by_file = file.as_deref().and_then(by_program);
+    by_file.unwrap_or_else(|| {
+        let name = std::fs::read_to_string(format!("{directory}/comm")).unwrap_or_default();
+        by_name(name.trim_end()).unwrap_or(Shell::Sh)
+    })
+}
+
+fn by_program(file: &Path) -> Option<Shell> {
+    let name = file.file_name()?.to_str()?;
+    // The kernel marks a program that was replaced while it runs.
+    by_name(name.strip_suffix(" (deleted)").unwrap_or(name))
+}
+
+/// Also recognises a name with a version or a variant: `zsh-5.9`, `bash5`, `ksh93`, `busybox.static`.
+fn by_name(name: &str) -> Option<Shell> {
+    let name = name.trim_start_matches('-');
+    let end = name
+        .find(|c: char| !c.is_ascii_alphabetic())
+        .unwrap_or(name.len());
+    match &name[..end] {
+        "ash" => Some(Shell::Busybox),
+        "lksh" => Some(Shell::Mksh),
+        "rbash" => Some(Shell::Bash),
+        "bsd" if name == "bsd-csh" => Some(Shell::Csh),
+        "powershell" => Some(Shell::Pwsh),
+        known => Shell::named(known),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Shell;
+    use super::by_name;
+    use super::by_program;
+    use std::path::Path;
+
+    #[test]
+    fn a_program_is_known_by_its_name_without_version_or_variant() {
+        for (name, shell) in [
+            ("bash", Some(Shell::Bash)),
+            ("-bash", Some(Shell::Bash)),
+            ("zsh-5.9", Some(Shell::Zsh)),
+            ("zsh5-static", Some(Shell::Zsh)),
+            ("ksh93", Some(Shell::Ksh)),
+            ("mksh-static", Some(Shell::Mksh)),
+            ("bsd-csh", Some(Shell::Csh)),
+            ("busybox", Some(Shell::Busybox)),
+            ("sh", Some(Shell::Sh)),
+            ("nu", Some(Shell::Nu)),
+            ("python3.11", None),
+            ("make", None),
+            ("bashful", None),
+            ("", None),
+        ] {
+            assert_eq!(by_name(name), shell, "{name}");
+        }
+        let replaced = Path::new("/usr/bin/zsh (deleted)");
+        assert_eq!(by_program(replaced), Some(Shell::Zsh));
+    }
+}
