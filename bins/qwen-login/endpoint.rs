@@ -112,9 +112,9 @@ fn base_url_for(login: &mut Login<'_>, provider: &Provider) -> Result<Url, Failu
 
 fn regions(provider: &Provider) -> impl Iterator<Item = (&str, &str)> {
     provider
-        .base_urls
+        .regions
         .iter()
-        .filter_map(|(region, url)| Some((region.as_str(), url.as_str()?)))
+        .map(|region| (region.name.as_str(), region.base_url.as_str()))
 }
 
 /// Returns the endpoint of the region that is chosen, or the only one; `None` for a provider without any.

@@ -10,7 +10,7 @@ use qwen_shared::net::config::{Overrides, Profile, Settings};
 use qwen_shared::net::credential::{Refresh, Wanted};
 use qwen_shared::net::http::{Client, HttpError, Request, Timeouts, runtime, without_user_info};
 use qwen_shared::output::Reporter;
-use qwen_shared::provider::{self, Provider};
+use qwen_shared::provider::Provider;
 use qwen_shared::secret::Secret;
 use serde_json::{Map, Value};
 use url::Url;
@@ -131,7 +131,7 @@ impl Trial<'_> {
 
     fn ask_for_models(&self, reporter: &Reporter) -> Result<Verdict, Failure> {
         let version = api_version();
-        let models = provider::models_url(self.provider, self.base_url, version.as_deref());
+        let models = self.provider.models_url(self.base_url, version.as_deref());
         reporter.detail(&format!("trial request: GET '{}'", without_user_info(&models)));
         let (status, body) = match self.send(Request::new("GET", models))? {
             Ok(body) => (200, body),
@@ -155,7 +155,7 @@ impl Trial<'_> {
 
     /// A refusal of the question itself comes after the credential was taken.
     fn ask_one_token(&self, version: Option<&str>, reporter: &Reporter) -> Result<Verdict, Failure> {
-        let url = provider::chat_url(self.provider, self.base_url, self.model, version);
+        let url = self.provider.chat_url(self.base_url, self.model, version);
         reporter.detail(&format!("trial request: POST '{}'", without_user_info(&url)));
         let mut body = Body::new(self.model, false);
         body.merge(&self.body);

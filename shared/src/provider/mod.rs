@@ -1,19 +1,37 @@
-//! The provider catalogue: quirks are data.
+//! The provider catalogue: how each provider's API differs, as data.
 //!
-//! `catalogue.json` is part of the program; adding a provider is adding an entry. Order is the order of menus.
-
-mod catalogue;
-mod endpoint;
-
-pub use catalogue::{all, named, recognise};
-pub use endpoint::{chat_url, expand, host_matches, join, models_url};
+//! `catalogue.json` is embedded in the programs; to add a provider, add an entry. Its order is the order of menus.
 
 use std::fmt;
+use std::sync::OnceLock;
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
-use url::Url;
+use url::{Host, Url};
+
+/// Returns every provider, in the order of menus. `custom` is the last.
+#[must_use]
+pub fn all() -> &'static [Provider] {
+    static ALL: OnceLock<Vec<Provider>> = OnceLock::new();
+    // That the catalogue parses is a unit test.
+    ALL.get_or_init(|| serde_json::from_str(include_str!("catalogue.json")).unwrap_or_default())
+}
+
+/// Finds a provider by its name.
+#[must_use]
+pub fn named(name: &str) -> Option<&'static Provider> {
+    all().iter().find(|provider| provider.name == name)
+}
+
+/// Returns the provider whose endpoint this is; `custom` for one that is not in the catalogue.
+#[must_use]
+pub fn recognise(url: &Url) -> Option<&'static Provider> {
+    all()
+        .iter()
+        .find(|provider| provider.oauth.is_none() && provider.recognises(url))
+        .or_else(|| named("custom"))
+}
 
 /// How many requests a provider takes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -27,7 +45,7 @@ pub struct Rate {
     pub per_day: Option<u32>,
 }
 
-/// Reads a number of requests. Of none, nobody could tell whether it means no request or no limit.
+/// Reads a number of requests. 0 is an error: it could mean no request, or no limit.
 fn not_zero<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
     match Option::<u32>::deserialize(deserializer)? {
         Some(0) => Err(D::Error::custom(
@@ -37,14 +55,14 @@ fn not_zero<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D
     }
 }
 
-/// How much a provider's batch engine takes in one file.
+/// What a provider's Batch API takes in one file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 pub struct BatchLimits {
     /// The most requests.
     pub requests: u64,
     /// The largest file, in MiB.
     pub file_mib: u64,
-    /// The longest line, in MiB; as long as the file may be where there is none.
+    /// The longest line, in MiB; without it only the file is limited.
     pub line_mib: Option<u64>,
 }
 
@@ -74,10 +92,10 @@ pub struct OauthSettings {
 }
 
 impl OauthSettings {
-    /// Returns these settings of a profile, what they leave out taken from its provider's.
+    /// Completes a profile's settings by its provider's.
     ///
-    /// Who we are (`client_id`, `scope`, `pkce`) is taken member by member. Endpoints and the hosts that may get the
-    /// token belong to one server: they are the provider's only where the profile names no server of its own.
+    /// `client_id`, `scope` and `pkce` are taken member by member. Endpoints and the hosts that may get the token belong to
+    /// one server: they are the provider's only where the profile names no server of its own.
     #[must_use]
     pub fn completed_by(self, provider: &Self) -> Self {
         let mut own = self;
@@ -100,29 +118,37 @@ impl OauthSettings {
     }
 }
 
-/// By what an endpoint is recognised as a provider's.
+/// A region of a provider.
 #[derive(Clone, Debug, Deserialize)]
-pub struct Match {
-    /// An exact host, or `*.example.org` for all hosts below that name.
-    pub host: String,
-    /// What the path has to begin with.
+pub struct Region {
+    /// Its name in menus.
+    pub name: String,
+    /// Its base URL. One that contains `RESOURCE` is a pattern that the user completes.
+    pub base_url: String,
+}
+
+/// A pattern of endpoints that are a provider's.
+#[derive(Clone, Debug, Deserialize)]
+struct EndpointPattern {
+    /// See [`host_matches`].
+    host: String,
+    /// How the path begins.
     #[serde(default)]
-    pub path: String,
+    path: String,
 }
 
 /// One provider.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Provider {
     /// The name that profiles and flags use.
-    #[serde(skip)]
     pub name: String,
-    /// The name that people read.
+    /// The name in menus.
     pub title: String,
-    /// Base URLs by region, the default first. One that holds `RESOURCE` is a pattern that the user completes.
-    pub base_urls: Map<String, Value>,
-    /// More places by which an endpoint is recognised.
+    /// The regions, the default first.
+    pub regions: Vec<Region>,
+    /// Endpoints that are the provider's besides those of the regions.
     #[serde(default, rename = "match")]
-    matches: Vec<Match>,
+    patterns: Vec<EndpointPattern>,
     /// The variable that holds this provider's key.
     pub key_variable: Option<String>,
     /// False for servers that take requests without a key.
@@ -131,18 +157,18 @@ pub struct Provider {
     /// The header that carries the key: `bearer` (RFC 6750) or a header's name.
     #[serde(default = "bearer")]
     pub key_header: String,
-    /// True where the names of models are the server's alone, so that `OPENAI_MODEL` is not meant for it.
+    /// True where no other server has models of these names, so that `OPENAI_MODEL` is not meant for it.
     #[serde(default)]
     pub own_models: bool,
-    /// The model when nobody named one.
+    /// The model when none is given.
     pub default_model: String,
-    /// Where chat completions are, below the base URL; `{model}` is replaced.
+    /// The path of chat completions, below the base URL; `{model}` is replaced.
     #[serde(default = "chat_path")]
     pub chat_path: String,
-    /// Where the list of models is.
+    /// The path of the list of models.
     #[serde(default = "models_path")]
     pub models_path: String,
-    /// True where everybody may see that list, so that it proves no key.
+    /// True where that list needs no key, so that it does not prove one.
     #[serde(default)]
     pub public_models: bool,
     /// Query parameters of every request; `{OPENAI_API_VERSION}` is replaced.
@@ -156,13 +182,13 @@ pub struct Provider {
     /// Members merged into every request.
     #[serde(default)]
     pub body: Map<String, Value>,
-    /// The quota, where the provider publishes one.
+    /// The published quota.
     pub rate: Option<Rate>,
-    /// What may be handed in where `/files` and `/batches` exist as OpenAI documents them.
+    /// The limits of `/files` and `/batches`, where they exist as OpenAI documents them.
     pub batch: Option<BatchLimits>,
-    /// The device-flow login, where the provider has one.
+    /// The authorization server of the device-flow login.
     pub oauth: Option<OauthSettings>,
-    /// What a user should know before logging in.
+    /// A notice to print before logging in.
     pub notice: Option<String>,
 }
 
@@ -183,20 +209,20 @@ fn models_path() -> String {
 }
 
 impl Provider {
-    /// Returns the base URL of the first region, if there is one that needs no completion by the user.
+    /// Returns the first base URL that the user need not complete.
     #[must_use]
     pub fn default_base_url(&self) -> Option<Url> {
         self.complete_urls().next()
     }
 
-    /// True when a key meant for this provider may go to `url`: it has the origin of one of the base URLs.
+    /// True when a key for this provider may be sent to `url`: it has the origin of one of the base URLs.
     #[must_use]
     pub fn owns(&self, url: &Url) -> bool {
         self.complete_urls().any(|own| own.origin() == url.origin())
     }
 
-    /// Splits the path of a URL below which one model is into what is common to all and that model: people copy the
-    /// whole address of an Azure deployment.
+    /// Splits the URL of one model into the path of the base URL and the model: people copy the whole address of an Azure
+    /// deployment.
     #[must_use]
     pub fn split_model(&self, url: &Url) -> Option<(String, String)> {
         let (before, after) = self.chat_path.split_once("{model}")?;
@@ -208,28 +234,53 @@ impl Provider {
         Some((base.to_owned(), model.to_owned()))
     }
 
-    fn complete_urls(&self) -> impl Iterator<Item = Url> + '_ {
-        self.base_urls
-            .values()
-            .filter_map(Value::as_str)
-            .filter(|url| !url.contains("RESOURCE"))
-            .filter_map(|url| Url::parse(url).ok())
+    /// Returns the URL of chat completions for a model.
+    #[must_use]
+    pub fn chat_url(&self, base: &Url, model: &str, version: Option<&str>) -> Url {
+        let encoded: String = url::form_urlencoded::byte_serialize(model.as_bytes()).collect();
+        let path = self.chat_path.replace("{model}", &encoded.replace('+', "%20"));
+        self.with_query(join(base, &path), version)
     }
 
-    pub(super) fn recognises(&self, url: &Url) -> bool {
+    /// Returns the URL of the list of models.
+    #[must_use]
+    pub fn models_url(&self, base: &Url, version: Option<&str>) -> Url {
+        self.with_query(join(base, &self.models_path), version)
+    }
+
+    fn with_query(&self, mut url: Url, version: Option<&str>) -> Url {
+        let version = version.or(self.default_version.as_deref()).unwrap_or_default();
+        for (name, value) in &self.query {
+            let value = value
+                .as_str()
+                .unwrap_or_default()
+                .replace("{OPENAI_API_VERSION}", version);
+            if !url.query_pairs().any(|(known, _)| known == name.as_str()) {
+                url.query_pairs_mut().append_pair(name, &value);
+            }
+        }
+        url
+    }
+
+    /// The base URLs that the user need not complete.
+    fn complete_urls(&self) -> impl Iterator<Item = Url> + '_ {
+        self.regions
+            .iter()
+            .filter(|region| !region.base_url.contains("RESOURCE"))
+            .filter_map(|region| Url::parse(&region.base_url).ok())
+    }
+
+    fn recognises(&self, url: &Url) -> bool {
         let host = url.host_str().unwrap_or_default();
-        self.matches
+        self.patterns
             .iter()
             .any(|known| host_matches(&known.host, host) && url.path().starts_with(&known.path))
-            || self.complete_urls().any(|own| {
-                match (
-                    crate::provider::endpoint::is_local(&own),
-                    crate::provider::endpoint::is_local(url),
-                ) {
+            || self
+                .complete_urls()
+                .any(|own| match (is_local(&own), is_local(url)) {
                     (true, true) => own.port_or_known_default() == url.port_or_known_default(),
                     _ => own.host_str().is_some_and(|name| host_matches(name, host)),
-                }
-            })
+                })
     }
 }
 
@@ -237,6 +288,48 @@ impl fmt::Display for Provider {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.name)
     }
+}
+
+/// True when `host` is the pattern itself or, for `*.example.org`, that name or any below it.
+#[must_use]
+pub fn host_matches(pattern: &str, host: &str) -> bool {
+    let host = host.trim_end_matches('.');
+    match pattern.strip_prefix("*.") {
+        None => host.eq_ignore_ascii_case(pattern),
+        Some(parent) => {
+            let host = host.to_ascii_lowercase();
+            let parent = parent.to_ascii_lowercase();
+            host == parent || host.strip_suffix(&parent).is_some_and(|rest| rest.ends_with('.'))
+        }
+    }
+}
+
+/// True for loopback hosts, where the port tells servers apart and `localhost` is the same as 127.0.0.1.
+fn is_local(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name.eq_ignore_ascii_case("localhost"),
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    }
+}
+
+/// Returns `base` with `path` below it. A slash at the end of the base is dropped; nothing is added, not even `/v1`.
+#[must_use]
+pub fn join(base: &Url, path: &str) -> Url {
+    let mut url = base.clone();
+    let joined = format!("{}{path}", base.path().trim_end_matches('/'));
+    url.set_path(&joined);
+    url
+}
+
+/// Fills in a header's template.
+#[must_use]
+pub fn expand(template: &Value, user_agent: &str) -> String {
+    template
+        .as_str()
+        .unwrap_or_default()
+        .replace("{user_agent}", user_agent)
 }
 
 #[cfg(test)]

@@ -1,16 +1,11 @@
-use serde_json::{Map, Value};
 use url::Url;
 
-use super::Provider;
-use super::catalogue::{all, named, recognise};
+use super::{Provider, all, host_matches, named, recognise};
 
 #[test]
 fn every_entry_of_the_catalogue_is_read() {
-    let raw: Map<String, Value> = serde_json::from_str(include_str!("catalogue.json")).unwrap();
-    for (name, entry) in &raw {
-        serde_json::from_value::<Provider>(entry.clone()).unwrap_or_else(|error| panic!("{name}: {error}"));
-    }
-    assert_eq!(all().len(), raw.len());
+    let read: Vec<Provider> = serde_json::from_str(include_str!("catalogue.json")).unwrap();
+    assert_eq!(all().len(), read.len());
     for provider in all() {
         assert_eq!(named(&provider.name).unwrap().title, provider.title);
     }
@@ -141,5 +136,54 @@ fn the_catalogue_has_every_provider_of_the_contract() {
         for url in provider.complete_urls().filter(|_| provider.oauth.is_none()) {
             assert_eq!(recognise(&url).unwrap().name, name, "{url}");
         }
+    }
+}
+
+#[test]
+fn a_pattern_covers_a_name_and_what_is_below_it() {
+    for (pattern, host, covered) in [
+        ("portal.qwen.ai", "portal.qwen.ai", true),
+        ("*.qwen.ai", "portal.qwen.ai", true),
+        ("*.qwen.ai", "PORTAL.QWEN.AI.", true),
+        ("*.qwen.ai", "qwen.ai", true),
+        ("*.qwen.ai", "evilqwen.ai", false),
+        ("*.qwen.ai", "qwen.ai.evil.example", false),
+        ("qwen.ai", "portal.qwen.ai", false),
+    ] {
+        assert_eq!(host_matches(pattern, host), covered, "{pattern} {host}");
+    }
+}
+
+#[test]
+fn requests_go_where_each_provider_wants_them() {
+    for (name, base, version, url) in [
+        (
+            "openai",
+            "https://api.openai.com/v1/",
+            None,
+            "https://api.openai.com/v1/chat/completions",
+        ),
+        (
+            "deepseek",
+            "https://api.deepseek.com",
+            None,
+            "https://api.deepseek.com/chat/completions",
+        ),
+        (
+            "azure",
+            "https://mine.openai.azure.com/",
+            Some("2025-01-01"),
+            "https://mine.openai.azure.com/openai/deployments/gpt%204o/chat/completions?api-version=2025-01-01",
+        ),
+        (
+            "azure-v1",
+            "https://mine.openai.azure.com/openai/v1",
+            None,
+            "https://mine.openai.azure.com/openai/v1/chat/completions",
+        ),
+    ] {
+        let base = Url::parse(base).unwrap();
+        let got = named(name).unwrap().chat_url(&base, "gpt 4o", version);
+        assert_eq!(got.as_str(), url);
     }
 }

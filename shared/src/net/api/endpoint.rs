@@ -98,12 +98,10 @@ impl Endpoint {
     /// Returns the URL of chat completions by another model than the settings': on Azure it is part of the path.
     #[must_use]
     pub fn chat_url_for(&self, model: &str) -> Url {
-        self.with_query(provider::chat_url(
-            self.provider,
-            &self.base_url,
-            model,
-            self.version.as_deref(),
-        ))
+        self.with_query(
+            self.provider
+                .chat_url(&self.base_url, model, self.version.as_deref()),
+        )
     }
 
     /// Returns the URL of another service below the base URL: `/files`, `/batches/ID`. The caller vouches for the path.
@@ -115,11 +113,7 @@ impl Endpoint {
     /// Returns the URL of the list of models.
     #[must_use]
     pub fn models_url(&self) -> Url {
-        self.with_query(provider::models_url(
-            self.provider,
-            &self.base_url,
-            self.version.as_deref(),
-        ))
+        self.with_query(self.provider.models_url(&self.base_url, self.version.as_deref()))
     }
 
     /// Returns the headers of every request, that of the secret apart: provider's and profile's.
