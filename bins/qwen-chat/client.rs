@@ -28,7 +28,7 @@ pub(crate) struct Asker {
     endpoint: Endpoint,
     client: Client,
     pace: Pace,
-    runtime: Runtime,
+    runtime: &'static Runtime,
     retries: u32,
     max_time: Option<Duration>,
     reporter: Reporter,

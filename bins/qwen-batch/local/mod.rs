@@ -66,11 +66,7 @@ pub(crate) fn run(args: &RunArgs, profile: Option<&String>, reporter: &Reporter)
         order: Order::new(args.ordered.then_some(jobs * ORDERED)),
         jobs,
     };
-    let runtime = runtime()?;
-    let outcome = runtime.block_on(async { Engine::new(plan, door).run(input.stream()).await });
-    // The reader may sit in a read that never ends.
-    runtime.shutdown_background();
-    outcome
+    runtime()?.block_on(async { Engine::new(plan, door).run(input.stream()).await })
 }
 
 /// Refuses results that would go into the input.

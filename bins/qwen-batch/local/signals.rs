@@ -5,8 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use qwen_shared::exit::{Exit, Failure};
-use qwen_shared::net::http::runtime;
+use qwen_shared::exit::{Exit, Failure, io_reason};
 use qwen_shared::signal::{end_by_signal, is_ignored};
 use rustix::process::Signal as Number;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -34,7 +33,10 @@ impl Signals {
     pub(crate) fn new() -> Result<Self, Failure> {
         let (sender, came) = mpsc::unbounded_channel();
         let is_unheard = Arc::new(AtomicBool::new(false));
-        let runtime = runtime()?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(|error| {
+            Failure::new(Exit::Io, format!("cannot watch signals: {}", io_reason(&error)))
+        })?;
         let watch = {
             let _inside = runtime.enter();
             Watch::new(sender, Arc::clone(&is_unheard))?

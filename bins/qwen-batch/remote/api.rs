@@ -183,7 +183,7 @@ impl Office {
         match &errand.load {
             Load::None => {}
             Load::Json(value) => request.body("application/json", value.to_string().into_bytes())?,
-            Load::File(form) => request.upload(form.clone())?,
+            Load::File(form) => request.upload(form.clone()),
         }
         let response = self.door.client.send(request).await?;
         if (200..300).contains(&response.status()) {

@@ -11,12 +11,10 @@ use reqwest::redirect::Policy;
 use tokio::time::{Instant, Sleep, sleep_until, timeout_at};
 use url::Url;
 
+use super::body::{Progress, Upload, bytes_noting};
 use super::error::{HttpError, Phase};
-use super::names::Names;
 use super::proxy::Proxy;
 use super::tls::tls_settings;
-use super::upload::{Progress, Upload};
-use super::watch::Connections;
 use super::{Timeouts, USER_AGENT};
 
 /// A request that is ready to go.
@@ -29,7 +27,7 @@ pub struct Request {
     headers: HeaderMap,
     /// The body; empty for none.
     pub body: Vec<u8>,
-    /// A form with a file, in the place of a body.
+    /// A form with a file, instead of `body`.
     upload: Option<Upload>,
 }
 
@@ -73,15 +71,9 @@ impl Request {
         self.header("content-type", content_type)
     }
 
-    /// Sends a form with a file in the place of a body. The limit for the answer's head runs from the form's end, and
-    /// for each piece of it anew.
-    ///
-    /// # Errors
-    /// As [`Request::header`].
-    pub fn upload(&mut self, upload: Upload) -> Result<(), HttpError> {
-        self.header("content-type", &upload.content_type())?;
+    /// Sets a form with a file as the body.
+    pub fn upload(&mut self, upload: Upload) {
         self.upload = Some(upload);
-        Ok(())
     }
 }
 
@@ -90,8 +82,8 @@ impl Request {
 pub struct Client {
     inner: reqwest::Client,
     timeouts: Timeouts,
-    connections: Connections,
-    proxy: Option<Proxy>,
+    /// The variable that names the proxy in use.
+    proxy: Option<&'static str>,
 }
 
 impl Client {
@@ -103,28 +95,25 @@ impl Client {
     pub fn new(base: &Url, timeouts: Timeouts) -> Result<Self, HttpError> {
         let proxy = Proxy::of(base)?;
         let tls = tls_settings(base.scheme() == "https" || proxy.is_some_and(|proxy| proxy.is_https))?;
-        let connections = Connections::default();
         let mut builder = reqwest::Client::builder()
             .tls_backend_preconfigured(tls)
             .redirect(Policy::none())
             .referer(false)
             .retry(reqwest::retry::never())
             .connect_timeout(timeouts.connect)
-            .connector_layer(connections.clone())
-            .dns_resolver(std::sync::Arc::new(Names))
             .http1_only()
             .tcp_nodelay(true)
             .user_agent(USER_AGENT);
         if proxy.is_none() {
             builder = builder.no_proxy();
         }
+        let proxy = proxy.map(|proxy| proxy.variable);
         let inner = builder
             .build()
             .map_err(|error| HttpError::before_head(&error, timeouts.connect, proxy))?;
         Ok(Self {
             inner,
             timeouts,
-            connections,
             proxy,
         })
     }
@@ -137,18 +126,18 @@ impl Client {
         let deadline = self.timeouts.total.map(|total| (Instant::now() + total, total));
         let method = reqwest::Method::from_bytes(request.method.as_bytes())
             .map_err(|error| HttpError::Invalid(error.to_string()))?;
-        let mut building = self.inner.request(method, request.url).headers(request.headers);
-        let mut progress = Progress::default();
+        let before_head = |error| HttpError::before_head(&error, self.timeouts.connect, self.proxy);
+        let mut builder = self.inner.request(method, request.url).headers(request.headers);
+        let progress = Progress::default();
+        let has_body = request.upload.is_some() || !request.body.is_empty();
         if let Some(upload) = request.upload {
-            let (sending, noted) = upload.sending();
-            progress = noted;
-            building = building.body(reqwest::Body::wrap(sending));
-        } else if !request.body.is_empty() {
-            building = building.body(request.body);
+            builder = builder.multipart(upload.form_noting(&progress).map_err(before_head)?);
+        } else if has_body {
+            builder = builder.body(bytes_noting(request.body, &progress));
         }
-        let (head, began) = self.head(deadline, building.send(), &progress).await?;
-        let inner =
-            head.map_err(|error| HttpError::before_head(&error, self.timeouts.connect, self.proxy))?;
+        let progress = has_body.then_some(&progress);
+        let (head, began) = self.head(deadline, builder.send(), progress).await?;
+        let inner = head.map_err(before_head)?;
         if inner.status() == StatusCode::PROXY_AUTHENTICATION_REQUIRED {
             return Err(HttpError::ProxyAuth);
         }
@@ -161,35 +150,30 @@ impl Client {
         })
     }
 
-    /// Waits for the head of an answer: as long as the connection takes, which has a limit of its own, and then for the
-    /// first byte's limit; of a form for so long after each piece of it. Returns with it from when that limit runs, for
-    /// a head is not yet a byte of the answer.
+    /// Waits for the head of an answer. Returns with it from when the limit for the first byte runs, since a head is not
+    /// yet a byte of the answer.
+    ///
+    /// It runs from the last piece of the body that the connection took: making the connection has a limit of its own.
+    /// A request without a body says nothing on its way, so that the limit then includes the connection.
     async fn head<F: Future>(
         &self,
         deadline: Option<(Instant, Duration)>,
         sending: F,
-        progress: &Progress,
+        progress: Option<&Progress>,
     ) -> Result<(F::Output, Instant), HttpError> {
         let limit = self.timeouts.first_byte;
         let started = Instant::now();
-        let moved = || self.connections.last().max(progress.last());
+        let last = || progress.map_or(Some(started), Progress::last);
         let mut sending = pin!(sending);
         loop {
-            let last = moved().map_or(started, |last| last.max(started));
-            let end = match self.connections.is_under_way() {
-                true => Instant::now() + limit,
-                false => last + limit,
-            };
+            let before = last();
+            let end = before.unwrap_or_else(Instant::now) + limit;
             let (end, error) = nearer(deadline, end, HttpError::Timeout(Phase::FirstByte, limit));
             match timeout_at(end, &mut sending).await {
-                Ok(head) => return Ok((head, moved().map_or(started, |last| last.max(started)))),
+                Ok(head) => return Ok((head, last().unwrap_or(started))),
                 Err(_) if matches!(error, HttpError::Timeout(Phase::Total, _)) => return Err(error),
-                Err(_) => {
-                    let goes_on = moved().is_some_and(|now| now > last);
-                    if !goes_on && !self.connections.is_under_way() {
-                        return Err(error);
-                    }
-                }
+                Err(_) if before.is_some() && last() == before => return Err(error),
+                Err(_) => {}
             }
         }
     }

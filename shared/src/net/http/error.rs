@@ -4,7 +4,6 @@ use std::error::Error;
 use std::fmt;
 use std::time::Duration;
 
-use super::proxy::Proxy;
 use crate::exit::{Exit, Failure, io_reason};
 
 /// The part of a request that a limit applies to.
@@ -124,7 +123,13 @@ fn seconds(limit: Duration) -> String {
 
 impl HttpError {
     /// Reads a reqwest error that came before the head of the answer.
-    pub(super) fn before_head(error: &reqwest::Error, connect_limit: Duration, proxy: Option<Proxy>) -> Self {
+    ///
+    /// `proxy` is the variable that names the proxy in use.
+    pub(super) fn before_head(
+        error: &reqwest::Error,
+        connect_limit: Duration,
+        proxy: Option<&'static str>,
+    ) -> Self {
         if let Some(tls) = find::<rustls::Error>(error) {
             return tls_error(tls);
         }
@@ -158,12 +163,12 @@ impl HttpError {
 }
 
 /// Says why there is no connection, and whose fault it may be when a proxy is on the way.
-fn not_connected(reason: String, proxy: Option<Proxy>) -> HttpError {
+fn not_connected(reason: String, proxy: Option<&str>) -> HttpError {
     match proxy {
         None => HttpError::Connect(reason),
         // hyper-util's error of a tunnel has no public type.
         Some(_) if reason.ends_with("proxy authorization required") => HttpError::ProxyAuth,
-        Some(proxy) => HttpError::Connect(format!("{reason} (through the proxy of {})", proxy.variable)),
+        Some(variable) => HttpError::Connect(format!("{reason} (through the proxy of {variable})")),
     }
 }
 

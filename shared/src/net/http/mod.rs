@@ -4,23 +4,24 @@
 //! honours `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY`, `SSL_CERT_FILE` and `SSL_CERT_DIR`, and reads no
 //! certificate file for a plain `http` endpoint. Whatever can hang has a limit ([`Timeouts`]).
 
+mod body;
 mod client;
 mod error;
-mod names;
 mod proxy;
 mod retry_after;
 mod tls;
-mod upload;
 mod url;
-mod watch;
 
 pub use self::url::{BaseUrl, BaseUrlError, check_endpoint, is_loopback, without_user_info};
+pub use body::Upload;
 pub use client::{Client, Request, Response};
 pub use error::{HttpError, Phase};
 pub use retry_after::retry_after;
-pub use upload::Upload;
 
+use std::sync::OnceLock;
 use std::time::Duration;
+
+use tokio::runtime::Runtime;
 
 use crate::exit::{Exit, Failure, io_reason};
 
@@ -32,7 +33,7 @@ pub const USER_AGENT: &str = concat!("qwen-toolkit/", env!("CARGO_PKG_VERSION"))
 pub struct Timeouts {
     /// Until the connection stands, TLS included.
     pub connect: Duration,
-    /// From the connection to the end of the answer's head, and to the first piece of its body.
+    /// From the end of the request to the end of the answer's head, and to the first piece of its body.
     pub first_byte: Duration,
     /// Between two pieces of the answer's body.
     pub idle: Duration,
@@ -103,19 +104,27 @@ pub fn typed_limit(text: &str) -> Result<Duration, String> {
     limit(text.parse().map_err(|_| "not a number of seconds")?)
 }
 
-/// Makes the single-threaded runtime that a network tool runs on.
+/// Returns the program's runtime, which runs on the thread that waits for it.
+///
+/// There is one, and it is never dropped: a runtime that is dropped waits for its look-ups of host names, which nothing
+/// can interrupt and which may take longer than any limit.
 ///
 /// # Errors
 /// Exit 74 when the kernel gives no descriptors.
-pub fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+pub fn runtime() -> Result<&'static Runtime, Failure> {
+    static RUNTIME: OnceLock<Runtime> = OnceLock::new();
+    if let Some(runtime) = RUNTIME.get() {
+        return Ok(runtime);
+    }
     // The kernel is asked for events when every task waits, and otherwise each 512 turns instead of tokio's 61: an
     // answer that is read in tens of thousands of turns would ask six hundred times for nothing.
-    tokio::runtime::Builder::new_current_thread()
+    let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .event_interval(512)
-        .build()
-        .map_err(|error| {
-            let reason = io_reason(&error);
-            Failure::new(Exit::Io, format!("cannot start the network runtime: {reason}"))
-        })
+        .build();
+    let runtime = runtime.map_err(|error| {
+        let reason = io_reason(&error);
+        Failure::new(Exit::Io, format!("cannot start the network runtime: {reason}"))
+    })?;
+    Ok(RUNTIME.get_or_init(|| runtime))
 }

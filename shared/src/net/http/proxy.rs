@@ -1,12 +1,10 @@
 //! Which proxy the environment names for an endpoint: what `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY` come to.
 
+use hyper_util::client::proxy::matcher::{Intercept, Matcher};
 use url::Url;
 
 use super::error::HttpError;
 use super::is_loopback;
-
-/// The kinds of proxy that can be used.
-const SCHEMES: [&str; 6] = ["http", "https", "socks4", "socks4a", "socks5", "socks5h"];
 
 /// The proxy on the way to an endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,59 +32,59 @@ impl Proxy {
         let Some((variable, value)) = own.or_else(|| first_set(&["ALL_PROXY", "all_proxy"])) else {
             return Ok(None);
         };
-        let scheme = scheme(&value).ok_or_else(|| {
+        let proxy = intercept(base, &Matcher::builder().all(value).build()).ok_or_else(|| {
             HttpError::Invalid(format!(
                 "{variable} does not name a proxy, such as http://HOST:PORT or socks5h://HOST:PORT"
             ))
         })?;
-        Ok(Some(Self {
+        // reqwest has the last word: in a CGI program, for one, where a request's header could set HTTP_PROXY, it uses none.
+        Ok(intercept(base, &Matcher::from_system()).map(|_| Self {
             variable,
-            is_https: scheme == "https",
+            is_https: proxy.uri().scheme_str() == Some("https"),
         }))
     }
 }
 
-/// Returns the first of these variables that says something, and what it says.
+fn intercept(base: &Url, matcher: &Matcher) -> Option<Intercept> {
+    matcher.intercept(&base.as_str().parse().ok()?)
+}
+
+/// Returns the first of these variables that is set, and its value; `None` where that is blank.
 fn first_set(names: &[&'static str]) -> Option<(&'static str, String)> {
-    names.iter().find_map(|name| {
-        let value = std::env::var(name).ok()?;
-        (!value.trim().is_empty()).then_some((*name, value))
-    })
+    let set = names
+        .iter()
+        .find_map(|name| Some((*name, std::env::var(name).ok()?)));
+    set.filter(|(_, value)| !value.trim().is_empty())
 }
 
-/// Returns the kind of a proxy; `None` for a value that names none. Without a scheme it is `http`.
-fn scheme(value: &str) -> Option<&'static str> {
-    let value = value.trim();
-    let url = match value.contains("://") {
-        true => Url::parse(value),
-        false => Url::parse(&format!("http://{value}")),
-    };
-    let url = url.ok().filter(Url::has_host)?;
-    SCHEMES.into_iter().find(|scheme| *scheme == url.scheme())
-}
-
-/// True when a list exempts the endpoint: `*`, a domain with or without a leading dot or `*.`, each with its subdomains,
-/// and any of them with a port. Networks of addresses are the client library's matter.
+/// True when a list exempts the endpoint: by the matcher's rules, and also in the forms that other programs read, with
+/// blanks between names, `*.` before a domain, or a port after it.
 fn is_exempt(base: &Url, list: &str) -> bool {
-    let host = base.host_str().unwrap_or_default().to_ascii_lowercase();
-    list.split([',', ' ']).any(|entry| {
-        let entry = entry.trim().to_ascii_lowercase();
-        let (name, port) = match entry.rsplit_once(':') {
-            Some((name, port)) if port.parse::<u16>().is_ok() => (name, port.parse().ok()),
-            _ => (entry.as_str(), None),
+    let names = list.split([',', ' ']).filter_map(|entry| {
+        let name = match entry.rsplit_once(':') {
+            Some((name, port)) if !name.contains(':') && port.parse::<u16>().is_ok() => {
+                let is_this = port.parse().ok() == base.port_or_known_default();
+                is_this.then_some(name)?
+            }
+            _ => entry,
         };
-        let domain = name.strip_prefix('*').unwrap_or(name).trim_start_matches('.');
-        let is_below = || host.strip_suffix(domain).is_some_and(|rest| rest.ends_with('.'));
-        let fits = name == "*" || (!domain.is_empty() && (host == domain || is_below()));
-        fits && (port.is_none() || port == base.port_or_known_default())
-    })
+        Some(
+            name.strip_prefix('*')
+                .filter(|rest| rest.starts_with('.'))
+                .unwrap_or(name),
+        )
+    });
+    let names: Vec<&str> = names.collect();
+    let matcher = Matcher::builder().all("http://proxy").no(names.join(",")).build();
+    intercept(base, &matcher).is_none()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::is_exempt;
-    use super::scheme;
+    use hyper_util::client::proxy::matcher::Matcher;
     use url::Url;
+
+    use super::{intercept, is_exempt};
 
     #[test]
     fn lists_of_exemptions_are_read_in_every_usual_form() {
@@ -113,19 +111,24 @@ mod tests {
 
     #[test]
     fn a_value_names_a_proxy_or_is_refused() {
+        let base = Url::parse("https://llm.example.test/v1").unwrap();
         for (value, kind) in [
             ("http://proxy:3128", Some("http")),
             ("http://user:pass%20word@proxy:3128/", Some("http")),
             ("proxy:3128", Some("http")),
             ("proxy", Some("http")),
-            (" https://proxy ", Some("https")),
+            ("https://proxy", Some("https")),
+            // reqwest would go round it.
+            (" https://proxy ", None),
             ("socks5h://127.0.0.1:1080", Some("socks5h")),
             ("ftp://proxy", None),
             ("socks://proxy:1080", None),
             ("::::", None),
             ("http://", None),
         ] {
-            assert_eq!(scheme(value), kind, "{value:?}");
+            let proxy = intercept(&base, &Matcher::builder().all(value).build());
+            let scheme = proxy.as_ref().and_then(|proxy| proxy.uri().scheme_str());
+            assert_eq!(scheme, kind, "{value:?}");
         }
     }
 }

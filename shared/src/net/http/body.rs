@@ -1,0 +1,204 @@
+//! Request bodies: bytes in memory or a form with a file, sent piece by piece.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use reqwest::multipart::{Form, Part};
+use tokio::time::Instant;
+
+/// The most bytes sent in one piece.
+const PIECE: usize = 64 << 10;
+
+/// A form (RFC 7578) with one file, which is read while it is sent. Clones share the file.
+#[derive(Clone, Debug)]
+pub struct Upload {
+    fields: Vec<(String, String)>,
+    name: String,
+    file: Arc<File>,
+    length: u64,
+}
+
+impl Upload {
+    /// Makes a form of plain fields and the first `length` bytes of a file, as `name` in the field `file`.
+    #[must_use]
+    pub fn form(fields: &[(&str, &str)], name: &str, file: File, length: u64) -> Self {
+        Self {
+            fields: fields
+                .iter()
+                .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+                .collect(),
+            name: name.to_owned(),
+            file: Arc::new(file),
+            length,
+        }
+    }
+
+    /// Makes the form of one attempt. Its length is known and sent: some servers take no form without.
+    pub(super) fn form_noting(&self, progress: &Progress) -> Result<Form, reqwest::Error> {
+        let content = Pieces {
+            source: Source::File(Arc::clone(&self.file)),
+            offset: 0,
+            length: self.length,
+            progress: progress.clone(),
+        };
+        let file = Part::stream_with_length(reqwest::Body::wrap(content), self.length)
+            .file_name(self.name.clone())
+            .mime_str("application/octet-stream")?;
+        let form = self.fields.iter().fold(Form::new(), |form, (name, value)| {
+            form.text(name.clone(), value.clone())
+        });
+        Ok(form.part("file", file))
+    }
+}
+
+/// Makes a body of bytes.
+pub(super) fn bytes_noting(bytes: Vec<u8>, progress: &Progress) -> reqwest::Body {
+    reqwest::Body::wrap(Pieces {
+        length: bytes.len() as u64,
+        source: Source::Bytes(bytes.into()),
+        offset: 0,
+        progress: progress.clone(),
+    })
+}
+
+/// When the connection last asked for a piece of the body: never before the connection stands, and not while it takes
+/// no more.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Progress(Arc<Mutex<Option<Instant>>>);
+
+impl Progress {
+    fn note(&self) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    }
+
+    /// Returns when that was; `None` before the first piece.
+    pub(super) fn last(&self) -> Option<Instant> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[derive(Debug)]
+enum Source {
+    Bytes(Bytes),
+    File(Arc<File>),
+}
+
+/// A body on its way.
+#[derive(Debug)]
+struct Pieces {
+    source: Source,
+    offset: u64,
+    length: u64,
+    progress: Progress,
+}
+
+impl Pieces {
+    fn next(&self) -> io::Result<Bytes> {
+        let left = self.length - self.offset;
+        let size = usize::try_from(left).unwrap_or(PIECE).min(PIECE);
+        match &self.source {
+            Source::Bytes(bytes) => {
+                let start = bytes.len() - usize::try_from(left).unwrap_or_default();
+                Ok(bytes.slice(start..start + size))
+            }
+            Source::File(file) => {
+                let mut piece = vec![0; size];
+                let read = file.read_at(&mut piece, self.offset)?;
+                if read == 0 {
+                    return Err(io::Error::other("the file became shorter while it was sent"));
+                }
+                piece.truncate(read);
+                Ok(piece.into())
+            }
+        }
+    }
+}
+
+impl Body for Pieces {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
+        self.progress.note();
+        if self.is_end_stream() {
+            return Poll::Ready(None);
+        }
+        let piece = self.next();
+        if let Ok(piece) = &piece {
+            self.offset += piece.len() as u64;
+        }
+        Poll::Ready(Some(piece.map(Frame::data)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.offset >= self.length
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.length - self.offset)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::pin::Pin;
+    use std::sync::Arc;
+    use std::task::{Context, Poll, Waker};
+
+    use super::{Body, Pieces, Progress, Source};
+
+    fn file_of(content: &[u8], length: u64) -> Pieces {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(content).unwrap();
+        Pieces {
+            source: Source::File(Arc::new(file)),
+            offset: 0,
+            length,
+            progress: Progress::default(),
+        }
+    }
+
+    fn next(pieces: &mut Pieces) -> Option<std::io::Result<Vec<u8>>> {
+        let mut context = Context::from_waker(Waker::noop());
+        match Pin::new(pieces).poll_frame(&mut context) {
+            Poll::Ready(frame) => frame.map(|frame| frame.map(|frame| frame.into_data().unwrap().to_vec())),
+            Poll::Pending => panic!("a body never waits"),
+        }
+    }
+
+    #[test]
+    fn a_body_is_whole_whether_of_bytes_or_of_a_file() {
+        let content: Vec<u8> = (0..200_000_u32).map(|number| number as u8).collect();
+        let length = content.len() as u64;
+        let mut longer = content.clone();
+        longer.extend_from_slice(b"written after the length was taken");
+        let bytes = Pieces {
+            source: Source::Bytes(content.clone().into()),
+            offset: 0,
+            length,
+            progress: Progress::default(),
+        };
+        for mut pieces in [bytes, file_of(&longer, length)] {
+            assert_eq!(pieces.progress.last(), None);
+            let mut whole = Vec::new();
+            while let Some(piece) = next(&mut pieces) {
+                whole.extend_from_slice(&piece.unwrap());
+            }
+            assert!(whole == content && pieces.is_end_stream());
+            assert!(pieces.progress.last().is_some());
+        }
+    }
+
+    #[test]
+    fn a_file_that_became_shorter_is_an_error_and_not_a_cut_form() {
+        let mut pieces = file_of(b"", 10);
+        assert!(next(&mut pieces).unwrap().is_err());
+    }
+}
