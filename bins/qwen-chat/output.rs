@@ -281,8 +281,14 @@ pub(crate) fn cost(summary: &Summary, elapsed: Duration) -> String {
     let Some(usage) = &summary.usage else {
         return format!("{seconds:.1} s; the server did not count tokens");
     };
-    let mut words = format!("{} tokens in, {} out", usage.prompt, usage.completion);
-    for (count, what) in [(usage.cached, "cached"), (usage.reasoning, "reasoning")] {
+    let mut words = format!(
+        "{} tokens in, {} out",
+        usage.prompt_tokens, usage.completion_tokens
+    );
+    for (count, what) in [
+        (usage.cached_tokens, "cached"),
+        (usage.reasoning_tokens, "reasoning"),
+    ] {
         if count > 0 {
             words.push_str(&format!(", {count} {what}"));
         }
@@ -325,12 +331,12 @@ impl Report<'_> {
 
     fn add_members(&self, object: &mut Map<String, Value>) {
         let summary = self.summary;
-        let reason = summary.finish_reason.as_ref().map(|reason| reason.word());
+        let reason = summary.finish_reason.as_ref().map(|reason| reason.as_str());
         let named = |text: &str| (!text.is_empty()).then(|| Value::from(text));
         object.insert("finish_reason".into(), reason.into());
         object.insert("model".into(), named(&summary.model).into());
         object.insert("id".into(), named(&summary.id).into());
-        let usage = summary.usage.as_ref().map(|usage| usage.sent.clone());
+        let usage = summary.usage.as_ref().map(|usage| usage.raw.clone());
         object.insert("usage".into(), usage.into());
         if !summary.tool_calls.is_empty() {
             object.insert("tool_calls".into(), json!(summary.tool_calls));

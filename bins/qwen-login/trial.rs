@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use qwen_shared::exit::{Exit, Failure};
 use qwen_shared::net::api::authorize;
-use qwen_shared::net::chat::{Body, Kind, Message, Refusal, Role};
+use qwen_shared::net::chat::{Body, ErrorKind, Message, Refusal, Role};
 use qwen_shared::net::config::{Overrides, Profile, Settings};
 use qwen_shared::net::credential::{Refresh, Wanted};
 use qwen_shared::net::http::{Client, HttpError, Request, Timeouts, runtime, without_user_info};
@@ -135,10 +135,10 @@ impl Trial<'_> {
         reporter.detail(&format!("trial request: GET '{}'", without_user_info(&models)));
         let (status, body) = match self.send(Request::new("GET", models))? {
             Ok(body) => (200, body),
-            Err(refusal) if refusal.kind == Kind::Auth && refusal.status == 401 => {
+            Err(refusal) if refusal.kind == ErrorKind::Auth && refusal.status == 401 => {
                 return Err(self.refused(&refusal));
             }
-            Err(refusal) if refusal.kind == Kind::Busy || refusal.kind == Kind::Redirect => {
+            Err(refusal) if refusal.kind == ErrorKind::Server || refusal.kind == ErrorKind::Redirect => {
                 return Err(self.refused(&refusal));
             }
             Err(refusal) => (refusal.status, Vec::new()),
@@ -177,11 +177,11 @@ impl Trial<'_> {
                 ),
             )
             .hint("check the base URL; many end in '/v1'")),
-            Err(refusal) if refusal.kind == Kind::Request => Ok(self.accepted()),
-            Err(refusal) if matches!(refusal.kind, Kind::Quota | Kind::RateLimit) => {
+            Err(refusal) if refusal.kind == ErrorKind::BadRequest => Ok(self.accepted()),
+            Err(refusal) if matches!(refusal.kind, ErrorKind::Quota | ErrorKind::RateLimit) => {
                 Ok(Verdict::Limited(self.redacted(&refusal.words())))
             }
-            Err(refusal) if refusal.kind == Kind::Missing => Err(self
+            Err(refusal) if refusal.kind == ErrorKind::NotFound => Err(self
                 .refused(&refusal)
                 .hint("check the base URL (many end in '/v1') and the model")),
             Err(refusal) => Err(self.refused(&refusal)),

@@ -178,7 +178,7 @@ impl Asker {
         let failure = refusal.failure(server);
         let is_throttling = self.mood.is_throttling(&refusal);
         let is_too_long = refusal.retry_after.is_some_and(|wait| wait > LONGEST_WAIT);
-        let is_hopeless = !refusal.kind.is_passing() && self.mood.is_hopeless();
+        let is_hopeless = !refusal.kind.is_transient() && self.mood.is_hopeless();
         if self.mood.is_for_all(&refusal) || (is_throttling && is_too_long) || is_hopeless {
             return Try::Done(Ended::Stopped(self.door.advise(failure)));
         }
@@ -188,7 +188,7 @@ impl Asker {
             fault: Some(fault),
             is_cut: false,
         });
-        if !refusal.kind.is_passing() {
+        if !refusal.kind.is_transient() {
             return Try::Done(ended);
         }
         // One 429 among answers is about its question; many in a row are about all of them, in every process.

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use qwen_shared::net::chat::{Kind, Refusal};
+use qwen_shared::net::chat::{ErrorKind, Refusal};
 
 /// So many refusals in a row, with no answer between them, are never chance.
 const NO_CHANCE: usize = 8;
@@ -40,7 +40,7 @@ impl Mood {
 
     /// Notes a refusal; true when it is one of many 429 that are about every question.
     pub(crate) fn is_throttling(&self, refusal: &Refusal) -> bool {
-        if refusal.kind != Kind::RateLimit {
+        if refusal.kind != ErrorKind::RateLimit {
             self.in_a_row.store(0, Ordering::Relaxed);
             return false;
         }
@@ -55,15 +55,16 @@ impl Mood {
 
     /// True for a refusal of the credential, not of the question: some providers say 403 of what a filter refused.
     pub(crate) fn doubts_credential(&self, refusal: &Refusal) -> bool {
-        refusal.kind == Kind::Auth && (refusal.status == 401 || !self.has_answered.load(Ordering::Relaxed))
+        refusal.kind == ErrorKind::Auth
+            && (refusal.status == 401 || !self.has_answered.load(Ordering::Relaxed))
     }
 
     /// True for a refusal that every further question would meet too.
     pub(crate) fn is_for_all(&self, refusal: &Refusal) -> bool {
         match refusal.kind {
-            Kind::Quota => true,
-            Kind::Auth => self.doubts_credential(refusal),
-            Kind::Redirect => !self.has_answered.load(Ordering::Relaxed),
+            ErrorKind::Quota => true,
+            ErrorKind::Auth => self.doubts_credential(refusal),
+            ErrorKind::Redirect => !self.has_answered.load(Ordering::Relaxed),
             _ => false,
         }
     }

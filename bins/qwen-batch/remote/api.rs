@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use qwen_shared::exit::{Exit, Failure};
 use qwen_shared::net::api::Backoff;
 use qwen_shared::net::api::chance;
-use qwen_shared::net::chat::{Kind, Refusal};
+use qwen_shared::net::chat::{ErrorKind, Refusal};
 use qwen_shared::net::http::retry_after;
 use qwen_shared::net::http::{HttpError, Phase, Request, Response, Timeouts, Upload};
 use qwen_shared::output::Reporter;
@@ -204,7 +204,7 @@ impl Office {
         };
         if status == 409 {
             // Here it is about the state of a batch, which will not be what it was.
-            refusal.kind = Kind::Request;
+            refusal.kind = ErrorKind::BadRequest;
         }
         Err(Fault::Refused(refusal))
     }
@@ -249,7 +249,7 @@ impl From<HttpError> for Fault {
 
 impl Fault {
     fn is_about_credential(&self) -> bool {
-        matches!(self, Self::Refused(refusal) if refusal.kind == Kind::Auth)
+        matches!(self, Self::Refused(refusal) if refusal.kind == ErrorKind::Auth)
     }
 
     /// True when another try may go better. What must not be done twice is tried again only where it was not done.
@@ -259,7 +259,7 @@ impl Fault {
             Self::Http(HttpError::Reset(_)) => is_repeatable,
             Self::Http(_) => false,
             Self::Refused(refusal) => {
-                refusal.kind == Kind::RateLimit || (is_repeatable && refusal.kind.is_passing())
+                refusal.kind == ErrorKind::RateLimit || (is_repeatable && refusal.kind.is_transient())
             }
         }
     }

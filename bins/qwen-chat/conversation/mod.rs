@@ -79,8 +79,8 @@ impl Spent {
     fn add(&mut self, summary: &Summary) {
         self.answers += 1;
         if let Some(usage) = &summary.usage {
-            self.prompt += usage.prompt;
-            self.completion += usage.completion;
+            self.prompt += usage.prompt_tokens;
+            self.completion += usage.completion_tokens;
         }
     }
 }

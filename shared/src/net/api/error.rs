@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::retry::LONGEST_WAIT;
 use crate::exit::Failure;
-use crate::net::chat::{Kind, Refusal};
+use crate::net::chat::{ErrorKind, Refusal};
 use crate::net::http::{HttpError, Phase};
 
 /// Why there is no answer.
@@ -38,7 +38,7 @@ impl SendError {
     /// True when the server refuses the credential: another one may be let in.
     #[must_use]
     pub const fn is_refused_credential(&self) -> bool {
-        matches!(self, Self::Refused(refusal) if matches!(refusal.kind, Kind::Auth))
+        matches!(self, Self::Refused(refusal) if matches!(refusal.kind, ErrorKind::Auth))
     }
 
     /// True when another try may succeed.
@@ -49,7 +49,7 @@ impl SendError {
                 error,
                 HttpError::Connect(_) | HttpError::Reset(_) | HttpError::Timeout(Phase::Connect, _)
             ),
-            Self::Refused(refusal) => refusal.kind.is_passing(),
+            Self::Refused(refusal) => refusal.kind.is_transient(),
         }
     }
 

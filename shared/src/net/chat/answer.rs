@@ -1,22 +1,21 @@
 //! An answer put together from its bytes, whatever form they come in.
 
 use super::chunk::{self, Choice, Chunk, ToolCall, Usage};
-use super::content_kind::{Format, sniff};
+use super::content_kind::{ContentKind, content_kind};
 use super::error::{AnswerError, ApiError};
 use super::events::{EVENT_LIMIT, Event, EventReader};
-use super::reasoning::{Part, ThinkSplitter};
-use super::repair_json::mend;
-use super::template::Template;
+use super::reasoning::ReasoningSplitter;
+use super::repair_json::repair_json;
 
 /// Reads one answer, streamed or whole, from bytes that may be cut anywhere.
 ///
-/// Memory is bounded by the longest event, not by the answer. The text of the first choice (by its index) is handed
-/// out; a leading `<think>` block counts as reasoning.
+/// Memory is bounded by the longest event, not by the answer. The text of the first choice (by its index) is emitted; a
+/// leading `<think>` block counts as reasoning.
 #[derive(Debug)]
 pub struct AnswerReader {
     content_type: Option<String>,
-    format: Option<Format>,
-    /// Bytes before the format is known; later the whole answer of a server that does not stream.
+    kind: Option<ContentKind>,
+    /// Bytes before the kind is known; later the whole answer of a server that does not stream.
     body: Vec<u8>,
     events: EventReader,
     assembly: Assembly,
@@ -28,26 +27,26 @@ impl AnswerReader {
     pub fn new(content_type: Option<&str>) -> Self {
         Self {
             content_type: content_type.map(str::to_owned),
-            format: None,
+            kind: None,
             body: Vec::new(),
             events: EventReader::default(),
             assembly: Assembly::default(),
         }
     }
 
-    /// Reads the next bytes and hands out what they bring.
+    /// Reads the next bytes and emits what they bring.
     ///
     /// # Errors
-    /// What makes the rest of the body worthless. Text of earlier events has been handed out by then; call
+    /// What makes the rest of the body useless. Text of earlier events has been emitted by then; call
     /// [`AnswerReader::close`] for what is still held.
     pub fn push(&mut self, bytes: &[u8], sink: &mut impl FnMut(Delta<'_>)) -> Result<(), AnswerError> {
-        match self.format {
-            Some(Format::Events) => self.read_events(bytes, sink),
-            Some(Format::Whole) => self.keep(bytes),
+        match self.kind {
+            Some(ContentKind::Events) => self.read_events(bytes, sink),
+            Some(ContentKind::Json) => self.keep(bytes),
             None => {
                 self.keep(bytes)?;
-                self.format = sniff(self.content_type.as_deref(), &self.body)?;
-                if self.format == Some(Format::Events) {
+                self.kind = content_kind(self.content_type.as_deref(), &self.body)?;
+                if self.kind == Some(ContentKind::Events) {
                     let head = std::mem::take(&mut self.body);
                     self.read_events(&head, sink)?;
                 }
@@ -68,12 +67,12 @@ impl AnswerReader {
         self.assembly.is_complete()
     }
 
-    /// Hands out text that was held back because it might have become a tag. Call it when the body ends or breaks.
+    /// Emits text that was held back because it might have become a tag. Call it when the body ends or breaks.
     pub fn close(&mut self, sink: &mut impl FnMut(Delta<'_>)) {
         self.assembly.close(sink);
     }
 
-    /// Ends the answer in good order: the body has ended.
+    /// Ends the answer after the end of the body.
     ///
     /// # Errors
     /// [`AnswerError::Incomplete`] when neither a finish reason nor `[DONE]` has come; with a whole JSON answer also
@@ -81,15 +80,13 @@ impl AnswerReader {
     #[expect(clippy::result_large_err, reason = "returned once per answer")]
     pub fn finish(mut self, sink: &mut impl FnMut(Delta<'_>)) -> Result<Summary, (AnswerError, Summary)> {
         // A body without a byte is judged by its content type alone.
-        let mut outcome = match self.format {
-            None => sniff(self.content_type.as_deref(), &self.body).map(|_| ()),
+        let mut outcome = match self.kind {
+            None => content_kind(self.content_type.as_deref(), &self.body).map(|_| ()),
             Some(_) => Ok(()),
         };
-        if self.format == Some(Format::Whole) && !self.body.is_empty() {
+        if self.kind == Some(ContentKind::Json) && !self.body.is_empty() {
             let body = std::mem::take(&mut self.body);
-            outcome = self
-                .assembly
-                .read_whole(&body, self.content_type.as_deref(), sink);
+            outcome = self.assembly.read_body(&body, self.content_type.as_deref(), sink);
         }
         self.close(sink);
         match outcome {
@@ -120,27 +117,27 @@ impl AnswerReader {
     }
 }
 
-/// A piece of the answer, handed out as soon as it is certain what it is.
+/// A piece of the answer, emitted as soon as it is certain what it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Delta<'a> {
-    /// The answer's text goes on.
+    /// Text of the answer.
     Text(&'a str),
-    /// The model's reasoning goes on.
+    /// The model's reasoning.
     Reasoning(&'a str),
 }
 
-/// What is known of an answer beside its text.
+/// Everything known about an answer except its text.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Summary {
     /// The server's name for the answer.
     pub id: String,
-    /// The model that answered, by the server's word.
+    /// The model that answered, as the server names it.
     pub model: String,
     /// Why the model stopped; `None` when the stream ended by `[DONE]` alone.
     pub finish_reason: Option<FinishReason>,
-    /// What it cost, when the server says.
+    /// The count of tokens, when the server sends it.
     pub usage: Option<Usage>,
-    /// The calls that the model wants made.
+    /// The tool calls that the model asks for.
     pub tool_calls: Vec<ToolCall>,
     /// True when there was text that is not all blank.
     pub has_text: bool,
@@ -149,8 +146,7 @@ pub struct Summary {
 /// An answer that grows with its events; apart from the reader, so that both can be borrowed at once.
 #[derive(Debug, Default)]
 pub(super) struct Assembly {
-    think: ThinkSplitter,
-    template: Template,
+    splitter: ReasoningSplitter,
     summary: Summary,
     usage: Option<String>,
     done: bool,
@@ -167,10 +163,12 @@ impl Assembly {
         self.done || self.summary.finish_reason.is_some()
     }
 
-    /// Hands out text that was held back because it might have become a tag.
+    /// Emits text that was held back because it might have become a tag.
     pub(super) fn close(&mut self, sink: &mut impl FnMut(Delta<'_>)) {
-        let Self { think, summary, .. } = self;
-        think.close(&mut |part| hand_out(part, summary, sink));
+        let Self {
+            splitter, summary, ..
+        } = self;
+        splitter.close(&mut |delta| emit(delta, summary, sink));
     }
 
     /// Returns what is known so far.
@@ -183,7 +181,7 @@ impl Assembly {
     /// Takes in an event of a stream.
     ///
     /// # Errors
-    /// What makes the rest of the stream worthless.
+    /// What makes the rest of the stream useless.
     pub(super) fn read_event(
         &mut self,
         event: Event<'_>,
@@ -191,12 +189,6 @@ impl Assembly {
     ) -> Result<(), AnswerError> {
         let data = event.data.trim();
         if self.done || data.is_empty() {
-            return Ok(());
-        }
-        if event.name.is_empty()
-            && let Some(text) = self.template.text(data)
-        {
-            self.take_text(&text, self.template.is_thought, sink);
             return Ok(());
         }
         if data == "[DONE]" {
@@ -213,7 +205,7 @@ impl Assembly {
     ///
     /// # Errors
     /// As [`Assembly::read_event`], and [`AnswerError::NotAnAnswer`] with the content type.
-    pub(super) fn read_whole(
+    pub(super) fn read_body(
         &mut self,
         body: &[u8],
         content_type: Option<&str>,
@@ -238,23 +230,20 @@ impl Assembly {
                 .as_ref()
                 .and_then(ApiError::from_json)
             {
-                Some(told) => Err(AnswerError::Api(told)),
+                Some(error) => Err(AnswerError::Api(error)),
                 None => Err(AnswerError::Malformed(
                     "a list where an object should be".to_owned(),
                 )),
             };
         }
         let error = match serde_json::from_str::<Chunk<'_>>(json) {
-            Ok(chunk) => {
-                self.learn(&chunk, json);
-                return self.take(&chunk, json, sink);
-            }
+            Ok(chunk) => return self.take(&chunk, json, sink),
             Err(error) => error,
         };
-        if let Some(mended) = mend(json)
-            && let Ok(chunk) = serde_json::from_str::<Chunk<'_>>(&mended)
+        if let Some(repaired) = repair_json(json)
+            && let Ok(chunk) = serde_json::from_str::<Chunk<'_>>(&repaired)
         {
-            return self.take(&chunk, &mended, sink);
+            return self.take(&chunk, &repaired, sink);
         }
         Err(AnswerError::Malformed(if error.is_eof() {
             "it breaks off within its JSON".to_owned()
@@ -270,15 +259,15 @@ impl Assembly {
         sink: &mut impl FnMut(Delta<'_>),
     ) -> Result<bool, AnswerError> {
         let summary = &mut self.summary;
-        for (kept, told) in [(&mut summary.id, &chunk.id), (&mut summary.model, &chunk.model)] {
-            if let (true, Some(told)) = (kept.is_empty(), told) {
-                kept.push_str(&told.0);
+        for (known, sent) in [(&mut summary.id, &chunk.id), (&mut summary.model, &chunk.model)] {
+            if let (true, Some(sent)) = (known.is_empty(), sent) {
+                known.push_str(&sent.0);
             }
         }
         if let Some(usage) = chunk.usage {
             self.usage = Some(usage.get().to_owned());
         }
-        if let Some(choice) = chunk.choices.as_ref().and_then(|first| first.0.as_ref()) {
+        if let Some(choice) = chunk.choice() {
             self.take_choice(choice, sink);
         }
         if let Some(error) = chunk.error() {
@@ -286,55 +275,41 @@ impl Assembly {
             return Err(AnswerError::Api(ApiError::from_member(&value)));
         }
         if chunk.is_bare()
-            && let Some(told) = serde_json::from_str(json)
+            && let Some(error) = serde_json::from_str(json)
                 .ok()
                 .as_ref()
                 .and_then(ApiError::from_json)
         {
-            return Err(AnswerError::Api(told));
+            return Err(AnswerError::Api(error));
         }
         Ok(chunk.choices.is_some())
     }
 
     fn take_choice(&mut self, choice: &Choice<'_>, sink: &mut impl FnMut(Delta<'_>)) {
-        if let Some(piece) = choice.piece() {
-            if !piece.thought().is_empty() {
-                self.take_text(piece.thought(), true, sink);
+        if let Some(message) = choice.message() {
+            let Self {
+                splitter, summary, ..
+            } = self;
+            if !message.reasoning().is_empty() {
+                sink(Delta::Reasoning(message.reasoning()));
             }
-            if !piece.text().is_empty() {
-                self.take_text(piece.text(), false, sink);
+            if !message.content().is_empty() {
+                splitter.push(message.content(), &mut |delta| emit(delta, summary, sink));
             }
-            let calls = &mut self.summary.tool_calls;
-            if let Some(pieces) = piece.tool_calls {
-                chunk::add(calls, pieces);
+            let calls = &mut summary.tool_calls;
+            if let Some(deltas) = message.tool_calls {
+                chunk::add_tool_calls(calls, deltas);
             }
-            if let Some(call) = piece.function_call {
-                chunk::add_single(calls, call);
+            if let Some(call) = message.function_call {
+                chunk::add_function_call(calls, call);
             }
         }
         if let Some(reason) = choice
             .finish_reason
             .as_ref()
-            .and_then(|word| FinishReason::from_word(&word.0))
+            .and_then(|word| FinishReason::parse(&word.0))
         {
             self.summary.finish_reason = Some(reason);
-        }
-    }
-
-    fn take_text(&mut self, text: &str, is_thought: bool, sink: &mut impl FnMut(Delta<'_>)) {
-        let Self { think, summary, .. } = self;
-        if is_thought {
-            sink(Delta::Reasoning(text));
-        } else {
-            think.push(text, &mut |part| hand_out(part, summary, sink));
-        }
-    }
-
-    /// Remembers a chunk that did nothing but bring one text.
-    fn learn(&mut self, chunk: &Chunk<'_>, json: &str) {
-        match chunk.only_text() {
-            Some((text, is_thought)) => self.template.learn(json, text, is_thought),
-            None => self.template.forget(),
         }
     }
 }
@@ -350,20 +325,17 @@ fn named_error(data: &str) -> ApiError {
     }
 }
 
-fn hand_out(part: Part<'_>, summary: &mut Summary, sink: &mut impl FnMut(Delta<'_>)) {
-    match part {
-        Part::Thought(text) => sink(Delta::Reasoning(text)),
-        Part::Answer(text) => {
-            summary.has_text |= !text.trim_ascii().is_empty();
-            sink(Delta::Text(text));
-        }
+fn emit(delta: Delta<'_>, summary: &mut Summary, sink: &mut impl FnMut(Delta<'_>)) {
+    if let Delta::Text(text) = delta {
+        summary.has_text |= !text.trim_ascii().is_empty();
     }
+    sink(delta);
 }
 
 /// Why the model stopped.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FinishReason {
-    /// It was done, or met a stop sequence.
+    /// The answer is complete, or met a stop sequence.
     Stop,
     /// `max_tokens` or the context was used up: the answer is cut.
     Length,
@@ -371,14 +343,14 @@ pub enum FinishReason {
     ContentFilter,
     /// It calls a tool.
     ToolCalls,
-    /// A word of the server's own.
+    /// A reason that the API does not define.
     Other(String),
 }
 
 impl FinishReason {
-    /// Reads the server's word; an empty one and `null` (as DashScope writes it) mean that the answer goes on.
+    /// Parses a `finish_reason`; an empty one and `null` (as DashScope writes it) mean that the answer goes on.
     #[must_use]
-    pub fn from_word(word: &str) -> Option<Self> {
+    pub fn parse(word: &str) -> Option<Self> {
         Some(match word {
             "" | "null" => return None,
             "stop" => Self::Stop,
@@ -389,9 +361,9 @@ impl FinishReason {
         })
     }
 
-    /// Returns the word as the standard API has it.
+    /// Returns the reason as the API spells it.
     #[must_use]
-    pub fn word(&self) -> &str {
+    pub fn as_str(&self) -> &str {
         match self {
             Self::Stop => "stop",
             Self::Length => "length",
@@ -401,7 +373,7 @@ impl FinishReason {
         }
     }
 
-    /// True when the text is known not to be all of the answer.
+    /// True when the text is known to be incomplete.
     #[must_use]
     pub const fn is_cut(&self) -> bool {
         matches!(self, Self::Length | Self::ContentFilter)

@@ -17,61 +17,45 @@ pub(super) struct Chunk<'a> {
     #[serde(borrow, default)]
     pub(super) model: Option<Text<'a>>,
     #[serde(borrow, default)]
-    pub(super) choices: Option<First<'a>>,
+    pub(super) choices: Option<FirstChoice<'a>>,
     #[serde(borrow, default)]
     pub(super) usage: Option<&'a RawValue>,
     #[serde(borrow, default)]
     pub(super) error: Option<&'a RawValue>,
 }
 
-impl Chunk<'_> {
+impl<'a> Chunk<'a> {
+    /// Returns the first choice.
+    pub(super) fn choice(&self) -> Option<&Choice<'a>> {
+        self.choices.as_ref()?.0.as_ref()
+    }
+
     /// Returns the error that the chunk reports, for all of the answer or for its choice (OpenRouter).
     pub(super) fn error(&self) -> Option<&RawValue> {
-        let of_choice = || self.choices.as_ref()?.0.as_ref()?.error;
-        self.error.or_else(of_choice)
+        self.error.or_else(|| self.choice()?.error)
     }
 
-    /// True for an object that holds neither an answer nor a count: if it says anything, it is an error.
+    /// True for an object with neither an answer nor a token count: anything else in it is an error.
     pub(super) const fn is_bare(&self) -> bool {
         self.choices.is_none() && self.usage.is_none()
-    }
-
-    /// Returns the text of a chunk that brings nothing else, and whether it is reasoning. Its `id` and `model` count as
-    /// nothing: they are those of the chunks before.
-    pub(super) fn only_text(&self) -> Option<(&str, bool)> {
-        let choice = self.choices.as_ref()?.0.as_ref()?;
-        let piece = choice.piece()?;
-        let ends = choice
-            .finish_reason
-            .as_ref()
-            .is_some_and(|word| !word.0.is_empty());
-        let calls = piece.tool_calls.is_some() || piece.function_call.is_some();
-        if self.usage.is_some() || self.error().is_some() || ends || calls {
-            return None;
-        }
-        match (piece.thought(), piece.text()) {
-            ("", text) => Some((text, false)),
-            (thought, "") => Some((thought, true)),
-            _ => None,
-        }
     }
 }
 
 /// The first choice of a chunk, by its index; the others are read over.
 #[derive(Debug, Default)]
-pub(super) struct First<'a>(pub(super) Option<Choice<'a>>);
+pub(super) struct FirstChoice<'a>(pub(super) Option<Choice<'a>>);
 
-impl<'de: 'a, 'a> Deserialize<'de> for First<'a> {
+impl<'de: 'a, 'a> Deserialize<'de> for FirstChoice<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct Choices;
         impl<'de> Visitor<'de> for Choices {
-            type Value = First<'de>;
+            type Value = FirstChoice<'de>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a list of choices")
             }
 
-            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<First<'de>, A::Error> {
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<FirstChoice<'de>, A::Error> {
                 let mut first = None;
                 let mut place = 0;
                 while let Some(choice) = list.next_element::<Option<Choice<'de>>>()? {
@@ -81,7 +65,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for First<'a> {
                     }
                     place += 1;
                 }
-                Ok(First(first))
+                Ok(FirstChoice(first))
             }
         }
         deserializer.deserialize_seq(Choices)
@@ -95,9 +79,9 @@ pub(super) struct Choice<'a> {
     #[serde(default)]
     index: Option<u64>,
     #[serde(borrow, default)]
-    delta: Option<Piece<'a>>,
+    delta: Option<Message<'a>>,
     #[serde(borrow, default)]
-    message: Option<Piece<'a>>,
+    message: Option<Message<'a>>,
     #[serde(borrow, default)]
     pub(super) finish_reason: Option<Text<'a>>,
     #[serde(borrow, default)]
@@ -105,16 +89,15 @@ pub(super) struct Choice<'a> {
 }
 
 impl<'a> Choice<'a> {
-    /// Returns what the choice adds to the answer.
-    pub(super) fn piece(&self) -> Option<&Piece<'a>> {
+    pub(super) fn message(&self) -> Option<&Message<'a>> {
         self.delta.as_ref().or(self.message.as_ref())
     }
 }
 
-/// A piece of an answer.
+/// A message, or in a stream a part of one.
 #[derive(Debug, Default, Deserialize)]
 #[serde(expecting = "an object")]
-pub(super) struct Piece<'a> {
+pub(super) struct Message<'a> {
     #[serde(borrow, default)]
     content: Option<Text<'a>>,
     #[serde(borrow, default)]
@@ -130,14 +113,14 @@ pub(super) struct Piece<'a> {
     pub(super) function_call: Option<&'a RawValue>,
 }
 
-impl Piece<'_> {
-    /// Returns the text: the content, or the words with which the model refuses.
-    pub(super) fn text(&self) -> &str {
+impl Message<'_> {
+    /// Returns the content, or else the refusal.
+    pub(super) fn content(&self) -> &str {
         first_of(self.content.as_ref(), self.refusal.as_ref())
     }
 
     /// Returns the reasoning. Servers that send both members send the same text in both.
-    pub(super) fn thought(&self) -> &str {
+    pub(super) fn reasoning(&self) -> &str {
         first_of(self.reasoning_content.as_ref(), self.reasoning.as_ref())
     }
 }
@@ -223,7 +206,7 @@ impl<'de> Visitor<'de> for TextVisitor {
     }
 }
 
-/// A call that the model wants made.
+/// A tool call that the model asks for.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct ToolCall {
     /// The server's name for the call.
@@ -234,16 +217,16 @@ pub struct ToolCall {
     pub arguments: String,
 }
 
-/// Adds the pieces of `raw`, the `tool_calls` of one chunk, to the calls so far.
+/// Adds the `tool_calls` of one chunk to the calls so far.
 ///
-/// A piece names its call by `index`; one without continues the last call, unless it brings an `id` of its own.
-pub(super) fn add(calls: &mut Vec<ToolCall>, raw: &RawValue) {
-    let Ok(Value::Array(pieces)) = serde_json::from_str(raw.get()) else {
+/// A delta names its call by `index`; one without continues the last call, unless it has another `id`.
+pub(super) fn add_tool_calls(calls: &mut Vec<ToolCall>, raw: &RawValue) {
+    let Ok(Value::Array(deltas)) = serde_json::from_str(raw.get()) else {
         return;
     };
-    for piece in &pieces {
-        let id = text(&piece["id"]);
-        let index = piece["index"]
+    for delta in &deltas {
+        let id = text(&delta["id"]);
+        let index = delta["index"]
             .as_u64()
             .and_then(|index| usize::try_from(index).ok());
         let place = match index {
@@ -251,12 +234,12 @@ pub(super) fn add(calls: &mut Vec<ToolCall>, raw: &RawValue) {
             None if id.is_empty() => calls.len().saturating_sub(1),
             None => calls.iter().position(|call| call.id == id).unwrap_or(calls.len()),
         };
-        add_function(calls, place, id, &piece["function"]);
+        add_function(calls, place, id, &delta["function"]);
     }
 }
 
 /// Adds the older form, `function_call`, of which there is one.
-pub(super) fn add_single(calls: &mut Vec<ToolCall>, raw: &RawValue) {
+pub(super) fn add_function_call(calls: &mut Vec<ToolCall>, raw: &RawValue) {
     if let Ok(function) = serde_json::from_str::<Value>(raw.get())
         && function.is_object()
     {
@@ -265,10 +248,10 @@ pub(super) fn add_single(calls: &mut Vec<ToolCall>, raw: &RawValue) {
 }
 
 /// The most calls that one answer may hold: an index is outside input, and must not make us reserve memory.
-const MOST: usize = 128;
+const MAX_TOOL_CALLS: usize = 128;
 
 fn add_function(calls: &mut Vec<ToolCall>, place: usize, id: &str, function: &Value) {
-    if place >= MOST {
+    if place >= MAX_TOOL_CALLS {
         return;
     }
     if calls.len() <= place {
@@ -290,36 +273,36 @@ fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
 }
 
-/// The server's count of tokens: as sent, and read.
+/// The server's count of tokens.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Usage {
     /// The object as the server sent it, with whatever details it has.
-    pub sent: Value,
+    pub raw: Value,
     /// Tokens of the request.
-    pub prompt: u64,
+    pub prompt_tokens: u64,
     /// Tokens of the answer, reasoning included.
-    pub completion: u64,
+    pub completion_tokens: u64,
     /// Of the request's tokens, those that a cache served.
-    pub cached: u64,
+    pub cached_tokens: u64,
     /// Of the answer's tokens, those spent on reasoning.
-    pub reasoning: u64,
+    pub reasoning_tokens: u64,
 }
 
 impl Usage {
     /// Reads the server's `usage` member; `None` for anything but an object.
     #[must_use]
     pub fn from_json(json: &str) -> Option<Self> {
-        let sent: Value = serde_json::from_str(json).ok()?;
-        if !sent.is_object() {
+        let raw: Value = serde_json::from_str(json).ok()?;
+        if !raw.is_object() {
             return None;
         }
-        let count = |path: &str| sent.pointer(path).and_then(Value::as_u64).unwrap_or(0);
+        let count = |path: &str| raw.pointer(path).and_then(Value::as_u64).unwrap_or(0);
         Some(Self {
-            prompt: count("/prompt_tokens"),
-            completion: count("/completion_tokens"),
-            cached: count("/prompt_tokens_details/cached_tokens"),
-            reasoning: count("/completion_tokens_details/reasoning_tokens"),
-            sent,
+            prompt_tokens: count("/prompt_tokens"),
+            completion_tokens: count("/completion_tokens"),
+            cached_tokens: count("/prompt_tokens_details/cached_tokens"),
+            reasoning_tokens: count("/completion_tokens_details/reasoning_tokens"),
+            raw,
         })
     }
 }
@@ -330,7 +313,7 @@ mod tests {
 
     #[test]
     fn chunks_of_every_make_are_read() {
-        for (json, text, thought) in [
+        for (json, text, reasoning) in [
             (r#"{"choices":[{"delta":{"content":"a"}}]}"#, "a", ""),
             (
                 r#"{"choices":[{"index":0,"delta":{"content":"a\nb"}}],"usage":null}"#,
@@ -383,10 +366,13 @@ mod tests {
             (r"{}", "", ""),
         ] {
             let chunk: Chunk<'_> = serde_json::from_str(json).unwrap();
-            let choice = chunk.choices.and_then(|first| first.0);
-            let piece = choice.as_ref().and_then(|choice| choice.piece());
-            assert_eq!(piece.map_or("", |piece| piece.text()), text, "{json}");
-            assert_eq!(piece.map_or("", |piece| piece.thought()), thought, "{json}");
+            let message = chunk.choice().and_then(|choice| choice.message());
+            assert_eq!(message.map_or("", |message| message.content()), text, "{json}");
+            assert_eq!(
+                message.map_or("", |message| message.reasoning()),
+                reasoning,
+                "{json}"
+            );
         }
     }
 }
@@ -394,7 +380,7 @@ mod tests {
 #[cfg(test)]
 mod tools_tests {
     use super::ToolCall;
-    use super::add;
+    use super::add_tool_calls;
     use serde_json::value::RawValue;
 
     #[test]
@@ -420,7 +406,7 @@ mod tools_tests {
         ] {
             let mut calls = Vec::new();
             for piece in pieces {
-                add(&mut calls, &RawValue::from_string(piece.to_owned()).unwrap());
+                add_tool_calls(&mut calls, &RawValue::from_string(piece.to_owned()).unwrap());
             }
             let expected: Vec<ToolCall> = expected
                 .into_iter()
@@ -446,10 +432,15 @@ mod usage_tests {
         )
         .unwrap();
         assert_eq!(
-            (usage.prompt, usage.completion, usage.cached, usage.reasoning),
+            (
+                usage.prompt_tokens,
+                usage.completion_tokens,
+                usage.cached_tokens,
+                usage.reasoning_tokens
+            ),
             (5, 7, 2, 0)
         );
-        assert_eq!(usage.sent["x"], serde_json::Value::Null);
+        assert_eq!(usage.raw["x"], serde_json::Value::Null);
         for none in ["null", "3", "[]", "{"] {
             assert_eq!(Usage::from_json(none), None, "{none}");
         }

@@ -1,22 +1,25 @@
-//! Tells an event stream from a whole JSON answer from neither, by the first byte that counts.
+//! Whether a body is an event stream, JSON, or neither.
 
 use super::error::AnswerError;
 
 /// What a body is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Format {
+pub(super) enum ContentKind {
     Events,
-    Whole,
+    Json,
 }
 
-/// Decides by the content type and the first bytes; `None` while only blanks (and a byte-order mark) have come.
+/// Decides by the content type and the first bytes; `None` while there is only whitespace and a byte-order mark.
 ///
-/// The bytes count more than the header: servers that ignore `stream` send JSON as whatever they like, and small ones
-/// send events as `text/plain`. A page of HTML, whatever it calls itself, is no answer.
+/// The bytes count more than the header: servers that ignore `stream` send JSON with any content type, and small ones
+/// send events as `text/plain`. HTML is never an answer.
 ///
 /// # Errors
 /// [`AnswerError::NotAnAnswer`].
-pub(super) fn sniff(content_type: Option<&str>, bytes: &[u8]) -> Result<Option<Format>, AnswerError> {
+pub(super) fn content_kind(
+    content_type: Option<&str>,
+    bytes: &[u8],
+) -> Result<Option<ContentKind>, AnswerError> {
     let declared = content_type.unwrap_or("none");
     let refused = || AnswerError::NotAnAnswer(declared.to_owned());
     let is_events = declared.to_ascii_lowercase().contains("event-stream");
@@ -32,11 +35,11 @@ pub(super) fn sniff(content_type: Option<&str>, bytes: &[u8]) -> Result<Option<F
         return Ok(None);
     };
     match first {
-        b'{' | b'[' => Ok(Some(Format::Whole)),
+        b'{' | b'[' => Ok(Some(ContentKind::Json)),
         b'<' => Err(refused()),
-        _ if is_events => Ok(Some(Format::Events)),
+        _ if is_events => Ok(Some(ContentKind::Events)),
         b':' | b'd' | b'e' | b'i' | b'r' if may_be_field(bytes.trim_ascii_start()) => {
-            Ok(Some(Format::Events))
+            Ok(Some(ContentKind::Events))
         }
         _ => Err(refused()),
     }
@@ -52,35 +55,35 @@ fn may_be_field(bytes: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::Format;
-    use super::sniff;
+    use super::ContentKind;
+    use super::content_kind;
 
     #[test]
     fn the_first_bytes_decide() {
         let events = Some("text/event-stream; charset=utf-8");
         for (content_type, bytes, expected) in [
-            (events, "data: x", Ok(Some(Format::Events))),
-            (events, "unknown: x", Ok(Some(Format::Events))),
+            (events, "data: x", Ok(Some(ContentKind::Events))),
+            (events, "unknown: x", Ok(Some(ContentKind::Events))),
             (events, "", Ok(None)),
             (events, " \r\n", Ok(None)),
             (events, "\u{feff}", Ok(None)),
-            (events, "\u{feff}data", Ok(Some(Format::Events))),
-            (events, "{\"a\"", Ok(Some(Format::Whole))),
+            (events, "\u{feff}data", Ok(Some(ContentKind::Events))),
+            (events, "{\"a\"", Ok(Some(ContentKind::Json))),
             (events, "<html>", Err(())),
-            (Some("application/json"), "\n{", Ok(Some(Format::Whole))),
-            (Some("application/json"), "data: x", Ok(Some(Format::Events))),
-            (Some("text/plain"), ": hi", Ok(Some(Format::Events))),
-            (Some("text/plain"), "r", Ok(Some(Format::Events))),
+            (Some("application/json"), "\n{", Ok(Some(ContentKind::Json))),
+            (Some("application/json"), "data: x", Ok(Some(ContentKind::Events))),
+            (Some("text/plain"), ": hi", Ok(Some(ContentKind::Events))),
+            (Some("text/plain"), "r", Ok(Some(ContentKind::Events))),
             (Some("text/plain"), "dear customer", Err(())),
             (Some("text/plain"), "Hello", Err(())),
-            (None, "event: x", Ok(Some(Format::Events))),
-            (None, "[", Ok(Some(Format::Whole))),
+            (None, "event: x", Ok(Some(ContentKind::Events))),
+            (None, "[", Ok(Some(ContentKind::Json))),
             (Some("text/html"), "data: x", Err(())),
             (Some("text/HTML"), "", Err(())),
         ] {
-            let seen = sniff(content_type, bytes.as_bytes()).map_err(|_| ());
+            let seen = content_kind(content_type, bytes.as_bytes()).map_err(|_| ());
             assert_eq!(seen, expected, "{content_type:?} {bytes:?}");
         }
-        assert_eq!(sniff(events, b"\xef\xbb"), Ok(None));
+        assert_eq!(content_kind(events, b"\xef\xbb"), Ok(None));
     }
 }

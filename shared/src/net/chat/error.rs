@@ -8,18 +8,18 @@ use super::events::TooLong;
 use crate::exit::{Exit, Failure};
 use crate::text::{clip, one_line};
 
-/// The most characters of a server's own words that go into a message.
-const WORDS: usize = 400;
+/// The most characters of a server's message that are shown.
+const MESSAGE_LIMIT: usize = 400;
 
 /// An error object, in any of the shapes that servers give it.
 ///
-/// Its words are the server's: hostile until [`one_line`] has been over them, which [`ApiError::words`] does.
+/// The text is the server's and may hold anything; [`ApiError::words`] makes it safe to show.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ApiError {
     /// What the server says.
     pub message: String,
     /// The `type` member.
-    pub kind: String,
+    pub error_type: String,
     /// The `code` member; a number as text.
     pub code: String,
     /// The member of the request that is at fault.
@@ -64,7 +64,7 @@ impl ApiError {
         match value {
             Value::Object(_) => Self {
                 message: text(&["message", "detail", "error_msg", "msg", "error"]),
-                kind: text(&["type", "status"]),
+                error_type: text(&["type", "status"]),
                 code: text(&["code", "error_code"]),
                 param: text(&["param"]),
             },
@@ -78,23 +78,23 @@ impl ApiError {
     /// Returns the server's words on one harmless line of bounded length; its code when it has no words.
     #[must_use]
     pub fn words(&self) -> String {
-        let words = [&self.message, &self.code, &self.kind]
+        let words = [&self.message, &self.code, &self.error_type]
             .into_iter()
             .find(|text| !text.trim().is_empty());
         words.map_or_else(
             || "no reason given".to_owned(),
-            |words| clip(one_line(words).trim().trim_end_matches('.'), WORDS),
+            |words| clip(one_line(words).trim().trim_end_matches('.'), MESSAGE_LIMIT),
         )
     }
 
-    /// Returns what kind of refusal it is when it comes without a status of its own, inside a stream.
+    /// Returns what an error inside a stream, which has no status, is about.
     #[must_use]
-    pub fn kind_in_stream(&self) -> Kind {
-        Kind::of(self.code.parse().ok(), Some(self))
+    pub fn kind(&self) -> ErrorKind {
+        ErrorKind::classify(self.code.parse().ok(), Some(self))
     }
 }
 
-/// Turns a member into words: text as it is, a number or anything structured as JSON, a list's first element.
+/// Turns a member into text: a string, a list's first element, anything else as JSON.
 fn as_text(value: &Value) -> String {
     match value {
         Value::Null => String::new(),
@@ -130,11 +130,11 @@ impl AnswerError {
     #[must_use]
     pub fn exit(&self) -> Exit {
         match self {
-            Self::Api(error) => match error.kind_in_stream() {
-                Kind::Quota | Kind::Missing => Exit::Unavailable,
-                Kind::Busy | Kind::RateLimit => Exit::TryAgain,
-                Kind::Auth => Exit::NoAuth,
-                Kind::Request | Kind::Redirect | Kind::Strange => Exit::Protocol,
+            Self::Api(error) => match error.kind() {
+                ErrorKind::Quota | ErrorKind::NotFound => Exit::Unavailable,
+                ErrorKind::Server | ErrorKind::RateLimit => Exit::TryAgain,
+                ErrorKind::Auth => Exit::NoAuth,
+                ErrorKind::BadRequest | ErrorKind::Redirect | ErrorKind::Unexpected => Exit::Protocol,
             },
             _ => Exit::Protocol,
         }
@@ -157,7 +157,7 @@ impl fmt::Display for AnswerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotAnAnswer(kind) => write!(f, "not an API answer: the content type is '{kind}'"),
-            Self::Malformed(reason) => write!(f, "the answer is malformed: {}", clip(reason, WORDS)),
+            Self::Malformed(reason) => write!(f, "the answer is malformed: {}", clip(reason, MESSAGE_LIMIT)),
             Self::TooLong => write!(f, "the answer is malformed: {TooLong}"),
             Self::Api(error) => write!(f, "error within the answer: {}", error.words()),
             Self::Incomplete => f.write_str("the answer is incomplete: it ended without a finish reason"),
@@ -173,25 +173,25 @@ impl From<TooLong> for AnswerError {
     }
 }
 
-/// What a refusal is about. Exit code and retries follow from it alone.
+/// What an API error is about. Exit code and retries follow from it alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum ErrorKind {
     /// The credential is refused.
     Auth,
     /// The quota or the balance is used up: waiting a minute will not help.
     Quota,
     /// No such model or path.
-    Missing,
+    NotFound,
     /// Too many requests just now.
     RateLimit,
     /// The server fails, or is too busy.
-    Busy,
+    Server,
     /// The request is at fault.
-    Request,
+    BadRequest,
     /// A redirect, which is never followed: it would carry the secret along.
     Redirect,
-    /// Nothing that a chat endpoint would say.
-    Strange,
+    /// A status that no chat endpoint sends.
+    Unexpected,
 }
 
 /// Words in a code or type that mean a used-up quota. `insufficient_quota` is OpenAI's and DashScope's, `Arrearage` and
@@ -247,69 +247,69 @@ const BUSY_CODES: [&str; 7] = [
     "bad_gateway",
 ];
 
-impl Kind {
-    /// Tells what a status and an error object mean together. Without a status the object decides alone.
+impl ErrorKind {
+    /// Decides by status and error object; without a status by the object alone.
     #[must_use]
-    pub fn of(status: Option<u16>, error: Option<&ApiError>) -> Self {
+    pub fn classify(status: Option<u16>, error: Option<&ApiError>) -> Self {
         let lower = |text: Option<&String>| text.map(|text| text.to_ascii_lowercase()).unwrap_or_default();
         let code = lower(error.map(|error| &error.code));
-        let kind = lower(error.map(|error| &error.kind));
+        let error_type = lower(error.map(|error| &error.error_type));
         let message = lower(error.map(|error| &error.message));
-        let coded = |words: &[&str]| {
+        let code_has = |words: &[&str]| {
             words
                 .iter()
-                .any(|word| code.contains(word) || kind.contains(word))
+                .any(|word| code.contains(word) || error_type.contains(word))
         };
-        let said = |words: &[&str]| words.iter().any(|word| message.contains(word));
-        if status == Some(402) || coded(&QUOTA_CODES) || said(&QUOTA_WORDS) {
+        let message_has = |words: &[&str]| words.iter().any(|word| message.contains(word));
+        if status == Some(402) || code_has(&QUOTA_CODES) || message_has(&QUOTA_WORDS) {
             return Self::Quota;
         }
-        if coded(&MODEL_CODES) {
-            return Self::Missing;
+        if code_has(&MODEL_CODES) {
+            return Self::NotFound;
         }
         match status {
             Some(401 | 403) => Self::Auth,
-            Some(404 | 405 | 410) => Self::Missing,
-            Some(400 | 422) if error.is_some_and(misses_model) => Self::Missing,
+            Some(404 | 405 | 410) => Self::NotFound,
+            Some(400 | 422) if error.is_some_and(lacks_model) => Self::NotFound,
             Some(429) => Self::RateLimit,
-            Some(408 | 409 | 425 | 500..=599) => Self::Busy,
+            Some(408 | 409 | 425 | 500..=599) => Self::Server,
             Some(300..=399) => Self::Redirect,
-            Some(400..=499) => Self::Request,
-            _ if coded(&RATE_CODES) => Self::RateLimit,
-            _ if coded(&BUSY_CODES) => Self::Busy,
-            _ if coded(&AUTH_CODES) => Self::Auth,
-            _ => Self::Strange,
+            Some(400..=499) => Self::BadRequest,
+            _ if code_has(&RATE_CODES) => Self::RateLimit,
+            _ if code_has(&BUSY_CODES) => Self::Server,
+            _ if code_has(&AUTH_CODES) => Self::Auth,
+            _ => Self::Unexpected,
         }
     }
 
-    /// True when the same request may succeed a little later.
+    /// True when the same request may succeed later.
     #[must_use]
-    pub const fn is_passing(self) -> bool {
-        matches!(self, Self::RateLimit | Self::Busy)
+    pub const fn is_transient(self) -> bool {
+        matches!(self, Self::RateLimit | Self::Server)
     }
 
     /// Returns the exit code that it comes to.
     pub(super) const fn exit(self) -> Exit {
         match self {
             Self::Auth => Exit::NoAuth,
-            Self::Quota | Self::Missing => Exit::Unavailable,
-            Self::RateLimit | Self::Busy => Exit::TryAgain,
-            Self::Request => Exit::Data,
-            Self::Redirect | Self::Strange => Exit::Protocol,
+            Self::Quota | Self::NotFound => Exit::Unavailable,
+            Self::RateLimit | Self::Server => Exit::TryAgain,
+            Self::BadRequest => Exit::Data,
+            Self::Redirect | Self::Unexpected => Exit::Protocol,
         }
     }
 
-    /// Says it in a few words.
+    /// Returns a short description.
     pub(super) const fn words(self) -> &'static str {
         match self {
             Self::Auth => "the credential was refused",
             Self::Quota => "the quota is used up",
-            Self::Missing => "no such model or path",
+            Self::NotFound => "no such model or path",
             Self::RateLimit => "too many requests",
-            Self::Busy => "the server failed",
-            Self::Request => "the request was refused",
+            Self::Server => "the server failed",
+            Self::BadRequest => "the request was refused",
             Self::Redirect => "refused to follow a redirect",
-            Self::Strange => "unexpected status",
+            Self::Unexpected => "unexpected status",
         }
     }
 }
@@ -317,7 +317,7 @@ impl Kind {
 /// True when the words say that there is no such model, and not that the model lacks something: what is missing comes
 /// after the word `model`, or is named as the parameter at fault. "'max_tokens' is not supported with this model" is
 /// about the request.
-fn misses_model(error: &ApiError) -> bool {
+fn lacks_model(error: &ApiError) -> bool {
     let message = error.message.to_ascii_lowercase();
     MISSING_WORDS.iter().any(|words| {
         message.find(words).is_some_and(|at| match error.param.as_str() {

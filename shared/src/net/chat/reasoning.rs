@@ -1,66 +1,61 @@
 //! The `<think>` block with which some models begin their answer.
 
+use super::answer::Delta;
+
 const OPEN: &str = "<think>";
 const CLOSE: &str = "</think>";
 
-/// Tells reasoning from answer in text that comes in pieces.
+/// Separates reasoning from text that comes in pieces.
 ///
 /// Only a block at the very beginning counts: later in an answer `<think>` is just text. Text is held back only while
 /// it may still turn out to be a tag.
 #[derive(Debug, Default)]
-pub(super) struct ThinkSplitter {
+pub(super) struct ReasoningSplitter {
     state: State,
     held: String,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum State {
-    /// Nothing but blanks and perhaps a part of the tag has come.
+    /// Only whitespace and perhaps a part of the tag has come.
     #[default]
     Start,
-    Thinking,
-    /// The block has ended; blanks before the answer are dropped.
-    After,
-    Plain,
+    Reasoning,
+    /// The block has ended; whitespace before the answer are dropped.
+    AfterReasoning,
+    Text,
 }
 
-/// A part of the text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Part<'a> {
-    Thought(&'a str),
-    Answer(&'a str),
-}
-
-impl ThinkSplitter {
-    /// Takes the next piece and hands on what is decided.
-    pub(super) fn push(&mut self, text: &str, sink: &mut impl FnMut(Part<'_>)) {
-        if self.state == State::Plain {
-            sink(Part::Answer(text));
+impl ReasoningSplitter {
+    /// Takes the next piece and emits what is decided.
+    pub(super) fn push(&mut self, text: &str, sink: &mut impl FnMut(Delta<'_>)) {
+        if self.state == State::Text {
+            sink(Delta::Text(text));
             return;
         }
         self.held.push_str(text);
         while self.step(sink) {}
     }
 
-    /// Hands on what is held: at the end of the answer nothing more can make it a tag.
-    pub(super) fn close(&mut self, sink: &mut impl FnMut(Part<'_>)) {
+    /// Emits what is held: at the end of the answer nothing more can make it a tag.
+    pub(super) fn close(&mut self, sink: &mut impl FnMut(Delta<'_>)) {
         let held = std::mem::take(&mut self.held);
         match self.state {
             _ if held.is_empty() => {}
-            State::Thinking => sink(Part::Thought(&held)),
-            _ => sink(Part::Answer(&held)),
+            State::Reasoning => sink(Delta::Reasoning(&held)),
+            _ => sink(Delta::Text(&held)),
         }
-        self.state = State::Plain;
+        self.state = State::Text;
     }
 
     /// Decides one thing; false when more text is needed.
-    fn step(&mut self, sink: &mut impl FnMut(Part<'_>)) -> bool {
+    fn step(&mut self, sink: &mut impl FnMut(Delta<'_>)) -> bool {
         match self.state {
             State::Start => {
                 let text = self.held.trim_start();
                 if let Some(rest) = text.strip_prefix(OPEN) {
                     self.held = rest.to_owned();
-                    self.state = State::Thinking;
+                    self.state = State::Reasoning;
                     return true;
                 }
                 if OPEN.starts_with(text) {
@@ -69,8 +64,8 @@ impl ThinkSplitter {
                 self.close(sink);
                 false
             }
-            State::Thinking => self.think(sink),
-            State::After => {
+            State::Reasoning => self.take_reasoning(sink),
+            State::AfterReasoning => {
                 let text = self.held.trim_start();
                 self.held = text.to_owned();
                 if !self.held.is_empty() {
@@ -78,17 +73,17 @@ impl ThinkSplitter {
                 }
                 false
             }
-            State::Plain => false,
+            State::Text => false,
         }
     }
 
-    fn think(&mut self, sink: &mut impl FnMut(Part<'_>)) -> bool {
+    fn take_reasoning(&mut self, sink: &mut impl FnMut(Delta<'_>)) -> bool {
         if let Some(end) = self.held.find(CLOSE) {
             if end > 0 {
-                sink(Part::Thought(&self.held[..end]));
+                sink(Delta::Reasoning(&self.held[..end]));
             }
             self.held.drain(..end + CLOSE.len());
-            self.state = State::After;
+            self.state = State::AfterReasoning;
             return true;
         }
         let kept = (1..CLOSE.len())
@@ -97,7 +92,7 @@ impl ThinkSplitter {
             .unwrap_or(0);
         let decided = self.held.len() - kept;
         if decided > 0 {
-            sink(Part::Thought(&self.held[..decided]));
+            sink(Delta::Reasoning(&self.held[..decided]));
             self.held.drain(..decided);
         }
         false
@@ -106,26 +101,25 @@ impl ThinkSplitter {
 
 #[cfg(test)]
 mod tests {
-    use super::Part;
-    use super::ThinkSplitter;
+    use super::{Delta, ReasoningSplitter};
 
     fn split(pieces: &[&str]) -> (String, String) {
-        let (mut thought, mut answer) = (String::new(), String::new());
-        let mut splitter = ThinkSplitter::default();
-        let mut sink = |part: Part<'_>| match part {
-            Part::Thought(text) => thought.push_str(text),
-            Part::Answer(text) => answer.push_str(text),
+        let (mut reasoning, mut answer) = (String::new(), String::new());
+        let mut splitter = ReasoningSplitter::default();
+        let mut sink = |delta: Delta<'_>| match delta {
+            Delta::Reasoning(text) => reasoning.push_str(text),
+            Delta::Text(text) => answer.push_str(text),
         };
         for piece in pieces {
             splitter.push(piece, &mut sink);
         }
         splitter.close(&mut sink);
-        (thought, answer)
+        (reasoning, answer)
     }
 
     #[test]
     fn a_leading_block_is_reasoning_wherever_the_text_is_cut() {
-        for (text, thought, answer) in [
+        for (text, reasoning, answer) in [
             ("plain", "", "plain"),
             ("  plain <think>no</think>", "", "  plain <think>no</think>"),
             ("<think>a</think>b", "a", "b"),
@@ -144,7 +138,7 @@ mod tests {
             ("", "", ""),
             ("<think>ä</think>ö", "ä", "ö"),
         ] {
-            let expected = (thought.to_owned(), answer.to_owned());
+            let expected = (reasoning.to_owned(), answer.to_owned());
             let places: Vec<usize> = (0..=text.len()).filter(|&at| text.is_char_boundary(at)).collect();
             for &first in &places {
                 for &second in places.iter().filter(|&&second| second >= first) {

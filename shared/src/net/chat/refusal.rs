@@ -1,24 +1,24 @@
-//! An answer whose status says no: what it means, what to do.
+//! Responses with a status other than 2xx.
 
 use std::time::Duration;
 
-use super::error::{ApiError, Kind};
+use super::error::{ApiError, ErrorKind};
 use crate::exit::Failure;
 use crate::text::{clip, one_line};
 
-/// A refusal, read.
+/// A response with a status other than 2xx.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
     /// The HTTP status.
     pub status: u16,
     /// What it is about.
-    pub kind: Kind,
-    /// What the server says, when it says it in JSON.
+    pub kind: ErrorKind,
+    /// The error object, when there is one.
     pub error: Option<ApiError>,
     /// How long the server asks to wait.
     pub retry_after: Option<Duration>,
-    /// In place of an error object: a short plain text, or what else the body is. Never HTML.
-    aside: Option<String>,
+    /// Without an error object: a short plain text, or what the body is. Never HTML.
+    detail: Option<String>,
 }
 
 impl Refusal {
@@ -29,17 +29,17 @@ impl Refusal {
         let error = serde_json::from_str(&text)
             .ok()
             .and_then(|value| ApiError::from_json(&value));
-        let aside = if error.is_some() {
+        let detail = if error.is_some() {
             None
         } else {
-            aside(content_type, &text)
+            describe_body(content_type, &text)
         };
         Self {
             status,
-            kind: Kind::of(Some(status), error.as_ref()),
+            kind: ErrorKind::classify(Some(status), error.as_ref()),
             error,
             retry_after,
-            aside,
+            detail,
         }
     }
 
@@ -48,10 +48,10 @@ impl Refusal {
     pub fn redirect(status: u16, location: &str) -> Self {
         Self {
             status,
-            kind: Kind::Redirect,
+            kind: ErrorKind::Redirect,
             error: None,
             retry_after: None,
-            aside: Some(format!("to '{}'", clip(&one_line(location), 200))),
+            detail: Some(format!("to '{}'", clip(&one_line(location), 200))),
         }
     }
 
@@ -62,9 +62,13 @@ impl Refusal {
         if let Some(error) = &self.error {
             words.push_str(": ");
             words.push_str(&error.words());
-        } else if let Some(aside) = &self.aside {
-            words.push_str(if self.kind == Kind::Redirect { " " } else { ": " });
-            words.push_str(aside);
+        } else if let Some(detail) = &self.detail {
+            words.push_str(if self.kind == ErrorKind::Redirect {
+                " "
+            } else {
+                ": "
+            });
+            words.push_str(detail);
         }
         words
     }
@@ -74,7 +78,7 @@ impl Refusal {
     pub fn failure(&self, server: &str) -> Failure {
         let failure = Failure::new(self.kind.exit(), format!("'{server}': {}", self.words()));
         match self.kind {
-            Kind::Redirect => failure.hint("check the base URL; the key goes nowhere else than there"),
+            ErrorKind::Redirect => failure.hint("check the base URL; the key goes nowhere else than there"),
             _ => failure,
         }
     }
@@ -82,7 +86,7 @@ impl Refusal {
 
 /// Says what a body is that holds no error object: nothing for an empty one, the words of a short plain text, else its
 /// content type. A page of HTML is named, never shown.
-fn aside(content_type: Option<&str>, text: &str) -> Option<String> {
+fn describe_body(content_type: Option<&str>, text: &str) -> Option<String> {
     let content_type = content_type.unwrap_or_default();
     let text = text.trim_start_matches('\u{feff}').trim();
     if text.is_empty() {
@@ -103,7 +107,7 @@ mod tests {
 
     #[test]
     fn a_refusal_ends_by_its_status_and_by_what_the_server_says() {
-        for (status, body, exit, passing) in [
+        for (status, body, exit, transient) in [
             (400, r#"{"error":{"message":"bad temperature"}}"#, 65, false),
             (
                 400,
@@ -178,7 +182,7 @@ mod tests {
         ] {
             let refusal = Refusal::read(status, None, body.as_bytes(), None);
             assert_eq!(refusal.failure("s").exit.code(), exit, "{status} {body}");
-            assert_eq!(refusal.kind.is_passing(), passing, "{status} {body}");
+            assert_eq!(refusal.kind.is_transient(), transient, "{status} {body}");
         }
     }
 

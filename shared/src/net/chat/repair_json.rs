@@ -1,9 +1,9 @@
-//! JSON that servers write nearly right.
+//! Invalid JSON that some servers send.
 
 /// Makes JSON of what is nearly JSON: control characters within strings and halves of surrogate pairs, which some
-/// servers write as they are. `None` when there is nothing to mend.
-pub(super) fn mend(json: &str) -> Option<String> {
-    let mut mended = String::with_capacity(json.len() + 64);
+/// servers write as they are. `None` when there is nothing to repair.
+pub(super) fn repair_json(json: &str) -> Option<String> {
+    let mut repaired = String::with_capacity(json.len() + 64);
     let (mut within, mut changed) = (false, false);
     let mut rest = json;
     while let Some(c) = rest.chars().next() {
@@ -11,23 +11,23 @@ pub(super) fn mend(json: &str) -> Option<String> {
         match c {
             '"' => {
                 within = !within;
-                mended.push(c);
+                repaired.push(c);
             }
             '\\' if within => {
                 let (kept, length) = escape(rest);
                 taken = length;
                 changed |= kept != &rest[..length];
-                mended.push_str(kept);
+                repaired.push_str(kept);
             }
             '\0'..='\x1f' if within => {
                 changed = true;
-                mended.push_str(&format!("\\u{:04x}", u32::from(c)));
+                repaired.push_str(&format!("\\u{:04x}", u32::from(c)));
             }
-            c => mended.push(c),
+            c => repaired.push(c),
         }
         rest = &rest[taken..];
     }
-    changed.then_some(mended)
+    changed.then_some(repaired)
 }
 
 /// Returns what stands for the escape at the start of `text`, and the length of that escape in bytes.
@@ -49,11 +49,11 @@ fn escape(text: &str) -> (&str, usize) {
 
 #[cfg(test)]
 mod tests {
-    use super::mend;
+    use super::repair_json;
 
     #[test]
     fn what_is_nearly_json_is_mended_and_the_rest_left_alone() {
-        for (raw, mended) in [
+        for (raw, repaired) in [
             ("{\"a\":\"x\x1b[1m\"}", Some(r#"{"a":"x\u001b[1m"}"#)),
             ("{\"a\":\"x\ny\"}", Some(r#"{"a":"x\u000ay"}"#)),
             ("{\n\"a\":\t1}", None),
@@ -64,7 +64,7 @@ mod tests {
             ("{\"a\":\"\\", None),
             ("{\"a\":\"\\ü\\uü", None),
         ] {
-            assert_eq!(mend(raw).as_deref(), mended, "{raw}");
+            assert_eq!(repair_json(raw).as_deref(), repaired, "{raw}");
         }
     }
 }

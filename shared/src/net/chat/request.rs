@@ -12,7 +12,7 @@ pub struct Body {
 }
 
 impl Body {
-    /// Starts a body. A streamed answer asks for the count of tokens too.
+    /// Starts a body. A stream is asked to include the count of tokens.
     #[must_use]
     pub fn new(model: &str, stream: bool) -> Self {
         let mut members = Map::new();
@@ -27,7 +27,7 @@ impl Body {
         Self { members }
     }
 
-    /// Merges a layer in: the provider's, then the profile's, then what was typed. `null` takes a member away.
+    /// Merges a layer in: the provider's, then the profile's, then the command line's. `null` removes a member.
     pub fn merge(&mut self, layer: &Map<String, Value>) {
         merge(&mut self.members, layer);
     }
@@ -78,7 +78,7 @@ impl Serialize for Whole<'_> {
         for (name, value) in self.members {
             match name.as_str() {
                 "model" | "messages" => {}
-                // Servers refuse the options of a stream that is none; a layer may have taken the stream away.
+                // Servers refuse stream options without a stream; a layer may have turned it off.
                 "stream_options" if !streams => {}
                 _ => map.serialize_entry(name, value)?,
             }
@@ -89,7 +89,7 @@ impl Serialize for Whole<'_> {
 
 /// Merges JSON objects much as RFC 7396 does: objects member by member, `null` deletes, anything else replaces.
 ///
-/// Other than there, an object that meets none is taken as it is: a `null` within a JSON schema means something.
+/// Unlike there, an object that meets none is copied whole: a `null` within a JSON schema means something.
 pub fn merge(target: &mut Map<String, Value>, patch: &Map<String, Value>) {
     for (name, value) in patch {
         match value {
@@ -133,13 +133,13 @@ pub fn parse_params(params: &[String]) -> Result<Map<String, Value>, Failure> {
     Ok(members)
 }
 
-/// Who speaks.
+/// The role of a message's author.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
-    /// The instructions.
+    /// Instructions.
     System,
-    /// The person.
+    /// The user.
     User,
     /// The model.
     Assistant,
@@ -148,13 +148,13 @@ pub enum Role {
 /// One message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Message {
-    /// Who speaks.
+    /// Who wrote it.
     pub role: Role,
-    /// What is said.
+    /// Text and images.
     pub content: Content,
 }
 
-/// What is said: plain text wherever possible, because some servers take nothing else.
+/// The content of a message: plain text wherever possible, because some servers take nothing else.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Content {
@@ -206,7 +206,7 @@ impl Message {
         }
     }
 
-    /// Makes the person's message of a text and the URLs of images, in that order.
+    /// Makes the user's message of a text and the URLs of images, in that order.
     #[must_use]
     pub fn with_images(text: String, images: Vec<String>) -> Self {
         if images.is_empty() {

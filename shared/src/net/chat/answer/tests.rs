@@ -143,7 +143,7 @@ fn a_server_that_does_not_stream_gives_a_valid_answer() {
         let summary = seen.end.unwrap();
         assert_eq!(seen.text, "whole");
         assert_eq!(summary.finish_reason, Some(FinishReason::Length));
-        assert_eq!(summary.usage.unwrap().completion, 2);
+        assert_eq!(summary.usage.unwrap().completion_tokens, 2);
     }
     for (body, words) in [
         (r#"{"error":{"message":"no"}}"#, "error within the answer: no"),
@@ -203,5 +203,5 @@ fn tool_calls_reasoning_and_odd_finish_reasons_are_kept() {
     assert_eq!(summary.finish_reason, Some(FinishReason::ToolCalls));
     let odd = events(&[r#"{"choices":[{"delta":{"content":"x"},"finish_reason":"eos"}]}"#]);
     let summary = read(EVENTS, &[odd.as_bytes()]).end.unwrap();
-    assert_eq!(summary.finish_reason.unwrap().word(), "eos");
+    assert_eq!(summary.finish_reason.unwrap().as_str(), "eos");
 }
