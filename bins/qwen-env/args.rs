@@ -1,4 +1,4 @@
-//! What can be typed.
+//! The command line.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -32,7 +32,7 @@ pub(crate) struct Args {
     /// Print the value of one variable; exit 1 when it is unset
     #[arg(long, value_name = "NAME")]
     pub(crate) get: Option<String>,
-    /// Tell every file and every variable with its fate, values masked
+    /// List every file and variable and what is done with it, values masked
     #[arg(long)]
     pub(crate) explain: bool,
     /// With --explain: show the values
@@ -45,7 +45,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "SHELL", hide_possible_values = true)]
     #[arg(value_parser = PossibleValuesParser::new(["bash", "zsh", "fish", "elvish", "nu"]))]
     pub(crate) hook: Option<String>,
-    /// Take back what earlier calls exported
+    /// Print statements that unset what earlier calls exported
     #[arg(long)]
     pub(crate) unset: bool,
     /// Add OPENAI_API_KEY, OPENAI_BASE_URL and OPENAI_MODEL of the active profile
@@ -53,8 +53,8 @@ pub(crate) struct Args {
     pub(crate) auth: bool,
     /// Combine the files by this rule: first, or merge
     #[arg(long, value_name = "RULE", value_enum, hide_possible_values = true)]
-    pub(crate) chain: Option<Rule>,
-    /// Let the files win over the environment
+    pub(crate) chain: Option<ChainRule>,
+    /// Let the files override the environment
     #[arg(long = "override")]
     pub(crate) overriding: bool,
     /// Use this file instead of the chain
@@ -66,7 +66,7 @@ pub(crate) struct Args {
     /// Trust the project's file, or FILE, with its present content
     #[arg(long, value_name = "FILE", num_args = 0..=1, value_hint = ValueHint::FilePath)]
     pub(crate) trust: Option<Option<PathBuf>>,
-    /// Take that trust back
+    /// Remove that trust
     #[arg(long, value_name = "FILE", num_args = 0..=1, value_hint = ValueHint::FilePath)]
     pub(crate) untrust: Option<Option<PathBuf>>,
     /// Run this command with the variables added
@@ -88,24 +88,6 @@ pub(crate) enum Format {
     Dotenv,
     /// NAME=value, each ended by a NUL
     Null,
-}
-
-/// How the files are combined, as typed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Rule {
-    /// The first file found is the only one
-    First,
-    /// The first project file, then each home file
-    Merge,
-}
-
-impl From<Rule> for ChainRule {
-    fn from(rule: Rule) -> Self {
-        match rule {
-            Rule::First => Self::First,
-            Rule::Merge => Self::Merge,
-        }
-    }
 }
 
 impl Args {

@@ -57,10 +57,7 @@ fn run_qwen_token(args: &Args, plan: &Plan<'_>, before: &Record) -> Result<Secre
         command.args(given.then_some(flag));
     }
     if let Some(rule) = args.chain {
-        command.env(
-            "QWEN_ENV_CHAIN",
-            qwen_shared::dotenv::ChainRule::from(rule).name(),
-        );
+        command.env("QWEN_ENV_CHAIN", rule.name());
     }
     for name in unchanged_exports(before, None) {
         command.env_remove(name);

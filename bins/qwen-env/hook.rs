@@ -6,14 +6,13 @@
 use std::env;
 use std::path::PathBuf;
 
-use qwen_shared::dotenv::ChainRule;
 use qwen_shared::exit::{Exit, Failure};
 use qwen_shared::process;
 use qwen_shared::shell::Shell;
 
 use super::args::Args;
 
-/// At the end of the prompt's commands, where nothing that comes later sees another status.
+/// Appended to `PROMPT_COMMAND`, so that no other command there sees a changed exit status.
 const BASH: &str = "\
 function _qwen_env_hook { test \"${_qwen_env_dir-}\" = \"$PWD\" || { _qwen_env_dir=$PWD; eval \"$(@)\" || true; }; };
 PROMPT_COMMAND=${PROMPT_COMMAND-};
@@ -76,20 +75,20 @@ fn flags(args: &Args) -> Result<Vec<String>, Failure> {
         words.extend(given.then(|| flag.to_owned()));
     }
     if let Some(rule) = args.chain {
-        words.extend(["--chain".to_owned(), ChainRule::from(rule).name().to_owned()]);
+        words.extend(["--chain".to_owned(), rule.name().to_owned()]);
     }
     if let Some(profile) = &args.common.profile {
         words.extend(["--profile".to_owned(), profile.clone()]);
     }
     if let Some(file) = &args.file {
         let file = std::path::absolute(file).unwrap_or_else(|_| file.clone());
-        words.extend(["--file".to_owned(), text(file)?]);
+        words.extend(["--file".to_owned(), utf8(file)?]);
     }
     Ok(words)
 }
 
-/// The name by which this program was called, made absolute. Links are not resolved: the file behind one changes
-/// with every new version, the link stays.
+/// The absolute path by which this program was called. Links are not resolved: their targets may change with each new
+/// version.
 fn own_path() -> Result<String, Failure> {
     let called = env::args_os().next().map(PathBuf::from).unwrap_or_default();
     let path = if called.components().count() > 1 {
@@ -100,10 +99,10 @@ fn own_path() -> Result<String, Failure> {
     let found = path
         .filter(|path| path.is_file())
         .or_else(|| env::current_exe().ok());
-    text(found.ok_or_else(|| Failure::new(Exit::Io, "cannot tell where this program is"))?)
+    utf8(found.ok_or_else(|| Failure::new(Exit::Io, "cannot tell where this program is"))?)
 }
 
-fn text(path: PathBuf) -> Result<String, Failure> {
+fn utf8(path: PathBuf) -> Result<String, Failure> {
     path.into_os_string()
         .into_string()
         .map_err(|_| Failure::new(Exit::Usage, "a file name is not UTF-8"))

@@ -1,4 +1,4 @@
-//! What is printed: the statements or the data, and the notices.
+//! The statements or the data on stdout, and the notices.
 
 use qwen_shared::dotenv::{Decision, EnvChain, RECORD, Record, dotenv_line, key_name};
 use qwen_shared::output::Reporter;
@@ -73,7 +73,7 @@ pub(crate) fn dotenv(plan: &Plan<'_>, reporter: &Reporter) -> String {
     file
 }
 
-/// Why an excluded variable is left out.
+/// The reason for an excluded variable.
 pub(crate) const EXCLUSION: &str = "Qwen Code does not take it from a project's .env";
 
 /// Reports the files that are ignored and the names that are refused, each hint once; with `--verbose`, also what is

@@ -29,7 +29,7 @@ pub(crate) fn run(mut args: Args, reporter: &Reporter) -> Outcome {
     if args.unset {
         return print(&output::unset_script(args.shell(), &before));
     }
-    let search = Search::from_process(args.chain.map(ChainRule::from), args.file.clone())?;
+    let search = Search::from_process(args.chain, args.file.clone())?;
     if let Some(file) = args.trust.take() {
         return trust::trust(file, &search, reporter);
     }

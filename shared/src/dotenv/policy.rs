@@ -14,17 +14,18 @@ pub const RECORD: &str = "QWEN_ENV_EXPORTED";
 /// The names that a project's plain `.env` does not set, unless Qwen Code's settings say otherwise.
 const EXCLUDED: [&str; 2] = ["DEBUG", "DEBUG_MODE"];
 
-/// Returns what a variable reaches that an untrusted project file may not set; `None` when it may set it.
+/// Returns the category of a variable that an untrusted project file may not set; `None` when it may.
 #[must_use]
 pub fn category(name: &str) -> Option<Category> {
     let name = name.to_ascii_uppercase().replace('-', "_");
-    ROWS.iter()
-        .find(|row| {
-            row.names.contains(&name.as_str())
-                || row.beginnings.iter().any(|begin| name.starts_with(begin))
-                || row.endings.iter().any(|end| name.ends_with(end))
+    RESTRICTIONS
+        .iter()
+        .find(|restriction| {
+            restriction.names.contains(&name.as_str())
+                || restriction.prefixes.iter().any(|prefix| name.starts_with(prefix))
+                || restriction.suffixes.iter().any(|suffix| name.ends_with(suffix))
         })
-        .map(|row| row.category)
+        .map(|restriction| restriction.category)
 }
 
 /// The largest `settings.json` that is read, in bytes.
@@ -53,7 +54,7 @@ fn excluded_list(file: &Path) -> Option<Vec<String>> {
     Some(names.map(str::to_owned).collect())
 }
 
-/// Reads a regular file of sane size; a FIFO in its place is not waited for.
+/// Reads a regular file up to the limit; never waits for a FIFO in its place.
 fn read(file: &Path) -> Option<Vec<u8>> {
     let metadata = file.metadata().ok()?;
     if !metadata.is_file() || metadata.len() > SETTINGS_LIMIT {
@@ -62,8 +63,7 @@ fn read(file: &Path) -> Option<Vec<u8>> {
     std::fs::read(file).ok()
 }
 
-/// How the name of an address ends to which a key is sent, and what of the ending the key's name keeps; the longer
-/// before those that they end in.
+/// The suffixes of names of addresses, and what the key's name keeps of each. A suffix comes before those it ends in.
 const ADDRESSES: [(&str, &str); 4] = [
     ("_API_BASE_URL", ""),
     ("_BASE_URL", ""),
@@ -72,43 +72,42 @@ const ADDRESSES: [(&str, &str); 4] = [
 ];
 
 /// Returns the name of the key that goes with an address: `X_API_KEY` for `X_BASE_URL`, `X_API_BASE` and
-/// `X_API_BASE_URL`, `AZURE_OPENAI_API_KEY` for Azure's `AZURE_OPENAI_ENDPOINT`; `None` when the name is not one of an
-/// address to which a key is sent.
+/// `X_API_BASE_URL`, `AZURE_OPENAI_API_KEY` for Azure's `AZURE_OPENAI_ENDPOINT`; `None` for any other name.
 #[must_use]
 pub fn key_name(url_name: &str) -> Option<String> {
     let (vendor, kept) = ADDRESSES
         .iter()
-        .find_map(|(ending, kept)| Some((url_name.strip_suffix(ending)?, kept)))?;
+        .find_map(|(suffix, kept)| Some((url_name.strip_suffix(suffix)?, kept)))?;
     let owner = format!("{vendor}{kept}");
     (!owner.is_empty()).then(|| owner + "_API_KEY")
 }
 
 /// Returns whether a key may be sent to an address that a file of the chain gave.
 ///
-/// A project file that nobody trusted came with a clone: it may say where *its own* key goes, not where the user's
-/// goes. So an address of such a file is good only with a key of the same file; `key_file` is `None` when the key is
-/// from anywhere else (the environment, a profile, the keyring), or blank, or not there yet.
+/// An untrusted project file came with a clone: it may say where *its own* key goes, not where the user's goes. So an
+/// address of such a file counts only with a key of the same file. `key_file` is `None` when the key is from anywhere
+/// else (the environment, a profile, the keyring), is blank, or is not known yet.
 #[must_use]
 pub fn may_pair(url_trust: Trust, url_file: &Path, key_file: Option<&Path>) -> bool {
     url_trust != Trust::UntrustedProject || key_file == Some(url_file)
 }
 
-/// What a refused variable reaches.
+/// The category of a variable that an untrusted project file may not set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Category {
     /// The dynamic linker and the C library.
     Loader,
-    /// What an interpreter, compiler or package manager loads or runs.
+    /// Code that an interpreter, compiler or package manager loads or runs.
     Interpreter,
-    /// What a shell runs or how it reads.
+    /// Code that a shell runs, and how it parses.
     Shell,
-    /// Which servers are believed.
+    /// Which certificates are accepted.
     Tls,
-    /// Where traffic goes.
+    /// Proxies, and remote hosts that commands are sent to.
     Proxy,
-    /// What git, ssh and other version control run.
+    /// Programs that git, ssh and other version control run.
     Git,
-    /// Which editor, pager, browser or asker is run.
+    /// Which editor, pager or browser is run.
     Editor,
     /// Where programs, settings and temporary files are looked for.
     Path,
@@ -117,7 +116,7 @@ pub enum Category {
 }
 
 impl Category {
-    /// Returns the category as the notices and the manual name it.
+    /// Returns its name in notices and pages.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -134,25 +133,25 @@ impl Category {
     }
 }
 
-/// One row: the category, whole names, beginnings, endings.
-pub(super) struct Row {
-    pub(super) category: Category,
-    pub(super) names: &'static [&'static str],
-    pub(super) beginnings: &'static [&'static str],
-    pub(super) endings: &'static [&'static str],
+/// The names of a category, in upper case.
+struct Restriction {
+    category: Category,
+    names: &'static [&'static str],
+    prefixes: &'static [&'static str],
+    suffixes: &'static [&'static str],
 }
 
-pub(super) static ROWS: [Row; 9] = [
-    Row {
+static RESTRICTIONS: [Restriction; 9] = [
+    Restriction {
         category: Category::Loader,
         names: words!(
             "GCONV_PATH GETCONF_DIR GLIBC_TUNABLES HOSTALIASES LIBPATH LOCALDOMAIN LOCPATH NIS_PATH NLSPATH \
                 RESOLV_HOST_CONF RES_OPTIONS SHLIB_PATH TZDIR"
         ),
-        beginnings: words!("LD_ DYLD_ _RLD MALLOC_"),
-        endings: words!("SAN_OPTIONS"),
+        prefixes: words!("LD_ DYLD_ _RLD MALLOC_"),
+        suffixes: words!("SAN_OPTIONS"),
     },
-    Row {
+    Restriction {
         category: Category::Interpreter,
         names: words!(
             "NODE_OPTIONS NODE_PATH NODE_REPL_EXTERNAL_MODULE NODE_REPL_HISTORY NODE_V8_COVERAGE \
@@ -170,13 +169,13 @@ pub(super) static ROWS: [Row; 9] = [
                 AWS_SHARED_CREDENTIALS_FILE R_LIBS R_LIBS_USER OCAMLLIB CAML_LD_LIBRARY_PATH TCL_LIBRARY TK_LIBRARY \
                 TAR_OPTIONS ZIPOPT GREP_OPTIONS RIPGREP_CONFIG_PATH ACKRC PSQLRC"
         ),
-        beginnings: words!(
+        prefixes: words!(
             "PYTHON PERL RUBY GEM_ BUNDLE_ LUA_ JULIA_ CORECLR_ COR_ NPM_CONFIG_ YARN_ PNPM_ COREPACK_ PIP_ \
                      PIPX_ UV_ CONDA_ VIRTUALENV_ JUPYTER_ PYENV_ RBENV_ NODENV_ ASDF_ MISE_ VOLTA_ CARGO_ RUSTC RUSTFLAGS RUSTDOC RUSTUP_ ANSIBLE_"
         ),
-        endings: words!(""),
+        suffixes: words!(""),
     },
-    Row {
+    Restriction {
         category: Category::Shell,
         names: words!(
             "ENV ZDOTDIR IFS CDPATH GLOBIGNORE EXECIGNORE FIGNORE SHELL SHELLOPTS INPUTRC TMOUT FPATH MODULE_PATH \
@@ -186,48 +185,48 @@ pub(super) static ROWS: [Row; 9] = [
                 OPTERR HISTFILE HISTSIZE HISTFILESIZE HISTCONTROL HISTIGNORE HISTTIMEFORMAT HISTCMD HISTCHARS SIGNALS WORDCHARS \
                 KEYTIMEOUT SUDO_PROMPT SUDO_COMMAND SUDO_USER DOAS_USER SCREENRC"
         ),
-        beginnings: words!(
+        prefixes: words!(
             "BASH READLINE_ ZSH ZLE_ ZLS_ FISH_ XONSH XONTRIB NU_ ELVISH_ POWERSHELL_ DIRENV_ \
                      STARSHIP_"
         ),
-        endings: words!("_FUNCTIONS"),
+        suffixes: words!("_FUNCTIONS"),
     },
-    Row {
+    Restriction {
         category: Category::Tls,
         names: words!(
             "SSLKEYLOGFILE NODE_EXTRA_CA_CERTS NODE_TLS_REJECT_UNAUTHORIZED CURL_HOME CURL_SSL_BACKEND WGETRC \
                 NETRC DENO_CERT DENO_TLS_CA_STORE HTTPLIB2_CA_CERTS GRPC_DEFAULT_SSL_ROOTS_FILE_PATH PYTHONHTTPSVERIFY KRB5_CONFIG KRB5CCNAME \
                 QWEN_TLS_INSECURE"
         ),
-        beginnings: words!("SSL_ OPENSSL_ GNUTLS_ NSS_ P11_ PKCS11_"),
-        endings: words!("_CA_BUNDLE _CAINFO _TLS_INSECURE"),
+        prefixes: words!("SSL_ OPENSSL_ GNUTLS_ NSS_ P11_ PKCS11_"),
+        suffixes: words!("_CA_BUNDLE _CAINFO _TLS_INSECURE"),
     },
-    Row {
+    Restriction {
         category: Category::Proxy,
         names: words!("PROXY WPAD_URL DOCKER_HOST DOCKER_CONTEXT DOCKER_CONFIG CONTAINER_HOST"),
-        beginnings: words!("SOCKS_"),
-        endings: words!("_PROXY"),
+        prefixes: words!("SOCKS_"),
+        suffixes: words!("_PROXY"),
     },
-    Row {
+    Restriction {
         category: Category::Git,
         names: words!(
             "RSYNC_RSH CVS_RSH CVSROOT HGRCPATH HGPLAIN HGMERGE HGUSER GH_CONFIG_DIR GH_PATH GH_HOST GLAB_CONFIG_DIR \
                 GNUPGHOME"
         ),
-        beginnings: words!("GIT_ SSH_ SVN_ GPG_ PASSWORD_STORE_ JJ_"),
-        endings: words!("_ASKPASS"),
+        prefixes: words!("GIT_ SSH_ SVN_ GPG_ PASSWORD_STORE_ JJ_"),
+        suffixes: words!("_ASKPASS"),
     },
-    Row {
+    Restriction {
         category: Category::Editor,
         names: words!(
             "EDITOR VISUAL PAGER BROWSER OPENER TERMINAL VIMINIT GVIMINIT EXINIT VIM VIMRUNTIME MYVIMRC \
                 EMACSLOADPATH EMACSDATA EMACSPATH ALTERNATE_EDITOR EMACS_SERVER_FILE SELECTED_EDITOR HGEDITOR CVSEDITOR \
                 LESS LESSOPEN LESSCLOSE LESSEDIT LESSSECURE MORE MANOPT MANROFFOPT MANROFFSEQ MANPAGER"
         ),
-        beginnings: words!("NVIM_ LESSKEY LESSHIST FZF_"),
-        endings: words!("_EDITOR _PAGER _BROWSER"),
+        prefixes: words!("NVIM_ LESSKEY LESSHIST FZF_"),
+        suffixes: words!("_EDITOR _PAGER _BROWSER"),
     },
-    Row {
+    Restriction {
         category: Category::Path,
         names: words!(
             "PATH HOME PWD OLDPWD LOGNAME MANPATH INFOPATH TMPDIR TMP TEMP TEMPDIR PKG_CONFIG PKG_CONFIG_PATH \
@@ -238,18 +237,18 @@ pub(super) static ROWS: [Row; 9] = [
                 GDK_PIXBUF_MODULE_FILE VK_LAYER_PATH VK_ADD_LAYER_PATH VK_ICD_FILENAMES VK_DRIVER_FILES \
                 LIBVA_DRIVERS_PATH VDPAU_DRIVER_PATH OCL_ICD_VENDORS"
         ),
-        beginnings: words!("XDG_ DBUS_ GTK_ QT_ GIO_ GST_ HOMEBREW_ NIX_ GUIX_ SYSTEMD_"),
-        endings: words!(""),
+        prefixes: words!("XDG_ DBUS_ GTK_ QT_ GIO_ GST_ HOMEBREW_ NIX_ GUIX_ SYSTEMD_"),
+        suffixes: words!(""),
     },
-    Row {
+    Restriction {
         category: Category::Qwen,
         names: words!(
             "QWEN_HOME QWEN_CONFIG QWEN_CREDENTIAL_STORE QWEN_ENV_CHAIN QWEN_RUNTIME_DIR QWEN_SERVER_TOKEN SANDBOX \
                 SANDBOX_ENFORCEMENT SEATBELT_PROFILE"
         ),
-        beginnings: words!(
+        prefixes: words!(
             "QWEN_SANDBOX QWEN_CODE_ QWEN_CLI_ QWEN_CDP_ QWEN_SERVE_ QWEN_AGENT_ QWEN_REVIEW_ QWEN_UPDATE_ QWEN_TELEMETRY_"
         ),
-        endings: words!(""),
+        suffixes: words!(""),
     },
 ];

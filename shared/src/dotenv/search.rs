@@ -7,6 +7,7 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use clap::ValueEnum;
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 
@@ -14,7 +15,7 @@ use crate::exit::{Exit, Failure, io_reason};
 use crate::paths;
 
 /// How the files of a chain are combined.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum ChainRule {
     /// The first file found is the only one (documented; Qwen Code up to 0.7).
     #[default]
@@ -24,17 +25,7 @@ pub enum ChainRule {
 }
 
 impl ChainRule {
-    /// Returns the rule of that name.
-    #[must_use]
-    pub fn named(name: &str) -> Option<Self> {
-        match name {
-            "first" => Some(Self::First),
-            "merge" => Some(Self::Merge),
-            _ => None,
-        }
-    }
-
-    /// Returns the name by which `--chain` and `QWEN_ENV_CHAIN` know it.
+    /// Returns its name in `--chain` and `QWEN_ENV_CHAIN`.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -205,7 +196,7 @@ fn rule_of_environment() -> Result<ChainRule, EnvError> {
     if name.trim().is_empty() {
         return Ok(ChainRule::default());
     }
-    ChainRule::named(name.trim()).ok_or_else(|| EnvError::UnknownRule(name.into_owned()))
+    ChainRule::from_str(name.trim(), false).map_err(|_| EnvError::UnknownRule(name.into_owned()))
 }
 
 /// Why a chain cannot be used, or the trust store not be changed.
