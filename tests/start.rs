@@ -45,7 +45,7 @@ fn on_a_terminal_without_a_credential_the_login_comes_first() {
     for no in [1, 77] {
         let installed = installed(no, 0);
         let mut terminal = Terminal::start(installed.qwen());
-        terminal.shows("no credential yet; this is qwen-login");
+        terminal.shows("no credential yet; running qwen-login");
         terminal.types("me\n");
         terminal.shows("login: me");
         terminal.types("life\n");

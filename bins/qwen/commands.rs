@@ -1,15 +1,15 @@
-//! The one list of tools.
+//! The list of tools.
 
 /// A tool of the toolkit.
 #[derive(Debug)]
 pub(crate) struct Tool {
-    /// What follows `qwen` and, after a dash, what the program's file is called.
+    /// The name: `qwen NAME` runs `qwen-NAME`.
     pub(crate) name: &'static str,
-    /// What it does, as the first line of its `--help` says it.
+    /// The first line of its `--help`.
     pub(crate) about: &'static str,
 }
 
-/// Every tool but the dispatcher, in the order in which a newcomer meets them.
+/// Every tool but the dispatcher, in the order of the help.
 pub(crate) const TOOLS: [Tool; 6] = [
     tool("login", "Obtain a credential and store it"),
     tool("auth", "Show, switch and remove credentials"),

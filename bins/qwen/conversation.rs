@@ -10,21 +10,21 @@ use qwen_shared::process;
 
 use crate::{args, dispatch};
 
-/// Starts a conversation; on a terminal that has no credential yet, a login before it.
+/// Starts a conversation, after a login when there is no credential.
 ///
 /// # Errors
-/// Without a terminal nobody can converse: exit 77 when there is no credential, else 64, and the help on stderr. What
-/// stops the credential check or the login stops this too, with the same exit.
+/// Without a terminal: exit 77 when there is no credential, else 64, and the help on stderr. A credential check or login
+/// that fails ends this with the same exit.
 pub(crate) fn conversation(common: &Common, reporter: &Reporter) -> Outcome {
     let has_credential = has_credential(common)?;
     if !(std::io::stdin().is_terminal() && Stdout::is_terminal()) {
         return Err(no_terminal(has_credential, reporter));
     }
     if !has_credential {
-        reporter.notice("no credential yet; this is qwen-login");
-        match exit(&mut tool("qwen-login", common)?)? {
+        reporter.notice("no credential yet; running qwen-login");
+        match run(&mut tool("qwen-login", common)?)? {
             Exit::Ok => {}
-            other => return Ok(other),
+            failed => return Ok(failed),
         }
     }
     dispatch::run("chat".as_ref(), common, &[])
@@ -49,16 +49,16 @@ fn no_terminal(has_credential: bool, reporter: &Reporter) -> Failure {
     .hint("or set OPENAI_API_KEY, and OPENAI_BASE_URL and OPENAI_MODEL where they are not OpenAI's")
 }
 
-/// Asks `qwen-token`, whose exit 0 and 1 are the answers to this question.
+/// Runs `qwen-token --check`.
 fn has_credential(common: &Common) -> Result<bool, Failure> {
-    // Its answer is its exit code; what keeps it from answering it says all the same.
-    let quietly = Common {
+    // Errors are still printed.
+    let quiet = Common {
         quiet: true,
         ..common.clone()
     };
-    let mut check = tool("qwen-token", &quietly)?;
+    let mut check = tool("qwen-token", &quiet)?;
     check.arg("--check").stdin(Stdio::null()).stdout(Stdio::null());
-    match exit(&mut check)? {
+    match run(&mut check)? {
         Exit::Ok => Ok(true),
         Exit::No | Exit::NoAuth => Ok(false),
         other => {
@@ -68,17 +68,17 @@ fn has_credential(common: &Common) -> Result<bool, Failure> {
     }
 }
 
-/// Finds a tool of the toolkit, ready to run with the common options.
+/// Returns the command for a tool, with the common options.
 fn tool(program: &str, common: &Common) -> Result<Command, Failure> {
     let path = process::find(program)
         .ok_or_else(|| Failure::new(Exit::NotFound, format!("'{program}' is not installed")))?;
     let mut command = Command::new(path);
-    command.args(dispatch::typed(common));
+    command.args(dispatch::common_arguments(common));
     Ok(command)
 }
 
-/// Runs a tool to its end and reads its exit code by the toolkit's table.
-fn exit(command: &mut Command) -> Result<Exit, Failure> {
+/// Runs a tool and returns its exit.
+fn run(command: &mut Command) -> Result<Exit, Failure> {
     let path = command.get_program().to_string_lossy().into_owned();
     let status = command.status().map_err(|error| {
         Failure::new(

@@ -1,4 +1,4 @@
-//! Running a tool by its name, and the nearest names to one that is not there.
+//! Running a tool by its name, and suggesting names for one that does not exist.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -13,22 +13,21 @@ use qwen_shared::process;
 use super::commands::TOOLS;
 use crate::list;
 
-/// Runs the tool that the first word names, with all words after it. Returns when it names none.
+/// Runs the tool that the first argument names, with the arguments after it. Returns when it names none.
 ///
-/// This is how nearly every call looks, and it needs no grammar: what has to be parsed, or reported, is left to the
-/// way that follows.
-pub(crate) fn first_word() {
-    let mut words = std::env::args_os().skip(1);
-    if let Some(program) = words
+/// Nearly every call is like this, and needs no parser.
+pub(crate) fn run_first_argument() {
+    let mut arguments = std::env::args_os().skip(1);
+    if let Some(program) = arguments
         .next()
         .filter(|word| word != "help")
         .and_then(|word| find(&word))
     {
-        let _ = Command::new(program).args(words).exec();
+        let _ = Command::new(program).args(arguments).exec();
     }
 }
 
-/// True for a word that can only be a question: a person puts blanks into no name.
+/// True for a word with blanks, which is a question: no tool has such a name.
 pub(crate) fn is_question(word: &OsStr) -> bool {
     word.to_string_lossy().contains(char::is_whitespace)
 }
@@ -41,12 +40,15 @@ pub(crate) fn run(name: &OsStr, common: &Common, words: &[OsString]) -> Outcome 
     let Some(program) = find(name) else {
         return Err(not_found(name, words));
     };
-    let error = Command::new(&program).args(typed(common)).args(words).exec();
+    let error = Command::new(&program)
+        .args(common_arguments(common))
+        .args(words)
+        .exec();
     Err(not_runnable(&program, &io_reason(&error)))
 }
 
-/// Returns the common options as words, for the tool that they were meant for. The directory has been entered already.
-pub(crate) fn typed(common: &Common) -> Vec<OsString> {
+/// Returns the common options as arguments for a tool. Without `--directory`: that has been entered already.
+pub(crate) fn common_arguments(common: &Common) -> Vec<OsString> {
     let mut words = Vec::new();
     if let Some(profile) = &common.profile {
         words.push(format!("--profile={profile}").into());
@@ -68,7 +70,7 @@ fn find(name: &OsStr) -> Option<std::path::PathBuf> {
     process::find(&program_name(name)?)
 }
 
-/// Returns the file name of a tool's program; `None` for what is no name: an option, a question, a path.
+/// Returns the file name of a tool's program; `None` for an option, a question or a path.
 fn program_name(name: &OsStr) -> Option<String> {
     let name = name.to_str()?;
     let is_name =
@@ -86,13 +88,13 @@ fn not_found(name: &OsStr, words: &[OsString]) -> Failure {
             .hint("run 'qwen --exec-path' to see where it is searched, before PATH");
     }
     let mut failure = Failure::new(Exit::NotFound, format!("no tool '{shown}'"));
-    let near = to(&shown);
+    let near = nearest(&shown);
     for name in &near {
         failure = failure.hint(format!("did you mean 'qwen {name}'?"));
     }
-    // Several words that begin with no option read like a question.
-    let is_talk = words.len() > 1 && words.iter().all(|word| !word.as_bytes().starts_with(b"-"));
-    if near.is_empty() || is_talk {
+    // Several words and no option: probably a question.
+    let is_question = words.len() > 1 && words.iter().all(|word| !word.as_bytes().starts_with(b"-"));
+    if near.is_empty() || is_question {
         failure = failure.hint("to ask a model, run \"qwen-chat 'your question'\"");
     }
     failure.hint("run 'qwen --list' to see all tools")
@@ -105,18 +107,18 @@ fn not_runnable(program: &Path, reason: &str) -> Failure {
     )
 }
 
-/// Returns the tools whose names are near `typed`, the nearest first, at most three.
+/// Returns the tools whose names are near the given one, the nearest first, at most three.
 ///
-/// A swap of neighbours counts as one mistake, because that is how fingers err. One mistake is allowed in a short
-/// word, two from six letters on; beyond that a name would be a guess. What begins as a tool's name does is near too.
-pub(crate) fn to(typed: &str) -> Vec<String> {
-    let typed = typed.to_lowercase();
-    let limit = if typed.chars().count() < 6 { 1 } else { 2 };
+/// One mistake is allowed in a short word, two from six letters on; two letters swapped are one mistake. The beginning of
+/// a name is near too.
+fn nearest(given: &str) -> Vec<String> {
+    let given = given.to_lowercase();
+    let limit = if given.chars().count() < 6 { 1 } else { 2 };
     let mut near: Vec<(usize, String)> = list::all()
         .into_iter()
         .filter_map(|found| {
-            let distance = strsim::osa_distance(&typed, &found.name);
-            let begins = typed.len() > 1 && found.name.starts_with(&typed);
+            let distance = strsim::osa_distance(&given, &found.name);
+            let begins = given.len() > 1 && found.name.starts_with(&given);
             (distance <= limit || begins).then_some((distance, found.name))
         })
         .collect();

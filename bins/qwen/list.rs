@@ -1,4 +1,4 @@
-//! The tools that can be run: the toolkit's own, and every other `qwen-*` on the way.
+//! `--list`: the toolkit's own tools, and every other `qwen-*` on `PATH`.
 
 use std::collections::BTreeSet;
 
@@ -9,16 +9,16 @@ use qwen_shared::text::one_line;
 
 use super::commands::TOOLS;
 
-/// A tool that is there.
+/// A tool that is installed.
 #[derive(Debug)]
 pub(crate) struct Found {
     /// What follows `qwen`.
     pub(crate) name: String,
-    /// What it does, or, for a tool of others, where it is.
+    /// What it does; for a foreign tool, its path.
     about: String,
 }
 
-/// Returns the toolkit's tools in their order, then those of others by name.
+/// Returns the toolkit's tools in their order, then the foreign ones by name.
 pub(crate) fn all() -> Vec<Found> {
     let own = TOOLS
         .iter()
@@ -27,14 +27,11 @@ pub(crate) fn all() -> Vec<Found> {
             name: tool.name.to_owned(),
             about: tool.about.to_owned(),
         });
-    own.chain(others()).collect()
+    own.chain(foreign()).collect()
 }
 
-/// Writes one line per tool: its name, blanks, what it does.
-///
-/// # Errors
-/// Exit 74 when stdout does not take it.
-pub(crate) fn write() -> Outcome {
+/// Prints one line per tool: its name, blanks, what it does.
+pub(crate) fn print() -> Outcome {
     let found = all();
     let width = found
         .iter()
@@ -49,9 +46,9 @@ pub(crate) fn write() -> Outcome {
     Ok(Exit::Ok)
 }
 
-/// Returns the programs called `qwen-NAME` that are not the toolkit's own. A link to the dispatcher is none.
-fn others() -> impl Iterator<Item = Found> {
-    // Where no /proc is mounted a program cannot tell its own path.
+/// Returns the programs called `qwen-NAME` that are not the toolkit's own, nor links to the dispatcher.
+fn foreign() -> impl Iterator<Item = Found> {
+    // The first fails where no /proc is mounted.
     let dispatcher = std::env::current_exe()
         .ok()
         .or_else(|| process::find("qwen"))

@@ -13,12 +13,12 @@ mod run;
 #[expect(unsafe_code, reason = "the name that the C library starts")]
 #[unsafe(no_mangle)]
 extern "C" fn main() -> std::ffi::c_int {
-    dispatch::first_word();
+    dispatch::run_first_argument();
     qwen_shared::app::bare_main(args::command, run::run)
 }
 
 #[cfg(not(target_env = "gnu"))]
 fn main() -> std::process::ExitCode {
-    dispatch::first_word();
+    dispatch::run_first_argument();
     qwen_shared::app::main(args::command, run::run)
 }

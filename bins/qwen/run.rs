@@ -14,7 +14,7 @@ use crate::{args, conversation, dispatch, list};
 /// Runs the tool.
 pub(crate) fn run(args: Args, reporter: &Reporter) -> Outcome {
     if args.own.list {
-        return list::write();
+        return list::print();
     }
     if args.own.exec_path {
         return exec_path();
@@ -34,7 +34,7 @@ pub(crate) fn run(args: Args, reporter: &Reporter) -> Outcome {
     }
 }
 
-/// True when `--` stood before the words: then they are a question, whatever they look like. The parser drops it.
+/// True when `--` stood before the words, which are a question then. The parser drops it.
 fn after_double_dash(words: &[OsString]) -> bool {
     !words.is_empty()
         && std::env::args_os()
@@ -43,7 +43,7 @@ fn after_double_dash(words: &[OsString]) -> bool {
             .is_some_and(|word| word == "--")
 }
 
-/// True for an option that is not the dispatcher's, and for a question in one word.
+/// True for an option that the dispatcher does not have, and for a question in one word.
 fn is_for_chat(word: &OsStr) -> bool {
     word.as_bytes().starts_with(b"-") || dispatch::is_question(word)
 }
@@ -57,7 +57,7 @@ fn exec_path() -> Outcome {
     Ok(Exit::Ok)
 }
 
-/// Prints the help of the named tool, which the tool itself prints; without a name, the dispatcher's.
+/// Prints the help of the named tool, by running it, or the dispatcher's.
 fn help(words: &[OsString], common: &Common) -> Outcome {
     match words {
         [] => app::help(args::command(), common.color),
