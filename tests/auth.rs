@@ -2,7 +2,7 @@
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::support::{Run, Sandbox, Server, Tool};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 const PROFILES: &str = r#"{
   "mine": {"kept": true},
@@ -198,7 +198,7 @@ fn nothing_at_all_is_no_auth() {
 fn the_list_shows_every_profile_and_marks_the_one_in_use() {
     let sandbox = configured();
     let run = auth(&sandbox, &["list"]).run();
-    let text = "  home  oauth    qwen      https://dashscope.aliyuncs.com/compatible-mode/v1  coder-model    -\n  \
+    let text = "  home  oauth    qwen      https://dashscope.aliyuncs.com/compatible-mode/v1  coder-model    file\n  \
                 pass  api-key  deepseek  https://api.deepseek.com/                          deepseek-chat  command 'pass'\n\
                 * work  api-key  custom    https://llm.example/v1                             m1             file\n";
     run.gives(0, text, "");
@@ -243,8 +243,49 @@ fn the_list_recognises_a_provider_by_its_host() {
     let sandbox = Sandbox::new();
     let profile = json!({"base_url": "https://openrouter.ai/api/v1", "key": {"env": "MINE"}});
     sandbox.config(&json!({"profiles": {"lab": profile}}).to_string());
-    let text = "* lab  -  openrouter  https://openrouter.ai/api/v1  qwen/qwen3-coder  variable MINE\n";
+    let text = "* lab  api-key  openrouter  https://openrouter.ai/api/v1  qwen/qwen3-coder  variable MINE\n";
     auth(&sandbox, &["list"]).run().gives(0, text, "");
+}
+
+#[test]
+fn the_list_and_the_status_agree() {
+    let sandbox = Sandbox::new();
+    login_of_qwen_code(&sandbox, json!({}));
+    let server = json!({"token_endpoint": "https://id.example/token", "client_id": "c"});
+    let profiles = json!({
+        "own": {"method": "oauth", "oauth": server, "base_url": "https://llm.example/v1"},
+        "own without endpoint": {"method": "oauth", "oauth": server, "key": {"store": "file"}},
+        "own of a provider": {"method": "oauth", "oauth": server, "provider": "openrouter", "model": "m"},
+        "adapted": {"method": "oauth", "oauth": {"scope": "chat"}, "provider": "qwen"},
+        "qwen": {"method": "oauth"},
+        "key": {"key": {"store": "file"}, "base_url": "https://openrouter.ai/api/v1"},
+        "elsewhere": {"key": {"env": "MINE"}, "provider": "deepseek"},
+        "printed": {"method": "api-key", "key": {"command": ["pass", "show", "x"]}},
+        "open": {"base_url": "http://127.0.0.1:11434/v1"},
+    });
+    let profiles = profiles.as_object().unwrap();
+    let named: Map<String, Value> = profiles
+        .iter()
+        .map(|(name, profile)| (name.replace(' ', "-"), profile.clone()))
+        .collect();
+    sandbox.config(&json!({ "profiles": named }).to_string());
+    let rows = json_of(&auth(&sandbox, &["list", "--format", "json"]).run().exits(0));
+    for row in rows.as_array().unwrap() {
+        let name = row["profile"].as_str().unwrap();
+        let run = status(&sandbox).args(["--profile", name]).env("MINE", "k").run();
+        let report = json_of(&run);
+        for member in ["method", "provider", "model"] {
+            assert_eq!(row[member], report[member], "{member} of {name}");
+        }
+        let sources = &report["sources"];
+        if sources["endpoint"] != "resource_url of the credential" {
+            assert_eq!(row["endpoint"], report["endpoint"], "endpoint of {name}");
+        }
+        if !report["store"].is_null() {
+            assert_eq!(row["key"], report["store"], "store of {name}");
+        }
+    }
+    assert_eq!(rows.as_array().unwrap().len(), profiles.len());
 }
 
 #[test]

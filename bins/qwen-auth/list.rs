@@ -1,9 +1,10 @@
 //! The profiles: which there are, and which is in use.
 
 use qwen_shared::exit::{Exit, Failure, Outcome};
-use qwen_shared::net::config::{Config, KeySetting, Method, Profile, active_profile, check_name};
+use qwen_shared::net::config::{
+    Config, KeySetting, Profile, ProfileSummary, QwenCodeSettings, active_profile, check_name,
+};
 use qwen_shared::output::{Reporter, Stdout};
-use qwen_shared::provider;
 use qwen_shared::text::{escape_json, one_line};
 use serde_json::{Value, json};
 
@@ -16,11 +17,12 @@ const COLUMNS: [&str; 6] = ["profile", "method", "provider", "endpoint", "model"
 pub(crate) fn show(typed: Option<&str>, format: Format, reporter: &Reporter) -> Outcome {
     let (config, active) = active_profile(typed)?;
     let active = active.map(|active| active.value);
+    let qwen_code = QwenCodeSettings::load();
     let rows: Vec<Value> = config
         .profiles
         .iter()
-        .map(|(name, profile)| row(name, profile, active.as_ref() == Some(name)))
-        .collect();
+        .map(|(name, profile)| row(name, profile, active.as_ref() == Some(name), &qwen_code))
+        .collect::<Result<_, _>>()?;
     if format == Format::Json {
         let text = serde_json::to_string_pretty(&rows)
             .map_err(|error| Failure::new(Exit::Bug, "cannot write the list").caused_by(error))?;
@@ -36,39 +38,30 @@ pub(crate) fn show(typed: Option<&str>, format: Format, reporter: &Reporter) -> 
     Ok(Exit::Ok)
 }
 
-fn row(name: &str, profile: &Profile, active: bool) -> Value {
-    let is_oauth = profile.method == Some(Method::Oauth);
-    let recognised = || profile.base_url.as_deref().and_then(provider::recognise);
-    let named = profile
-        .provider
-        .as_deref()
-        .or((is_oauth && profile.oauth.is_none()).then_some("qwen"))
-        .or_else(|| recognised().map(|known| known.name.as_str()));
-    let known = named.and_then(provider::named);
-    let endpoint = profile
-        .base_url
-        .as_deref()
-        .cloned()
-        .or_else(|| known.and_then(provider::Provider::default_base_url));
-    let model = profile
-        .model
-        .clone()
-        .or_else(|| known.map(|known| known.default_model.clone()));
-    let key = match &profile.key {
-        Some(KeySetting::Store(store)) => Some(store.to_string()),
-        Some(KeySetting::Env(name)) => Some(format!("variable {name}")),
-        Some(KeySetting::Command(words)) => words.first().map(|program| format!("command '{program}'")),
-        None => None,
+fn row(
+    name: &str,
+    profile: &Profile,
+    is_active: bool,
+    qwen_code: &QwenCodeSettings,
+) -> Result<Value, Failure> {
+    let summary = ProfileSummary::new(profile, qwen_code);
+    let key = match (profile.store()?, &profile.key) {
+        (Some(store), _) => Some(store.to_string()),
+        (None, Some(KeySetting::Env(name))) => Some(format!("variable {name}")),
+        (None, Some(KeySetting::Command(words))) => {
+            words.first().map(|program| format!("command '{program}'"))
+        }
+        (None, _) => None,
     };
-    json!({
+    Ok(json!({
         "profile": name,
-        "active": active,
-        "method": profile.method,
-        "provider": named,
-        "endpoint": endpoint.map(|url| url.to_string()),
-        "model": model,
+        "active": is_active,
+        "method": summary.method,
+        "provider": summary.provider,
+        "endpoint": summary.base_url,
+        "model": summary.model,
         "key": key,
-    })
+    }))
 }
 
 /// Lays the rows out in columns, a dash where nothing is said.

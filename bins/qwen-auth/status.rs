@@ -6,7 +6,7 @@ use qwen_shared::date::rfc3339;
 use qwen_shared::exit::{Exit, Failure, Outcome};
 use qwen_shared::net::api::Authorization;
 use qwen_shared::net::api::store_of;
-use qwen_shared::net::config::{Access, Key, Overrides, Settings};
+use qwen_shared::net::config::{Auth, Key, Overrides, Settings};
 use qwen_shared::net::credential::{Credential, Life, StoreKind, Stored};
 use qwen_shared::net::ratelimit::Pace;
 use qwen_shared::net::ratelimit::identity;
@@ -181,7 +181,7 @@ impl Report {
         let mut report = Self {
             endpoint: settings.base_url.value.to_string(),
             endpoint_source: settings.base_url.source.to_string(),
-            place: settings.access.source.to_string(),
+            place: settings.auth.source.to_string(),
             store: None,
             state: State::Valid,
             expires_at: None,
@@ -198,25 +198,25 @@ impl Report {
 
     /// Reads the store, where there is one; returns the key or the login that it holds.
     fn look(&mut self, reporter: &Reporter) -> (Option<Secret<String>>, Option<Credential>) {
-        match &self.settings.access.value {
-            Access::Open => {
+        match &self.settings.auth.value {
+            Auth::None => {
                 "none is needed".clone_into(&mut self.place);
                 return (None, None);
             }
-            Access::ApiKey(Key::Given(key)) => return (Some(key.clone()), None),
-            Access::ApiKey(Key::Command(words)) => {
+            Auth::ApiKey(Key::Given(key)) => return (Some(key.clone()), None),
+            Auth::ApiKey(Key::Command(words)) => {
                 let program = words.first().map_or("", String::as_str);
                 self.place = format!("command '{program}'");
                 return (None, None);
             }
-            Access::ApiKey(Key::Stored(_)) | Access::Oauth { .. } => {}
+            Auth::ApiKey(Key::Stored(_)) | Auth::Oauth { .. } => {}
         }
         let loaded = store_of(&self.settings, reporter).and_then(|store| {
             self.place = store.place();
             self.store = Some(store.kind().to_string());
             Ok(store.load()?)
         });
-        let wants_login = matches!(self.settings.access.value, Access::Oauth { .. });
+        let wants_login = self.settings.uses_oauth();
         match loaded {
             Err(failure) => self.state = State::Unknown(failure),
             Ok(None) => self.state = State::Missing,
@@ -252,8 +252,7 @@ impl Report {
     /// A login's `resource_url` names the endpoint where only the provider's default stands against it. An endpoint that
     /// will not get the secret is worth a notice.
     fn find_endpoint(&mut self, credential: Option<Credential>) {
-        let is_login = matches!(self.settings.access.value, Access::Oauth { .. });
-        if is_login && credential.is_none() {
+        if self.settings.uses_oauth() && credential.is_none() {
             return;
         }
         let authorization = Authorization {
@@ -274,7 +273,7 @@ impl Report {
 
     /// A key that a command prints is not asked for: the command may ask for a password.
     fn count(&mut self, key: Option<&Secret<String>>) {
-        if key.is_none() && matches!(self.settings.access.value, Access::ApiKey(_)) {
+        if key.is_none() && matches!(self.settings.auth.value, Auth::ApiKey(_)) {
             return;
         }
         if self.settings.rate.is_some() {
@@ -320,7 +319,7 @@ impl Report {
         let store = match (&self.store, StoreKind::from_environment()) {
             (None, _) => None,
             (Some(_), Ok(Some(_))) => Some("environment QWEN_CREDENTIAL_STORE".to_owned()),
-            (Some(_), _) => Some(settings.access.source.to_string()),
+            (Some(_), _) => Some(settings.auth.source.to_string()),
         };
         [
             (
@@ -330,7 +329,7 @@ impl Report {
                     .as_ref()
                     .map(|profile| profile.source.to_string()),
             ),
-            ("method", Some(settings.access.source.to_string())),
+            ("method", Some(settings.auth.source.to_string())),
             ("provider", Some(settings.provider.source.to_string())),
             ("endpoint", Some(self.endpoint_source.clone())),
             ("model", Some(settings.model.source.to_string())),
@@ -345,6 +344,6 @@ pub(crate) fn given_key(profile: &str) -> Option<String> {
         profile: Some(profile.to_owned()),
         ..Overrides::default()
     });
-    let access = settings.ok()?.access;
+    let access = settings.ok()?.auth;
     access.source.is_given().then(|| access.source.to_string())
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 use qwen_shared::exit::{Exit, Failure};
 use qwen_shared::net::api::Endpoint;
 use qwen_shared::net::api::{Authorization, authorize, remedy};
-use qwen_shared::net::config::{Access, Overrides, Settings, TimeoutSettings};
+use qwen_shared::net::config::{Auth, Overrides, Settings, TimeoutSettings};
 use qwen_shared::net::credential::{Refresh, Wanted};
 use qwen_shared::net::http::{Client, Timeouts};
 use qwen_shared::net::ratelimit::Pace;
@@ -68,12 +68,7 @@ impl Door {
             model: way.model.cloned(),
             ..Overrides::default()
         })?;
-        for notice in &settings.notices {
-            reporter.notice(notice);
-        }
-        for (name, value, source) in settings.origins() {
-            reporter.detail(&Settings::origin(name, &value, &source));
-        }
+        settings.report(reporter);
         let authorization = authorize(&settings, &Wanted::default(), reporter)?;
         let key = Key::new(&settings, &authorization)?;
         let endpoint = &key.endpoint;
@@ -120,7 +115,7 @@ impl Door {
     /// # Errors
     /// Those of the renewal.
     pub(crate) async fn refused(self: &Arc<Self>, endpoint: &Endpoint) -> Result<bool, Failure> {
-        let (Access::Oauth { .. }, Some(token)) = (&self.settings.access.value, endpoint.secret()) else {
+        let (Auth::Oauth { .. }, Some(token)) = (&self.settings.auth.value, endpoint.secret()) else {
             return Ok(false);
         };
         let _one = self.renewing.lock().await;

@@ -8,7 +8,7 @@ use qwen_shared::net::api::Told;
 use qwen_shared::net::api::{self, Endpoint, SendError};
 use qwen_shared::net::api::{authorize, remedy};
 use qwen_shared::net::chat::Summary;
-use qwen_shared::net::config::{Access, Settings, TimeoutSettings};
+use qwen_shared::net::config::{Settings, TimeoutSettings};
 use qwen_shared::net::credential::{Refresh, Wanted};
 use qwen_shared::net::http::{self, Client, Timeouts};
 use qwen_shared::net::ratelimit::Pace;
@@ -129,7 +129,7 @@ impl Asker {
 
     /// True for a fault that another access token may mend.
     fn may_renew(&self, fault: &Fault) -> bool {
-        matches!(self.settings.access.value, Access::Oauth { .. }) && fault.is_refused_credential()
+        self.settings.uses_oauth() && fault.is_refused_credential()
     }
 
     /// Sends a body and presents the answer. With `stops` Ctrl-C ends the answer instead of the program.

@@ -1,10 +1,10 @@
-//! The request, shown instead of sent; and where each setting came from.
+//! The request, shown instead of sent.
 
 use qwen_shared::exit::{Exit, Failure};
 use qwen_shared::net::api::Endpoint;
 use qwen_shared::net::api::authorize;
 use qwen_shared::net::chat::{Body, Message};
-use qwen_shared::net::config::{Access, Settings};
+use qwen_shared::net::config::Settings;
 use qwen_shared::net::credential::{Refresh, Wanted};
 use qwen_shared::output::{Reporter, Stdout};
 use qwen_shared::text::escape_json;
@@ -15,15 +15,6 @@ use super::run::to_json;
 
 /// The longest body that goes onto a command line: Linux takes 128 KiB for one argument.
 const LONGEST_ARGUMENT: usize = 100 << 10;
-
-/// Says with `--verbose` where each setting came from.
-pub(crate) fn explain(settings: &Settings, reporter: &Reporter) {
-    if reporter.is_verbose() {
-        for (name, value, source) in settings.origins() {
-            reporter.detail(&Settings::origin(name, &value, &source));
-        }
-    }
-}
 
 /// Prints the request as JSON with its secret masked, and the source of each setting.
 ///
@@ -147,13 +138,12 @@ fn endpoint(settings: &Settings, reporter: &Reporter) -> Result<Endpoint, Failur
         refresh: Refresh::Never,
         ..Wanted::default()
     };
-    let is_oauth = matches!(settings.access.value, Access::Oauth { .. });
     match authorize(settings, &wanted, reporter) {
         Ok(authorization) => {
             let base_url = authorization.base_url(settings)?;
             Endpoint::new(settings, authorization.token, Some(base_url))
         }
-        Err(failure) if is_oauth => {
+        Err(failure) if settings.uses_oauth() => {
             reporter.notice(&format!("{failure}; the request is shown without a token"));
             Endpoint::new(settings, Some(String::new().into()), None)
         }

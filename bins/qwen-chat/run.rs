@@ -65,10 +65,7 @@ pub(crate) fn overrides(args: &Args) -> Overrides {
 /// Resolves the settings and says what the user ought to know about them.
 pub(crate) fn settings(overrides: &Overrides, reporter: &Reporter) -> Result<Settings, Failure> {
     let settings = Settings::resolve(overrides)?;
-    for notice in &settings.notices {
-        reporter.notice(notice);
-    }
-    dry_run::explain(&settings, reporter);
+    settings.report(reporter);
     Ok(settings)
 }
 

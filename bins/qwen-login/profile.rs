@@ -171,9 +171,9 @@ impl Target {
             ..Overrides::default()
         };
         if let Ok(settings) = Settings::resolve(&overrides)
-            && settings.access.source.is_given()
+            && settings.auth.source.is_given()
         {
-            let source = &settings.access.source;
+            let source = &settings.auth.source;
             reporter.notice(&format!(
                 "the key of {source} is set and goes before this profile"
             ));

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use qwen_shared::date::rfc3339;
 use qwen_shared::exit::{Exit, Failure};
 use qwen_shared::net::api::Authorization;
-use qwen_shared::net::config::{Access, Settings};
+use qwen_shared::net::config::Settings;
 use qwen_shared::net::credential::{Life, StoreKind};
 use qwen_shared::secret::Secret;
 use qwen_shared::shell::{Change, parent_shell};
@@ -84,8 +84,7 @@ fn header(settings: &Settings, authorization: &Authorization) -> Option<Secret<S
 /// Returns the header that carries the key, where it is not the one of RFC 6750.
 fn key_header(settings: &Settings) -> Option<&str> {
     let name = settings.provider.value.key_header.as_str();
-    let is_login = matches!(settings.access.value, Access::Oauth { .. });
-    (!is_login && name != "bearer").then_some(name)
+    (!settings.uses_oauth() && name != "bearer").then_some(name)
 }
 
 /// Quotes a text for a configuration file of curl's (its manual, option `--config`).

@@ -27,7 +27,7 @@ pub(crate) fn run(args: Args, reporter: &Reporter) -> Outcome {
         Err(failure) if args.check && failure.exit == Exit::NoAuth => return negative(&failure, reporter),
         other => other?,
     };
-    explain(&settings, reporter);
+    settings.report(reporter);
     if args.check {
         return check(&args, &settings, reporter);
     }
@@ -36,7 +36,7 @@ pub(crate) fn run(args: Args, reporter: &Reporter) -> Outcome {
         explain_endpoint(&settings, &authorization, reporter);
     }
     if args.refresh && authorization.credential.is_none() {
-        let (method, source) = (settings.method(), &settings.access.source);
+        let (method, source) = (settings.method(), &settings.auth.source);
         reporter.notice(&format!(
             "nothing to refresh: the method is {method}, from {source}"
         ));
@@ -60,26 +60,11 @@ fn wanted(args: &Args) -> Wanted {
     }
 }
 
-/// Says where everything came from, and what the settings have to remark.
-fn explain(settings: &Settings, reporter: &Reporter) {
-    for notice in &settings.notices {
-        reporter.notice(notice);
-    }
-    if reporter.is_verbose() {
-        for (name, value, source) in settings.origins() {
-            reporter.detail(&Settings::origin(name, &value, &source));
-        }
-    }
-}
-
 /// Says where the credential itself names another endpoint.
 fn explain_endpoint(settings: &Settings, authorization: &Authorization, reporter: &Reporter) {
     match authorization.base_url(settings) {
         Ok(url) if url == settings.base_url.value => {}
-        Ok(url) => {
-            let source = "the credential's 'resource_url'";
-            reporter.detail(&Settings::origin("base_url", &url.to_string(), source));
-        }
+        Ok(url) => reporter.detail(&format!("base_url '{url}' from the credential's 'resource_url'")),
         Err(failure) => reporter.detail(&failure.message),
     }
 }

@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use qwen_shared::exit::{Exit, Failure, io_reason};
-use qwen_shared::net::config::{Config, Overrides};
+use qwen_shared::net::config::{Config, Method, Overrides};
 use qwen_shared::{process, secret};
 
 use super::Conversation;
@@ -59,7 +59,7 @@ impl Conversation<'_> {
             let profile = config.profiles.get(name);
             let method = profile
                 .and_then(|profile| profile.method)
-                .map_or_else(String::new, |method| method.to_string());
+                .map_or("", Method::name);
             let provider = profile
                 .and_then(|profile| profile.provider.clone())
                 .unwrap_or_default();

@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use crate::date::rfc3339;
 use crate::exit::{Exit, Failure};
-use crate::net::config::{Access, Key, Settings};
+use crate::net::config::{Auth, Key, Settings};
 use crate::net::credential::{
     Credential, Obtained, Patience, Store, StoreKind, Stored, Wanted, choose, obtain,
 };
@@ -45,7 +45,7 @@ impl Authorization {
     /// secret over plain `http` to another machine.
     pub fn base_url(&self, settings: &Settings) -> Result<BaseUrl, Failure> {
         let said = &settings.base_url;
-        let Access::Oauth { server, .. } = &settings.access.value else {
+        let Auth::Oauth { server, .. } = &settings.auth.value else {
             check_endpoint(&said.value, settings.allow_http)?;
             return Ok(said.value.clone());
         };
@@ -107,27 +107,27 @@ pub fn authorize(
     wanted: &Wanted,
     reporter: &Reporter,
 ) -> Result<Authorization, Failure> {
-    match &settings.access.value {
-        Access::Open => Ok(Authorization {
+    match &settings.auth.value {
+        Auth::None => Ok(Authorization {
             token: None,
             credential: None,
             store: None,
             refreshed: false,
         }),
-        Access::ApiKey(Key::Given(key)) => {
-            let source = &settings.access.source;
+        Auth::ApiKey(Key::Given(key)) => {
+            let source = &settings.auth.source;
             let key = sendable(key.clone(), &source.to_string())?;
             Ok(Authorization::of_key(key, None))
         }
-        Access::ApiKey(Key::Command(words)) => {
+        Auth::ApiKey(Key::Command(words)) => {
             let key = sendable(
                 super::key_command::key_from(words)?,
                 &format!("command '{}'", words[0]),
             )?;
             Ok(Authorization::of_key(key, None))
         }
-        Access::ApiKey(Key::Stored(_)) => stored_key(&store_of(settings, reporter)?, reporter),
-        Access::Oauth { server, .. } => login(settings, server, wanted, reporter),
+        Auth::ApiKey(Key::Stored(_)) => stored_key(&store_of(settings, reporter)?, reporter),
+        Auth::Oauth { server, .. } => login(settings, server, wanted, reporter),
     }
 }
 
@@ -245,14 +245,14 @@ fn sendable(secret: Secret<String>, source: &str) -> Result<Secret<String>, Fail
 #[must_use]
 pub fn remedy(settings: &Settings, is_fresh: bool) -> String {
     let profile = settings.profile_name();
-    match &settings.access.value {
-        Access::Oauth { .. } if is_fresh => format!(
+    match &settings.auth.value {
+        Auth::Oauth { .. } if is_fresh => format!(
             "the token is fresh, so another login will not help: the account may not use this endpoint or model; \
              run 'qwen-auth use NAME' for another profile than '{profile}'"
         ),
-        Access::Oauth { .. } => format!("run 'qwen-login --profile {profile}'"),
-        Access::ApiKey(_) => format!("check the key of {}, or run 'qwen-login'", settings.access.source),
-        Access::Open => "set OPENAI_API_KEY, or run 'qwen-login --api-key'".to_owned(),
+        Auth::Oauth { .. } => format!("run 'qwen-login --profile {profile}'"),
+        Auth::ApiKey(_) => format!("check the key of {}, or run 'qwen-login'", settings.auth.source),
+        Auth::None => "set OPENAI_API_KEY, or run 'qwen-login --api-key'".to_owned(),
     }
 }
 
@@ -261,8 +261,8 @@ pub fn remedy(settings: &Settings, is_fresh: bool) -> String {
 /// # Errors
 /// No home directory.
 pub fn store_of(settings: &Settings, reporter: &Reporter) -> Result<Store, Failure> {
-    let kind = match &settings.access.value {
-        Access::Oauth { store, .. } | Access::ApiKey(Key::Stored(store)) => *store,
+    let kind = match &settings.auth.value {
+        Auth::Oauth { store, .. } | Auth::ApiKey(Key::Stored(store)) => *store,
         _ => StoreKind::File,
     };
     Ok(Store::open(kind, settings.profile_name(), patience(reporter))?)

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use url::Url;
 
 use crate::exit::Failure;
-use crate::net::config::{Access, Settings};
+use crate::net::config::Settings;
 use crate::net::http::{BaseUrl, HttpError, Request, check_endpoint};
 use crate::provider::{self, Provider};
 use crate::secret::Secret;
@@ -38,9 +38,9 @@ impl Endpoint {
         let base_url = base_url.unwrap_or_else(|| settings.base_url.value.clone());
         check_endpoint(&base_url, settings.allow_http)?;
         let provider = settings.provider.value;
-        let key_header = match settings.access.value {
-            Access::Oauth { .. } => "bearer".to_owned(),
-            _ => provider.key_header.clone(),
+        let key_header = match settings.uses_oauth() {
+            true => "bearer".to_owned(),
+            false => provider.key_header.clone(),
         };
         Ok(Self {
             provider,

@@ -1,7 +1,8 @@
 //! Settings with their sources: flag → process environment → `.env` chain → profile → Qwen Code's settings →
-//! provider default. The first that says something wins; blank says nothing.
+//! provider default. The first value wins; blank counts as absent.
 
 mod file;
+mod lookup;
 mod profile;
 mod qwen_code;
 mod resolver;
@@ -10,5 +11,5 @@ mod settings;
 pub use file::Config;
 pub use profile::{KeySetting, Method, Profile, TimeoutSettings, check_name};
 pub use qwen_code::QwenCodeSettings;
-pub use resolver::active_profile;
-pub use settings::{Access, Key, Overrides, Settings, Source, Sourced, unknown_provider};
+pub use resolver::{ProfileSummary, active_profile, unknown_provider};
+pub use settings::{Auth, Key, Overrides, Settings, Source, Sourced};

@@ -1,7 +1,6 @@
 //! A profile of `config.json`, as it is written there.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::time::Duration;
 
 use serde::de::Error;
@@ -24,12 +23,14 @@ pub enum Method {
     ApiKey,
 }
 
-impl fmt::Display for Method {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl Method {
+    /// Returns the name that `config.json` uses.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
             Self::Oauth => "oauth",
             Self::ApiKey => "api-key",
-        })
+        }
     }
 }
 

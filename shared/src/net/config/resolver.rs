@@ -3,285 +3,506 @@
 use serde_json::{Map, Value};
 
 use super::file::Config;
+use super::lookup::Lookup;
 use super::profile::{KeySetting, Method, Profile, check_name};
 use super::qwen_code::QwenCodeSettings;
-use super::settings::{self, Access, Key, Overrides, Settings, Source, Sourced};
-use crate::dotenv::{EnvChain, Search, may_pair};
+use super::settings::{Auth, Key, Overrides, Settings, Source, Sourced};
+use crate::dotenv::may_pair;
 use crate::exit::{Exit, Failure};
 use crate::net::http::{BaseUrl, is_loopback};
 use crate::provider::{self, Provider};
 use crate::secret::Secret;
 
-/// Everything that is asked, in order.
-pub(super) struct Resolver<'a> {
-    pub(super) overrides: &'a Overrides,
-    pub(super) lookup: Lookup,
-    pub(super) name: Option<Sourced<String>>,
-    pub(super) profile: Profile,
-    pub(super) qwen_code: QwenCodeSettings,
-    /// What is to be said about the configuration file.
-    notice: Option<String>,
-}
-
-impl<'a> Resolver<'a> {
-    pub(super) fn new(overrides: &'a Overrides) -> Result<Self, Failure> {
-        let mut config = Config::load()?;
+impl Settings {
+    /// Resolves the settings of this process.
+    ///
+    /// # Errors
+    /// 77 without any credential, or when the profile does not exist; 78 for invalid or contradictory settings, and
+    /// when a project's file would have a secret sent elsewhere.
+    pub fn resolve(overrides: &Overrides) -> Result<Self, Failure> {
+        let config = Config::load()?;
         let lookup = Lookup::from_process()?;
-        let name = profile_in_use(overrides, &lookup, &config)?;
+        let name = active_name(overrides.profile.as_deref(), &lookup, &config)?;
         let qwen_code = QwenCodeSettings::load();
+        // Without a profile Qwen Code's own login is used, where it has one.
+        let without_profile = Profile {
+            method: qwen_code.uses_oauth().then_some(Method::Oauth),
+            ..Profile::default()
+        };
         let profile = match &name {
-            // Qwen Code's own login, where it has one.
-            None => Profile {
-                method: qwen_code.uses_oauth().then_some(Method::Oauth),
-                ..Profile::default()
-            },
+            None => &without_profile,
             Some(name) => config
                 .profiles
-                .remove(&name.value)
-                .ok_or_else(|| settings::no_profile(name))?,
+                .get(&name.value)
+                .ok_or_else(|| with_source(&name.source, no_credential(&name.value)))?,
         };
-        Ok(Self {
+        let resolver = Resolver {
             overrides,
-            lookup,
-            name,
+            lookup: &lookup,
+            name: name.as_ref(),
+            profile,
+            qwen_code: &qwen_code,
+        };
+        let mut settings = resolver.resolve()?;
+        settings.notices.splice(0..0, config.notice);
+        Ok(settings)
+    }
+}
+
+/// Reads the configuration and returns the profile in use; `None` when none takes part.
+///
+/// # Errors
+/// As [`Config::load`]; 78 for a name that no profile can have.
+pub fn active_profile(flag: Option<&str>) -> Result<(Config, Option<Sourced<String>>), Failure> {
+    let config = Config::load()?;
+    let name = active_name(flag, &Lookup::from_process()?, &config)?;
+    Ok((config, name))
+}
+
+/// Returns the profile in use: by flag, `QWEN_PROFILE`, `default_profile`, else the only one.
+fn active_name(
+    flag: Option<&str>,
+    lookup: &Lookup,
+    config: &Config,
+) -> Result<Option<Sourced<String>>, Failure> {
+    let name = flag_value(flag, "--profile")
+        .or_else(|| lookup.value("QWEN_PROFILE"))
+        .or_else(|| {
+            let mut names = config.profiles.keys();
+            let only = names.next().filter(|_| names.next().is_none());
+            let name = config.default_profile.as_ref().or(only)?;
+            Some(Sourced::new(name.clone(), Source::Profile(name.clone())))
+        });
+    if let Some(name) = &name {
+        check_name(&name.value).map_err(|failure| with_source(&name.source, failure))?;
+    }
+    Ok(name)
+}
+
+/// What a profile comes to without flags, variables and `.env` files; `None` for what nothing says.
+#[derive(Debug)]
+pub struct ProfileSummary {
+    /// As [`Settings::method`].
+    pub method: Option<&'static str>,
+    /// The provider's name.
+    pub provider: Option<String>,
+    /// As [`Settings::base_url`].
+    pub base_url: Option<String>,
+    /// As [`Settings::model`].
+    pub model: Option<String>,
+}
+
+impl ProfileSummary {
+    /// Resolves a profile as [`Settings::resolve`] does. One that cannot be resolved is shown as it is written.
+    #[must_use]
+    pub fn new(profile: &Profile, qwen_code: &QwenCodeSettings) -> Self {
+        let resolver = Resolver {
+            overrides: &Overrides::default(),
+            lookup: &Lookup::default(),
+            name: None,
             profile,
             qwen_code,
-            notice: config.notice,
+        };
+        resolver.summary().unwrap_or_else(|_| Self {
+            method: resolver.written_method(),
+            provider: profile.provider.clone(),
+            base_url: profile.base_url.as_ref().map(BaseUrl::to_string),
+            model: profile.model.clone(),
+        })
+    }
+}
+
+/// Everything that settings come from.
+struct Resolver<'a> {
+    overrides: &'a Overrides,
+    lookup: &'a Lookup,
+    name: Option<&'a Sourced<String>>,
+    profile: &'a Profile,
+    qwen_code: &'a QwenCodeSettings,
+}
+
+impl Resolver<'_> {
+    fn resolve(&self) -> Result<Settings, Failure> {
+        let base_url = self.named_base_url()?;
+        let provider = self.provider(base_url.as_ref())?;
+        let auth = self.auth(&provider, base_url.as_ref())?;
+        let uses_oauth = matches!(auth.value, Auth::Oauth { .. });
+        let (provider, base_url, model) = self.endpoint(base_url, provider, uses_oauth)?;
+        check_destination(&auth, &base_url, provider.value, self.profile)?;
+        let of_provider = provider
+            .value
+            .rate
+            .filter(|_| uses_oauth || provider.value.oauth.is_none());
+        Ok(Settings {
+            headers: self.profile.headers_for(provider.value),
+            query: self.profile.query.clone(),
+            body: merged(&provider.value.body, &self.profile.body),
+            rate: self.profile.rate.or(of_provider),
+            timeouts: self.profile.timeouts,
+            allow_http: self.profile.allow_http,
+            api_version: self.lookup.value("OPENAI_API_VERSION"),
+            profile: self.name.cloned(),
+            notices: self.mixture(&auth, &base_url).into_iter().collect(),
+            provider,
+            auth,
+            base_url,
+            model,
         })
     }
 
-    pub(super) fn settle(self) -> Result<Settings, Failure> {
-        let url = self.said_base_url()?;
-        let provider = self.provider(url.as_ref())?;
-        let access = self.access(&provider, url.as_ref())?;
-        let provider = match (&access.value, &url) {
-            // A key that was given has nothing to do with the server that an OAuth profile logs in at.
-            (Access::ApiKey(_), None) if provider.value.oauth.is_some() => default_provider()?,
-            _ => provider,
+    fn summary(&self) -> Result<ProfileSummary, Failure> {
+        let base_url = self.named_base_url()?;
+        let provider = self.provider(base_url.as_ref())?;
+        let method = match self.auth(&provider, base_url.as_ref()) {
+            Ok(auth) => Some(auth.value.method()),
+            Err(_) => self.written_method(),
         };
-        let mut base_url = self.base_url(url, &provider)?;
-        check(&access, &base_url, provider.value, &self.profile)?;
+        let (provider, base_url, model) = self.endpoint(base_url, provider, self.profile.uses_oauth())?;
+        Ok(ProfileSummary {
+            method,
+            provider: Some(provider.value.name.clone()),
+            base_url: Some(base_url.value.to_string()),
+            model: Some(model.value),
+        })
+    }
+
+    fn written_method(&self) -> Option<&'static str> {
+        let of_key = self.profile.key.as_ref().map(|_| Method::ApiKey);
+        self.profile.method.or(of_key).map(Method::name)
+    }
+
+    fn profile_source(&self) -> Source {
+        Source::Profile(self.name.map_or("default", |name| &name.value).to_owned())
+    }
+
+    /// Returns the endpoint that somebody named; `None` leaves it to the provider.
+    fn named_base_url(&self) -> Result<Option<Sourced<BaseUrl>>, Failure> {
+        let hides_variable = self.overrides.profile_first && self.name.is_some();
+        let variable = || self.lookup.value("OPENAI_BASE_URL").filter(|_| !hides_variable);
+        let flag = flag_value(self.overrides.base_url.as_deref(), "--openai-base-url");
+        if let Some(given) = flag.or_else(variable) {
+            return parse_url(given).map(Some);
+        }
+        match (
+            &self.profile.base_url,
+            &self.profile.provider,
+            &self.qwen_code.base_url,
+        ) {
+            (Some(own), _, _) => Ok(Some(Sourced::new(own.clone(), self.profile_source()))),
+            // The endpoint of a profile that names its provider is that provider's.
+            (None, None, Some(url)) => parse_url(self.of_qwen_code(url.clone())).map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    fn provider(&self, base_url: Option<&Sourced<BaseUrl>>) -> Result<Sourced<&'static Provider>, Failure> {
+        let source = self.profile_source();
+        let named = match &self.profile.provider {
+            Some(name) => Some(provider::named(name).ok_or_else(|| unknown_provider(&source, name))?),
+            None => None,
+        };
+        match (named, base_url) {
+            (Some(named), None) => Ok(Sourced::new(named, source)),
+            (Some(named), Some(url)) if url.source == source || named.owns(&url.value) => {
+                Ok(Sourced::new(named, source))
+            }
+            (_, Some(url)) => provider::recognise(&url.value)
+                .map(|known| Sourced::new(known, url.source.clone()))
+                .ok_or_else(broken_catalogue),
+            (None, None) if self.profile.uses_oauth() => catalogued("qwen", self.own_source()),
+            (None, None) => catalogued("openai", Source::Default),
+        }
+    }
+
+    /// Returns provider, base URL and model, given the endpoint that somebody named and its provider.
+    #[expect(clippy::type_complexity, reason = "three values with their sources")]
+    fn endpoint(
+        &self,
+        named: Option<Sourced<BaseUrl>>,
+        provider: Sourced<&'static Provider>,
+        uses_oauth: bool,
+    ) -> Result<(Sourced<&'static Provider>, Sourced<BaseUrl>, Sourced<String>), Failure> {
+        // A key has nothing to do with the server that an OAuth profile logs in at.
+        let is_server_of_login = named.is_none() && provider.value.oauth.is_some();
+        let provider = match is_server_of_login && !uses_oauth {
+            true => catalogued("openai", Source::Default)?,
+            false => provider,
+        };
+        let mut base_url = match named {
+            Some(named) => named,
+            None => default_base_url(&provider)?,
+        };
         let deployment = provider.value.split_model(&base_url.value).map(|(path, model)| {
             base_url.value = base_url.value.clone().with_path(&path);
             Sourced::new(model, base_url.source.clone())
         });
-        let model = self.model(&access.value, provider.value, deployment);
-        let notices = self.notices(&access, &base_url);
-        let oauth = matches!(access.value, Access::Oauth { .. });
-        Ok(Settings {
-            model,
-            headers: self.profile.headers_for(provider.value),
-            query: self.profile.query.clone(),
-            body: merged(&provider.value.body, &self.profile.body),
-            rate: self.profile.rate.or(provider
-                .value
-                .rate
-                .filter(|_| oauth || provider.value.oauth.is_none())),
-            timeouts: self.profile.timeouts,
-            allow_http: self.profile.allow_http,
-            api_version: self.lookup.value("OPENAI_API_VERSION"),
-            profile: self.name,
-            provider,
-            access,
-            base_url,
-            notices,
-        })
+        let model = self.model(provider.value, deployment, uses_oauth);
+        Ok((provider, base_url, model))
     }
 
-    pub(super) fn profile_source(&self) -> Source {
-        let name = self.name.as_ref().map_or("default", |name| &name.value);
-        Source::Profile(name.to_owned())
-    }
-
-    /// Returns a value that a flag, a variable or the profile gives, in the order that is in force.
-    fn said<T>(
-        &self,
-        flag: Option<Sourced<T>>,
-        variable: impl FnOnce() -> Option<Sourced<T>>,
-        profile: Option<T>,
-    ) -> Option<Sourced<T>> {
-        let profile = profile.map(|value| Sourced::new(value, self.profile_source()));
-        match (self.overrides.profile_first, profile) {
-            (true, Some(profile)) => flag.or(Some(profile)),
-            (_, profile) => flag.or_else(variable).or(profile),
-        }
-    }
-
-    /// Returns the endpoint that somebody named; `None` leaves it to the provider.
-    fn said_base_url(&self) -> Result<Option<Sourced<BaseUrl>>, Failure> {
-        let flag = text(self.overrides.base_url.as_deref())
-            .map(|url| parse_url(&Sourced::new(url, Source::Flag("--openai-base-url"))))
-            .transpose()?;
-        let variable = self.lookup.value("OPENAI_BASE_URL");
-        let hidden = self.overrides.profile_first && self.name.is_some();
-        let variable = match variable.filter(|_| flag.is_none() && !hidden) {
-            Some(url) => Some(parse_url(&url)?),
-            None => None,
-        };
-        if let Some(said) = self.said(flag, || variable, self.profile.base_url.clone()) {
-            return Ok(Some(said));
-        }
-        // The endpoint of a profile that names its provider is that provider's.
-        if self.profile.provider.is_some() {
-            return Ok(None);
-        }
-        let source = Source::QwenCode(self.qwen_code.path.clone());
-        self.qwen_code
-            .base_url
-            .clone()
-            .map(|url| parse_url(&Sourced::new(url, source)))
-            .transpose()
-    }
-
-    fn provider(&self, url: Option<&Sourced<BaseUrl>>) -> Result<Sourced<&'static Provider>, Failure> {
-        let named = match &self.profile.provider {
-            None => None,
-            Some(name) => Some(
-                provider::named(name)
-                    .ok_or_else(|| settings::unknown_provider(&self.profile_source(), name))?,
-            ),
-        };
-        match (named, url) {
-            (Some(named), None) => Ok(Sourced::new(named, self.profile_source())),
-            (Some(named), Some(url))
-                if matches!(url.source, Source::Profile(_)) || named.owns(&url.value) =>
-            {
-                Ok(Sourced::new(named, self.profile_source()))
-            }
-            (_, Some(url)) => provider::recognise(&url.value)
-                .map(|known| Sourced::new(known, url.source.clone()))
-                .ok_or_else(settings::broken_catalogue),
-            (None, None) if self.profile.uses_oauth() => provider::named("qwen")
-                .map(|qwen| Sourced::new(qwen, self.own_source()))
-                .ok_or_else(settings::broken_catalogue),
-            (None, None) => default_provider(),
-        }
-    }
-
-    fn base_url(
-        &self,
-        said: Option<Sourced<BaseUrl>>,
-        provider: &Sourced<&'static Provider>,
-    ) -> Result<Sourced<BaseUrl>, Failure> {
-        if let Some(url) = said {
-            return Ok(url);
-        }
-        let url = provider.value.default_base_url();
-        let url = url.and_then(|url| BaseUrl::try_from(url).ok()).ok_or_else(|| {
-            Failure::new(
-                Exit::Config,
-                format!("no endpoint for provider '{}'", provider.value.name),
-            )
-            .hint("set OPENAI_BASE_URL, or \"base_url\" in the profile")
-        })?;
-        let source = match &provider.source {
-            Source::Default => Source::Default,
-            _ => Source::Provider(provider.value.name.clone()),
-        };
-        Ok(Sourced::new(url, source))
-    }
-
-    /// Returns the model; `deployment` is the one that the endpoint's address names, where it names one.
+    /// Returns the model; `deployment` is the one in the address of the endpoint.
     fn model(
         &self,
-        access: &Access,
         provider: &Provider,
         deployment: Option<Sourced<String>>,
+        uses_oauth: bool,
     ) -> Sourced<String> {
-        let flag =
-            text(self.overrides.model.as_deref()).map(|model| Sourced::new(model, Source::Flag("--model")));
-        // A server with models of its own does not take the name that is meant for another one.
-        let own_models = matches!(access, Access::Oauth { .. }) && provider.own_models;
-        let variable = || self.lookup.value("OPENAI_MODEL").filter(|_| !own_models);
-        let profile = text(self.profile.model.as_deref());
-        let configured = self
-            .qwen_code
-            .model
-            .clone()
-            .filter(|_| self.profile.provider.is_none() && !own_models);
-        self.said(flag.or(deployment), variable, profile)
-            .or_else(|| {
-                configured.map(|model| Sourced::new(model, Source::QwenCode(self.qwen_code.path.clone())))
-            })
+        // A server with models of its own does not take a name that is meant for another one.
+        let is_foreign = uses_oauth && provider.own_models;
+        let flag = flag_value(self.overrides.model.as_deref(), "--model");
+        let variable = || self.lookup.value("OPENAI_MODEL").filter(|_| !is_foreign);
+        let profile = || {
+            let model = self.profile.model.as_deref()?.trim().to_owned();
+            Some(Sourced::new(model, self.profile_source()))
+        };
+        let of_qwen_code = || {
+            let model = self.qwen_code.model.clone();
+            let model = model.filter(|_| self.profile.provider.is_none() && !is_foreign)?;
+            Some(self.of_qwen_code(model))
+        };
+        let configured = || match self.overrides.profile_first {
+            true => profile().or_else(variable),
+            false => variable().or_else(profile),
+        };
+        flag.or(deployment)
+            .or_else(configured)
+            .or_else(of_qwen_code)
             .unwrap_or_else(|| {
                 let source = Source::Provider(provider.name.clone());
                 Sourced::new(provider.default_model.clone(), source)
             })
     }
 
-    /// Names what others can change, and the one mixture that surprises: the profile's endpoint with a key that is not
-    /// the profile's.
-    fn notices(&self, access: &Sourced<Access>, base_url: &Sourced<BaseUrl>) -> Vec<String> {
+    fn auth(
+        &self,
+        provider: &Sourced<&'static Provider>,
+        base_url: Option<&Sourced<BaseUrl>>,
+    ) -> Result<Sourced<Auth>, Failure> {
+        let given = |key| Auth::ApiKey(Key::Given(key));
+        let flag = self.overrides.api_key.clone();
+        if let Some(key) = flag.filter(|key| !key.expose().trim().is_empty()) {
+            return Ok(Sourced::new(given(key), Source::Flag("--openai-api-key")));
+        }
+        if self.overrides.profile_first
+            && let Some(auth) = self.own_auth()?
+        {
+            return Ok(auth);
+        }
+        if let Some(key) = self.variable_key(provider.value) {
+            return Ok(key.map(|key| given(Secret::new(key))));
+        }
+        if let Some(auth) = self.own_auth()? {
+            return Ok(auth);
+        }
+        // Qwen Code's key does not go to an endpoint that the profile names.
+        let names_endpoint = self.profile.provider.is_some() || self.profile.base_url.is_some();
+        if let (Some(key), false) = (&self.qwen_code.api_key, names_endpoint) {
+            return Ok(self.of_qwen_code(given(key.clone())));
+        }
+        if base_url.is_some_and(|url| is_loopback(&url.value)) || !provider.value.needs_key {
+            return Ok(Sourced::new(Auth::None, provider.source.clone()));
+        }
+        Err(match self.name {
+            Some(name) => no_credential(&name.value),
+            None => no_method(),
+        })
+    }
+
+    /// Returns the key of a variable. The provider's own variable goes before `OPENAI_API_KEY`, in the environment and
+    /// in the chain.
+    fn variable_key(&self, provider: &Provider) -> Option<Sourced<String>> {
+        let names = [provider.key_variable.as_deref(), Some("OPENAI_API_KEY")];
+        let mut keys: Vec<_> = names
+            .into_iter()
+            .flatten()
+            .filter_map(|name| self.lookup.value(name))
+            .collect();
+        let in_environment = |key: &Sourced<String>| matches!(key.source, Source::Environment(_));
+        let first = keys.iter().position(in_environment).unwrap_or(0);
+        (!keys.is_empty()).then(|| keys.swap_remove(first))
+    }
+
+    /// Returns what the profile, or Qwen Code's own login, authenticates with.
+    fn own_auth(&self) -> Result<Option<Sourced<Auth>>, Failure> {
+        let stored = self.profile.store()?;
+        let auth = match (stored, &self.profile.key) {
+            (Some(store), _) if self.profile.uses_oauth() => Auth::Oauth {
+                server: Box::new(self.profile.login_server().ok_or_else(broken_catalogue)?),
+                store,
+            },
+            (Some(store), _) => Auth::ApiKey(Key::Stored(store)),
+            (None, Some(KeySetting::Command(words))) => Auth::ApiKey(Key::Command(words.clone())),
+            (None, Some(KeySetting::Env(name))) => {
+                let key = self
+                    .lookup
+                    .value(name)
+                    .ok_or_else(|| self.unset_key_variable(name))?;
+                return Ok(Some(key.map(|key| Auth::ApiKey(Key::Given(Secret::new(key))))));
+            }
+            (None, _) => return Ok(None),
+        };
+        Ok(Some(Sourced::new(auth, self.own_source())))
+    }
+
+    /// Returns the source of [`Resolver::own_auth`].
+    fn own_source(&self) -> Source {
+        match self.name {
+            Some(_) => self.profile_source(),
+            None if self.qwen_code.selected_type.is_some() => Source::QwenCode(self.qwen_code.path.clone()),
+            None => Source::QwenCode(self.qwen_code.path.with_file_name("oauth_creds.json")),
+        }
+    }
+
+    fn of_qwen_code<T>(&self, value: T) -> Sourced<T> {
+        Sourced::new(value, Source::QwenCode(self.qwen_code.path.clone()))
+    }
+
+    /// Names the mixture that surprises: the profile's endpoint with a key that is not the profile's.
+    fn mixture(&self, auth: &Sourced<Auth>, base_url: &Sourced<BaseUrl>) -> Option<String> {
         let has_own = self.profile.key.is_some() || self.profile.uses_oauth();
-        let own_variable = matches!((&self.profile.key, &access.source),
+        let is_own = matches!((&self.profile.key, &auth.source),
             (Some(KeySetting::Env(own)), Source::Environment(name) | Source::EnvFile { name, .. }) if own == name);
-        let mixed = has_own
-            && !own_variable
-            && access.source.is_given()
-            && matches!(base_url.source, Source::Profile(_));
-        let mixture = mixed.then(|| {
-            let (key, profile) = (&access.source, &base_url.source);
-            format!("the key of {key} is used in place of that of {profile}")
-        });
-        self.notice.iter().cloned().chain(mixture).collect()
+        let is_mixed = has_own && !is_own && auth.source.is_given();
+        let (key, profile) = (&auth.source, &base_url.source);
+        (is_mixed && matches!(profile, Source::Profile(_)))
+            .then(|| format!("the key of {key} is used in place of that of {profile}"))
+    }
+
+    fn unset_key_variable(&self, variable: &str) -> Failure {
+        let profile = self.name.map_or("default", |name| &name.value);
+        let message = format!("profile '{profile}' takes its key from {variable}, which is not set");
+        Failure::new(Exit::NoAuth, message)
+            .hint(format!("set {variable}, or run 'qwen-login --profile {profile}'"))
     }
 }
 
-/// Reads the configuration and tells which profile is in use, and who said so; `None` when none takes part.
-///
-/// # Errors
-/// As [`Config::load`]; 78 for a name that cannot be.
-pub fn active_profile(typed: Option<&str>) -> Result<(Config, Option<Sourced<String>>), Failure> {
-    let config = Config::load()?;
-    let overrides = Overrides {
-        profile: typed.map(str::to_owned),
-        ..Overrides::default()
+/// Refuses to send a secret to an endpoint that an untrusted project's file set, unless the key is from the same file
+/// or bound to the endpoint's origin.
+fn check_destination(
+    auth: &Sourced<Auth>,
+    base_url: &Sourced<BaseUrl>,
+    provider: &Provider,
+    profile: &Profile,
+) -> Result<(), Failure> {
+    let secret = match auth.value {
+        Auth::None => return Ok(()),
+        Auth::Oauth { .. } => "token",
+        Auth::ApiKey(_) => "key",
     };
-    let name = profile_in_use(&overrides, &Lookup::from_process()?, &config)?;
-    Ok((config, name))
-}
-
-/// Returns the profile in use: by flag, by `QWEN_PROFILE`, by `default_profile`; the only one there is.
-fn profile_in_use(
-    overrides: &Overrides,
-    lookup: &Lookup,
-    config: &Config,
-) -> Result<Option<Sourced<String>>, Failure> {
-    let typed = text(overrides.profile.as_deref()).map(|name| Sourced::new(name, Source::Flag("--profile")));
-    let named = typed.or_else(|| lookup.value("QWEN_PROFILE")).or_else(|| {
-        let name = config.default_profile.clone().or_else(|| {
-            let mut names = config.profiles.keys();
-            names.next().filter(|_| names.next().is_none()).cloned()
-        })?;
-        Some(Sourced::new(name.clone(), Source::Profile(name)))
-    });
-    if let Some(name) = &named {
-        check_name(&name.value).map_err(|failure| settings::naming(&name.source, failure))?;
+    let Source::EnvFile { path, trust, .. } = &base_url.source else {
+        return Ok(());
+    };
+    let key_file = match &auth.source {
+        Source::EnvFile { path, .. } => Some(path.as_path()),
+        _ => None,
+    };
+    if may_pair(*trust, path, key_file) || is_bound(&auth.source, &base_url.value, provider, profile) {
+        return Ok(());
     }
-    Ok(named)
+    let message = format!(
+        "{}: the {secret} of {} is not sent to '{}', which an untrusted project file set",
+        base_url.source, auth.source, base_url.value
+    );
+    Err(Failure::new(Exit::Config, message)
+        .hint(format!(
+            "run 'qwen-env --trust {}' if that endpoint may have it",
+            path.display()
+        ))
+        .hint("or set OPENAI_BASE_URL in the environment to choose the endpoint yourself"))
 }
 
-/// Returns a text unless it is blank.
-fn text(value: Option<&str>) -> Option<String> {
-    value
-        .map(str::trim)
-        .filter(|value| !value.is_empty())
-        .map(str::to_owned)
+/// True when the secret would go to that origin also without the project's file: a profile's, its variable's too, to
+/// the profile's own endpoint, a provider's own variable to the provider, `OPENAI_API_KEY` to OpenAI.
+fn is_bound(secret: &Source, url: &BaseUrl, provider: &Provider, profile: &Profile) -> bool {
+    let owns = |name: &str| provider::named(name).is_some_and(|named| named.owns(url));
+    let of_profile = || match (&profile.base_url, &profile.provider) {
+        (Some(own), _) => own.origin() == url.origin(),
+        (None, Some(name)) => owns(name),
+        (None, None) => false,
+    };
+    match secret {
+        Source::Environment(name) | Source::EnvFile { name, .. } => {
+            let is_of_profile = matches!(&profile.key, Some(KeySetting::Env(own)) if own == name);
+            is_of_profile && of_profile()
+                || match name.as_str() {
+                    "OPENAI_API_KEY" => owns("openai"),
+                    name => provider.key_variable.as_deref() == Some(name) && provider.owns(url),
+                }
+        }
+        Source::Profile(_) => of_profile(),
+        _ => false,
+    }
 }
 
-/// Reads an endpoint; the message never repeats it, for it may hold a password.
-fn parse_url(text: &Sourced<String>) -> Result<Sourced<BaseUrl>, Failure> {
-    let source = &text.source;
+/// Returns a flag's value unless it is blank.
+fn flag_value(value: Option<&str>, flag: &'static str) -> Option<Sourced<String>> {
+    let value = value?.trim();
+    (!value.is_empty()).then(|| Sourced::new(value.to_owned(), Source::Flag(flag)))
+}
+
+fn parse_url(text: Sourced<String>) -> Result<Sourced<BaseUrl>, Failure> {
+    let source = text.source;
     match BaseUrl::parse(&text.value) {
-        Ok(url) => Ok(Sourced::new(url, source.clone())),
+        Ok(url) => Ok(Sourced::new(url, source)),
         Err(error) => Err(Failure::new(Exit::Config, format!("{source}: {error}"))),
     }
 }
 
-fn default_provider() -> Result<Sourced<&'static Provider>, Failure> {
-    provider::named("openai")
-        .map(|openai| Sourced::new(openai, Source::Default))
-        .ok_or_else(settings::broken_catalogue)
+fn default_base_url(provider: &Sourced<&'static Provider>) -> Result<Sourced<BaseUrl>, Failure> {
+    let (name, url) = (&provider.value.name, provider.value.default_base_url());
+    let url = url.and_then(|url| BaseUrl::try_from(url).ok()).ok_or_else(|| {
+        Failure::new(Exit::Config, format!("no endpoint for provider '{name}'"))
+            .hint("set OPENAI_BASE_URL, or \"base_url\" in the profile")
+    })?;
+    let source = match &provider.source {
+        Source::Default => Source::Default,
+        _ => Source::Provider(name.clone()),
+    };
+    Ok(Sourced::new(url, source))
+}
+
+fn catalogued(name: &str, source: Source) -> Result<Sourced<&'static Provider>, Failure> {
+    let provider = provider::named(name).ok_or_else(broken_catalogue)?;
+    Ok(Sourced::new(provider, source))
+}
+
+fn broken_catalogue() -> Failure {
+    Failure::new(
+        Exit::Bug,
+        "the provider catalogue is incomplete; please report it",
+    )
+}
+
+/// The failure of a profile that names a provider which the catalogue lacks.
+#[must_use]
+pub fn unknown_provider(profile: &Source, name: &str) -> Failure {
+    let known: Vec<&str> = provider::all()
+        .iter()
+        .map(|provider| provider.name.as_str())
+        .collect();
+    Failure::new(Exit::Config, format!("{profile}: no provider is called '{name}'"))
+        .hint(format!("known are {}", known.join(", ")))
+}
+
+fn no_method() -> Failure {
+    let message = "no credential: neither an API key nor a login is configured";
+    Failure::new(Exit::NoAuth, message)
+        .hint("run 'qwen-login'")
+        .hint("or set OPENAI_API_KEY, and OPENAI_BASE_URL and OPENAI_MODEL where they are not OpenAI's")
+}
+
+fn no_credential(profile: &str) -> Failure {
+    Failure::new(Exit::NoAuth, format!("no credential for profile '{profile}'"))
+        .hint(format!("run 'qwen-login --profile {profile}'"))
+        .hint("or set OPENAI_API_KEY, OPENAI_BASE_URL and OPENAI_MODEL")
+}
+
+/// Adds the source of a profile's name that was not given on the command line.
+fn with_source(source: &Source, mut failure: Failure) -> Failure {
+    if matches!(source, Source::Environment(_) | Source::EnvFile { .. }) {
+        failure.message.push_str(&format!(" (from {source})"));
+    }
+    failure
 }
 
 /// Lays the profile's members over the provider's.
@@ -289,215 +510,4 @@ fn merged(below: &Map<String, Value>, above: &Map<String, Value>) -> Map<String,
     let mut members = below.clone();
     members.extend(above.clone());
     members
-}
-
-impl Resolver<'_> {
-    pub(super) fn access(
-        &self,
-        provider: &Sourced<&'static Provider>,
-        url: Option<&Sourced<BaseUrl>>,
-    ) -> Result<Sourced<Access>, Failure> {
-        let flag = self.overrides.api_key.clone();
-        if let Some(key) = flag.filter(|key| !key.expose().trim().is_empty()) {
-            let source = Source::Flag("--openai-api-key");
-            return Ok(Sourced::new(Access::ApiKey(Key::Given(key)), source));
-        }
-        if self.overrides.profile_first
-            && let Some(own) = self.own_access()?
-        {
-            return Ok(own);
-        }
-        if let Some(key) = self.variable_key(provider.value) {
-            return Ok(key.map(|key| Access::ApiKey(Key::Given(Secret::new(key)))));
-        }
-        if let Some(own) = self.own_access()? {
-            return Ok(own);
-        }
-        if let Some(key) = self.qwen_code_key() {
-            return Ok(key.map(|key| Access::ApiKey(Key::Given(key))));
-        }
-        let open = url.is_some_and(|url| is_loopback(&url.value)) || !provider.value.needs_key;
-        if open {
-            return Ok(Sourced::new(Access::Open, provider.source.clone()));
-        }
-        match &self.name {
-            Some(name) => Err(settings::no_credential(&name.value)),
-            None => Err(settings::no_method()),
-        }
-    }
-
-    /// Returns the key of Qwen Code's settings. It does not go to an endpoint that the profile chose.
-    fn qwen_code_key(&self) -> Option<Sourced<Secret<String>>> {
-        let leaves_endpoint = self.profile.provider.is_none() && self.profile.base_url.is_none();
-        let key = self.qwen_code.api_key.clone().filter(|_| leaves_endpoint)?;
-        Some(Sourced::new(key, Source::QwenCode(self.qwen_code.path.clone())))
-    }
-
-    /// Returns the key that a variable gives. The provider's own variable goes before `OPENAI_API_KEY`, in the
-    /// environment and in the chain.
-    fn variable_key(&self, provider: &Provider) -> Option<Sourced<String>> {
-        let names = [provider.key_variable.as_deref(), Some("OPENAI_API_KEY")];
-        let found: Vec<Sourced<String>> = names
-            .into_iter()
-            .flatten()
-            .filter_map(|name| self.lookup.value(name))
-            .collect();
-        let in_environment = |key: &&Sourced<String>| matches!(key.source, Source::Environment(_));
-        found
-            .iter()
-            .find(in_environment)
-            .or_else(|| found.first())
-            .cloned()
-    }
-
-    /// Returns who says what is configured: the profile, or the file of Qwen Code's that stands in where there is none.
-    pub(super) fn own_source(&self) -> Source {
-        match &self.name {
-            Some(_) => self.profile_source(),
-            None if self.qwen_code.selected_type.is_some() => Source::QwenCode(self.qwen_code.path.clone()),
-            None => Source::QwenCode(self.qwen_code.path.with_file_name("oauth_creds.json")),
-        }
-    }
-
-    /// Returns what the profile, or Qwen Code's own login, authenticates with.
-    fn own_access(&self) -> Result<Option<Sourced<Access>>, Failure> {
-        let source = self.own_source();
-        let store = self.profile.store()?;
-        if let (true, Some(store)) = (self.profile.uses_oauth(), store) {
-            let server = self
-                .profile
-                .login_server()
-                .ok_or_else(settings::broken_catalogue)?;
-            let access = Access::Oauth {
-                server: Box::new(server),
-                store,
-            };
-            return Ok(Some(Sourced::new(access, source)));
-        }
-        let key = match &self.profile.key {
-            None => return Ok(None),
-            Some(KeySetting::Store(kind)) => Key::Stored(store.unwrap_or(*kind)),
-            Some(KeySetting::Command(words)) => Key::Command(words.clone()),
-            Some(KeySetting::Env(name)) => match self.lookup.value(name) {
-                Some(key) => {
-                    let access = Access::ApiKey(Key::Given(Secret::new(key.value)));
-                    return Ok(Some(Sourced::new(access, key.source)));
-                }
-                None => return Err(settings::unset_key_variable(self.name.as_ref(), name)),
-            },
-        };
-        Ok(Some(Sourced::new(Access::ApiKey(key), source)))
-    }
-}
-
-/// Refuses an endpoint that an untrusted project's file set, unless the key is from the same file or bound to the
-/// endpoint's origin.
-///
-/// # Errors
-/// Exit 78; the message names both sources.
-pub(super) fn check(
-    access: &Sourced<Access>,
-    base_url: &Sourced<BaseUrl>,
-    provider: &Provider,
-    profile: &Profile,
-) -> Result<(), Failure> {
-    let Source::EnvFile { path, trust, .. } = &base_url.source else {
-        return Ok(());
-    };
-    if matches!(access.value, Access::Open) {
-        return Ok(());
-    }
-    let key_file = match &access.source {
-        Source::EnvFile { path, .. } => Some(path.as_path()),
-        _ => None,
-    };
-    if may_pair(*trust, path, key_file) || is_bound(access, &base_url.value, provider, profile) {
-        return Ok(());
-    }
-    let what = match access.value {
-        Access::Oauth { .. } => "the token",
-        _ => "the key",
-    };
-    let (url, key) = (&base_url.source, &access.source);
-    let endpoint = &base_url.value;
-    let file = path.display();
-    let message =
-        format!("{url}: {what} of {key} is not sent to '{endpoint}', which an untrusted project file set");
-    Err(Failure::new(Exit::Config, message)
-        .hint(format!(
-            "run 'qwen-env --trust {file}' if that endpoint may have it"
-        ))
-        .hint("or set OPENAI_BASE_URL in the environment to choose the endpoint yourself"))
-}
-
-/// True when the secret would go to that origin also without the project's file: a profile's, its variable's too, to
-/// the profile's own endpoint, a provider's own variable to the provider, `OPENAI_API_KEY` to OpenAI.
-fn is_bound(access: &Sourced<Access>, url: &BaseUrl, provider: &Provider, profile: &Profile) -> bool {
-    let of_profile = || match (&profile.base_url, &profile.provider) {
-        (Some(own), _) => own.origin() == url.origin(),
-        (None, Some(name)) => provider::named(name).is_some_and(|named| named.owns(url)),
-        (None, None) => false,
-    };
-    match &access.source {
-        Source::Environment(name) | Source::EnvFile { name, .. } => {
-            let named = matches!(&profile.key, Some(KeySetting::Env(own)) if own == name);
-            let own = provider.key_variable.as_deref() == Some(name.as_str()) && name != "OPENAI_API_KEY";
-            named && of_profile()
-                || own && provider.owns(url)
-                || name == "OPENAI_API_KEY"
-                    && provider::named("openai").is_some_and(|openai| openai.owns(url))
-        }
-        Source::Profile(_) => of_profile(),
-        _ => false,
-    }
-}
-
-/// The process environment and the chain of the working directory. The chain is read when first asked for.
-#[derive(Debug)]
-pub(super) struct Lookup {
-    search: Search,
-    chain: std::cell::OnceCell<EnvChain>,
-}
-
-impl Lookup {
-    /// Looks from the working directory, by the rule that `QWEN_ENV_CHAIN` names.
-    ///
-    /// # Errors
-    /// Exit 78 when `QWEN_ENV_CHAIN` names no rule.
-    pub(super) fn from_process() -> Result<Self, Failure> {
-        Ok(Self {
-            search: Search::from_process(None, None)?,
-            chain: std::cell::OnceCell::new(),
-        })
-    }
-
-    /// Returns the chain.
-    pub(super) fn chain(&self) -> &EnvChain {
-        self.chain.get_or_init(|| EnvChain::resolve(&self.search))
-    }
-
-    /// Returns the first value that is not blank: a blank variable of the environment, as wrappers and CI systems set
-    /// for what they do not know, hides nothing.
-    pub(super) fn value(&self, name: &str) -> Option<Sourced<String>> {
-        if let Some(value) = std::env::var_os(name) {
-            let value = value.to_string_lossy();
-            if !value.trim().is_empty() {
-                return Some(Sourced::new(
-                    value.trim().to_owned(),
-                    Source::Environment(name.to_owned()),
-                ));
-            }
-        }
-        let variable = self.chain().variable(name)?;
-        let value = variable.value.expose().trim();
-        (!value.is_empty()).then(|| {
-            let source = Source::EnvFile {
-                name: name.to_owned(),
-                path: variable.path.to_path_buf(),
-                line: variable.line,
-                trust: variable.trust,
-            };
-            Sourced::new(value.to_owned(), source)
-        })
-    }
 }

@@ -7,15 +7,14 @@ use std::path::PathBuf;
 use serde_json::{Map, Value};
 
 use super::profile::TimeoutSettings;
-use super::resolver::Resolver;
 use crate::dotenv::Trust;
-use crate::exit::{Exit, Failure};
 use crate::net::credential::StoreKind;
 use crate::net::http::BaseUrl;
-use crate::provider::{self, OauthSettings, Provider, Rate};
+use crate::output::Reporter;
+use crate::provider::{OauthSettings, Provider, Rate};
 use crate::secret::Secret;
 
-/// What was said on the command line.
+/// What was given by flags.
 #[derive(Clone, Debug, Default)]
 pub struct Overrides {
     /// `--profile`.
@@ -26,15 +25,15 @@ pub struct Overrides {
     pub base_url: Option<String>,
     /// `--model`.
     pub model: Option<String>,
-    /// True when the user switched to the profile here and now (`/auth`): then what the profile says beats
-    /// environment and chain, because a switch that changes nothing is what people complain about.
+    /// True when the user switched to the profile within the program (`/auth`): then the profile goes before
+    /// environment and chain.
     pub profile_first: bool,
 }
 
 /// Where the API key is.
 #[derive(Clone, Debug)]
 pub enum Key {
-    /// It is here.
+    /// It was given by a flag, a variable or Qwen Code's settings.
     Given(Secret<String>),
     /// A command prints it.
     Command(Vec<String>),
@@ -44,18 +43,18 @@ pub enum Key {
 
 /// How requests are authenticated.
 #[derive(Clone, Debug)]
-pub enum Access {
+pub enum Auth {
     /// By an API key.
     ApiKey(Key),
-    /// By an OAuth access token, which is in the profile's store.
+    /// By an OAuth access token.
     Oauth {
         /// The server that issued it.
         server: Box<OauthSettings>,
-        /// Where it is kept.
+        /// Where it is stored.
         store: StoreKind,
     },
     /// Not at all: the server asks for no key.
-    Open,
+    None,
 }
 
 /// The resolved settings of one run.
@@ -65,8 +64,8 @@ pub struct Settings {
     pub profile: Option<Sourced<String>>,
     /// The provider.
     pub provider: Sourced<&'static Provider>,
-    /// How requests are authenticated, and who said so.
-    pub access: Sourced<Access>,
+    /// How requests are authenticated.
+    pub auth: Sourced<Auth>,
     /// The endpoint. Under OAuth a `resource_url` of the credential goes before a provider's default.
     pub base_url: Sourced<BaseUrl>,
     /// The model.
@@ -85,63 +84,72 @@ pub struct Settings {
     pub timeouts: TimeoutSettings,
     /// True when the profile allows plain `http` to other machines.
     pub allow_http: bool,
-    /// What the user ought to know about how this was decided.
+    /// What is surprising in all this.
     pub notices: Vec<String>,
 }
 
 impl Settings {
-    /// Resolves the settings of this process.
-    ///
-    /// # Errors
-    /// 77 when nothing says how to authenticate, or the profile does not exist; 78 for invalid or contradictory
-    /// settings, and when a project's file would have a secret sent elsewhere (SPEC: where a secret may go).
-    pub fn resolve(overrides: &Overrides) -> Result<Self, Failure> {
-        Resolver::new(overrides)?.settle()
-    }
-
     /// Returns the method's name for people and JSON.
     #[must_use]
     pub const fn method(&self) -> &'static str {
-        match self.access.value {
-            Access::ApiKey(_) => "api-key",
-            Access::Oauth { .. } => "oauth",
-            Access::Open => "none",
-        }
+        self.auth.value.method()
     }
 
-    /// Returns the name under which the profile's credential is kept.
+    /// True when requests carry an OAuth access token.
+    #[must_use]
+    pub const fn uses_oauth(&self) -> bool {
+        matches!(self.auth.value, Auth::Oauth { .. })
+    }
+
+    /// Returns the name under which the profile's credential is stored.
     #[must_use]
     pub fn profile_name(&self) -> &str {
         self.profile.as_ref().map_or("default", |profile| &profile.value)
     }
 
-    /// Says one of [`Settings::origins`] in a line.
-    #[must_use]
-    pub fn origin(name: &str, value: &str, source: &str) -> String {
-        format!("{name} '{value}' from {source}")
-    }
-
-    /// Returns name, value and source of each setting, for people. No secret is among them.
+    /// Returns name, value and source of each setting. No secret is among them.
     #[must_use]
     pub fn origins(&self) -> Vec<(&'static str, String, String)> {
-        let shown = |name, value: String, source: &Source| (name, value, source.to_string());
-        let mut origins = vec![
-            shown("method", self.method().to_owned(), &self.access.source),
-            shown(
-                "provider",
-                self.provider.value.name.clone(),
-                &self.provider.source,
-            ),
-            shown("base_url", self.base_url.value.to_string(), &self.base_url.source),
-            shown("model", self.model.value.clone(), &self.model.source),
-        ];
+        let origin =
+            |name, value: &dyn fmt::Display, source: &Source| (name, value.to_string(), source.to_string());
+        let mut origins = Vec::with_capacity(6);
         if let Some(profile) = &self.profile {
-            origins.insert(0, shown("profile", profile.value.clone(), &profile.source));
+            origins.push(origin("profile", &profile.value, &profile.source));
         }
+        origins.extend([
+            origin("method", &self.method(), &self.auth.source),
+            origin("provider", &self.provider.value.name, &self.provider.source),
+            origin("base_url", &self.base_url.value, &self.base_url.source),
+            origin("model", &self.model.value, &self.model.source),
+        ]);
         if let Some(version) = &self.api_version {
-            origins.push(shown("api_version", version.value.clone(), &version.source));
+            origins.push(origin("api_version", &version.value, &version.source));
         }
         origins
+    }
+
+    /// Prints the notices, and with `--verbose` the source of each setting.
+    pub fn report(&self, reporter: &Reporter) {
+        for notice in &self.notices {
+            reporter.notice(notice);
+        }
+        if reporter.is_verbose() {
+            for (name, value, source) in self.origins() {
+                reporter.detail(&format!("{name} '{value}' from {source}"));
+            }
+        }
+    }
+}
+
+impl Auth {
+    /// Returns the method's name for people and JSON.
+    #[must_use]
+    pub const fn method(&self) -> &'static str {
+        match self {
+            Self::ApiKey(_) => "api-key",
+            Self::Oauth { .. } => "oauth",
+            Self::None => "none",
+        }
     }
 }
 
@@ -174,7 +182,7 @@ pub enum Source {
 }
 
 impl Source {
-    /// True when a person said it for this run or this directory: by flag, environment or chain.
+    /// True for a flag, the environment and the chain, which go before a profile.
     #[must_use]
     pub const fn is_given(&self) -> bool {
         matches!(self, Self::Flag(_) | Self::Environment(_) | Self::EnvFile { .. })
@@ -217,63 +225,4 @@ impl<T> Sourced<T> {
             source: self.source,
         }
     }
-}
-
-/// Nothing says how to authenticate.
-pub(super) fn no_method() -> Failure {
-    Failure::new(
-        Exit::NoAuth,
-        "no credential: neither an API key nor a login is configured",
-    )
-    .hint("run 'qwen-login'")
-    .hint("or set OPENAI_API_KEY, and OPENAI_BASE_URL and OPENAI_MODEL where they are not OpenAI's")
-}
-
-/// The profile does not exist or says nothing that authenticates.
-pub(super) fn no_credential(profile: &str) -> Failure {
-    Failure::new(Exit::NoAuth, format!("no credential for profile '{profile}'"))
-        .hint(format!("run 'qwen-login --profile {profile}'"))
-        .hint("or set OPENAI_API_KEY, OPENAI_BASE_URL and OPENAI_MODEL")
-}
-
-/// A profile that somebody named is not configured.
-pub(super) fn no_profile(named: &Sourced<String>) -> Failure {
-    naming(&named.source, no_credential(&named.value))
-}
-
-/// Adds to the fault of a profile's name who gave it, where that is not what was just typed.
-pub(super) fn naming(source: &Source, mut failure: Failure) -> Failure {
-    if matches!(source, Source::Environment(_) | Source::EnvFile { .. }) {
-        failure.message.push_str(&format!(" (from {source})"));
-    }
-    failure
-}
-
-/// A profile takes its key from a variable that is not set.
-pub(super) fn unset_key_variable(profile: Option<&Sourced<String>>, variable: &str) -> Failure {
-    let profile = profile.map_or("default", |profile| &profile.value);
-    Failure::new(
-        Exit::NoAuth,
-        format!("profile '{profile}' takes its key from {variable}, which is not set"),
-    )
-    .hint(format!("set {variable}, or run 'qwen-login --profile {profile}'"))
-}
-
-/// A profile names a provider that the catalogue does not have.
-#[must_use]
-pub fn unknown_provider(profile: &Source, name: &str) -> Failure {
-    let known: Vec<&str> = provider::all()
-        .iter()
-        .map(|provider| provider.name.as_str())
-        .collect();
-    Failure::new(Exit::Config, format!("{profile}: no provider is called '{name}'"))
-        .hint(format!("known are {}", known.join(", ")))
-}
-
-/// The embedded catalogue lacks an entry that the code counts on.
-pub(super) fn broken_catalogue() -> Failure {
-    Failure::new(
-        Exit::Bug,
-        "the provider catalogue is incomplete; please report it",
-    )
 }

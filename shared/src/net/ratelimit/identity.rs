@@ -2,7 +2,7 @@
 
 use url::Url;
 
-use crate::net::config::{Access, Settings};
+use crate::net::config::{Auth, Settings};
 use crate::secret::Secret;
 
 /// Names the credential whose quota is used: the same for all processes and profiles that share it.
@@ -12,8 +12,8 @@ use crate::secret::Secret;
 #[must_use]
 pub fn identity(settings: &Settings, key: Option<&Secret<String>>) -> Secret<String> {
     let server = settings.base_url.value.origin().ascii_serialization();
-    Secret::new(match &settings.access.value {
-        Access::Oauth { server, .. } => {
+    Secret::new(match &settings.auth.value {
+        Auth::Oauth { server, .. } => {
             let endpoint = server.token_endpoint.as_ref().map(Url::as_str);
             let endpoint = endpoint.or(server.issuer.as_deref()).unwrap_or_default();
             format!("login\n{endpoint}\n{}", settings.profile_name())
