@@ -97,7 +97,7 @@ fn whatever_the_server_says_the_credential_is_removed() {
     for (reply, said) in [
         (
             Reply::new(503, "text/html", "<html>"),
-            "not revoked: '127.0.0.1': the server answers with status 503",
+            "not revoked: '127.0.0.1': the server responded with status 503",
         ),
         (
             Reply::json(400, r#"{"error": "invalid_request"}"#),

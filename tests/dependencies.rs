@@ -21,17 +21,8 @@ const LICENCES: [&str; 11] = [
 ];
 
 /// Crates of which there are two versions, because crates that we use disagree. One that agrees again must go here.
-const TWICE: [(&str, &str); 8] = [
-    ("base64", "oauth2 has the older"),
-    ("block-buffer", "sha2 of oauth2"),
-    ("cpufeatures", "sha2 of oauth2"),
-    ("crypto-common", "sha2 of oauth2"),
-    ("digest", "sha2 of oauth2"),
-    (
-        "getrandom",
-        "rand of oauth2, and ahash of jsonschema, have older ones",
-    ),
-    ("sha2", "oauth2 has the older"),
+const TWICE: [(&str, &str); 2] = [
+    ("getrandom", "ahash of jsonschema has an older one"),
     ("syn", "derive macros, at build time alone"),
 ];
 

@@ -109,7 +109,7 @@ fn address_and_code_are_shown_exactly_and_the_tokens_stored() {
     }
     assert!(
         run.stderr
-            .contains("approve only if you have just started this yourself, at 'id.example'")
+            .contains("approve only a login that you started yourself, at 'id.example'")
     );
     for secret in [DEVICE_CODE, ACCESS, REFRESH] {
         assert!(!run.stderr.contains(secret), "{run:#?}");
@@ -273,7 +273,7 @@ fn a_narrower_scope_and_a_stray_endpoint_are_reported() {
         "{run:#?}"
     );
     assert!(
-        run.stderr.contains("will not get the token: 'evil.example'"),
+        run.stderr.contains("the token is not sent to: 'evil.example'"),
         "{run:#?}"
     );
 }

@@ -23,7 +23,7 @@ fn faults_on_the_way_are_waited_out_with_growing_patience() {
     let (_, run) = run(&authority);
     let run = run.exits(0);
     assert_eq!(authority.waits(), [2, 4, 1, 3]);
-    assert!(run.stderr.contains("status 502; trying again in 2 s"), "{run:#?}");
+    assert!(run.stderr.contains("status 502; retrying in 2 s"), "{run:#?}");
     assert!(!run.stderr.contains("<b>"), "{run:#?}");
 }
 
@@ -87,7 +87,7 @@ fn an_end_is_an_end_with_its_own_exit_and_nothing_is_stored() {
             device(),
             Reply::new(200, "text/html", "<html>sign in</html>"),
             76,
-            "no JSON object",
+            "the body is not a JSON object",
         ),
         (
             device(),
@@ -105,7 +105,7 @@ fn an_end_is_an_end_with_its_own_exit_and_nothing_is_stored() {
             device(),
             ok(&json!({"access_token": "a", "token_type": "mac"})),
             76,
-            "a token of type 'mac'",
+            "unknown 'token_type': 'mac'",
         ),
         (
             device(),
@@ -227,7 +227,11 @@ fn a_broken_device_answer_is_named_before_anybody_is_asked() {
             76,
             "no 'verification_uri'",
         ),
-        (Reply::new(200, "text/html", "<html>"), 76, "no JSON object"),
+        (
+            Reply::new(200, "text/html", "<html>"),
+            76,
+            "the body is not a JSON object",
+        ),
         (
             Reply::new(404, "text/html", "<html>"),
             76,

@@ -53,7 +53,9 @@ fn a_key_from_stdin_is_tried_stored_and_in_use() {
     let run = login(&sandbox).args(["--base-url", &url]).run().exits(0);
     assert_eq!(
         run.stderr,
-        format!("qwen-login: the endpoint takes the key; profile 'default' asks model 'gpt-4o' at '{url}'\n")
+        format!(
+            "qwen-login: the endpoint accepts the key; profile 'default' uses model 'gpt-4o' at '{url}'\n"
+        )
     );
     assert_eq!(run.text(), "");
     let requests = server.requests();
@@ -170,13 +172,13 @@ fn what_a_trial_finds_decides() {
             none(),
             error(400, "unsupported_parameter"),
             0,
-            "the endpoint takes the key",
+            "the endpoint accepts the key",
         ),
         (
             none(),
             error(429, "insufficient_quota"),
             0,
-            "the endpoint takes the key, but says: the quota is used up",
+            "the endpoint accepts the key, but says: the quota is used up",
         ),
         (
             none(),
@@ -252,8 +254,8 @@ fn what_cannot_be_a_key_is_refused_before_anything_is_asked() {
 fn wrong_flags_are_usage_errors_and_forbidden_endpoints_configuration_errors() {
     for (flags, code, said) in [
         (vec!["--provider", "nobody"], 64, "no provider is called 'nobody'"),
-        (vec!["--provider", "custom"], 64, "name it with --base-url"),
-        (vec!["--provider", "azure"], 64, "name it with --base-url"),
+        (vec!["--provider", "custom"], 64, "give it with --base-url"),
+        (vec!["--provider", "azure"], 64, "give it with --base-url"),
         (vec!["--provider", "qwen"], 64, "takes no API key"),
         (
             vec!["--base-url", "not a url"],
@@ -261,7 +263,7 @@ fn wrong_flags_are_usage_errors_and_forbidden_endpoints_configuration_errors() {
             "--base-url: this is not a URL",
         ),
         (vec!["--base-url", "ftp://x.example/"], 64, "begins with https://"),
-        (vec!["--base-url", ""], 64, "a URL is needed"),
+        (vec!["--base-url", ""], 64, "enter a URL"),
         (
             vec!["--base-url", "http://llm.example/v1"],
             78,
@@ -310,7 +312,7 @@ fn presets_bring_their_endpoint_and_model() {
             .args(["--no-verify", "--provider", name, "--profile", "work"])
             .run()
             .exits(0);
-        assert!(run.stderr.contains("stored without a trial"), "{run:#?}");
+        assert!(run.stderr.contains("stored without a test"), "{run:#?}");
         let profile = profile(&sandbox, "work");
         assert_eq!(
             (&profile["provider"], &profile["base_url"], &profile["model"]),

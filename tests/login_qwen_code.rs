@@ -101,7 +101,8 @@ fn qwen_code_itself_accepts_it() {
         .run()
         .exits(0);
     assert!(
-        run.stderr.contains("takes the token; the model is 'coder-model'"),
+        run.stderr
+            .contains("accepts the token; the model is 'coder-model'"),
         "{run:#?}"
     );
     let node = peers::command("node").unwrap();
@@ -176,7 +177,7 @@ fn an_ended_login_is_adopted_and_renewed_by_the_trial() {
     ended["expiry_date"] = json!(now() - 1000);
     sandbox.write(FILE, ended.to_string());
     let run = sandbox.detached("qwen-login").arg("--import").run().exits(0);
-    assert!(run.stderr.contains("takes the token"), "{run:#?}");
+    assert!(run.stderr.contains("accepts the token"), "{run:#?}");
     assert!(!run.stderr.contains("canary"), "{run:#?}");
     assert!(sandbox.read(FILE).contains(ACCESS));
     assert_eq!(authority.polls().len(), 1);
@@ -334,7 +335,7 @@ fn an_endpoint_that_the_provider_does_not_allow_never_sees_the_token() {
             .args(["--oauth", "--store", "file"])
             .run()
             .exits(0);
-        assert!(run.stderr.contains("will not get the token"), "{run:#?}");
+        assert!(run.stderr.contains("that the token is not sent to"), "{run:#?}");
         sandbox
             .tool("qwen-token")
             .args(["--format", "json"])
@@ -349,7 +350,7 @@ fn an_incomplete_login_is_said_to_be_of_no_use_to_qwen_code() {
     answer["refresh_token"] = Value::Null;
     let authority = Authority::new(ok(&device()), [ok(&answer)]);
     let run = login(&home(&authority)).run().exits(0);
-    assert!(run.stderr.contains("gave no refresh token"), "{run:#?}");
+    assert!(run.stderr.contains("sent no refresh token"), "{run:#?}");
     assert!(run.stderr.contains("Qwen Code cannot use this login"), "{run:#?}");
 }
 

@@ -159,10 +159,7 @@ fn a_choice_is_remembered_and_a_change_leaves_nothing_behind() {
         .args(["--store", "keyring"])
         .run()
         .exits(0);
-    assert!(
-        run.stderr.contains("the old credential was removed from"),
-        "{run:#?}"
-    );
+    assert!(run.stderr.contains("removed the old credential from"), "{run:#?}");
     assert!(!file.exists() && keyring.lookup("lab").is_some());
     let run = keyring
         .given_to(login(&sandbox))
@@ -171,7 +168,7 @@ fn a_choice_is_remembered_and_a_change_leaves_nothing_behind() {
         .exits(0);
     assert!(
         run.stderr
-            .contains("the old credential was removed from 'the system keyring'"),
+            .contains("removed the old credential from 'the system keyring'"),
         "{run:#?}"
     );
     assert!(file.exists() && keyring.lookup("lab").is_none());

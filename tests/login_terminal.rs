@@ -51,7 +51,7 @@ fn every_question_can_be_answered_wrongly_first() {
         ("Whose key is it?", "nobody\n"),
         ("type a number from 1 to 18", "custom\n"),
         ("base URL: ", "\n"),
-        ("a URL is needed", "api.openai.com\n"),
+        ("enter a URL", "api.openai.com\n"),
         ("this is not a URL", "http://llm.example/v1\n"),
         (
             "plain http would show the secret",
@@ -75,7 +75,7 @@ fn every_question_can_be_answered_wrongly_first() {
     terminal.types(&format!(
         "\u{1b}[200~wrong\u{1b}[201~\u{15}{GOOD}\u{1b}[DXY\u{7f}\u{8}\n"
     ));
-    terminal.shows("the endpoint takes the key");
+    terminal.shows("the endpoint accepts the key");
     assert!(!terminal.shown().contains("0123456789"), "{}", terminal.shown());
     assert_eq!(terminal.ends(), 0);
     let stored: Value =
@@ -166,7 +166,7 @@ fn a_key_that_turned_out_to_be_needed_is_stored() {
     terminal.types("1\n");
     terminal.shows_after(before, "empty for none");
     terminal.types(&format!("{GOOD}\n"));
-    terminal.shows("the endpoint takes the key");
+    terminal.shows("the endpoint accepts the key");
     assert_eq!(terminal.ends(), 0);
     let stored: Value =
         serde_json::from_str(&sandbox.read("home/.config/qwen/credentials/default.json")).unwrap();
@@ -327,7 +327,7 @@ fn the_time_that_is_left_counts_down_and_goes_away() {
         "10:00 left",
         "9:59 left",
         "9:58 left",
-        "trying again in 2 s",
+        "retrying in 2 s",
         "logged in: profile 'lab'",
     ] {
         terminal.shows(text);

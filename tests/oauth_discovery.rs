@@ -117,7 +117,7 @@ fn a_document_without_a_sound_device_flow_is_named() {
         (
             |document| document["token_endpoint"] = json!(7),
             76,
-            "'token_endpoint' of the metadata document is no URL",
+            "'token_endpoint' of the metadata document is not a URL",
         ),
         (
             |document| document["token_endpoint"] = json!("http://id.example/token"),
@@ -177,7 +177,7 @@ fn settings_that_cannot_work_are_named_before_anything_is_sent() {
             json!({"issuer": "https://id.example/?x=1"}),
             "the issuer has a query",
         ),
-        (json!({"issuer": "not a url"}), "the issuer is no URL"),
+        (json!({"issuer": "not a url"}), "the issuer is not a URL"),
         (
             json!({"issuer": "http://127.0.0.1:1", "client_id": " "}),
             "no 'client_id'",

@@ -149,7 +149,7 @@ fn failures() -> Vec<(Reply, i32, &'static str)> {
         (
             Reply::new(200, "text/html", "<html>log in</html>"),
             76,
-            "no JSON object",
+            "the body is not a JSON object",
         ),
         (
             refused(200, r#"{"token_type":"Bearer"}"#),
@@ -160,7 +160,7 @@ fn failures() -> Vec<(Reply, i32, &'static str)> {
         (
             refused(200, r#"{"access_token":"x","token_type":"mac"}"#),
             76,
-            "a token of type 'mac'",
+            "unknown 'token_type': 'mac'",
         ),
         (
             Reply::with_headers(302, &[("location", "http://127.0.0.1:1/")], ""),

@@ -10,7 +10,7 @@ use qwen_shared::net::config::{Config, KeySetting, Method, Profile, active_profi
 use qwen_shared::net::credential::{Credential, LOCK_LIMIT, Store, StoreKind, Stored};
 use qwen_shared::net::http::Timeouts;
 use qwen_shared::net::oauth::{
-    Blocking, Endpoints, OauthError, PublicClient, Revoked, TokenKind, discover, revoke,
+    BlockingTransport, Endpoints, OauthError, PublicClient, Revocation, TokenTypeHint, discover, revoke,
 };
 use qwen_shared::output::Reporter;
 use qwen_shared::provider::OauthSettings;
@@ -111,8 +111,8 @@ fn revoked(profile: &Profile, credential: &Credential) -> String {
         return format!("not revoked, its server is not known; {still}");
     };
     match revoke_at(&server, profile.allow_http, credential) {
-        Ok((host, Revoked::Done)) => format!("revoked at '{host}'"),
-        Ok((host, Revoked::NoEndpoint)) => format!("'{host}' offers no way to revoke it; {still}"),
+        Ok((host, Revocation::Revoked)) => format!("revoked at '{host}'"),
+        Ok((host, Revocation::NoEndpoint)) => format!("'{host}' offers no way to revoke it; {still}"),
         Err(failure) => format!("not revoked: {}; {still}", failure.message),
     }
 }
@@ -121,8 +121,8 @@ fn revoke_at(
     server: &OauthSettings,
     allow_http: bool,
     credential: &Credential,
-) -> Result<(String, Revoked), Failure> {
-    let transport = Blocking::new(Timeouts::for_token_requests());
+) -> Result<(String, Revocation), Failure> {
+    let transport = BlockingTransport::new(Timeouts::for_token_requests());
     let mut endpoints = Endpoints::resolve(&transport, server, allow_http)?;
     let host = endpoints.token_endpoint.host_str().unwrap_or_default().to_owned();
     if let (None, Some(issuer)) = (&endpoints.revocation_endpoint, &server.issuer) {
@@ -130,11 +130,11 @@ fn revoke_at(
         endpoints.revocation_endpoint = found.revocation_endpoint;
         endpoints.check(allow_http)?;
     }
-    let client = PublicClient::of(server)?;
+    let client = PublicClient::from_settings(server)?;
     let end = |kind, token: &Secret<String>| {
         let once = || revoke(&transport, &endpoints, &client, kind, token);
         match once() {
-            Err(OauthError::Unwell {
+            Err(OauthError::Unavailable {
                 retry_after: Some(wait),
                 ..
             }) if wait <= LONGEST_WAIT => {
@@ -146,11 +146,11 @@ fn revoke_at(
     };
     let failed = |error: OauthError| error.failure(&host);
     let Some(refresh_token) = &credential.refresh_token else {
-        let revoked = end(TokenKind::Access, &credential.access_token).map_err(failed)?;
+        let revoked = end(TokenTypeHint::AccessToken, &credential.access_token).map_err(failed)?;
         return Ok((host, revoked));
     };
-    let revoked = end(TokenKind::Refresh, refresh_token).map_err(failed)?;
-    match end(TokenKind::Access, &credential.access_token) {
+    let revoked = end(TokenTypeHint::RefreshToken, refresh_token).map_err(failed)?;
+    match end(TokenTypeHint::AccessToken, &credential.access_token) {
         // The refresh token takes its access tokens along (RFC 7009, section 2.1); many servers revoke no others.
         Ok(_) | Err(OauthError::Refused { .. }) => Ok((host, revoked)),
         Err(error) => Err(failed(error)),

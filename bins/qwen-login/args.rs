@@ -1,4 +1,4 @@
-//! What can be typed.
+//! The command line.
 
 use clap::builder::PossibleValue;
 use clap::{Command, CommandFactory, Parser};
@@ -15,7 +15,7 @@ pub(crate) struct Args {
     /// Set up an API key
     #[arg(long)]
     pub(crate) api_key: bool,
-    /// Adopt the login of Qwen Code
+    /// Import the login of Qwen Code
     #[arg(long, conflicts_with_all = ["with_key", "provider", "base_url"])]
     pub(crate) import: bool,
     /// Use this provider: openai, dashscope, openrouter, …; 'custom' for any other endpoint
@@ -24,22 +24,22 @@ pub(crate) struct Args {
     /// Send requests to this endpoint
     #[arg(long, value_name = "URL", value_hint = clap::ValueHint::Url)]
     pub(crate) base_url: Option<String>,
-    /// Ask this model
+    /// Use this model
     #[arg(long, value_name = "NAME")]
     pub(crate) model: Option<String>,
     /// Read the API key from standard input
     #[arg(long)]
     pub(crate) with_key: bool,
-    /// Open no browser
+    /// Do not open a browser
     #[arg(long)]
     pub(crate) no_browser: bool,
-    /// Draw the address as a QR code, however narrow the terminal
+    /// Print the address as a QR code, even if it does not fit
     #[arg(long)]
     pub(crate) qr: bool,
-    /// Keep the credential there: auto, keyring or file
+    /// Store the credential there: auto, keyring or file
     #[arg(long, value_name = "WHERE", value_parser = stores(), hide_possible_values = true)]
     pub(crate) store: Option<String>,
-    /// Store the credential without a trial request
+    /// Store the credential without a test request
     #[arg(long)]
     pub(crate) no_verify: bool,
     #[command(flatten)]
@@ -48,9 +48,9 @@ pub(crate) struct Args {
 
 fn stores() -> [PossibleValue; 3] {
     [
-        PossibleValue::new("auto").help("The keyring where one answers, a file where none exists"),
-        PossibleValue::new("keyring").help("The system keyring or nothing"),
-        PossibleValue::new("file").help("A file that only its owner can read"),
+        PossibleValue::new("auto").help("The keyring if there is one, else a file"),
+        PossibleValue::new("keyring").help("The system keyring only"),
+        PossibleValue::new("file").help("A file that only you can read"),
     ]
 }
 
@@ -60,7 +60,6 @@ impl CommandLine for Args {
     }
 }
 
-/// Returns the command line's grammar.
 pub(crate) fn command() -> Command {
     Args::command()
 }

@@ -1,4 +1,4 @@
-//! Whether a browser can be opened here, and opening it.
+//! Opening a browser, where a person can see it.
 
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -7,9 +7,9 @@ use std::{env, io, thread};
 
 use qwen_shared::{provider, secret};
 
-use super::verification::VerificationUri;
+use crate::verification_uri::VerificationUri;
 
-/// Browsers that would take the terminal over.
+/// Browsers that would run in the terminal.
 const TEXT_BROWSERS: [&str; 9] = [
     "www-browser",
     "lynx",
@@ -22,19 +22,16 @@ const TEXT_BROWSERS: [&str; 9] = [
     "edbrowse",
 ];
 
-/// What opens an address on a desktop, the usual first. None of them is a text browser by itself.
+/// None of them is a text browser by itself.
 const OPENERS: [&str; 5] = ["xdg-open", "gio open", "kde-open", "x-www-browser", "firefox"];
 
 /// A program and its arguments, `%s` for the address.
 type Opener = Vec<String>;
 
-/// Returns what may open an address here, the first choice first.
-///
-/// A browser is for a person who sits at this machine: it stays closed on servers, in CI and in containers, and where
-/// it would be a text browser, which would take over the terminal that shows the code.
+/// Returns the commands that may open an address, best first.
 ///
 /// # Errors
-/// Why none is opened, in words.
+/// The reason to open none: nobody sits at this machine, or the browser would take over the terminal.
 pub(crate) fn openers() -> Result<Vec<Opener>, &'static str> {
     if is_set("NO_BROWSER") {
         return Err("NO_BROWSER is set");
@@ -43,7 +40,7 @@ pub(crate) fn openers() -> Result<Vec<Opener>, &'static str> {
         return Err("this is a CI job");
     }
     if env::var_os("DEBIAN_FRONTEND").is_some_and(|value| value == "noninteractive") {
-        return Err("DEBIAN_FRONTEND says that nobody is there");
+        return Err("DEBIAN_FRONTEND is noninteractive");
     }
     let windows = is_wsl();
     if cfg!(target_os = "linux") && !windows && !has_display() {
@@ -53,7 +50,7 @@ pub(crate) fn openers() -> Result<Vec<Opener>, &'static str> {
         return Err("this is an SSH session");
     }
     if is_set("BROWSER") {
-        return from_variable().ok_or("BROWSER names a text browser");
+        return from_variable().ok_or("BROWSER is a text browser");
     }
     if is_container() {
         return Err("this is a container");
@@ -62,29 +59,27 @@ pub(crate) fn openers() -> Result<Vec<Opener>, &'static str> {
     Ok(if cfg!(target_os = "macos") {
         vec![vec!["open".to_owned()]]
     } else if windows {
-        let usual = ["wslview", "rundll32.exe url.dll,FileProtocolHandler"];
-        usual.iter().map(words).collect()
+        let openers = ["wslview", "rundll32.exe url.dll,FileProtocolHandler"];
+        openers.iter().map(words).collect()
     } else {
         OPENERS.iter().map(words).collect()
     })
 }
 
-/// Opens the address with the first opener that succeeds, without waiting for it. Nothing depends on the outcome: the
-/// address is on the screen as well. `hidden` are variables that it must not see, besides those that [`may_be_secret`].
-pub(crate) fn open(openers: Vec<Opener>, address: &VerificationUri, hidden: Vec<String>) {
+/// Opens the address with the first opener that succeeds, in the background: the address is on the screen too. Openers do
+/// not get the variables `secrets`, nor those that [`may_be_secret`].
+pub(crate) fn open(openers: Vec<Opener>, address: &VerificationUri, secrets: Vec<String>) {
     let address = address.as_str().to_owned();
     let _ = thread::Builder::new().name("browser".to_owned()).spawn(move || {
         openers
             .iter()
-            .any(|opener| run(opener, &address, &hidden).unwrap_or(false))
+            .any(|opener| run(opener, &address, &secrets).unwrap_or(false))
     });
 }
 
-/// Runs an opener to its end; true when it succeeded.
-///
-/// No shell is involved, and the address is an `https` URL as our parser wrote it. The opener is in a process group of
-/// its own, out of reach of the terminal's Ctrl-C, and sees neither the terminal nor any key.
-fn run(opener: &Opener, address: &str, hidden: &[String]) -> io::Result<bool> {
+/// Runs an opener and waits for it; true when it succeeded. It runs without a shell and without the terminal, in a process
+/// group of its own, so that Ctrl-C does not reach it.
+fn run(opener: &Opener, address: &str, secrets: &[String]) -> io::Result<bool> {
     let Some((program, arguments)) = opener.split_first() else {
         return Ok(false);
     };
@@ -95,8 +90,8 @@ fn run(opener: &Opener, address: &str, hidden: &[String]) -> io::Result<bool> {
         command.args(arguments).arg(address);
     }
     for (name, _) in env::vars_os() {
-        let is_hidden = |name: &str| may_be_secret(name) || hidden.iter().any(|hidden| hidden == name);
-        if name.to_str().is_some_and(is_hidden) {
+        let is_secret = |name: &str| may_be_secret(name) || secrets.iter().any(|secret| secret == name);
+        if name.to_str().is_some_and(is_secret) {
             command.env_remove(&name);
         }
     }
@@ -111,7 +106,7 @@ fn run(opener: &Opener, address: &str, hidden: &[String]) -> io::Result<bool> {
     Ok(started?.wait()?.success())
 }
 
-/// True for a variable that holds a secret by its name: a provider's key, or what people call their secrets.
+/// Judges a variable by its name.
 fn may_be_secret(name: &str) -> bool {
     let upper = name.to_ascii_uppercase();
     ["_KEY", "_TOKEN", "_SECRET", "_PASSWORD"]
@@ -122,7 +117,7 @@ fn may_be_secret(name: &str) -> bool {
             .any(|provider| provider.key_variable.as_deref() == Some(name))
 }
 
-/// Reads `BROWSER`: commands separated by colons, `%s` for the address. `None` when only text browsers are left.
+/// Parses `BROWSER`: commands separated by colons, `%s` for the address. `None` if all are text browsers.
 fn from_variable() -> Option<Vec<Opener>> {
     let value = env::var("BROWSER").ok()?;
     let openers: Vec<Opener> = value
@@ -144,7 +139,7 @@ fn has_display() -> bool {
         .any(is_set)
 }
 
-/// True in the Windows Subsystem for Linux, where the browser is Windows' own.
+/// True in the Windows Subsystem for Linux, which opens the browser of Windows.
 fn is_wsl() -> bool {
     cfg!(target_os = "linux") && (is_set("WSL_DISTRO_NAME") || is_set("WSL_INTEROP"))
 }

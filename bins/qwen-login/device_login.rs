@@ -1,171 +1,177 @@
-//! The login by device flow (RFC 8628).
+//! The login by device authorization grant (RFC 8628).
 
 use std::cell::Cell;
+use std::io;
 use std::time::{Duration, SystemTime};
 
 use qwen_shared::exit::{Exit, Failure, Outcome};
 use qwen_shared::net::api::choose_store;
-use qwen_shared::net::config::{Config, Method};
+use qwen_shared::net::config::{Config, KeySetting, Method};
 use qwen_shared::net::credential::{Credential, Store, StoreKind, Stored};
 use qwen_shared::net::http::{HttpError, Timeouts};
 use qwen_shared::net::oauth::{
-    Answer, Blocking, Endpoints, OauthError, PublicClient, TokenResponse, Transport, base_url_from_resource,
+    BlockingTransport, Endpoints, HttpResponse, OauthError, PublicClient, TokenResponse, Transport,
+    base_url_from_resource,
 };
+use qwen_shared::net::random;
 use qwen_shared::output::Reporter;
 use qwen_shared::provider::{self, OauthSettings, Provider};
 use url::Url;
 
-use super::authorization::{Attempt, DeviceAuthorization};
-use super::login::Login;
-use super::polling::{Exchange, SystemClock};
-use super::profile::Entry;
-use super::screen::Screen;
-use crate::{browser, trial};
+use crate::device_authorization::DeviceAuthorization;
+use crate::device_prompt::DevicePrompt;
+use crate::login::Login;
+use crate::pkce::CodeVerifier;
+use crate::polling::{SystemClock, TokenPoller};
+use crate::profile::ProfileUpdate;
+use crate::{base_url, browser, test_request};
 
-/// The authorization server of this login, and what the profile will say about it.
+/// The authorization server.
 struct Server {
     settings: OauthSettings,
-    /// The provider to write into the profile; `None` where the profile's own `oauth` says it all.
+    /// `None` where the profile's own `oauth` describes the whole server.
     provider: Option<&'static Provider>,
-    entry: Entry,
 }
 
 /// Logs in and stores the tokens.
 pub(crate) fn log_in(login: &mut Login<'_>) -> Outcome {
-    let mut server = server(login)?;
+    let server = server(login)?;
+    let mut update = profile_update(login, server.provider)?;
+    let reporter = login.reporter;
     if let Some(notice) = server.provider.and_then(|provider| provider.notice.as_ref()) {
-        login.reporter.notice(notice);
+        reporter.notice(notice);
     }
     let is_qwen = server.provider.is_some_and(|provider| provider.name == "qwen");
-    let store = choose_store(login.target.choice, &login.target.name, is_qwen, login.reporter)?;
+    let store = choose_store(login.profile.store, &login.profile.name, is_qwen, reporter)?;
+    reporter.detail(&format!("the credential will be stored in '{}'", store.place()));
+    let client = PublicClient::from_settings(&server.settings)?;
+    let transport = DatedTransport::new(BlockingTransport::new(Timeouts::for_token_requests()));
+    let endpoints = Endpoints::resolve(&transport, &server.settings, login.profile.settings.allow_http)?;
+    let response = request_token(login, &transport, &endpoints, &client)?;
+    check_response(&response, &client, &server, &store, reporter);
+    transport.report_clock_difference(reporter);
+    let mut credential = Credential::from_response(response, SystemTime::now());
+    keep_unknown_members(&store, &mut credential);
+    update.store = Some(store.kind());
     login
-        .reporter
-        .detail(&format!("the credential will be kept in '{}'", store.place()));
-    let client = PublicClient::of(&server.settings)?;
-    let transport = Watching::new(Blocking::new(Timeouts::for_token_requests()));
-    let endpoints = Endpoints::resolve(&transport, &server.settings, login.target.profile.allow_http)?;
-    let answer = exchange(login, &transport, &endpoints, &client)?;
-    check_answer(&answer, &client, &server, &store, login.reporter);
-    transport.report(login.reporter);
-    let mut credential = Credential::from_response(answer, SystemTime::now());
-    keep_foreign_members(&store, &mut credential);
-    server.entry.store = Some(store.kind());
-    let stored = Stored::Oauth(credential);
-    login
-        .target
-        .save(&store, &stored, &server.entry, login.reporter)?;
-    let ready = format!(
-        "logged in: profile '{}', credential in '{}'",
-        login.target.name,
-        store.place()
+        .profile
+        .save(&store, &Stored::Oauth(credential), &update, reporter)?;
+    let (name, place) = (&login.profile.name, store.place());
+    login.profile.report(
+        &format!("logged in: profile '{name}', credential in '{place}'"),
+        reporter,
     );
-    login.target.report(&ready, login.reporter);
     if store.kind() == StoreKind::QwenCode {
-        name_sharers(login);
+        report_shared_login(login);
     }
     if !login.args.no_verify {
-        trial::of_login(&login.target.name, login.reporter);
+        test_request::test_login(name, reporter);
     }
     Ok(Exit::Ok)
 }
 
-/// Finds the server: that of `--provider`, else the profile's own, else that of the profile's provider, else qwen.ai.
+/// Returns the server of `--provider`, else the profile's own, else that of the profile's provider, else qwen.ai.
 fn server(login: &Login<'_>) -> Result<Server, Failure> {
-    let profile = &login.target.profile;
+    let profile = &login.profile.settings;
     let configured = profile.provider.as_deref().and_then(provider::named);
     let provider = match (login.provider, configured, &profile.oauth) {
-        (Some(typed), _, _) => Some(typed),
+        (Some(given), _, _) => Some(given),
         (None, Some(configured), own) if own.is_some() || configured.oauth.is_some() => Some(configured),
         (None, _, Some(_)) => None,
         (None, _, None) => provider::named("qwen"),
     };
     if let Some(provider) = provider {
-        login.target.check_server(provider)?;
+        login.profile.check_server(provider)?;
     }
-    let theirs = provider.and_then(|provider| provider.oauth.as_ref());
-    let settings = match (profile.oauth.clone(), theirs) {
-        (Some(own), Some(theirs)) => Some(own.completed_by(theirs)),
-        (own, theirs) => own.or_else(|| theirs.cloned()),
+    let of_provider = provider.and_then(|provider| provider.oauth.as_ref());
+    let settings = match (profile.oauth.clone(), of_provider) {
+        (Some(own), Some(of_provider)) => Some(own.completed_by(of_provider)),
+        (own, of_provider) => own.or_else(|| of_provider.cloned()),
     };
     let settings = settings.ok_or_else(|| {
         let name = provider.map_or("", |provider| &provider.name);
         Failure::new(Exit::Usage, format!("provider '{name}' has no login by browser"))
             .hint(format!("run 'qwen-login --api-key --provider {name}'"))
     })?;
-    Ok(Server {
-        entry: entry(login, provider)?,
-        settings,
-        provider,
-    })
+    Ok(Server { settings, provider })
 }
 
-/// Makes the profile's entry. What was written for another method or provider is left out: it would send the token
-/// where it is not meant to go.
-fn entry(login: &Login<'_>, provider: Option<&Provider>) -> Result<Entry, Failure> {
-    let profile = &login.target.profile;
+/// Drops the endpoint and model that were set for another method or provider: the token must not go there.
+fn profile_update(login: &Login<'_>, provider: Option<&Provider>) -> Result<ProfileUpdate, Failure> {
+    let profile = &login.profile.settings;
     let name = provider.map(|provider| &provider.name);
-    let same = profile.method != Some(Method::ApiKey)
+    let is_same = profile.method != Some(Method::ApiKey)
         && (profile.provider.is_none() || profile.provider.as_ref() == name);
     let base_url = match &login.args.base_url {
-        Some(typed) => Some(super::endpoint::parse_option(typed, profile.allow_http)?),
-        None => profile.base_url.clone().map(Url::from).filter(|_| same),
+        Some(given) => Some(base_url::parse_option(given, profile.allow_http)?),
+        None => profile.base_url.clone().map(Url::from).filter(|_| is_same),
     };
-    let present = profile.model.clone().filter(|_| same);
-    Ok(Entry {
+    let model = profile.model.clone().filter(|_| is_same);
+    Ok(ProfileUpdate {
         method: Method::Oauth,
         provider: name.cloned(),
         base_url: base_url.map(String::from),
-        model: login.args.model.clone().or(present),
+        model: login.args.model.clone().or(model),
         store: None,
     })
 }
 
-/// Gets the codes, shows them, opens a browser where there is one, and waits for the person.
-fn exchange(
+/// Requests the codes, shows them, opens a browser, and polls for the token.
+fn request_token(
     login: &mut Login<'_>,
-    transport: &Watching,
+    transport: &dyn Transport,
     endpoints: &Endpoints,
     client: &PublicClient,
 ) -> Result<TokenResponse, Failure> {
-    let server = endpoints.token_endpoint.host_str().unwrap_or_default().to_owned();
-    let attempt = Attempt::begin(client)
-        .map_err(|error| Failure::new(Exit::Io, "the system gives no random numbers").caused_by(error))?;
-    let device = DeviceAuthorization::request(transport, endpoints, client, &attempt)
-        .map_err(|error| login_failed(&error, &server, login))?;
-    let clock = SystemClock;
-    let exchange = Exchange::new(transport, &clock, endpoints, client, &attempt, &device);
-    let mut screen = Screen::new(login.reporter, login.terminal.as_mut());
-    screen.show(&device, login.args.qr);
+    let no_random = |error: io::Error| {
+        Failure::new(Exit::Io, "the operating system gives no random bytes").caused_by(error)
+    };
+    let verifier = client
+        .pkce
+        .then(CodeVerifier::generate)
+        .transpose()
+        .map_err(no_random)?;
+    let request_id = random::uuid().map_err(no_random)?;
+    let server = endpoints.token_endpoint.host_str().unwrap_or_default();
+    let profile = &login.profile.name;
+    let device = DeviceAuthorization::request(transport, endpoints, client, verifier.as_ref(), &request_id)
+        .map_err(|error| login_failed(&error, server, profile))?;
+    let poller = TokenPoller::new(
+        transport,
+        &SystemClock,
+        &endpoints.token_endpoint,
+        client,
+        verifier.as_ref(),
+        &device,
+    );
+    let mut prompt = DevicePrompt::new(login.reporter, login.terminal.as_mut());
+    prompt.show(&device, login.args.qr);
     open_browser(&device, login.args.no_browser, login.reporter);
-    let answer = exchange.wait(&mut |progress| screen.progress(&progress));
-    screen.clear();
-    answer.map_err(|error| login_failed(&error, &server, login))
+    let response = poller.poll_until_done(&mut |progress| prompt.progress(&progress));
+    prompt.clear_countdown();
+    response.map_err(|error| login_failed(&error, server, profile))
 }
 
-fn open_browser(device: &DeviceAuthorization, unwanted: bool, reporter: &Reporter) {
-    let openers = match (unwanted, Reporter::is_seen()) {
-        (true, _) => Err("--no-browser says so"),
-        (false, false) => Err("nobody is looking at standard error"),
+fn open_browser(device: &DeviceAuthorization, no_browser: bool, reporter: &Reporter) {
+    let openers = match (no_browser, Reporter::is_seen()) {
+        (true, _) => Err("--no-browser"),
+        (false, false) => Err("standard error is not a terminal"),
         (false, true) => browser::openers(),
     };
     match openers {
         Ok(openers) => {
             let address = device.verification_uri_complete.as_ref();
-            let hidden = Config::load().map(|config| config.key_variables());
             let address = address.unwrap_or(&device.verification_uri);
-            browser::open(openers, address, hidden.unwrap_or_default());
+            let secrets = Config::load().map(|config| config.key_variables());
+            browser::open(openers, address, secrets.unwrap_or_default());
         }
         Err(reason) => reporter.detail(&format!("no browser is opened: {reason}")),
     }
 }
 
-/// Says why there is no token, and what may help.
-fn login_failed(error: &OauthError, server: &str, login: &Login<'_>) -> Failure {
+fn login_failed(error: &OauthError, server: &str, profile: &str) -> Failure {
     let failure = error.failure(server);
-    let again = format!(
-        "run 'qwen-login --oauth --profile {}' to try again",
-        login.target.name
-    );
+    let again = format!("run 'qwen-login --oauth --profile {profile}' to try again");
     match error {
         OauthError::Refused { code, .. } if code == "access_denied" => {
             Failure::new(Exit::NoAuth, format!("'{server}': the login was denied"))
@@ -173,7 +179,7 @@ fn login_failed(error: &OauthError, server: &str, login: &Login<'_>) -> Failure 
                 .hint(again)
         }
         OauthError::Refused { code, .. } if code == "invalid_grant" => failure
-            .hint("the answer with the token may have been lost on its way")
+            .hint("the response with the token may have been lost")
             .hint(again),
         OauthError::Refused { .. } | OauthError::Expired if failure.exit != Exit::Config => {
             failure.hint(again)
@@ -182,8 +188,8 @@ fn login_failed(error: &OauthError, server: &str, login: &Login<'_>) -> Failure 
     }
 }
 
-/// Keeps what other programs have in the file that is shared with them.
-fn keep_foreign_members(store: &Store, credential: &mut Credential) {
+/// Keeps the members that Qwen Code has in the file that is shared with it.
+fn keep_unknown_members(store: &Store, credential: &mut Credential) {
     if store.kind() == StoreKind::QwenCode
         && let Ok(Some(loaded)) = store.load()
         && let Stored::Oauth(old) = loaded.stored
@@ -193,17 +199,21 @@ fn keep_foreign_members(store: &Store, credential: &mut Credential) {
     }
 }
 
-/// Names the other profiles that keep their login in Qwen Code's file: it was replaced for them too.
-fn name_sharers(login: &Login<'_>) {
+/// Names the other profiles whose login is in Qwen Code's file: it was replaced for them too.
+fn report_shared_login(login: &Login<'_>) {
     let Ok(config) = Config::load() else {
         return;
     };
+    let in_keyring = Some(KeySetting::Store(StoreKind::Keyring));
     let others = config.profiles.iter().filter(|(name, profile)| {
-        **name != login.target.name && profile.remembered_store() == Some(StoreKind::QwenCode)
+        **name != login.profile.name
+            && profile.method == Some(Method::Oauth)
+            && profile.is_qwen_login()
+            && profile.key != in_keyring
     });
     for (name, _) in others {
         login.reporter.notice(&format!(
-            "profile '{name}' keeps its login in the same file, so this one is its too"
+            "profile '{name}' stores its login in the same file and uses this one now"
         ));
         login
             .reporter
@@ -211,91 +221,89 @@ fn name_sharers(login: &Login<'_>) {
     }
 }
 
-/// Reports what is not as it was asked for.
-fn check_answer(
-    answer: &TokenResponse,
+/// Reports what the response lacks.
+fn check_response(
+    response: &TokenResponse,
     client: &PublicClient,
     server: &Server,
     store: &Store,
     reporter: &Reporter,
 ) {
-    if let Some(granted) = &answer.scope {
+    if let Some(granted) = &response.scope {
         let has = |word: &str| granted.split_whitespace().any(|granted| granted == word);
-        let missing: Vec<&str> = client
-            .scope
-            .split_whitespace()
-            .filter(|word| !has(word))
-            .collect();
+        let requested = client.scope.as_deref().unwrap_or_default().split_whitespace();
+        let missing: Vec<&str> = requested.filter(|word| !has(word)).collect();
         if !missing.is_empty() {
             reporter.notice(&format!("the server did not grant '{}'", missing.join(" ")));
         }
     }
-    if let Some(resource) = &answer.resource_url
+    if let Some(resource) = &response.resource_url
         && let Err(error) = base_url_from_resource(resource, &server.settings.allowed_hosts)
     {
         reporter.notice(&format!(
-            "the server names an endpoint that will not get the token: {error}"
+            "the server names an endpoint that the token is not sent to: {error}"
         ));
     }
-    if answer.refresh_token.is_none() {
-        reporter.notice("the server gave no refresh token: you will have to log in again when this one ends");
+    if response.refresh_token.is_none() {
+        reporter.notice("the server sent no refresh token: log in again when this token expires");
     }
-    let complete = answer.refresh_token.is_some() && answer.expires_in.is_some();
+    let complete = response.refresh_token.is_some() && response.expires_in.is_some();
     if store.kind() == StoreKind::QwenCode && !complete {
         reporter.notice("Qwen Code cannot use this login: it needs a refresh token and an expiry");
     }
 }
 
-/// A difference that is worth a word. The answer was on its way for some of it.
-const WORTH_A_WORD: Duration = Duration::from_secs(120);
-
-/// A transport that notes by how much the server's clock differs from this machine's.
-pub(crate) struct Watching {
-    inner: Blocking,
-    skew: Cell<Option<(SystemTime, SystemTime)>>,
+/// A transport that remembers the server's last `Date`.
+struct DatedTransport {
+    inner: BlockingTransport,
+    /// The time by this machine's clock and by the server's.
+    last: Cell<Option<(SystemTime, SystemTime)>>,
 }
 
-impl Watching {
-    pub(crate) const fn new(inner: Blocking) -> Self {
+impl DatedTransport {
+    /// The response took some of the difference to arrive.
+    const MAX_DIFFERENCE: Duration = Duration::from_secs(120);
+
+    const fn new(inner: BlockingTransport) -> Self {
         Self {
             inner,
-            skew: Cell::new(None),
+            last: Cell::new(None),
         }
     }
 
-    fn noted(&self, answer: Answer) -> Answer {
-        if let Some(theirs) = answer.server_time() {
-            self.skew.set(Some((SystemTime::now(), theirs)));
+    fn remember(&self, response: HttpResponse) -> HttpResponse {
+        if let Some(server_time) = response.server_time() {
+            self.last.set(Some((SystemTime::now(), server_time)));
         }
-        answer
+        response
     }
 
-    /// Tells the user when the clocks differ: expiry times are reckoned by this machine's.
-    pub(crate) fn report(&self, reporter: &Reporter) {
-        let Some((ours, theirs)) = self.skew.get() else {
+    /// Warns if the clocks differ: the expiry of tokens is computed by this machine's.
+    fn report_clock_difference(&self, reporter: &Reporter) {
+        let Some((own, server)) = self.last.get() else {
             return;
         };
-        let (ahead, difference) = match ours.duration_since(theirs) {
+        let (relation, difference) = match own.duration_since(server) {
             Ok(difference) => ("ahead of", difference),
             Err(error) => ("behind", error.duration()),
         };
-        if difference >= WORTH_A_WORD {
+        if difference >= Self::MAX_DIFFERENCE {
             let minutes = difference.as_secs() / 60;
             reporter.notice(&format!(
-                "this machine's clock is {minutes} min {ahead} the server's; tokens may seem to end at the wrong time"
+                "this machine's clock is {minutes} min {relation} the server's; tokens may seem to expire at the wrong time"
             ));
         }
     }
 }
 
-impl Transport for Watching {
-    fn post_form(&self, url: &Url, headers: &[(&str, &str)], form: &str) -> Result<Answer, HttpError> {
-        self.inner
-            .post_form(url, headers, form)
-            .map(|answer| self.noted(answer))
+impl Transport for DatedTransport {
+    fn post_form(&self, url: &Url, headers: &[(&str, &str)], form: &str) -> Result<HttpResponse, HttpError> {
+        let response = self.inner.post_form(url, headers, form)?;
+        Ok(self.remember(response))
     }
 
-    fn fetch(&self, url: &Url) -> Result<Answer, HttpError> {
-        self.inner.fetch(url).map(|answer| self.noted(answer))
+    fn get(&self, url: &Url) -> Result<HttpResponse, HttpError> {
+        let response = self.inner.get(url)?;
+        Ok(self.remember(response))
     }
 }

@@ -1,4 +1,4 @@
-//! Setting up an API key: provider, endpoint, key, model, trial.
+//! The login with an API key.
 
 use std::io::{IsTerminal, Read};
 
@@ -12,15 +12,13 @@ use qwen_shared::secret::Secret;
 use qwen_shared::terminal::Terminal;
 use url::Url;
 
-use super::ask::{ask, choose};
-use super::endpoint::service_for;
-use super::login::Login;
-use super::profile::Entry;
-use super::trial::Question;
-use crate::trial;
+use crate::base_url::provider_and_base_url;
+use crate::login::Login;
+use crate::profile::ProfileUpdate;
+use crate::questions::{ask, choose};
+use crate::test_request::{self, Candidate};
 
-/// What a set-up is about.
-struct Plan {
+struct KeySetup {
     provider: &'static Provider,
     base_url: Url,
     model: String,
@@ -29,37 +27,36 @@ struct Plan {
     store: Option<Store>,
 }
 
-/// Asks for what was not typed, tries it, and stores it.
+/// Asks for what the options do not say, tests the key, and stores it.
 pub(crate) fn set_up(login: &mut Login<'_>) -> Outcome {
-    let mut plan = plan(login)?;
-    let verdict = try_out(login, &mut plan)?;
-    if plan.key.is_some() && plan.store.is_none() {
-        plan.store = Some(store_for(login)?);
+    let mut setup = ask_all(login)?;
+    let result = test_key(login, &mut setup)?;
+    if setup.key.is_some() && setup.store.is_none() {
+        setup.store = Some(store_for(login)?);
     }
-    save(login, &plan)?;
-    let ready = format!(
-        "{verdict}; profile '{}' asks model '{}' at '{}'",
-        login.target.name, plan.model, plan.base_url
+    save(login, &setup)?;
+    let result = format!(
+        "{result}; profile '{}' uses model '{}' at '{}'",
+        login.profile.name, setup.model, setup.base_url
     );
-    login.target.report(&ready, login.reporter);
+    login.profile.report(&result, login.reporter);
     Ok(Exit::Ok)
 }
 
-fn plan(login: &mut Login<'_>) -> Result<Plan, Failure> {
-    let (provider, mut base_url) = service_for(login)?;
+fn ask_all(login: &mut Login<'_>) -> Result<KeySetup, Failure> {
+    let (provider, mut base_url) = provider_and_base_url(login)?;
     let deployment = provider.split_model(&base_url).map(|(path, model)| {
         base_url.set_path(&path);
         model
     });
-    // As when a request is made: what runs on this machine is asked without a key where there is none.
     let needs_key = provider.needs_key && !is_loopback(&base_url);
-    // Tried before anything secret is typed: a key that cannot be kept would be typed in vain.
+    // Opened before the key is typed: it may not be usable.
     let store = if needs_key || login.args.with_key {
         Some(store_for(login)?)
     } else {
         None
     };
-    Ok(Plan {
+    Ok(KeySetup {
         provider,
         base_url,
         needs_key,
@@ -70,33 +67,30 @@ fn plan(login: &mut Login<'_>) -> Result<Plan, Failure> {
 }
 
 fn store_for(login: &Login<'_>) -> Result<Store, Failure> {
-    choose_store(login.target.choice, &login.target.name, false, login.reporter)
+    choose_store(login.profile.store, &login.profile.name, false, login.reporter)
 }
 
-fn save(login: &Login<'_>, plan: &Plan) -> Result<(), Failure> {
-    let entry = Entry {
+fn save(login: &Login<'_>, setup: &KeySetup) -> Result<(), Failure> {
+    let key_and_store = setup.key.as_ref().zip(setup.store.as_ref());
+    let update = ProfileUpdate {
         method: Method::ApiKey,
-        provider: Some(plan.provider.name.clone()),
-        base_url: Some(plan.base_url.to_string()),
-        model: Some(plan.model.clone()),
-        store: plan
-            .store
-            .as_ref()
-            .filter(|_| plan.key.is_some())
-            .map(Store::kind),
+        provider: Some(setup.provider.name.clone()),
+        base_url: Some(setup.base_url.to_string()),
+        model: Some(setup.model.clone()),
+        store: key_and_store.map(|(_, store)| store.kind()),
     };
-    match (&plan.store, &plan.key) {
-        (Some(store), Some(key)) => {
+    match key_and_store {
+        Some((key, store)) => {
             login
-                .target
-                .save(store, &Stored::ApiKey(key.clone()), &entry, login.reporter)
+                .profile
+                .save(store, &Stored::ApiKey(key.clone()), &update, login.reporter)
         }
-        _ => login.target.configure(&entry),
+        None => login.profile.update(&update),
     }
 }
 
-/// Finds the model: typed, that of the address of a deployment, the profile's own where it is the same provider,
-/// `OPENAI_MODEL`, the provider's default.
+/// Returns `--model`, else asks. The default is the model of a deployment's address, the profile's if it has the same
+/// provider, `OPENAI_MODEL`, or the provider's.
 fn model_for(
     login: &mut Login<'_>,
     provider: &Provider,
@@ -111,49 +105,41 @@ fn model_for(
     {
         return Ok(model.to_owned());
     }
-    let own = login
-        .target
-        .profile
-        .model
-        .clone()
-        .filter(|_| login.target.is_about(provider));
-    let set = std::env::var("OPENAI_MODEL")
+    let profile = &login.profile;
+    let current = profile.settings.model.clone().filter(|_| profile.is_of(provider));
+    let from_environment = std::env::var("OPENAI_MODEL")
         .ok()
         .filter(|_| login.provider.is_none());
-    let usual = deployment
-        .or(own)
-        .or(set)
+    let default = deployment
+        .or(current)
+        .or(from_environment)
         .filter(|model| !model.trim().is_empty());
-    let usual = usual.unwrap_or_else(|| provider.default_model.clone());
+    let default = default.unwrap_or_else(|| provider.default_model.clone());
     match login.terminal.as_mut() {
-        None => Ok(usual),
-        Some(terminal) => ask(terminal, "model", Some(&usual), |text| {
-            let model = text.trim();
-            if model.is_empty() {
-                Err("a name is needed".to_owned())
-            } else {
-                Ok(model.to_owned())
-            }
+        None => Ok(default),
+        Some(terminal) => ask(terminal, "model", Some(&default), |text| match text.trim() {
+            "" => Err("enter a name".to_owned()),
+            model => Ok(model.to_owned()),
         }),
     }
 }
 
-/// Tries the key and says what came of it. A person may type another one, or have it stored all the same.
-fn try_out(login: &mut Login<'_>, plan: &mut Plan) -> Result<String, Failure> {
+/// Tests the key and returns a message. After a failure a person may try again, or store it anyway.
+fn test_key(login: &mut Login<'_>, setup: &mut KeySetup) -> Result<String, Failure> {
     if login.args.no_verify {
-        return Ok("stored without a trial".to_owned());
+        return Ok("stored without a test".to_owned());
     }
     loop {
-        let question = Question {
-            provider: plan.provider,
-            base_url: &plan.base_url,
-            model: &plan.model,
-            key: plan.key.as_ref(),
-            profile: &login.target.profile,
+        let candidate = Candidate {
+            provider: setup.provider,
+            base_url: &setup.base_url,
+            model: &setup.model,
+            key: setup.key.as_ref(),
+            profile: &login.profile.settings,
         };
-        let failure = match trial::of_key(&question, login.reporter) {
-            Ok(verdict) => return Ok(verdict),
-            Err(failure) => failure.hint("nothing was stored; --no-verify stores it without a trial"),
+        let failure = match test_request::test_key(&candidate, login.reporter) {
+            Ok(result) => return Ok(result),
+            Err(failure) => failure.hint("nothing was stored; --no-verify stores it without a test"),
         };
         let Some(terminal) = login.terminal.as_mut().filter(|_| !login.args.with_key) else {
             return Err(failure);
@@ -168,26 +154,25 @@ fn try_out(login: &mut Login<'_>, plan: &mut Plan) -> Result<String, Failure> {
             _ => "type the key again",
         };
         terminal.print("What now?\n")?;
-        match choose(terminal, &[again, "store it all the same", "give up"], 0)? {
+        match choose(terminal, &[again, "store it anyway", "give up"], 0)? {
             0 if exit == Exit::TryAgain => {}
-            0 => plan.key = from_terminal(terminal, plan.needs_key)?,
-            1 => return Ok("stored, though the trial failed".to_owned()),
+            0 => setup.key = key_from_terminal(terminal, setup.needs_key)?,
+            1 => return Ok("stored, though the test failed".to_owned()),
             _ => return Err(Failure::new(exit, "nothing was stored")),
         }
     }
 }
 
-/// The longest key that is read, in bytes.
-const LONGEST_KEY: u64 = 64 << 10;
+/// In bytes.
+const MAX_KEY: u64 = 64 << 10;
 
-/// Reads the key: from standard input when that was asked for, else from the terminal, unseen. There may be none where
-/// none is needed.
-pub(crate) fn key_for(login: &mut Login<'_>, needs_key: bool) -> Result<Option<Secret<String>>, Failure> {
+/// Reads the key from standard input with `--with-key`, else from the terminal.
+fn key_for(login: &mut Login<'_>, needs_key: bool) -> Result<Option<Secret<String>>, Failure> {
     if login.args.with_key && !(std::io::stdin().is_terminal() && login.terminal.is_some()) {
-        return from_stdin().map(Some);
+        return key_from_stdin().map(Some);
     }
     match login.terminal.as_mut() {
-        Some(terminal) => from_terminal(terminal, needs_key),
+        Some(terminal) => key_from_terminal(terminal, needs_key),
         None if !needs_key => Ok(None),
         None => Err(
             Failure::new(Exit::Usage, "there is no key, and no terminal to ask for it")
@@ -196,10 +181,10 @@ pub(crate) fn key_for(login: &mut Login<'_>, needs_key: bool) -> Result<Option<S
     }
 }
 
-fn from_stdin() -> Result<Secret<String>, Failure> {
+fn key_from_stdin() -> Result<Secret<String>, Failure> {
     let mut text = zeroize::Zeroizing::new(String::new());
     std::io::stdin()
-        .take(LONGEST_KEY + 1)
+        .take(MAX_KEY + 1)
         .read_to_string(&mut text)
         .map_err(|error| match error.kind() {
             std::io::ErrorKind::InvalidData => {
@@ -211,7 +196,7 @@ fn from_stdin() -> Result<Secret<String>, Failure> {
             ),
         })?;
     let key = text.trim();
-    if text.len() as u64 > LONGEST_KEY {
+    if text.len() as u64 > MAX_KEY {
         return Err(Failure::new(
             Exit::Data,
             "standard input: this is too long to be a key",
@@ -221,11 +206,8 @@ fn from_stdin() -> Result<Secret<String>, Failure> {
     Ok(Secret::new(key.to_owned()))
 }
 
-/// Asks until there is a key, and shows what was understood of it without showing it.
-pub(crate) fn from_terminal(
-    terminal: &mut Terminal,
-    needs_key: bool,
-) -> Result<Option<Secret<String>>, Failure> {
+/// Asks until the answer can be a key, and shows its ends and its length.
+fn key_from_terminal(terminal: &mut Terminal, needs_key: bool) -> Result<Option<Secret<String>>, Failure> {
     let question = if needs_key {
         "API key (it is not shown): "
     } else {
@@ -247,7 +229,7 @@ pub(crate) fn from_terminal(
     }
 }
 
-/// Refuses what no header can carry. The reason does not repeat the key.
+/// Checks that a header can carry the key.
 fn check(key: &str) -> Result<(), &'static str> {
     if key.is_empty() {
         return Err("the key is empty");
@@ -255,5 +237,5 @@ fn check(key: &str) -> Result<(), &'static str> {
     if key.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Ok(());
     }
-    Err("a key is one word of ASCII letters, digits and signs")
+    Err("a key is one word of ASCII letters, digits and punctuation")
 }

@@ -3,28 +3,30 @@
 #![cfg_attr(target_env = "gnu", no_main)]
 
 mod args;
-mod ask;
-mod authorization;
+mod base_url;
 mod browser;
+mod device_authorization;
 mod device_login;
-mod endpoint;
+mod device_prompt;
 mod import;
 mod key_setup;
 mod login;
+mod pkce;
 mod polling;
 mod profile;
-mod screen;
-mod trial;
-mod verification;
+mod questions;
+mod run;
+mod test_request;
+mod verification_uri;
 
 #[cfg(target_env = "gnu")]
 #[expect(unsafe_code, reason = "the name that the C library starts")]
 #[unsafe(no_mangle)]
 extern "C" fn main() -> std::ffi::c_int {
-    qwen_shared::app::bare_main(args::command, login::run)
+    qwen_shared::app::bare_main(args::command, run::run)
 }
 
 #[cfg(not(target_env = "gnu"))]
 fn main() -> std::process::ExitCode {
-    qwen_shared::app::main(args::command, login::run)
+    qwen_shared::app::main(args::command, run::run)
 }

@@ -7,64 +7,64 @@ use qwen_shared::output::Reporter;
 use qwen_shared::provider::{self, Provider};
 use serde_json::{Map, Value, json};
 
-/// A profile, as it is before the login.
-pub(crate) struct Target {
+/// A profile as it was before the login.
+pub(crate) struct LoginProfile {
     pub(crate) name: String,
-    pub(crate) profile: Profile,
-    /// Where `--store`, the environment or the last login want the credential; `None` for the automatic choice.
-    pub(crate) choice: Option<StoreKind>,
+    pub(crate) settings: Profile,
+    /// The store of `--store`, the environment, or the last login; `None` to choose automatically.
+    pub(crate) store: Option<StoreKind>,
 }
 
-/// What a login writes into the profile. `None` takes the member away.
-pub(crate) struct Entry {
+/// The members of a profile that a login sets, or removes if `None`.
+pub(crate) struct ProfileUpdate {
     pub(crate) method: Method,
     pub(crate) provider: Option<String>,
     pub(crate) base_url: Option<String>,
     pub(crate) model: Option<String>,
-    /// `None` for an endpoint that asks for no key.
+    /// `None` for an endpoint without a key.
     pub(crate) store: Option<StoreKind>,
 }
 
-impl Target {
-    /// Finds the profile: `--profile`, else the one in use, else `default`.
+impl LoginProfile {
+    /// Finds the profile: `--profile`, else the active one, else `default`.
     ///
     /// # Errors
-    /// 78 for a configuration that is not valid, which a login would have to overwrite.
-    pub(crate) fn find(typed: Option<&str>, store: Option<&str>) -> Result<Self, Failure> {
-        let (mut config, active) = config::active_profile(typed)?;
+    /// 78 for an invalid configuration.
+    pub(crate) fn find(name: Option<&str>, store: Option<&str>) -> Result<Self, Failure> {
+        let (mut config, active) = config::active_profile(name)?;
         let name = active.map_or_else(|| "default".to_owned(), |active| active.value);
-        let profile = config.profiles.remove(&name).unwrap_or_default();
-        let remembered = match &profile.key {
+        let settings = config.profiles.remove(&name).unwrap_or_default();
+        let current = match &settings.key {
             Some(KeySetting::Store(kind)) => Some(*kind),
             _ => None,
         };
         let from_environment = StoreKind::from_environment()?;
-        let choice = match store {
+        let store = match store {
             Some(word) => word.parse().ok(),
-            None => from_environment.or(remembered),
+            None => from_environment.or(current),
         };
         Ok(Self {
             name,
-            profile,
-            choice,
+            settings,
+            store,
         })
     }
 
-    /// Returns the provider that the profile names, or whose endpoint it has.
+    /// Returns the provider that the profile names, or that its endpoint belongs to.
     pub(crate) fn provider(&self) -> Option<&'static Provider> {
-        match (&self.profile.provider, &self.profile.base_url) {
+        match (&self.settings.provider, &self.settings.base_url) {
             (Some(name), _) => provider::named(name),
             (None, Some(url)) => provider::recognise(url),
             (None, None) => None,
         }
     }
 
-    /// Refuses a profile of a provider that nobody knows: another one's endpoint would get the key.
+    /// Rejects a profile with an unknown provider: the key would go to another one's endpoint.
     ///
     /// # Errors
     /// 78.
     pub(crate) fn check_provider(&self) -> Result<(), Failure> {
-        match &self.profile.provider {
+        match &self.settings.provider {
             Some(name) if provider::named(name).is_none() => Err(config::unknown_provider(
                 &Source::Profile(self.name.clone()),
                 name,
@@ -73,13 +73,12 @@ impl Target {
         }
     }
 
-    /// Refuses a login at a provider's server for a profile that describes a server of its own: later the tokens of the
-    /// one would go to the other.
+    /// Rejects a login at the provider's server for a profile with a server of its own, which would get the tokens.
     ///
     /// # Errors
     /// 78.
     pub(crate) fn check_server(&self, provider: &Provider) -> Result<(), Failure> {
-        if self.profile.oauth.is_none() || self.profile.provider.as_ref() == Some(&provider.name) {
+        if self.settings.oauth.is_none() || self.settings.provider.as_ref() == Some(&provider.name) {
             return Ok(());
         }
         let (name, server) = (&self.name, &provider.name);
@@ -88,67 +87,61 @@ impl Target {
         Err(Failure::new(Exit::Config, message).hint("choose another profile with --profile NAME"))
     }
 
-    /// True when what the profile says of endpoint and model is about this provider.
-    pub(crate) fn is_about(&self, provider: &Provider) -> bool {
+    /// True when the profile's endpoint and model are of this provider.
+    pub(crate) fn is_of(&self, provider: &Provider) -> bool {
         self.provider().is_some_and(|own| own.name == provider.name)
     }
 
-    /// Proves that the profile can be written, before anybody is asked for anything.
+    /// Checks that the profile can be written.
     ///
     /// # Errors
-    /// 74 when the configuration cannot be written; 78 for a name that no profile can have.
+    /// 74 when the configuration cannot be written; 78 for an invalid name.
     pub(crate) fn check_writable(&self) -> Result<(), Failure> {
         config::check_name(&self.name)?;
         Config::check_writable()
     }
 
-    /// Stores the credential, then writes the profile: a crash between the two leaves a profile that says less than
-    /// there is, never one that promises what is not there.
+    /// Stores the credential, then updates the profile, so that a profile never names a store without a credential.
     ///
     /// # Errors
-    /// 74 and 75 as the store and the configuration say.
+    /// 74 and 75, from the store or the configuration.
     pub(crate) fn save(
         &self,
         store: &Store,
         stored: &Stored,
-        entry: &Entry,
+        update: &ProfileUpdate,
         reporter: &Reporter,
     ) -> Result<(), Failure> {
         store
             .lock(LOCK_LIMIT, &|text| reporter.notice(text))?
             .save(stored)?;
-        self.configure(entry)?;
-        self.remove_old(store.kind(), reporter);
+        self.update(update)?;
+        self.remove_old_credential(store.kind(), reporter);
         Ok(())
     }
 
-    /// Writes the profile. Members that a login does not decide stay as they are.
+    /// Updates the profile and keeps its other members. The first profile becomes the default one.
     ///
     /// # Errors
     /// As [`Config::edit`].
-    pub(crate) fn configure(&self, entry: &Entry) -> Result<(), Failure> {
+    pub(crate) fn update(&self, update: &ProfileUpdate) -> Result<(), Failure> {
         config::check_name(&self.name)?;
         Config::edit(|members| {
-            change_object(members, "profiles", |profiles| {
-                change_object(profiles, &self.name, |profile| entry.write(profile));
-            });
-            let is_first = members.get("default_profile").is_none_or(Value::is_null);
-            if is_first {
+            let profiles = object(members, "profiles");
+            if let Some(profile) = profiles.and_then(|profiles| object(profiles, &self.name)) {
+                update.write_to(profile);
+            }
+            if members.get("default_profile").is_none_or(Value::is_null) {
                 members.insert("default_profile".to_owned(), json!(self.name));
             }
         })?;
         Ok(())
     }
 
-    /// Removes what an earlier login of this profile left in another store: nobody would look for it there.
-    fn remove_old(&self, kind: StoreKind, reporter: &Reporter) {
-        let old = match (&self.profile.key, kind) {
-            (Some(KeySetting::Store(StoreKind::Keyring)), StoreKind::File | StoreKind::QwenCode) => {
-                StoreKind::Keyring
-            }
-            (Some(KeySetting::Store(StoreKind::File)), StoreKind::Keyring | StoreKind::QwenCode) => {
-                StoreKind::File
-            }
+    /// Removes the credential that an earlier login left in another store, where it would be forgotten.
+    fn remove_old_credential(&self, new: StoreKind, reporter: &Reporter) {
+        let old = match &self.settings.key {
+            Some(KeySetting::Store(old)) if *old != new => *old,
             _ => return,
         };
         let remove = || -> Result<Option<String>, Failure> {
@@ -157,15 +150,15 @@ impl Target {
             Ok(removed.then(|| store.place()))
         };
         match remove() {
-            Ok(Some(place)) => reporter.notice(&format!("the old credential was removed from '{place}'")),
+            Ok(Some(place)) => reporter.notice(&format!("removed the old credential from '{place}'")),
             Ok(None) => {}
-            Err(error) => reporter.notice(&format!("the old credential could not be removed: {error}")),
+            Err(error) => reporter.notice(&format!("cannot remove the old credential: {error}")),
         }
     }
 
-    /// Says what answers from now on, and what stands in the way.
-    pub(crate) fn report(&self, ready: &str, reporter: &Reporter) {
-        reporter.notice(ready);
+    /// Reports the result, and what keeps the profile from being used.
+    pub(crate) fn report(&self, result: &str, reporter: &Reporter) {
+        reporter.notice(result);
         let overrides = Overrides {
             profile: Some(self.name.clone()),
             ..Overrides::default()
@@ -185,39 +178,34 @@ impl Target {
             && active.value != self.name
         {
             let name = &self.name;
-            reporter.hint(&format!("run 'qwen-auth use {name}' to make it the one in use"));
+            reporter.hint(&format!(
+                "run 'qwen-auth use {name}' to make it the active profile"
+            ));
         }
     }
 }
 
-impl Entry {
-    fn write(&self, profile: &mut Map<String, Value>) {
-        profile.insert("method".to_owned(), json!(self.method));
+impl ProfileUpdate {
+    fn write_to(&self, profile: &mut Map<String, Value>) {
         for (name, value) in [
-            ("provider", &self.provider),
-            ("base_url", &self.base_url),
-            ("model", &self.model),
+            ("method", Some(json!(self.method))),
+            ("provider", self.provider.as_ref().map(|name| json!(name))),
+            ("base_url", self.base_url.as_ref().map(|url| json!(url))),
+            ("model", self.model.as_ref().map(|model| json!(model))),
+            ("key", self.store.map(|kind| json!({ "store": kind }))),
         ] {
             match value {
-                Some(value) => profile.insert(name.to_owned(), json!(value)),
+                Some(value) => profile.insert(name.to_owned(), value),
                 None => profile.shift_remove(name),
             };
         }
-        match self.store {
-            Some(StoreKind::Keyring) => profile.insert("key".to_owned(), json!({"store": "keyring"})),
-            Some(_) => profile.insert("key".to_owned(), json!({"store": "file"})),
-            None => profile.shift_remove("key"),
-        };
     }
 }
 
-/// Changes a member that is an object. The configuration was checked before: if it is there, it is one.
-fn change_object(members: &mut Map<String, Value>, name: &str, change: impl FnOnce(&mut Map<String, Value>)) {
-    let value = members.entry(name).or_insert(Value::Null);
-    let mut object = match value.take() {
-        Value::Object(object) => object,
-        _ => Map::new(),
-    };
-    change(&mut object);
-    *value = Value::Object(object);
+/// Returns the member `name`, which becomes an object if it is not one.
+fn object<'a>(members: &'a mut Map<String, Value>, name: &str) -> Option<&'a mut Map<String, Value>> {
+    if !members.get(name).is_some_and(Value::is_object) {
+        members.insert(name.to_owned(), json!({}));
+    }
+    members.get_mut(name).and_then(Value::as_object_mut)
 }

@@ -2,11 +2,12 @@ use std::cell::{Cell, RefCell};
 use std::time::Duration;
 
 use qwen_shared::net::http::{HttpError, Phase};
-use qwen_shared::net::oauth::{Answer, Endpoints, OauthError, PublicClient, Transport};
+use qwen_shared::net::oauth::{HttpResponse, OauthError, PublicClient, Transport};
 use url::Url;
 
-use super::{Clock, Exchange, Progress};
-use crate::authorization::{Attempt, DeviceAuthorization};
+use super::{Clock, PollInterval, Progress, TokenPoller};
+use crate::device_authorization::DeviceAuthorization;
+use crate::pkce::CodeVerifier;
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -14,7 +15,7 @@ const SECOND: Duration = Duration::from_secs(1);
 #[derive(Default)]
 struct Fake {
     now: Cell<Duration>,
-    replies: RefCell<Vec<Result<Answer, HttpError>>>,
+    replies: RefCell<Vec<Result<HttpResponse, HttpError>>>,
     polls: RefCell<Vec<(u64, String)>>,
     suspend: Cell<Duration>,
 }
@@ -31,7 +32,7 @@ impl Clock for Fake {
 }
 
 impl Transport for Fake {
-    fn post_form(&self, _: &Url, headers: &[(&str, &str)], form: &str) -> Result<Answer, HttpError> {
+    fn post_form(&self, _: &Url, headers: &[(&str, &str)], form: &str) -> Result<HttpResponse, HttpError> {
         assert_eq!(headers, []);
         self.polls
             .borrow_mut()
@@ -45,42 +46,38 @@ impl Transport for Fake {
         }
     }
 
-    fn fetch(&self, _: &Url) -> Result<Answer, HttpError> {
-        unreachable!("polling fetches nothing")
+    fn get(&self, _: &Url) -> Result<HttpResponse, HttpError> {
+        unreachable!("polling gets nothing")
     }
 }
 
-fn answer(status: u16, body: &str) -> Answer {
-    Answer {
+fn answer(status: u16, body: &str) -> HttpResponse {
+    HttpResponse {
         status,
-        content_type: None,
         retry_after: None,
         date: None,
         body: body.as_bytes().to_vec(),
     }
 }
 
-fn says(status: u16, code: &str) -> Result<Answer, HttpError> {
+fn says(status: u16, code: &str) -> Result<HttpResponse, HttpError> {
     Ok(answer(status, &format!(r#"{{"error":"{code}"}}"#)))
 }
 
-fn token() -> Result<Answer, HttpError> {
+fn token() -> Result<HttpResponse, HttpError> {
     Ok(answer(200, r#"{"access_token":"at","token_type":"Bearer"}"#))
 }
 
-fn server(pkce: bool) -> (Endpoints, PublicClient) {
-    let url = Url::parse("http://127.0.0.1/x").unwrap();
-    let endpoints = Endpoints {
-        device_authorization_endpoint: url.clone(),
-        token_endpoint: url,
-        revocation_endpoint: None,
-    };
-    let client = PublicClient {
+fn token_endpoint() -> Url {
+    Url::parse("http://127.0.0.1/x").unwrap()
+}
+
+fn client() -> PublicClient {
+    PublicClient {
         client_id: "id".to_owned(),
-        scope: String::new(),
-        pkce,
-    };
-    (endpoints, client)
+        scope: None,
+        pkce: true,
+    }
 }
 
 struct Login {
@@ -91,14 +88,13 @@ struct Login {
 }
 
 fn login_with(fake: &Fake, life: u64, interval: &str) -> Login {
-    let (endpoints, client) = server(false);
     let body = format!(
         r#"{{"device_code":"d c","user_code":"u","verification_uri":"https://e.example/","expires_in":{life}{interval}}}"#
     );
     let device = DeviceAuthorization::parse(&answer(200, &body)).unwrap();
-    let attempt = Attempt::begin(&client).unwrap();
-    let exchange = Exchange::new(fake, fake, &endpoints, &client, &attempt, &device);
-    let ended = exchange.wait(&mut |_: Progress<'_>| {});
+    let url = token_endpoint();
+    let poller = TokenPoller::new(fake, fake, &url, &client(), None, &device);
+    let ended = poller.poll_until_done(&mut |_: Progress<'_>| {});
     let polls = fake.polls.borrow();
     let mut before = 0;
     let waits = polls
@@ -116,7 +112,7 @@ fn login_with(fake: &Fake, life: u64, interval: &str) -> Login {
     }
 }
 
-fn login(replies: Vec<Result<Answer, HttpError>>) -> Login {
+fn login(replies: Vec<Result<HttpResponse, HttpError>>) -> Login {
     let fake = Fake::default();
     *fake.replies.borrow_mut() = replies;
     login_with(&fake, 1000, "")
@@ -235,24 +231,65 @@ fn running_out_of_time_while_the_server_is_away_is_the_servers_fault() {
 fn progress_counts_down_and_tells_trouble() {
     let fake = Fake::default();
     *fake.replies.borrow_mut() = vec![Ok(answer(502, "")), says(400, "slow_down"), token()];
-    let (endpoints, client) = server(true);
     let body = r#"{"device_code":"d","user_code":"u","verification_uri":"https://e.example/","expires_in":100,"interval":2}"#;
     let device = DeviceAuthorization::parse(&answer(200, body)).unwrap();
-    let attempt = Attempt::begin(&client).unwrap();
+    let verifier = CodeVerifier::generate().unwrap();
     let mut seen = Vec::new();
-    Exchange::new(&fake, &fake, &endpoints, &client, &attempt, &device)
-        .wait(&mut |progress| {
+    let url = token_endpoint();
+    TokenPoller::new(&fake, &fake, &url, &client(), Some(&verifier), &device)
+        .poll_until_done(&mut |progress| {
             seen.push(match progress {
                 Progress::Waiting(left) => format!("{}", left.as_secs()),
-                Progress::Slower(interval) => format!("slower {}", interval.as_secs()),
-                Progress::Trouble(error, wait) => format!("{error}, {}", wait.as_secs()),
+                Progress::SlowDown(interval) => format!("slower {}", interval.as_secs()),
+                Progress::Retrying(error, wait) => format!("{error}, {}", wait.as_secs()),
             });
         })
         .unwrap();
     assert_eq!(
         seen.join("; "),
-        "100; 99; the server answers with status 502, 4; 97; 96; 95; 94; slower 7; 92; 91; 90; 89; 88; 87; 86"
+        "100; 99; the server responded with status 502, 4; 97; 96; 95; 94; slower 7; 92; 91; 90; 89; 88; 87; 86"
     );
-    let verifier = fake.polls.borrow()[0].1.clone();
-    assert!(verifier.contains("&code_verifier="), "{verifier}");
+    let form = fake.polls.borrow()[0].1.clone();
+    let field = format!("&code_verifier={}", verifier.expose());
+    assert!(form.ends_with(&field), "{form}");
+}
+
+/// What `interval` waits after each of `events`, in seconds: `.` a response, `s` a `slow_down`, `x` a failure, a digit a
+/// failure with that many times ten seconds of `Retry-After`.
+fn waits(interval: u64, events: &str) -> Vec<u64> {
+    let mut interval = PollInterval::new(Duration::from_secs(interval));
+    let mut next = |event: char| match event {
+        '.' => interval.after_response(),
+        's' => interval.after_slow_down(),
+        'x' => interval.after_failure(None),
+        tens => interval.after_failure(
+            tens.to_digit(10)
+                .map(|tens| 10 * u64::from(tens))
+                .map(Duration::from_secs),
+        ),
+    };
+    events.chars().map(|event| next(event).as_secs()).collect()
+}
+
+#[test]
+fn the_interval_follows_the_standard() {
+    for (interval, events, expected) in [
+        (5, "..", vec![5, 5]),
+        (5, "s.s.", vec![10, 10, 15, 15]),
+        (5, "xxxx.x", vec![10, 20, 40, 60, 5, 10]),
+        (90, "xx", vec![90, 90]),
+        (5, "sx.", vec![10, 20, 10]),
+        (5, "31.", vec![30, 20, 5]),
+    ] {
+        assert_eq!(waits(interval, events), expected, "{interval} {events}");
+    }
+}
+
+#[test]
+fn an_interval_never_overflows() {
+    let mut interval = PollInterval::new(Duration::MAX);
+    for _ in 0..100 {
+        assert_eq!(interval.after_slow_down(), Duration::MAX);
+        assert_eq!(interval.after_failure(Some(Duration::MAX)), Duration::MAX);
+    }
 }

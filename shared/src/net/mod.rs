@@ -6,4 +6,5 @@ pub mod config;
 pub mod credential;
 pub mod http;
 pub mod oauth;
+pub mod random;
 pub mod ratelimit;

@@ -9,7 +9,7 @@ use crate::net::credential::{
     Credential, Obtained, Patience, Store, StoreKind, Stored, Wanted, choose, obtain,
 };
 use crate::net::http::{BaseUrl, Timeouts, check_endpoint};
-use crate::net::oauth::{self, Blocking, Endpoints, PublicClient, TokenResponse};
+use crate::net::oauth::{self, BlockingTransport, Endpoints, PublicClient, TokenResponse};
 use crate::output::Reporter;
 use crate::provider::OauthSettings;
 use crate::secret::Secret;
@@ -203,7 +203,7 @@ fn refreshed(
             "the stored login has no refresh token",
         ));
     };
-    let transport = Blocking::new(Timeouts::for_token_requests());
+    let transport = BlockingTransport::new(Timeouts::for_token_requests());
     let endpoints = match &server.token_endpoint {
         // A refresh needs this one alone, so the issuer is not asked.
         Some(token_endpoint) => {
@@ -216,11 +216,11 @@ fn refreshed(
             endpoints
         }
         None => {
-            let transport = Blocking::new(Timeouts::for_metadata());
+            let transport = BlockingTransport::new(Timeouts::for_metadata());
             Endpoints::resolve(&transport, server, settings.allow_http)?
         }
     };
-    let client = PublicClient::of(server)?;
+    let client = PublicClient::from_settings(server)?;
     oauth::refresh(&transport, &endpoints, &client, refresh_token)
         .map_err(|error| error.failure(endpoints.token_endpoint.as_str()))
 }

@@ -1,33 +1,32 @@
-//! An authorization server's endpoints: configured, or discovered by RFC 8414.
+//! The endpoints of an authorization server, configured or discovered (RFC 8414).
 
 use serde_json::{Map, Value};
 use url::Url;
 
 use super::error::OauthError;
-use super::{Answer, Transport};
+use super::transport::{HttpResponse, Transport};
 use crate::exit::{Exit, Failure};
 use crate::net::http::check_endpoint;
 use crate::provider::OauthSettings;
 use crate::text::clip;
 
-/// A public client: it has an id and no secret, for a program that everybody has cannot keep one (RFC 8252, section
-/// 8.5).
+/// A client without a secret, as a program in everybody's hands could not keep one (RFC 8252, section 8.5).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PublicClient {
-    /// The registered id.
+    /// The registered ID.
     pub client_id: String,
-    /// The scope to ask for, words separated by one blank; empty to leave it to the server.
-    pub scope: String,
-    /// True to send a PKCE challenge with the device request and its verifier with each poll.
+    /// The scope to request; `None` to leave it to the server.
+    pub scope: Option<String>,
+    /// True to use PKCE (RFC 7636).
     pub pkce: bool,
 }
 
 impl PublicClient {
-    /// Returns the client that `settings` describe. PKCE is on unless they say otherwise.
+    /// Returns the client of `settings`.
     ///
     /// # Errors
-    /// Exit 78 when they name no client.
-    pub fn of(settings: &OauthSettings) -> Result<Self, Failure> {
+    /// 78 without a client ID.
+    pub fn from_settings(settings: &OauthSettings) -> Result<Self, Failure> {
         let client_id = settings.client_id.as_deref().unwrap_or_default().trim();
         if client_id.is_empty() {
             return Err(Failure::new(
@@ -37,44 +36,43 @@ impl PublicClient {
         }
         Ok(Self {
             client_id: client_id.to_owned(),
-            scope: settings.scope.clone().unwrap_or_default(),
+            scope: settings
+                .scope
+                .as_deref()
+                .map(str::trim)
+                .filter(|scope| !scope.is_empty())
+                .map(str::to_owned),
             pkce: settings.pkce.unwrap_or(true),
         })
     }
-
-    /// Returns the scope, if there is one to ask for.
-    pub fn asked_scope(&self) -> Option<&str> {
-        Some(self.scope.trim()).filter(|scope| !scope.is_empty())
-    }
 }
 
-/// The endpoints of an authorization server that the device flow needs.
+/// The endpoints of an authorization server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoints {
-    /// Where a login begins (RFC 8628, section 3.1).
+    /// RFC 8628, section 3.1.
     pub device_authorization_endpoint: Url,
-    /// Where tokens come from (RFC 6749, section 3.2).
+    /// RFC 6749, section 3.2.
     pub token_endpoint: Url,
-    /// Where tokens are revoked (RFC 7009); many servers have none.
+    /// RFC 7009, section 2; many servers have none.
     pub revocation_endpoint: Option<Url>,
 }
 
 impl Endpoints {
-    /// Returns the endpoints that `settings` name, discovering those that only the issuer can tell. What is written
-    /// out goes before what is discovered. Without an issuer no request is made.
+    /// Returns the endpoints of `settings`, and discovers those that are missing if there is an issuer.
     ///
     /// # Errors
-    /// 78 when the settings are incomplete, or name an endpoint to which no secret may go; otherwise as [`discover`].
+    /// 78 when the settings are incomplete, or as [`Endpoints::check`]; otherwise as [`discover`].
     pub fn resolve(
         transport: &dyn Transport,
         settings: &OauthSettings,
         allow_http: bool,
     ) -> Result<Self, Failure> {
-        let written = (
+        let configured = (
             settings.device_authorization_endpoint.clone(),
             settings.token_endpoint.clone(),
         );
-        let endpoints = match (written, settings.issuer.as_deref()) {
+        let endpoints = match (configured, settings.issuer.as_deref()) {
             ((Some(device_authorization_endpoint), Some(token_endpoint)), _) => Self {
                 device_authorization_endpoint,
                 token_endpoint,
@@ -102,11 +100,10 @@ impl Endpoints {
         Ok(endpoints)
     }
 
-    /// Refuses endpoints to which no secret may go, as [`check_endpoint`] does: RFC 8628, section 3.1, and RFC 6749,
-    /// section 3.2, demand TLS.
+    /// Checks that secrets may be sent to the endpoints: RFC 8628, section 3.1, and RFC 6749, section 3.2, require TLS.
     ///
     /// # Errors
-    /// Exit 78.
+    /// As [`check_endpoint`].
     pub fn check(&self, allow_http: bool) -> Result<(), Failure> {
         check_endpoint(&self.device_authorization_endpoint, allow_http)?;
         check_endpoint(&self.token_endpoint, allow_http)?;
@@ -120,57 +117,55 @@ impl Endpoints {
 fn incomplete(member: &str) -> Failure {
     Failure::new(
         Exit::Config,
-        format!("the profile's 'oauth' names neither an 'issuer' nor a '{member}'"),
+        format!("the profile's 'oauth' has neither an 'issuer' nor a '{member}'"),
     )
 }
 
-/// Finds the endpoints of `issuer`.
+/// Discovers the endpoints of `issuer`.
 ///
-/// The document of RFC 8414 is asked for first; where the server has none (a 4xx, or something that is not JSON), the
-/// two places of OpenID Connect Discovery that RFC 8414, section 5, names. The document's `issuer` must be the one
-/// that was asked for, character by character (section 3.3), or anybody's document would do.
-///
-/// The endpoints come as the document has them: what may be sent there is for [`Endpoints::check`].
+/// Tries the metadata document of RFC 8414 first, then the two paths of OpenID Connect Discovery that its section 5
+/// names, unless the server fails. The document's `issuer` must be `issuer`, character by character (section 3.3).
+/// The endpoints are not checked; see [`Endpoints::check`].
 ///
 /// # Errors
-/// [`OauthError::Malformed`] for an issuer that is none, a document of another issuer, or one without a device flow;
-/// [`OauthError::Http`] and [`OauthError::Unwell`] for a server that cannot be reached or is not well.
+/// [`OauthError::Malformed`] for an invalid issuer, a document of another issuer, or one without a device flow;
+/// [`OauthError::Http`] and [`OauthError::Unavailable`] for a server that cannot be reached or fails.
 pub fn discover(transport: &dyn Transport, issuer: &str) -> Result<Endpoints, OauthError> {
     let base = issuer_url(issuer)?;
     let path = base.path().trim_end_matches('/').to_owned();
-    let mut last = malformed("no metadata document");
-    for place in [
+    let mut last_error = malformed("no metadata document");
+    for path in [
         format!("/.well-known/oauth-authorization-server{path}"),
         format!("{path}/.well-known/openid-configuration"),
         format!("/.well-known/openid-configuration{path}"),
     ] {
         let mut url = base.clone();
-        url.set_path(&place);
-        match document(&transport.fetch(&url).map_err(OauthError::Http)?) {
+        url.set_path(&path);
+        match metadata(&transport.get(&url).map_err(OauthError::Http)?) {
             Ok(document) => return endpoints(&document, issuer),
-            Err(error @ OauthError::Unwell { .. }) => return Err(error),
-            Err(error) => last = error,
+            Err(error @ OauthError::Unavailable { .. }) => return Err(error),
+            Err(error) => last_error = error,
         }
     }
-    Err(last)
+    Err(last_error)
 }
 
-/// Reads an issuer identifier: a URL without query and fragment (RFC 8414, section 2).
+/// Parses an issuer: a URL without query and fragment (RFC 8414, section 2).
 pub(super) fn issuer_url(issuer: &str) -> Result<Url, OauthError> {
-    let url = Url::parse(issuer).map_err(|error| malformed(&format!("the issuer is no URL: {error}")))?;
+    let url = Url::parse(issuer).map_err(|error| malformed(format!("the issuer is not a URL: {error}")))?;
     if url.query().is_some() || url.fragment().is_some() || !url.has_host() {
         return Err(malformed("the issuer has a query or fragment, or no host"));
     }
     Ok(url)
 }
 
-fn document(answer: &Answer) -> Result<Map<String, Value>, OauthError> {
-    match answer.status {
-        200 => serde_json::from_slice(&answer.body)
-            .map_err(|_| malformed("the metadata document is no JSON object")),
-        408 | 429 | 500.. => Err(OauthError::unwell(answer)),
-        status => Err(malformed(&format!(
-            "no metadata document, the server answers with status {status}"
+fn metadata(response: &HttpResponse) -> Result<Map<String, Value>, OauthError> {
+    match response.status {
+        200 => serde_json::from_slice(&response.body)
+            .map_err(|_| malformed("the metadata document is not a JSON object")),
+        408 | 429 | 500.. => Err(OauthError::unavailable(response)),
+        status => Err(malformed(format!(
+            "no metadata document, the server responded with status {status}"
         ))),
     }
 }
@@ -185,10 +180,10 @@ fn endpoints(document: &Map<String, Value>, issuer: &str) -> Result<Endpoints, O
             Some(value) => value.as_str().and_then(|text| Url::parse(text).ok()),
         };
         text.map(Some)
-            .ok_or_else(|| malformed(&format!("'{name}' of the metadata document is no URL")))
+            .ok_or_else(|| malformed(format!("'{name}' of the metadata document is not a URL")))
     };
     let required =
-        |name: &str| url(name)?.ok_or_else(|| malformed(&format!("the metadata document has no '{name}'")));
+        |name: &str| url(name)?.ok_or_else(|| malformed(format!("the metadata document has no '{name}'")));
     Ok(Endpoints {
         device_authorization_endpoint: required("device_authorization_endpoint")?,
         token_endpoint: required("token_endpoint")?,
@@ -196,6 +191,6 @@ fn endpoints(document: &Map<String, Value>, issuer: &str) -> Result<Endpoints, O
     })
 }
 
-fn malformed(reason: &str) -> OauthError {
-    OauthError::Malformed(reason.to_owned())
+fn malformed(reason: impl Into<String>) -> OauthError {
+    OauthError::Malformed(reason.into())
 }

@@ -1,90 +1,77 @@
-//! The token endpoint's answers.
+//! Token responses (RFC 6749, section 5.1).
 
 use std::fmt;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use super::Answer;
 use super::error::OauthError;
+use super::transport::HttpResponse;
 use crate::secret::Secret;
 use crate::text::clip;
 
-/// The longest lifetime that is believed: ten years. It keeps every sum of times far from overflow.
-const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
+/// The longest lifetime that is believed, ten years: sums of times never overflow.
+const MAX_LIFETIME: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 
-/// A successful answer of the token endpoint (RFC 6749, section 5.1).
+/// A successful response of the token endpoint.
 pub struct TokenResponse {
-    /// The access token: visible ASCII, so that it fits a header and a line.
+    /// Visible ASCII.
     pub access_token: Secret<String>,
-    /// The refresh token; absent means the old one goes on (RFC 6749, section 6).
+    /// `None` means that the old one stays valid (RFC 6749, section 6).
     pub refresh_token: Option<Secret<String>>,
-    /// The token type, as it came; compared without case, and always `Bearer` in some case.
+    /// `Bearer`, in the server's case.
     pub token_type: String,
-    /// The lifetime; `None` when the server did not say (or said something that is no time to live in: nothing, or
-    /// less than nothing), which is not the same as expired. Ten years at most.
+    /// Up to ten years; `None` when the server sent none, or nothing above zero.
     pub expires_in: Option<Duration>,
-    /// The scope that was granted, where the server said.
+    /// The granted scope.
     pub scope: Option<String>,
-    /// Qwen's own member: the host that takes this token. Untrusted input; absent means the old one goes on.
+    /// Qwen's own member: the host of the API. Untrusted; see [`super::base_url_from_resource`].
     pub resource_url: Option<String>,
-    /// Members that we do not know, kept for the file. An `id_token` is not among them: it is a secret, and nobody
-    /// here needs it.
+    /// Unknown members, except `id_token`, which is a secret that nothing here needs.
     pub extra: Map<String, Value>,
 }
 
 impl TokenResponse {
-    /// Reads an answer of the token endpoint.
+    /// Parses a response of the token endpoint.
     ///
     /// # Errors
-    /// [`OauthError::Refused`] and [`OauthError::Unwell`] as the server says, also where it says so with status 200;
-    /// [`OauthError::Malformed`] for anything that is neither a token nor an error.
-    pub fn parse(answer: &Answer) -> Result<Self, OauthError> {
-        if !(200..300).contains(&answer.status) {
-            return Err(OauthError::from_answer(answer));
-        }
-        let mut members: Map<String, Value> = serde_json::from_slice(&answer.body)
-            .map_err(|_| OauthError::Malformed("a body that is no JSON object".to_owned()))?;
-        if !members.get("access_token").is_some_and(Value::is_string) && members.contains_key("error") {
-            return Err(OauthError::from_answer(answer));
-        }
-        Self::from_members(&mut members)
-    }
-
-    fn from_members(members: &mut Map<String, Value>) -> Result<Self, OauthError> {
-        let access_token = Secret::new(string(members, "access_token")?.unwrap_or_default());
+    /// The server's error, also if it comes with status 200; [`OauthError::Malformed`] for anything that is neither a
+    /// token nor an error.
+    pub fn parse(response: &HttpResponse) -> Result<Self, OauthError> {
+        let mut members = response.json_object("access_token")?;
+        let access_token = Secret::new(string(&mut members, "access_token")?.unwrap_or_default());
         if access_token.expose().is_empty() {
             return Err(OauthError::Malformed("no 'access_token'".to_owned()));
         }
         if !access_token.expose().bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(OauthError::Malformed(
-                "an 'access_token' with blanks, control characters or non-ASCII".to_owned(),
+                "'access_token' has characters other than visible ASCII".to_owned(),
             ));
         }
-        let token_type = string(members, "token_type")?.unwrap_or_else(|| "Bearer".to_owned());
+        let token_type = string(&mut members, "token_type")?.unwrap_or_else(|| "Bearer".to_owned());
         if !token_type.eq_ignore_ascii_case("bearer") {
             let shown = clip(&token_type, 40);
-            return Err(OauthError::Malformed(format!("a token of type '{shown}'")));
+            return Err(OauthError::Malformed(format!("unknown 'token_type': '{shown}'")));
         }
-        let refresh_token = string(members, "refresh_token")?.map(Secret::new);
+        let refresh_token = string(&mut members, "refresh_token")?.map(Secret::new);
         let expires_in = members
             .shift_remove("expires_in")
             .and_then(|value| seconds(&value))
-            .map(|time| time.min(LONGEST));
-        drop(string(members, "id_token").map(|token| token.map(Secret::new)));
+            .map(|time| time.min(MAX_LIFETIME));
+        drop(string(&mut members, "id_token").map(|token| token.map(Secret::new)));
         Ok(Self {
             access_token,
             refresh_token,
             token_type,
             expires_in,
-            scope: string(members, "scope").unwrap_or_default(),
-            resource_url: string(members, "resource_url").unwrap_or_default(),
-            extra: std::mem::take(members),
+            scope: string(&mut members, "scope").unwrap_or_default(),
+            resource_url: string(&mut members, "resource_url").unwrap_or_default(),
+            extra: members,
         })
     }
 }
 
-/// Shows the names of the members and no value that came from the server but the harmless ones.
+/// Shows of the unknown members only their names.
 impl fmt::Debug for TokenResponse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TokenResponse")
@@ -99,7 +86,7 @@ impl fmt::Debug for TokenResponse {
     }
 }
 
-/// Takes a member that must be a string; `None` where it is absent, null or empty.
+/// Removes a member that must be a string; `None` if it is absent, null or empty.
 fn string(members: &mut Map<String, Value>, name: &str) -> Result<Option<String>, OauthError> {
     match members.shift_remove(name) {
         None | Some(Value::Null) => Ok(None),
@@ -108,8 +95,7 @@ fn string(members: &mut Map<String, Value>, name: &str) -> Result<Option<String>
     }
 }
 
-/// Reads a time in seconds: a number, whole or not, or a string that holds one. `None` for nothing, for less than
-/// nothing, and for what is no number at all.
+/// Reads a number of seconds, which may be a string; fractions are dropped. `None` below one and for anything else.
 pub fn seconds(value: &Value) -> Option<Duration> {
     let seconds = match value {
         Value::Number(number) => number.as_f64()?,
@@ -128,15 +114,14 @@ mod tests {
 
     use serde_json::json;
 
-    use super::LONGEST;
+    use super::MAX_LIFETIME;
     use super::TokenResponse;
-    use crate::net::oauth::Answer;
+    use crate::net::oauth::HttpResponse;
     use crate::net::oauth::error::OauthError;
 
     fn parse(status: u16, body: &str) -> Result<TokenResponse, OauthError> {
-        TokenResponse::parse(&Answer {
+        TokenResponse::parse(&HttpResponse {
             status,
-            content_type: Some("text/html".to_owned()),
             retry_after: None,
             date: None,
             body: body.as_bytes().to_vec(),
@@ -159,8 +144,8 @@ mod tests {
             (json!("inf"), None),
             (json!([60]), None),
             (json!(true), None),
-            (json!(1e300), Some(LONGEST.as_secs())),
-            (json!(u64::MAX), Some(LONGEST.as_secs())),
+            (json!(1e300), Some(MAX_LIFETIME.as_secs())),
+            (json!(u64::MAX), Some(MAX_LIFETIME.as_secs())),
         ] {
             let body = json!({"access_token": "at", "token_type": "Bearer", "expires_in": given}).to_string();
             let token = parse(200, &body).unwrap();

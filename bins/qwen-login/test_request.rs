@@ -1,4 +1,4 @@
-//! The trial request that ends a set-up: does the endpoint take the credential?
+//! The request that tests a key or login.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,19 +15,18 @@ use qwen_shared::secret::Secret;
 use serde_json::{Map, Value};
 use url::Url;
 
-/// The largest list of models that is read, in bytes. OpenRouter's has half a megabyte.
-const LARGEST: usize = 8 << 20;
+/// The largest response, in bytes. OpenRouter's list of models has half a megabyte.
+const BODY_LIMIT: usize = 8 << 20;
 
-/// The limits of a trial: somebody is waiting.
-const PATIENCE: Timeouts = Timeouts {
+const TIMEOUTS: Timeouts = Timeouts {
     connect: Duration::from_secs(10),
     first_byte: Duration::from_secs(30),
     idle: Duration::from_secs(10),
     total: Some(Duration::from_secs(45)),
 };
 
-/// An API key before it is stored, and what goes with it.
-pub(crate) struct Question<'a> {
+/// An API key that is not stored yet, and where it is to be used.
+pub(crate) struct Candidate<'a> {
     pub(crate) provider: &'static Provider,
     pub(crate) base_url: &'a Url,
     pub(crate) model: &'a str,
@@ -35,53 +34,52 @@ pub(crate) struct Question<'a> {
     pub(crate) profile: &'a Profile,
 }
 
-/// Tries a key. Returns what works, in words.
+/// Tests a key and returns a message.
 ///
 /// # Errors
-/// 77 when the key is refused, 69 when there is no such endpoint or model, 75 when the endpoint cannot be reached.
-pub(crate) fn of_key(question: &Question<'_>, reporter: &Reporter) -> Result<String, Failure> {
-    let mut body = question.provider.body.clone();
-    body.extend(question.profile.body.clone());
-    let trial = Trial {
-        provider: question.provider,
-        base_url: question.base_url,
-        model: question.model,
-        token: question.key,
-        key_header: &question.provider.key_header,
-        headers: question.profile.headers_for(question.provider),
-        query: &question.profile.query,
+/// 77 when the key is rejected, 69 when there is no such endpoint or model, 75 when the endpoint cannot be reached.
+pub(crate) fn test_key(candidate: &Candidate<'_>, reporter: &Reporter) -> Result<String, Failure> {
+    let mut body = candidate.provider.body.clone();
+    body.extend(candidate.profile.body.clone());
+    let test = TestRequest {
+        provider: candidate.provider,
+        base_url: candidate.base_url,
+        model: candidate.model,
+        token: candidate.key,
+        key_header: &candidate.provider.key_header,
+        headers: candidate.profile.headers_for(candidate.provider),
+        query: &candidate.profile.query,
         body,
     };
-    match trial.run(reporter)? {
-        Verdict::Works => Ok("the endpoint takes the key".to_owned()),
-        Verdict::Open => Ok("the endpoint answers".to_owned()),
-        Verdict::Limited(words) => Ok(format!("the endpoint takes the key, but says: {words}")),
+    match test.run(reporter)? {
+        TestResult::Accepted => Ok("the endpoint accepts the key".to_owned()),
+        TestResult::NoKey => Ok("the endpoint answers".to_owned()),
+        TestResult::Limited(message) => Ok(format!("the endpoint accepts the key, but says: {message}")),
     }
 }
 
-/// Tries a login that is stored already. Nothing depends on the outcome but what the user is told: a login may succeed
-/// and its token still be refused.
-pub(crate) fn of_login(profile: &str, reporter: &Reporter) {
-    match try_login(profile, reporter) {
-        Ok(ready) => reporter.notice(&ready),
-        Err(failure) => reporter.notice(&format!("the trial request failed: {}", failure.message)),
+/// Tests the stored login of a profile and reports the result.
+pub(crate) fn test_login(profile: &str, reporter: &Reporter) {
+    match login_result(profile, reporter) {
+        Ok(message) => reporter.notice(&message),
+        Err(failure) => reporter.notice(&format!("the test request failed: {}", failure.message)),
     }
 }
 
-fn try_login(profile: &str, reporter: &Reporter) -> Result<String, Failure> {
+fn login_result(profile: &str, reporter: &Reporter) -> Result<String, Failure> {
     let settings = Settings::resolve(&Overrides {
         profile: Some(profile.to_owned()),
         profile_first: true,
         ..Overrides::default()
     })?;
-    // A login that was adopted may have ended: its first use refreshes it, and this is the first.
+    // An imported login may have expired.
     let wanted = Wanted {
         min_ttl: Duration::ZERO,
         refresh: Refresh::WhenDue,
     };
     let authorization = authorize(&settings, &wanted, reporter)?;
     let base_url = authorization.base_url(&settings)?;
-    let trial = Trial {
+    let test = TestRequest {
         provider: settings.provider.value,
         base_url: &base_url,
         model: &settings.model.value,
@@ -92,24 +90,23 @@ fn try_login(profile: &str, reporter: &Reporter) -> Result<String, Failure> {
         body: settings.body.clone(),
     };
     let (model, endpoint) = (&settings.model.value, without_user_info(&base_url));
-    Ok(match trial.run(reporter)? {
-        Verdict::Works | Verdict::Open => format!("'{endpoint}' takes the token; the model is '{model}'"),
-        Verdict::Limited(words) => format!("'{endpoint}' takes the token, but says: {words}"),
+    Ok(match test.run(reporter)? {
+        TestResult::Accepted | TestResult::NoKey => {
+            format!("'{endpoint}' accepts the token; the model is '{model}'")
+        }
+        TestResult::Limited(message) => format!("'{endpoint}' accepts the token, but says: {message}"),
     })
 }
 
-/// What the endpoint said.
-enum Verdict {
-    /// It takes the credential.
-    Works,
-    /// It answers; there was no credential to take.
-    Open,
-    /// It takes the credential and still cannot be asked: the quota is used up, or too many ask.
+enum TestResult {
+    Accepted,
+    /// The endpoint works without a credential.
+    NoKey,
+    /// The endpoint accepts the credential, but a quota or rate limit is used up.
     Limited(String),
 }
 
-/// One trial.
-struct Trial<'a> {
+struct TestRequest<'a> {
     provider: &'a Provider,
     base_url: &'a Url,
     model: &'a str,
@@ -120,26 +117,26 @@ struct Trial<'a> {
     body: Map<String, Value>,
 }
 
-impl Trial<'_> {
-    /// Asks for the list of models, which costs nothing; where that says too little, a question of one token.
-    fn run(&self, reporter: &Reporter) -> Result<Verdict, Failure> {
+impl TestRequest<'_> {
+    /// Gets the list of models, which is free; if that proves nothing, requests one token.
+    fn run(&self, reporter: &Reporter) -> Result<TestResult, Failure> {
         if self.provider.public_models && self.token.is_some() {
-            return self.ask_one_token(api_version().as_deref(), reporter);
+            return self.request_one_token(api_version().as_deref(), reporter);
         }
-        self.ask_for_models(reporter)
+        self.get_models(reporter)
     }
 
-    fn ask_for_models(&self, reporter: &Reporter) -> Result<Verdict, Failure> {
+    fn get_models(&self, reporter: &Reporter) -> Result<TestResult, Failure> {
         let version = api_version();
         let models = self.provider.models_url(self.base_url, version.as_deref());
-        reporter.detail(&format!("trial request: GET '{}'", without_user_info(&models)));
+        reporter.detail(&format!("test request: GET '{}'", without_user_info(&models)));
         let (status, body) = match self.send(Request::new("GET", models))? {
             Ok(body) => (200, body),
             Err(refusal) if refusal.kind == ErrorKind::Auth && refusal.status == 401 => {
-                return Err(self.refused(&refusal));
+                return Err(self.failure(&refusal));
             }
             Err(refusal) if refusal.kind == ErrorKind::Server || refusal.kind == ErrorKind::Redirect => {
-                return Err(self.refused(&refusal));
+                return Err(self.failure(&refusal));
             }
             Err(refusal) => (refusal.status, Vec::new()),
         };
@@ -150,13 +147,13 @@ impl Trial<'_> {
             }
             return Ok(self.accepted());
         }
-        self.ask_one_token(version.as_deref(), reporter)
+        self.request_one_token(version.as_deref(), reporter)
     }
 
-    /// A refusal of the question itself comes after the credential was taken.
-    fn ask_one_token(&self, version: Option<&str>, reporter: &Reporter) -> Result<Verdict, Failure> {
+    /// An error about the request itself means that the credential was accepted.
+    fn request_one_token(&self, version: Option<&str>, reporter: &Reporter) -> Result<TestResult, Failure> {
         let url = self.provider.chat_url(self.base_url, self.model, version);
-        reporter.detail(&format!("trial request: POST '{}'", without_user_info(&url)));
+        reporter.detail(&format!("test request: POST '{}'", without_user_info(&url)));
         let mut body = Body::new(self.model, false);
         body.merge(&self.body);
         body.set("max_tokens", 1);
@@ -172,27 +169,27 @@ impl Trial<'_> {
             Ok(_) => Err(Failure::new(
                 Exit::Protocol,
                 format!(
-                    "'{}': it answers, but not as an OpenAI-compatible endpoint does",
+                    "'{}': the response is not that of an OpenAI-compatible endpoint",
                     self.server()
                 ),
             )
             .hint("check the base URL; many end in '/v1'")),
             Err(refusal) if refusal.kind == ErrorKind::BadRequest => Ok(self.accepted()),
             Err(refusal) if matches!(refusal.kind, ErrorKind::Quota | ErrorKind::RateLimit) => {
-                Ok(Verdict::Limited(self.redacted(&refusal.words())))
+                Ok(TestResult::Limited(self.redacted(&refusal.words())))
             }
             Err(refusal) if refusal.kind == ErrorKind::NotFound => Err(self
-                .refused(&refusal)
+                .failure(&refusal)
                 .hint("check the base URL (many end in '/v1') and the model")),
-            Err(refusal) => Err(self.refused(&refusal)),
+            Err(refusal) => Err(self.failure(&refusal)),
         }
     }
 
-    fn accepted(&self) -> Verdict {
+    fn accepted(&self) -> TestResult {
         if self.token.is_some() {
-            Verdict::Works
+            TestResult::Accepted
         } else {
-            Verdict::Open
+            TestResult::NoKey
         }
     }
 
@@ -200,7 +197,7 @@ impl Trial<'_> {
         without_user_info(self.base_url)
     }
 
-    fn refused(&self, refusal: &Refusal) -> Failure {
+    fn failure(&self, refusal: &Refusal) -> Failure {
         let failure = refusal.failure(&self.server());
         Failure {
             message: self.redacted(&failure.message),
@@ -208,7 +205,7 @@ impl Trial<'_> {
         }
     }
 
-    /// Some servers repeat the key in their refusal.
+    /// Some servers repeat the key in their error message.
     fn redacted(&self, text: &str) -> String {
         match self.token {
             Some(token) => text.replace(token.expose().as_str(), &token.masked()),
@@ -231,13 +228,13 @@ impl Trial<'_> {
         for (name, value) in self.query {
             request.url.query_pairs_mut().append_pair(name, value);
         }
-        let client = Client::new(self.base_url, PATIENCE).map_err(failed)?;
+        let client = Client::new(self.base_url, TIMEOUTS).map_err(failed)?;
         runtime()?.block_on(async {
             let response = client.send(request).await.map_err(failed)?;
             let status = response.status();
             let header = |name: &str| response.header(name).map(str::to_owned);
             let (kind, location) = (header("content-type"), header("location").unwrap_or_default());
-            let body = response.body(LARGEST).await.map_err(failed)?;
+            let body = response.body(BODY_LIMIT).await.map_err(failed)?;
             Ok(match status {
                 200..300 => Ok(body),
                 300..400 => Err(Refusal::redirect(status, &location)),
@@ -247,7 +244,7 @@ impl Trial<'_> {
     }
 }
 
-/// Tells whether a list of models has this one; `None` when it is no list of models.
+/// True if a list of models has this one; `None` if it is not a list of models.
 fn lists(body: &[u8], model: &str) -> Option<bool> {
     let answer: Value = serde_json::from_slice(body).ok()?;
     let models = answer.get("data").unwrap_or(&answer).as_array()?;

@@ -1,4 +1,4 @@
-//! The address that a person opens to approve a login.
+//! The verification URI (RFC 8628, section 3.2): the address that a person opens to approve a login.
 
 use std::fmt;
 
@@ -6,31 +6,30 @@ use qwen_shared::net::http::is_loopback;
 use qwen_shared::text::is_hostile;
 use url::Url;
 
-/// The longest address that is accepted, in bytes: what browsers agree on.
-const LIMIT: usize = 2048;
+/// The longest address that browsers agree on, in bytes.
+const MAX_LENGTH: usize = 2048;
 
-/// A verification URI (RFC 8628, section 3.2) that is safe to show and to hand to a browser.
+/// A verification URI that is safe to show and to hand to a browser.
 ///
-/// It is `https`, or `http` to loopback, has a host and no user info, and is shown as it was parsed, never as the
-/// server wrote it: so it holds printable ASCII only and begins with its scheme, which no program can take for an
-/// option or a file.
+/// It is `https`, or `http` to loopback, has a host and no user info. As text it is printable ASCII that begins with
+/// the scheme, so no program takes it for an option or a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct VerificationUri(Url);
 
 impl VerificationUri {
-    /// Reads what the server sent.
+    /// Parses what the server sent.
     ///
     /// # Errors
-    /// Says what is wrong with it in words that quote none of it but its scheme.
+    /// The reason, which quotes at most the scheme.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
-        if text.len() > LIMIT {
-            return Err(format!("it is longer than {LIMIT} bytes"));
+        if text.len() > MAX_LENGTH {
+            return Err(format!("it is longer than {MAX_LENGTH} bytes"));
         }
-        // The parser would drop line ends and tabs in silence, and trim the ends.
+        // The URL parser drops line ends and tabs, and trims.
         if text.chars().any(|c| is_hostile(c) || c.is_whitespace()) {
-            return Err("it holds blanks or control characters".to_owned());
+            return Err("it has spaces or control characters".to_owned());
         }
-        let url = Url::parse(text).map_err(|error| format!("it is no URL: {error}"))?;
+        let url = Url::parse(text).map_err(|error| format!("it is not a URL: {error}"))?;
         match url.scheme() {
             "https" => {}
             "http" if is_loopback(&url) => {}
@@ -38,22 +37,19 @@ impl VerificationUri {
             other => return Err(format!("it is of scheme '{other}', not 'https'")),
         }
         if url.host_str().is_none_or(str::is_empty) {
-            return Err("it names no host".to_owned());
+            return Err("it has no host".to_owned());
         }
         if !url.username().is_empty() || url.password().is_some() {
-            return Err("it holds a user name or password".to_owned());
+            return Err("it has a user name or password".to_owned());
         }
         Ok(Self(url))
     }
 
-    /// Returns it as text: printable ASCII without blanks.
-    #[must_use]
     pub(crate) fn as_str(&self) -> &str {
         self.0.as_str()
     }
 
-    /// Returns the host with its port where that is not the usual one: what a person compares with the address bar.
-    #[must_use]
+    /// Returns the host, with a port other than the default, as an address bar shows it.
     pub(crate) fn host(&self) -> String {
         let host = self.0.host_str().unwrap_or_default();
         match self.0.port() {

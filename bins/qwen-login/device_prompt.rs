@@ -1,4 +1,4 @@
-//! What a device login shows on the terminal.
+//! What the person sees during a device login: the code, the QR code, and the countdown.
 
 use std::time::Duration;
 
@@ -7,50 +7,48 @@ use qwen_shared::output::Reporter;
 use qwen_shared::terminal::Terminal;
 use qwen_shared::text::one_line;
 
-use super::authorization::DeviceAuthorization;
-use super::polling::Progress;
+use crate::device_authorization::DeviceAuthorization;
+use crate::polling::Progress;
 
-/// Standard error, and the terminal where standard error is not seen.
-///
-/// A caller that swallows standard error would make a login look like a hang (facts: OAuth, section 4), so what a
-/// person has to read goes to the terminal as well.
-pub(crate) struct Screen<'a> {
+/// Writes to standard error, and to the terminal too if standard error is redirected: otherwise the login would seem to
+/// hang.
+pub(crate) struct DevicePrompt<'a> {
     reporter: &'a Reporter,
     terminal: Option<&'a mut Terminal>,
-    counting: bool,
+    has_countdown: bool,
 }
 
-impl<'a> Screen<'a> {
+impl<'a> DevicePrompt<'a> {
     pub(crate) fn new(reporter: &'a Reporter, terminal: Option<&'a mut Terminal>) -> Self {
         Self {
             reporter,
             terminal,
-            counting: false,
+            has_countdown: false,
         }
     }
 
-    /// Shows address and code, each on a line of its own, exactly and unwrapped, so that both can be copied. `complete`
-    /// is for the code to be in the address; address and code are shown with it all the same (RFC 8628, section 3.3.1).
-    pub(crate) fn show(&mut self, device: &DeviceAuthorization, with_qr: bool) {
+    /// Shows the address and the code, each on a line of its own so that it can be copied, also if there is an address that
+    /// includes the code (RFC 8628, section 3.3.1). With `qr` the QR code is shown even if it does not fit.
+    pub(crate) fn show(&mut self, device: &DeviceAuthorization, qr: bool) {
         let complete = device.verification_uri_complete.as_ref();
-        self.draw(complete.unwrap_or(&device.verification_uri).as_str(), with_qr);
+        self.show_qr_code(complete.unwrap_or(&device.verification_uri).as_str(), qr);
         if let Some(complete) = complete {
-            self.say("open this address in a browser, here or on any other machine:");
+            self.notice("open this address in a browser, here or on any other machine:");
             self.line(complete.as_str());
-            self.say("or go to this one and enter the code:");
+            self.notice("or go to this one and enter the code:");
         } else {
-            self.say("go to this address, here or on any other machine, and enter the code:");
+            self.notice("go to this address, here or on any other machine, and enter the code:");
         }
         self.line(device.verification_uri.as_str());
         self.line(&device.user_code);
         let host = complete.unwrap_or(&device.verification_uri).host();
-        self.say(&format!(
-            "approve only if you have just started this yourself, at '{host}', and the page shows this code"
+        self.notice(&format!(
+            "approve only a login that you started yourself, at '{host}', on a page that shows this code"
         ));
     }
 
-    fn draw(&mut self, address: &str, asked: bool) {
-        let Some(drawing) = Drawing::of(address) else {
+    fn show_qr_code(&mut self, address: &str, always: bool) {
+        let Some(drawing) = QrDrawing::new(address) else {
             return;
         };
         let fits = self
@@ -58,11 +56,11 @@ impl<'a> Screen<'a> {
             .as_ref()
             .is_some_and(|terminal| usize::from(terminal.columns()) >= drawing.columns());
         match self.terminal.as_mut() {
-            Some(terminal) if asked || (fits && !self.reporter.is_quiet()) => {
+            Some(terminal) if always || (fits && !self.reporter.is_quiet()) => {
                 let lines = drawing.lines(self.reporter.color().wanted(true));
                 let _ = terminal.print(&format!("{}\n", lines.join("\n")));
             }
-            None if asked => {
+            None if always => {
                 for line in drawing.lines(false) {
                     self.reporter.plain(&line);
                 }
@@ -71,33 +69,33 @@ impl<'a> Screen<'a> {
         }
     }
 
-    /// Reports what happens while the person decides: the time that is left on the terminal, trouble as a notice.
+    /// Updates the countdown, which only a terminal shows, and reports failed polls.
     pub(crate) fn progress(&mut self, progress: &Progress<'_>) {
         match progress {
-            Progress::Waiting(left) => self.count(*left),
-            Progress::Slower(interval) => {
-                self.clear();
+            Progress::Waiting(left) => self.show_countdown(*left),
+            Progress::SlowDown(interval) => {
+                self.clear_countdown();
                 let seconds = interval.as_secs();
                 self.reporter.detail(&format!(
-                    "the server asks for patience: polling every {seconds} s"
+                    "the server asks to slow down: polling every {seconds} s"
                 ));
             }
-            Progress::Trouble(error, wait) => {
-                self.clear();
+            Progress::Retrying(error, wait) => {
+                self.clear_countdown();
                 let seconds = wait.as_secs();
-                self.say(&format!("{error}; trying again in {seconds} s"));
+                self.notice(&format!("{error}; retrying in {seconds} s"));
             }
         }
     }
 
-    /// Takes the countdown away.
-    pub(crate) fn clear(&mut self) {
-        if let (true, Some(terminal)) = (std::mem::take(&mut self.counting), self.terminal.as_mut()) {
+    /// Clears the countdown's line.
+    pub(crate) fn clear_countdown(&mut self) {
+        if let (true, Some(terminal)) = (std::mem::take(&mut self.has_countdown), self.terminal.as_mut()) {
             let _ = terminal.print("\r\x1b[K");
         }
     }
 
-    fn count(&mut self, left: Duration) {
+    fn show_countdown(&mut self, left: Duration) {
         let dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb" || term.is_empty());
         let Some(terminal) = self
             .terminal
@@ -116,10 +114,10 @@ impl<'a> Screen<'a> {
             .chars()
             .take(usize::from(terminal.columns()).saturating_sub(1))
             .collect();
-        self.counting = terminal.print(&format!("\r\x1b[K{text}")).is_ok();
+        self.has_countdown = terminal.print(&format!("\r\x1b[K{text}")).is_ok();
     }
 
-    fn say(&mut self, text: &str) {
+    fn notice(&mut self, text: &str) {
         self.reporter.notice(text);
         if !self.reporter.is_quiet() {
             self.copy(&format!("{}: {text}", self.reporter.program()));
@@ -138,18 +136,18 @@ impl<'a> Screen<'a> {
     }
 }
 
-/// Light modules around the code, on each side (ISO/IEC 18004, section 5.3.8).
-const QUIET: usize = 4;
+/// The width of the light margin, in modules (ISO/IEC 18004, section 5.3.8).
+const MARGIN: usize = 4;
 
-/// A QR code that is ready to be drawn.
-pub(crate) struct Drawing {
+/// A QR code in half-block characters.
+struct QrDrawing {
     side: usize,
     dark: Vec<bool>,
 }
 
-impl Drawing {
-    /// Encodes an address; `None` when it is too long for any QR code.
-    pub(crate) fn of(address: &str) -> Option<Self> {
+impl QrDrawing {
+    /// `None` if the address is too long for any QR code.
+    fn new(address: &str) -> Option<Self> {
         let code = QrCode::with_error_correction_level(address, EcLevel::L).ok()?;
         Some(Self {
             side: code.width(),
@@ -161,14 +159,12 @@ impl Drawing {
         })
     }
 
-    /// Returns the width in columns.
-    pub(crate) const fn columns(&self) -> usize {
-        self.side + 2 * QUIET
+    const fn columns(&self) -> usize {
+        self.side + 2 * MARGIN
     }
 
-    /// Returns the lines: two rows of modules each. With `colored` it is black on white whatever the terminal's
-    /// colours are; otherwise it is drawn for a dark background, the more common.
-    pub(crate) fn lines(&self, colored: bool) -> Vec<String> {
+    /// Returns the lines, of two rows of modules each: black on white if `colored`, else for a dark background.
+    fn lines(&self, colored: bool) -> Vec<String> {
         let (start, end) = if colored {
             ("\x1b[40;97m", "\x1b[0m")
         } else {
@@ -193,7 +189,7 @@ impl Drawing {
     }
 
     fn is_light(&self, row: usize, column: usize) -> bool {
-        let within = |at: usize| at.checked_sub(QUIET).filter(|&at| at < self.side);
+        let within = |at: usize| at.checked_sub(MARGIN).filter(|&at| at < self.side);
         match (within(row), within(column)) {
             (Some(row), Some(column)) => !self.dark[row * self.side + column],
             _ => row < self.columns(),

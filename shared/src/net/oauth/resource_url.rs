@@ -1,55 +1,24 @@
-//! Qwen's `resource_url`: the host that takes a token, named by the token's answer or file.
-
-use std::fmt;
+//! `resource_url`, a member that Qwen's token responses add: the host of the API that takes the token.
 
 use url::{Host, Url};
 
 use crate::net::http::{BaseUrl, is_loopback};
 use crate::provider::host_matches;
+use crate::text::{clip, is_hostile};
 
-/// Why a token will not be sent to a `resource_url`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ResourceError {
-    /// The host or the value, as far as it can be shown.
-    pub resource: String,
-    /// What is wrong with it.
-    pub reason: &'static str,
-}
-
-impl fmt::Display for ResourceError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "'{}': {}", self.resource, self.reason)
-    }
-}
-
-impl std::error::Error for ResourceError {}
-
-/// Makes the base URL of the chat endpoint from a `resource_url`, as Qwen Code does: `https://` goes in front of a
-/// bare host, `/v1` after what does not end in it.
+/// Makes a base URL from a `resource_url`, as Qwen Code does: prefixes `https://` to a bare host and adds a missing
+/// `/v1`.
 ///
-/// The value is untrusted: whoever can write it decides where the token goes. So it must be `https` (or `http` to
-/// loopback), without user info, query and fragment, and its host must be one of `allowed_hosts`, where
-/// - `host` allows that host on any port, `host:port` on that port;
-/// - `*.domain` allows the domain and every host below it.
-///
-/// An IP literal, a name without a dot and a private name are allowed only where the list has exactly them.
+/// The value is untrusted, and it decides where the token goes. So it must be `https` (or `http` to loopback), without
+/// user info, query and fragment, and its host must be in `allowed_hosts` (see [`is_allowed`]).
 ///
 /// # Errors
-/// What is wrong with it. The caller tells the user which file or server said so.
-pub fn base_url_from_resource<S: AsRef<str>>(
-    resource: &str,
-    allowed_hosts: &[S],
-) -> Result<BaseUrl, ResourceError> {
-    let refuse = |reason| ResourceError {
-        resource: crate::text::clip(resource, 80),
-        reason,
-    };
+/// The value, or its host if it has user info, and what is wrong with it.
+pub fn base_url_from_resource<S: AsRef<str>>(resource: &str, allowed_hosts: &[S]) -> Result<BaseUrl, String> {
+    let refuse = |reason| format!("'{}': {reason}", clip(resource, 80));
     let url = parse(resource.trim()).map_err(refuse)?;
     let host = url.host_str().unwrap_or_default().to_owned();
-    let url = BaseUrl::try_from(url).map_err(|_| ResourceError {
-        resource: host,
-        reason: "it holds a user name or password",
-    })?;
+    let url = BaseUrl::try_from(url).map_err(|_| format!("'{host}': it holds a user name or password"))?;
     if url.query().is_some() || url.fragment().is_some() {
         return Err(refuse("it holds a query or fragment"));
     }
@@ -59,35 +28,29 @@ pub fn base_url_from_resource<S: AsRef<str>>(
     if url.scheme() != "https" && !is_loopback(&url) {
         return Err(refuse("plain http would show the token to the network"));
     }
-    let path = url.path().trim_end_matches('/').to_owned();
-    let path = if path.ends_with("/v1") {
-        path
-    } else {
-        format!("{path}/v1")
-    };
+    let path = url.path().trim_end_matches('/');
+    let path = format!("{}/v1", path.strip_suffix("/v1").unwrap_or(path));
     Ok(url.with_path(&path))
 }
 
-/// Reads a URL, or a host that `https://` goes in front of.
+/// Parses a URL or a bare host.
 fn parse(resource: &str) -> Result<Url, &'static str> {
     if resource
         .chars()
-        .any(|c| c == '\\' || c.is_whitespace() || crate::text::is_hostile(c))
+        .any(|c| c == '\\' || c.is_whitespace() || is_hostile(c))
     {
         return Err("it holds blanks, backslashes or control characters");
     }
     let lower = resource.to_ascii_lowercase();
     let has_scheme = lower.starts_with("http://") || lower.starts_with("https://");
-    let parsed = if has_scheme {
-        Url::parse(resource)
-    } else {
-        Url::parse(&format!("https://{resource}"))
-    };
-    parsed.map_err(|_| "it is no host or URL")
+    let scheme = if has_scheme { "" } else { "https://" };
+    Url::parse(&format!("{scheme}{resource}")).map_err(|_| "it is not a host or URL")
 }
 
-/// True when `allowed_hosts` includes the URL's host: the rule by which an OAuth token may go there (the entries are
-/// described at [`base_url_from_resource`]).
+/// True when an OAuth token may be sent to the URL's host.
+///
+/// Of the entries of `allowed_hosts`, `host` matches that host on any port, `host:port` on that port, and `*.domain`
+/// the domain and every host below it, but no IP address.
 #[must_use]
 pub fn is_allowed<S: AsRef<str>>(url: &Url, allowed_hosts: &[S]) -> bool {
     let Some(host) = url.host() else {

@@ -1,0 +1,182 @@
+//! The provider of an API key, and its base URL.
+
+use qwen_shared::exit::{Exit, Failure};
+use qwen_shared::net::http::{check_endpoint, without_user_info};
+use qwen_shared::provider::{self, Provider};
+use qwen_shared::terminal::Terminal;
+use url::Url;
+
+use crate::login::Login;
+use crate::questions::{ask, choose};
+
+/// Finds the provider and the base URL. A provider that the person chose keeps a base URL that is not in the catalogue.
+///
+/// # Errors
+/// 64 for a bad `--base-url`, or a provider without API keys; 78 for a URL that no key may be sent to.
+pub(crate) fn provider_and_base_url(login: &mut Login<'_>) -> Result<(&'static Provider, Url), Failure> {
+    let given = login.args.base_url.as_deref();
+    let given = given
+        .map(|url| parse_option(url, login.profile.settings.allow_http))
+        .transpose()?;
+    let provider = provider_for(login, given.as_ref())?;
+    if let Some(notice) = &provider.notice {
+        login.reporter.notice(notice);
+    }
+    let base_url = match given {
+        Some(url) => url,
+        None => base_url_for(login, provider)?,
+    };
+    let known = provider::recognise(&base_url).filter(|known| known.name != "custom");
+    let provider = match known {
+        Some(known) if login.provider.is_none() => known,
+        _ => provider,
+    };
+    Ok((provider, base_url))
+}
+
+/// Returns the provider of the options, else asks. The default is the profile's, that of `OPENAI_BASE_URL`, or OpenAI.
+fn provider_for(login: &mut Login<'_>, base_url: Option<&Url>) -> Result<&'static Provider, Failure> {
+    if let Some(provider) = login.provider.or_else(|| base_url.and_then(provider::recognise)) {
+        if provider.oauth.is_none() {
+            return Ok(provider);
+        }
+        let name = &provider.name;
+        return Err(
+            Failure::new(Exit::Usage, format!("provider '{name}' takes no API key"))
+                .hint("run 'qwen-login --oauth'"),
+        );
+    }
+    let known: Vec<&'static Provider> = provider::all()
+        .iter()
+        .filter(|provider| provider.oauth.is_none())
+        .collect();
+    let current = login.profile.provider().filter(|own| own.oauth.is_none());
+    let default = current
+        .or_else(|| provider::recognise(&base_url_in_environment()?))
+        .and_then(|default| known.iter().position(|known| known.name == default.name))
+        .unwrap_or(0);
+    let chosen = match login.terminal.as_mut() {
+        None => default,
+        Some(terminal) => ask_provider(terminal, &known, default)?,
+    };
+    known
+        .get(chosen)
+        .copied()
+        .ok_or_else(|| Failure::new(Exit::Bug, "the provider catalogue is empty; please report it"))
+}
+
+/// Returns an index into `known`.
+fn ask_provider(terminal: &mut Terminal, known: &[&Provider], default: usize) -> Result<usize, Failure> {
+    let lines: Vec<String> = known
+        .iter()
+        .map(|provider| format!("{:12} {}", provider.name, provider.title))
+        .collect();
+    let titles: Vec<&str> = lines.iter().map(String::as_str).collect();
+    terminal.print("Whose key is it?\n")?;
+    choose(terminal, &titles, default)
+}
+
+/// Returns the profile's base URL or `OPENAI_BASE_URL` if it is the provider's, else one of the catalogue, and asks unless
+/// `--provider` has named it.
+fn base_url_for(login: &mut Login<'_>, provider: &Provider) -> Result<Url, Failure> {
+    let profile = &login.profile.settings;
+    let own = profile
+        .base_url
+        .clone()
+        .map(Url::from)
+        .filter(|_| login.profile.is_of(provider));
+    let is_its = |url: &Url| provider::recognise(url).is_some_and(|known| known.name == provider.name);
+    let current = own
+        .or_else(|| base_url_in_environment().filter(|url| login.provider.is_none() && is_its(url)))
+        .map(String::from);
+    let allow_http = profile.allow_http;
+    let Some(terminal) = login.terminal.as_mut() else {
+        let default = current.or_else(|| regions(provider).next().map(|(_, url)| url.to_owned()));
+        let url = default.filter(|url| !url.contains("RESOURCE")).ok_or_else(|| {
+            let message = format!("provider '{}' has no default base URL", provider.name);
+            Failure::new(Exit::Usage, message).hint("give it with --base-url")
+        })?;
+        return parse_option(&url, allow_http);
+    };
+    let default = match current {
+        Some(current) => Some(current),
+        None => ask_region(terminal, provider)?,
+    };
+    match &default {
+        Some(url) if login.provider.is_some() && !url.contains("RESOURCE") => parse_option(url, allow_http),
+        _ => ask(terminal, "base URL", default.as_deref(), |text| {
+            parse_answer(text, allow_http)
+        }),
+    }
+}
+
+fn regions(provider: &Provider) -> impl Iterator<Item = (&str, &str)> {
+    provider
+        .regions
+        .iter()
+        .map(|region| (region.name.as_str(), region.base_url.as_str()))
+}
+
+/// Returns the base URL of a region; `None` for a provider without any.
+fn ask_region(terminal: &mut Terminal, provider: &Provider) -> Result<Option<String>, Failure> {
+    let (titles, urls): (Vec<String>, Vec<&str>) = regions(provider)
+        .map(|(region, url)| (format!("{region}: {url}"), url))
+        .unzip();
+    let mut chosen = 0;
+    if urls.len() > 1 {
+        let titles: Vec<&str> = titles.iter().map(String::as_str).collect();
+        terminal.print("Which region is the key for?\n")?;
+        chosen = choose(terminal, &titles, 0)?;
+    }
+    Ok(urls.get(chosen).map(|url| (*url).to_owned()))
+}
+
+fn base_url_in_environment() -> Option<Url> {
+    Url::parse(std::env::var("OPENAI_BASE_URL").ok()?.trim()).ok()
+}
+
+const SCHEMES: &str = "https://, or http:// for a server on this machine";
+
+/// Parses `--base-url`.
+///
+/// # Errors
+/// 64 for an invalid URL; 78 for one that no key may be sent to.
+pub(crate) fn parse_option(text: &str, allow_http: bool) -> Result<Url, Failure> {
+    let url = parse(text).map_err(|reason| Failure::new(Exit::Usage, format!("--base-url: {reason}")))?;
+    check_endpoint(&url, allow_http)?;
+    Ok(url)
+}
+
+/// Parses an answer to the question for the base URL.
+///
+/// # Errors
+/// What is wrong with it.
+pub(crate) fn parse_answer(text: &str, allow_http: bool) -> Result<Url, String> {
+    let url = parse(text)?;
+    check_endpoint(&url, allow_http).map_err(|failure| failure.message)?;
+    Ok(url)
+}
+
+/// Removes the `/chat/completions` that people copy with the base URL.
+fn parse(text: &str) -> Result<Url, String> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Err("enter a URL, such as https://api.openai.com/v1".to_owned());
+    }
+    if text.contains("RESOURCE") {
+        return Err("replace RESOURCE by the name of your resource".to_owned());
+    }
+    let mut url =
+        Url::parse(text).map_err(|error| format!("this is not a URL ({error}); it begins with {SCHEMES}"))?;
+    if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
+        return Err(format!("enter a URL that begins with {SCHEMES}"));
+    }
+    let path = url.path().trim_end_matches('/');
+    let base = path.strip_suffix("/chat/completions").unwrap_or(path).to_owned();
+    url.set_path(&base);
+    url.set_fragment(None);
+    if url.host_str().is_none_or(str::is_empty) {
+        return Err(format!("'{}' has no host", without_user_info(&url)));
+    }
+    Ok(url)
+}

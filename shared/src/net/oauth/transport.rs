@@ -1,0 +1,119 @@
+//! How requests reach an authorization server.
+
+use std::fmt;
+use std::time::{Duration, SystemTime};
+
+use serde_json::{Map, Value};
+use url::Url;
+
+use super::error::OauthError;
+use crate::net::http::{Client, HttpError, Request, Timeouts, retry_after};
+
+/// The largest body of a response, in bytes.
+const BODY_LIMIT: usize = 1 << 20;
+
+/// A response of an authorization server.
+#[derive(Clone)]
+pub struct HttpResponse {
+    /// The HTTP status.
+    pub status: u16,
+    /// `Retry-After`, where it gives seconds.
+    pub retry_after: Option<Duration>,
+    /// The `Date` header.
+    pub date: Option<String>,
+    /// The body. It may hold tokens: never show it.
+    pub body: Vec<u8>,
+}
+
+impl HttpResponse {
+    /// Returns the time by the server's clock, from its `Date` header (RFC 9110, section 6.6.1).
+    #[must_use]
+    pub fn server_time(&self) -> Option<SystemTime> {
+        httpdate::parse_http_date(self.date.as_deref()?.trim()).ok()
+    }
+
+    /// Parses the JSON object of a successful response.
+    ///
+    /// # Errors
+    /// As [`OauthError::from_response`] for another status, and for an `error` with status 200 in the place of the
+    /// string `required`; [`OauthError::Malformed`] for anything that is not a JSON object.
+    pub fn json_object(&self, required: &str) -> Result<Map<String, Value>, OauthError> {
+        if !(200..300).contains(&self.status) {
+            return Err(OauthError::from_response(self));
+        }
+        let members: Map<String, Value> = serde_json::from_slice(&self.body)
+            .map_err(|_| OauthError::Malformed("the body is not a JSON object".to_owned()))?;
+        if !members.get(required).is_some_and(Value::is_string) && members.contains_key("error") {
+            return Err(OauthError::from_response(self));
+        }
+        Ok(members)
+    }
+}
+
+impl fmt::Debug for HttpResponse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpResponse")
+            .field("status", &self.status)
+            .field("body", &format_args!("{} bytes", self.body.len()))
+            .finish_non_exhaustive()
+    }
+}
+
+/// Sends requests to an authorization server. Redirects are not followed (RFC 9700, section 4.12).
+pub trait Transport {
+    /// Posts an encoded form. Any status is a response, not an error.
+    ///
+    /// # Errors
+    /// There was no complete response.
+    fn post_form(&self, url: &Url, headers: &[(&str, &str)], form: &str) -> Result<HttpResponse, HttpError>;
+
+    /// Gets a document. Any status is a response, not an error.
+    ///
+    /// # Errors
+    /// There was no complete response.
+    fn get(&self, url: &Url) -> Result<HttpResponse, HttpError>;
+}
+
+/// Sends each request on a runtime of its own and waits for the response. Not for use within a runtime.
+#[derive(Clone, Copy, Debug)]
+pub struct BlockingTransport {
+    timeouts: Timeouts,
+}
+
+impl BlockingTransport {
+    /// Makes a transport with the given timeouts.
+    #[must_use]
+    pub const fn new(timeouts: Timeouts) -> Self {
+        Self { timeouts }
+    }
+
+    fn send(&self, mut request: Request) -> Result<HttpResponse, HttpError> {
+        request.header("accept", "application/json")?;
+        let client = Client::new(&request.url, self.timeouts)?;
+        let runtime = crate::net::http::runtime().map_err(|failure| HttpError::Connect(failure.message))?;
+        runtime.block_on(async {
+            let response = client.send(request).await?;
+            Ok(HttpResponse {
+                status: response.status(),
+                retry_after: retry_after(response.header("retry-after"), None, SystemTime::now()),
+                date: response.header("date").map(str::to_owned),
+                body: response.body(BODY_LIMIT).await?,
+            })
+        })
+    }
+}
+
+impl Transport for BlockingTransport {
+    fn post_form(&self, url: &Url, headers: &[(&str, &str)], form: &str) -> Result<HttpResponse, HttpError> {
+        let mut request = Request::new("POST", url.clone());
+        request.body("application/x-www-form-urlencoded", form.as_bytes().to_vec())?;
+        for (name, value) in headers {
+            request.header(name, value)?;
+        }
+        self.send(request)
+    }
+
+    fn get(&self, url: &Url) -> Result<HttpResponse, HttpError> {
+        self.send(Request::new("GET", url.clone()))
+    }
+}
