@@ -13,11 +13,12 @@ use qwen_shared::process;
 use qwen_shared::secret::mask;
 use qwen_shared::shell::is_shell_name;
 use qwen_shared::text::one_line;
-use serde_json::{Value, json};
+use serde::Serialize;
 
 use super::lint::{Lint, malformed_lines};
 
 /// A probable mistake.
+#[derive(Serialize)]
 pub(crate) struct Finding {
     file: String,
     /// The line, from 1; none for the file as a whole.
@@ -38,10 +39,6 @@ impl Finding {
     pub(crate) fn text(&self) -> String {
         let line = self.line.map(|line| format!(":{line}")).unwrap_or_default();
         one_line(&format!("{}{line}: {}", self.file, self.fault))
-    }
-
-    pub(crate) fn json(&self) -> Value {
-        json!({ "file": self.file, "line": self.line, "fault": self.fault })
     }
 }
 

@@ -1,19 +1,18 @@
 //! `--explain`: every file of the search and every variable, with its status and the reason.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use qwen_shared::dotenv::{
-    Assignment, Candidate, CandidateStatus, Decision, EnvChain, Search, Trust, Variable,
-};
+use qwen_shared::dotenv::{Assignment, CandidateStatus, Decision, EnvChain, Search, Variable};
 use qwen_shared::shell::Shell;
 use qwen_shared::text::{escape_json, one_line};
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::plan::{Action, Entry, Origin, Plan};
 use crate::output;
 
-/// What the explanation is made from.
 pub(crate) struct Explanation<'c> {
     pub(crate) search: &'c Search,
     pub(crate) chain: &'c EnvChain,
@@ -22,17 +21,28 @@ pub(crate) struct Explanation<'c> {
     pub(crate) show_secrets: bool,
 }
 
-/// A line of the list of variables.
-struct Row {
+/// A file of the list.
+#[derive(Serialize)]
+struct FileRow<'c> {
+    path: Cow<'c, str>,
+    status: &'static str,
+    /// Empty when the status needs none.
+    reason: String,
+    trust: Option<&'static str>,
+}
+
+/// A variable of the list.
+#[derive(Serialize)]
+struct VariableRow {
     name: String,
     value: String,
+    masked: bool,
     /// The file, none for a value of `qwen-token`.
     file: Option<String>,
     line: Option<u32>,
-    trust: Option<Trust>,
-    /// One word.
+    trust: Option<&'static str>,
     status: &'static str,
-    /// The rest of the sentence; empty when the word says it all.
+    /// Empty when the status needs none.
     reason: String,
 }
 
@@ -40,26 +50,17 @@ impl Explanation<'_> {
     /// Returns it as text.
     pub(crate) fn text(&self) -> String {
         let mut text = format!("files (rule '{}'):\n", self.search.rule.name());
-        let files: Vec<(String, String)> = self
-            .chain
-            .candidates
-            .iter()
-            .map(|file| self.file_line(file))
-            .collect();
-        table(
-            &mut text,
-            files.iter().map(|(path, status)| [path.as_str(), status]),
-        );
-        let rows = self.rows();
+        let files = self.files().map(|file| {
+            let status = with_reason(file.status, &file.reason);
+            [file.path.into_owned(), status]
+        });
+        table(&mut text, files);
         let _ = writeln!(text, "variables (shell '{}'):", self.shell.name());
-        if rows.is_empty() {
+        let variables = self.variables();
+        if variables.is_empty() {
             text.push_str("  none\n");
         }
-        let lines: Vec<[String; 4]> = rows.iter().map(Row::cells).collect();
-        table(
-            &mut text,
-            lines.iter().map(|cells| cells.each_ref().map(String::as_str)),
-        );
+        table(&mut text, variables.iter().map(VariableRow::cells));
         for name in &self.plan.unset {
             let _ = writeln!(text, "  {name} was exported earlier and is unset");
         }
@@ -68,73 +69,47 @@ impl Explanation<'_> {
 
     /// Returns it as JSON.
     pub(crate) fn json(&self) -> String {
-        let files: Vec<Value> = self
-            .chain
-            .candidates
-            .iter()
-            .map(|file| self.file_json(file))
-            .collect();
-        let variables: Vec<Value> = self
-            .rows()
-            .iter()
-            .map(|row| row.json(self.show_secrets))
-            .collect();
         let whole = json!({
             "rule": self.search.rule.name(),
             "directory": self.search.start.as_ref().map(|start| start.to_string_lossy()),
             "shell": self.shell.name(),
-            "files": files,
-            "variables": variables,
+            "files": self.files().collect::<Vec<_>>(),
+            "variables": self.variables(),
             "unset": self.plan.unset,
         });
         escape_json(&format!("{whole:#}\n")).into_owned()
     }
 
-    fn file_line(&self, file: &Candidate) -> (String, String) {
-        let (word, reason) = self.file_status(file);
-        let status = if reason.is_empty() {
-            word.to_owned()
-        } else {
-            format!("{word}: {reason}")
-        };
-        (file.path.to_string_lossy().into_owned(), status)
-    }
-
-    fn file_json(&self, file: &Candidate) -> Value {
-        let (word, reason) = self.file_status(file);
-        let trust = self.trust(file).map(Trust::name);
-        json!({ "path": file.path.to_string_lossy(), "status": word, "reason": reason, "trust": trust })
-    }
-
-    fn trust(&self, file: &Candidate) -> Option<Trust> {
-        let read = self.chain.files.iter().find(|read| read.path == file.path);
-        read.map(|read| read.trust)
-    }
-
-    /// A word and a reason.
-    fn file_status(&self, file: &Candidate) -> (&'static str, String) {
-        match &file.status {
-            CandidateStatus::Read => {
-                let trust = self.trust(file).map_or("", Trust::name);
-                ("read", format!("{trust} file"))
+    fn files(&self) -> impl Iterator<Item = FileRow<'_>> {
+        self.chain.candidates.iter().map(|candidate| {
+            let read = self.chain.files.iter().find(|file| file.path == candidate.path);
+            let trust = read.map(|file| file.trust.name());
+            let (status, reason) = match &candidate.status {
+                CandidateStatus::Read => ("read", format!("{} file", trust.unwrap_or_default())),
+                CandidateStatus::Ignored(reason) => ("ignored", reason.to_string()),
+                // Nothing but this explanation needs to know whether it exists.
+                CandidateStatus::NotReached if candidate.path.symlink_metadata().is_ok() => (
+                    "not read",
+                    "an earlier file ends the search, files are not merged".to_owned(),
+                ),
+                CandidateStatus::Absent | CandidateStatus::NotReached => ("absent", String::new()),
+            };
+            FileRow {
+                path: candidate.path.to_string_lossy(),
+                status,
+                reason,
+                trust,
             }
-            CandidateStatus::Ignored(reason) => ("ignored", reason.to_string()),
-            // Nothing but this explanation needs to know whether it exists.
-            CandidateStatus::NotReached if file.path.symlink_metadata().is_ok() => (
-                "not read",
-                "an earlier file ends the search, files are not merged".to_owned(),
-            ),
-            CandidateStatus::Absent | CandidateStatus::NotReached => ("absent", String::new()),
-        }
+        })
     }
 
-    fn rows(&self) -> Vec<Row> {
+    fn variables(&self) -> Vec<VariableRow> {
         let from_token = self
             .plan
             .entries
             .iter()
             .filter(|entry| matches!(entry.origin, Origin::Token));
-        let mut rows: Vec<Row> = from_token.map(|entry| self.token_row(entry)).collect();
+        let mut rows: Vec<VariableRow> = from_token.map(|entry| self.token_row(entry)).collect();
         let entries: BTreeMap<&str, &Entry<'_>> = self
             .plan
             .entries
@@ -146,11 +121,12 @@ impl Explanation<'_> {
         rows
     }
 
-    fn token_row(&self, entry: &Entry<'_>) -> Row {
+    fn token_row(&self, entry: &Entry<'_>) -> VariableRow {
         let (status, reason) = status_of(entry);
-        Row {
+        VariableRow {
             name: entry.name.to_owned(),
             value: self.shown(entry.value),
+            masked: !self.show_secrets,
             file: None,
             line: None,
             trust: None,
@@ -159,7 +135,7 @@ impl Explanation<'_> {
         }
     }
 
-    fn row(&self, assignment: &Assignment, entries: &BTreeMap<&str, &Entry<'_>>) -> Row {
+    fn row(&self, assignment: &Assignment, entries: &BTreeMap<&str, &Entry<'_>>) -> VariableRow {
         let variable = &assignment.variable;
         let (status, reason) = match assignment.decision {
             Decision::Accepted => accepted(variable, entries),
@@ -167,12 +143,13 @@ impl Explanation<'_> {
             Decision::Excluded => ("excluded", output::EXCLUSION.to_owned()),
             decision => ("refused", decision.refusal().unwrap_or_default()),
         };
-        Row {
+        VariableRow {
             name: variable.name.clone(),
             value: self.shown(variable.value.expose()),
+            masked: !self.show_secrets,
             file: Some(variable.path.to_string_lossy().into_owned()),
             line: Some(variable.line),
-            trust: Some(variable.trust),
+            trust: Some(variable.trust.name()),
             status,
             reason,
         }
@@ -209,43 +186,31 @@ fn status_of(entry: &Entry<'_>) -> (&'static str, String) {
     }
 }
 
-impl Row {
+impl VariableRow {
     fn cells(&self) -> [String; 4] {
         let place = match (&self.file, self.line) {
             (Some(file), Some(line)) => format!("{file}:{line}"),
             _ => "qwen-token".to_owned(),
         };
-        let status = if self.reason.is_empty() {
-            self.status.to_owned()
-        } else {
-            format!("{}: {}", self.status, self.reason)
-        };
-        // A value with line ends or controls is shown as JSON writes it, on one line.
+        // A value with control characters is shown as a JSON string, on one line.
         let value = if self.value.chars().any(qwen_shared::text::is_hostile) {
             Value::from(self.value.as_str()).to_string()
         } else {
             self.value.clone()
         };
+        let status = with_reason(self.status, &self.reason);
         [self.name.clone(), value, place, status]
-    }
-
-    fn json(&self, shown: bool) -> Value {
-        json!({
-            "name": self.name,
-            "value": self.value,
-            "masked": !shown,
-            "file": self.file,
-            "line": self.line,
-            "trust": self.trust.map(Trust::name),
-            "status": self.status,
-            "reason": self.reason,
-        })
     }
 }
 
+fn with_reason(status: &str, reason: &str) -> String {
+    let colon = if reason.is_empty() { "" } else { ": " };
+    format!("{status}{colon}{reason}")
+}
+
 /// Writes rows with their columns aligned, without control characters.
-fn table<'t, const N: usize>(text: &mut String, rows: impl Iterator<Item = [&'t str; N]>) {
-    let rows: Vec<[String; N]> = rows.map(|row| row.map(one_line)).collect();
+fn table<const N: usize>(text: &mut String, rows: impl Iterator<Item = [String; N]>) {
+    let rows: Vec<[String; N]> = rows.map(|row| row.map(|cell| one_line(&cell))).collect();
     let width = |column: usize| {
         rows.iter()
             .map(|row| row[column].chars().count())

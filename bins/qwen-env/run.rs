@@ -1,4 +1,4 @@
-//! The tool itself.
+//! Runs the tool: which mode was asked for, and the order of its steps.
 
 use std::path::Path;
 
@@ -9,14 +9,13 @@ use qwen_shared::output::{Reporter, Stdout};
 use qwen_shared::secret;
 use qwen_shared::shell::Shell;
 use qwen_shared::text::escape_json;
-use serde_json::Value;
+use serde_json::json;
 
 use super::args::{Args, Format};
 use super::explain::Explanation;
 use super::plan::{Plan, PlanOptions};
 use crate::{auth, check, command, hook, output, trust};
 
-/// Runs the tool.
 pub(crate) fn run(mut args: Args, reporter: &Reporter) -> Outcome {
     secret::forbid_core_dump();
     if args.command.is_empty() {
@@ -79,8 +78,7 @@ fn check(args: &Args, search: &Search, chain: &EnvChain, reporter: &Reporter) ->
         .for_each(|notice| reporter.notice(notice));
     let findings = check::findings(chain, reporter);
     let report = if args.format == Format::Json {
-        let all: Vec<Value> = findings.iter().map(check::Finding::json).collect();
-        escape_json(&format!("{:#}\n", Value::from(all))).into_owned()
+        escape_json(&format!("{:#}\n", json!(findings))).into_owned()
     } else {
         findings.iter().map(|finding| finding.text() + "\n").collect()
     };

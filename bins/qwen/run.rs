@@ -1,4 +1,4 @@
-//! The tool itself.
+//! Runs the dispatcher: its own options, else a tool.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -11,7 +11,6 @@ use qwen_shared::process;
 use super::args::Args;
 use crate::{args, conversation, dispatch, list};
 
-/// Runs the tool.
 pub(crate) fn run(args: Args, reporter: &Reporter) -> Outcome {
     if args.own.list {
         return list::print();

@@ -138,8 +138,8 @@ fn assignment(text: &str, at: usize) -> Option<Found<'_>> {
 /// A value in quotes that only blanks or a comment follow on its line; it may span lines. Returns where the value
 /// and where the match ends.
 ///
-/// The closing quote is the first one without a backslash before it. Where something else follows that one, the
-/// expression backtracks: to the quotes after a backslash, the last of them first.
+/// The closing quote is the first one without a backslash before it. Where something else follows that one, npm's
+/// regular expression backtracks: to the quotes after a backslash, the last of them first.
 fn quoted(text: &str, begin: usize) -> Option<(usize, usize)> {
     let open = skip_space(text, begin);
     let quote = *text.as_bytes().get(open)?;
