@@ -89,6 +89,15 @@ pub fn clip(text: &str, limit: usize) -> String {
     }
 }
 
+/// Returns the bytes in lower-case hexadecimal.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::clip;

@@ -14,6 +14,7 @@ use sha2::{Digest, Sha256};
 use super::chain::VARIABLE_LIMIT;
 use super::policy::RECORD;
 use crate::shell::is_shell_name;
+use crate::text::hex;
 
 /// The variables that earlier calls exported.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -96,10 +97,7 @@ fn digest(name: &str, value: &[u8]) -> String {
         .chain_update("=")
         .chain_update(value)
         .finalize();
-    hash.iter().take(8).fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
+    hex(&hash[..8])
 }
 
 #[cfg(test)]

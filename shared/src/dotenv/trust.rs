@@ -4,7 +4,6 @@
 //! the content that was trusted. It is read only when a project file was found, and the content is hashed only when
 //! the store knows the path.
 
-use std::fmt::Write as _;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -15,6 +14,7 @@ use sha2::{Digest, Sha256};
 use super::search::EnvError;
 use crate::exit::io_reason;
 use crate::fs::{self, Lock};
+use crate::text::hex;
 
 /// The largest store that is read, in bytes.
 const LIMIT: u64 = 16 * 1024 * 1024;
@@ -144,9 +144,5 @@ fn key(path: &Path) -> String {
 }
 
 fn digest(content: &[u8]) -> String {
-    let mut text = String::from("sha256:");
-    for byte in Sha256::digest(content) {
-        let _ = write!(text, "{byte:02x}");
-    }
-    text
+    format!("sha256:{}", hex(&Sha256::digest(content)))
 }

@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 use super::state::{Book, Millis};
 use crate::exit::{Exit, io_reason};
 use crate::fs::{Lock, beside, create_private_dir, read_private};
+use crate::text::hex;
 
 /// A book of 300 starts and a thousand waiters has some 60 KiB.
 const SIZE_LIMIT: u64 = 1 << 20;
@@ -51,7 +52,7 @@ impl Ledger {
     /// Names the book of a credential below a state directory: by a digest, so that no name shows a secret.
     pub(super) fn new(state_dir: &Path, identity: &str) -> Self {
         let digest = Sha256::digest(identity.as_bytes());
-        let name: String = digest[..16].iter().map(|byte| format!("{byte:02x}")).collect();
+        let name = hex(&digest[..16]);
         Self {
             path: state_dir.join("pace").join(format!("{name}.json")),
         }
