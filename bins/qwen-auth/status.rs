@@ -256,10 +256,8 @@ impl Report {
             return;
         }
         let authorization = Authorization {
-            token: None,
             credential,
-            store: None,
-            refreshed: false,
+            ..Authorization::default()
         };
         match authorization.base_url(&self.settings) {
             Ok(url) if url == self.settings.base_url.value => {}

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use qwen_shared::exit::{Exit, Failure};
 use qwen_shared::net::api::Endpoint;
-use qwen_shared::net::api::{Authorization, authorize, remedy};
+use qwen_shared::net::api::{Authorization, authorize, hint_when_refused};
 use qwen_shared::net::config::{Auth, Overrides, Settings, TimeoutSettings};
 use qwen_shared::net::credential::{Refresh, Wanted};
 use qwen_shared::net::http::{Client, Timeouts};
@@ -132,7 +132,7 @@ impl Door {
         if failure.exit != Exit::NoAuth {
             return failure;
         }
-        failure.hint(remedy(&self.settings, self.is_fresh()))
+        failure.hint(hint_when_refused(&self.settings, self.is_fresh()))
     }
 
     /// Takes the secret out of a message: a server may quote it.

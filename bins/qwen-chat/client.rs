@@ -6,7 +6,7 @@ use std::time::Duration;
 use qwen_shared::exit::{Exit, Failure};
 use qwen_shared::net::api::Told;
 use qwen_shared::net::api::{self, Endpoint, SendError};
-use qwen_shared::net::api::{authorize, remedy};
+use qwen_shared::net::api::{authorize, hint_when_refused};
 use qwen_shared::net::chat::Summary;
 use qwen_shared::net::config::{Settings, TimeoutSettings};
 use qwen_shared::net::credential::{Refresh, Wanted};
@@ -199,7 +199,7 @@ impl Asker {
         let is_refused = fault.is_refused_credential();
         let mut failure = fault.failure(&self.endpoint.server());
         if is_refused {
-            failure = failure.hint(remedy(&self.settings, was_renewed));
+            failure = failure.hint(hint_when_refused(&self.settings, was_renewed));
         }
         if failure.exit == Exit::Unavailable {
             failure =

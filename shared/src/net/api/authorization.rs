@@ -4,10 +4,8 @@ use std::time::SystemTime;
 
 use crate::date::rfc3339;
 use crate::exit::{Exit, Failure};
-use crate::net::config::{Auth, Key, Settings};
-use crate::net::credential::{
-    Credential, Obtained, Patience, Store, StoreKind, Stored, Wanted, choose, obtain,
-};
+use crate::net::config::{Auth, Key, Settings, Source, Sourced};
+use crate::net::credential::{Credential, Patience, Store, StoreKind, Stored, Wanted, choose, obtain};
 use crate::net::http::{BaseUrl, Timeouts, check_endpoint};
 use crate::net::oauth::{self, BlockingTransport, Endpoints, PublicClient, TokenResponse};
 use crate::output::Reporter;
@@ -15,126 +13,90 @@ use crate::provider::OauthSettings;
 use crate::secret::Secret;
 
 /// What authorizes requests.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Authorization {
-    /// The key or access token; `None` where the endpoint asks for none.
+    /// The key or access token; `None` where the endpoint needs none.
     pub token: Option<Secret<String>>,
-    /// The credential that the token is from, under OAuth.
+    /// The credential of the access token, under OAuth.
     pub credential: Option<Credential>,
-    /// The kind of store that it came from; `None` when it came from elsewhere (environment, command).
+    /// The store of the token; `None` when it came from elsewhere.
     pub store: Option<StoreKind>,
-    /// True when this call refreshed it.
-    pub refreshed: bool,
 }
 
 impl Authorization {
-    const fn of_key(key: Secret<String>, store: Option<StoreKind>) -> Self {
-        Self {
-            token: Some(key),
-            credential: None,
-            store,
-            refreshed: false,
-        }
-    }
-
-    /// Returns the endpoint that this authorization is for: the settings', or what the credential's `resource_url`
-    /// names where only a provider's default stands against it.
+    /// Returns the base URL that the token is for: the settings', or the credential's `resource_url` where only a
+    /// provider's default stands against it.
     ///
     /// # Errors
     /// 78 where the secret may not go there: an OAuth token to a host that the provider's `allowed_hosts` lack, any
     /// secret over plain `http` to another machine.
     pub fn base_url(&self, settings: &Settings) -> Result<BaseUrl, Failure> {
-        let said = &settings.base_url;
+        let Sourced { value: url, source } = &settings.base_url;
         let Auth::Oauth { server, .. } = &settings.auth.value else {
-            check_endpoint(&said.value, settings.allow_http)?;
-            return Ok(said.value.clone());
+            check_endpoint(url, settings.allow_http)?;
+            return Ok(url.clone());
         };
-        let resource = self
-            .credential
-            .as_ref()
-            .and_then(|own| own.resource_url.as_deref());
-        if let (Some(resource), true) = (resource, is_default(settings)) {
+        let is_default = matches!(source, Source::Provider(_) | Source::Default);
+        let credential = self.credential.as_ref().filter(|_| is_default);
+        if let Some(resource) = credential.and_then(|own| own.resource_url.as_deref()) {
             return oauth::base_url_from_resource(resource, &server.allowed_hosts).map_err(|error| {
-                Failure::new(
-                    Exit::Config,
-                    format!("the token is not sent to the credential's 'resource_url' {error}"),
-                )
-                .hint(
+                let message = format!("the token is not sent to the credential's 'resource_url' {error}");
+                Failure::new(Exit::Config, message).hint(
                     "set \"base_url\" in the profile, or add the host to \"allowed_hosts\" of its \"oauth\"",
                 )
             });
         }
-        check_endpoint(&said.value, settings.allow_http)?;
-        if is_of_profile(settings, server) || oauth::is_allowed(&said.value, &server.allowed_hosts) {
-            return Ok(said.value.clone());
+        check_endpoint(url, settings.allow_http)?;
+        // A profile that names server and endpoint, and no hosts, allows its own endpoint.
+        let is_own = matches!(source, Source::Profile(_)) && server.allowed_hosts.is_empty();
+        if is_own || oauth::is_allowed(url, &server.allowed_hosts) {
+            return Ok(url.clone());
         }
-        if is_default(settings) {
+        let (message, hint) = if is_default {
+            let profile = settings.profile_name();
+            let message = format!("profile '{profile}' names no endpoint for its token");
+            (message, "set \"base_url\" in the profile")
+        } else {
             let message = format!(
-                "profile '{}' names no endpoint for its token",
-                settings.profile_name()
+                "{source}: the token is not sent to '{url}', which the provider's allowed hosts do not include"
             );
-            return Err(Failure::new(Exit::Config, message).hint("set \"base_url\" in the profile"));
-        }
-        let (shown, source) = (&said.value, &said.source);
-        Err(Failure::new(
-            Exit::Config,
-            format!("{source}: the token is not sent to '{shown}', which the provider's allowed hosts do not include"),
-        )
-        .hint("add the host to \"allowed_hosts\" of the profile's \"oauth\", or use an API key for that endpoint"))
+            let hint = "add the host to \"allowed_hosts\" of the profile's \"oauth\", or use an API key for that endpoint";
+            (message, hint)
+        };
+        Err(Failure::new(Exit::Config, message).hint(hint))
     }
 }
 
-/// True when nobody but the catalogue named the endpoint.
-fn is_default(settings: &Settings) -> bool {
-    use crate::net::config::Source;
-    matches!(settings.base_url.source, Source::Provider(_) | Source::Default)
-}
-
-/// True when the profile names both the server and the endpoint, and no hosts: then its endpoint is what it allows.
-fn is_of_profile(settings: &Settings, server: &OauthSettings) -> bool {
-    use crate::net::config::Source;
-    matches!(settings.base_url.source, Source::Profile(_)) && server.allowed_hosts.is_empty()
-}
-
-/// Returns what authorizes requests under these settings.
-///
-/// Notices go to `reporter`. Call it outside a runtime: a refresh makes its own.
+/// Returns what authorizes requests under these settings. Must not be called from within a runtime.
 ///
 /// # Errors
-/// As [`obtain`]; 77 for a key that is not there or cannot be sent, 75 for a key command that takes too long.
+/// As [`obtain`]; 77 for a key that is missing, 78 for one that no header can carry, 75 for a key command that takes too
+/// long.
 pub fn authorize(
     settings: &Settings,
     wanted: &Wanted,
     reporter: &Reporter,
 ) -> Result<Authorization, Failure> {
-    match &settings.auth.value {
-        Auth::None => Ok(Authorization {
-            token: None,
-            credential: None,
-            store: None,
-            refreshed: false,
-        }),
-        Auth::ApiKey(Key::Given(key)) => {
-            let source = &settings.auth.source;
-            let key = sendable(key.clone(), &source.to_string())?;
-            Ok(Authorization::of_key(key, None))
-        }
-        Auth::ApiKey(Key::Command(words)) => {
-            let key = sendable(
-                super::key_command::key_from(words)?,
-                &format!("command '{}'", words[0]),
-            )?;
-            Ok(Authorization::of_key(key, None))
-        }
-        Auth::ApiKey(Key::Stored(_)) => stored_key(&store_of(settings, reporter)?, reporter),
-        Auth::Oauth { server, .. } => login(settings, server, wanted, reporter),
-    }
+    let (key, source) = match &settings.auth.value {
+        Auth::None => return Ok(Authorization::default()),
+        Auth::Oauth { server, .. } => return login(settings, server, wanted, reporter),
+        Auth::ApiKey(Key::Stored(_)) => return stored_key(&store_of(settings, reporter)?, reporter),
+        Auth::ApiKey(Key::Given(key)) => (key.clone(), settings.auth.source.to_string()),
+        Auth::ApiKey(Key::Command(words)) => (
+            super::key_command::key_from(words)?,
+            format!("command '{}'", words[0]),
+        ),
+    };
+    Ok(Authorization {
+        token: Some(sendable(key, &source)?),
+        ..Authorization::default()
+    })
 }
 
 fn stored_key(store: &Store, reporter: &Reporter) -> Result<Authorization, Failure> {
     let (place, profile) = (store.place(), store.profile());
-    let missing = |state: &str| {
-        Failure::new(Exit::NoAuth, format!("{place}: {state} for profile '{profile}'"))
+    let missing = |what: &str| {
+        Failure::new(Exit::NoAuth, format!("{place}: {what} for profile '{profile}'"))
             .hint(format!("run 'qwen-login --profile {profile}'"))
     };
     let loaded = store.load()?.ok_or_else(|| missing("no credential"))?;
@@ -142,7 +104,11 @@ fn stored_key(store: &Store, reporter: &Reporter) -> Result<Authorization, Failu
         reporter.notice(notice);
     }
     match loaded.stored {
-        Stored::ApiKey(key) => Ok(Authorization::of_key(sendable(key, &place)?, Some(store.kind()))),
+        Stored::ApiKey(key) => Ok(Authorization {
+            token: Some(sendable(key, &place)?),
+            credential: None,
+            store: Some(store.kind()),
+        }),
         Stored::Oauth(_) => Err(missing("a login, not an API key,")),
     }
 }
@@ -155,41 +121,27 @@ fn login(
 ) -> Result<Authorization, Failure> {
     let store = store_of(settings, reporter)?;
     let refresh = |present: &Credential| refreshed(settings, server, present);
-    let obtained = obtain(
-        &store,
-        wanted,
-        &SystemTime::now,
-        &|text| reporter.notice(text),
-        refresh,
-    )?;
+    let notify = |text: &str| reporter.notice(text);
+    let obtained = obtain(&store, wanted, &SystemTime::now, &notify, refresh)?;
     for notice in &obtained.notices {
         reporter.notice(notice);
     }
+    let (place, credential) = (store.place(), obtained.credential);
     if reporter.is_verbose() {
-        reporter.detail(&described(&store, &obtained));
+        let how = match obtained.refreshed {
+            true => "refreshed just now",
+            false => "as stored",
+        };
+        let end = credential
+            .expires_at
+            .map_or_else(|| "it is refused".to_owned(), rfc3339);
+        reporter.detail(&format!("token from {place}, {how}, good until {end}"));
     }
     Ok(Authorization {
-        token: Some(sendable(
-            obtained.credential.access_token.clone(),
-            &store.place(),
-        )?),
-        credential: Some(obtained.credential),
+        token: Some(sendable(credential.access_token.clone(), &place)?),
+        credential: Some(credential),
         store: Some(store.kind()),
-        refreshed: obtained.refreshed,
     })
-}
-
-fn described(store: &Store, obtained: &Obtained) -> String {
-    let place = store.place();
-    let how = if obtained.refreshed {
-        "refreshed just now"
-    } else {
-        "as stored"
-    };
-    match obtained.credential.expires_at {
-        Some(end) => format!("token from {place}, {how}, good until {}", rfc3339(end)),
-        None => format!("token from {place}, {how}, good until it is refused"),
-    }
 }
 
 fn refreshed(
@@ -225,7 +177,7 @@ fn refreshed(
         .map_err(|error| error.failure(endpoints.token_endpoint.as_str()))
 }
 
-/// Refuses a secret that no header can carry: what looks like one key may be two lines of a file.
+/// Refuses a secret that no header can carry, such as two lines of a file.
 fn sendable(secret: Secret<String>, source: &str) -> Result<Secret<String>, Failure> {
     let text = secret.expose();
     if text.trim().is_empty() {
@@ -240,10 +192,9 @@ fn sendable(secret: Secret<String>, source: &str) -> Result<Secret<String>, Fail
     ))
 }
 
-/// Returns what to do about a credential that was refused under these settings; `is_fresh` when it is a token that has
-/// just been renewed.
+/// Returns the hint for a credential that the endpoint refused; `is_fresh` for a token that was just refreshed.
 #[must_use]
-pub fn remedy(settings: &Settings, is_fresh: bool) -> String {
+pub fn hint_when_refused(settings: &Settings, is_fresh: bool) -> String {
     let profile = settings.profile_name();
     match &settings.auth.value {
         Auth::Oauth { .. } if is_fresh => format!(
@@ -256,7 +207,7 @@ pub fn remedy(settings: &Settings, is_fresh: bool) -> String {
     }
 }
 
-/// Names the store of the profile in use. Touches neither files nor the keyring.
+/// Returns the store of the profile's credential. Touches neither files nor the keyring.
 ///
 /// # Errors
 /// No home directory.
@@ -285,7 +236,7 @@ pub fn choose_store(
     Ok(store)
 }
 
-/// Waits for a keyring as long as someone is there to unlock it.
+/// Returns the time limit of a keyring prompt: long enough to unlock it only where a person is there.
 #[must_use]
 pub fn patience(reporter: &Reporter) -> Patience {
     if !Reporter::is_seen() {

@@ -10,7 +10,7 @@ mod key_command;
 mod retry;
 mod send;
 
-pub use authorization::{Authorization, authorize, choose_store, patience, remedy, store_of};
+pub use authorization::{Authorization, authorize, choose_store, hint_when_refused, patience, store_of};
 pub use endpoint::Endpoint;
 pub use error::SendError;
 pub use retry::{Backoff, LONGEST_WAIT};
