@@ -262,7 +262,11 @@ fn wrong_flags_are_usage_errors_and_forbidden_endpoints_configuration_errors() {
             64,
             "--base-url: this is not a URL",
         ),
-        (vec!["--base-url", "ftp://x.example/"], 64, "begins with https://"),
+        (
+            vec!["--base-url", "ftp://x.example/"],
+            64,
+            "must begin with 'https://'",
+        ),
         (vec!["--base-url", ""], 64, "enter a URL"),
         (
             vec!["--base-url", "http://llm.example/v1"],

@@ -1,10 +1,9 @@
 //! The provider of an API key, and its base URL.
 
 use qwen_shared::exit::{Exit, Failure};
-use qwen_shared::net::http::{check_endpoint, without_user_info};
+use qwen_shared::net::http::{BaseUrl, BaseUrlError, check_endpoint};
 use qwen_shared::provider::{self, Provider};
 use qwen_shared::terminal::Terminal;
-use url::Url;
 
 use crate::login::Login;
 use crate::questions::{ask, choose};
@@ -13,7 +12,7 @@ use crate::questions::{ask, choose};
 ///
 /// # Errors
 /// 64 for a bad `--base-url`, or a provider without API keys; 78 for a URL that no key may be sent to.
-pub(crate) fn provider_and_base_url(login: &mut Login<'_>) -> Result<(&'static Provider, Url), Failure> {
+pub(crate) fn provider_and_base_url(login: &mut Login<'_>) -> Result<(&'static Provider, BaseUrl), Failure> {
     let given = login.args.base_url.as_deref();
     let given = given
         .map(|url| parse_option(url, login.profile.settings.allow_http))
@@ -35,8 +34,11 @@ pub(crate) fn provider_and_base_url(login: &mut Login<'_>) -> Result<(&'static P
 }
 
 /// Returns the provider of the options, else asks. The default is the profile's, that of `OPENAI_BASE_URL`, or OpenAI.
-fn provider_for(login: &mut Login<'_>, base_url: Option<&Url>) -> Result<&'static Provider, Failure> {
-    if let Some(provider) = login.provider.or_else(|| base_url.and_then(provider::recognise)) {
+fn provider_for(login: &mut Login<'_>, base_url: Option<&BaseUrl>) -> Result<&'static Provider, Failure> {
+    if let Some(provider) = login
+        .provider
+        .or_else(|| base_url.and_then(|url| provider::recognise(url)))
+    {
         if provider.oauth.is_none() {
             return Ok(provider);
         }
@@ -52,7 +54,7 @@ fn provider_for(login: &mut Login<'_>, base_url: Option<&Url>) -> Result<&'stati
         .collect();
     let current = login.profile.provider().filter(|own| own.oauth.is_none());
     let default = current
-        .or_else(|| provider::recognise(&base_url_in_environment()?))
+        .or_else(|| provider::recognise(&*base_url_in_environment()?))
         .and_then(|default| known.iter().position(|known| known.name == default.name))
         .unwrap_or(0);
     let chosen = match login.terminal.as_mut() {
@@ -78,17 +80,13 @@ fn ask_provider(terminal: &mut Terminal, known: &[&Provider], default: usize) ->
 
 /// Returns the profile's base URL or `OPENAI_BASE_URL` if it is the provider's, else one of the catalogue, and asks unless
 /// `--provider` has named it.
-fn base_url_for(login: &mut Login<'_>, provider: &Provider) -> Result<Url, Failure> {
+fn base_url_for(login: &mut Login<'_>, provider: &Provider) -> Result<BaseUrl, Failure> {
     let profile = &login.profile.settings;
-    let own = profile
-        .base_url
-        .clone()
-        .map(Url::from)
-        .filter(|_| login.profile.is_of(provider));
-    let is_its = |url: &Url| provider::recognise(url).is_some_and(|known| known.name == provider.name);
+    let own = profile.base_url.clone().filter(|_| login.profile.is_of(provider));
+    let is_its = |url: &BaseUrl| provider::recognise(url).is_some_and(|known| known.name == provider.name);
     let current = own
         .or_else(|| base_url_in_environment().filter(|url| login.provider.is_none() && is_its(url)))
-        .map(String::from);
+        .map(|url| url.to_string());
     let allow_http = profile.allow_http;
     let Some(terminal) = login.terminal.as_mut() else {
         let default = current.or_else(|| regions(provider).next().map(|(_, url)| url.to_owned()));
@@ -131,18 +129,16 @@ fn ask_region(terminal: &mut Terminal, provider: &Provider) -> Result<Option<Str
     Ok(urls.get(chosen).map(|url| (*url).to_owned()))
 }
 
-fn base_url_in_environment() -> Option<Url> {
-    Url::parse(std::env::var("OPENAI_BASE_URL").ok()?.trim()).ok()
+fn base_url_in_environment() -> Option<BaseUrl> {
+    BaseUrl::parse(&std::env::var("OPENAI_BASE_URL").ok()?).ok()
 }
-
-const SCHEMES: &str = "https://, or http:// for a server on this machine";
 
 /// Parses `--base-url`.
 ///
 /// # Errors
 /// 64 for an invalid URL; 78 for one that no key may be sent to.
-pub(crate) fn parse_option(text: &str, allow_http: bool) -> Result<Url, Failure> {
-    let url = parse(text).map_err(|reason| Failure::new(Exit::Usage, format!("--base-url: {reason}")))?;
+pub(crate) fn parse_option(text: &str, allow_http: bool) -> Result<BaseUrl, Failure> {
+    let url = parse(text).map_err(|(exit, reason)| Failure::new(exit, format!("--base-url: {reason}")))?;
     check_endpoint(&url, allow_http)?;
     Ok(url)
 }
@@ -151,32 +147,28 @@ pub(crate) fn parse_option(text: &str, allow_http: bool) -> Result<Url, Failure>
 ///
 /// # Errors
 /// What is wrong with it.
-pub(crate) fn parse_answer(text: &str, allow_http: bool) -> Result<Url, String> {
-    let url = parse(text)?;
+pub(crate) fn parse_answer(text: &str, allow_http: bool) -> Result<BaseUrl, String> {
+    let url = parse(text).map_err(|(_, reason)| reason)?;
     check_endpoint(&url, allow_http).map_err(|failure| failure.message)?;
     Ok(url)
 }
 
 /// Removes the `/chat/completions` that people copy with the base URL.
-fn parse(text: &str) -> Result<Url, String> {
+fn parse(text: &str) -> Result<BaseUrl, (Exit, String)> {
     let text = text.trim();
     if text.is_empty() {
-        return Err("enter a URL, such as https://api.openai.com/v1".to_owned());
+        let reason = "enter a URL, such as https://api.openai.com/v1";
+        return Err((Exit::Usage, reason.to_owned()));
     }
     if text.contains("RESOURCE") {
-        return Err("replace RESOURCE by the name of your resource".to_owned());
+        let reason = "replace RESOURCE by the name of your resource";
+        return Err((Exit::Usage, reason.to_owned()));
     }
-    let mut url =
-        Url::parse(text).map_err(|error| format!("this is not a URL ({error}); it begins with {SCHEMES}"))?;
-    if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
-        return Err(format!("enter a URL that begins with {SCHEMES}"));
-    }
+    let url = BaseUrl::parse(text).map_err(|error| match error {
+        BaseUrlError::UserInfo => (Exit::Config, error.to_string()),
+        _ => (Exit::Usage, error.to_string()),
+    })?;
     let path = url.path().trim_end_matches('/');
-    let base = path.strip_suffix("/chat/completions").unwrap_or(path).to_owned();
-    url.set_path(&base);
-    url.set_fragment(None);
-    if url.host_str().is_none_or(str::is_empty) {
-        return Err(format!("'{}' has no host", without_user_info(&url)));
-    }
-    Ok(url)
+    let path = path.strip_suffix("/chat/completions").unwrap_or(path).to_owned();
+    Ok(url.with_path(&path))
 }

@@ -104,13 +104,13 @@ fn profile_update(login: &Login<'_>, provider: Option<&Provider>) -> Result<Prof
         && (profile.provider.is_none() || profile.provider.as_ref() == name);
     let base_url = match &login.args.base_url {
         Some(given) => Some(base_url::parse_option(given, profile.allow_http)?),
-        None => profile.base_url.clone().map(Url::from).filter(|_| is_same),
+        None => profile.base_url.clone().filter(|_| is_same),
     };
     let model = profile.model.clone().filter(|_| is_same);
     Ok(ProfileUpdate {
         method: Method::Oauth,
         provider: name.cloned(),
-        base_url: base_url.map(String::from),
+        base_url: base_url.map(|url| url.to_string()),
         model: login.args.model.clone().or(model),
         store: None,
     })

@@ -83,17 +83,12 @@ fn import_key(login: &Login<'_>, settings: &QwenCodeSettings) -> Outcome {
     let allow_http = login.profile.settings.allow_http;
     // Without a base URL, Qwen Code uses Model Studio in Beijing.
     let default = provider::named("dashscope").and_then(provider::Provider::default_base_url);
-    let base_url = match (&settings.base_url, default) {
-        (Some(url), _) => base_url::parse_answer(url, allow_http)
-            .map_err(|reason| Failure::new(Exit::Config, format!("{}: {reason}", settings.path.display())))?,
-        (None, Some(default)) => default,
-        (None, None) => {
-            return Err(Failure::new(
-                Exit::Config,
-                "Qwen Code's settings have no base URL",
-            ));
-        }
+    let Some(url) = settings.base_url.clone().or(default.map(String::from)) else {
+        let message = "Qwen Code's settings have no base URL";
+        return Err(Failure::new(Exit::Config, message));
     };
+    let base_url = base_url::parse_answer(&url, allow_http)
+        .map_err(|reason| Failure::new(Exit::Config, format!("{}: {reason}", settings.path.display())))?;
     let store = choose_store(login.profile.store, &login.profile.name, false, login.reporter)?;
     let update = ProfileUpdate {
         method: Method::ApiKey,

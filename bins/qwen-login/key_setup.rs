@@ -6,11 +6,10 @@ use qwen_shared::exit::{Exit, Failure, Outcome, io_reason};
 use qwen_shared::net::api::choose_store;
 use qwen_shared::net::config::Method;
 use qwen_shared::net::credential::{Store, Stored};
-use qwen_shared::net::http::is_loopback;
+use qwen_shared::net::http::{BaseUrl, is_loopback};
 use qwen_shared::provider::Provider;
 use qwen_shared::secret::Secret;
 use qwen_shared::terminal::Terminal;
-use url::Url;
 
 use crate::base_url::provider_and_base_url;
 use crate::login::Login;
@@ -20,7 +19,7 @@ use crate::test_request::{self, Candidate};
 
 struct KeySetup {
     provider: &'static Provider,
-    base_url: Url,
+    base_url: BaseUrl,
     model: String,
     needs_key: bool,
     key: Option<Secret<String>>,
@@ -46,7 +45,7 @@ pub(crate) fn set_up(login: &mut Login<'_>) -> Outcome {
 fn ask_all(login: &mut Login<'_>) -> Result<KeySetup, Failure> {
     let (provider, mut base_url) = provider_and_base_url(login)?;
     let deployment = provider.split_model(&base_url).map(|(path, model)| {
-        base_url.set_path(&path);
+        base_url = base_url.clone().with_path(&path);
         model
     });
     let needs_key = provider.needs_key && !is_loopback(&base_url);

@@ -8,12 +8,11 @@ use qwen_shared::net::api::authorize;
 use qwen_shared::net::chat::{Body, ErrorKind, Message, Refusal, Role};
 use qwen_shared::net::config::{Overrides, Profile, Settings};
 use qwen_shared::net::credential::{Refresh, Wanted};
-use qwen_shared::net::http::{Client, HttpError, Request, Timeouts, runtime, without_user_info};
+use qwen_shared::net::http::{BaseUrl, Client, HttpError, Request, Timeouts, runtime};
 use qwen_shared::output::Reporter;
 use qwen_shared::provider::Provider;
 use qwen_shared::secret::Secret;
 use serde_json::{Map, Value};
-use url::Url;
 
 /// The largest response, in bytes. OpenRouter's list of models has half a megabyte.
 const BODY_LIMIT: usize = 8 << 20;
@@ -28,7 +27,7 @@ const TIMEOUTS: Timeouts = Timeouts {
 /// An API key that is not stored yet, and where it is to be used.
 pub(crate) struct Candidate<'a> {
     pub(crate) provider: &'static Provider,
-    pub(crate) base_url: &'a Url,
+    pub(crate) base_url: &'a BaseUrl,
     pub(crate) model: &'a str,
     pub(crate) key: Option<&'a Secret<String>>,
     pub(crate) profile: &'a Profile,
@@ -89,7 +88,7 @@ fn login_result(profile: &str, reporter: &Reporter) -> Result<String, Failure> {
         query: &settings.query,
         body: settings.body.clone(),
     };
-    let (model, endpoint) = (&settings.model.value, without_user_info(&base_url));
+    let (model, endpoint) = (&settings.model.value, &base_url);
     Ok(match test.run(reporter)? {
         TestResult::Accepted | TestResult::NoKey => {
             format!("'{endpoint}' accepts the token; the model is '{model}'")
@@ -108,7 +107,7 @@ enum TestResult {
 
 struct TestRequest<'a> {
     provider: &'a Provider,
-    base_url: &'a Url,
+    base_url: &'a BaseUrl,
     model: &'a str,
     token: Option<&'a Secret<String>>,
     key_header: &'a str,
@@ -129,7 +128,7 @@ impl TestRequest<'_> {
     fn get_models(&self, reporter: &Reporter) -> Result<TestResult, Failure> {
         let version = api_version();
         let models = self.provider.models_url(self.base_url, version.as_deref());
-        reporter.detail(&format!("test request: GET '{}'", without_user_info(&models)));
+        reporter.detail(&format!("test request: GET '{}'", models));
         let (status, body) = match self.send(Request::new("GET", models))? {
             Ok(body) => (200, body),
             Err(refusal) if refusal.kind == ErrorKind::Auth && refusal.status == 401 => {
@@ -153,7 +152,7 @@ impl TestRequest<'_> {
     /// An error about the request itself means that the credential was accepted.
     fn request_one_token(&self, version: Option<&str>, reporter: &Reporter) -> Result<TestResult, Failure> {
         let url = self.provider.chat_url(self.base_url, self.model, version);
-        reporter.detail(&format!("test request: POST '{}'", without_user_info(&url)));
+        reporter.detail(&format!("test request: POST '{}'", url));
         let mut body = Body::new(self.model, false);
         body.merge(&self.body);
         body.set("max_tokens", 1);
@@ -194,7 +193,7 @@ impl TestRequest<'_> {
     }
 
     fn server(&self) -> String {
-        without_user_info(self.base_url)
+        self.base_url.to_string()
     }
 
     fn failure(&self, refusal: &Refusal) -> Failure {

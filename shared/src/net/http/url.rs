@@ -6,8 +6,9 @@ use std::ops::Deref;
 use url::{Host, ParseError, Url};
 
 use crate::exit::{Exit, Failure};
+use crate::text::one_line;
 
-/// The base URL of an endpoint: `http` or `https`, without user info, so that it can be shown.
+/// The base URL of an endpoint: `http` or `https`, without user info and fragment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BaseUrl(Url);
 
@@ -42,13 +43,14 @@ impl BaseUrl {
 impl TryFrom<Url> for BaseUrl {
     type Error = BaseUrlError;
 
-    fn try_from(url: Url) -> Result<Self, BaseUrlError> {
+    fn try_from(mut url: Url) -> Result<Self, BaseUrlError> {
         if !matches!(url.scheme(), "http" | "https") {
             return Err(BaseUrlError::Scheme);
         }
         if has_user_info(&url) {
             return Err(BaseUrlError::UserInfo);
         }
+        url.set_fragment(None);
         Ok(Self(url))
     }
 }
@@ -58,12 +60,6 @@ impl Deref for BaseUrl {
 
     fn deref(&self) -> &Url {
         &self.0
-    }
-}
-
-impl From<BaseUrl> for Url {
-    fn from(url: BaseUrl) -> Self {
-        url.0
     }
 }
 
@@ -91,7 +87,10 @@ impl std::error::Error for BaseUrlError {}
 /// # Errors
 /// Exit 78.
 pub fn check_endpoint(url: &Url, allow_http: bool) -> Result<(), Failure> {
-    let shown = crate::text::one_line(&without_user_info(url));
+    let mut shown = url.clone();
+    let _ = shown.set_username("");
+    let _ = shown.set_password(None);
+    let shown = one_line(shown.as_str());
     let refuse = |reason: &str| Failure::new(Exit::Config, format!("'{shown}': {reason}"));
     if has_user_info(url) {
         return Err(refuse(&BaseUrlError::UserInfo.to_string()));
@@ -118,15 +117,6 @@ pub fn is_loopback(url: &Url) -> bool {
 
 fn has_user_info(url: &Url) -> bool {
     !url.username().is_empty() || url.password().is_some()
-}
-
-/// Returns the URL as text without its user info.
-#[must_use]
-pub fn without_user_info(url: &Url) -> String {
-    let mut bare = url.clone();
-    let _ = bare.set_username("");
-    let _ = bare.set_password(None);
-    bare.into()
 }
 
 #[cfg(test)]
