@@ -1,4 +1,4 @@
-//! What can be typed.
+//! The command line.
 
 use clap::{Command, CommandFactory, Parser, Subcommand, ValueEnum};
 use qwen_shared::app::{CommandLine, Common};
@@ -13,19 +13,19 @@ pub(crate) struct Args {
     pub(crate) common: Common,
 }
 
-/// What to do; `status` when nothing is said.
+/// The subcommands; `status` is the default.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Action {
-    /// Show what is in use, and who says so
+    /// Show the settings in use and where they come from
     Status(PrintArgs),
     /// List the profiles; a star marks the one in use
     List(PrintArgs),
-    /// Make a profile the one in use, at once and everywhere
+    /// Make a profile the default
     Use {
         /// The profile
         name: String,
     },
-    /// Revoke and remove the credential of a profile, by default of the one in use
+    /// Revoke and remove the credential of a profile [default: the one in use]
     Logout {
         /// The profile
         name: Option<String>,
@@ -35,10 +35,9 @@ pub(crate) enum Action {
     },
 }
 
-/// How to print it.
 #[derive(Debug, Default, clap::Args)]
 pub(crate) struct PrintArgs {
-    /// How to print it: text or json
+    /// Output format: text or json
     #[arg(
         long,
         value_name = "FORMAT",
@@ -49,13 +48,10 @@ pub(crate) struct PrintArgs {
     pub(crate) format: Format,
 }
 
-/// The form of a result.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
-    /// For people.
     #[default]
     Text,
-    /// For programs.
     Json,
 }
 

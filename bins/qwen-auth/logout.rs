@@ -1,4 +1,4 @@
-//! Revoking and removing credentials.
+//! `qwen-auth logout`: revokes and removes credentials.
 
 use std::thread;
 use std::time::Duration;
@@ -16,24 +16,29 @@ use qwen_shared::output::Reporter;
 use qwen_shared::provider::OauthSettings;
 use qwen_shared::secret::Secret;
 
-/// The longest time that a busy server is waited for, when it says how long (RFC 7009, section 2.2.1).
+use crate::profiles;
+
+/// The longest `Retry-After` that is obeyed (RFC 7009, section 2.2.1).
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
-/// Logs one profile out: the named one, else the one in use.
+/// Logs out of a profile, by default the one in use.
 pub(crate) fn one(name: Option<&str>, reporter: &Reporter) -> Outcome {
-    let (mut config, active) = active_profile(name)?;
+    let (config, active) = active_profile(name)?;
     let Some(name) = active.map(|active| active.value) else {
         return without_profile(reporter);
     };
-    match config.profiles.remove(&name) {
-        Some(profile) => log_out(&name, &profile, reporter)?,
-        None => return Err(super::list::unknown(&name, &config)),
+    match config.profiles.get(&name) {
+        Some(profile) => log_out(&name, profile, reporter)?,
+        None => return Err(profiles::unknown(&name, &config)),
     }
-    remind(&name, reporter);
+    // A key in the environment outlives the logout.
+    if let Some(source) = profiles::source_of_given_key(&name) {
+        reporter.notice(&format!("the key of {source} is still set"));
+    }
     Ok(Exit::Ok)
 }
 
-/// Logs every profile out; what fails for one does not spare the others.
+/// Logs out of every profile. A failure of one does not spare the others.
 pub(crate) fn all(reporter: &Reporter) -> Outcome {
     let config = Config::load()?;
     if config.profiles.is_empty() {
@@ -50,7 +55,7 @@ pub(crate) fn all(reporter: &Reporter) -> Outcome {
     failed.map_or(Ok(Exit::Ok), Err)
 }
 
-/// Without any profile the only credential that can be in use is Qwen Code's login.
+/// Logs out of Qwen Code's login, which is used when there is no profile.
 fn without_profile(reporter: &Reporter) -> Outcome {
     let profile = Profile {
         method: Some(Method::Oauth),
@@ -71,11 +76,11 @@ fn log_out(name: &str, profile: &Profile, reporter: &Reporter) -> Result<(), Fai
         return Ok(());
     };
     let store = Store::open(kind, name, patience(reporter))?;
-    // Under the lock, so that no refresh puts a new token in the place of the old one.
+    // No refresh may store a new token meanwhile.
     let held = store.lock(LOCK_LIMIT, &|text| reporter.notice(text))?;
-    let said = match held.load() {
+    let revocation = match held.load() {
         Ok(Some(loaded)) => match &loaded.stored {
-            Stored::Oauth(credential) => Some(revoked(profile, credential)),
+            Stored::Oauth(credential) => Some(revoke_login(profile, credential)),
             Stored::ApiKey(_) => None,
         },
         Ok(None) => {
@@ -85,24 +90,22 @@ fn log_out(name: &str, profile: &Profile, reporter: &Reporter) -> Result<(), Fai
             ));
             return Ok(());
         }
-        // What cannot be read cannot be revoked. It is removed all the same; of a link, the link.
+        // What cannot be read is removed without being revoked; of a symbolic link, the link.
         Err(error) if error.exit() == Exit::NoAuth || held.is_link() => Some(format!("not revoked: {error}")),
         Err(error) => return Err(error.into()),
     };
     held.delete()?;
-    let said = said.map_or_else(String::new, |said| format!("; {said}"));
-    reporter.notice(&format!(
-        "profile '{name}': removed from '{}'{said}",
-        store.place()
-    ));
+    let revocation = revocation.map_or_else(String::new, |revocation| format!("; {revocation}"));
+    let place = store.place();
+    reporter.notice(&format!("profile '{name}': removed from '{place}'{revocation}"));
     if kind == StoreKind::QwenCode {
         reporter.notice("Qwen Code shared this login and is logged out too");
     }
     Ok(())
 }
 
-/// Revokes a login at its server. Returns what happened, in words: the removal goes on in every case.
-fn revoked(profile: &Profile, credential: &Credential) -> String {
+/// Revokes a login at its server. Returns what happened, for the message: the login is removed in any case.
+fn revoke_login(profile: &Profile, credential: &Credential) -> String {
     let still = credential.expires_at.map_or_else(
         || "the token itself stays good until its server says otherwise".to_owned(),
         |end| format!("the token itself stays good until {}", rfc3339(end)),
@@ -131,35 +134,28 @@ fn revoke_at(
         endpoints.check(allow_http)?;
     }
     let client = PublicClient::from_settings(server)?;
-    let end = |kind, token: &Secret<String>| {
-        let once = || revoke(&transport, &endpoints, &client, kind, token);
-        match once() {
+    let revoke_token = |kind, token: &Secret<String>| {
+        let attempt = || revoke(&transport, &endpoints, &client, kind, token);
+        match attempt() {
             Err(OauthError::Unavailable {
                 retry_after: Some(wait),
                 ..
             }) if wait <= LONGEST_WAIT => {
                 thread::sleep(wait);
-                once()
+                attempt()
             }
             other => other,
         }
     };
     let failed = |error: OauthError| error.failure(&host);
     let Some(refresh_token) = &credential.refresh_token else {
-        let revoked = end(TokenTypeHint::AccessToken, &credential.access_token).map_err(failed)?;
+        let revoked = revoke_token(TokenTypeHint::AccessToken, &credential.access_token).map_err(failed)?;
         return Ok((host, revoked));
     };
-    let revoked = end(TokenTypeHint::RefreshToken, refresh_token).map_err(failed)?;
-    match end(TokenTypeHint::AccessToken, &credential.access_token) {
-        // The refresh token takes its access tokens along (RFC 7009, section 2.1); many servers revoke no others.
+    let revoked = revoke_token(TokenTypeHint::RefreshToken, refresh_token).map_err(failed)?;
+    match revoke_token(TokenTypeHint::AccessToken, &credential.access_token) {
+        // The refresh token's revocation ends its access tokens (RFC 7009, section 2.1); many servers revoke no others.
         Ok(_) | Err(OauthError::Refused { .. }) => Ok((host, revoked)),
         Err(error) => Err(failed(error)),
-    }
-}
-
-/// A key in the environment outlives every logout.
-fn remind(name: &str, reporter: &Reporter) {
-    if let Some(given) = super::status::given_key(name) {
-        reporter.notice(&format!("the key of {given} is still set"));
     }
 }

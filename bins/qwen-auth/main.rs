@@ -3,8 +3,8 @@
 #![cfg_attr(target_env = "gnu", no_main)]
 
 mod args;
-mod list;
 mod logout;
+mod profiles;
 mod run;
 mod status;
 

@@ -1,136 +1,59 @@
-//! `qwen-auth status`.
+//! `qwen-auth status`: the settings in use, their sources, and the state of the credential.
 
 use std::time::{Duration, SystemTime};
 
 use qwen_shared::date::rfc3339;
 use qwen_shared::exit::{Exit, Failure, Outcome};
-use qwen_shared::net::api::Authorization;
-use qwen_shared::net::api::store_of;
+use qwen_shared::net::api::{Authorization, store_of};
 use qwen_shared::net::config::{Auth, Key, Overrides, Settings};
 use qwen_shared::net::credential::{Credential, Life, StoreKind, Stored};
 use qwen_shared::net::ratelimit::Pace;
 use qwen_shared::net::ratelimit::identity;
 use qwen_shared::output::{Reporter, Stdout};
 use qwen_shared::secret::Secret;
-use qwen_shared::text::{escape_json, one_line};
+use qwen_shared::text::one_line;
 use serde_json::{Map, Value, json};
 
-use super::args::Format;
+use crate::args::Format;
+use crate::profiles;
 
-/// Prints the report. What cannot be used is a failure after it.
+/// Prints the report, then fails if the credential cannot be used.
 pub(crate) fn show(profile: Option<&str>, format: Format, reporter: &Reporter) -> Outcome {
-    let report = Report::make(profile, reporter)?;
-    let text = match format {
-        Format::Text => text(&report),
-        Format::Json => serde_json::to_string_pretty(&report.to_json())
-            .map(|text| format!("{}\n", escape_json(&text)))
-            .map_err(|error| Failure::new(Exit::Bug, "cannot write the report").caused_by(error))?,
-    };
-    Stdout::write(text.as_bytes())?;
+    let report = Report::new(profile, reporter)?;
+    match format {
+        Format::Text => Stdout::write(report.to_text().as_bytes())?,
+        Format::Json => profiles::print_json(&report.to_json())?,
+    }
     for notice in &report.notices {
         reporter.notice(notice);
     }
     let name = report.settings.profile_name().to_owned();
-    let login = format!("run 'qwen-login --profile {name}'");
-    match report.state {
-        State::Valid | State::Unbounded | State::Renewable => Ok(Exit::Ok),
-        State::Expired => {
-            Err(Failure::new(Exit::NoAuth, format!("the login of profile '{name}' has expired")).hint(login))
-        }
-        State::Missing => {
-            Err(Failure::new(Exit::NoAuth, format!("no credential for profile '{name}'")).hint(login))
-        }
-        State::Unknown(failure) => Err(failure),
-    }
+    let message = match report.state {
+        State::Valid | State::Unbounded | State::Renewable => return Ok(Exit::Ok),
+        State::Expired => format!("the login of profile '{name}' has expired"),
+        State::Missing => format!("no credential for profile '{name}'"),
+        State::Unknown(failure) => return Err(failure),
+    };
+    Err(Failure::new(Exit::NoAuth, message).hint(format!("run 'qwen-login --profile {name}'")))
 }
 
-/// Lays the report out for people: what, and in parentheses who said so.
-fn text(report: &Report) -> String {
-    let settings = &report.settings;
-    let [profile, method, provider, endpoint, model, store] = report.sources().map(|(_, source)| source);
-    let none = "none".to_owned();
-    let lines = [
-        (
-            "profile",
-            settings
-                .profile
-                .as_ref()
-                .map_or(none, |profile| profile.value.clone()),
-            profile,
-        ),
-        ("method", settings.method().to_owned(), method),
-        ("provider", settings.provider.value.name.clone(), provider),
-        ("endpoint", report.endpoint.clone(), endpoint),
-        ("model", settings.model.value.clone(), model),
-        (
-            "store",
-            match &report.store {
-                Some(store) => format!("{store}, {}", report.place),
-                None => format!("none, {}", report.place),
-            },
-            store,
-        ),
-        ("credential", credential(report), None),
-        ("requests", requests(report), None),
-    ];
-    let mut text = String::new();
-    for (name, value, source) in lines {
-        let source = source.map_or_else(String::new, |source| format!("  ({source})"));
-        text.push_str(&one_line(&format!("{name:10}  {value}{source}")));
-        text.push('\n');
-    }
-    text
-}
-
-fn credential(report: &Report) -> String {
-    let words = report.state.words();
-    match (report.expires_at, report.expires_in()) {
-        (Some(end), Some(left)) => format!("{words} until {}, for {} more", rfc3339(end), roughly(left)),
-        (Some(end), None) => format!("{words}, since {}", rfc3339(end)),
-        (None, _) => words.to_owned(),
-    }
-}
-
-fn requests(report: &Report) -> String {
-    let rate = report.settings.rate;
-    match (report.requests_today, rate.and_then(|rate| rate.per_day)) {
-        (Some(today), Some(most)) => format!("{today} of {most} today"),
-        (Some(today), None) => format!("{today} today"),
-        (None, Some(most)) => format!("at most {most} a day"),
-        (None, None) => "not counted, no quota is known".to_owned(),
-    }
-}
-
-/// Writes a time with its two largest units.
-fn roughly(time: Duration) -> String {
-    let seconds = time.as_secs();
-    let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
-    match (days, hours, minutes) {
-        (0, 0, 0) => format!("{seconds} s"),
-        (0, 0, _) => format!("{minutes} min {} s", seconds % 60),
-        (0, ..) => format!("{hours} h {minutes} min"),
-        _ => format!("{days} d {hours} h"),
-    }
-}
-
-/// How it stands with the credential.
-pub(crate) enum State {
-    /// Usable: a key, a live token, or an endpoint that asks for none.
+/// The state of the credential.
+enum State {
+    /// A key, an access token that has not expired, or none is needed.
     Valid,
-    /// A token whose server did not say when it ends.
+    /// An access token without an expiry.
     Unbounded,
-    /// A token that is dead, and a refresh token for the next one.
+    /// An expired access token with a refresh token.
     Renewable,
-    /// A dead token.
+    /// An expired access token without a refresh token.
     Expired,
-    /// Nothing is stored.
     Missing,
-    /// The store could not be asked.
+    /// The store could not be read.
     Unknown(Failure),
 }
 
 impl State {
-    pub(crate) const fn name(&self) -> &'static str {
+    const fn name(&self) -> &'static str {
         match self {
             Self::Valid => "valid",
             Self::Unbounded => "unbounded",
@@ -141,39 +64,31 @@ impl State {
         }
     }
 
-    pub(crate) const fn words(&self) -> &'static str {
+    const fn description(&self) -> &'static str {
         match self {
-            Self::Valid => "valid",
             Self::Unbounded => "valid until the server says otherwise",
             Self::Renewable => "expired, refreshed at the next use",
-            Self::Expired => "expired",
             Self::Missing => "nothing is stored",
-            Self::Unknown(_) => "unknown",
+            other => other.name(),
         }
     }
 }
 
-/// Everything that `status` shows.
-pub(crate) struct Report {
-    pub(crate) settings: Settings,
-    pub(crate) endpoint: String,
-    pub(crate) endpoint_source: String,
+struct Report {
+    settings: Settings,
+    endpoint: String,
+    endpoint_source: String,
     /// Where the credential is: a path, the system keyring, a variable.
-    pub(crate) place: String,
-    pub(crate) store: Option<String>,
-    pub(crate) state: State,
-    pub(crate) expires_at: Option<SystemTime>,
-    pub(crate) requests_today: Option<u32>,
-    /// What is wrong or surprising.
-    pub(crate) notices: Vec<String>,
+    place: String,
+    store: Option<StoreKind>,
+    state: State,
+    expires_at: Option<SystemTime>,
+    requests_today: Option<u32>,
+    notices: Vec<String>,
 }
 
 impl Report {
-    /// Looks at settings and store. A store that cannot be asked is part of the report.
-    ///
-    /// # Errors
-    /// As [`Settings::resolve`].
-    pub(crate) fn make(profile: Option<&str>, reporter: &Reporter) -> Result<Self, Failure> {
+    fn new(profile: Option<&str>, reporter: &Reporter) -> Result<Self, Failure> {
         let settings = Settings::resolve(&Overrides {
             profile: profile.map(str::to_owned),
             ..Overrides::default()
@@ -189,57 +104,59 @@ impl Report {
             notices: settings.notices.clone(),
             settings,
         };
-        let (key, credential) = report.look(reporter);
-        report.judge(credential.as_ref());
-        report.find_endpoint(credential);
-        report.count(key.as_ref());
+        let (key, credential) = match report.load(reporter) {
+            Some(Stored::ApiKey(key)) => (Some(key), None),
+            Some(Stored::Oauth(credential)) => (None, Some(credential)),
+            None => (None, None),
+        };
+        report.count_requests(key.as_ref());
+        if let Some(credential) = &credential {
+            report.set_expiry(credential);
+        }
+        if credential.is_some() || !report.settings.uses_oauth() {
+            report.set_endpoint(credential);
+        }
         Ok(report)
     }
 
-    /// Reads the store, where there is one; returns the key or the login that it holds.
-    fn look(&mut self, reporter: &Reporter) -> (Option<Secret<String>>, Option<Credential>) {
+    /// Returns the key or the login, if that needs no command: it may ask for a password.
+    fn load(&mut self, reporter: &Reporter) -> Option<Stored> {
         match &self.settings.auth.value {
-            Auth::None => {
-                "none is needed".clone_into(&mut self.place);
-                return (None, None);
-            }
-            Auth::ApiKey(Key::Given(key)) => return (Some(key.clone()), None),
+            Auth::None => "none is needed".clone_into(&mut self.place),
+            Auth::ApiKey(Key::Given(key)) => return Some(Stored::ApiKey(key.clone())),
             Auth::ApiKey(Key::Command(words)) => {
                 let program = words.first().map_or("", String::as_str);
                 self.place = format!("command '{program}'");
-                return (None, None);
             }
-            Auth::ApiKey(Key::Stored(_)) | Auth::Oauth { .. } => {}
+            Auth::ApiKey(Key::Stored(_)) | Auth::Oauth { .. } => return self.load_from_store(reporter),
         }
+        None
+    }
+
+    fn load_from_store(&mut self, reporter: &Reporter) -> Option<Stored> {
         let loaded = store_of(&self.settings, reporter).and_then(|store| {
             self.place = store.place();
-            self.store = Some(store.kind().to_string());
+            self.store = Some(store.kind());
             Ok(store.load()?)
         });
-        let wants_login = self.settings.uses_oauth();
         match loaded {
             Err(failure) => self.state = State::Unknown(failure),
             Ok(None) => self.state = State::Missing,
             Ok(Some(loaded)) => {
                 self.notices.extend(loaded.notice);
-                match loaded.stored {
-                    Stored::ApiKey(key) if !wants_login => return (Some(key), None),
-                    Stored::Oauth(credential) if wants_login => return (None, Some(credential)),
-                    _ => {
-                        self.state = State::Missing;
-                        self.notices
-                            .push("the store holds a credential of the other method".to_owned());
-                    }
+                let is_login = matches!(loaded.stored, Stored::Oauth(_));
+                if is_login == self.settings.uses_oauth() {
+                    return Some(loaded.stored);
                 }
+                self.state = State::Missing;
+                let notice = "the store holds a credential of the other method";
+                self.notices.push(notice.to_owned());
             }
         }
-        (None, None)
+        None
     }
 
-    fn judge(&mut self, credential: Option<&Credential>) {
-        let Some(credential) = credential else {
-            return;
-        };
+    fn set_expiry(&mut self, credential: &Credential) {
         self.expires_at = credential.expires_at;
         self.state = match credential.remaining(SystemTime::now()) {
             Life::For(_) => State::Valid,
@@ -249,12 +166,8 @@ impl Report {
         };
     }
 
-    /// A login's `resource_url` names the endpoint where only the provider's default stands against it. An endpoint that
-    /// will not get the secret is worth a notice.
-    fn find_endpoint(&mut self, credential: Option<Credential>) {
-        if self.settings.uses_oauth() && credential.is_none() {
-            return;
-        }
+    /// Sets the endpoint that gets the secret. If none may get it, that is a notice.
+    fn set_endpoint(&mut self, credential: Option<Credential>) {
         let authorization = Authorization {
             credential,
             ..Authorization::default()
@@ -269,79 +182,119 @@ impl Report {
         }
     }
 
-    /// A key that a command prints is not asked for: the command may ask for a password.
-    fn count(&mut self, key: Option<&Secret<String>>) {
-        if key.is_none() && matches!(self.settings.auth.value, Auth::ApiKey(_)) {
-            return;
-        }
-        if self.settings.rate.is_some() {
+    fn count_requests(&mut self, key: Option<&Secret<String>>) {
+        let is_unknown = key.is_none() && matches!(self.settings.auth.value, Auth::ApiKey(_));
+        if !is_unknown && self.settings.rate.is_some() {
             let identity = identity(&self.settings, key);
             self.requests_today = Some(Pace::new(&identity, self.settings.rate, false).today());
         }
     }
 
-    /// Returns the time that is left, where the token has an end that has not come.
-    pub(crate) fn expires_in(&self) -> Option<Duration> {
+    /// Returns the time until the token expires.
+    fn expires_in(&self) -> Option<Duration> {
         self.expires_at?.duration_since(SystemTime::now()).ok()
     }
 
-    /// Returns what `--format json` prints.
-    pub(crate) fn to_json(&self) -> Value {
+    /// Returns name, value and source.
+    fn rows(&self) -> [(&'static str, Option<String>, Option<String>); 6] {
         let settings = &self.settings;
-        let mut sources = Map::new();
-        for (name, source) in self.sources() {
+        let profile = settings.profile.as_ref();
+        let auth_source = || settings.auth.source.to_string();
+        let store_source = || match StoreKind::from_environment() {
+            Ok(Some(_)) => "environment QWEN_CREDENTIAL_STORE".to_owned(),
+            _ => auth_source(),
+        };
+        let row = |name, value: &str, source: String| (name, Some(value.to_owned()), Some(source));
+        let (provider, model) = (&settings.provider, &settings.model);
+        [
+            (
+                "profile",
+                profile.map(|profile| profile.value.clone()),
+                profile.map(|profile| profile.source.to_string()),
+            ),
+            row("method", settings.method(), auth_source()),
+            row("provider", &provider.value.name, provider.source.to_string()),
+            row("endpoint", &self.endpoint, self.endpoint_source.clone()),
+            row("model", &model.value, model.source.to_string()),
+            (
+                "store",
+                self.store.map(|store| store.to_string()),
+                self.store.map(|_| store_source()),
+            ),
+        ]
+    }
+
+    fn to_text(&self) -> String {
+        let mut text = String::new();
+        let mut line = |name: &str, value: &str, source: Option<String>| {
+            let source = source.map_or_else(String::new, |source| format!("  ({source})"));
+            text.push_str(&one_line(&format!("{name:10}  {value}{source}")));
+            text.push('\n');
+        };
+        for (name, value, source) in self.rows() {
+            let value = value.unwrap_or_else(|| "none".to_owned());
+            match name {
+                "store" => line(name, &format!("{value}, {}", self.place), source),
+                _ => line(name, &value, source),
+            }
+        }
+        line("credential", &self.describe_credential(), None);
+        line("requests", &self.describe_requests(), None);
+        text
+    }
+
+    fn describe_credential(&self) -> String {
+        let state = self.state.description();
+        match (self.expires_at, self.expires_in()) {
+            (Some(end), Some(left)) => format!("{state} until {}, for {} more", rfc3339(end), rounded(left)),
+            (Some(end), None) => format!("{state}, since {}", rfc3339(end)),
+            (None, _) => state.to_owned(),
+        }
+    }
+
+    fn describe_requests(&self) -> String {
+        let per_day = self.settings.rate.and_then(|rate| rate.per_day);
+        match (self.requests_today, per_day) {
+            (Some(today), Some(limit)) => format!("{today} of {limit} today"),
+            (Some(today), None) => format!("{today} today"),
+            (None, Some(limit)) => format!("at most {limit} a day"),
+            (None, None) => "not counted, no quota is known".to_owned(),
+        }
+    }
+
+    fn to_json(&self) -> Value {
+        let (mut json, mut sources) = (Map::new(), Map::new());
+        for (name, value, source) in self.rows() {
+            json.insert(name.to_owned(), json!(value));
             sources.insert(name.to_owned(), json!(source));
         }
-        json!({
-            "profile": settings.profile.as_ref().map(|profile| &profile.value),
-            "method": settings.method(),
-            "provider": settings.provider.value.name,
-            "endpoint": self.endpoint,
-            "model": settings.model.value,
-            "store": self.store,
+        let rate = self.settings.rate.unwrap_or_default();
+        let others = json!({
             "place": self.place,
             "state": self.state.name(),
             "expires_at": self.expires_at.map(rfc3339),
             "expires_in": self.expires_in().map(|left| left.as_secs()),
             "requests_today": self.requests_today,
-            "requests_per_day": settings.rate.and_then(|rate| rate.per_day),
-            "requests_per_minute": settings.rate.and_then(|rate| rate.per_minute),
+            "requests_per_day": rate.per_day,
+            "requests_per_minute": rate.per_minute,
             "sources": sources,
             "notices": self.notices,
-        })
-    }
-
-    /// Returns who said what.
-    pub(crate) fn sources(&self) -> [(&'static str, Option<String>); 6] {
-        let settings = &self.settings;
-        let store = match (&self.store, StoreKind::from_environment()) {
-            (None, _) => None,
-            (Some(_), Ok(Some(_))) => Some("environment QWEN_CREDENTIAL_STORE".to_owned()),
-            (Some(_), _) => Some(settings.auth.source.to_string()),
-        };
-        [
-            (
-                "profile",
-                settings
-                    .profile
-                    .as_ref()
-                    .map(|profile| profile.source.to_string()),
-            ),
-            ("method", Some(settings.auth.source.to_string())),
-            ("provider", Some(settings.provider.source.to_string())),
-            ("endpoint", Some(self.endpoint_source.clone())),
-            ("model", Some(settings.model.source.to_string())),
-            ("store", store),
-        ]
+        });
+        if let Value::Object(others) = others {
+            json.extend(others);
+        }
+        Value::Object(json)
     }
 }
 
-/// Returns who gave the key that goes before what a profile says, if somebody did.
-pub(crate) fn given_key(profile: &str) -> Option<String> {
-    let settings = Settings::resolve(&Overrides {
-        profile: Some(profile.to_owned()),
-        ..Overrides::default()
-    });
-    let access = settings.ok()?.auth;
-    access.source.is_given().then(|| access.source.to_string())
+/// Formats a duration with its two largest units.
+fn rounded(time: Duration) -> String {
+    let seconds = time.as_secs();
+    let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{seconds} s"),
+        (0, 0, _) => format!("{minutes} min {} s", seconds % 60),
+        (0, ..) => format!("{hours} h {minutes} min"),
+        _ => format!("{days} d {hours} h"),
+    }
 }

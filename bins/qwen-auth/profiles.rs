@@ -1,21 +1,22 @@
-//! The profiles: which there are, and which is in use.
+//! `qwen-auth list` and `qwen-auth use`.
 
 use qwen_shared::exit::{Exit, Failure, Outcome};
 use qwen_shared::net::config::{
-    Config, KeySetting, Profile, ProfileSummary, QwenCodeSettings, active_profile, check_name,
+    Config, KeySetting, Overrides, Profile, ProfileSummary, QwenCodeSettings, Settings, active_profile,
+    check_name,
 };
 use qwen_shared::output::{Reporter, Stdout};
 use qwen_shared::text::{escape_json, one_line};
 use serde_json::{Value, json};
 
-use super::args::Format;
+use crate::args::Format;
 
-/// The columns of the list: member names for programs, in the order in which people see them.
+/// The columns of the list, which are members of its rows in JSON.
 const COLUMNS: [&str; 6] = ["profile", "method", "provider", "endpoint", "model", "key"];
 
 /// Prints the profiles as they are configured. No store is opened.
-pub(crate) fn show(typed: Option<&str>, format: Format, reporter: &Reporter) -> Outcome {
-    let (config, active) = active_profile(typed)?;
+pub(crate) fn list(profile: Option<&str>, format: Format, reporter: &Reporter) -> Outcome {
+    let (config, active) = active_profile(profile)?;
     let active = active.map(|active| active.value);
     let qwen_code = QwenCodeSettings::load();
     let rows: Vec<Value> = config
@@ -24,18 +25,20 @@ pub(crate) fn show(typed: Option<&str>, format: Format, reporter: &Reporter) -> 
         .map(|(name, profile)| row(name, profile, active.as_ref() == Some(name), &qwen_code))
         .collect::<Result<_, _>>()?;
     if format == Format::Json {
-        let text = serde_json::to_string_pretty(&rows)
-            .map_err(|error| Failure::new(Exit::Bug, "cannot write the list").caused_by(error))?;
-        Stdout::write(format!("{}\n", escape_json(&text)).as_bytes())?;
-        return Ok(Exit::Ok);
-    }
-    if rows.is_empty() {
+        print_json(&json!(rows))?;
+    } else if rows.is_empty() {
         reporter.notice("no profile is configured");
         reporter.hint("run 'qwen-login'");
-        return Ok(Exit::Ok);
+    } else {
+        Stdout::write(table(&rows).as_bytes())?;
     }
-    Stdout::write(table(&rows).as_bytes())?;
     Ok(Exit::Ok)
+}
+
+pub(crate) fn print_json(value: &Value) -> Result<(), Failure> {
+    let text = serde_json::to_string_pretty(value)
+        .map_err(|error| Failure::new(Exit::Bug, "cannot write JSON").caused_by(error))?;
+    Stdout::write(format!("{}\n", escape_json(&text)).as_bytes())
 }
 
 fn row(
@@ -64,7 +67,7 @@ fn row(
     }))
 }
 
-/// Lays the rows out in columns, a dash where nothing is said.
+/// Lays the rows out in columns, with a dash for what is not known.
 fn table(rows: &[Value]) -> String {
     let cell = |row: &Value, column: &str| match row[column].as_str() {
         Some(text) if !text.is_empty() => one_line(text),
@@ -86,8 +89,8 @@ fn table(rows: &[Value]) -> String {
     text
 }
 
-/// Makes a profile the one in use. Every program reads the configuration when it starts, so nothing is restarted.
-pub(crate) fn make_active(name: &str, reporter: &Reporter) -> Outcome {
+/// Makes a profile the default.
+pub(crate) fn make_default(name: &str, reporter: &Reporter) -> Outcome {
     let config = Config::load()?;
     if !config.profiles.contains_key(name) {
         let failure = unknown(name, &config);
@@ -108,13 +111,25 @@ pub(crate) fn make_active(name: &str, reporter: &Reporter) -> Outcome {
             "here {} goes before it and names '{}'",
             active.source, active.value
         ));
-    } else if let Some(given) = super::status::given_key(name) {
-        reporter.notice(&format!("the key of {given} is set and goes before this profile"));
+    } else if let Some(source) = source_of_given_key(name) {
+        reporter.notice(&format!(
+            "the key of {source} is set and goes before this profile"
+        ));
     }
     Ok(Exit::Ok)
 }
 
-/// The failure of an operand that names no profile.
+/// Returns the source of a key that goes before the profile's credential.
+pub(crate) fn source_of_given_key(profile: &str) -> Option<String> {
+    let settings = Settings::resolve(&Overrides {
+        profile: Some(profile.to_owned()),
+        ..Overrides::default()
+    });
+    let source = settings.ok()?.auth.source;
+    source.is_given().then(|| source.to_string())
+}
+
+/// The failure of a name that no profile has.
 pub(crate) fn unknown(name: &str, config: &Config) -> Failure {
     let failure = Failure::new(Exit::NoAuth, format!("no profile is called '{name}'"));
     let known: Vec<&str> = config.profiles.keys().map(String::as_str).collect();
