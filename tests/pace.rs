@@ -264,7 +264,7 @@ fn a_count_that_cannot_be_kept_is_a_notice_and_no_failure() {
     for _ in 0..2 {
         let run = chat(&sandbox).env("XDG_STATE_HOME", &state).run().exits(0);
         assert_eq!(run.text(), "hello\n");
-        let said = "qwen-chat: requests are not paced: the count of them cannot be kept: ";
+        let said = "qwen-chat: requests are not rate limited: they cannot be counted: ";
         assert!(run.stderr.starts_with(said), "{run:#?}");
         assert_eq!(run.stderr.lines().count(), 1, "{run:#?}");
     }

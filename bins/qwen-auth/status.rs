@@ -7,7 +7,7 @@ use qwen_shared::exit::{Exit, Failure, Outcome};
 use qwen_shared::net::api::{Authorization, store_of};
 use qwen_shared::net::config::{Auth, Key, Overrides, Settings};
 use qwen_shared::net::credential::{Credential, Life, StoreKind, Stored};
-use qwen_shared::net::ratelimit::Pace;
+use qwen_shared::net::ratelimit::RateLimit;
 use qwen_shared::net::ratelimit::identity;
 use qwen_shared::output::{Reporter, Stdout};
 use qwen_shared::secret::Secret;
@@ -186,7 +186,7 @@ impl Report {
         let is_unknown = key.is_none() && matches!(self.settings.auth.value, Auth::ApiKey(_));
         if !is_unknown && self.settings.rate.is_some() {
             let identity = identity(&self.settings, key);
-            self.requests_today = Some(Pace::new(&identity, self.settings.rate, false).today());
+            self.requests_today = Some(RateLimit::new(&identity, self.settings.rate, false).today());
         }
     }
 

@@ -9,7 +9,7 @@ use qwen_shared::net::api::{Authorization, authorize, hint_when_refused};
 use qwen_shared::net::config::{Auth, Overrides, Settings, TimeoutSettings};
 use qwen_shared::net::credential::{Refresh, Wanted};
 use qwen_shared::net::http::{Client, Timeouts};
-use qwen_shared::net::ratelimit::Pace;
+use qwen_shared::net::ratelimit::RateLimit;
 use qwen_shared::net::ratelimit::identity;
 use qwen_shared::output::Reporter;
 use qwen_shared::secret::Secret;
@@ -38,7 +38,7 @@ pub(crate) struct Way<'a> {
 #[derive(Debug)]
 pub(crate) struct Door {
     pub(crate) client: Client,
-    pub(crate) pace: Pace,
+    pub(crate) rate_limit: RateLimit,
     pub(crate) retries: u32,
     settings: Settings,
     reporter: Reporter,
@@ -76,7 +76,7 @@ impl Door {
             .map_err(|error| error.failure(&endpoint.server()))?;
         Ok(Self {
             client,
-            pace: Pace::new(&identity(&settings, endpoint.secret()), settings.rate, way.paced),
+            rate_limit: RateLimit::new(&identity(&settings, endpoint.secret()), settings.rate, way.paced),
             retries: way.limits.retries,
             key: Mutex::new(key),
             renewing: tokio::sync::Mutex::default(),

@@ -1,74 +1,68 @@
-//! An endpoint that is ready to be asked, once or again and again.
+//! The client of one endpoint.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use qwen_shared::exit::{Exit, Failure};
-use qwen_shared::net::api::Told;
-use qwen_shared::net::api::{self, Endpoint, SendError};
-use qwen_shared::net::api::{authorize, hint_when_refused};
+use qwen_shared::net::api::{self, Endpoint, Event, SendError, authorize, hint_when_refused};
 use qwen_shared::net::chat::Summary;
 use qwen_shared::net::config::{Settings, TimeoutSettings};
 use qwen_shared::net::credential::{Refresh, Wanted};
-use qwen_shared::net::http::{self, Client, Timeouts};
-use qwen_shared::net::ratelimit::Pace;
-use qwen_shared::net::ratelimit::identity;
+use qwen_shared::net::http::{self, Timeouts};
+use qwen_shared::net::ratelimit::{RateLimit, identity};
 use qwen_shared::output::Reporter;
-use tokio::runtime::Runtime;
+use qwen_shared::signal::Caught;
 use tokio::time::Instant;
-use url::Url;
 
 use super::args::LimitArgs;
-use super::exchange::{Bounds, Ended, Exchange, Fault};
+use super::deadline::Deadline;
 use super::output::Output;
+use super::response::{Request, RequestError};
 
-/// Settings, credential, client and runtime, put together.
-pub(crate) struct Asker {
+/// The most bytes of a list of models.
+const MODELS_LIMIT: usize = 32 << 20;
+
+/// Settings, credential and HTTP client together.
+pub(crate) struct Client {
     settings: Settings,
     endpoint: Endpoint,
-    client: Client,
-    pace: Pace,
-    runtime: &'static Runtime,
+    http: http::Client,
+    rate_limit: RateLimit,
     retries: u32,
     max_time: Option<Duration>,
     reporter: Reporter,
 }
 
-/// What came of a question.
-pub(crate) struct Answered {
-    /// The presenter, with what it holds.
+/// What came of a request.
+pub(crate) struct Response {
+    /// The output, with what it holds back until the end.
     pub(crate) output: Output,
-    /// What is known of the answer.
+    /// What is known about the answer.
     pub(crate) summary: Summary,
-    /// How many tries there were.
+    /// How often the request was sent.
     pub(crate) attempts: u32,
     /// How long it all took.
     pub(crate) elapsed: Duration,
-    /// Why there is no whole answer.
+    /// Why there is no complete answer.
     pub(crate) failure: Option<Failure>,
 }
 
-impl Asker {
+impl Client {
     /// Gets the credential and makes the client.
     ///
     /// # Errors
     /// Those of [`authorize`]; 78 where the secret may not go to the endpoint.
     pub(crate) fn new(settings: Settings, limits: &LimitArgs, reporter: &Reporter) -> Result<Self, Failure> {
-        let endpoint = open(&settings, Refresh::WhenDue, reporter)?;
-        let timeouts = timeouts(settings.timeouts, limits);
-        let client =
-            Client::new(endpoint.base_url(), timeouts).map_err(|error| error.failure(&endpoint.server()))?;
+        let endpoint = endpoint(&settings, Refresh::WhenDue, reporter)?;
+        let http = http::Client::new(endpoint.base_url(), timeouts(settings.timeouts, limits))
+            .map_err(|error| error.failure(&endpoint.server()))?;
+        let identity = identity(&settings, endpoint.secret());
         Ok(Self {
             max_time: limits.max_time.or(settings.timeouts.total),
-            pace: Pace::new(
-                &identity(&settings, endpoint.secret()),
-                settings.rate,
-                !limits.no_pace,
-            ),
+            rate_limit: RateLimit::new(&identity, settings.rate, !limits.no_pace),
             settings,
             endpoint,
-            client,
-            runtime: http::runtime()?,
+            http,
             retries: limits.retries,
             reporter: reporter.clone(),
         })
@@ -79,125 +73,106 @@ impl Asker {
         self.endpoint.server()
     }
 
-    /// Gets a document of at most `most` bytes from below the endpoint. With `stops` Ctrl-C ends the wait instead of the
-    /// program. An access token that is refused is refreshed once, as for a question.
+    /// Gets the list of models. With `ctrl_c`, Ctrl-C ends the wait instead of the program. An access token that is
+    /// refused is refreshed once, as for a chat request.
     ///
     /// # Errors
-    /// As a question has them.
-    pub(crate) fn fetch(
-        &mut self,
-        url: impl Fn(&Endpoint) -> Url,
-        most: usize,
-        stops: bool,
-    ) -> Result<Vec<u8>, Failure> {
-        let bounds = Bounds::from_now(self.max_time, stops);
-        let mut result = self.fetch_once(&url, most, bounds);
+    /// As for a chat request.
+    pub(crate) fn get_models(&mut self, ctrl_c: Option<&Arc<Caught>>) -> Result<Vec<u8>, Failure> {
+        let deadline = Deadline::new(self.max_time, ctrl_c);
         let mut was_renewed = false;
-        if let Err(fault) = &result
-            && self.may_renew(fault)
-        {
+        loop {
+            let result = http::runtime()?.block_on(deadline.clone().run(self.send_models_request()));
+            let error = match result {
+                Ok(Ok(body)) => return Ok(body),
+                Ok(Err(error)) => RequestError::Send(error),
+                Err(expired) => RequestError::Expired(expired),
+            };
+            if was_renewed || !self.can_renew(&error) {
+                return Err(self.failure(error, was_renewed));
+            }
             self.renew()?;
             was_renewed = true;
-            result = self.fetch_once(&url, most, bounds);
         }
-        result.map_err(|fault| self.failure(fault, was_renewed))
     }
 
-    #[expect(clippy::result_large_err, reason = "returned once per request")]
-    fn fetch_once(
-        &self,
-        url: &impl Fn(&Endpoint) -> Url,
-        most: usize,
-        bounds: Bounds,
-    ) -> Result<Vec<u8>, Fault> {
+    async fn send_models_request(&self) -> Result<Vec<u8>, SendError> {
         let endpoint = &self.endpoint;
         let make = || {
             endpoint
-                .request("GET", url(endpoint))
+                .request("GET", endpoint.models_url())
                 .map_err(|error| error.failure(&endpoint.server()))
         };
-        let tell = |told: &Told| self.reporter.notice(&told.words(&endpoint.server()));
-        let work = async {
-            let opened = api::send(&self.client, endpoint, None, self.retries, make, tell).await?;
-            let mut body = opened.first.unwrap_or_default();
-            body.extend(opened.response.body(most).await?);
-            Ok(body)
-        };
-        let result: Result<_, SendError> = self.runtime.block_on(async { bounds.hold(work).await })?;
-        result.map_err(Fault::Send)
+        let notify = |event: &Event| self.reporter.notice(&event.to_string());
+        let start = api::send(&self.http, endpoint, None, self.retries, make, notify).await?;
+        let mut body = start.first_chunk.unwrap_or_default();
+        body.extend(start.response.body(MODELS_LIMIT).await?);
+        Ok(body)
     }
 
-    /// True for a fault that another access token may mend.
-    fn may_renew(&self, fault: &Fault) -> bool {
-        self.settings.uses_oauth() && fault.is_refused_credential()
-    }
-
-    /// Sends a body and presents the answer. With `stops` Ctrl-C ends the answer instead of the program.
+    /// Sends a chat request and writes its answer. With `ctrl_c`, Ctrl-C ends the answer instead of the program.
     ///
-    /// An access token that is refused is refreshed once, and the request sent once more. A fresh token that is refused
-    /// too is reported as that: another login would not help.
+    /// An access token that is refused is refreshed once, and the request sent once more. When the fresh token is refused
+    /// too, the failure says so: another login would not help.
     ///
     /// # Errors
-    /// Only an invariant of ours; whatever befalls the request is in [`Answered::failure`].
-    pub(crate) fn ask(&mut self, body: Vec<u8>, output: Output, stops: bool) -> Result<Answered, Failure> {
-        let (started, body) = (Instant::now(), Arc::new(body));
-        let bounds = Bounds::from_now(self.max_time, stops);
-        let mut ended = self.run(Arc::clone(&body), output, bounds)?;
-        let mut was_renewed = false;
-        if ended.fault.as_ref().is_some_and(|fault| self.may_renew(fault)) {
-            let before = ended.attempts;
-            match self.renew() {
-                Ok(()) => {
-                    was_renewed = true;
-                    ended = self.run(body, ended.output, bounds)?;
-                    ended.attempts += before;
-                }
-                Err(failure) => ended.fault = Some(Fault::Send(SendError::Unmade(failure))),
-            }
-        }
-        let failure = ended.fault.map(|fault| self.failure(fault, was_renewed));
-        Ok(Answered {
-            output: ended.output,
-            summary: ended.summary,
-            attempts: ended.attempts,
-            elapsed: started.elapsed(),
-            failure,
-        })
-    }
-
-    /// Runs one exchange.
-    ///
-    /// It runs as a task, not as the runtime's root future: waking the root costs two system calls each time, and a long
-    /// answer wakes its reader tens of thousands of times.
-    fn run(&self, body: Arc<Vec<u8>>, output: Output, bounds: Bounds) -> Result<Ended, Failure> {
-        let exchange = Exchange {
-            client: self.client.clone(),
-            pace: self.pace.clone(),
+    /// Only a bug of ours; whatever goes wrong with the request is in [`Response::failure`].
+    pub(crate) fn send(
+        &mut self,
+        body: Vec<u8>,
+        output: Output,
+        ctrl_c: Option<&Arc<Caught>>,
+    ) -> Result<Response, Failure> {
+        let started = Instant::now();
+        let request = Request {
+            client: self.http.clone(),
+            rate_limit: self.rate_limit.clone(),
             endpoint: self.endpoint.clone(),
             body,
             retries: self.retries,
-            bounds,
+            deadline: Deadline::new(self.max_time, ctrl_c),
             output,
+            attempts: 0,
         };
-        let task = self.runtime.spawn(exchange.run());
-        self.runtime
-            .block_on(task)
-            .map_err(|error| Failure::new(Exit::Bug, "the exchange ended by itself").caused_by(error))
+        let (mut request, mut summary, mut error) = run(request)?;
+        let mut was_renewed = false;
+        if error.as_ref().is_some_and(|error| self.can_renew(error)) {
+            match self.renew() {
+                Ok(()) => {
+                    was_renewed = true;
+                    request.endpoint = self.endpoint.clone();
+                    (request, summary, error) = run(request)?;
+                }
+                Err(failure) => error = Some(RequestError::Send(SendError::Failed(failure))),
+            }
+        }
+        Ok(Response {
+            output: request.output,
+            summary,
+            attempts: request.attempts,
+            elapsed: started.elapsed(),
+            failure: error.map(|error| self.failure(error, was_renewed)),
+        })
     }
 
-    /// Gets another token in the place of the one that was refused.
+    /// True when another access token may help.
+    fn can_renew(&self, error: &RequestError) -> bool {
+        self.settings.uses_oauth() && error.is_refused_credential()
+    }
+
+    /// Replaces a token that was refused.
     fn renew(&mut self) -> Result<(), Failure> {
         if let Some(token) = self.endpoint.secret().cloned() {
             self.reporter.detail("the token was refused; refreshing it once");
-            self.endpoint = open(&self.settings, Refresh::Rejected(token), &self.reporter)?;
+            self.endpoint = endpoint(&self.settings, Refresh::Rejected(token), &self.reporter)?;
         }
         Ok(())
     }
 
-    /// Lifts a fault into a failure, with what the settings can add to it, and without what they must not.
-    fn failure(&self, fault: Fault, was_renewed: bool) -> Failure {
-        let is_refused = fault.is_refused_credential();
-        let mut failure = fault.failure(&self.endpoint.server());
+    /// Turns an error into a failure, with hints that depend on the settings, and without the secret.
+    fn failure(&self, error: RequestError, was_renewed: bool) -> Failure {
+        let is_refused = error.is_refused_credential();
+        let mut failure = error.failure(&self.endpoint.server());
         if is_refused {
             failure = failure.hint(hint_when_refused(&self.settings, was_renewed));
         }
@@ -210,8 +185,18 @@ impl Asker {
     }
 }
 
+/// Runs a request as a task, not as the runtime's root future: waking the root costs two system calls each time, and a
+/// long answer wakes its reader tens of thousands of times.
+fn run(request: Request) -> Result<(Request, Summary, Option<RequestError>), Failure> {
+    let runtime = http::runtime()?;
+    let task = runtime.spawn(request.run());
+    runtime
+        .block_on(task)
+        .map_err(|error| Failure::new(Exit::Bug, "the request's task ended by itself").caused_by(error))
+}
+
 /// Gets the credential, and the endpoint that it may go to.
-fn open(settings: &Settings, refresh: Refresh, reporter: &Reporter) -> Result<Endpoint, Failure> {
+fn endpoint(settings: &Settings, refresh: Refresh, reporter: &Reporter) -> Result<Endpoint, Failure> {
     let wanted = Wanted {
         refresh,
         ..Wanted::default()
@@ -221,7 +206,7 @@ fn open(settings: &Settings, refresh: Refresh, reporter: &Reporter) -> Result<En
     Endpoint::new(settings, authorization.token, Some(base_url))
 }
 
-/// Returns the limits: flags, then the profile. The limit for everything is kept apart: it counts retries too.
+/// Returns the limits of one attempt: flags, then the profile. The limit for everything includes retries.
 fn timeouts(configured: TimeoutSettings, limits: &LimitArgs) -> Timeouts {
     let given = TimeoutSettings {
         connect: limits.connect_timeout,

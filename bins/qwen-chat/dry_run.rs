@@ -11,7 +11,7 @@ use qwen_shared::text::escape_json;
 use serde_json::{Map, Value, json};
 
 use super::args::Args;
-use super::run::to_json;
+use super::request::to_json;
 
 /// The longest body that goes onto a command line: Linux takes 128 KiB for one argument.
 const LONGEST_ARGUMENT: usize = 100 << 10;
@@ -20,7 +20,7 @@ const LONGEST_ARGUMENT: usize = 100 << 10;
 ///
 /// # Errors
 /// Those of the settings. No token is refreshed: nothing is sent, not even to the login server.
-pub(crate) fn request(
+pub(crate) fn print_json(
     settings: &Settings,
     body: &Body,
     messages: &[Message],
@@ -61,7 +61,7 @@ pub(crate) fn request(
 ///
 /// # Errors
 /// Those of the settings; 65 when the body is too long for a command line.
-pub(crate) fn curl(
+pub(crate) fn print_curl(
     settings: &Settings,
     body: &Body,
     messages: &[Message],

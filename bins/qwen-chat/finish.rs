@@ -1,4 +1,4 @@
-//! What an answer is worth: what is said about it, and how the program ends.
+//! The end of an answer: validation, notices and exit status.
 
 use qwen_shared::exit::{Exit, Failure, Outcome};
 use qwen_shared::net::chat::FinishReason;
@@ -7,67 +7,66 @@ use qwen_shared::text::clip;
 use serde_json::Value;
 
 use super::args::OutputArgs;
-use super::client::Answered;
+use super::client::Response;
 use super::extract::Extractor;
-use super::output::{Report, cost};
+use super::output::{Report, usage_line};
 
-/// Ends the answer on stdout, says what there is to say, and decides the exit.
+/// Ends the answer on stdout, reports what the user should know about it, and decides the exit.
 ///
 /// # Errors
-/// What kept the answer from being whole; 65 when it does not fit the schema, 76 when it is a tool call that nobody
-/// asked for.
-pub(crate) fn conclude(
-    answered: &mut Answered,
+/// Why the answer is incomplete; 65 when it does not match the schema, 76 when it is a tool call.
+pub(crate) fn finish(
+    response: &mut Response,
     args: &OutputArgs,
-    wanted: Option<&Value>,
+    schema: Option<&Value>,
     reporter: &Reporter,
 ) -> Outcome {
-    let mut failure = answered.failure.take();
+    let mut failure = response.failure.take();
     if failure.is_none() {
-        failure = unfit(answered, wanted).err();
+        failure = validate(response, schema).err();
     }
     let report = Report {
-        summary: &answered.summary,
-        attempts: answered.attempts,
-        elapsed: answered.elapsed,
+        summary: &response.summary,
+        attempts: response.attempts,
+        elapsed: response.elapsed,
         error: failure.as_ref(),
     };
     if report.error.is_some() {
-        answered.output.fail(&report)?;
+        response.output.fail(&report)?;
     }
     if let Some(failure) = failure {
         return Err(failure);
     }
-    let exit = answered.output.end(&report)?;
+    let exit = response.output.end(&report)?;
     if args.usage {
-        reporter.notice(&cost(&answered.summary, answered.elapsed));
+        reporter.notice(&usage_line(&response.summary, response.elapsed));
     }
-    Ok(match worth(answered, reporter) {
+    Ok(match exit_status(response, reporter) {
         Exit::No if args.strict => Exit::No,
         _ => exit,
     })
 }
 
-/// Finds what is wrong with an answer that came whole.
-fn unfit(answered: &mut Answered, wanted: Option<&Value>) -> Result<(), Failure> {
-    let summary = &answered.summary;
+/// Validates a complete answer.
+fn validate(response: &mut Response, schema: Option<&Value>) -> Result<(), Failure> {
+    let summary = &response.summary;
     if matches!(&summary.finish_reason, Some(FinishReason::Other(word)) if word == "error") {
         return Err(Failure::new(
             Exit::Protocol,
             "the server ended the answer by an error that it does not name",
         ));
     }
-    if let (Some(call), false) = (summary.tool_calls.first(), answered.output.is_for_machines()) {
+    if let (Some(call), false) = (summary.tool_calls.first(), response.output.is_json_output()) {
         let message = format!("the model calls a tool, '{}', though none was offered", call.name);
         return Err(Failure::new(Exit::Protocol, message).hint("--json shows the call"));
     }
     let is_cut = summary.finish_reason.as_ref().is_some_and(FinishReason::is_cut);
-    let Some(schema) = wanted else {
+    let Some(schema) = schema else {
         return Ok(());
     };
-    let text = unfenced(answered.output.text.as_deref().unwrap_or_default());
-    let checked = check(&text, schema);
-    answered.output.text = Some(text);
+    let text = strip_fence(response.output.text.as_deref().unwrap_or_default());
+    let checked = check_schema(&text, schema);
+    response.output.text = Some(text);
     checked.map_err(|failure| {
         if is_cut {
             failure.hint("the answer was cut; raise --max-tokens")
@@ -77,9 +76,9 @@ fn unfit(answered: &mut Answered, wanted: Option<&Value>) -> Result<(), Failure>
     })
 }
 
-/// Says what a user ought to know about a whole answer; `No` when it was cut.
-fn worth(answered: &Answered, reporter: &Reporter) -> Exit {
-    let summary = &answered.summary;
+/// Reports how a complete answer was limited; `No` when it was cut.
+fn exit_status(response: &Response, reporter: &Reporter) -> Exit {
+    let summary = &response.summary;
     match &summary.finish_reason {
         Some(FinishReason::Length) => {
             reporter.notice("the answer is cut: it reached the limit of tokens (finish_reason 'length')");
@@ -95,14 +94,14 @@ fn worth(answered: &Answered, reporter: &Reporter) -> Exit {
     Exit::Ok
 }
 
-/// The most faults that a message names.
-const NAMED: usize = 3;
+/// The most validation errors that a message names.
+const MAX_ERRORS: usize = 3;
 
-/// The longest description of a fault, in characters: it quotes what does not fit.
-const FAULT: usize = 200;
+/// The longest validation error, in characters: it quotes the answer.
+const MAX_ERROR: usize = 200;
 
 /// Returns the JSON text of an answer: without the code fence that some models put around it.
-pub(crate) fn unfenced(text: &str) -> String {
+pub(crate) fn strip_fence(text: &str) -> String {
     let trimmed = text.trim();
     if trimmed.starts_with("```") {
         let mut code = String::new();
@@ -114,33 +113,33 @@ pub(crate) fn unfenced(text: &str) -> String {
     trimmed.to_owned()
 }
 
-/// Checks an answer.
+/// Checks an answer against a schema.
 ///
 /// # Errors
 /// 65 when it is not JSON or does not fit.
-pub(crate) fn check(text: &str, schema: &Value) -> Result<(), Failure> {
+pub(crate) fn check_schema(text: &str, schema: &Value) -> Result<(), Failure> {
     let answer: Value = serde_json::from_str(text)
         .map_err(|error| Failure::new(Exit::Data, format!("the answer is not JSON: {error}")))?;
     let validator = jsonschema::validator_for(schema)
         .map_err(|error| Failure::new(Exit::Data, format!("not a JSON schema: {error}")))?;
-    let faults: Vec<String> = validator
+    let errors: Vec<String> = validator
         .iter_errors(&answer)
-        .take(NAMED)
-        .map(|fault| {
-            let place = fault.instance_path().to_string();
+        .take(MAX_ERRORS)
+        .map(|error| {
+            let place = error.instance_path().to_string();
             let place = if place.is_empty() {
                 "the whole".to_owned()
             } else {
                 place
             };
-            clip(&format!("{place}: {fault}"), FAULT)
+            clip(&format!("{place}: {error}"), MAX_ERROR)
         })
         .collect();
-    if faults.is_empty() {
+    if errors.is_empty() {
         return Ok(());
     }
     Err(Failure::new(
         Exit::Data,
-        format!("the answer does not fit the schema: {}", faults.join("; ")),
+        format!("the answer does not fit the schema: {}", errors.join("; ")),
     ))
 }

@@ -5,8 +5,8 @@
 mod args;
 mod client;
 mod conversation;
+mod deadline;
 mod dry_run;
-mod exchange;
 mod extract;
 mod finish;
 mod markdown;
@@ -14,8 +14,10 @@ mod models;
 mod output;
 mod prompt;
 mod request;
+mod response;
 mod run;
 mod session;
+mod settings;
 
 #[cfg(target_env = "gnu")]
 #[expect(unsafe_code, reason = "the name that the C library starts")]

@@ -1,25 +1,28 @@
-//! What an endpoint offers.
+//! The list of models.
+
+use std::sync::Arc;
 
 use qwen_shared::exit::{Exit, Failure};
-use qwen_shared::net::api::Endpoint;
 use qwen_shared::output::Stdout;
+use qwen_shared::signal::Caught;
 use qwen_shared::text::{escape_json, one_line};
 use serde_json::Value;
 
-use super::client::Asker;
+use super::client::Client;
 
-/// The longest list that is read, in bytes.
-const LIMIT: usize = 32 << 20;
-
-/// Prints the names of the models, one per line, or the server's own list as JSON. With `stops` Ctrl-C ends the wait
+/// Prints the names of the models, one per line, or the server's list as JSON. With `ctrl_c`, Ctrl-C ends the wait
 /// instead of the program.
 ///
 /// # Errors
-/// As a question has them; 76 when the answer is no list of models.
-pub(crate) fn print(asker: &mut Asker, as_json: bool, stops: bool) -> Result<Exit, Failure> {
-    let body = asker.fetch(Endpoint::models_url, LIMIT, stops)?;
+/// As for a chat request; 76 when the answer is no list of models.
+pub(crate) fn print(
+    client: &mut Client,
+    as_json: bool,
+    ctrl_c: Option<&Arc<Caught>>,
+) -> Result<Exit, Failure> {
+    let body = client.get_models(ctrl_c)?;
     let models = models(&body).ok_or_else(|| {
-        let server = asker.server();
+        let server = client.server();
         Failure::new(
             Exit::Protocol,
             format!("'{server}': the answer is not a list of models"),

@@ -1,11 +1,11 @@
-//! Where the pieces of an answer go.
+//! The output of an answer: on stdout as text, Markdown or JSON; reasoning also on stderr.
 
 use std::time::Duration;
 
 use qwen_shared::exit::{Exit, Failure};
-use qwen_shared::net::api::Told;
+use qwen_shared::net::api::Event;
 use qwen_shared::net::chat::{Delta, Summary};
-use qwen_shared::net::ratelimit::Word;
+use qwen_shared::net::ratelimit::Notice;
 use qwen_shared::output::{Reporter, Stdout};
 use qwen_shared::text::{escape_json, make_visible};
 use serde::Serialize;
@@ -15,7 +15,7 @@ use super::args::{OutputArgs, Reasoning};
 use super::extract::Extractor;
 use super::markdown::Markdown;
 
-/// What is written in one call at most, in bytes, and what a buffer keeps between calls.
+/// From how many bytes on the buffer is written, and what it keeps between writes.
 const FULL: usize = 64 << 10;
 
 /// The form of the answer on stdout.
@@ -23,17 +23,17 @@ const FULL: usize = 64 << 10;
 enum Form {
     /// The text, byte for byte.
     Plain,
-    /// The text on a terminal without colours: as it is, but made harmless.
-    Visible,
-    /// Markdown drawn on a terminal.
-    Drawn(Box<Markdown>),
-    /// Nothing until the end: for one JSON object, and for JSON that is checked first.
-    Held,
+    /// The text with control characters made visible, for a terminal without colours.
+    Escaped,
+    /// Markdown rendered for a terminal.
+    Rendered(Box<Markdown>),
+    /// Nothing until the end: one JSON object, or JSON that is validated first.
+    Buffered,
     /// One JSON line per event.
     Events,
 }
 
-/// The presenter of one answer: it gathers what is to be written, and writes it when told.
+/// The output of one answer. It is buffered until [`Output::flush`].
 #[derive(Debug)]
 pub(crate) struct Output {
     form: Form,
@@ -42,64 +42,64 @@ pub(crate) struct Output {
     extractor: Option<Extractor>,
     reporter: Reporter,
     buffer: Vec<u8>,
-    /// Reasoning on its way to standard error.
-    aside: String,
-    /// What is printed, where it is printed at the end.
+    /// Reasoning that waits to be written to stderr.
+    stderr: String,
+    /// The printed text, where it is printed at the end.
     pub(crate) text: Option<String>,
-    /// All that the model said, where a conversation goes on with it.
-    pub(crate) said: Option<String>,
-    thought: Option<String>,
-    last: u8,
-    has_thought: bool,
+    /// The whole answer, where a conversation continues with it.
+    pub(crate) answer: Option<String>,
+    reasoning_text: Option<String>,
+    last_byte: u8,
+    has_reasoning: bool,
     has_text: bool,
-    has_begun: bool,
+    has_written: bool,
 }
 
 impl Output {
-    /// Makes the presenter. `keeps_said` asks for all that was said, for a session; `is_held` for nothing before the end.
-    pub(crate) fn new(args: &OutputArgs, keeps_said: bool, is_held: bool, reporter: &Reporter) -> Self {
+    /// Makes an output. `keeps_answer` keeps the whole answer, for a session; `is_buffered` prints nothing before the end.
+    pub(crate) fn new(args: &OutputArgs, keeps_answer: bool, is_buffered: bool, reporter: &Reporter) -> Self {
         let is_terminal = Stdout::is_terminal();
         let form = if args.events {
             Form::Events
-        } else if args.json || is_held {
-            Form::Held
+        } else if args.json || is_buffered {
+            Form::Buffered
         } else if !is_terminal {
             Form::Plain
         } else if args.extract || !reporter.color().wanted(true) {
-            Form::Visible
+            Form::Escaped
         } else {
-            Form::Drawn(Box::new(Markdown::new(columns)))
+            Form::Rendered(Box::new(Markdown::new(columns)))
         };
         Self {
-            text: matches!(form, Form::Held).then(String::new),
-            said: keeps_said.then(String::new),
+            text: matches!(form, Form::Buffered).then(String::new),
+            answer: keeps_answer.then(String::new),
             form,
             is_json: args.json,
             reasoning: args.reasoning,
             extractor: args.extract.then(Extractor::default),
             reporter: reporter.clone(),
             buffer: Vec::new(),
-            aside: String::new(),
-            thought: args.json.then(String::new),
-            last: b'\n',
-            has_thought: false,
+            stderr: String::new(),
+            reasoning_text: args.json.then(String::new),
+            last_byte: b'\n',
+            has_reasoning: false,
             has_text: false,
-            has_begun: false,
+            has_written: false,
         }
     }
 
-    /// Takes a piece of the answer.
-    pub(crate) fn take(&mut self, delta: Delta<'_>) {
+    /// Adds a piece of the answer.
+    pub(crate) fn push(&mut self, delta: Delta<'_>) {
         match delta {
-            Delta::Reasoning(text) => self.take_thought(text),
+            Delta::Reasoning(text) => self.push_reasoning(text),
             Delta::Text(text) => {
-                if let Some(said) = &mut self.said {
-                    said.push_str(text);
+                if let Some(answer) = &mut self.answer {
+                    answer.push_str(text);
                 }
                 match self.extractor.take() {
-                    None => self.take_text(text),
+                    None => self.push_text(text),
                     Some(mut extractor) => {
-                        extractor.push(text, &mut |code| self.take_text(code));
+                        extractor.push(text, &mut |code| self.push_text(code));
                         self.extractor = Some(extractor);
                     }
                 }
@@ -107,166 +107,174 @@ impl Output {
         }
     }
 
-    fn take_text(&mut self, text: &str) {
+    fn push_text(&mut self, text: &str) {
         if let Some(kept) = &mut self.text {
             kept.push_str(text);
         }
-        if self.has_thought && !self.has_text && self.reasoning == Reasoning::Stdout {
-            self.part_from_reasoning();
+        if self.has_reasoning && !self.has_text && self.reasoning == Reasoning::Stdout {
+            self.separate_from_reasoning();
         }
         self.has_text = true;
         match &mut self.form {
             Form::Plain => self.buffer.extend_from_slice(text.as_bytes()),
-            Form::Visible => add_visible(text, &mut self.buffer),
-            Form::Drawn(markdown) => markdown.push(text, &mut self.buffer),
-            Form::Held => {}
-            Form::Events => text_event("text", text, &mut self.buffer),
+            Form::Escaped => add_escaped(text, &mut self.buffer),
+            Form::Rendered(markdown) => markdown.push(text, &mut self.buffer),
+            Form::Buffered => {}
+            Form::Events => text_line("text", text, &mut self.buffer),
         }
     }
 
-    fn take_thought(&mut self, text: &str) {
-        self.has_thought = true;
-        if let Some(kept) = &mut self.thought {
+    fn push_reasoning(&mut self, text: &str) {
+        self.has_reasoning = true;
+        if let Some(kept) = &mut self.reasoning_text {
             kept.push_str(text);
         }
         match (&self.form, self.reasoning) {
-            (Form::Events, _) => text_event("reasoning", text, &mut self.buffer),
-            (_, Reasoning::Stderr) => self.aside.push_str(text),
-            (Form::Held, _) | (_, Reasoning::Drop) => {}
+            (Form::Events, _) => text_line("reasoning", text, &mut self.buffer),
+            (_, Reasoning::Stderr) => self.stderr.push_str(text),
+            (Form::Buffered, _) | (_, Reasoning::Drop) => {}
             (Form::Plain, Reasoning::Stdout) => self.buffer.extend_from_slice(text.as_bytes()),
-            (Form::Visible | Form::Drawn(_), Reasoning::Stdout) => add_visible(text, &mut self.buffer),
+            (Form::Escaped | Form::Rendered(_), Reasoning::Stdout) => add_escaped(text, &mut self.buffer),
         }
     }
 
-    /// Puts a blank line between reasoning and answer.
-    fn part_from_reasoning(&mut self) {
-        if matches!(self.form, Form::Plain | Form::Visible | Form::Drawn(_)) {
-            let last = self.buffer.last().copied().unwrap_or(self.last);
+    /// Adds a blank line between reasoning and answer.
+    fn separate_from_reasoning(&mut self) {
+        if matches!(self.form, Form::Plain | Form::Escaped | Form::Rendered(_)) {
+            let last = self.buffer.last().copied().unwrap_or(self.last_byte);
             self.buffer
                 .extend_from_slice(if last == b'\n' { b"\n" } else { b"\n\n" });
         }
     }
 
-    /// Returns how many bytes wait to be written.
-    pub(crate) fn waiting(&self) -> usize {
-        self.buffer.len() + self.aside.len()
+    /// Returns how many bytes are not written yet.
+    pub(crate) fn pending(&self) -> usize {
+        self.buffer.len() + self.stderr.len()
     }
 
-    /// True when what waits is to be written though more may be about to come: the first piece, which somebody is waiting
-    /// for, and then as much as one call should take.
-    pub(crate) fn is_full(&self) -> bool {
-        self.waiting() >= if self.has_begun { FULL } else { 1 }
+    /// True when the buffer should be written although more may follow at once: for the first piece, which the user waits
+    /// for, and then when it is full.
+    pub(crate) fn should_flush(&self) -> bool {
+        self.pending() >= if self.has_written { FULL } else { 1 }
     }
 
-    /// Writes what waits.
+    /// Writes the buffer.
     ///
     /// # Errors
     /// 74 when stdout takes no more.
     pub(crate) fn flush(&mut self) -> Result<(), Failure> {
-        self.has_begun |= self.waiting() > 0;
-        if !self.aside.is_empty() {
-            self.reporter.flow(&self.aside);
-            self.aside.clear();
+        self.has_written |= self.pending() > 0;
+        if !self.stderr.is_empty() {
+            self.reporter.flow(&self.stderr);
+            self.stderr.clear();
         }
         if let Some(&last) = self.buffer.last() {
             Stdout::write(&self.buffer)?;
-            self.last = last;
+            self.last_byte = last;
             self.buffer.clear();
             self.buffer.shrink_to(FULL);
         }
         Ok(())
     }
 
-    /// Says that another try follows. Under `--events` it is an event too.
-    pub(crate) fn announce(&mut self, told: &Told, server: &str) {
-        self.reporter.notice(&told.words(server));
+    /// Reports what happens before the answer, with `--events` also on stdout.
+    pub(crate) fn notify(&mut self, event: &Event) {
+        self.reporter.notice(&event.to_string());
         if matches!(self.form, Form::Events) {
-            wait_event(told, &mut self.buffer);
+            event_line(event, &mut self.buffer);
         }
     }
 
-    /// Ends a whole answer: writes what was held back, and the newline that the text lacks.
+    /// Ends a complete answer: writes the rest, and a newline where the text ends without one.
     ///
     /// # Errors
     /// 74 when stdout takes no more.
     pub(crate) fn end(&mut self, report: &Report<'_>) -> Result<Exit, Failure> {
         let mut exit = Exit::Ok;
         if let Some(mut extractor) = self.extractor.take()
-            && !extractor.end(&mut |code| self.take_text(code))
+            && !extractor.end(&mut |code| self.push_text(code))
         {
             self.reporter.notice("the answer holds no fenced code block");
             exit = Exit::No;
         }
-        self.end_aside();
+        self.end_stderr();
         match &mut self.form {
-            Form::Drawn(markdown) => markdown.end(&mut self.buffer),
-            Form::Held if self.is_json => {
-                report.add_json(self.text.as_deref(), self.thought.as_deref(), &mut self.buffer);
+            Form::Rendered(markdown) => markdown.end(&mut self.buffer),
+            Form::Buffered if self.is_json => {
+                report.add_json(
+                    self.text.as_deref(),
+                    self.reasoning_text.as_deref(),
+                    &mut self.buffer,
+                );
             }
-            Form::Held => self.add_held(),
+            Form::Buffered => self.add_buffered(),
             Form::Events => report.add_event(&mut self.buffer),
-            Form::Plain | Form::Visible => {}
+            Form::Plain | Form::Escaped => {}
         }
-        if self.buffer.last().copied().unwrap_or(self.last) != b'\n' {
+        if self.buffer.last().copied().unwrap_or(self.last_byte) != b'\n' {
             self.buffer.push(b'\n');
         }
         self.flush()?;
         Ok(exit)
     }
 
-    /// Ends an answer that failed. What came is written as it is; a pipe gets no newline that was not sent.
+    /// Ends an answer that failed. A pipe gets no newline that was not sent.
     ///
     /// # Errors
     /// 74 when stdout takes no more.
     pub(crate) fn fail(&mut self, report: &Report<'_>) -> Result<(), Failure> {
         if let Some(mut extractor) = self.extractor.take() {
-            let _ = extractor.end(&mut |code| self.take_text(code));
+            let _ = extractor.end(&mut |code| self.push_text(code));
         }
-        self.end_aside();
+        self.end_stderr();
         match &mut self.form {
-            Form::Drawn(markdown) => markdown.end(&mut self.buffer),
-            Form::Visible if self.buffer.last().copied().unwrap_or(self.last) != b'\n' => {
+            Form::Rendered(markdown) => markdown.end(&mut self.buffer),
+            Form::Escaped if self.buffer.last().copied().unwrap_or(self.last_byte) != b'\n' => {
                 self.buffer.push(b'\n')
             }
-            Form::Held if self.is_json => {
-                report.add_json(self.text.as_deref(), self.thought.as_deref(), &mut self.buffer);
+            Form::Buffered if self.is_json => {
+                report.add_json(
+                    self.text.as_deref(),
+                    self.reasoning_text.as_deref(),
+                    &mut self.buffer,
+                );
             }
-            Form::Held => self.add_held(),
+            Form::Buffered => self.add_buffered(),
             Form::Events => report.add_event(&mut self.buffer),
-            Form::Plain | Form::Visible => {}
+            Form::Plain | Form::Escaped => {}
         }
         self.flush()
     }
 
-    fn add_held(&mut self) {
+    fn add_buffered(&mut self) {
         let text = self.text.as_deref().unwrap_or_default();
         if Stdout::is_terminal() {
-            add_visible(text, &mut self.buffer);
+            add_escaped(text, &mut self.buffer);
         } else {
             self.buffer.extend_from_slice(text.as_bytes());
         }
     }
 
     /// Ends the line of reasoning on standard error.
-    fn end_aside(&mut self) {
-        if self.has_thought && self.reasoning == Reasoning::Stderr && !matches!(self.form, Form::Events) {
-            self.aside.push('\n');
+    fn end_stderr(&mut self) {
+        if self.has_reasoning && self.reasoning == Reasoning::Stderr && !matches!(self.form, Form::Events) {
+            self.stderr.push('\n');
         }
     }
 
-    /// True when the result is JSON, which can show tool calls and errors.
-    pub(crate) const fn is_for_machines(&self) -> bool {
+    /// True when the result is JSON, which can hold tool calls and errors.
+    pub(crate) const fn is_json_output(&self) -> bool {
         self.is_json || matches!(self.form, Form::Events)
     }
 }
 
-fn add_visible(text: &str, buffer: &mut Vec<u8>) {
+fn add_escaped(text: &str, buffer: &mut Vec<u8>) {
     let mut shown = String::with_capacity(text.len());
     make_visible(text, &mut shown);
     buffer.extend_from_slice(shown.as_bytes());
 }
 
-/// Returns the width of the terminal on stdout, now: it may have been resized.
+/// Returns the current width of the terminal on stdout.
 fn columns() -> usize {
     rustix::termios::tcgetwinsize(rustix::stdio::stdout())
         .ok()
@@ -275,8 +283,8 @@ fn columns() -> usize {
         .unwrap_or(80)
 }
 
-/// Says what an answer cost, for `--usage`.
-pub(crate) fn cost(summary: &Summary, elapsed: Duration) -> String {
+/// Returns the line of `--usage`.
+pub(crate) fn usage_line(summary: &Summary, elapsed: Duration) -> String {
     let seconds = elapsed.as_secs_f64();
     let Some(usage) = &summary.usage else {
         return format!("{seconds:.1} s; the server did not count tokens");
@@ -296,7 +304,7 @@ pub(crate) fn cost(summary: &Summary, elapsed: Duration) -> String {
     format!("{words}; {seconds:.1} s")
 }
 
-/// What is known at the end, beside the text.
+/// What is known at the end, except the text.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Report<'a> {
     pub(crate) summary: &'a Summary,
@@ -307,12 +315,12 @@ pub(crate) struct Report<'a> {
 
 impl Report<'_> {
     /// Appends the object of `--json`.
-    pub(super) fn add_json(&self, text: Option<&str>, thought: Option<&str>, buffer: &mut Vec<u8>) {
+    pub(super) fn add_json(&self, text: Option<&str>, reasoning: Option<&str>, buffer: &mut Vec<u8>) {
         let mut object = Map::new();
         object.insert("text".into(), text.unwrap_or_default().into());
         self.add_members(&mut object);
-        let thought = thought.filter(|thought| !thought.is_empty());
-        object.insert("reasoning".into(), thought.into());
+        let reasoning = reasoning.filter(|reasoning| !reasoning.is_empty());
+        object.insert("reasoning".into(), reasoning.into());
         self.add_times(&mut object);
         add_line(&object, buffer);
     }
@@ -365,7 +373,7 @@ fn error_json(failure: &Failure) -> Value {
 }
 
 /// Appends an event that carries text.
-pub(super) fn text_event(kind: &str, text: &str, buffer: &mut Vec<u8>) {
+pub(super) fn text_line(kind: &str, text: &str, buffer: &mut Vec<u8>) {
     #[derive(Serialize)]
     struct TextEvent<'a> {
         r#type: &'a str,
@@ -374,28 +382,32 @@ pub(super) fn text_event(kind: &str, text: &str, buffer: &mut Vec<u8>) {
     add_line(&TextEvent { r#type: kind, text }, buffer);
 }
 
-/// Appends the event of a pause: before another try, or for the quota.
-pub(super) fn wait_event(told: &Told, buffer: &mut Vec<u8>) {
+/// Appends the event of a pause before another attempt or for the rate limit.
+pub(super) fn event_line(event: &Event, buffer: &mut Vec<u8>) {
     let millis = |pause: Duration| u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
-    let event = match told {
-        Told::Again(wait) => json!({
+    let event = match event {
+        Event::Retry {
+            reason,
+            pause,
+            attempt,
+            ..
+        } => json!({
             "type": "retry",
-            "reason": wait.reason,
-            "attempt": wait.attempt,
-            "wait_ms": millis(wait.pause),
+            "reason": reason,
+            "attempt": attempt,
+            "wait_ms": millis(*pause),
         }),
-        Told::Quota(Word::Wait(pause, reason)) => json!({
+        Event::RateLimit(Notice::Wait(pause, reason)) => json!({
             "type": "wait",
             "reason": reason,
             "wait_ms": millis(*pause),
         }),
-        Told::Quota(Word::Notice(_)) => return,
+        Event::RateLimit(Notice::Warning(_)) => return,
     };
     add_line(&event, buffer);
 }
 
-/// Appends one line of JSON. Characters that would act on a terminal are written as escapes: JSON is for programs, but
-/// people look at it.
+/// Appends one line of JSON, in which characters that would act on a terminal are escaped.
 fn add_line(value: &impl Serialize, buffer: &mut Vec<u8>) {
     // Only a key that is no text, or a failing writer, could make this fail: there is neither.
     let json = serde_json::to_string(value).unwrap_or_default();

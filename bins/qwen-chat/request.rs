@@ -1,4 +1,4 @@
-//! From settings and flags to the body of a request.
+//! The body of a request.
 
 use std::path::Path;
 
@@ -6,21 +6,21 @@ use jsonschema::error::ValidationErrorKind;
 use jsonschema::{ReferencingError, ValidationError};
 use qwen_shared::exit::{Exit, Failure};
 use qwen_shared::input::read_text;
-use qwen_shared::net::chat::{Body, parse_params};
+use qwen_shared::net::chat::{Body, Message, parse_params};
 use qwen_shared::net::config::Settings;
 use qwen_shared::text::clip;
 use serde_json::{Map, Value, json};
 
 use super::args::{Args, ModelArgs};
 
-/// Builds the body without its messages: the model, what provider and profile add, what was typed.
+/// Builds the body without its messages, from the settings and the command line.
 ///
 /// # Errors
 /// As [`parse_params`].
 pub(crate) fn body(args: &Args, settings: &Settings, schema: Option<&Value>) -> Result<Body, Failure> {
     let mut body = Body::new(&settings.model.value, !args.output.no_stream);
     body.merge(&settings.body);
-    body.merge(&typed(&args.model));
+    body.merge(&sampling(&args.model));
     if let Some(schema) = schema {
         body.set(
             "response_format",
@@ -34,7 +34,7 @@ pub(crate) fn body(args: &Args, settings: &Settings, schema: Option<&Value>) -> 
     Ok(body)
 }
 
-fn typed(args: &ModelArgs) -> Map<String, Value> {
+fn sampling(args: &ModelArgs) -> Map<String, Value> {
     let mut members = Map::new();
     let mut set = |name: &str, value: Option<Value>| {
         if let Some(value) = value {
@@ -47,6 +47,12 @@ fn typed(args: &ModelArgs) -> Map<String, Value> {
     set("seed", args.seed.map(Value::from));
     set("stop", (!args.stop.is_empty()).then(|| args.stop.clone().into()));
     members
+}
+
+/// Serializes a body with its messages.
+pub(crate) fn to_json(body: &Body, messages: &[Message]) -> Result<Vec<u8>, Failure> {
+    body.to_json(messages)
+        .map_err(|error| Failure::new(Exit::Bug, "the request cannot be written as JSON").caused_by(error))
 }
 
 /// Reads the schema of `--schema`.
@@ -62,11 +68,11 @@ pub(crate) fn schema(path: &Path) -> Result<Value, Failure> {
             format!("{}:{line}:{column}: not JSON: {error}", path.display()),
         )
     })?;
-    jsonschema::validator_for(&schema).map_err(|error| no_schema(path, &error))?;
+    jsonschema::validator_for(&schema).map_err(|error| invalid_schema(path, &error))?;
     Ok(schema)
 }
 
-fn no_schema(path: &Path, error: &ValidationError<'_>) -> Failure {
+fn invalid_schema(path: &Path, error: &ValidationError<'_>) -> Failure {
     let shown = path.display();
     if let ValidationErrorKind::Referencing(ReferencingError::Unretrievable { uri, .. }) = error.kind() {
         let message = format!(

@@ -1,25 +1,24 @@
-//! The tool itself: which of its modes was asked for, and the one-shot answer.
+//! The modes of the tool: conversation, list of models, dry run, one answer.
 
 use std::io::IsTerminal;
 use std::time::Duration;
 
-use qwen_shared::exit::{Exit, Failure, Outcome};
+use qwen_shared::exit::{self, Exit, Failure};
 use qwen_shared::input::system_prompt;
-use qwen_shared::net::chat::{Body, Message, Summary};
-use qwen_shared::net::config::{Overrides, Settings};
+use qwen_shared::net::chat::{Message, Summary};
 use qwen_shared::output::{Reporter, Stdout};
-use qwen_shared::secret::{Secret, forbid_core_dump};
+use qwen_shared::secret::forbid_core_dump;
 use serde_json::Value;
 
 use super::args::Args;
-use super::client::{Answered, Asker};
-use super::finish::conclude;
+use super::client::{Client, Response};
+use super::finish::finish;
 use super::output::{Output, Report};
 use super::session::Session;
-use crate::{conversation, dry_run, models, prompt, request};
+use crate::{conversation, dry_run, models, prompt, request, settings};
 
 /// Runs the tool.
-pub(crate) fn run(args: Args, reporter: &Reporter) -> Outcome {
+pub(crate) fn run(args: Args, reporter: &Reporter) -> exit::Outcome {
     forbid_core_dump();
     if args.endpoint.openai_api_key.is_some() {
         reporter.notice("the key is on the command line, where anybody on this machine can read it");
@@ -28,80 +27,46 @@ pub(crate) fn run(args: Args, reporter: &Reporter) -> Outcome {
     if is_conversation(&args) {
         return conversation::run(&args, reporter);
     }
-    let asked = match ask(&args, reporter) {
-        Ok(asked) => asked,
-        Err(failure) => return refuse(&args, failure, reporter),
-    };
-    match asked {
-        Asked::Shown(exit) => Ok(exit),
-        Asked::Answered(mut answer) => {
-            let exit = conclude(
-                &mut answer.answered,
-                &args.output,
-                answer.schema.as_ref(),
-                reporter,
-            )?;
-            let said = answer.answered.output.said.take().unwrap_or_default();
-            // An answer without a word is nothing to go on with: servers refuse an empty message.
-            if let (Some(session), false) = (answer.session, said.trim().is_empty()) {
-                session.add(answer.system, answer.message, said)?;
-            }
-            Ok(exit)
-        }
+    match send(&args, reporter) {
+        Ok(Outcome::Done(exit)) => Ok(exit),
+        Ok(Outcome::Answered(answer)) => end(*answer, &args, reporter),
+        Err(failure) => report_failure(&args, failure, reporter),
     }
 }
 
-/// What was typed, as far as it decides settings.
-pub(crate) fn overrides(args: &Args) -> Overrides {
-    Overrides {
-        profile: args.common.profile.clone(),
-        api_key: args.endpoint.openai_api_key.clone().map(Secret::new),
-        base_url: args.endpoint.openai_base_url.clone(),
-        model: args.endpoint.model.clone(),
-        profile_first: false,
-    }
-}
-
-/// Resolves the settings and says what the user ought to know about them.
-pub(crate) fn settings(overrides: &Overrides, reporter: &Reporter) -> Result<Settings, Failure> {
-    let settings = Settings::resolve(overrides)?;
-    settings.report(reporter);
-    Ok(settings)
-}
-
-/// True when there is nothing to ask yet and a person to ask for it.
+/// True without a prompt, on a terminal.
 fn is_conversation(args: &Args) -> bool {
     let input = &args.input;
-    let has_question = input.prompt.is_some()
+    let has_prompt = input.prompt.is_some()
         || !args.words.is_empty()
         || !input.file.is_empty()
         || !input.image.is_empty()
         || input.stdin;
-    let shows = args.endpoint.dry_run || args.endpoint.curl || args.endpoint.list_models;
-    let is_for_machines = args.output.json || args.output.events;
-    !has_question && !shows && !is_for_machines && std::io::stdin().is_terminal() && Stdout::is_terminal()
+    let is_other_mode = args.endpoint.dry_run || args.endpoint.curl || args.endpoint.list_models;
+    let is_json = args.output.json || args.output.events;
+    !has_prompt && !is_other_mode && !is_json && std::io::stdin().is_terminal() && Stdout::is_terminal()
 }
 
-enum Asked {
-    /// A list or a request was printed; nobody was asked.
-    Shown(Exit),
+enum Outcome {
+    /// A list or a request was printed.
+    Done(Exit),
     Answered(Box<Answer>),
 }
 
 struct Answer {
-    answered: Answered,
+    response: Response,
     schema: Option<Value>,
     session: Option<Session>,
     system: Option<String>,
     message: Message,
 }
 
-/// Does everything up to the end of the exchange. Whatever fails here has put nothing on stdout.
-fn ask(args: &Args, reporter: &Reporter) -> Result<Asked, Failure> {
-    let settings = settings(&overrides(args), reporter)?;
+/// Does everything up to the end of the response. Nothing that fails here has written to stdout.
+fn send(args: &Args, reporter: &Reporter) -> Result<Outcome, Failure> {
+    let settings = settings::resolve(&settings::overrides(args), reporter)?;
     if args.endpoint.list_models {
-        let mut asker = Asker::new(settings, &args.limits, reporter)?;
-        return models::print(&mut asker, args.output.json, false).map(Asked::Shown);
+        let mut client = Client::new(settings, &args.limits, reporter)?;
+        return models::print(&mut client, args.output.json, None).map(Outcome::Done);
     }
     let session = Session::open(&args.input)?;
     let schema = args.model.schema.as_deref().map(request::schema).transpose()?;
@@ -110,21 +75,33 @@ fn ask(args: &Args, reporter: &Reporter) -> Result<Asked, Failure> {
     let system = args.input.system.as_deref().map(system_prompt).transpose()?;
     let messages = messages(system.clone(), session.as_ref(), &message);
     if args.endpoint.dry_run {
-        return dry_run::request(&settings, &body, &messages, reporter).map(Asked::Shown);
+        return dry_run::print_json(&settings, &body, &messages, reporter).map(Outcome::Done);
     }
     if args.endpoint.curl {
-        return dry_run::curl(&settings, &body, &messages, args, reporter).map(Asked::Shown);
+        return dry_run::print_curl(&settings, &body, &messages, args, reporter).map(Outcome::Done);
     }
-    let mut asker = Asker::new(settings, &args.limits, reporter)?;
+    let mut client = Client::new(settings, &args.limits, reporter)?;
     let output = Output::new(&args.output, session.is_some(), schema.is_some(), reporter);
-    let answered = asker.ask(to_json(&body, &messages)?, output, false)?;
-    Ok(Asked::Answered(Box::new(Answer {
-        answered,
+    let response = client.send(request::to_json(&body, &messages)?, output, None)?;
+    Ok(Outcome::Answered(Box::new(Answer {
+        response,
         schema,
         session,
         system,
         message,
     })))
+}
+
+/// Finishes the answer and adds it to the session.
+fn end(mut answer: Answer, args: &Args, reporter: &Reporter) -> exit::Outcome {
+    let response = &mut answer.response;
+    let exit = finish(response, &args.output, answer.schema.as_ref(), reporter)?;
+    let text = response.output.answer.take().unwrap_or_default();
+    // Servers refuse an empty message.
+    if let (Some(session), false) = (answer.session, text.trim().is_empty()) {
+        session.add(answer.system, answer.message, text)?;
+    }
+    Ok(exit)
 }
 
 /// Returns the conversation so far, with the system prompt before it and the new message after it.
@@ -137,14 +114,8 @@ fn messages(system: Option<String>, session: Option<&Session>, message: &Message
     messages
 }
 
-/// Writes a body as JSON.
-pub(crate) fn to_json(body: &Body, messages: &[Message]) -> Result<Vec<u8>, Failure> {
-    body.to_json(messages)
-        .map_err(|error| Failure::new(Exit::Bug, "the request cannot be written as JSON").caused_by(error))
-}
-
-/// Reports a failure before the answer. With `--json` and `--events` stdout says it too.
-fn refuse(args: &Args, failure: Failure, reporter: &Reporter) -> Outcome {
+/// Reports a failure before the answer, with `--json` and `--events` also on stdout.
+fn report_failure(args: &Args, failure: Failure, reporter: &Reporter) -> exit::Outcome {
     if args.output.json || args.output.events {
         let report = Report {
             summary: &Summary::default(),

@@ -62,7 +62,7 @@ fn state() -> MutexGuard<'static, State> {
 /// Signals that are caught until this is dropped. Several may catch the same signal: each gets it.
 ///
 /// A signal that arrived and was not taken is not lost: when nobody else catches it, dropping this ends or stops the
-/// process by it. In a runtime of tokio, wrap this in an `AsyncFd` and wait until it is readable.
+/// process by it. In a runtime of tokio, wait for it with [`Caught::watch`].
 #[derive(Debug)]
 pub struct Caught {
     /// Holds a byte for each signal that arrived.
@@ -117,6 +117,14 @@ impl Caught {
             Ok(1) => i32::try_from(self.last.load(Ordering::SeqCst)).ok(),
             _ => None,
         }
+    }
+
+    /// Returns a stream that is readable while a signal can be taken. Never read from it.
+    ///
+    /// # Errors
+    /// The error of the system call that failed.
+    pub fn watch(&self) -> io::Result<UnixStream> {
+        self.arrivals.try_clone()
     }
 
     /// Waits for the next signal.

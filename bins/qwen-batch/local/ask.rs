@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use qwen_shared::exit::{Exit, Failure};
-use qwen_shared::net::api::chance;
+use qwen_shared::net::api::jitter;
 use qwen_shared::net::api::{Backoff, Endpoint, LONGEST_WAIT};
 use qwen_shared::net::http::{HttpError, Phase, Request};
-use qwen_shared::net::ratelimit::{Turn, Word};
+use qwen_shared::net::ratelimit::{Notice, Permit};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::time::sleep;
 
@@ -37,7 +37,7 @@ pub(crate) struct Asker {
     /// True once the run is ending: nothing more is sent.
     pub(crate) ending: watch::Receiver<bool>,
     /// Where words about waits go.
-    pub(crate) words: mpsc::UnboundedSender<Word>,
+    pub(crate) words: mpsc::UnboundedSender<Notice>,
     /// Held while a turn is waited for: one place in the queue is enough for one process.
     gate: tokio::sync::Mutex<()>,
     mood: Mood,
@@ -57,7 +57,7 @@ impl Asker {
         door: Arc<Door>,
         slots: usize,
         ending: watch::Receiver<bool>,
-        words: mpsc::UnboundedSender<Word>,
+        words: mpsc::UnboundedSender<Notice>,
     ) -> Self {
         Self {
             door,
@@ -96,7 +96,7 @@ impl Asker {
                 }
                 Try::Again(wait, otherwise) => (wait, otherwise),
             };
-            let Some(pause) = backoff.next_pause(wait, chance()) else {
+            let Some(pause) = backoff.next_pause(wait, jitter()) else {
                 return otherwise;
             };
             slot = None;
@@ -107,13 +107,13 @@ impl Asker {
     }
 
     /// Waits for the quota; `None` when the run is ending first.
-    async fn turn(&self) -> Result<Option<Turn>, Failure> {
+    async fn turn(&self) -> Result<Option<Permit>, Failure> {
         let words = self.words.clone();
         let turn = async {
             let _one = self.gate.lock().await;
             self.door
-                .pace
-                .turn(&mut |word| {
+                .rate_limit
+                .acquire(&mut |word| {
                     let _ = words.send(word);
                 })
                 .await
@@ -131,7 +131,7 @@ impl Asker {
         }
     }
 
-    async fn try_once(&self, task: &Task, body: &[u8], turn: Turn, may_renew: bool) -> Try {
+    async fn try_once(&self, task: &Task, body: &[u8], permit: Permit, may_renew: bool) -> Try {
         let endpoint = match self.door.fresh().await {
             Ok(endpoint) => endpoint,
             Err(failure) => return Try::Done(Ended::Stopped(failure)),
@@ -148,12 +148,12 @@ impl Asker {
                     error,
                     HttpError::Connect(_) | HttpError::Timeout(Phase::Connect, _)
                 ) {
-                    turn.not_sent();
+                    permit.not_sent();
                 }
                 return unanswered(&error, &server);
             }
         };
-        turn.answered();
+        permit.answered();
         let heard = match read(response).await {
             Ok(heard) => heard,
             Err(error) => return Try::Done(judged(Fault::new(error.exit(), error.to_string()))),
@@ -169,11 +169,11 @@ impl Asker {
                 Err(failure) => return Try::Done(Ended::Stopped(failure)),
             }
         }
-        self.refused(heard, &turn, &server)
+        self.refused(heard, &permit, &server)
     }
 
     /// Decides what a refusal means for this question and for the run.
-    fn refused(&self, heard: Heard, turn: &Turn, server: &str) -> Try {
+    fn refused(&self, heard: Heard, permit: &Permit, server: &str) -> Try {
         let refusal = heard.refusal();
         let failure = refusal.failure(server);
         let is_throttling = self.mood.is_throttling(&refusal);
@@ -193,7 +193,7 @@ impl Asker {
         }
         // One 429 among answers is about its question; many in a row are about all of them, in every process.
         if let (true, Some(pause)) = (is_throttling, refusal.retry_after) {
-            turn.held_back(pause);
+            permit.retry_after(pause);
         }
         Try::Again(refusal.retry_after, ended)
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use qwen_shared::exit::{Exit, Failure, Outcome};
-use qwen_shared::net::ratelimit::Word;
+use qwen_shared::net::ratelimit::Notice;
 use qwen_shared::signal::end_by_signal;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
 use tokio::task::JoinSet;
@@ -34,7 +34,7 @@ pub(crate) struct Engine {
     number: u64,
     asking: JoinSet<(u64, String, Ended)>,
     ending: watch::Sender<bool>,
-    words: mpsc::UnboundedReceiver<Word>,
+    words: mpsc::UnboundedReceiver<Notice>,
     stop: Option<Stop>,
 }
 

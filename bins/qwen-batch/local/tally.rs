@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use qwen_shared::exit::Exit;
-use qwen_shared::net::ratelimit::Word;
+use qwen_shared::net::ratelimit::Notice;
 use qwen_shared::output::Reporter;
 
 use crate::progress::Progress;
@@ -78,8 +78,8 @@ impl Tally {
     }
 
     /// Passes on a word about the quota; of waits not every one.
-    pub(crate) fn word(&mut self, word: &Word) {
-        if matches!(word, Word::Wait(..)) {
+    pub(crate) fn word(&mut self, word: &Notice) {
+        if matches!(word, Notice::Wait(..)) {
             let now = Instant::now();
             if self.last_word.is_some_and(|last| now - last < BETWEEN_WORDS) {
                 return;

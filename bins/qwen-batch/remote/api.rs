@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use qwen_shared::exit::{Exit, Failure};
 use qwen_shared::net::api::Backoff;
-use qwen_shared::net::api::chance;
+use qwen_shared::net::api::jitter;
 use qwen_shared::net::chat::{ErrorKind, Refusal};
 use qwen_shared::net::http::retry_after;
 use qwen_shared::net::http::{HttpError, Phase, Request, Response, Timeouts, Upload};
@@ -162,7 +162,7 @@ impl Office {
                 continue;
             }
             let pause = match fault.is_passing(errand.is_repeatable) {
-                true => backoff.next_pause(fault.retry_after(), chance()),
+                true => backoff.next_pause(fault.retry_after(), jitter()),
                 false => None,
             };
             let Some(pause) = pause else {

@@ -4,22 +4,25 @@ mod commands;
 mod editor;
 mod switch;
 
+use std::sync::Arc;
+
 use qwen_shared::exit::{Exit, Failure, Outcome};
 use qwen_shared::input::system_prompt;
 use qwen_shared::net::chat::{Message, Role, Summary};
 use qwen_shared::net::config::{Overrides, Settings};
 use qwen_shared::output::Reporter;
-use qwen_shared::signal;
+use qwen_shared::signal::{self, Caught};
 
 use super::args::Args;
-use super::client::Asker;
-use super::finish::conclude;
+use super::client::Client;
+use super::deadline::forget_interrupts;
+use super::finish::finish;
 use super::output::Output;
-use super::run::{overrides, settings, to_json};
+use super::request::to_json;
 use super::session::Session;
 use crate::conversation::commands::Command;
 use crate::conversation::editor::{Editor, Input};
-use crate::{models, prompt, request};
+use crate::{models, prompt, request, settings};
 
 /// Runs a conversation until the user ends it.
 ///
@@ -27,9 +30,10 @@ use crate::{models, prompt, request};
 /// What keeps the conversation from beginning. Later failures are reported, and the conversation goes on.
 pub(crate) fn run(args: &Args, reporter: &Reporter) -> Outcome {
     // For as long as the conversation runs: Ctrl-C ends an answer, not the program.
-    let _ctrl_c = signal::catch(&[signal::SIGINT])
+    let ctrl_c = signal::catch(&[signal::SIGINT])
         .map_err(|error| Failure::new(Exit::Io, "cannot keep Ctrl-C for the answers").caused_by(error))?;
-    let mut conversation = Conversation::begin(args, reporter)?;
+    let ctrl_c = Arc::new(ctrl_c);
+    let mut conversation = Conversation::begin(args, Arc::clone(&ctrl_c), reporter)?;
     let mut editor = Editor::new()?;
     conversation.greet();
     loop {
@@ -39,43 +43,47 @@ pub(crate) fn run(args: &Args, reporter: &Reporter) -> Outcome {
                 reporter.plain("Ctrl-D or /quit ends the conversation");
                 continue;
             }
-            Input::End => return Ok(Exit::Ok),
+            Input::End => break,
         };
         let outcome = match Command::parse(&text) {
             None => continue,
-            Some(Command::Quit) => return Ok(Exit::Ok),
-            Some(Command::Say(text)) => conversation.say(&text),
-            Some(command) => conversation.obey(command, &mut editor),
+            Some(Command::Quit) => break,
+            Some(Command::Say(text)) => conversation.send(&text),
+            Some(command) => conversation.execute(command, &mut editor),
         };
         if let Err(failure) = outcome {
             reporter.failure(&failure);
         }
     }
+    // What was interrupted has ended; this is not about the program.
+    forget_interrupts(&ctrl_c);
+    Ok(Exit::Ok)
 }
 
 /// What is said and under which settings.
 struct Conversation<'a> {
     args: &'a Args,
     reporter: &'a Reporter,
+    ctrl_c: Arc<Caught>,
     overrides: Overrides,
     settings: Settings,
     /// Made for the first question, and again after a switch.
-    asker: Option<Asker>,
+    client: Option<Client>,
     system: Option<String>,
     messages: Vec<Message>,
     session: Option<Session>,
-    spent: Spent,
+    tokens: TokenCount,
 }
 
 /// What the conversation cost so far.
 #[derive(Debug, Default)]
-struct Spent {
+struct TokenCount {
     answers: u32,
     prompt: u64,
     completion: u64,
 }
 
-impl Spent {
+impl TokenCount {
     fn add(&mut self, summary: &Summary) {
         self.answers += 1;
         if let Some(usage) = &summary.usage {
@@ -86,39 +94,40 @@ impl Spent {
 }
 
 impl<'a> Conversation<'a> {
-    fn begin(args: &'a Args, reporter: &'a Reporter) -> Result<Self, Failure> {
-        let overrides = overrides(args);
-        let settings = settings(&overrides, reporter)?;
+    fn begin(args: &'a Args, ctrl_c: Arc<Caught>, reporter: &'a Reporter) -> Result<Self, Failure> {
+        let overrides = settings::overrides(args);
+        let settings = settings::resolve(&overrides, reporter)?;
         let session = Session::open(&args.input)?;
         let mut messages = session
             .as_ref()
             .map(|session| session.messages().to_vec())
             .unwrap_or_default();
-        let kept = messages.iter().position(|message| message.role == Role::System);
-        let kept = kept
+        let system = messages.iter().position(|message| message.role == Role::System);
+        let system = system
             .map(|place| messages.remove(place))
             .and_then(|message| message.into_text());
         let system = match &args.input.system {
             Some(system) => Some(system_prompt(system)?),
-            None => kept,
+            None => system,
         };
         Ok(Self {
             args,
+            ctrl_c,
             reporter,
             overrides,
             settings,
-            asker: None,
+            client: None,
             system,
             messages,
             session,
-            spent: Spent::default(),
+            tokens: TokenCount::default(),
         })
     }
 
     fn greet(&self) {
         if !self.reporter.is_quiet() {
             self.reporter
-                .plain(&format!("{}; /help lists the commands", self.whom()));
+                .plain(&format!("{}; /help lists the commands", self.description()));
         }
         if let (Some(session), false) = (&self.session, self.messages.is_empty()) {
             let count = self.messages.len();
@@ -130,7 +139,7 @@ impl<'a> Conversation<'a> {
     }
 
     /// Says who is asked, and by which method.
-    fn whom(&self) -> String {
+    fn description(&self) -> String {
         let settings = &self.settings;
         let host = settings.base_url.value.host_str().unwrap_or_default();
         let profile = settings
@@ -144,19 +153,20 @@ impl<'a> Conversation<'a> {
         )
     }
 
-    /// Puts a question, and keeps it with its answer.
-    fn say(&mut self, text: &str) -> Result<(), Failure> {
+    /// Sends a message and keeps it with its answer.
+    fn send(&mut self, text: &str) -> Result<(), Failure> {
         let body = request::body(self.args, &self.settings, None)?;
         let question = Message::text(Role::User, text);
         let mut messages = prompt::with_system(self.system.clone(), self.messages.clone());
         messages.push(question.clone());
         let json = to_json(&body, &messages)?;
         let output = Output::new(&self.args.output, true, false, self.reporter);
-        let mut answered = self.asker()?.ask(json, output, true)?;
-        self.spent.add(&answered.summary);
-        let outcome = conclude(&mut answered, &self.args.output, None, self.reporter);
-        let answer = answered.output.said.take().unwrap_or_default();
-        // What came of a stopped answer was read: the next question may be about it.
+        let ctrl_c = Arc::clone(&self.ctrl_c);
+        let mut response = self.client()?.send(json, output, Some(&ctrl_c))?;
+        self.tokens.add(&response.summary);
+        let outcome = finish(&mut response, &self.args.output, None, self.reporter);
+        let answer = response.output.answer.take().unwrap_or_default();
+        // A part of an answer has been read: the next message may be about it.
         if !answer.trim().is_empty() {
             if let Some(session) = &self.session {
                 session.add(self.system.clone(), question.clone(), answer.clone())?;
@@ -167,15 +177,15 @@ impl<'a> Conversation<'a> {
         outcome.map(|_| ())
     }
 
-    fn asker(&mut self) -> Result<&mut Asker, Failure> {
-        let asker = match self.asker.take() {
-            Some(asker) => asker,
-            None => Asker::new(self.settings.clone(), &self.args.limits, self.reporter)?,
+    fn client(&mut self) -> Result<&mut Client, Failure> {
+        let client = match self.client.take() {
+            Some(client) => client,
+            None => Client::new(self.settings.clone(), &self.args.limits, self.reporter)?,
         };
-        Ok(self.asker.insert(asker))
+        Ok(self.client.insert(client))
     }
 
-    fn obey(&mut self, command: Command, editor: &mut Editor) -> Result<(), Failure> {
+    fn execute(&mut self, command: Command, editor: &mut Editor) -> Result<(), Failure> {
         match command {
             Command::Auth(name) => self.switch(name, editor)?,
             Command::Model(None) => {
@@ -183,7 +193,8 @@ impl<'a> Conversation<'a> {
                     "the model is {}; the endpoint offers:",
                     self.settings.model.value
                 ));
-                models::print(self.asker()?, false, true)?;
+                let ctrl_c = Arc::clone(&self.ctrl_c);
+                models::print(self.client()?, false, Some(&ctrl_c))?;
             }
             Command::Model(Some(name)) => self.set_model(&name)?,
             Command::System(None) => {
@@ -199,7 +210,7 @@ impl<'a> Conversation<'a> {
             Command::Save(name) => self.save(name)?,
             Command::Usage => self.reporter.plain(&format!(
                 "answers: {}; tokens: {} in, {} out",
-                self.spent.answers, self.spent.prompt, self.spent.completion
+                self.tokens.answers, self.tokens.prompt, self.tokens.completion
             )),
             Command::Help => crate::conversation::commands::HELP
                 .lines()
@@ -225,10 +236,10 @@ impl<'a> Conversation<'a> {
 
     /// Goes on under other settings; if they cannot be, nothing changes.
     fn adopt(&mut self, overrides: Overrides) -> Result<(), Failure> {
-        self.settings = settings(&overrides, self.reporter)?;
+        self.settings = settings::resolve(&overrides, self.reporter)?;
         self.overrides = overrides;
-        self.asker = None;
-        self.reporter.plain(&self.whom());
+        self.client = None;
+        self.reporter.plain(&self.description());
         Ok(())
     }
 
@@ -239,7 +250,7 @@ impl<'a> Conversation<'a> {
             return Err(Failure::new(Exit::Usage, "the conversation needs a name").hint("/save NAME"));
         };
         session.replace(&prompt::with_system(self.system.clone(), self.messages.clone()))?;
-        self.reporter.plain(&format!("kept in '{}'", session.place()));
+        self.reporter.plain(&format!("system in '{}'", session.place()));
         if named.is_some() {
             self.session = named;
         }

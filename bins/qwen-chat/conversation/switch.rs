@@ -25,7 +25,7 @@ impl Conversation<'_> {
             },
         };
         if name == FIRST {
-            return self.adopt(crate::run::overrides(self.args));
+            return self.adopt(crate::settings::overrides(self.args));
         }
         if name == "+" {
             log_in()?;

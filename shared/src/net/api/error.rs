@@ -1,4 +1,4 @@
-//! Why a request got no answer.
+//! Why a request got no response.
 
 use std::time::Duration;
 
@@ -7,14 +7,14 @@ use crate::exit::Failure;
 use crate::net::chat::{ErrorKind, Refusal};
 use crate::net::http::{HttpError, Phase};
 
-/// Why there is no answer.
+/// Why there is no response.
 #[derive(Debug)]
 pub enum SendError {
-    /// The request could not be made; another try would not change that.
-    Unmade(Failure),
-    /// No HTTP answer.
+    /// The request could not be made; another attempt would not change that.
+    Failed(Failure),
+    /// No HTTP response.
     Http(HttpError),
-    /// An answer that says no.
+    /// A status other than 2xx.
     Refused(Refusal),
 }
 
@@ -23,7 +23,7 @@ impl SendError {
     #[must_use]
     pub fn failure(self, server: &str) -> Failure {
         match self {
-            Self::Unmade(failure) => failure,
+            Self::Failed(failure) => failure,
             Self::Http(error) => error.failure(server),
             Self::Refused(refusal) => {
                 let failure = refusal.failure(server);
@@ -35,16 +35,16 @@ impl SendError {
         }
     }
 
-    /// True when the server refuses the credential: another one may be let in.
+    /// True when the server refuses the credential.
     #[must_use]
     pub const fn is_refused_credential(&self) -> bool {
         matches!(self, Self::Refused(refusal) if matches!(refusal.kind, ErrorKind::Auth))
     }
 
-    /// True when another try may succeed.
-    pub(super) const fn is_passing(&self) -> bool {
+    /// True when another attempt may succeed.
+    pub(super) const fn is_transient(&self) -> bool {
         match self {
-            Self::Unmade(_) => false,
+            Self::Failed(_) => false,
             Self::Http(error) => matches!(
                 error,
                 HttpError::Connect(_) | HttpError::Reset(_) | HttpError::Timeout(Phase::Connect, _)
@@ -61,10 +61,10 @@ impl SendError {
         }
     }
 
-    /// Says it without the name of the server.
+    /// Returns the message without the name of the server.
     pub(super) fn words(&self) -> String {
         match self {
-            Self::Unmade(failure) => failure.message.clone(),
+            Self::Failed(failure) => failure.message.clone(),
             Self::Http(error) => error.to_string(),
             Self::Refused(refusal) => refusal.words(),
         }

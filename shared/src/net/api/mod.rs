@@ -1,7 +1,6 @@
-//! An endpoint that can be asked: what settings, provider and credential come to when a request is made of them.
+//! Requests to an endpoint, made of settings, provider and credential.
 //!
-//! [`Endpoint`] makes requests, [`fn@send`] gets one of them an answer or a reason why not: bounded tries, every wait
-//! announced, no redirect followed, nothing sent twice once the answer has begun.
+//! [`Endpoint`] makes requests; [`fn@send`] sends one, with retries, until its response begins.
 
 mod authorization;
 mod endpoint;
@@ -13,5 +12,5 @@ mod send;
 pub use authorization::{Authorization, authorize, choose_store, hint_when_refused, patience, store_of};
 pub use endpoint::Endpoint;
 pub use error::SendError;
-pub use retry::{Backoff, LONGEST_WAIT};
-pub use send::{Opened, Told, Wait, chance, send};
+pub use retry::{Backoff, LONGEST_WAIT, jitter};
+pub use send::{Event, ResponseStart, send};

@@ -1,15 +1,17 @@
-//! When to try again.
+//! When to retry.
 
+use std::collections::hash_map::RandomState;
+use std::hash::{BuildHasher, Hasher};
 use std::time::Duration;
 
-/// The longest that a server may have us wait. A longer `Retry-After` is an answer, not a pause.
+/// The longest `Retry-After` that is waited for. A longer one is a refusal.
 pub const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 /// The first pause where the server names none; each further one is twice as long, up to [`LONGEST_PAUSE`].
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(16);
 
-/// How many tries are left, and how long to wait before the next.
+/// How many attempts are left, and how long to wait before the next.
 #[derive(Clone, Copy, Debug)]
 pub struct Backoff {
     tries: u32,
@@ -17,7 +19,7 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// Allows one try and so many more.
+    /// Allows one attempt and `retries` more.
     #[must_use]
     pub const fn new(retries: u32) -> Self {
         Self {
@@ -26,34 +28,40 @@ impl Backoff {
         }
     }
 
-    /// Returns how many tries have begun.
+    /// Returns how many attempts have begun.
     #[must_use]
     pub const fn tries(&self) -> u32 {
         self.tries
     }
 
-    /// Returns how many tries there are at most.
+    /// Returns the most attempts.
     #[must_use]
     pub const fn limit(&self) -> u32 {
         self.limit
     }
 
-    /// Begins another try: returns the pause before it, or `None` when there is no try left or the server asks for more
-    /// patience than [`LONGEST_WAIT`].
+    /// Begins another attempt: returns the pause before it, or `None` when there is no attempt left or the server asks
+    /// for more than [`LONGEST_WAIT`].
     ///
-    /// `asked` is the server's `Retry-After`. `chance` in 0..1 spreads the pauses of processes that failed together; it
-    /// only ever adds to what the server asked for.
-    pub fn next_pause(&mut self, asked: Option<Duration>, chance: f64) -> Option<Duration> {
-        if self.tries >= self.limit || asked.is_some_and(|asked| asked > LONGEST_WAIT) {
+    /// `jitter` in 0..1 spreads the pauses of processes that failed together; it never shortens `retry_after`.
+    pub fn next_pause(&mut self, retry_after: Option<Duration>, jitter: f64) -> Option<Duration> {
+        if self.tries >= self.limit || retry_after.is_some_and(|wait| wait > LONGEST_WAIT) {
             return None;
         }
         let doubled = FIRST_PAUSE.saturating_mul(1 << (self.tries - 1).min(10));
         self.tries += 1;
-        Some(match asked {
-            Some(asked) => asked + FIRST_PAUSE.mul_f64(chance / 2.0),
-            None => doubled.min(LONGEST_PAUSE).mul_f64(0.75 + chance / 2.0),
+        Some(match retry_after {
+            Some(wait) => wait + FIRST_PAUSE.mul_f64(jitter / 2.0),
+            None => doubled.min(LONGEST_PAUSE).mul_f64(0.75 + jitter / 2.0),
         })
     }
+}
+
+/// Returns a random number in 0..1.
+#[must_use]
+pub fn jitter() -> f64 {
+    let random = RandomState::new().build_hasher().finish();
+    f64::from(u32::try_from(random >> 32).unwrap_or(0)) / f64::from(u32::MAX)
 }
 
 #[cfg(test)]

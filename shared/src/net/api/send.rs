@@ -1,177 +1,166 @@
-//! One request, its tries, and the beginning of its answer.
+//! One request, its attempts, and the beginning of its response.
 
-use std::collections::hash_map::RandomState;
-use std::hash::{BuildHasher, Hasher};
+use std::fmt;
 use std::time::{Duration, SystemTime};
 
 use tokio::time::timeout;
 
 use super::endpoint::Endpoint;
 use super::error::SendError;
-use super::retry::Backoff;
+use super::retry::{Backoff, jitter};
 use crate::exit::Failure;
 use crate::net::chat::Refusal;
 use crate::net::http::retry_after;
 use crate::net::http::{Client, HttpError, Phase, Request, Response};
-use crate::net::ratelimit::{Pace, Turn, Word};
+use crate::net::ratelimit::{self, Permit, RateLimit};
 use crate::text::clip;
 
-/// The most of a refusal's body that is read, in bytes.
+/// The most bytes of a refusal's body that are read.
 const REFUSAL_LIMIT: usize = 64 << 10;
 
-/// How long that beginning is waited for.
+/// How long a refusal's body is read.
 const REFUSAL_TIME: Duration = Duration::from_secs(5);
 
-/// An answer that has begun: its status is 2xx.
+/// A response with a 2xx status whose body has begun.
 #[derive(Debug)]
-pub struct Opened {
-    /// The rest of the answer.
+pub struct ResponseStart {
+    /// The rest of the response.
     pub response: Response,
     /// The first bytes of its body; `None` for an empty body.
-    pub first: Option<Vec<u8>>,
-    /// How many tries it took.
-    pub attempts: u32,
+    pub first_chunk: Option<Vec<u8>>,
 }
 
-/// A pause before another try, to be announced.
+/// What happens before a response begins.
 #[derive(Clone, Debug)]
-pub struct Wait {
-    /// What went wrong.
-    pub reason: String,
-    /// How long the pause is.
-    pub pause: Duration,
-    /// The number of the try that follows.
-    pub attempt: u32,
-    /// How many tries there are at most.
-    pub limit: u32,
+pub enum Event {
+    /// Another attempt follows after a pause.
+    Retry {
+        /// The server's name.
+        server: String,
+        /// What went wrong.
+        reason: String,
+        /// How long the pause is.
+        pause: Duration,
+        /// The number of the attempt that follows.
+        attempt: u32,
+        /// The most attempts.
+        limit: u32,
+    },
+    /// The rate limit delays the request, or cannot be kept.
+    RateLimit(ratelimit::Notice),
 }
 
-impl Wait {
-    /// Returns the announcement.
-    #[must_use]
-    pub fn words(&self, server: &str) -> String {
-        let (seconds, attempt, limit) = (self.pause.as_secs_f64(), self.attempt, self.limit);
-        format!(
-            "'{server}': {}; try {attempt} of {limit} in {seconds:.1} s",
-            self.reason
-        )
-    }
-}
-
-/// What there is to say before an answer begins.
-#[derive(Debug)]
-pub enum Told {
-    /// Another try follows.
-    Again(Wait),
-    /// The quota has no room yet, or cannot be kept.
-    Quota(Word),
-}
-
-impl Told {
-    /// Returns the announcement.
-    #[must_use]
-    pub fn words(&self, server: &str) -> String {
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Again(wait) => wait.words(server),
-            Self::Quota(word) => word.to_string(),
+            Self::Retry {
+                server,
+                reason,
+                pause,
+                attempt,
+                limit,
+            } => {
+                let seconds = pause.as_secs_f64();
+                write!(
+                    f,
+                    "'{server}': {reason}; try {attempt} of {limit} in {seconds:.1} s"
+                )
+            }
+            Self::RateLimit(notice) => notice.fmt(f),
         }
     }
 }
 
-/// Sends what `make` makes until the body of a good answer begins.
+/// Sends what `make` makes until the body of a response with a 2xx status begins.
 ///
-/// `make` is called before every try. With a `pace` every try waits for its turn, and what becomes of it is told to all
-/// processes that share the quota. `tell` is told of every wait, in words without the secret of `endpoint`. Tries end
-/// with the first byte of the answer's body: from then on a fault is the caller's to report, never to repeat. A time-out
-/// once connected is not tried again either, because the server may be at work on the request. No redirect is followed.
+/// `make` is called before every attempt. With a `rate_limit` every attempt needs a permit. `notify` is told of every
+/// wait; no event holds the secret of `endpoint`. There is no attempt after the first byte of the response's body: from
+/// then on a fault is the caller's to report. Nor is there one after a time-out once connected, because the server may be
+/// working on the request. No redirect is followed.
 ///
 /// # Errors
-/// The last try's.
+/// The last attempt's.
 pub async fn send(
     client: &Client,
     endpoint: &Endpoint,
-    pace: Option<&Pace>,
+    rate_limit: Option<&RateLimit>,
     retries: u32,
     mut make: impl FnMut() -> Result<Request, Failure>,
-    mut tell: impl FnMut(&Told),
-) -> Result<Opened, SendError> {
+    mut notify: impl FnMut(&Event),
+) -> Result<ResponseStart, SendError> {
     let mut backoff = Backoff::new(retries);
     loop {
-        let request = make().map_err(SendError::Unmade)?;
-        let turn = turn(pace, &mut |word| tell(&Told::Quota(word))).await?;
-        let error = match attempt(client, request, turn).await {
-            Ok((response, first)) => {
-                let attempts = backoff.tries();
-                return Ok(Opened {
-                    response,
-                    first,
-                    attempts,
-                });
+        let request = make().map_err(SendError::Failed)?;
+        let permit = match rate_limit {
+            Some(limit) => {
+                let permit = limit
+                    .acquire(&mut |notice| notify(&Event::RateLimit(notice)))
+                    .await;
+                Some(permit.map_err(SendError::Failed)?)
             }
-            Err(error) if error.is_passing() => error,
+            None => None,
+        };
+        let error = match attempt(client, request, permit).await {
+            Ok(start) => return Ok(start),
+            Err(error) if error.is_transient() => error,
             Err(error) => return Err(error),
         };
-        let Some(pause) = backoff.next_pause(error.retry_after(), chance()) else {
+        let Some(pause) = backoff.next_pause(error.retry_after(), jitter()) else {
             return Err(error);
         };
-        tell(&Told::Again(Wait {
+        notify(&Event::Retry {
+            server: endpoint.server(),
             reason: endpoint.redacted(error.words()),
             pause,
             attempt: backoff.tries(),
             limit: backoff.limit(),
-        }));
+        });
         tokio::time::sleep(pause).await;
     }
 }
 
-/// Waits for the turn of one try.
-async fn turn(pace: Option<&Pace>, say: &mut impl FnMut(Word)) -> Result<Option<Turn>, SendError> {
-    match pace {
-        Some(pace) => pace.turn(say).await.map(Some).map_err(SendError::Unmade),
-        None => Ok(None),
-    }
-}
-
-/// Sends it once, and reads the beginning of the answer.
+/// Sends the request once and reads the beginning of the response.
 async fn attempt(
     client: &Client,
     request: Request,
-    turn: Option<Turn>,
-) -> Result<(Response, Option<Vec<u8>>), SendError> {
+    permit: Option<Permit>,
+) -> Result<ResponseStart, SendError> {
     let mut response = match client.send(request).await {
         Ok(response) => response,
         Err(error) => {
-            if let (Some(turn), HttpError::Connect(_) | HttpError::Timeout(Phase::Connect, _)) =
-                (turn, &error)
+            if let (Some(permit), HttpError::Connect(_) | HttpError::Timeout(Phase::Connect, _)) =
+                (permit, &error)
             {
-                turn.not_sent();
+                permit.not_sent();
             }
             return Err(error.into());
         }
     };
-    if let Some(turn) = &turn {
-        turn.answered();
+    if let Some(permit) = &permit {
+        permit.answered();
     }
     if (200..300).contains(&response.status()) {
-        let first = first_bytes(&mut response).await?;
-        return Ok((response, first));
+        let first_chunk = first_chunk(&mut response).await?;
+        return Ok(ResponseStart {
+            response,
+            first_chunk,
+        });
     }
-    Err(SendError::Refused(refusal(&mut response, turn.as_ref()).await))
+    Err(SendError::Refused(refusal(&mut response, permit.as_ref()).await))
 }
 
-/// Reads what comes first of a good answer's body.
-async fn first_bytes(response: &mut Response) -> Result<Option<Vec<u8>>, HttpError> {
+async fn first_chunk(response: &mut Response) -> Result<Option<Vec<u8>>, HttpError> {
     refuse_encoding(response)?;
-    let first = response.chunk().await.map_err(|error| match error {
-        // The head is not the answer: nothing of it has come yet.
+    let chunk = response.chunk().await.map_err(|error| match error {
+        // Nothing of the answer has come yet: the head is not part of it.
         HttpError::Cut(reason) => HttpError::Reset(reason),
         other => other,
     })?;
-    Ok(first.map(|bytes| bytes.as_ref().to_vec()))
+    Ok(chunk.map(|bytes| bytes.as_ref().to_vec()))
 }
 
-/// Reads an answer that says no. A pause that it asks for is passed on before the body, which may drip.
-async fn refusal(response: &mut Response, turn: Option<&Turn>) -> Refusal {
+/// Reads a refusal. Its `Retry-After` is passed on before the body, which may come slowly.
+async fn refusal(response: &mut Response, permit: Option<&Permit>) -> Refusal {
     let status = response.status();
     if (300..400).contains(&status)
         && let Some(location) = response.header("location")
@@ -183,15 +172,15 @@ async fn refusal(response: &mut Response, turn: Option<&Turn>) -> Refusal {
         response.header("retry-after-ms"),
         SystemTime::now(),
     );
-    if let (Some(turn), Some(pause)) = (turn, wait) {
-        turn.held_back(pause);
+    if let (Some(permit), Some(pause)) = (permit, wait) {
+        permit.retry_after(pause);
     }
     let content_type = response.header("content-type").map(str::to_owned);
-    let body = beginning(response).await;
+    let body = refusal_body(response).await;
     Refusal::read(status, content_type.as_deref(), &body, wait)
 }
 
-/// Refuses a body that is compressed though no encoding was offered: its bytes would be taken for a broken answer.
+/// Refuses a compressed body, since no encoding was offered: it would look like a broken answer.
 fn refuse_encoding(response: &Response) -> Result<(), HttpError> {
     match response.header("content-encoding") {
         None => Ok(()),
@@ -200,9 +189,8 @@ fn refuse_encoding(response: &Response) -> Result<(), HttpError> {
     }
 }
 
-/// Reads what there is of a refusal's body. A fault in it changes nothing, nor does a body that drips: the status has
-/// been heard.
-async fn beginning(response: &mut Response) -> Vec<u8> {
+/// Reads as much of a refusal's body as there is in time. A fault in it changes nothing: the status is known.
+async fn refusal_body(response: &mut Response) -> Vec<u8> {
     let mut body = Vec::new();
     let reading = async {
         while let Ok(Some(bytes)) = response.chunk().await {
@@ -215,11 +203,4 @@ async fn beginning(response: &mut Response) -> Vec<u8> {
     };
     let _ = timeout(REFUSAL_TIME, reading).await;
     body
-}
-
-/// Returns a number in 0..1 that differs from call to call: what spreads the pauses of those that failed together.
-#[must_use]
-pub fn chance() -> f64 {
-    let random = RandomState::new().build_hasher().finish();
-    f64::from(u32::try_from(random >> 32).unwrap_or(0)) / f64::from(u32::MAX)
 }

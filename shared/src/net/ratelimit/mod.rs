@@ -1,19 +1,14 @@
-//! The quota that all processes of a user share, per credential.
+//! The rate limit of a credential, shared by all processes of a user.
 //!
-//! Before every request a program waits for its turn ([`Pace::turn`]); what became of the request is told to the
-//! [`Turn`]. The book is a small file below the state directory, changed under a kernel lock: a process that dies at
-//! any point holds up nobody for longer than five seconds. Where the book cannot be kept (a read-only home, a full
-//! disk) a notice says so, once, and requests go unpaced: a quota that is only estimated must not stop the work.
+//! A program acquires a [`Permit`] before every request and tells it what became of the request. The state is a small
+//! file below the state directory, changed under a kernel lock; a process that dies at any point blocks nobody for
+//! longer than five seconds. Where the file cannot be used (a read-only home, a full disk) a notice says so, once, and
+//! requests are not limited: an estimated quota must not stop the work.
 //!
 //! The minute is a sliding one. The day is that of UTC, from midnight to midnight.
 
-mod identity;
-mod permit;
 mod state;
 mod state_file;
-
-pub use identity::identity;
-pub use permit::Turn;
 
 use std::fmt;
 use std::sync::Arc;
@@ -21,164 +16,231 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use tokio::time::sleep;
+use url::Url;
 
+use self::state::{Decision, HEARTBEAT, LONGEST_PAUSE, Limits, Millis, NO_TICKET, State, WaitReason, Window};
+use self::state_file::{StateError, StateFile, now};
 use crate::date::rfc3339;
 use crate::exit::{Exit, Failure};
-use crate::net::ratelimit::state::{HEARTBEAT, Limits, Millis, NO_TICKET, Step, Why, Window};
-use crate::net::ratelimit::state_file::{Ledger, Trouble};
+use crate::net::config::{Auth, Settings};
 use crate::paths;
 use crate::provider::Rate;
 use crate::secret::Secret;
 
-/// The longest pause that one server's word imposes on all processes.
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// A wait that is longer than this is announced.
-const PATIENCE: Millis = 2_000;
-/// How long the book's lock is waited for. It is held for well under a millisecond, unless its holder was stopped.
+const ANNOUNCED: Millis = 2_000;
+/// How long the file's lock is waited for. It is held for well under a millisecond, unless its holder was stopped.
 const LOCK_LIMIT: Duration = Duration::from_secs(5);
+/// How long it is waited for after a request: not to get it only makes others wait a little longer.
+const LOCK_LIMIT_AFTER: Duration = Duration::from_millis(50);
 
-/// What there is to say while a turn is waited for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Word {
-    /// How long the wait will be, and why. Said once per turn, and only of a wait over two seconds.
-    Wait(Duration, String),
-    /// The quota cannot be kept, or has been begun anew. Said once.
-    Notice(String),
+/// Identifies the credential whose rate is limited: the same for all processes and profiles that share it.
+///
+/// Two profiles with the same key at the same server share its rate. A login keeps its identity when its token changes.
+/// The identity holds the secret; [`RateLimit`] keeps only a digest of it.
+#[must_use]
+pub fn identity(settings: &Settings, key: Option<&Secret<String>>) -> Secret<String> {
+    let server = settings.base_url.value.origin().ascii_serialization();
+    Secret::new(match &settings.auth.value {
+        Auth::Oauth { server, .. } => {
+            let endpoint = server.token_endpoint.as_ref().map(Url::as_str);
+            let endpoint = endpoint.or(server.issuer.as_deref()).unwrap_or_default();
+            format!("login\n{endpoint}\n{}", settings.profile_name())
+        }
+        _ => match key {
+            Some(key) => format!("key\n{server}\n{}", key.expose()),
+            None => format!("open\n{server}"),
+        },
+    })
 }
 
-impl fmt::Display for Word {
+/// What there is to tell the user while a permit is waited for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// How long the wait will be, and why. At most once per permit, and only for a wait over two seconds.
+    Wait(Duration, String),
+    /// The requests cannot be counted, or the count begins anew. Only once.
+    Warning(String),
+}
+
+impl fmt::Display for Notice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Wait(wait, reason) => {
                 let seconds = wait.as_millis().div_ceil(1000);
                 write!(f, "waiting {seconds} s: {reason}")
             }
-            Self::Notice(text) => f.write_str(text),
+            Self::Warning(text) => f.write_str(text),
         }
     }
 }
 
-/// The pace of one credential. Clones share what they know.
+/// The rate limit of one credential. Clones share it.
 #[derive(Clone, Debug)]
-pub struct Pace(Arc<Shared>);
+pub struct RateLimit(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
-    ledger: Option<Ledger>,
+    file: Option<StateFile>,
     rate: Rate,
     limits: Limits,
-    holds: bool,
-    gave_up: AtomicBool,
+    waits: bool,
+    has_warned: AtomicBool,
 }
 
-impl Pace {
-    /// Makes the pace of a credential (see [`fn@identity`]) under a rate. Touches no file yet.
+impl RateLimit {
+    /// Makes the limit of a credential (see [`identity`]). Touches no file yet.
     ///
-    /// With `holds` off (`--no-pace`) requests are counted and never held back. Without a rate nothing is counted; a
-    /// pause that a server asked another process for is heeded all the same.
+    /// Without `waits` (`--no-pace`) requests are counted and never delayed. Without a rate nothing is counted, but a
+    /// pause that a server asked another process for is kept.
     #[must_use]
-    pub fn new(identity: &Secret<String>, rate: Option<Rate>, holds: bool) -> Self {
+    pub fn new(identity: &Secret<String>, rate: Option<Rate>, waits: bool) -> Self {
         let rate = rate.unwrap_or_default();
         Self(Arc::new(Shared {
-            ledger: paths::state_dir().map(|directory| Ledger::new(&directory, identity.expose())),
+            file: paths::state_dir().map(|directory| StateFile::new(&directory, identity.expose())),
             rate,
             limits: Limits {
                 window: Window::of(rate.per_minute),
                 per_day: rate.per_day,
             },
-            holds,
-            gave_up: AtomicBool::new(false),
+            waits,
+            has_warned: AtomicBool::new(false),
         }))
     }
 
     /// Returns how many requests were counted today.
     #[must_use]
     pub fn today(&self) -> u32 {
-        let book = self.0.ledger.as_ref().and_then(Ledger::peek);
-        book.map_or(0, |book| book.today(crate::net::ratelimit::state_file::now()))
+        let state = self.0.file.as_ref().and_then(StateFile::read);
+        state.map_or(0, |state| state.today(now()))
     }
 
-    /// Waits until the quota has room for one request, and counts it. Send it at once then, and tell the [`Turn`] what
-    /// became of it. Every try of a request needs a turn of its own: the server counts them too.
+    /// Waits until one request may be sent, and counts it. Send it at once. Every attempt needs a permit of its own: the
+    /// server counts them too.
     ///
     /// # Errors
-    /// 69 when the day's quota is used up, with the time at which it renews.
-    pub async fn turn(&self, say: &mut impl FnMut(Word)) -> Result<Turn, Failure> {
+    /// 69 when the day's requests are used up, with the time from which there are more.
+    pub async fn acquire(&self, notify: &mut impl FnMut(Notice)) -> Result<Permit, Failure> {
         let mut ticket = NO_TICKET;
         let mut announced = false;
-        let mut heard = Instant::now();
+        let mut last_decision = Instant::now();
         loop {
-            let wait = match self.ask(&mut ticket, say) {
-                Ok(Step::Go) => return Ok(Turn::new(self, ticket)),
-                Ok(Step::UsedUp(renews)) => return Err(self.used_up(renews)),
-                Ok(Step::Wait(wait, why)) => {
-                    heard = Instant::now();
-                    if wait > PATIENCE && !announced {
+            let wait = match self.decide(&mut ticket, notify) {
+                Ok(Decision::Send) => return Ok(self.permit(ticket)),
+                Ok(Decision::DayUsedUp(until)) => return Err(self.day_used_up(until)),
+                Ok(Decision::Wait(wait, reason)) => {
+                    last_decision = Instant::now();
+                    if wait > ANNOUNCED && !announced {
                         announced = true;
-                        say(self.announcement(wait, why));
+                        notify(self.announcement(wait, reason));
                     }
                     wait.min(HEARTBEAT)
                 }
-                Err(Trouble::Busy) if heard.elapsed() < LOCK_LIMIT => 2 + u64::from(std::process::id() % 5),
-                Err(trouble) => {
-                    self.give_up(&trouble, say);
-                    return Ok(Turn::new(self, NO_TICKET));
+                Err(StateError::Locked) if last_decision.elapsed() < LOCK_LIMIT => {
+                    2 + u64::from(std::process::id() % 5)
+                }
+                Err(error) => {
+                    if !self.0.has_warned.swap(true, Ordering::Relaxed) {
+                        notify(Notice::Warning(format!(
+                            "requests are not rate limited: they cannot be counted: {error}"
+                        )));
+                    }
+                    return Ok(self.permit(NO_TICKET));
                 }
             };
             sleep(Duration::from_millis(wait)).await;
         }
     }
 
-    /// Asks the book once.
-    fn ask(&self, ticket: &mut u64, say: &mut impl FnMut(Word)) -> Result<Step, Trouble> {
-        let Shared { limits, holds, .. } = *self.0;
-        let ledger = self.0.ledger.as_ref().ok_or_else(Trouble::no_home)?;
+    fn permit(&self, ticket: u64) -> Permit {
+        Permit {
+            limit: self.clone(),
+            ticket,
+        }
+    }
+
+    fn decide(&self, ticket: &mut u64, notify: &mut impl FnMut(Notice)) -> Result<Decision, StateError> {
+        let Shared { limits, waits, .. } = *self.0;
+        let file = self.0.file.as_ref().ok_or_else(StateError::no_home)?;
         if limits.is_none() {
-            let pause = ledger
-                .peek()
-                .map_or(0, |book| book.pause(crate::net::ratelimit::state_file::now()));
+            let pause = file.read().map_or(0, |state| state.remaining_pause(now()));
             return Ok(match pause {
-                1.. if holds => Step::Wait(pause, Why::Server),
-                _ => Step::Go,
+                1.. if waits => Decision::Wait(pause, WaitReason::Server),
+                _ => Decision::Send,
             });
         }
-        let (step, anew) = ledger.change(Duration::ZERO, |book, now| {
-            if holds {
-                return book.step(ticket, limits, now);
+        let (decision, is_new) = file.update(Duration::ZERO, |state, now| {
+            if waits {
+                return state.decide(ticket, limits, now);
             }
-            *ticket = book.jump(limits, now);
-            Step::Go
+            *ticket = state.count_unlimited(limits, now);
+            Decision::Send
         })?;
-        if anew {
+        if is_new {
             let text = "the count of requests was unreadable and begins anew";
-            say(Word::Notice(text.to_owned()));
+            notify(Notice::Warning(text.to_owned()));
         }
-        Ok(step)
+        Ok(decision)
     }
 
-    fn announcement(&self, wait: Millis, why: Why) -> Word {
-        let reason = match (why, self.0.rate.per_minute) {
-            (Why::Quota, Some(rate)) => format!("the quota is {rate} requests a minute for all processes"),
+    fn announcement(&self, wait: Millis, reason: WaitReason) -> Notice {
+        let reason = match (reason, self.0.rate.per_minute) {
+            (WaitReason::Rate, Some(rate)) => {
+                format!("the quota is {rate} requests a minute for all processes")
+            }
             _ => "the server asked for a pause".to_owned(),
         };
-        Word::Wait(Duration::from_millis(wait), reason)
+        Notice::Wait(Duration::from_millis(wait), reason)
     }
 
-    fn used_up(&self, renews: Millis) -> Failure {
+    fn day_used_up(&self, until: Millis) -> Failure {
         let most = self.0.limits.per_day.unwrap_or_default();
-        let when = rfc3339(UNIX_EPOCH + Duration::from_millis(renews));
+        let when = rfc3339(UNIX_EPOCH + Duration::from_millis(until));
         Failure::new(
             Exit::Unavailable,
             format!("the quota of {most} requests a day is used up; it renews at {when}"),
         )
         .hint("add --no-pace to ask the server all the same")
     }
+}
 
-    fn give_up(&self, trouble: &Trouble, say: &mut impl FnMut(Word)) {
-        if !self.0.gave_up.swap(true, Ordering::Relaxed) {
-            say(Word::Notice(format!(
-                "requests are not paced: the count of them cannot be kept: {trouble}"
-            )));
+/// Permission to send one request now. A permit that is told nothing counts as used.
+#[derive(Debug)]
+#[must_use = "a permit is for one request, to be sent at once"]
+pub struct Permit {
+    limit: RateLimit,
+    ticket: u64,
+}
+
+impl Permit {
+    /// The head of the answer has come, whatever its status: now it is certain when the request's minute began.
+    pub fn answered(&self) {
+        if self.ticket != NO_TICKET {
+            let window = self.limit.0.limits.window;
+            self.update(|state, now| state.answered(self.ticket, window, now));
+        }
+    }
+
+    /// The server asks to wait (429 or 503 with `Retry-After`). All processes wait, if it is for 60 s at most: a longer
+    /// pause is a refusal, which the next process gets for itself.
+    pub fn retry_after(&self, pause: Duration) {
+        let pause = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
+        if (1..=LONGEST_PAUSE).contains(&pause) && self.limit.0.waits {
+            self.update(|state, now| state.pause(pause, now));
+        }
+    }
+
+    /// The request did not reach the server: no connection. It does not count.
+    pub fn not_sent(self) {
+        if self.ticket != NO_TICKET {
+            self.update(|state, now| state.not_sent(self.ticket, now));
+        }
+    }
+
+    fn update(&self, update: impl FnOnce(&mut State, Millis)) {
+        if let Some(file) = &self.limit.0.file {
+            // A fault was reported when the permit was acquired.
+            let _ = file.update(LOCK_LIMIT_AFTER, update);
         }
     }
 }

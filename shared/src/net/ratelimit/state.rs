@@ -1,30 +1,30 @@
-//! The rate limit's state: who is next, how long to wait, what was counted.
+//! The state of a rate limit: recent requests, the queue, the day's count.
 
 use serde::{Deserialize, Serialize};
 
 /// Milliseconds since the epoch. Wall time, because it is compared across processes and restarts.
 pub(super) type Millis = u64;
 
-/// The version of the file's form.
+/// The version of the file format.
 const VERSION: u8 = 1;
-/// How long starts are kept: longer than the longest window.
-const KEPT: Millis = 61_000;
-/// The most starts that are kept: more than any window counts.
-const MOST_STARTS: usize = 300;
+/// How long a start is kept: longer than the longest window.
+const KEEP: Millis = 61_000;
+/// The most starts that are kept: more than any window holds.
+const MAX_STARTS: usize = 300;
 /// The most that a start may lie ahead of the clock: more than the longest window's margin.
-const AHEAD: Millis = KEPT / 15;
-/// How long a waiter keeps its place without being heard of. A process that died must not hold up the others for long.
+const MAX_AHEAD: Millis = KEEP / 15;
+/// How long a waiter keeps its place without asking again. A process that died must not block the others for long.
 const LEASE: Millis = 5_000;
-/// How often a waiter has to call at least, to keep its place and to see what changed.
+/// How often a waiter has to ask, to keep its place and to see changes.
 pub(super) const HEARTBEAT: Millis = 1_000;
-/// The longest pause that a server's word can impose on everybody.
-const LONGEST_PAUSE: Millis = 60_000;
-/// What a waiter has before it is given a ticket, and a request that is not counted. No ticket is 0.
+/// The longest `Retry-After` that pauses all processes.
+pub(super) const LONGEST_PAUSE: Millis = 60_000;
+/// The ticket of a waiter that has not asked yet, and of a request that is not counted.
 pub(super) const NO_TICKET: u64 = 0;
-/// A day of UTC.
+/// A UTC day.
 const DAY: Millis = 86_400_000;
 
-/// What the quota allows.
+/// The limits of a rate.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Limits {
     pub(super) window: Option<Window>,
@@ -32,41 +32,41 @@ pub(super) struct Limits {
 }
 
 impl Limits {
-    /// True when there is nothing to keep.
+    /// True when nothing is limited.
     pub(super) const fn is_none(&self) -> bool {
         self.window.is_none() && self.per_day.is_none()
     }
 }
 
-/// What a waiter is to do.
+/// What a waiter may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Step {
+pub(super) enum Decision {
     /// Send the request now: it has been counted.
-    Go,
-    /// Its turn comes in this many milliseconds, as it looks now.
-    Wait(Millis, Why),
-    /// The day's quota is used up; it renews at this time.
-    UsedUp(Millis),
+    Send,
+    /// Wait about this many milliseconds.
+    Wait(Millis, WaitReason),
+    /// The day's requests are used up until this time.
+    DayUsedUp(Millis),
 }
 
-/// Why there is a wait.
+/// Why a request has to wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Why {
-    /// The quota has no room.
-    Quota,
+pub(super) enum WaitReason {
+    /// The rate is reached.
+    Rate,
     /// The server asked for a pause.
     Server,
 }
 
-/// A request that was let go.
+/// A request that was allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Start {
     ticket: u64,
-    /// When the server got it, at the latest: an estimate until its answer has come.
+    /// The latest time at which the server received it: an estimate until the answer arrives.
     at: Millis,
 }
 
-/// A request that waits for its turn.
+/// A request that waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Waiter {
     ticket: u64,
@@ -75,10 +75,10 @@ struct Waiter {
 
 /// The requests of one credential: those of the last minute, those that wait, and the day's count.
 ///
-/// Waiters are served in the order in which they came; but one that is slow to wake does not hold up those behind it
-/// for whom there is room as well. One that has not been heard of for five seconds has lost its place.
+/// Waiters are served in order, but one that is slow to wake does not block those behind it when there is room for
+/// them as well. One that has not asked for five seconds loses its place.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Book {
+pub(super) struct State {
     version: u8,
     next: u64,
     starts: Vec<Start>,
@@ -88,7 +88,7 @@ pub(super) struct Book {
     count: u32,
 }
 
-impl Default for Book {
+impl Default for State {
     fn default() -> Self {
         Self {
             version: VERSION,
@@ -102,15 +102,15 @@ impl Default for Book {
     }
 }
 
-impl Book {
-    /// Reads a book; `None` when it is not one.
+impl State {
+    /// Parses a state; `None` when it is invalid.
     pub(super) fn from_json(bytes: &[u8]) -> Option<Self> {
         serde_json::from_slice(bytes)
             .ok()
-            .filter(|book: &Self| book.version == VERSION)
+            .filter(|state: &Self| state.version == VERSION)
     }
 
-    /// Writes the book.
+    /// Serializes the state.
     ///
     /// # Errors
     /// None in practice: it holds nothing but numbers.
@@ -123,13 +123,13 @@ impl Book {
         if self.day == now / DAY { self.count } else { 0 }
     }
 
-    /// Returns how long a server's word still holds everybody back.
-    pub(super) fn pause(&self, now: Millis) -> Millis {
+    /// Returns how much of a pause for all processes is left.
+    pub(super) fn remaining_pause(&self, now: Millis) -> Millis {
         self.not_before.saturating_sub(now).min(LONGEST_PAUSE)
     }
 
     /// Takes a place at the end of the queue and returns its ticket.
-    fn enter(&mut self, now: Millis) -> u64 {
+    fn enqueue(&mut self, now: Millis) -> u64 {
         let ticket = self.next.max(1);
         self.next = self.next.wrapping_add(1).max(1);
         self.queue.push(Waiter {
@@ -139,40 +139,40 @@ impl Book {
         ticket
     }
 
-    /// Asks whether it is the ticket's turn. A ticket that has lost its place gets a new one at the end.
-    pub(super) fn step(&mut self, ticket: &mut u64, limits: Limits, now: Millis) -> Step {
-        self.settle(now);
+    /// Decides whether a request may be sent. A ticket that has lost its place gets a new one at the end.
+    pub(super) fn decide(&mut self, ticket: &mut u64, limits: Limits, now: Millis) -> Decision {
+        self.expire(now);
         if limits.per_day.is_some_and(|most| self.count >= most) {
-            self.leave(*ticket);
-            return Step::UsedUp((now / DAY + 1) * DAY);
+            self.dequeue(*ticket);
+            return Decision::DayUsedUp((now / DAY + 1) * DAY);
         }
         let place = match self.place_of(*ticket) {
             Some(place) => place,
             None => {
-                *ticket = self.enter(now);
+                *ticket = self.enqueue(now);
                 self.queue.len() - 1
             }
         };
-        let turn = self.turn_of(place, limits.window, now);
-        if turn > now {
+        let start = self.start_time(place, limits.window, now);
+        if start > now {
             self.queue[place].lease = now.saturating_add(LEASE);
-            let why = if turn == self.not_before {
-                Why::Server
+            let reason = if start == self.not_before {
+                WaitReason::Server
             } else {
-                Why::Quota
+                WaitReason::Rate
             };
-            return Step::Wait(turn - now, why);
+            return Decision::Wait(start - now, reason);
         }
         self.queue.remove(place);
         self.start(*ticket, limits.window, now);
-        Step::Go
+        Decision::Send
     }
 
-    /// Counts a request that does not wait for its turn, and returns its ticket.
-    pub(super) fn jump(&mut self, limits: Limits, now: Millis) -> u64 {
-        self.settle(now);
-        let ticket = self.enter(now);
-        self.leave(ticket);
+    /// Counts a request that does not wait, and returns its ticket.
+    pub(super) fn count_unlimited(&mut self, limits: Limits, now: Millis) -> u64 {
+        self.expire(now);
+        let ticket = self.enqueue(now);
+        self.dequeue(ticket);
         self.start(ticket, limits.window, now);
         ticket
     }
@@ -186,31 +186,30 @@ impl Book {
         self.count = self.count.saturating_add(1);
     }
 
-    /// Gives up a place.
-    pub(super) fn leave(&mut self, ticket: u64) {
+    fn dequeue(&mut self, ticket: u64) {
         self.queue.retain(|waiter| waiter.ticket != ticket);
     }
 
-    /// Takes note that the request's answer has begun: the server has had it by now.
+    /// Records that the answer to a request has begun: the server has received it by now.
     ///
-    /// A prompt answer tells when, better than the estimate does, which a machine under load may have belied. Of a slow
-    /// one the server may have had the question all the while.
+    /// A prompt answer says when, better than the estimate, which may be wrong on a machine under load. A slow answer
+    /// says nothing: the server may have received the request long ago.
     pub(super) fn answered(&mut self, ticket: u64, window: Option<Window>, now: Millis) {
         let Some(window) = window else { return };
         let Some(place) = self.starts.iter().position(|start| start.ticket == ticket) else {
             return;
         };
         // The clock counts whole milliseconds: the answer came within this one.
-        let heard = now.saturating_add(1);
-        let let_go = self.starts[place].at.saturating_sub(window.margin());
-        if heard <= let_go.saturating_add(window.prompt()) {
+        let received = now.saturating_add(1);
+        let allowed = self.starts[place].at.saturating_sub(window.margin());
+        if received <= allowed.saturating_add(window.prompt()) {
             let mut start = self.starts.remove(place);
-            start.at = heard;
+            start.at = received;
             self.insert(start);
         }
     }
 
-    /// Takes note that the request never reached the server.
+    /// Records that a request never reached the server.
     pub(super) fn not_sent(&mut self, ticket: u64, now: Millis) {
         let before = self.starts.len();
         self.starts.retain(|start| start.ticket != ticket);
@@ -219,22 +218,22 @@ impl Book {
         }
     }
 
-    /// Takes note that the server asks to wait.
-    pub(super) fn hold_back(&mut self, pause: Millis, now: Millis) {
+    /// Pauses all processes, as the server asks.
+    pub(super) fn pause(&mut self, pause: Millis, now: Millis) {
         let until = now.saturating_add(pause.min(LONGEST_PAUSE));
         self.not_before = self.not_before.max(until);
     }
 
-    /// Drops what no longer counts, and makes sense of what a step of the clock has left ahead of it.
-    fn settle(&mut self, now: Millis) {
+    /// Drops what no longer counts, and corrects times that lie ahead because the clock was set back.
+    fn expire(&mut self, now: Millis) {
         for start in &mut self.starts {
-            if start.at > now.saturating_add(AHEAD) {
+            if start.at > now.saturating_add(MAX_AHEAD) {
                 start.at = now;
             }
         }
-        self.starts.retain(|start| start.at.saturating_add(KEPT) > now);
+        self.starts.retain(|start| start.at.saturating_add(KEEP) > now);
         self.starts.sort_by_key(|start| start.at);
-        let surplus = self.starts.len().saturating_sub(MOST_STARTS);
+        let surplus = self.starts.len().saturating_sub(MAX_STARTS);
         self.starts.drain(..surplus);
         for waiter in &mut self.queue {
             waiter.lease = waiter.lease.min(now.saturating_add(LEASE));
@@ -242,7 +241,7 @@ impl Book {
         self.queue.retain(|waiter| waiter.lease > now);
         self.not_before = self.not_before.min(now.saturating_add(LONGEST_PAUSE));
         let today = now / DAY;
-        // A clock set back over midnight does not renew the quota; a day further ahead was never a true one.
+        // A clock set back over midnight does not start a new day; a day further ahead was never right.
         if self.day != today && self.day != today + 1 {
             self.count = 0;
         }
@@ -254,19 +253,19 @@ impl Book {
     }
 
     /// Returns when the waiter at that place may start, if all before it start as early as they may.
-    fn turn_of(&self, place: usize, window: Option<Window>, now: Millis) -> Millis {
+    fn start_time(&self, place: usize, window: Option<Window>, now: Millis) -> Millis {
         let earliest = now.max(self.not_before);
         let Some(window) = window else { return earliest };
         let mut times: Vec<Millis> = self.starts.iter().map(|start| start.at).collect();
-        let mut turn = earliest;
+        let mut start = earliest;
         for _ in 0..=place {
-            turn = times.len().checked_sub(window.count).map_or(earliest, |oldest| {
+            start = times.len().checked_sub(window.count).map_or(earliest, |oldest| {
                 earliest.max(times[oldest].saturating_add(window.span))
             });
-            let at = times.partition_point(|&time| time <= turn);
-            times.insert(at, turn);
+            let at = times.partition_point(|&time| time <= start);
+            times.insert(at, start);
         }
-        turn
+        start
     }
 
     fn insert(&mut self, start: Start) {
@@ -277,18 +276,18 @@ impl Book {
 
 /// A minute, and a thousandth more: the server's clock is not ours.
 const MINUTE: Millis = 60_060;
-/// From this rate on the minute is cut into shorter windows.
+/// From this rate on, the minute is divided into shorter windows.
 const FAST: u32 = 300;
 /// How long a machine under load may take between two steps of a program.
 const PROMPT: Millis = 1_000;
-/// How many requests such a window is to hold, about.
+/// About how many requests such a window holds.
 const BURST: u32 = 60;
 
-/// So many requests in any span of that length.
+/// At most `count` requests in any `span`.
 ///
-/// A rate is kept in a sliding minute: all at once where there is room, so that a script waits no longer than the limit
-/// makes necessary. From 300 a minute on the minute is cut into equal windows of about 60 requests each, because
-/// providers enforce large rates by the second, and refuse a burst that the minute would allow.
+/// A rate is enforced over a sliding minute, within which requests may come all at once: a script waits no longer than
+/// the limit makes necessary. From 300 a minute on, the minute is divided into equal windows of about 60 requests,
+/// because providers enforce large rates by the second and refuse a burst that the minute would allow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Window {
     /// The most requests in the span.
@@ -298,7 +297,7 @@ pub(super) struct Window {
 }
 
 impl Window {
-    /// Returns the window for a rate; `None` for no rate, or one of zero, which says nothing.
+    /// Returns the window for a rate; `None` for no rate or a rate of zero.
     pub(super) fn of(per_minute: Option<u32>) -> Option<Self> {
         let rate = per_minute.filter(|&rate| rate > 0)?;
         let parts = if rate < FAST { 1 } else { rate / BURST };
@@ -309,13 +308,13 @@ impl Window {
         })
     }
 
-    /// Returns how long after it was let go a request may still reach the server, as far as is provided for.
+    /// Returns how long after it was allowed a request is expected to reach the server.
     pub(super) const fn margin(&self) -> Millis {
         self.span / 15
     }
 
-    /// Returns how long after it was let go an answer still tells when the server got the request: up to a second, which
-    /// a machine under load may take over it, also where the margin is shorter.
+    /// Returns how long after a request was allowed its answer still tells when the server received it: up to a second,
+    /// which a machine under load may need, also where the margin is shorter.
     pub(super) fn prompt(&self) -> Millis {
         self.margin().max(PROMPT.min(self.span / 6))
     }

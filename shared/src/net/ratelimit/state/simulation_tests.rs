@@ -1,7 +1,7 @@
-//! The book under many processes that ask a server which keeps count.
+//! Many processes that share the state, and a server that counts requests.
 
 use super::tests::{MORNING, a_minute};
-use super::{Book, Millis, NO_TICKET, Step, Why};
+use super::{Decision, Millis, NO_TICKET, State, WaitReason};
 
 /// A server that refuses whatever is above the rate in any sixty seconds.
 #[derive(Default)]
@@ -34,7 +34,7 @@ impl Dice {
 /// Runs `total` requests, `width` at a time, to their end; returns how long that took.
 fn run(rate: u32, total: usize, width: usize, latency: Millis, dice: &mut Dice) -> Millis {
     let limits = a_minute(rate);
-    let mut book = Book::default();
+    let mut state = State::default();
     let mut server = Server::default();
     let mut now = MORNING;
     let mut begun = 0;
@@ -55,13 +55,13 @@ fn run(rate: u32, total: usize, width: usize, latency: Millis, dice: &mut Dice) 
             .max(now);
         if let Some(place) = asking.iter().position(|entry| entry.0 <= now) {
             let (_, ticket) = asking.swap_remove(place);
-            book.answered(ticket, limits.window, now);
+            state.answered(ticket, limits.window, now);
             continue;
         }
         let place = waiting.iter().position(|entry| entry.0 <= now).unwrap();
         let (_, mut ticket) = waiting.swap_remove(place);
-        match book.step(&mut ticket, limits, now) {
-            Step::Go => {
+        match state.decide(&mut ticket, limits, now) {
+            Decision::Send => {
                 let way = dice.below(latency / 2);
                 assert!(
                     server.takes(rate as usize, now + way),
@@ -70,7 +70,9 @@ fn run(rate: u32, total: usize, width: usize, latency: Millis, dice: &mut Dice) 
                 );
                 asking.push((now + way + dice.below(latency / 2), ticket));
             }
-            Step::Wait(wait, Why::Quota) => waiting.push((now + wait.min(1_000) + dice.below(20), ticket)),
+            Decision::Wait(wait, WaitReason::Rate) => {
+                waiting.push((now + wait.min(1_000) + dice.below(20), ticket))
+            }
             other => panic!("{other:?}"),
         }
     }

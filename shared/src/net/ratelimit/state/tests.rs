@@ -1,6 +1,6 @@
-//! The book step by step: waiters, crashes, and clocks that step.
+//! The state in single steps: waiters, crashes, and clocks that jump.
 
-use super::{Book, DAY, LEASE, Limits, Millis, NO_TICKET, Step, Why, Window};
+use super::{DAY, Decision, LEASE, Limits, Millis, NO_TICKET, State, WaitReason, Window};
 
 /// Some morning, in the middle of a UTC day.
 pub(super) const MORNING: Millis = 20_000 * DAY + DAY / 3;
@@ -19,8 +19,8 @@ fn a_day(most: u32) -> Limits {
     }
 }
 
-fn step(book: &mut Book, limits: Limits, now: Millis) -> Step {
-    book.step(&mut NO_TICKET.clone(), limits, now)
+fn request(state: &mut State, limits: Limits, now: Millis) -> Decision {
+    state.decide(&mut NO_TICKET.clone(), limits, now)
 }
 
 #[test]
@@ -28,41 +28,45 @@ fn a_prompt_answer_tells_when_its_minute_begins_and_a_slow_one_does_not() {
     // Sixty in six seconds: the estimate is 400 ms, and an answer within a second is believed.
     for (answered, begins) in [(5, 6), (399, 400), (700, 701), (999, 1_000), (1_500, 400)] {
         let limits = a_minute(600);
-        let mut book = Book::default();
+        let mut state = State::default();
         let mut tickets = [NO_TICKET; 60];
         for ticket in &mut tickets {
-            assert_eq!(book.step(ticket, limits, MORNING), Step::Go);
+            assert_eq!(state.decide(ticket, limits, MORNING), Decision::Send);
         }
         for ticket in tickets {
-            book.answered(ticket, limits.window, MORNING + answered);
+            state.answered(ticket, limits.window, MORNING + answered);
         }
         let now = MORNING + 2_000;
-        let wait = book.step(&mut NO_TICKET.clone(), limits, now);
-        assert_eq!(wait, Step::Wait(begins + 6_006 - 2_000, Why::Quota), "{answered}");
+        let wait = state.decide(&mut NO_TICKET.clone(), limits, now);
+        assert_eq!(
+            wait,
+            Decision::Wait(begins + 6_006 - 2_000, WaitReason::Rate),
+            "{answered}"
+        );
     }
 }
 
 #[test]
 fn those_who_wait_are_served_in_the_order_in_which_they_came() {
     let limits = a_minute(2);
-    let mut book = Book::default();
+    let mut state = State::default();
     for _ in 0..2 {
-        assert_eq!(step(&mut book, limits, MORNING), Step::Go);
+        assert_eq!(request(&mut state, limits, MORNING), Decision::Send);
     }
     let mut tickets = [NO_TICKET; 4];
-    let waits: Vec<Step> = tickets
+    let waits: Vec<Decision> = tickets
         .iter_mut()
-        .map(|ticket| book.step(ticket, limits, MORNING))
+        .map(|ticket| state.decide(ticket, limits, MORNING))
         .collect();
     // Not yet answered, a request may have come as late as the margin allows; the minute runs from then.
     let (first, second) = (64_064, 124_124);
-    let expected = [first, first, second, second].map(|wait| Step::Wait(wait, Why::Quota));
+    let expected = [first, first, second, second].map(|wait| Decision::Wait(wait, WaitReason::Rate));
     assert_eq!(waits[..], expected);
     for later in (1_000..=64_000).step_by(1_000) {
         for ticket in &mut tickets {
             assert!(matches!(
-                book.step(ticket, limits, MORNING + later),
-                Step::Wait(..)
+                state.decide(ticket, limits, MORNING + later),
+                Decision::Wait(..)
             ));
         }
     }
@@ -70,7 +74,7 @@ fn those_who_wait_are_served_in_the_order_in_which_they_came() {
     let now = MORNING + 64_064;
     let order: Vec<bool> = [3, 2, 1, 0]
         .into_iter()
-        .map(|place| book.step(&mut tickets[place], limits, now) == Step::Go)
+        .map(|place| state.decide(&mut tickets[place], limits, now) == Decision::Send)
         .collect();
     assert_eq!(order, [false, false, true, true]);
 }
@@ -78,22 +82,22 @@ fn those_who_wait_are_served_in_the_order_in_which_they_came() {
 #[test]
 fn one_that_died_while_it_waited_holds_up_nobody_for_long() {
     let limits = a_minute(1);
-    let mut book = Book::default();
-    assert_eq!(step(&mut book, limits, MORNING), Step::Go);
+    let mut state = State::default();
+    assert_eq!(request(&mut state, limits, MORNING), Decision::Send);
     for _ in 0..50 {
-        step(&mut book, limits, MORNING);
+        request(&mut state, limits, MORNING);
     }
     let mut mine = NO_TICKET;
-    let Step::Wait(long, _) = book.step(&mut mine, limits, MORNING) else {
+    let Decision::Wait(long, _) = state.decide(&mut mine, limits, MORNING) else {
         panic!()
     };
     assert!(long > 50 * 60_000);
     let mut now = MORNING;
     while now < MORNING + LEASE {
         now += 1_000;
-        book.step(&mut mine, limits, now);
+        state.decide(&mut mine, limits, now);
     }
-    let Step::Wait(short, _) = book.step(&mut mine, limits, now) else {
+    let Decision::Wait(short, _) = state.decide(&mut mine, limits, now) else {
         panic!()
     };
     assert!(short <= 60_000, "{short}");
@@ -102,14 +106,17 @@ fn one_that_died_while_it_waited_holds_up_nobody_for_long() {
 #[test]
 fn one_that_was_stopped_for_long_gets_a_new_place() {
     let limits = a_minute(1);
-    let mut book = Book::default();
-    step(&mut book, limits, MORNING);
+    let mut state = State::default();
+    request(&mut state, limits, MORNING);
     let mut ticket = NO_TICKET;
-    book.step(&mut ticket, limits, MORNING);
+    state.decide(&mut ticket, limits, MORNING);
     let before = ticket;
-    assert_eq!(book.step(&mut ticket, limits, MORNING + 90_000), Step::Go);
+    assert_eq!(
+        state.decide(&mut ticket, limits, MORNING + 90_000),
+        Decision::Send
+    );
     assert_ne!(ticket, before);
-    assert_eq!(book.today(MORNING + 90_000), 2);
+    assert_eq!(state.today(MORNING + 90_000), 2);
 }
 
 #[test]
@@ -117,36 +124,42 @@ fn a_clock_that_steps_costs_a_minute_at_most() {
     let hour = 3_600_000;
     for now in [MORNING - hour, MORNING - 5_000, MORNING - 100 * 365 * DAY / 2] {
         let limits = a_minute(2);
-        let mut book = Book::default();
+        let mut state = State::default();
         for _ in 0..3 {
-            step(&mut book, limits, MORNING);
+            request(&mut state, limits, MORNING);
         }
-        book.hold_back(60_000, MORNING);
-        match step(&mut book, limits, now) {
-            Step::Wait(wait, _) => assert!(wait <= 66_000, "{wait}"),
+        state.pause(60_000, MORNING);
+        match request(&mut state, limits, now) {
+            Decision::Wait(wait, _) => assert!(wait <= 66_000, "{wait}"),
             other => panic!("{other:?}"),
         }
-        assert_eq!(step(&mut book, limits, now + 70_000), Step::Go);
+        assert_eq!(request(&mut state, limits, now + 70_000), Decision::Send);
     }
-    let mut book = Book::default();
-    step(&mut book, a_minute(1), MORNING);
-    assert_eq!(step(&mut book, a_minute(1), MORNING + hour), Step::Go);
+    let mut state = State::default();
+    request(&mut state, a_minute(1), MORNING);
+    assert_eq!(request(&mut state, a_minute(1), MORNING + hour), Decision::Send);
 }
 
 #[test]
 fn the_day_is_counted_and_renews_at_midnight() {
     let midnight = 20_001 * DAY;
     let limits = a_day(2);
-    let mut book = Book::default();
-    assert_eq!(step(&mut book, limits, MORNING), Step::Go);
-    assert_eq!(step(&mut book, limits, midnight - 1), Step::Go);
-    assert_eq!(step(&mut book, limits, midnight - 1), Step::UsedUp(midnight));
-    assert_eq!((book.today(midnight - 1), book.today(midnight)), (2, 0));
-    assert_eq!(step(&mut book, limits, midnight), Step::Go);
-    assert_eq!(book.today(midnight), 1);
+    let mut state = State::default();
+    assert_eq!(request(&mut state, limits, MORNING), Decision::Send);
+    assert_eq!(request(&mut state, limits, midnight - 1), Decision::Send);
+    assert_eq!(
+        request(&mut state, limits, midnight - 1),
+        Decision::DayUsedUp(midnight)
+    );
+    assert_eq!((state.today(midnight - 1), state.today(midnight)), (2, 0));
+    assert_eq!(request(&mut state, limits, midnight), Decision::Send);
+    assert_eq!(state.today(midnight), 1);
     // Set back over midnight, the clock does not renew anything; set back from nowhere, it does.
-    assert_eq!(step(&mut book, a_day(1), midnight - 5), Step::UsedUp(midnight));
-    assert_eq!(step(&mut book, a_day(1), MORNING - 400 * DAY), Step::Go);
+    assert_eq!(
+        request(&mut state, a_day(1), midnight - 5),
+        Decision::DayUsedUp(midnight)
+    );
+    assert_eq!(request(&mut state, a_day(1), MORNING - 400 * DAY), Decision::Send);
 }
 
 #[test]
@@ -155,28 +168,28 @@ fn a_request_that_was_never_sent_does_not_count() {
         per_day: Some(1),
         ..a_minute(1)
     };
-    let mut book = Book::default();
+    let mut state = State::default();
     let mut ticket = NO_TICKET;
-    assert_eq!(book.step(&mut ticket, limits, MORNING), Step::Go);
-    book.not_sent(ticket, MORNING + 9);
-    book.not_sent(ticket, MORNING + 9);
-    assert_eq!(book.today(MORNING), 0);
-    assert_eq!(step(&mut book, limits, MORNING + 10), Step::Go);
+    assert_eq!(state.decide(&mut ticket, limits, MORNING), Decision::Send);
+    state.not_sent(ticket, MORNING + 9);
+    state.not_sent(ticket, MORNING + 9);
+    assert_eq!(state.today(MORNING), 0);
+    assert_eq!(request(&mut state, limits, MORNING + 10), Decision::Send);
 }
 
 #[test]
 fn a_pause_that_the_server_asked_for_holds_everybody() {
-    let mut book = Book::default();
-    book.hold_back(7_000, MORNING);
-    book.hold_back(3_000, MORNING);
-    assert_eq!(book.pause(MORNING), 7_000);
+    let mut state = State::default();
+    state.pause(7_000, MORNING);
+    state.pause(3_000, MORNING);
+    assert_eq!(state.remaining_pause(MORNING), 7_000);
     assert_eq!(
-        step(&mut book, a_day(9), MORNING + 2_000),
-        Step::Wait(5_000, Why::Server)
+        request(&mut state, a_day(9), MORNING + 2_000),
+        Decision::Wait(5_000, WaitReason::Server)
     );
-    assert_eq!(step(&mut book, a_day(9), MORNING + 7_000), Step::Go);
-    book.hold_back(Millis::MAX, MORNING);
-    assert_eq!(book.pause(MORNING), 60_000);
+    assert_eq!(request(&mut state, a_day(9), MORNING + 7_000), Decision::Send);
+    state.pause(Millis::MAX, MORNING);
+    assert_eq!(state.remaining_pause(MORNING), 60_000);
 }
 
 #[test]
@@ -185,24 +198,27 @@ fn whoever_does_not_wait_is_counted_all_the_same() {
         per_day: Some(2),
         ..a_minute(1)
     };
-    let mut book = Book::default();
+    let mut state = State::default();
     for _ in 0..3 {
-        book.jump(limits, MORNING);
+        state.count_unlimited(limits, MORNING);
     }
-    assert_eq!(book.today(MORNING), 3);
-    assert!(matches!(step(&mut book, a_minute(3), MORNING), Step::Wait(..)));
+    assert_eq!(state.today(MORNING), 3);
+    assert!(matches!(
+        request(&mut state, a_minute(3), MORNING),
+        Decision::Wait(..)
+    ));
 }
 
 #[test]
 fn what_is_no_book_is_none_and_what_is_one_comes_back() {
-    let mut book = Book::default();
+    let mut state = State::default();
     for _ in 0..5 {
-        step(&mut book, a_minute(3), MORNING);
+        request(&mut state, a_minute(3), MORNING);
     }
-    let written = book.to_json().unwrap();
-    assert_eq!(Book::from_json(&written), Some(book));
+    let written = state.to_json().unwrap();
+    assert_eq!(State::from_json(&written), Some(state));
     for end in 0..written.len() {
-        assert_eq!(Book::from_json(&written[..end]), None);
+        assert_eq!(State::from_json(&written[..end]), None);
     }
     for bad in [
         "{}",
@@ -210,7 +226,7 @@ fn what_is_no_book_is_none_and_what_is_one_comes_back() {
         r#"{"version":2,"next":1,"starts":[],"queue":[],"not_before":0,"day":0,"count":0}"#,
         r#"{"version":1,"next":1,"starts":[],"queue":[],"not_before":-1,"day":0,"count":0}"#,
     ] {
-        assert_eq!(Book::from_json(bad.as_bytes()), None, "{bad}");
+        assert_eq!(State::from_json(bad.as_bytes()), None, "{bad}");
     }
 }
 
@@ -225,11 +241,11 @@ fn hostile_numbers_neither_crash_nor_block() {
         per_day: Some(5),
         ..a_minute(2)
     };
-    let mut book = Book::from_json(json.as_bytes()).unwrap();
+    let mut state = State::from_json(json.as_bytes()).unwrap();
     let mut ticket = NO_TICKET;
     let mut now = MORNING;
-    while book.step(&mut ticket, limits, now) != Step::Go {
+    while state.decide(&mut ticket, limits, now) != Decision::Send {
         now += 1_000;
-        assert!(now < MORNING + 125_000, "{book:?}");
+        assert!(now < MORNING + 125_000, "{state:?}");
     }
 }
