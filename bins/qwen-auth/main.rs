@@ -5,6 +5,7 @@
 mod args;
 mod logout;
 mod profiles;
+mod revocation;
 mod run;
 mod status;
 

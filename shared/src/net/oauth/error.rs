@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use super::transport::HttpResponse;
 use crate::exit::{Exit, Failure};
 use crate::net::http::HttpError;
+use crate::secret::Secret;
 use crate::text::clip;
 
 /// Why a request to an authorization server failed.
@@ -42,7 +43,8 @@ pub enum OauthError {
 
 impl OauthError {
     /// Reads a response that is not a success.
-    pub(super) fn from_response(response: &HttpResponse) -> Self {
+    #[must_use]
+    pub fn from_response(response: &HttpResponse) -> Self {
         let body: Map<String, Value> = serde_json::from_slice(&response.body).unwrap_or_default();
         let text = |name: &str| {
             body.get(name)
@@ -84,6 +86,20 @@ impl OauthError {
             retry_after: response.retry_after,
             error: None,
         }
+    }
+
+    /// Removes a token from the description: some servers repeat what they were sent.
+    #[must_use]
+    pub fn without(mut self, token: &Secret<String>) -> Self {
+        if let Self::Refused {
+            description: Some(text),
+            ..
+        } = &mut self
+            && !token.expose().is_empty()
+        {
+            *text = text.replace(token.expose().as_str(), "***");
+        }
+        self
     }
 
     /// Returns the exit code for it.

@@ -1,5 +1,4 @@
-//! OAuth 2.0 for a public client: endpoints and their discovery (RFC 8414), token responses (RFC 6749), refresh,
-//! and revocation (RFC 7009).
+//! OAuth 2.0 for a public client: endpoints and their discovery (RFC 8414), token responses and refresh (RFC 6749).
 //!
 //! Nothing here prints or stores; requests go through a [`Transport`].
 
@@ -12,7 +11,7 @@ mod transport;
 
 pub use endpoints::{Endpoints, PublicClient, discover};
 pub use error::OauthError;
-pub use requests::{Form, Revocation, TokenTypeHint, refresh, revoke};
+pub use requests::{Form, refresh};
 pub use resource_url::{base_url_from_resource, is_allowed};
 pub use token::{TokenResponse, seconds};
 pub use transport::{BlockingTransport, HttpResponse, Transport};

@@ -1,4 +1,4 @@
-//! The refresh request (RFC 6749, section 6) and the revocation request (RFC 7009).
+//! The refresh request (RFC 6749, section 6), and the body of such requests.
 
 use zeroize::Zeroizing;
 
@@ -35,71 +35,8 @@ pub fn refresh(
             code: "status 400".to_owned(),
             description: None,
         },
-        other => redact(other, refresh_token),
+        other => other.without(refresh_token),
     })
-}
-
-/// Removes a token from an error description: some servers repeat what they were sent.
-fn redact(mut error: OauthError, token: &Secret<String>) -> OauthError {
-    if let OauthError::Refused {
-        description: Some(text),
-        ..
-    } = &mut error
-        && !token.expose().is_empty()
-    {
-        *text = text.replace(token.expose().as_str(), "***");
-    }
-    error
-}
-
-/// The type of a token to revoke (RFC 7009, section 2.1).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TokenTypeHint {
-    /// An access token.
-    AccessToken,
-    /// A refresh token. Revoke it first: its access tokens go with it.
-    RefreshToken,
-}
-
-/// What came of a revocation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Revocation {
-    /// The token is invalid now. The server also says so for an unknown token (RFC 7009, section 2.2).
-    Revoked,
-    /// The server has no revocation endpoint.
-    NoEndpoint,
-}
-
-/// Revokes a token.
-///
-/// # Errors
-/// [`OauthError::Unavailable`] for a 503, perhaps with the time to retry (RFC 7009, section 2.2.1); otherwise the
-/// server's error, or [`OauthError::Http`]. The token must be considered valid then.
-pub fn revoke(
-    transport: &dyn Transport,
-    endpoints: &Endpoints,
-    client: &PublicClient,
-    hint: TokenTypeHint,
-    token: &Secret<String>,
-) -> Result<Revocation, OauthError> {
-    let Some(url) = &endpoints.revocation_endpoint else {
-        return Ok(Revocation::NoEndpoint);
-    };
-    let hint = match hint {
-        TokenTypeHint::AccessToken => "access_token",
-        TokenTypeHint::RefreshToken => "refresh_token",
-    };
-    let form = Form::default()
-        .field("token", token.expose())
-        .field("token_type_hint", hint)
-        .field("client_id", &client.client_id);
-    let response = transport
-        .post_form(url, &[], form.as_str())
-        .map_err(OauthError::Http)?;
-    match response.status {
-        200..300 => Ok(Revocation::Revoked),
-        _ => Err(redact(OauthError::from_response(&response), token)),
-    }
 }
 
 /// An `application/x-www-form-urlencoded` body, its fields in the order they are added.
