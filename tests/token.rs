@@ -439,7 +439,7 @@ fn verbose_names_every_source_and_no_secret() {
             "provider 'custom' from profile 'work'",
             "base_url 'http://127.0.0.1:9/v1' from profile 'work'",
             "model 'm' from profile 'work'",
-            "as stored, good until 20",
+            "as stored, valid until 20",
         ] {
             assert!(run.stderr.contains(words), "{words:?} in {}", run.stderr);
         }

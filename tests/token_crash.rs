@@ -298,7 +298,7 @@ fn a_full_disk_shows_before_the_server_is_asked() {
     );
     assert!(
         run.stderr
-            .contains("no space left on device; the old one goes on for"),
+            .contains("no space left on device; the current token is valid for"),
         "{run:#?}"
     );
 }

@@ -90,8 +90,8 @@ fn a_locked_keyring_is_try_again_and_unlocking_it_helps() {
 fn a_keyring_that_is_not_there_is_told_from_one_that_is_shut() {
     for (state, words) in [
         ("empty", "the system keyring is locked"),
-        ("nosvc", "no system keyring is here"),
-        ("nobus", "no system keyring is here"),
+        ("nosvc", "there is no system keyring"),
+        ("nobus", "there is no system keyring"),
     ] {
         let Some(keyring) = Keyring::start(state) else {
             return;
@@ -106,7 +106,7 @@ fn a_keyring_that_is_not_there_is_told_from_one_that_is_shut() {
             .tool("qwen-token")
             .env("DBUS_SESSION_BUS_ADDRESS", address)
             .run()
-            .fails(75, &["no system keyring is here"]);
+            .fails(75, &["there is no system keyring"]);
     }
 }
 
@@ -128,7 +128,7 @@ fn a_person_at_a_terminal_is_told_what_is_waited_for() {
     };
     let sandbox = keyed();
     let terminal = Terminal::start(token(&sandbox, &keyring));
-    terminal.shows("waiting at most 60 s for the system keyring");
+    terminal.shows("waiting up to 60 s for the system keyring");
 }
 
 #[test]
@@ -179,7 +179,7 @@ fn a_keyring_that_shuts_while_the_server_answers_is_no_reason_to_ask_again() {
     sandbox.oauth_profile("custom", "keyring", &oauth);
     tool.run().fails(
         75,
-        &["the server renewed the token, but it could not be kept", "hint: "],
+        &["the server refreshed the token, but it cannot be saved", "hint: "],
     );
     assert_eq!(server.requests().len(), 1);
     let mut keyring = keyring.lock().unwrap();

@@ -191,7 +191,7 @@ fn a_failed_refresh_passes_while_the_token_lives() {
         let run = sandbox.tool("qwen-token").run().exits(0);
         assert_eq!(run.text(), "at-old\n", "{words}");
         assert!(run.stderr.contains(words), "{words:?} in {}", run.stderr);
-        assert!(run.stderr.contains("goes on for"), "{}", run.stderr);
+        assert!(run.stderr.contains("is valid for"), "{}", run.stderr);
         assert_eq!(std::fs::read(&file).unwrap(), before, "{words}");
         assert_eq!(
             server.requests().len(),
@@ -337,7 +337,7 @@ fn min_ttl_refresh_and_no_refresh_decide() {
         .exits(0);
     assert_eq!(run.text(), "at-old\n");
     assert!(
-        run.stderr.contains("goes on for 1799 s and is not refreshed"),
+        run.stderr.contains("is valid for 1799 s and is not refreshed"),
         "{run:#?}"
     );
     sandbox
@@ -443,8 +443,7 @@ fn a_life_shorter_than_asked_for_is_said_to_all() {
         let run = asked();
         assert_eq!(run.text(), "at-new\n");
         assert!(
-            run.stderr
-                .contains("tokens live for less than the 7200 s asked for"),
+            run.stderr.contains("tokens are valid for less than 7200 s"),
             "{run:#?}"
         );
     }

@@ -1,7 +1,7 @@
 //! `qwen-auth logout`: revokes and removes credentials.
 
 use qwen_shared::exit::{Exit, Failure, Outcome};
-use qwen_shared::net::api::patience;
+use qwen_shared::net::api::keyring_timeout;
 use qwen_shared::net::config::{Config, KeySetting, Method, Profile, active_profile};
 use qwen_shared::net::credential::{LOCK_LIMIT, Store, StoreKind, Stored};
 use qwen_shared::output::Reporter;
@@ -62,7 +62,7 @@ fn log_out(name: &str, profile: &Profile, reporter: &Reporter) -> Result<(), Fai
         reporter.notice(&format!("profile '{name}': nothing is stored, {place}"));
         return Ok(());
     };
-    let store = Store::open(kind, name, patience(reporter))?;
+    let store = Store::open(kind, name, keyring_timeout(reporter))?;
     // No refresh may store a new token meanwhile.
     let held = store.lock(LOCK_LIMIT, &|text| reporter.notice(text))?;
     let revocation = match held.load() {

@@ -6,7 +6,7 @@ use qwen_shared::date::rfc3339;
 use qwen_shared::exit::{Exit, Failure, Outcome};
 use qwen_shared::net::api::{Authorization, store_of};
 use qwen_shared::net::config::{Auth, Key, Overrides, Settings};
-use qwen_shared::net::credential::{Credential, Life, StoreKind, Stored};
+use qwen_shared::net::credential::{Credential, StoreKind, Stored};
 use qwen_shared::net::ratelimit::RateLimit;
 use qwen_shared::net::ratelimit::identity;
 use qwen_shared::output::{Reporter, Stdout};
@@ -158,11 +158,11 @@ impl Report {
 
     fn set_expiry(&mut self, credential: &Credential) {
         self.expires_at = credential.expires_at;
-        self.state = match credential.remaining(SystemTime::now()) {
-            Life::For(_) => State::Valid,
-            Life::Unknown => State::Unbounded,
-            Life::Expired if credential.refresh_token.is_some() => State::Renewable,
-            Life::Expired => State::Expired,
+        self.state = match credential.expires_in(SystemTime::now()) {
+            None => State::Unbounded,
+            Some(left) if !left.is_zero() => State::Valid,
+            Some(_) if credential.refresh_token.is_some() => State::Renewable,
+            Some(_) => State::Expired,
         };
     }
 

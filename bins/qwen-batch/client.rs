@@ -7,7 +7,7 @@ use qwen_shared::exit::{Exit, Failure};
 use qwen_shared::net::api::Endpoint;
 use qwen_shared::net::api::{Authorization, authorize, hint_when_refused};
 use qwen_shared::net::config::{Auth, Overrides, Settings, TimeoutSettings};
-use qwen_shared::net::credential::{Refresh, Wanted};
+use qwen_shared::net::credential::{Refresh, RefreshPolicy};
 use qwen_shared::net::http::{Client, Timeouts};
 use qwen_shared::net::ratelimit::RateLimit;
 use qwen_shared::net::ratelimit::identity;
@@ -69,7 +69,7 @@ impl Door {
             ..Overrides::default()
         })?;
         settings.report(reporter);
-        let authorization = authorize(&settings, &Wanted::default(), reporter)?;
+        let authorization = authorize(&settings, &RefreshPolicy::default(), reporter)?;
         let key = Key::new(&settings, &authorization)?;
         let endpoint = &key.endpoint;
         let client = Client::new(endpoint.base_url(), timeouts(&settings, way))
@@ -156,11 +156,11 @@ impl Door {
         let door = Arc::clone(self);
         // It blocks, and makes a runtime of its own.
         let renewed = tokio::task::spawn_blocking(move || {
-            let wanted = Wanted {
+            let policy = RefreshPolicy {
                 refresh,
-                ..Wanted::default()
+                ..RefreshPolicy::default()
             };
-            let authorization = authorize(&door.settings, &wanted, &door.reporter)?;
+            let authorization = authorize(&door.settings, &policy, &door.reporter)?;
             Key::new(&door.settings, &authorization)
         })
         .await

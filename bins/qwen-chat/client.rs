@@ -7,7 +7,7 @@ use qwen_shared::exit::{Exit, Failure};
 use qwen_shared::net::api::{self, Endpoint, Event, SendError, authorize, hint_when_refused};
 use qwen_shared::net::chat::Summary;
 use qwen_shared::net::config::{Settings, TimeoutSettings};
-use qwen_shared::net::credential::{Refresh, Wanted};
+use qwen_shared::net::credential::{Refresh, RefreshPolicy};
 use qwen_shared::net::http::{self, Timeouts};
 use qwen_shared::net::ratelimit::{RateLimit, identity};
 use qwen_shared::output::Reporter;
@@ -197,11 +197,11 @@ fn run(request: Request) -> Result<(Request, Summary, Option<RequestError>), Fai
 
 /// Gets the credential, and the endpoint that it may go to.
 fn endpoint(settings: &Settings, refresh: Refresh, reporter: &Reporter) -> Result<Endpoint, Failure> {
-    let wanted = Wanted {
+    let policy = RefreshPolicy {
         refresh,
-        ..Wanted::default()
+        ..RefreshPolicy::default()
     };
-    let authorization = authorize(settings, &wanted, reporter)?;
+    let authorization = authorize(settings, &policy, reporter)?;
     let base_url = authorization.base_url(settings)?;
     Endpoint::new(settings, authorization.token, Some(base_url))
 }

@@ -5,7 +5,7 @@ use qwen_shared::net::api::Endpoint;
 use qwen_shared::net::api::authorize;
 use qwen_shared::net::chat::{Body, Message};
 use qwen_shared::net::config::Settings;
-use qwen_shared::net::credential::{Refresh, Wanted};
+use qwen_shared::net::credential::{Refresh, RefreshPolicy};
 use qwen_shared::output::{Reporter, Stdout};
 use qwen_shared::text::escape_json;
 use serde_json::{Map, Value, json};
@@ -134,11 +134,11 @@ fn token_command(args: &Args, reporter: &Reporter) -> String {
 
 /// Makes the endpoint without any network. A token that cannot be had without one is shown as three asterisks.
 fn endpoint(settings: &Settings, reporter: &Reporter) -> Result<Endpoint, Failure> {
-    let wanted = Wanted {
+    let policy = RefreshPolicy {
         refresh: Refresh::Never,
-        ..Wanted::default()
+        ..RefreshPolicy::default()
     };
-    match authorize(settings, &wanted, reporter) {
+    match authorize(settings, &policy, reporter) {
         Ok(authorization) => {
             let base_url = authorization.base_url(settings)?;
             Endpoint::new(settings, authorization.token, Some(base_url))

@@ -1,7 +1,7 @@
 //! `--import`: uses the login or the API key of Qwen Code.
 
 use qwen_shared::exit::{Exit, Failure, Outcome};
-use qwen_shared::net::api::{choose_store, patience};
+use qwen_shared::net::api::{choose_store, keyring_timeout};
 use qwen_shared::net::config::{Method, QwenCodeSettings};
 use qwen_shared::net::credential::{Store, StoreKind, Stored};
 use qwen_shared::provider;
@@ -16,7 +16,11 @@ pub(crate) fn import(login: &Login<'_>) -> Outcome {
     if settings.api_key.is_some() && settings.selected_type.as_deref() == Some("openai") {
         return import_key(login, &settings);
     }
-    let shared = Store::open(StoreKind::QwenCode, &login.profile.name, patience(login.reporter))?;
+    let shared = Store::open(
+        StoreKind::QwenCode,
+        &login.profile.name,
+        keyring_timeout(login.reporter),
+    )?;
     match (&settings.api_key, shared.load()?) {
         (_, Some(loaded)) => {
             if let Some(notice) = &loaded.notice {

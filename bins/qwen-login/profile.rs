@@ -2,7 +2,7 @@
 
 use qwen_shared::exit::{Exit, Failure};
 use qwen_shared::net::config::{self, Config, KeySetting, Method, Overrides, Profile, Settings, Source};
-use qwen_shared::net::credential::{LOCK_LIMIT, Patience, Store, StoreKind, Stored};
+use qwen_shared::net::credential::{KeyringTimeout, LOCK_LIMIT, Store, StoreKind, Stored};
 use qwen_shared::output::Reporter;
 use qwen_shared::provider::{self, Provider};
 use serde_json::{Map, Value, json};
@@ -145,7 +145,7 @@ impl LoginProfile {
             _ => return,
         };
         let remove = || -> Result<Option<String>, Failure> {
-            let store = Store::open(old, &self.name, Patience::for_scripts())?;
+            let store = Store::open(old, &self.name, KeyringTimeout::noninteractive())?;
             let removed = store.lock(LOCK_LIMIT, &|text| reporter.notice(text))?.delete()?;
             Ok(removed.then(|| store.place()))
         };

@@ -7,7 +7,7 @@ use qwen_shared::exit::{Exit, Failure};
 use qwen_shared::net::api::authorize;
 use qwen_shared::net::chat::{Body, ErrorKind, Message, Refusal, Role};
 use qwen_shared::net::config::{Overrides, Profile, Settings};
-use qwen_shared::net::credential::{Refresh, Wanted};
+use qwen_shared::net::credential::{Refresh, RefreshPolicy};
 use qwen_shared::net::http::{BaseUrl, Client, HttpError, Request, Timeouts, runtime};
 use qwen_shared::output::Reporter;
 use qwen_shared::provider::Provider;
@@ -72,11 +72,11 @@ fn login_result(profile: &str, reporter: &Reporter) -> Result<String, Failure> {
         ..Overrides::default()
     })?;
     // An imported login may have expired.
-    let wanted = Wanted {
+    let policy = RefreshPolicy {
         min_ttl: Duration::ZERO,
         refresh: Refresh::WhenDue,
     };
-    let authorization = authorize(&settings, &wanted, reporter)?;
+    let authorization = authorize(&settings, &policy, reporter)?;
     let base_url = authorization.base_url(&settings)?;
     let test = TestRequest {
         provider: settings.provider.value,

@@ -6,7 +6,7 @@ use qwen_shared::date::rfc3339;
 use qwen_shared::exit::{Exit, Failure};
 use qwen_shared::net::api::Authorization;
 use qwen_shared::net::config::Settings;
-use qwen_shared::net::credential::{Life, StoreKind};
+use qwen_shared::net::credential::StoreKind;
 use qwen_shared::secret::Secret;
 use qwen_shared::shell::{Change, parent_shell};
 use qwen_shared::text::escape_json;
@@ -116,7 +116,7 @@ struct Document<'a> {
 
 fn json(settings: &Settings, authorization: &Authorization) -> Result<String, Failure> {
     let (token, credential) = (authorization.token.as_ref(), authorization.credential.as_ref());
-    let life = credential.map(|credential| credential.remaining(SystemTime::now()));
+    let expires_in = credential.and_then(|credential| credential.expires_in(SystemTime::now()));
     let document = Document {
         access_token: token.map(|token| token.expose().as_str()),
         token_type: token.map(|_| match credential {
@@ -126,11 +126,7 @@ fn json(settings: &Settings, authorization: &Authorization) -> Result<String, Fa
         expires_at: credential
             .and_then(|credential| credential.expires_at)
             .map(rfc3339),
-        expires_in: life.and_then(|life| match life {
-            Life::Unknown => None,
-            Life::For(rest) => Some(rest.as_secs()),
-            Life::Expired => Some(0),
-        }),
+        expires_in: expires_in.map(|left| left.as_secs()),
         base_url: authorization.base_url(settings)?.to_string(),
         model: &settings.model.value,
         profile: settings.profile.as_ref().map(|profile| profile.value.as_str()),

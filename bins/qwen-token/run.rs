@@ -6,7 +6,7 @@ use qwen_shared::app::check_command;
 use qwen_shared::exit::{Exit, Failure, Outcome};
 use qwen_shared::net::api::{Authorization, authorize};
 use qwen_shared::net::config::{Overrides, Settings};
-use qwen_shared::net::credential::{Life, Refresh, Wanted};
+use qwen_shared::net::credential::{Refresh, RefreshPolicy};
 use qwen_shared::output::{Reporter, Stdout};
 use qwen_shared::secret::forbid_core_dump;
 
@@ -31,7 +31,7 @@ pub(crate) fn run(args: Args, reporter: &Reporter) -> Outcome {
     if args.check {
         return check(&args, &settings, reporter);
     }
-    let authorization = authorize(&settings, &wanted(&args), reporter)?;
+    let authorization = authorize(&settings, &refresh_policy(&args), reporter)?;
     if reporter.is_verbose() {
         explain_endpoint(&settings, &authorization, reporter);
     }
@@ -49,8 +49,8 @@ pub(crate) fn run(args: Args, reporter: &Reporter) -> Outcome {
     Ok(Exit::Ok)
 }
 
-fn wanted(args: &Args) -> Wanted {
-    Wanted {
+fn refresh_policy(args: &Args) -> RefreshPolicy {
+    RefreshPolicy {
         min_ttl: Duration::from_secs(args.min_ttl),
         refresh: match (args.refresh, args.no_refresh || args.check) {
             (true, _) => Refresh::Now,
@@ -72,7 +72,7 @@ fn explain_endpoint(settings: &Settings, authorization: &Authorization, reporter
 /// Answers whether there is a valid token. What keeps the question from being answered is a failure as ever.
 fn check(args: &Args, settings: &Settings, reporter: &Reporter) -> Outcome {
     let quiet = Reporter::new(reporter.program(), true, reporter.is_verbose(), reporter.color());
-    let authorization = match authorize(settings, &wanted(args), &quiet) {
+    let authorization = match authorize(settings, &refresh_policy(args), &quiet) {
         Err(failure) if failure.exit == Exit::NoAuth => return negative(&failure, reporter),
         other => other?,
     };
@@ -90,8 +90,8 @@ fn too_short(args: &Args, authorization: &Authorization) -> Option<String> {
     let min_ttl = Duration::from_secs(args.min_ttl);
     credential
         .is_due(min_ttl, now)
-        .then(|| match credential.remaining(now) {
-            Life::For(rest) => format!("the token expires in {} s", rest.as_secs()),
+        .then(|| match credential.expires_in(now) {
+            Some(left) if !left.is_zero() => format!("the token expires in {} s", left.as_secs()),
             _ => "the token has expired".to_owned(),
         })
 }

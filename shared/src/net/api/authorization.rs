@@ -5,7 +5,9 @@ use std::time::SystemTime;
 use crate::date::rfc3339;
 use crate::exit::{Exit, Failure};
 use crate::net::config::{Auth, Key, Settings, Source, Sourced};
-use crate::net::credential::{Credential, Patience, Store, StoreKind, Stored, Wanted, choose, obtain};
+use crate::net::credential::{
+    Credential, KeyringTimeout, RefreshPolicy, Store, StoreKind, Stored, choose, valid_credential,
+};
 use crate::net::http::{BaseUrl, Timeouts, check_endpoint};
 use crate::net::oauth::{self, BlockingTransport, Endpoints, PublicClient, TokenResponse};
 use crate::output::Reporter;
@@ -74,12 +76,12 @@ impl Authorization {
 /// long.
 pub fn authorize(
     settings: &Settings,
-    wanted: &Wanted,
+    policy: &RefreshPolicy,
     reporter: &Reporter,
 ) -> Result<Authorization, Failure> {
     let (key, source) = match &settings.auth.value {
         Auth::None => return Ok(Authorization::default()),
-        Auth::Oauth { server, .. } => return login(settings, server, wanted, reporter),
+        Auth::Oauth { server, .. } => return login(settings, server, policy, reporter),
         Auth::ApiKey(Key::Stored(_)) => return stored_key(&store_of(settings, reporter)?, reporter),
         Auth::ApiKey(Key::Given(key)) => (key.clone(), settings.auth.source.to_string()),
         Auth::ApiKey(Key::Command(words)) => (
@@ -116,19 +118,19 @@ fn stored_key(store: &Store, reporter: &Reporter) -> Result<Authorization, Failu
 fn login(
     settings: &Settings,
     server: &OauthSettings,
-    wanted: &Wanted,
+    policy: &RefreshPolicy,
     reporter: &Reporter,
 ) -> Result<Authorization, Failure> {
     let store = store_of(settings, reporter)?;
     let refresh = |present: &Credential| refreshed(settings, server, present);
     let notify = |text: &str| reporter.notice(text);
-    let obtained = obtain(&store, wanted, &SystemTime::now, &notify, refresh)?;
-    for notice in &obtained.notices {
+    let valid = valid_credential(&store, policy, &SystemTime::now, &notify, refresh)?;
+    for notice in &valid.notices {
         reporter.notice(notice);
     }
-    let (place, credential) = (store.place(), obtained.credential);
+    let (place, credential) = (store.place(), valid.credential);
     if reporter.is_verbose() {
-        let how = match obtained.refreshed {
+        let how = match valid.refreshed {
             true => "refreshed just now",
             false => "as stored",
         };
@@ -216,7 +218,11 @@ pub fn store_of(settings: &Settings, reporter: &Reporter) -> Result<Store, Failu
         Auth::Oauth { store, .. } | Auth::ApiKey(Key::Stored(store)) => *store,
         _ => StoreKind::File,
     };
-    Ok(Store::open(kind, settings.profile_name(), patience(reporter))?)
+    Ok(Store::open(
+        kind,
+        settings.profile_name(),
+        keyring_timeout(reporter),
+    )?)
 }
 
 /// Finds the store for a login, as [`choose`] does, and tells the user what is not as expected.
@@ -229,7 +235,7 @@ pub fn choose_store(
     is_qwen: bool,
     reporter: &Reporter,
 ) -> Result<Store, Failure> {
-    let (store, notice) = choose(choice, profile, is_qwen, patience(reporter))?;
+    let (store, notice) = choose(choice, profile, is_qwen, keyring_timeout(reporter))?;
     if let Some(notice) = notice {
         reporter.notice(&notice);
     }
@@ -238,12 +244,12 @@ pub fn choose_store(
 
 /// Returns the time limit of a keyring prompt: long enough to unlock it only where a person is there.
 #[must_use]
-pub fn patience(reporter: &Reporter) -> Patience {
+pub fn keyring_timeout(reporter: &Reporter) -> KeyringTimeout {
     if !Reporter::is_seen() {
-        return Patience::for_scripts();
+        return KeyringTimeout::noninteractive();
     }
     let reporter = reporter.clone();
-    Patience::for_people(move |text| reporter.notice(text))
+    KeyringTimeout::interactive(move |text| reporter.notice(text))
 }
 
 #[cfg(test)]

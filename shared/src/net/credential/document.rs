@@ -10,70 +10,41 @@ use serde_json::{Map, Value};
 use crate::net::oauth::TokenResponse;
 use crate::secret::Secret;
 
-/// How long a token should go on at least when nobody says otherwise.
+/// The least time for which a token should stay valid, by default.
 pub(super) const DEFAULT_MIN_TTL: Duration = Duration::from_secs(60);
 
-/// What one profile has in its store.
+/// What a store holds for one profile.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Stored {
-    /// A key of an OpenAI-compatible endpoint.
+    /// An API key.
     ApiKey(Secret<String>),
     /// A login.
     Oauth(Credential),
 }
 
-/// A token, what renews it, and when it was made.
+/// The tokens of a login.
 #[derive(Clone, PartialEq)]
 pub struct Credential {
     /// The access token.
     pub access_token: Secret<String>,
-    /// What renews it; servers that rotate accept it once (RFC 9700, section 2.2.2).
+    /// The refresh token. Servers that rotate it accept it once (RFC 9700, section 2.2.2).
     pub refresh_token: Option<Secret<String>>,
-    /// The token type, as the server wrote it: `Bearer` in some case.
+    /// `Bearer`, in the server's case.
     pub token_type: String,
-    /// When the access token ends; `None` when the server did not say, which is not the same as ended.
+    /// When the access token expires; `None` if the server did not say.
     pub expires_at: Option<SystemTime>,
-    /// When it was issued, by this machine's clock; `None` when another program stored it.
+    /// When it was issued, by this machine's clock; `None` if another program stored it.
     pub issued_at: Option<SystemTime>,
-    /// Qwen's own member: the host that takes this token. Untrusted input.
+    /// Qwen's own member: the host of the API. Untrusted.
     pub resource_url: Option<String>,
-    /// The scope that was granted, where the server said.
+    /// The granted scope.
     pub scope: Option<String>,
-    /// Members that we do not know. They survive every rewrite, and may hold secrets (an `id_token`).
+    /// Unknown members, which every update keeps. They may be secret (an `id_token`).
     pub extra: Map<String, Value>,
 }
 
-/// How long a token goes on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Life {
-    /// Nobody said: it is used until a server refuses it (RFC 6749, section 5.1).
-    Unknown,
-    /// It ends in this time, which is more than nothing.
-    For(Duration),
-    /// It has ended, or its times make no sense by this clock.
-    Expired,
-}
-
-impl Life {
-    /// True when the token may still be used.
-    #[must_use]
-    pub const fn is_alive(self) -> bool {
-        !matches!(self, Self::Expired)
-    }
-
-    /// True when it is known to end before `time` has passed.
-    #[must_use]
-    pub fn is_below(self, time: Duration) -> bool {
-        match self {
-            Self::Unknown => false,
-            Self::For(rest) => rest < time,
-            Self::Expired => true,
-        }
-    }
-}
-
 impl Credential {
-    /// Makes a credential of a token endpoint's answer that came at `now`.
+    /// Makes a credential of a token response that arrived at `now`.
     #[must_use]
     pub fn from_response(response: TokenResponse, now: SystemTime) -> Self {
         Self {
@@ -88,12 +59,10 @@ impl Credential {
         }
     }
 
-    /// Makes the credential that follows this one after a refresh.
-    ///
-    /// A `refresh_token` that the answer lacks goes on (RFC 6749, section 6); so do a `resource_url`, which Qwen
-    /// Code loses here (facts: Qwen Code, section 0), the scope, and the members that we do not know.
+    /// Makes the credential after a refresh. What the response lacks stays: the `refresh_token` (RFC 6749, section 6),
+    /// `resource_url`, scope and unknown members.
     #[must_use]
-    pub fn renewed(&self, response: TokenResponse, now: SystemTime) -> Self {
+    pub fn refreshed(&self, response: TokenResponse, now: SystemTime) -> Self {
         let mut next = Self::from_response(response, now);
         next.refresh_token = next.refresh_token.or_else(|| self.refresh_token.clone());
         next.resource_url = next.resource_url.or_else(|| self.resource_url.clone());
@@ -104,45 +73,48 @@ impl Credential {
         next
     }
 
-    /// Returns how long the access token goes on.
+    /// Returns how long the access token stays valid: zero if it has expired, `None` if the server did not say.
     ///
-    /// An issue time in the future says that the clock was stepped since: the expiry was reckoned by the wrong clock
-    /// and is worth nothing, so the token counts as expired (facts: OAuth, section 6). A little is allowed for
-    /// machines that share a home.
+    /// A token that was issued in the future counts as expired: the clock was changed since, so its expiry is wrong.
     #[must_use]
-    pub fn remaining(&self, now: SystemTime) -> Life {
-        if self.issued_at.is_some_and(|issued| issued > now + SKEW) {
-            return Life::Expired;
+    pub fn expires_in(&self, now: SystemTime) -> Option<Duration> {
+        if self
+            .issued_at
+            .is_some_and(|issued| issued > now + CLOCK_TOLERANCE)
+        {
+            return Some(Duration::ZERO);
         }
-        match self.expires_at.map(|end| end.duration_since(now)) {
-            None => Life::Unknown,
-            Some(Ok(rest)) if !rest.is_zero() => Life::For(rest),
-            Some(_) => Life::Expired,
-        }
+        let end = self.expires_at?;
+        Some(end.duration_since(now).unwrap_or_default())
     }
 
-    /// True when the token should be refreshed by someone who needs it for `min_ttl`.
+    /// True if the access token is known to have expired.
+    #[must_use]
+    pub fn is_expired(&self, now: SystemTime) -> bool {
+        self.expires_in(now).is_some_and(|left| left.is_zero())
+    }
+
+    /// True if the token should be refreshed to be valid for `min_ttl`.
     ///
-    /// Where the server's tokens never live as long as is wanted by default, refreshing on every call would gain nothing
-    /// and spend a refresh token each time: such a token is due in the second half of its life. Whoever asks for more
-    /// than the default gets a refresh, because the server may have changed its mind.
+    /// Where the whole lifetime is no longer than the default `min_ttl`, a refresh on every call would gain nothing: such
+    /// a token is refreshed after half its lifetime.
     #[must_use]
     pub fn is_due(&self, min_ttl: Duration, now: SystemTime) -> bool {
-        let whole = match (self.issued_at, self.expires_at) {
+        let lifetime = match (self.issued_at, self.expires_at) {
             (Some(issued), Some(end)) => end.duration_since(issued).ok(),
             _ => None,
         };
-        let wanted = match whole {
-            Some(whole) if whole <= min_ttl && min_ttl <= DEFAULT_MIN_TTL => whole / 2,
+        let min_ttl = match lifetime {
+            Some(lifetime) if lifetime <= min_ttl && min_ttl <= DEFAULT_MIN_TTL => lifetime / 2,
             _ => min_ttl,
         };
-        let life = self.remaining(now);
-        !life.is_alive() || life.is_below(wanted)
+        self.expires_in(now)
+            .is_some_and(|left| left.is_zero() || left < min_ttl)
     }
 }
 
 impl fmt::Debug for Credential {
-    /// Shows times and names, never a value that could be a secret.
+    /// Shows of the unknown members only their names.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Credential")
             .field("refresh_token", &self.refresh_token)
@@ -155,7 +127,7 @@ impl fmt::Debug for Credential {
     }
 }
 
-/// Every member that a document of ours or of Qwen Code's gives a meaning to.
+/// The members that one of the formats defines.
 const KNOWN: [&str; 10] = [
     "method",
     "api_key",
@@ -169,30 +141,41 @@ const KNOWN: [&str; 10] = [
     "scope",
 ];
 
-/// Drops the members that have a meaning here, so that what a server adds cannot stand in for one of them.
+/// Drops known members, so that a server cannot set one of them.
 pub(super) fn unknown_members(mut members: Map<String, Value>) -> Map<String, Value> {
     members.retain(|name, _| !KNOWN.contains(&name.as_str()) && name != "expires_in");
     members
 }
 
-/// Whose document it is.
+/// The format of a stored document.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Form {
-    /// `method` says what it holds; times are `expires_at` and `issued_at`.
-    Ours,
-    /// `expiry_date`, no trailing newline, nothing but a login (facts: Qwen Code, section 2).
+pub(super) enum Format {
+    /// Keys and logins; times are `expires_at` and `issued_at`.
+    Own,
+    /// Logins; the expiry is `expiry_date`, and there is no final newline.
     QwenCode,
 }
 
-/// Writes what is stored as a document.
-pub(super) fn write(stored: &Stored, form: Form) -> Secret<Vec<u8>> {
-    match (stored, form) {
-        (Stored::ApiKey(key), _) => pretty(&KeyDocument {
+/// Writes what is stored as JSON.
+pub(super) fn write(stored: &Stored, format: Format) -> Secret<Vec<u8>> {
+    let is_own = format == Format::Own;
+    match stored {
+        Stored::ApiKey(key) => pretty(&KeyDocument {
             method: "api-key",
             api_key: key.expose(),
         }),
-        (Stored::Oauth(credential), Form::Ours) => pretty(&OurDocument::of(credential)),
-        (Stored::Oauth(credential), Form::QwenCode) => pretty(&QwenCodeDocument::of(credential)),
+        Stored::Oauth(credential) => pretty(&LoginDocument {
+            method: is_own.then_some("oauth"),
+            access_token: credential.access_token.expose(),
+            refresh_token: credential.refresh_token.as_ref().map(Secret::expose),
+            token_type: &credential.token_type,
+            resource_url: credential.resource_url.as_deref(),
+            expires_at: credential.expires_at.filter(|_| is_own).map(to_millis),
+            expiry_date: credential.expires_at.filter(|_| !is_own).map(to_millis),
+            issued_at: credential.issued_at.map(to_millis),
+            scope: credential.scope.as_deref(),
+            extra: &credential.extra,
+        }),
     }
 }
 
@@ -202,54 +185,19 @@ struct KeyDocument<'a> {
     api_key: &'a str,
 }
 
+/// The order is Qwen Code's. It ignores `issued_at`, and drops it with its next refresh.
 #[derive(Serialize)]
-struct OurDocument<'a> {
-    method: &'static str,
+struct LoginDocument<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    method: Option<&'static str>,
     access_token: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    refresh_token: Option<&'a str>,
+    refresh_token: Option<&'a String>,
     token_type: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    resource_url: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     expires_at: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    issued_at: Option<u64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    resource_url: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    scope: Option<&'a str>,
-    #[serde(flatten)]
-    extra: &'a Map<String, Value>,
-}
-
-impl<'a> OurDocument<'a> {
-    fn of(credential: &'a Credential) -> Self {
-        Self {
-            method: "oauth",
-            access_token: credential.access_token.expose(),
-            refresh_token: credential
-                .refresh_token
-                .as_ref()
-                .map(|token| token.expose().as_str()),
-            token_type: &credential.token_type,
-            expires_at: credential.expires_at.map(to_millis),
-            issued_at: credential.issued_at.map(to_millis),
-            resource_url: credential.resource_url.as_deref(),
-            scope: credential.scope.as_deref(),
-            extra: &credential.extra,
-        }
-    }
-}
-
-/// The order is Qwen Code's own at login. `issued_at` is ours: Qwen Code ignores it and drops it when it writes,
-/// which is right, because then it is no longer true.
-#[derive(Serialize)]
-struct QwenCodeDocument<'a> {
-    access_token: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    refresh_token: Option<&'a str>,
-    token_type: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    resource_url: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     expiry_date: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -260,38 +208,19 @@ struct QwenCodeDocument<'a> {
     extra: &'a Map<String, Value>,
 }
 
-impl<'a> QwenCodeDocument<'a> {
-    fn of(credential: &'a Credential) -> Self {
-        Self {
-            access_token: credential.access_token.expose(),
-            refresh_token: credential
-                .refresh_token
-                .as_ref()
-                .map(|token| token.expose().as_str()),
-            token_type: &credential.token_type,
-            resource_url: credential.resource_url.as_deref(),
-            expiry_date: credential.expires_at.map(to_millis),
-            issued_at: credential.issued_at.map(to_millis),
-            scope: credential.scope.as_deref(),
-            extra: &credential.extra,
-        }
-    }
-}
-
-/// Writes two-space JSON into a buffer that is zeroed when it is dropped.
 fn pretty(document: &impl Serialize) -> Secret<Vec<u8>> {
-    // Room enough from the start: a buffer that grows leaves copies of its content behind.
+    // A buffer that grows would leave copies of the tokens in memory.
     let mut bytes = Vec::with_capacity(16 << 10);
-    // Neither strings, whole numbers nor a vector can refuse.
+    // Cannot fail: strings and integers, into a vector.
     let _ = serde_json::to_writer_pretty(bytes.by_ref(), document);
     Secret::new(bytes)
 }
 
-/// Reads a document.
+/// Parses a document.
 ///
 /// # Errors
-/// Where it is broken, or which member is missing, to stand behind the place's name; never what it holds.
-pub(super) fn read(bytes: &[u8], form: Form) -> Result<Stored, String> {
+/// What is wrong with it, to be appended to the place's name. It quotes no content.
+pub(super) fn read(bytes: &[u8], format: Format) -> Result<Stored, String> {
     let mut members: Map<String, Value> = serde_json::from_slice(bytes).map_err(|error| {
         if error.is_data() {
             ": not a JSON object".to_owned()
@@ -300,15 +229,15 @@ pub(super) fn read(bytes: &[u8], form: Form) -> Result<Stored, String> {
         }
     })?;
     let is_key = members.get("method").and_then(Value::as_str) == Some("api-key");
-    if form == Form::Ours && is_key {
+    if format == Format::Own && is_key {
         return text(&mut members, "api_key")
             .map(|key| Stored::ApiKey(Secret::new(key)))
-            .ok_or_else(|| lacks("api_key"));
+            .ok_or_else(|| missing("api_key"));
     }
-    let access_token = text(&mut members, "access_token").ok_or_else(|| lacks("access_token"))?;
-    let expiry = match form {
-        Form::Ours => "expires_at",
-        Form::QwenCode => "expiry_date",
+    let access_token = text(&mut members, "access_token").ok_or_else(|| missing("access_token"))?;
+    let expiry = match format {
+        Format::Own => "expires_at",
+        Format::QwenCode => "expiry_date",
     };
     Ok(Stored::Oauth(Credential {
         access_token: Secret::new(access_token),
@@ -322,11 +251,11 @@ pub(super) fn read(bytes: &[u8], form: Form) -> Result<Stored, String> {
     }))
 }
 
-fn lacks(member: &str) -> String {
+fn missing(member: &str) -> String {
     format!(": no '{member}'")
 }
 
-/// Takes a text member out; blank counts as absent.
+/// Removes a string; a blank one counts as absent.
 fn text(members: &mut Map<String, Value>, name: &str) -> Option<String> {
     match members.shift_remove(name) {
         Some(Value::String(text)) if !text.trim().is_empty() => Some(text),
@@ -334,19 +263,17 @@ fn text(members: &mut Map<String, Value>, name: &str) -> Option<String> {
     }
 }
 
-/// What the clocks of machines that share a home may differ by.
-pub(super) const SKEW: Duration = Duration::from_secs(60);
+/// The difference between the clocks of machines that share a home directory.
+pub(super) const CLOCK_TOLERANCE: Duration = Duration::from_secs(60);
 
-/// Returns a time as milliseconds since 1970; 0 for anything earlier.
+/// Returns the milliseconds since 1970; 0 for anything earlier.
 pub(super) fn to_millis(time: SystemTime) -> u64 {
     time.duration_since(UNIX_EPOCH)
         .map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }
 
-/// Reads a time; `None` when the value is none (`null`, text that is no number, not finite).
-///
-/// A fraction is cut, a number that comes as text is read, a time before 1970 is 1970, and one past the last date
-/// that JavaScript can hold is that date.
+/// Reads a time in milliseconds since 1970, which may be a string. Times before 1970 and after the last date of
+/// JavaScript are clamped; `None` if it is not a finite number.
 pub(super) fn from_value(value: &Value) -> Option<SystemTime> {
     const LAST: f64 = 8.64e15;
     let millis = match value {
@@ -368,23 +295,24 @@ pub(super) fn from_value(value: &Value) -> Option<SystemTime> {
 
 #[cfg(test)]
 mod tests {
-    use super::Form;
-    use super::Stored;
-    use super::read;
-    use super::write;
+    use super::{Format, Stored, read, write};
 
     #[test]
     fn a_document_survives_being_read_and_written_in_either_form() {
         let ours = "{\n  \"method\": \"oauth\",\n  \"access_token\": \"a\",\n  \"refresh_token\": \"r\",\n  \
-            \"token_type\": \"bearer\",\n  \"expires_at\": 1800000000123,\n  \"issued_at\": 1700000000000,\n  \
-            \"resource_url\": \"portal.qwen.ai\",\n  \"scope\": \"openid\",\n  \"id_token\": \"i\",\n  \"deep\": {\n    \
+            \"token_type\": \"bearer\",\n  \"resource_url\": \"portal.qwen.ai\",\n  \"expires_at\": 1800000000123,\n  \
+            \"issued_at\": 1700000000000,\n  \"scope\": \"openid\",\n  \"id_token\": \"i\",\n  \"deep\": {\n    \
             \"x\": [\n      1\n    ]\n  }\n}";
         let theirs = "{\n  \"access_token\": \"a\",\n  \"refresh_token\": \"r\",\n  \"token_type\": \"Bearer\",\n  \
             \"resource_url\": \"portal.qwen.ai\",\n  \"expiry_date\": 1800000000123,\n  \"added\": true\n}";
         let key = "{\n  \"method\": \"api-key\",\n  \"api_key\": \"sk-1\"\n}";
-        for (form, text) in [(Form::Ours, ours), (Form::QwenCode, theirs), (Form::Ours, key)] {
-            let stored = read(text.as_bytes(), form).unwrap();
-            assert_eq!(String::from_utf8_lossy(write(&stored, form).expose()), text);
+        for (format, text) in [
+            (Format::Own, ours),
+            (Format::QwenCode, theirs),
+            (Format::Own, key),
+        ] {
+            let stored = read(text.as_bytes(), format).unwrap();
+            assert_eq!(String::from_utf8_lossy(write(&stored, format).expose()), text);
         }
     }
 
@@ -399,7 +327,7 @@ mod tests {
             ("{\"access_token\": 7}", ": no 'access_token'"),
             ("{\"method\": \"api-key\"}", ": no 'api_key'"),
         ] {
-            assert_eq!(read(text.as_bytes(), Form::Ours).unwrap_err(), reason, "{text}");
+            assert_eq!(read(text.as_bytes(), Format::Own).unwrap_err(), reason, "{text}");
         }
     }
 
@@ -417,7 +345,7 @@ mod tests {
             ("[]", None),
         ] {
             let text = format!("{{\"access_token\": \"a\", \"expiry_date\": {value}}}");
-            let Stored::Oauth(credential) = read(text.as_bytes(), Form::QwenCode).unwrap() else {
+            let Stored::Oauth(credential) = read(text.as_bytes(), Format::QwenCode).unwrap() else {
                 panic!("not a login");
             };
             assert_eq!(credential.expires_at.map(super::to_millis), millis, "{value}");

@@ -1,8 +1,7 @@
-//! The system keyring, every call bounded.
+//! The system keyring, with a timeout.
 //!
-//! No keyring library has a time limit, and a provider that waits for a person, or hangs, never answers. So each call
-//! runs on a thread of its own, which is left behind when its time is up: nothing joins it, and the exit of the
-//! program ends it.
+//! The keyring libraries have none, and a service that hangs or waits for a person may never answer. So each call runs
+//! on a thread of its own, which is abandoned after the timeout.
 
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,26 +15,29 @@ use crate::secret::Secret;
 
 const SERVICE: &str = "qwen-toolkit";
 
-/// How long a silent keyring goes unmentioned on a terminal.
-const BEFORE_A_WORD: Duration = Duration::from_millis(700);
+/// The content of the item that probes the keyring.
+const PROBE: &[u8] = b"test";
 
-type Announce = dyn Fn(&str) + Send + Sync;
+/// How long to wait for the keyring before the person is told.
+const NOTICE_DELAY: Duration = Duration::from_millis(700);
 
-/// How long a keyring may take, and who hears that it is waited for.
+type Notify = dyn Fn(&str) + Send + Sync;
+
+/// How long one call to the keyring may take.
 #[derive(Clone, Default)]
-pub struct Patience(Option<Arc<Announce>>);
+pub struct KeyringTimeout(Option<Arc<Notify>>);
 
-impl Patience {
-    /// Three seconds: nobody is there to unlock anything.
+impl KeyringTimeout {
+    /// Three seconds: nobody is there to unlock the keyring.
     #[must_use]
-    pub const fn for_scripts() -> Self {
+    pub const fn noninteractive() -> Self {
         Self(None)
     }
 
-    /// A minute, for a person at a terminal, who is told through `announce` what is waited for.
+    /// A minute, for a person to unlock the keyring. `notify` tells the person about the wait.
     #[must_use]
-    pub fn for_people(announce: impl Fn(&str) + Send + Sync + 'static) -> Self {
-        Self(Some(Arc::new(announce)))
+    pub fn interactive(notify: impl Fn(&str) + Send + Sync + 'static) -> Self {
+        Self(Some(Arc::new(notify)))
     }
 
     fn limit(&self) -> Duration {
@@ -43,32 +45,32 @@ impl Patience {
     }
 }
 
-impl fmt::Debug for Patience {
+impl fmt::Debug for KeyringTimeout {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Patience").field(&self.limit()).finish()
+        f.debug_tuple("KeyringTimeout").field(&self.limit()).finish()
     }
 }
 
-/// One item of the keyring, holding one JSON document.
-pub(super) struct Keyring {
+/// One item of the keyring, which holds one JSON document.
+pub(super) struct KeyringItem {
     user: String,
-    patience: Patience,
+    timeout: KeyringTimeout,
     connection: Mutex<Option<Arc<CredentialStore>>>,
 }
 
-impl fmt::Debug for Keyring {
+impl fmt::Debug for KeyringItem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Keyring")
+        f.debug_struct("KeyringItem")
             .field("user", &self.user)
             .finish_non_exhaustive()
     }
 }
 
-impl Keyring {
-    pub(super) const fn new(user: String, patience: Patience) -> Self {
+impl KeyringItem {
+    pub(super) const fn new(user: String, timeout: KeyringTimeout) -> Self {
         Self {
             user,
-            patience,
+            timeout,
             connection: Mutex::new(None),
         }
     }
@@ -84,7 +86,7 @@ impl Keyring {
     pub(super) fn write(&self, document: Secret<Vec<u8>>) -> Result<(), StoreError> {
         self.call(&self.user, move |entry| {
             match entry.set_secret(document.expose()) {
-                // More than one item of our name is nothing of our making: one is to be left.
+                // Another program made more than one item of this name: replace them by one.
                 Err(Error::Ambiguous(items)) => {
                     items.iter().try_for_each(Entry::delete_credential)?;
                     entry.set_secret(document.expose())
@@ -98,71 +100,72 @@ impl Keyring {
         self.call(&self.user, remove)
     }
 
-    /// Writes, reads and deletes an item that is no credential.
+    /// Checks that the keyring is usable: writes, reads and deletes another item.
     pub(super) fn probe(&self) -> Result<(), StoreError> {
-        let user = format!("trial {}", std::process::id());
-        let same = self.call(&user, |entry| {
-            const CANARY: &[u8] = b"may this be written?";
-            entry.set_secret(CANARY)?;
+        let user = format!("probe {}", std::process::id());
+        let is_same = self.call(&user, |entry| {
+            entry.set_secret(PROBE)?;
             let read = entry.get_secret();
             remove(entry)?;
-            Ok(read? == CANARY)
+            Ok(read? == PROBE)
         })?;
-        if same {
+        if is_same {
             return Ok(());
         }
         Err(StoreError::Keyring(
-            "what was written did not come back".to_owned(),
+            "it did not return what was written".to_owned(),
         ))
     }
 
-    /// Runs one piece of work with the connection of the last one, connecting first where there is none.
+    /// Calls `work` with the item, over one connection for all calls.
     fn call<T: Send + 'static>(
         &self,
         user: &str,
         work: impl FnOnce(&Entry) -> keyring_core::Result<T> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let known = self.connection().clone();
-        let connection = match known {
+        let current = self.connection().clone();
+        let connection = match current {
             Some(connection) => connection,
             None => self
-                .bounded(connect_in_turn)?
-                .map_err(|error| not_connected(&error))?,
+                .with_timeout(connect)?
+                .map_err(|error| connection_error(&error))?,
         };
         *self.connection() = Some(Arc::clone(&connection));
         let user = user.to_owned();
-        let outcome = self.bounded(move || {
+        let result = self.with_timeout(move || {
             connection
                 .build(SERVICE, &user, None)
                 .and_then(|entry| work(&entry))
         })?;
-        outcome.map_err(|error| refused(&error))
+        result.map_err(|error| keyring_error(&error))
     }
 
-    /// Runs one piece of work on a thread of its own, which is left behind when it takes too long.
-    fn bounded<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<T, StoreError> {
-        let (done, result) = mpsc::channel();
+    fn with_timeout<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (sender, receiver) = mpsc::channel();
         thread::Builder::new()
             .name("keyring".to_owned())
             .spawn(move || {
-                let _ = done.send(work());
+                let _ = sender.send(work());
             })
             .map_err(|error| StoreError::Keyring(error.to_string()))?;
-        self.await_answer(&result)
+        self.receive(&receiver)
     }
 
-    fn await_answer<T>(&self, result: &mpsc::Receiver<T>) -> Result<T, StoreError> {
-        let limit = self.patience.limit();
-        let silent = |_: RecvTimeoutError| StoreError::Silent(limit);
-        let Some(announce) = &self.patience.0 else {
-            return result.recv_timeout(limit).map_err(silent);
+    fn receive<T>(&self, receiver: &mpsc::Receiver<T>) -> Result<T, StoreError> {
+        let limit = self.timeout.limit();
+        let timed_out = |_: RecvTimeoutError| StoreError::KeyringTimeout(limit);
+        let Some(notify) = &self.timeout.0 else {
+            return receiver.recv_timeout(limit).map_err(timed_out);
         };
-        result.recv_timeout(BEFORE_A_WORD).or_else(|_| {
-            announce(&format!(
-                "waiting at most {} s for the system keyring; unlock it where it asks you to",
+        receiver.recv_timeout(NOTICE_DELAY).or_else(|_| {
+            notify(&format!(
+                "waiting up to {} s for the system keyring; unlock it if it asks you to",
                 limit.as_secs()
             ));
-            result.recv_timeout(limit - BEFORE_A_WORD).map_err(silent)
+            receiver.recv_timeout(limit - NOTICE_DELAY).map_err(timed_out)
         })
     }
 
@@ -171,10 +174,10 @@ impl Keyring {
     }
 }
 
-/// Connects, waiting where more processes of one user have a connection than the bus allows (256).
-fn connect_in_turn() -> keyring_core::Result<Arc<CredentialStore>> {
+/// Connects; retries while the user has more connections than D-Bus allows (256).
+fn connect() -> keyring_core::Result<Arc<CredentialStore>> {
     loop {
-        match connect() {
+        match open_store() {
             Err(error) if reason(&error).contains("LimitsExceeded") => {
                 thread::sleep(Duration::from_millis(20));
             }
@@ -193,22 +196,22 @@ fn remove(entry: &Entry) -> keyring_core::Result<bool> {
 }
 
 #[cfg(target_os = "linux")]
-fn connect() -> keyring_core::Result<Arc<CredentialStore>> {
+fn open_store() -> keyring_core::Result<Arc<CredentialStore>> {
     zbus_secret_service_keyring_store::Store::new().map(|store| store as Arc<CredentialStore>)
 }
 
 #[cfg(target_os = "macos")]
-fn connect() -> keyring_core::Result<Arc<CredentialStore>> {
+fn open_store() -> keyring_core::Result<Arc<CredentialStore>> {
     apple_native_keyring_store::keychain::Store::new().map(|store| store as Arc<CredentialStore>)
 }
 
 #[cfg(not(any(target_os = "linux", target_os = "macos")))]
-fn connect() -> keyring_core::Result<Arc<CredentialStore>> {
+fn open_store() -> keyring_core::Result<Arc<CredentialStore>> {
     Err(Error::NoDefaultStore)
 }
 
-/// Tells "there is none" from "there is one that does not let us in": only the first lets a login choose a file.
-fn not_connected(error: &Error) -> StoreError {
+/// Tells a missing keyring, for which a login may use a file, from one that fails.
+fn connection_error(error: &Error) -> StoreError {
     let reason = reason(error);
     let absent = [
         "no secret service provider",
@@ -219,25 +222,25 @@ fn not_connected(error: &Error) -> StoreError {
         "Connection refused",
         "no default store",
     ];
-    if absent.iter().any(|sign| reason.contains(sign)) || matches!(error, Error::NoDefaultStore) {
+    if absent.iter().any(|message| reason.contains(message)) || matches!(error, Error::NoDefaultStore) {
         return StoreError::NoKeyring(reason);
     }
-    refused(error)
+    keyring_error(error)
 }
 
-fn refused(error: &Error) -> StoreError {
+fn keyring_error(error: &Error) -> StoreError {
     let reason = reason(error);
     match error {
-        Error::NoStorageAccess(_) => StoreError::Locked(reason),
-        // Creating an item reports a locked collection as a failure of the platform.
+        Error::NoStorageAccess(_) => StoreError::KeyringLocked(reason),
+        // How a locked collection refuses a new item.
         Error::PlatformFailure(_) if reason.contains("locked") || reason.contains("prompt") => {
-            StoreError::Locked(reason)
+            StoreError::KeyringLocked(reason)
         }
         _ => StoreError::Keyring(reason),
     }
 }
 
-/// Says why, in the innermost words that there are. Errors that hold stored bytes are not quoted.
+/// Returns the innermost message. Errors that contain stored bytes are not quoted.
 fn reason(error: &Error) -> String {
     match error {
         Error::NoStorageAccess(inner) | Error::PlatformFailure(inner) => inner.to_string(),

@@ -1,26 +1,25 @@
-//! Credentials, where they are kept, and how exactly one of many processes renews one.
+//! Credentials: where they are stored, and how one of many processes refreshes one.
 //!
-//! - [`Credential`] and [`Stored`]: what is kept, as one JSON document.
-//! - [`Store`]: the system keyring, a private file, or Qwen Code's file. Everything that changes a store goes through
-//!   [`Held`], which is the store with its lock: a kernel lock, which dies with its holder, and for Qwen Code's file
-//!   the lock file of Qwen Code's protocol too.
-//! - [`choose`]: which store a login should use, tried by writing, reading and deleting before the login starts.
-//! - [`obtain`]: a valid credential; lock, re-read, refresh, persist, in that order.
+//! - [`Credential`] and [`Stored`]: what is stored, as one JSON document.
+//! - [`Store`]: the system keyring, a private file, or Qwen Code's file. Changes need a [`LockedStore`]: a kernel lock,
+//!   which dies with its holder, and for Qwen Code's file its lock file too.
+//! - [`choose`]: the store for a login.
+//! - [`valid_credential`]: a credential from the store, refreshed if it is due.
 //!
-//! This module knows no HTTP: the refresh is a function that is handed in.
+//! There is no HTTP here: the caller passes the function that refreshes.
 
 mod document;
 mod error;
 mod keyring;
 mod kind;
-mod note;
-mod qwen_code;
+mod lock_record;
+mod qwen_code_lock;
 mod refresh;
 mod store;
 
-pub use document::{Credential, Life, Stored};
+pub use document::{Credential, Stored};
 pub use error::StoreError;
-pub use keyring::Patience;
+pub use keyring::KeyringTimeout;
 pub use kind::StoreKind;
-pub use refresh::{LOCK_LIMIT, Obtained, Refresh, Wanted, obtain};
-pub use store::{Held, Loaded, Pending, Store, choose};
+pub use refresh::{LOCK_LIMIT, Refresh, RefreshPolicy, ValidCredential, valid_credential};
+pub use store::{Loaded, LockedStore, Store, choose};

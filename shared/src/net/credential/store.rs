@@ -1,56 +1,57 @@
-//! Where a credential is kept, and how it is changed under a lock.
+//! The store of one profile's credential, and its lock.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use super::document::{self, Form, Stored};
+use super::document::{self, Format, Stored};
 use super::error::StoreError;
-use super::keyring::{Keyring, Patience};
+use super::keyring::{KeyringItem, KeyringTimeout};
 use super::kind::StoreKind;
-use super::note::Note;
-use super::qwen_code::SharedLock;
+use super::lock_record::LockRecord;
+use super::qwen_code_lock::QwenCodeLock;
 use crate::exit::Failure;
 use crate::fs::{
     Lock, PrivateFile, Replacement, beside, create_private_dir, read_private, sweep_temporaries,
 };
 use crate::paths;
+use crate::secret::Secret;
 
-/// The largest credential document that is read, in bytes.
-const LARGEST: u64 = 1 << 20;
+/// The largest document that is read, in bytes.
+const MAX_SIZE: u64 = 1 << 20;
 
-/// The room that a trial of a file takes, in bytes: no less than a login will need there.
-const ROOM: usize = 32 << 10;
+/// The space on the disk that a document may need, in bytes.
+const SPACE: usize = 32 << 10;
 
-/// The credential of one profile, in its place.
+/// The store of one profile's credential.
 #[derive(Debug)]
 pub struct Store {
     profile: String,
-    seat: Seat,
+    location: Location,
 }
 
 #[derive(Debug)]
-pub(super) enum Seat {
+enum Location {
     File(PathBuf),
     QwenCode(PathBuf),
-    Keyring { item: Keyring, lock: PathBuf },
+    Keyring { item: KeyringItem, lock: PathBuf },
 }
 
-/// What a store held, with what the user should know about it.
+/// The content of a store.
 #[derive(Debug)]
 pub struct Loaded {
     /// The credential.
     pub stored: Stored,
-    /// A remark on the place: others may read it, or own it.
+    /// A warning about the file's permissions or owner.
     pub notice: Option<String>,
 }
 
 impl Store {
-    /// Names the place of a profile's credential. Touches neither files nor the keyring.
+    /// Returns the store of a profile. Accesses neither files nor the keyring.
     ///
     /// # Errors
-    /// No home directory, or a profile name that could leave the directory of credentials.
-    pub fn open(kind: StoreKind, profile: &str, patience: Patience) -> Result<Self, StoreError> {
+    /// There is no home directory, or the profile's name cannot be a file name.
+    pub fn open(kind: StoreKind, profile: &str, timeout: KeyringTimeout) -> Result<Self, StoreError> {
         let is_name = !profile.is_empty()
             && !profile.starts_with(['.', '-'])
             && profile
@@ -60,19 +61,19 @@ impl Store {
             return Err(StoreError::BadName(profile.to_owned()));
         }
         let directory = || paths::credential_dir().map(|dir| dir.join("credentials"));
-        let seat = match kind {
-            StoreKind::File => Seat::File(
+        let location = match kind {
+            StoreKind::File => Location::File(
                 directory()
                     .ok_or(StoreError::NoHome)?
                     .join(format!("{profile}.json")),
             ),
-            StoreKind::QwenCode => Seat::QwenCode(
+            StoreKind::QwenCode => Location::QwenCode(
                 paths::qwen_home()
                     .ok_or(StoreError::NoHome)?
                     .join("oauth_creds.json"),
             ),
-            StoreKind::Keyring => Seat::Keyring {
-                item: Keyring::new(item_user(profile), patience),
+            StoreKind::Keyring => Location::Keyring {
+                item: KeyringItem::new(item_user(profile), timeout),
                 lock: directory()
                     .ok_or(StoreError::NoHome)?
                     .join(format!("{profile}.keyring.lock")),
@@ -80,101 +81,98 @@ impl Store {
         };
         Ok(Self {
             profile: profile.to_owned(),
-            seat,
+            location,
         })
     }
 
-    /// Returns the kind.
+    /// Returns the kind of store.
     #[must_use]
     pub const fn kind(&self) -> StoreKind {
-        match self.seat {
-            Seat::File(_) => StoreKind::File,
-            Seat::QwenCode(_) => StoreKind::QwenCode,
-            Seat::Keyring { .. } => StoreKind::Keyring,
+        match self.location {
+            Location::File(_) => StoreKind::File,
+            Location::QwenCode(_) => StoreKind::QwenCode,
+            Location::Keyring { .. } => StoreKind::Keyring,
         }
     }
 
-    /// Returns the profile whose credential it is.
+    /// Returns the name of the profile.
     #[must_use]
     pub fn profile(&self) -> &str {
         &self.profile
     }
 
-    /// Returns the place as a message shows it: a path, or `the system keyring`.
+    /// Returns the place for messages: a path, or `the system keyring`.
     #[must_use]
     pub fn place(&self) -> String {
-        match &self.seat {
-            Seat::File(path) | Seat::QwenCode(path) => path.display().to_string(),
-            Seat::Keyring { .. } => "the system keyring".to_owned(),
+        match &self.location {
+            Location::File(path) | Location::QwenCode(path) => path.display().to_string(),
+            Location::Keyring { .. } => "the system keyring".to_owned(),
         }
     }
 
-    /// Reads the credential; `None` when there is none. One read of a file, no lock: writers replace it whole.
+    /// Reads the credential; `None` if there is none. Needs no lock, as a file is replaced in one step.
     ///
     /// # Errors
-    /// A place that cannot be read, or holds something else; a keyring that is locked or does not answer.
+    /// The store cannot be read, or holds something else.
     pub fn load(&self) -> Result<Option<Loaded>, StoreError> {
-        match &self.seat {
-            Seat::File(path) => load_file(path, Form::Ours),
-            Seat::QwenCode(path) => load_file(path, Form::QwenCode),
-            Seat::Keyring { item, .. } => load_item(item),
+        match &self.location {
+            Location::File(path) => load_file(path, Format::Own),
+            Location::QwenCode(path) => load_file(path, Format::QwenCode),
+            Location::Keyring { item, .. } => load_item(item),
         }
     }
 
-    /// Takes the lock that every change needs. `tell` is told what is waited for, when that takes long.
+    /// Takes the lock, which every change needs. `notify` is told about a long wait.
     ///
     /// # Errors
-    /// 75 when it is not free within `limit`, 74 when the place cannot hold a lock file.
-    pub fn lock(&self, limit: Duration, tell: &dyn Fn(&str)) -> Result<Held<'_>, Failure> {
-        self.turn(limit, tell)?.hold(limit, tell)
+    /// 75 when it is not free within `limit`, 74 when the lock file cannot be created.
+    pub fn lock(&self, limit: Duration, notify: &dyn Fn(&str)) -> Result<LockedStore<'_>, Failure> {
+        self.lock_own(limit, notify)?.lock_qwen_code(limit, notify)
     }
 
-    /// Takes the part of the lock that keeps our own programs apart.
+    /// Takes the first part of the lock, which excludes the toolkit's other processes.
     ///
     /// # Errors
     /// As [`Store::lock`].
-    pub(super) fn turn(&self, limit: Duration, tell: &dyn Fn(&str)) -> Result<Turn<'_>, Failure> {
-        let path = match &self.seat {
-            Seat::File(path) => beside(path),
-            // Not in the directory of a profile: whoever shares the file must share the lock.
-            Seat::QwenCode(path) => path.with_file_name("oauth_creds.qwen-toolkit.lock"),
-            Seat::Keyring { lock, .. } => lock.clone(),
+    pub(super) fn lock_own(&self, limit: Duration, notify: &dyn Fn(&str)) -> Result<StoreLock<'_>, Failure> {
+        let path = match &self.location {
+            Location::File(path) => beside(path),
+            // Beside the file, so that processes with other configuration directories use it too.
+            Location::QwenCode(path) => path.with_file_name("oauth_creds.qwen-toolkit.lock"),
+            Location::Keyring { lock, .. } => lock.clone(),
         };
         if let Some(directory) = path.parent() {
             create_private_dir(directory).map_err(|error| StoreError::io(directory, "create", error))?;
         }
-        Ok(Turn::new(self, Lock::take_telling(&path, limit, tell)?))
+        let lock = Lock::take_telling(&path, limit, notify)?;
+        Ok(StoreLock { store: self, lock })
     }
 
-    pub(super) const fn seat(&self) -> &Seat {
-        &self.seat
-    }
-
-    /// Writes and removes something that is no credential, to see that the place can be used.
-    pub(super) fn probe(&self) -> Result<(), StoreError> {
-        match &self.seat {
-            Seat::File(path) | Seat::QwenCode(path) => probe_file(path),
-            Seat::Keyring { item, .. } => item.probe(),
+    /// Checks that the store is usable: writes, reads and removes something else.
+    fn probe(&self) -> Result<(), StoreError> {
+        match &self.location {
+            Location::File(path) | Location::QwenCode(path) => probe_file(path),
+            Location::Keyring { item, .. } => item.probe(),
         }
     }
 }
 
-fn load_file(path: &Path, form: Form) -> Result<Option<Loaded>, StoreError> {
-    let Some(file) = read_private(path, LARGEST).map_err(|error| StoreError::io(path, "read", error))? else {
+fn load_file(path: &Path, format: Format) -> Result<Option<Loaded>, StoreError> {
+    let Some(file) = read_private(path, MAX_SIZE).map_err(|error| StoreError::io(path, "read", error))?
+    else {
         return Ok(None);
     };
     let shown = path.display();
-    let notice = remark(path, &file);
-    let bytes = crate::secret::Secret::new(file.bytes);
-    let stored = document::read(bytes.expose(), form).map_err(|reason| StoreError::Malformed {
+    let notice = permission_warning(path, &file);
+    let bytes = Secret::new(file.bytes);
+    let stored = document::read(bytes.expose(), format).map_err(|reason| StoreError::Malformed {
         place: shown.to_string(),
         reason,
     })?;
     Ok(Some(Loaded { stored, notice }))
 }
 
-/// Says who else can read or replace the file; `None` when nobody can.
-fn remark(path: &Path, file: &PrivateFile) -> Option<String> {
+fn permission_warning(path: &Path, file: &PrivateFile) -> Option<String> {
     const STICKY: u32 = 0o1000;
     let shown = path.display();
     if file.is_loose() {
@@ -195,13 +193,13 @@ fn remark(path: &Path, file: &PrivateFile) -> Option<String> {
     })
 }
 
-fn load_item(item: &Keyring) -> Result<Option<Loaded>, StoreError> {
+fn load_item(item: &KeyringItem) -> Result<Option<Loaded>, StoreError> {
     let Some(bytes) = item.read()? else {
-        // A locked keyring may answer that it knows no such item; a trial write brings out the truth.
+        // A locked keyring may answer that there is no such item.
         item.probe()?;
         return Ok(None);
     };
-    let stored = document::read(bytes.expose(), Form::Ours).map_err(|reason| StoreError::Malformed {
+    let stored = document::read(bytes.expose(), Format::Own).map_err(|reason| StoreError::Malformed {
         place: "the item in the system keyring".to_owned(),
         reason,
     })?;
@@ -209,81 +207,85 @@ fn load_item(item: &Keyring) -> Result<Option<Loaded>, StoreError> {
 }
 
 fn probe_file(path: &Path) -> Result<(), StoreError> {
-    const CANARY: &[u8] = b"may this be written?";
-    let trial = path.with_file_name(format!(".trial-{}", std::process::id()));
-    let failed = |doing| move |error| StoreError::io(path, doing, error);
-    drop(Replacement::begin(path, ROOM).map_err(failed("write"))?);
-    crate::fs::write_private(&trial, CANARY).map_err(failed("write"))?;
-    let read = read_private(&trial, LARGEST);
-    std::fs::remove_file(&trial).map_err(failed("write"))?;
+    const CONTENT: &[u8] = b"test";
+    let probe = path.with_file_name(format!(".probe-{}", std::process::id()));
+    let failed = |action| move |error| StoreError::io(path, action, error);
+    drop(Replacement::begin(path, SPACE).map_err(failed("write"))?);
+    crate::fs::write_private(&probe, CONTENT).map_err(failed("write"))?;
+    let read = read_private(&probe, MAX_SIZE);
+    std::fs::remove_file(&probe).map_err(failed("write"))?;
     match read.map_err(failed("read"))? {
-        Some(file) if file.bytes == CANARY => Ok(()),
+        Some(file) if file.bytes == CONTENT => Ok(()),
         _ => Err(failed("read")(std::io::Error::other(
-            "what was written did not come back",
+            "the file system did not return what was written",
         ))),
     }
 }
 
-/// Returns the keyring item's user name: the profile, and where `QWEN_CONFIG` moves the configuration, that too, or
-/// two configurations would share one credential.
+/// Returns the item's user name: the profile, and the directory that `QWEN_CONFIG` sets, so that two configurations do not
+/// share a credential.
 fn item_user(profile: &str) -> String {
-    let moved = paths::credential_dir().filter(|dir| Some(dir) != paths::config_dir().as_ref());
-    moved.map_or_else(
+    let directory = paths::credential_dir().filter(|dir| Some(dir) != paths::config_dir().as_ref());
+    directory.map_or_else(
         || profile.to_owned(),
         |dir| format!("{profile} in {}", dir.display()),
     )
 }
 
-/// A store while no other program of ours changes it. Qwen Code may.
+/// A lock that excludes the toolkit's other processes, but not Qwen Code.
 #[derive(Debug)]
-pub(super) struct Turn<'a> {
+pub(super) struct StoreLock<'a> {
     store: &'a Store,
     lock: Lock,
 }
 
-impl<'a> Turn<'a> {
-    pub(super) const fn new(store: &'a Store, lock: Lock) -> Self {
-        Self { store, lock }
-    }
-
-    /// Returns how another process's refresh failed between two points in time.
+impl<'a> StoreLock<'a> {
+    /// Returns the failure of another process's refresh, if there was one in this time.
     pub(super) fn failure_between(&self, from: SystemTime, to: SystemTime) -> Option<Failure> {
-        Note::read(self.lock.file()).failure_between(from, to)
+        LockRecord::read(self.lock.file()).failure_between(from, to)
     }
 
-    /// Keeps Qwen Code away too, where the file is its own.
+    /// Excludes Qwen Code too, if the file is shared with it.
     ///
     /// # Errors
     /// As [`Store::lock`].
-    pub(super) fn hold(self, limit: Duration, tell: &dyn Fn(&str)) -> Result<Held<'a>, Failure> {
+    pub(super) fn lock_qwen_code(
+        self,
+        limit: Duration,
+        notify: &dyn Fn(&str),
+    ) -> Result<LockedStore<'a>, Failure> {
         let Self { store, lock } = self;
-        let shared = match store.seat() {
-            Seat::QwenCode(path) => {
+        let qwen_code_lock = match &store.location {
+            Location::QwenCode(path) => {
                 let path = path.with_extension("lock");
-                Some(SharedLock::acquire(path, lock.file(), limit, tell)?)
+                Some(QwenCodeLock::acquire(path, lock.file(), limit, notify)?)
             }
             _ => None,
         };
-        if let Seat::File(path) | Seat::QwenCode(path) = store.seat() {
+        if let Location::File(path) | Location::QwenCode(path) = &store.location {
             sweep_temporaries(path);
         }
-        Ok(Held { store, shared, lock })
+        Ok(LockedStore {
+            store,
+            qwen_code_lock,
+            lock,
+        })
     }
 }
 
-/// A store with its lock. Dropping it gives the lock back.
+/// A locked store. Dropping it releases the lock.
 #[derive(Debug)]
-pub struct Held<'a> {
+pub struct LockedStore<'a> {
     store: &'a Store,
-    // Qwen Code's lock goes before ours: fields are dropped in order.
-    shared: Option<SharedLock>,
+    // Declared, and so released, before the own lock.
+    qwen_code_lock: Option<QwenCodeLock>,
     lock: Lock,
 }
 
-impl<'a> Held<'a> {
-    /// True when Qwen Code's lock is held too: what is stored may have changed while it was waited for.
-    pub(super) const fn is_shared(&self) -> bool {
-        self.shared.is_some()
+impl<'a> LockedStore<'a> {
+    /// True if Qwen Code, which may have changed the store before, is excluded now.
+    pub(super) const fn excludes_qwen_code(&self) -> bool {
+        self.qwen_code_lock.is_some()
     }
 
     /// As [`Store::load`].
@@ -294,53 +296,52 @@ impl<'a> Held<'a> {
         self.store.load()
     }
 
-    /// Makes sure that a credential can be stored before it is fetched: takes room on the disk, or writes to the
-    /// keyring what is there already.
+    /// Checks that a new credential can be stored: allocates space on the disk, or writes the current one to the keyring.
     ///
     /// # Errors
-    /// A full disk, a read-only place, a locked keyring.
-    pub fn prepare(&self, present: &Stored) -> Result<Pending<'a>, StoreError> {
-        let (path, form) = match self.store.seat() {
-            Seat::File(path) => (path, Form::Ours),
-            Seat::QwenCode(path) => (path, Form::QwenCode),
-            Seat::Keyring { item, .. } => {
-                item.write(document::write(present, Form::Ours))?;
-                return Ok(Pending(Way::Keyring(item)));
+    /// The store cannot be written.
+    pub(super) fn prepare(&self, current: &Stored) -> Result<PendingWrite<'a>, StoreError> {
+        let (path, format) = match &self.store.location {
+            Location::File(path) => (path, Format::Own),
+            Location::QwenCode(path) => (path, Format::QwenCode),
+            Location::Keyring { item, .. } => {
+                item.write(document::write(current, Format::Own))?;
+                return Ok(PendingWrite::Keyring(item));
             }
         };
-        let room = document::write(present, form).expose().len() * 2 + (16 << 10);
-        let file = Replacement::begin(path, room).map_err(|error| StoreError::io(path, "write", error))?;
-        Ok(Pending(Way::File { file, path, form }))
+        let space = document::write(current, format).expose().len() * 2 + (16 << 10);
+        let file = Replacement::begin(path, space).map_err(|error| StoreError::io(path, "write", error))?;
+        Ok(PendingWrite::File { file, path, format })
     }
 
-    /// Replaces the credential, durably: it survives a power cut once this returns.
+    /// Replaces the credential. It is on the disk when this returns.
     ///
     /// # Errors
-    /// The store refused; what it held is still there.
+    /// The store cannot be written; the old credential is still there.
     pub fn save(&self, stored: &Stored) -> Result<(), StoreError> {
-        match self.store.seat() {
-            Seat::Keyring { item, .. } => item.write(document::write(stored, Form::Ours)),
+        match &self.store.location {
+            Location::Keyring { item, .. } => item.write(document::write(stored, Format::Own)),
             _ => self.prepare(stored)?.commit(stored),
         }
     }
 
-    /// True when a symbolic link is in the place of the credential's file: it is not read, but can be removed.
+    /// True if the credential's file is a symbolic link, which is not read but can be removed.
     #[must_use]
     pub fn is_link(&self) -> bool {
-        match self.store.seat() {
-            Seat::Keyring { .. } => false,
-            Seat::File(path) | Seat::QwenCode(path) => path.is_symlink(),
+        match &self.store.location {
+            Location::Keyring { .. } => false,
+            Location::File(path) | Location::QwenCode(path) => path.is_symlink(),
         }
     }
 
-    /// Removes the credential, of a symbolic link the link alone; false when there was none.
+    /// Removes the credential, or the symbolic link; false if there was none.
     ///
     /// # Errors
-    /// The store refused.
+    /// The store cannot be written.
     pub fn delete(&self) -> Result<bool, StoreError> {
-        match self.store.seat() {
-            Seat::Keyring { item, .. } => item.delete(),
-            Seat::File(path) | Seat::QwenCode(path) => match std::fs::remove_file(path) {
+        match &self.store.location {
+            Location::Keyring { item, .. } => item.delete(),
+            Location::File(path) | Location::QwenCode(path) => match std::fs::remove_file(path) {
                 Ok(()) => Ok(true),
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
                 Err(error) => Err(StoreError::io(path, "remove", error)),
@@ -348,95 +349,82 @@ impl<'a> Held<'a> {
         }
     }
 
-    /// Tells those who wait for the lock that a refresh failed, and how.
-    pub(super) fn leave_failure(&self, failure: &Failure, now: SystemTime) {
-        let mut note = Note::read(self.lock.file());
-        note.set_failed(failure, now);
-        // Best effort: who does not learn of it asks the server itself.
-        let _ = note.write(self.lock.file());
+    /// Records a failed refresh for the processes that wait for the lock.
+    pub(super) fn record_failure(&self, failure: &Failure, now: SystemTime) {
+        let mut record = LockRecord::read(self.lock.file());
+        record.set_failure(failure, now);
+        // If it cannot be written, the others ask the server.
+        let _ = record.write(self.lock.file());
     }
 
-    /// Returns what gives Qwen Code's lock back from another thread, when the program is about to die.
-    pub(super) fn release(&self) -> impl Fn() + Send + Sync + 'static {
-        let shared = self.shared.as_ref().map(SharedLock::release);
+    /// Returns a function that releases Qwen Code's lock from another thread. The kernel releases the own one.
+    pub(super) fn releaser(&self) -> impl Fn() + Send + Sync + 'static {
+        let releaser = self.qwen_code_lock.as_ref().map(QwenCodeLock::releaser);
         move || {
-            if let Some(release) = &shared {
+            if let Some(release) = &releaser {
                 release();
             }
         }
     }
 }
 
-/// A place that is ready for the next credential.
+/// A write that is prepared.
 #[derive(Debug)]
-pub struct Pending<'a>(Way<'a>);
-
-#[derive(Debug)]
-enum Way<'a> {
-    Keyring(&'a Keyring),
+pub(super) enum PendingWrite<'a> {
+    Keyring(&'a KeyringItem),
     File {
         file: Replacement,
         path: &'a Path,
-        form: Form,
+        format: Format,
     },
 }
 
-impl Pending<'_> {
-    /// As [`Held::save`].
+impl PendingWrite<'_> {
+    /// As [`LockedStore::save`].
     ///
     /// # Errors
-    /// As [`Held::save`].
-    pub fn commit(self, stored: &Stored) -> Result<(), StoreError> {
-        match self.0 {
-            Way::Keyring(item) => item.write(document::write(stored, Form::Ours)),
-            Way::File { file, path, form } => file
-                .commit(document::write(stored, form).expose())
+    /// As [`LockedStore::save`].
+    pub(super) fn commit(self, stored: &Stored) -> Result<(), StoreError> {
+        match self {
+            Self::Keyring(item) => item.write(document::write(stored, Format::Own)),
+            Self::File { file, path, format } => file
+                .commit(document::write(stored, format).expose())
                 .map_err(|error| StoreError::io(path, "write", error)),
         }
     }
 }
 
-/// Finds the store for a login and proves, by writing, reading and deleting, that it will take a credential.
+/// Chooses the store for a login: `kind`, else the keyring, or a file if there is no keyring.
 ///
-/// Without a `choice` that is the keyring where one answers, a file where none exists.
-///
-/// Call it before a browser opens: a login whose token cannot be kept is a login lost. Returns the store and a notice
-/// when it is not what the user may expect. `is_qwen_oauth` says that the credential is a login at qwen.ai, whose
-/// file is Qwen Code's.
+/// Checks that the store is usable, as a token that cannot be stored is lost. Also returns a notice about a file that was
+/// not asked for. With `is_qwen`, which stands for a login at qwen.ai, the file is Qwen Code's.
 ///
 /// # Errors
-/// A keyring that is locked or silent (75) is never replaced by a file, which would leave a secret where the user did
-/// not want it; a place that cannot be written (74).
+/// The store is not usable. No file replaces a keyring that is locked or does not answer: the user may not want one.
 pub fn choose(
-    choice: Option<StoreKind>,
+    kind: Option<StoreKind>,
     profile: &str,
-    is_qwen_oauth: bool,
-    patience: Patience,
+    is_qwen: bool,
+    timeout: KeyringTimeout,
 ) -> Result<(Store, Option<String>), Failure> {
-    let file = if is_qwen_oauth {
+    let file = if is_qwen {
         StoreKind::QwenCode
     } else {
         StoreKind::File
     };
-    if matches!(choice, Some(StoreKind::File | StoreKind::QwenCode)) {
-        return tried(Store::open(file, profile, patience)?, None);
-    }
-    let keyring = Store::open(StoreKind::Keyring, profile, patience.clone())?;
-    match keyring.probe() {
-        Ok(()) => Ok((keyring, None)),
-        Err(StoreError::NoKeyring(_)) if choice.is_none() => {
-            let store = Store::open(file, profile, patience)?;
-            let notice = format!(
-                "no system keyring is here; the credential goes to '{}', readable by you alone",
-                store.place()
-            );
-            tried(store, Some(notice))
+    let is_file = matches!(kind, Some(StoreKind::File | StoreKind::QwenCode));
+    if !is_file {
+        let keyring = Store::open(StoreKind::Keyring, profile, timeout.clone())?;
+        match keyring.probe() {
+            Ok(()) => return Ok((keyring, None)),
+            Err(StoreError::NoKeyring(_)) if kind.is_none() => {}
+            Err(error) => return Err(error.into()),
         }
-        Err(error) => Err(error.into()),
     }
-}
-
-fn tried(store: Store, notice: Option<String>) -> Result<(Store, Option<String>), Failure> {
+    let store = Store::open(file, profile, timeout)?;
     store.probe()?;
-    Ok((store, notice))
+    let place = store.place();
+    let notice =
+        format!("there is no system keyring; the credential is stored in '{place}', which only you can read");
+    Ok((store, Some(notice).filter(|_| !is_file)))
 }
