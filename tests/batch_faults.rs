@@ -106,6 +106,22 @@ fn a_server_that_says_nothing_is_given_up_after_the_limit() {
 }
 
 #[test]
+fn the_limit_of_a_profile_counts_unless_a_flag_says_otherwise() {
+    let server = Server::answering(|_, _| Reply::default().hold());
+    let sandbox = Sandbox::new();
+    let profile = json!({
+        "base_url": server.url("/v1"), "model": "m", "key": {"env": "KEY"}, "timeouts": {"first_byte": 0.4},
+    });
+    sandbox.config(&json!({"profiles": {"p": profile}}).to_string());
+    for (args, limit) in [(&[][..], "0.4"), (&["--first-byte-timeout", "0.3"], "0.3")] {
+        let tool = sandbox.tool("qwen-batch").env("KEY", KEY).arg("run").args(args);
+        let run = tool.stdin(line("a", "x")).run().exits(1);
+        let message = &results(&run.text())["a"]["error"]["message"];
+        assert_eq!(message, &json!(format!("no answer within {limit} s")));
+    }
+}
+
+#[test]
 fn a_server_that_throttles_everybody_holds_back_every_process() {
     // Sixteen at a time meet a server that has had enough for two seconds: they wait, and are answered then.
     let began = std::sync::OnceLock::new();

@@ -145,14 +145,14 @@ fn ctrl_c_finishes_what_is_under_way_and_the_next_run_does_the_rest() {
         signal(&child, number);
         assert_eq!(
             next_line(&mut child),
-            "qwen-batch: finishing what is under way (4); once more stops at once\n"
+            "qwen-batch: finishing requests under way (4); interrupt again to stop at once\n"
         );
         gate.open();
         let run = Run::wait(child, "qwen-batch").exits(128 + number.as_raw());
         assert_eq!(
             run.stderr,
             "qwen-batch: 4 done\n\
-             qwen-batch: hint: run the same command again: it goes on where this one stopped\n"
+             qwen-batch: hint: run the same command again: it continues where this run stopped\n"
         );
         let out = sandbox.work().join("out.jsonl");
         assert_eq!(results_in(&out).len(), 4);
@@ -197,7 +197,7 @@ fn ctrl_c_twice_stops_at_once() {
     Run::wait(child, "qwen-batch").exits(130);
 }
 
-/// Runs forty questions and a malformed line on a terminal of that width; returns what it showed, without
+/// Runs forty requests and a malformed line on a terminal of that width; returns what it showed, without
 /// colours.
 fn shown(columns: u16) -> String {
     let gate = Gate::default();
@@ -213,7 +213,7 @@ fn shown(columns: u16) -> String {
     let terminal = Terminal::of_width(columns, tool);
     terminal.shows("/41");
     gate.open();
-    terminal.shows("hint: add --retry-failed to ask again what failed");
+    terminal.shows("hint: add --retry-failed to retry what failed");
     let shown = terminal.shown();
     assert_eq!(terminal.ends(), 1);
     shown.replace("\u{1b}[2K", "")
@@ -221,13 +221,38 @@ fn shown(columns: u16) -> String {
 
 #[test]
 fn a_terminal_shows_how_far_it_has_come() {
-    let wide = shown(100);
-    for part in ["/41", " left", "━", "qwen-batch: 41 done, 1 failed"] {
-        assert!(wide.contains(part), "no {part:?} in {wide:?}");
+    for (columns, has_room) in [(100, true), (50, true), (30, false)] {
+        let shown = shown(columns);
+        for part in ["/41", " left", "qwen-batch: 41 done, 1 failed"] {
+            assert!(shown.contains(part), "no {part:?} in {shown:?}");
+        }
+        assert_eq!(shown.contains('━'), has_room, "{shown:?}");
     }
-    // There is room at the end of the line for the `^C` of a terminal.
-    let longest = wide.split(['\r', '\n']).map(|line| line.chars().count()).max();
-    assert_eq!(longest, Some(94));
-    let narrow = shown(50);
-    assert!(narrow.contains("/41") && !narrow.contains('━'), "{narrow:?}");
+    let longest = shown(100)
+        .split(['\r', '\n'])
+        .map(|line| line.chars().count())
+        .max();
+    assert_eq!(longest, Some(99), "the whole width");
+}
+
+#[test]
+fn what_a_terminal_shows_for_ctrl_c_is_cleared_with_the_bar() {
+    let server = Server::script([Reply::default().hold()]);
+    let sandbox = Sandbox::new();
+    sandbox.write("work/in.jsonl", lines(3));
+    let tool = batch(&sandbox, &server).env("TERM", "xterm").env("NO_COLOR", "1");
+    let mut terminal = Terminal::of_width(60, tool.args(["run", "in.jsonl", "-o", "out.jsonl", "-j", "1"]));
+    terminal.shows("0/3");
+    server.wait_for(1);
+    terminal.types("\x03");
+    terminal.shows("interrupt again to stop at once\r\n");
+    let shown = terminal.shown();
+    let (before, after) = shown.split_once("^C").unwrap();
+    assert!(
+        before.ends_with('\r'),
+        "the cursor is on the bar's line: {before:?}"
+    );
+    let (cleared, _) = after.split_once("qwen-batch: finishing").unwrap();
+    assert!(cleared.ends_with("\r\u{1b}[2K"), "{cleared:?}");
+    assert!(!cleared.contains('\n'), "{cleared:?}");
 }

@@ -129,13 +129,13 @@ fn malformed_lines_are_named_and_nothing_is_sent() {
         65,
         "",
         "qwen-batch: in.jsonl:2: not valid JSON: expected ident at column 2\n\
-         qwen-batch: in.jsonl:4: custom_id 'a' is not the first of that name\n\
+         qwen-batch: in.jsonl:4: duplicate custom_id 'a'\n\
          qwen-batch: in.jsonl:5: 'url' is not '/v1/chat/completions', as on the lines before\n\
          qwen-batch: 'in.jsonl': 3 malformed lines; nothing was sent\n",
     );
     sandbox.write("work/empty.jsonl", "\n\n");
     let empty = batch(&sandbox, &server).args(["submit", "empty.jsonl"]).run();
-    empty.gives(65, "", "qwen-batch: 'empty.jsonl': no questions in it\n");
+    empty.gives(65, "", "qwen-batch: 'empty.jsonl': no requests in it\n");
     sandbox.write("work/many.jsonl", "x\n".repeat(1_000));
     let many = batch(&sandbox, &server).args(["submit", "many.jsonl"]).run();
     assert_eq!(
@@ -158,7 +158,7 @@ fn a_provider_without_an_engine_is_said_before_the_questions_leave() {
         .env("KEY", KEY)
         .args(["submit", "in.jsonl"]);
     tool.run()
-        .fails(69, &["provider 'deepseek' has no batch engine", "qwen-batch run"]);
+        .fails(69, &["provider 'deepseek' has no Batch API", "qwen-batch run"]);
     let (sandbox, server) = (Sandbox::new(), Server::script([Reply::json(404, "{}")]));
     sandbox.write("work/in.jsonl", lines(1));
     let run = batch(&sandbox, &server).args(["submit", "in.jsonl"]).run();
@@ -207,10 +207,7 @@ fn the_id_is_not_lost_where_it_cannot_be_printed() {
     let output = command.stdout(full).output().unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(74));
-    assert!(
-        said.contains("hint: the batch has been made all the same: 'batch_1'"),
-        "{said}"
-    );
+    assert!(said.contains("hint: the batch was created: 'batch_1'"), "{said}");
 }
 
 #[test]
@@ -254,7 +251,7 @@ fn an_id_is_no_way_to_another_path() {
             batch(&sandbox, &server)
                 .args([job, "--", id])
                 .run()
-                .fails(64, &["cannot be the ID"]);
+                .fails(64, &["is not a valid batch or file ID"]);
         }
     }
 }
@@ -284,7 +281,7 @@ fn waiting_ends_when_the_batch_does_and_says_how() {
                 {"code": "model_not_found", "message": "No such model\u{1b}[2J", "line": null},
             ]}}),
             65,
-            "qwen-batch: batch 'batch_x' was refused: line 7: This line is not parseable as valid JSON\n\
+            "qwen-batch: batch 'batch_x' was rejected: line 7: This line is not parseable as valid JSON\n\
              qwen-batch: hint: also: No such model[2J\n",
         ),
     ] {
@@ -435,7 +432,7 @@ fn a_batch_that_has_not_ended_or_was_refused_has_no_results() {
     let engine =
         Engine::new([json!({"status": "failed", "errors": {"data": [{"message": "too many lines"}]}})]);
     engine.make("batch_x");
-    fetch(&engine).fails(65, &["batch 'batch_x' was refused: too many lines"]);
+    fetch(&engine).fails(65, &["batch 'batch_x' was rejected: too many lines"]);
     assert!(!sandbox.work().join("out.jsonl").exists());
 }
 

@@ -131,7 +131,7 @@ fn a_file_that_holds_something_else_is_left_as_it_is() {
         tool.run().fails(
             65,
             &[&format!(
-                "out.jsonl:{place}: not a result; the file is left as it is"
+                "out.jsonl:{place}: not a result; the file was not changed"
             )],
         );
         assert_eq!(sandbox.read("work/out.jsonl"), content);
@@ -218,7 +218,7 @@ fn a_full_disk_is_said_and_the_next_run_goes_on() {
         let run = run.fails(
             74,
             &[
-                "'out.jsonl': cannot write: file too large",
+                "cannot write 'out.jsonl': file too large",
                 "hint: make room and run the same",
             ],
         );
@@ -253,7 +253,7 @@ fn a_device_and_a_pipe_take_results_too() {
     tool()
         .arg("/dev/full")
         .run()
-        .fails(74, &["'/dev/full': cannot write: no space left on device"]);
+        .fails(74, &["cannot write '/dev/full': no space left on device"]);
     tool().arg("/dev/null").run().gives(0, "", "");
     let run = batch_shell(&setting, "qwen-batch run in.jsonl -o /dev/stdout | cat")
         .run()

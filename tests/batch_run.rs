@@ -165,7 +165,7 @@ fn a_line_that_cannot_be_asked_is_one_result_and_not_the_end() {
             "line 2: not valid JSON: expected ident at column 2",
         ),
         ("[1]", "line-2", "line 2: not a JSON object"),
-        ("{}", "line-2", "line 2: neither 'body' nor 'prompt' is there"),
+        ("{}", "line-2", "line 2: no 'body' and no 'prompt'"),
         (r#"{"prompt":"  "}"#, "line-2", "line 2: 'prompt' is empty"),
         (
             r#"{"prompt":["x"],"id":"p"}"#,
@@ -220,7 +220,7 @@ fn a_line_that_cannot_be_asked_is_one_result_and_not_the_end() {
         (
             r#"{"custom_id":"first","prompt":"x"}"#,
             "line-2",
-            "line 2: custom_id 'first' is not the first of that name",
+            "line 2: duplicate custom_id 'first'",
         ),
     ] {
         let lines =
@@ -443,9 +443,9 @@ fn what_was_typed_wrong_is_said_before_anything_is_sent() {
         (
             &["run", "no.jsonl"][..],
             66,
-            "'no.jsonl': no such file or directory",
+            "cannot read 'no.jsonl': no such file or directory",
         ),
-        (&["run", "."], 66, "'.': is a directory"),
+        (&["run", "."], 66, "cannot read '.': is a directory"),
         (
             &["run", "in.jsonl", "-o", "in.jsonl"],
             64,
@@ -454,7 +454,7 @@ fn what_was_typed_wrong_is_said_before_anything_is_sent() {
         (
             &["run", "in.jsonl", "-o", "no/out.jsonl"],
             74,
-            "'no/out.jsonl': cannot write: no such file or directory",
+            "cannot write 'no/out.jsonl': no such file or directory",
         ),
         (
             &["run", "in.jsonl", "-j", "0"],

@@ -79,7 +79,7 @@ fn a_signal_that_is_sent_twice_at_once_is_one() {
     for _ in 0..2 {
         signal(&child, Signal::TERM);
     }
-    assert!(next_line(&mut child).contains("finishing what is under way (4)"));
+    assert!(next_line(&mut child).contains("finishing requests under way (4)"));
     gate.open();
     Run::wait(child, "qwen-batch").exits(143);
     assert_eq!(results_in(&sandbox.work().join("out.jsonl")).len(), 4);
@@ -169,7 +169,7 @@ fn there_is_room_for_as_many_connections_as_the_system_allows() {
         shell(&sandbox, &server, &script).run()
     };
     run("ulimit -S -n 40", "soft").gives(0, "", "");
-    let said = "qwen-batch: asking 8 questions at the same time, not 200: no more files may be open\n";
+    let said = "qwen-batch: running 8 requests in parallel, not 200: the limit on open files is 40\n";
     run("ulimit -n 40", "hard").gives(0, "", said);
     for out in ["soft", "hard"] {
         assert_eq!(results_in(&sandbox.work().join(out)).len(), 300);

@@ -27,8 +27,8 @@ fn more_questions_than_a_batch_may_have_are_not_sent() {
         refused(provider, &lines(50_001)).gives(
             65,
             "",
-            "qwen-batch: 'in.jsonl': more than the 50000 questions that a batch may have; nothing was sent\n\
-             qwen-batch: hint: hand it in in parts: 'split -l 50000 IN part-'\n",
+            "qwen-batch: 'in.jsonl': more than the 50000 requests that a batch may have; nothing was sent\n\
+             qwen-batch: hint: submit it in parts: 'split -l 50000 IN part-'\n",
         );
     }
     let (sandbox, engine) = (Sandbox::new(), Engine::new([]));
@@ -45,7 +45,7 @@ fn a_file_or_a_line_that_is_too_large_is_not_sent() {
         65,
         "",
         "qwen-batch: 'in.jsonl': more than the 200 MiB that a batch may have; nothing was sent\n\
-         qwen-batch: hint: hand it in in parts: 'split -l 19 IN part-'\n",
+         qwen-batch: hint: submit it in parts: 'split -l 19 IN part-'\n",
     );
     refused("dashscope", &line("a", &long)).gives(
         65,
@@ -98,6 +98,6 @@ fn waiting_is_given_up_in_time_when_the_server_says_nothing() {
     let run = tool.run();
     run.fails(
         75,
-        &["batch 'batch_x' has not ended within 0.5 s: not heard of yet"],
+        &["batch 'batch_x' has not ended within 0.5 s: its status is unknown"],
     );
 }

@@ -1,133 +1,131 @@
-//! The endpoint as this run may use it: settings, credential, client, and a token that is renewed when it has to be.
+//! The client of one run: settings, credential, HTTP client, rate limit, and a token that is renewed when it is due.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use qwen_shared::exit::{Exit, Failure};
-use qwen_shared::net::api::Endpoint;
-use qwen_shared::net::api::{Authorization, authorize, hint_when_refused};
+use qwen_shared::net::api::{Authorization, Endpoint, authorize, hint_when_refused};
 use qwen_shared::net::config::{Auth, Overrides, Settings, TimeoutSettings};
 use qwen_shared::net::credential::{Refresh, RefreshPolicy};
-use qwen_shared::net::http::{Client, Timeouts};
-use qwen_shared::net::ratelimit::RateLimit;
-use qwen_shared::net::ratelimit::identity;
+use qwen_shared::net::http::{self, Timeouts};
+use qwen_shared::net::ratelimit::{RateLimit, identity};
 use qwen_shared::output::Reporter;
-use qwen_shared::secret::Secret;
 
 use super::args::LimitArgs;
 
-/// How long before its end a token is renewed, so that it outlives the request.
-const EARLY: Duration = Duration::from_secs(60);
+/// How long before its expiry a token is renewed, so that it outlives the request.
+const RENEW_BEFORE_EXPIRY: Duration = Duration::from_secs(60);
 
-/// A token that replaced a refused one so recently, and is refused too, shows that no token will do.
+/// A refused token that replaced another refused one so recently is not renewed again: no token will be accepted.
 const FRESH: Duration = Duration::from_secs(60);
 
-/// What was typed about the way to the endpoint.
+/// The command line, as far as a client depends on it.
 #[derive(Debug)]
-pub(crate) struct Way<'a> {
+pub(crate) struct ClientOptions<'a> {
     pub(crate) profile: Option<&'a String>,
     pub(crate) model: Option<&'a String>,
     pub(crate) limits: &'a LimitArgs,
-    /// The limit for the beginning of an answer where neither profile nor command line says one.
+    /// The default of the limit for the beginning of an answer.
     pub(crate) first_byte: Duration,
-    /// Whether requests wait for the quota.
+    /// Whether requests wait for the rate limit.
     pub(crate) paced: bool,
 }
 
-/// The way to the endpoint.
 #[derive(Debug)]
-pub(crate) struct Door {
-    pub(crate) client: Client,
+pub(crate) struct Client {
+    pub(crate) http: http::Client,
     pub(crate) rate_limit: RateLimit,
     pub(crate) retries: u32,
     settings: Settings,
     reporter: Reporter,
-    key: Mutex<Key>,
+    token: Mutex<Token>,
     /// Held while a token is renewed: one renewal serves all requests.
-    renewing: tokio::sync::Mutex<()>,
+    renewal: tokio::sync::Mutex<()>,
 }
 
-/// What changes when a token is renewed.
+/// What a renewal changes.
 #[derive(Debug)]
-struct Key {
+struct Token {
     endpoint: Arc<Endpoint>,
-    /// When the token should be renewed.
-    due: Option<SystemTime>,
-    /// When it replaced a token that was refused.
-    since: Option<Instant>,
+    renew_at: Option<SystemTime>,
+    /// When it replaced a refused token.
+    replaced_at: Option<Instant>,
 }
 
-impl Door {
-    /// Resolves the settings, finds the credential and makes the client. Notices go to `reporter`.
+impl Client {
+    /// Resolves the settings and finds the credential.
     ///
     /// # Errors
     /// Those of the settings and of the credential: 77, 78, 75.
-    pub(crate) fn open(way: &Way<'_>, reporter: &Reporter) -> Result<Self, Failure> {
+    pub(crate) fn new(options: &ClientOptions<'_>, reporter: &Reporter) -> Result<Self, Failure> {
         let settings = Settings::resolve(&Overrides {
-            profile: way.profile.cloned(),
-            model: way.model.cloned(),
+            profile: options.profile.cloned(),
+            model: options.model.cloned(),
             ..Overrides::default()
         })?;
         settings.report(reporter);
         let authorization = authorize(&settings, &RefreshPolicy::default(), reporter)?;
-        let key = Key::new(&settings, &authorization)?;
-        let endpoint = &key.endpoint;
-        let client = Client::new(endpoint.base_url(), timeouts(&settings, way))
+        let token = Token::new(&settings, authorization)?;
+        let endpoint = &token.endpoint;
+        let timeouts = timeouts(options.limits, settings.timeouts, options.first_byte);
+        let http = http::Client::new(endpoint.base_url(), timeouts)
             .map_err(|error| error.failure(&endpoint.server()))?;
         Ok(Self {
-            client,
-            rate_limit: RateLimit::new(&identity(&settings, endpoint.secret()), settings.rate, way.paced),
-            retries: way.limits.retries,
-            key: Mutex::new(key),
-            renewing: tokio::sync::Mutex::default(),
+            http,
+            rate_limit: RateLimit::new(
+                &identity(&settings, endpoint.secret()),
+                settings.rate,
+                options.paced,
+            ),
+            retries: options.limits.retries,
+            token: Mutex::new(token),
+            renewal: tokio::sync::Mutex::default(),
             reporter: reporter.clone(),
             settings,
         })
     }
 
-    /// Returns the settings.
     pub(crate) const fn settings(&self) -> &Settings {
         &self.settings
     }
 
-    /// Returns the endpoint with the token that is in force.
+    /// Returns the endpoint with the current token.
     pub(crate) fn endpoint(&self) -> Arc<Endpoint> {
-        Arc::clone(&self.key().endpoint)
+        Arc::clone(&self.token().endpoint)
     }
 
     /// Returns the endpoint with a token that outlives the next request, as far as is known.
     ///
     /// # Errors
     /// Those of the renewal.
-    pub(crate) async fn fresh(self: &Arc<Self>) -> Result<Arc<Endpoint>, Failure> {
-        if self.is_due() {
-            let _one = self.renewing.lock().await;
-            if self.is_due() {
+    pub(crate) async fn valid_endpoint(self: &Arc<Self>) -> Result<Arc<Endpoint>, Failure> {
+        if self.is_renewal_due() {
+            let _renewal = self.renewal.lock().await;
+            if self.is_renewal_due() {
                 self.renew(Refresh::WhenDue).await?;
             }
         }
         Ok(self.endpoint())
     }
 
-    /// Renews the token that the server has just refused; true when there is another one now. One that has just
-    /// replaced a refused one is not renewed.
+    /// Renews the token of `endpoint`, which the server has refused; true when there is another one now.
     ///
     /// # Errors
     /// Those of the renewal.
-    pub(crate) async fn refused(self: &Arc<Self>, endpoint: &Endpoint) -> Result<bool, Failure> {
+    pub(crate) async fn renew_refused(self: &Arc<Self>, endpoint: &Endpoint) -> Result<bool, Failure> {
         let (Auth::Oauth { .. }, Some(token)) = (&self.settings.auth.value, endpoint.secret()) else {
             return Ok(false);
         };
-        let _one = self.renewing.lock().await;
+        let _renewal = self.renewal.lock().await;
         if self.endpoint().secret() == Some(token) && !self.is_fresh() {
             self.renew(Refresh::Rejected(token.clone())).await?;
-            self.key().since = Some(Instant::now());
+            self.token().replaced_at = Some(Instant::now());
         }
         Ok(self.endpoint().secret() != Some(token))
     }
 
-    /// Adds to a failure what the user can do about it under these settings, and takes the secret out of it.
-    pub(crate) fn advise(&self, mut failure: Failure) -> Failure {
+    /// Adds what the user can do about a refused credential, and removes the secret from the message.
+    pub(crate) fn with_hint(&self, mut failure: Failure) -> Failure {
         failure.message = self.redacted(failure.message);
         if failure.exit != Exit::NoAuth {
             return failure;
@@ -135,68 +133,109 @@ impl Door {
         failure.hint(hint_when_refused(&self.settings, self.is_fresh()))
     }
 
-    /// Takes the secret out of a message: a server may quote it.
+    /// Removes the secret from a text of the server, which may quote it.
     pub(crate) fn redacted(&self, text: String) -> String {
         self.endpoint().redacted(text)
     }
 
-    fn key(&self) -> MutexGuard<'_, Key> {
-        self.key.lock().unwrap_or_else(PoisonError::into_inner)
+    fn token(&self) -> MutexGuard<'_, Token> {
+        self.token.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn is_due(&self) -> bool {
-        self.key().due.is_some_and(|due| due <= SystemTime::now())
+    fn is_renewal_due(&self) -> bool {
+        self.token()
+            .renew_at
+            .is_some_and(|renew_at| renew_at <= SystemTime::now())
     }
 
     fn is_fresh(&self) -> bool {
-        self.key().since.is_some_and(|since| since.elapsed() < FRESH)
+        self.token()
+            .replaced_at
+            .is_some_and(|replaced_at| replaced_at.elapsed() < FRESH)
     }
 
     async fn renew(self: &Arc<Self>, refresh: Refresh) -> Result<(), Failure> {
-        let door = Arc::clone(self);
-        // It blocks, and makes a runtime of its own.
+        let client = Arc::clone(self);
+        // It blocks, and creates a runtime of its own.
         let renewed = tokio::task::spawn_blocking(move || {
             let policy = RefreshPolicy {
                 refresh,
                 ..RefreshPolicy::default()
             };
-            let authorization = authorize(&door.settings, &policy, &door.reporter)?;
-            Key::new(&door.settings, &authorization)
+            let authorization = authorize(&client.settings, &policy, &client.reporter)?;
+            Token::new(&client.settings, authorization)
         })
         .await
         .map_err(|error| Failure::new(Exit::Bug, "the renewal of the token broke").caused_by(error))??;
-        *self.key() = renewed;
+        *self.token() = renewed;
         Ok(())
     }
 }
 
-impl Key {
-    fn new(settings: &Settings, authorization: &Authorization) -> Result<Self, Failure> {
+impl Token {
+    fn new(settings: &Settings, authorization: Authorization) -> Result<Self, Failure> {
         let base_url = authorization.base_url(settings)?;
-        let token: Option<Secret<String>> = authorization.token.clone();
-        let endpoint = Arc::new(Endpoint::new(settings, token, Some(base_url))?);
-        let ends = authorization.credential.as_ref().and_then(|own| own.expires_at);
+        let expires_at = authorization
+            .credential
+            .as_ref()
+            .and_then(|credential| credential.expires_at);
         Ok(Self {
-            endpoint,
-            // A token that is renewed and due at once would be renewed for every request.
-            due: ends
-                .and_then(|ends| ends.checked_sub(EARLY))
-                .filter(|due| *due > SystemTime::now()),
-            since: None,
+            endpoint: Arc::new(Endpoint::new(settings, authorization.token, Some(base_url))?),
+            // A new token that is due at once would be renewed for every request.
+            renew_at: expires_at
+                .and_then(|expires_at| expires_at.checked_sub(RENEW_BEFORE_EXPIRY))
+                .filter(|renew_at| *renew_at > SystemTime::now()),
+            replaced_at: None,
         })
     }
 }
 
-/// Returns the limits: flags, then the profile, then this command's defaults.
-fn timeouts(settings: &Settings, way: &Way<'_>) -> Timeouts {
-    let given = TimeoutSettings {
-        connect: way.limits.connect_timeout,
-        first_byte: way.limits.first_byte_timeout,
-        idle: way.limits.idle_timeout,
-        total: way.limits.max_time,
+/// Returns the limits: flags, then the profile, then the command's defaults.
+fn timeouts(flags: &LimitArgs, profile: TimeoutSettings, default_first_byte: Duration) -> Timeouts {
+    let flags = TimeoutSettings {
+        connect: flags.connect_timeout,
+        first_byte: flags.first_byte_timeout,
+        idle: flags.idle_timeout,
+        total: flags.max_time,
     };
-    given.or(settings.timeouts).with_defaults(Timeouts {
-        first_byte: way.first_byte,
+    flags.or(profile).with_defaults(Timeouts {
+        first_byte: default_first_byte,
         ..Timeouts::default()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use qwen_shared::net::config::TimeoutSettings;
+    use qwen_shared::net::http::Timeouts;
+
+    use super::timeouts;
+    use crate::args::LimitArgs;
+
+    #[test]
+    fn a_limit_of_the_profile_counts_even_if_it_equals_the_default_of_other_commands() {
+        let usual = Timeouts::default().first_byte;
+        let default = Duration::from_secs(600);
+        for (flag, profile, expected) in [
+            (None, None, default),
+            (None, Some(usual), usual),
+            (Some(default), Some(usual), default),
+            (Some(usual), None, usual),
+        ] {
+            let flags = LimitArgs {
+                retries: 0,
+                connect_timeout: None,
+                first_byte_timeout: flag,
+                idle_timeout: None,
+                max_time: None,
+            };
+            let profile = TimeoutSettings {
+                first_byte: profile,
+                ..TimeoutSettings::default()
+            };
+            assert_eq!(timeouts(&flags, profile, default).first_byte, expected);
+        }
+    }
 }

@@ -1,36 +1,39 @@
-//! The input, line by line, however slowly it comes.
+//! The input, line by line.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Read, Seek};
 use std::path::{Path, PathBuf};
 
 use qwen_shared::exit::{Exit, Failure, io_reason};
 use rustix::fs::{Stat, fstat};
 use tokio::sync::mpsc;
 
-/// The longest line that is read, in bytes. A longer one is passed over and reported.
+use super::request::is_blank;
+
+/// The longest line that is read, in bytes. Longer ones are skipped and reported.
 pub(crate) const LINE_LIMIT: usize = 32 << 20;
 /// How many lines are read ahead.
-const AHEAD: usize = 16;
+const READ_AHEAD: usize = 16;
+/// A byte-order mark, which some editors put before the first line.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
-/// The input, open.
+/// The opened input.
 #[derive(Debug)]
 pub(crate) struct Input {
     name: String,
+    /// `None` for standard input.
     file: Option<File>,
 }
 
-/// What the reader found.
 #[derive(Debug)]
-pub(crate) enum Found {
-    /// A line without its end.
+pub(crate) enum InputLine {
+    /// A line without its line end.
     Line(Vec<u8>),
-    /// A line above the limit.
     TooLong,
 }
 
 impl Input {
-    /// Opens a file, or standard input for `-` and nothing.
+    /// Opens a file; standard input for `-` and `None`.
     ///
     /// # Errors
     /// 66 when the file is missing, unreadable or a directory.
@@ -42,11 +45,10 @@ impl Input {
             });
         };
         let name = path.display().to_string();
-        let refused =
-            |error: io::Error| Failure::new(Exit::NoInput, format!("'{name}': {}", io_reason(&error)));
-        let file = File::open(path).map_err(refused)?;
-        if file.metadata().map_err(refused)?.is_dir() {
-            return Err(Failure::new(Exit::NoInput, format!("'{name}': is a directory")));
+        let cannot_read = |error| cannot_read(Exit::NoInput, &name, &error);
+        let file = File::open(path).map_err(cannot_read)?;
+        if file.metadata().map_err(cannot_read)?.is_dir() {
+            return Err(cannot_read(io::ErrorKind::IsADirectory.into()));
         }
         Ok(Self {
             name,
@@ -59,12 +61,10 @@ impl Input {
         &self.name
     }
 
-    /// True when it is standard input.
     pub(crate) const fn is_stdin(&self) -> bool {
         self.file.is_none()
     }
 
-    /// Returns what the system knows of it.
     pub(crate) fn stat(&self) -> rustix::io::Result<Stat> {
         match &self.file {
             Some(file) => fstat(file),
@@ -72,23 +72,21 @@ impl Input {
         }
     }
 
-    /// Counts the lines that are not blank, of a regular file; for the progress bar.
+    /// Counts the lines of a regular file that are not blank.
     pub(crate) fn count(&self) -> Option<u64> {
-        use std::io::Seek;
         let mut file = self.file.as_ref()?.try_clone().ok()?;
         if !file.metadata().ok()?.is_file() {
             return None;
         }
         let mut lines = Lines::new(&file);
         let mut count = 0;
-        while let Some(found) = lines.next().ok()? {
-            count += u64::from(!matches!(&found, Found::Line(line) if super::line::is_blank(line)));
+        while let Some(line) = lines.next().ok()? {
+            count += u64::from(!matches!(&line, InputLine::Line(line) if is_blank(line)));
         }
         file.rewind().ok()?;
         Some(count)
     }
 
-    /// Makes an iterator over the lines.
     pub(crate) fn lines(self) -> Lines<Box<dyn Read + Send>> {
         match self.file {
             Some(file) => Lines::new(Box::new(file)),
@@ -96,21 +94,17 @@ impl Input {
         }
     }
 
-    /// Reads in a thread of its own, so that input that is slow to come keeps no answer waiting. The thread ends with
-    /// the input, with the receiver, or with the process.
-    pub(crate) fn stream(self) -> mpsc::Receiver<Result<Found, Failure>> {
-        let (sender, receiver) = mpsc::channel(AHEAD);
+    /// Reads in a thread of its own, so that slow input delays no result. The thread ends with the input, the receiver
+    /// or the process.
+    pub(crate) fn into_channel(self) -> mpsc::Receiver<Result<InputLine, Failure>> {
+        let (sender, receiver) = mpsc::channel(READ_AHEAD);
         std::thread::spawn(move || {
             let name = self.name.clone();
             let mut lines = self.lines();
-            loop {
-                let next = match lines.next() {
-                    Ok(None) => return,
-                    Ok(Some(found)) => Ok(found),
-                    Err(error) => Err(unreadable(&name, &error)),
-                };
-                let is_last = next.is_err();
-                if sender.blocking_send(next).is_err() || is_last {
+            while let Some(line) = lines.next().transpose() {
+                let line = line.map_err(|error| cannot_read(Exit::Io, &name, &error));
+                let is_last = line.is_err();
+                if sender.blocking_send(line).is_err() || is_last {
                     return;
                 }
             }
@@ -119,15 +113,11 @@ impl Input {
     }
 }
 
-/// The failure of an input that breaks in the middle.
-pub(crate) fn unreadable(name: &str, error: &io::Error) -> Failure {
-    Failure::new(Exit::Io, format!("'{name}': cannot read: {}", io_reason(error)))
+pub(crate) fn cannot_read(exit: Exit, name: &str, error: &io::Error) -> Failure {
+    Failure::new(exit, format!("cannot read '{name}': {}", io_reason(error)))
 }
 
-/// A byte-order mark, which some editors put before the first line.
-const MARK: &[u8] = b"\xef\xbb\xbf";
-
-/// Lines of bytes, with a limit.
+/// Lines of bytes, with a limit for each.
 #[derive(Debug)]
 pub(crate) struct Lines<R> {
     reader: BufReader<R>,
@@ -142,8 +132,8 @@ impl<R: Read> Lines<R> {
         }
     }
 
-    /// Returns the next line without its end (LF or CRLF), the first without its mark; `None` at the end of the input.
-    pub(crate) fn next(&mut self) -> io::Result<Option<Found>> {
+    /// Returns the next line without its line end (LF or CRLF) and byte-order mark; `None` at the end of the input.
+    pub(crate) fn next(&mut self) -> io::Result<Option<InputLine>> {
         let mut line = Vec::new();
         let limit = LINE_LIMIT as u64 + 2;
         if (&mut self.reader).take(limit).read_until(b'\n', &mut line)? == 0 {
@@ -155,31 +145,14 @@ impl<R: Read> Lines<R> {
                 line.pop();
             }
         } else if line.len() as u64 == limit {
-            self.skip_line()?;
+            self.reader.skip_until(b'\n')?;
         }
-        if std::mem::take(&mut self.is_first) && line.starts_with(MARK) {
-            line.drain(..MARK.len());
+        if std::mem::take(&mut self.is_first) && line.starts_with(BYTE_ORDER_MARK) {
+            line.drain(..BYTE_ORDER_MARK.len());
         }
         if line.len() > LINE_LIMIT {
-            return Ok(Some(Found::TooLong));
+            return Ok(Some(InputLine::TooLong));
         }
-        Ok(Some(Found::Line(line)))
-    }
-
-    fn skip_line(&mut self) -> io::Result<()> {
-        loop {
-            let part = self.reader.fill_buf()?;
-            if part.is_empty() {
-                return Ok(());
-            }
-            let (used, found) = match part.iter().position(|&byte| byte == b'\n') {
-                Some(end) => (end + 1, true),
-                None => (part.len(), false),
-            };
-            self.reader.consume(used);
-            if found {
-                return Ok(());
-            }
-        }
+        Ok(Some(InputLine::Line(line)))
     }
 }

@@ -1,18 +1,18 @@
-//! qwen-batch — ask a model many questions: JSONL in, JSONL out.
+//! qwen-batch — send many requests to a model: JSONL in, JSONL out.
 
 #![cfg_attr(target_env = "gnu", no_main)]
 
 mod args;
 mod client;
 mod input;
-mod line;
 mod local;
 mod progress;
 mod record;
 mod remote;
+mod request;
+mod response;
 mod results;
 mod run;
-mod template;
 
 #[cfg(target_env = "gnu")]
 #[expect(unsafe_code, reason = "the name that the C library starts")]

@@ -16,7 +16,7 @@ pub(crate) const TOOLS: [Tool; 6] = [
     tool("env", "Print the resolved .env chain as shell code"),
     tool("token", "Print a valid token, refreshing it when due"),
     tool("chat", "Ask a model one question and print its answer"),
-    tool("batch", "Ask a model many questions: JSONL in, JSONL out"),
+    tool("batch", "Send many requests to a model: JSONL in, JSONL out"),
 ];
 
 const fn tool(name: &'static str, about: &'static str) -> Tool {

@@ -1,71 +1,106 @@
-//! What the answers so far tell about the server: whether a refusal is about one question or about all.
+//! Whether a refusal concerns one request or all of them, as far as the responses so far tell.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use qwen_shared::net::chat::{ErrorKind, Refusal};
 
-/// So many refusals in a row, with no answer between them, are never chance.
-const NO_CHANCE: usize = 8;
+/// So many 429 in a row, without an answer between them, concern all requests.
+const RATE_LIMITS_IN_A_ROW: usize = 8;
 
-/// So many questions refused for good, and not one answered: a wrong model, path or parameter, not wrong questions.
-const NOT_ONE: usize = 64;
+/// So many permanent refusals before the first answer mean a wrong model, path or parameter, not wrong requests.
+const REFUSALS_BEFORE_ANSWER: usize = 64;
 
-/// The mood of a server.
 #[derive(Debug)]
-pub(crate) struct Mood {
+pub(crate) struct FailurePolicy {
     has_answered: AtomicBool,
-    in_a_row: AtomicUsize,
-    /// How many questions were refused for good before the first answer.
-    refused: AtomicUsize,
-    /// How many 429 in a row are about all questions: with few under way, fewer.
-    enough: usize,
+    rate_limits_in_a_row: AtomicUsize,
+    refusals_before_answer: AtomicUsize,
+    /// [`RATE_LIMITS_IN_A_ROW`], or the number of parallel requests where that is lower.
+    rate_limit_threshold: usize,
 }
 
-impl Mood {
-    /// The mood of a server that has so many requests at a time.
+impl FailurePolicy {
     pub(crate) fn new(jobs: usize) -> Self {
         Self {
             has_answered: AtomicBool::new(false),
-            in_a_row: AtomicUsize::new(0),
-            refused: AtomicUsize::new(0),
-            enough: jobs.min(NO_CHANCE),
+            rate_limits_in_a_row: AtomicUsize::new(0),
+            refusals_before_answer: AtomicUsize::new(0),
+            rate_limit_threshold: jobs.min(RATE_LIMITS_IN_A_ROW),
         }
     }
 
-    /// Notes an answer.
-    pub(crate) fn answered(&self) {
+    pub(crate) fn count_answer(&self) {
         self.has_answered.store(true, Ordering::Relaxed);
-        self.in_a_row.store(0, Ordering::Relaxed);
+        self.rate_limits_in_a_row.store(0, Ordering::Relaxed);
     }
 
-    /// Notes a refusal; true when it is one of many 429 that are about every question.
-    pub(crate) fn is_throttling(&self, refusal: &Refusal) -> bool {
+    /// Counts a refusal; true when it is one of many 429 that concern all requests.
+    pub(crate) fn count_rate_limit(&self, refusal: &Refusal) -> bool {
         if refusal.kind != ErrorKind::RateLimit {
-            self.in_a_row.store(0, Ordering::Relaxed);
+            self.rate_limits_in_a_row.store(0, Ordering::Relaxed);
             return false;
         }
-        self.in_a_row.fetch_add(1, Ordering::Relaxed) + 1 >= self.enough
+        self.rate_limits_in_a_row.fetch_add(1, Ordering::Relaxed) + 1 >= self.rate_limit_threshold
     }
 
-    /// Notes a question that is refused for good; true when so many were that the next ones will be too.
-    pub(crate) fn is_hopeless(&self) -> bool {
+    /// Counts a permanent refusal; true when there were so many that all further requests will be refused too.
+    pub(crate) fn count_permanent_refusal(&self) -> bool {
         !self.has_answered.load(Ordering::Relaxed)
-            && self.refused.fetch_add(1, Ordering::Relaxed) + 1 >= NOT_ONE
+            && self.refusals_before_answer.fetch_add(1, Ordering::Relaxed) + 1 >= REFUSALS_BEFORE_ANSWER
     }
 
-    /// True for a refusal of the credential, not of the question: some providers say 403 of what a filter refused.
-    pub(crate) fn doubts_credential(&self, refusal: &Refusal) -> bool {
+    /// True for a refusal of the credential. A 403 after an answer is about the request: some providers send it for
+    /// what their filter refused.
+    pub(crate) fn is_about_credential(&self, refusal: &Refusal) -> bool {
         refusal.kind == ErrorKind::Auth
             && (refusal.status == 401 || !self.has_answered.load(Ordering::Relaxed))
     }
 
-    /// True for a refusal that every further question would meet too.
-    pub(crate) fn is_for_all(&self, refusal: &Refusal) -> bool {
+    /// True for a refusal that every further request would get too.
+    pub(crate) fn concerns_all(&self, refusal: &Refusal) -> bool {
         match refusal.kind {
             ErrorKind::Quota => true,
-            ErrorKind::Auth => self.doubts_credential(refusal),
+            ErrorKind::Auth => self.is_about_credential(refusal),
             ErrorKind::Redirect => !self.has_answered.load(Ordering::Relaxed),
             _ => false,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::FailurePolicy;
+    use qwen_shared::net::chat::Refusal;
+
+    fn refusal(status: u16) -> Refusal {
+        Refusal::read(status, Some("application/json"), b"{}", None)
+    }
+
+    #[test]
+    fn a_refusal_concerns_all_requests_until_one_is_answered() {
+        let policy = FailurePolicy::new(4);
+        assert!(policy.concerns_all(&refusal(401)) && policy.concerns_all(&refusal(403)));
+        policy.count_answer();
+        assert!(policy.concerns_all(&refusal(401)) && !policy.concerns_all(&refusal(403)));
+    }
+
+    #[test]
+    fn as_many_429_in_a_row_as_requests_are_parallel_concern_all() {
+        let policy = FailurePolicy::new(3);
+        let count = |status| policy.count_rate_limit(&refusal(status));
+        assert_eq!(
+            [429, 429, 500, 429, 429, 429].map(count),
+            [false, false, false, false, false, true]
+        );
+        policy.count_answer();
+        assert!(!policy.count_rate_limit(&refusal(429)));
+    }
+
+    #[test]
+    fn many_permanent_refusals_before_an_answer_concern_all() {
+        let policy = FailurePolicy::new(8);
+        assert_eq!((0..64).filter(|_| policy.count_permanent_refusal()).count(), 1);
+        policy.count_answer();
+        assert!(!policy.count_permanent_refusal());
     }
 }

@@ -1,13 +1,11 @@
-//! Every question asked from here.
+//! `qwen-batch run`: requests sent from this machine.
 
-mod ask;
-mod engine;
+mod dispatcher;
 mod failure_policy;
-mod open_files;
-mod order;
-mod response;
+mod reorder;
+mod runner;
 mod signals;
-mod tally;
+mod summary;
 
 use std::io::IsTerminal;
 use std::time::Duration;
@@ -15,78 +13,97 @@ use std::time::Duration;
 use qwen_shared::exit::{Exit, Failure, Outcome};
 use qwen_shared::net::http::runtime;
 use qwen_shared::output::{Reporter, Stdout};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::args::RunArgs;
-use super::client::{Door, Way};
+use super::client::{Client, ClientOptions};
 use super::input::Input;
 use super::progress::Progress;
-use super::results::{Results, Seen, is_same};
-use super::template::Shape;
-use crate::local::engine::{Engine, Plan};
-use crate::local::open_files::make_room;
-use crate::local::order::Order;
-use crate::local::tally::Tally;
+use super::request::RequestBuilder;
+use super::results::{CompletedIds, Results, is_same_file};
+use reorder::ReorderBuffer;
+use runner::{Plan, Runner};
+use summary::Summary;
 
-/// An answer that comes in one piece begins when it is done: a long one takes minutes.
+/// An answer that is not streamed begins when it is complete: a long one takes minutes.
 const FIRST_BYTE: Duration = Duration::from_secs(600);
-/// How many results may wait for an earlier one, for each request that is under way.
-const ORDERED: usize = 16;
+/// With `--ordered`: how many results may wait for an earlier one, for each parallel request.
+const WAITING_PER_JOB: usize = 16;
+/// Open files besides the connections: input, output, the runtime's, the rate limit's, certificates.
+const OTHER_FILES: u64 = 32;
 
 /// Runs `qwen-batch run`.
 ///
 /// # Errors
-/// Those of the input, the output, the settings, and of [`Engine::run`].
+/// Those of the input, the output, the settings, and of [`Runner::run`].
 pub(crate) fn run(args: &RunArgs, profile: Option<&String>, reporter: &Reporter) -> Outcome {
     let input = Input::open(args.input.as_ref())?;
     if input.is_stdin() && std::io::stdin().is_terminal() {
-        reporter.notice("reading questions from the terminal, one a line, until Ctrl-D");
+        reporter.notice("reading requests from the terminal, one per line, until Ctrl-D");
     }
-    check_apart(&input, args)?;
-    let door = Door::open(
-        &Way {
-            profile,
-            model: args.request.model.as_ref(),
-            limits: &args.limits,
-            first_byte: FIRST_BYTE,
-            paced: !args.no_pace,
-        },
-        reporter,
-    )?;
-    let settings = door.settings();
-    let shape = Shape::new(&args.request, &settings.model.value, &settings.body)?;
-    let mut seen = Seen::default();
-    let results = Results::open(args.output.as_ref(), args.retry_failed, &mut seen, reporter)?;
-    let jobs = make_room(usize::from(args.jobs), reporter);
-    let progress = progress(&input, &results, reporter);
+    if is_same_file(&input, args.output.as_ref()) {
+        return Err(Failure::new(
+            Exit::Usage,
+            format!("'{}': input and output are the same file", input.name()),
+        ));
+    }
+    let options = ClientOptions {
+        profile,
+        model: args.request.model.as_ref(),
+        limits: &args.limits,
+        first_byte: FIRST_BYTE,
+        paced: !args.no_pace,
+    };
+    let client = Client::new(&options, reporter)?;
+    let settings = client.settings();
+    let builder = RequestBuilder::new(&args.request, &settings.model.value, &settings.body)?;
+    let mut completed = CompletedIds::default();
+    let results = Results::open(args.output.as_ref(), args.retry_failed, &mut completed, reporter)?;
+    let jobs = raise_open_file_limit(usize::from(args.jobs), reporter);
     let plan = Plan {
-        shape,
-        seen,
+        builder,
+        completed,
+        summary: Summary::new(progress(&input, &results, reporter)),
         results,
-        tally: Tally::new(progress),
-        order: Order::new(args.ordered.then_some(jobs * ORDERED)),
+        order: ReorderBuffer::new(args.ordered.then_some(jobs * WAITING_PER_JOB)),
         jobs,
     };
-    runtime()?.block_on(async { Engine::new(plan, door).run(input.stream()).await })
+    runtime()?.block_on(async { Runner::new(plan, client).run(input.into_channel()).await })
 }
 
-/// Refuses results that would go into the input.
-fn check_apart(input: &Input, args: &RunArgs) -> Result<(), Failure> {
-    if !is_same(input, args.output.as_ref()) {
-        return Ok(());
-    }
-    let name = input.name();
-    Err(Failure::new(
-        Exit::Usage,
-        format!("'{name}': input and output are the same file"),
-    ))
-}
-
-/// Shows a bar, unless questions are typed or results read on the same terminal.
+/// Shows a bar, unless requests are typed or results shown on the same terminal.
 fn progress(input: &Input, results: &Results, reporter: &Reporter) -> Progress {
     let is_typed = input.is_stdin() && std::io::stdin().is_terminal();
-    let is_read = matches!(results, Results::Stdout) && Stdout::is_terminal();
-    match Progress::is_wanted(reporter) && !is_typed && !is_read {
-        true => Progress::start(reporter, input.count()),
+    let is_displayed = matches!(results, Results::Stdout) && Stdout::is_terminal();
+    match Progress::is_wanted(reporter) && !is_typed && !is_displayed {
+        true => Progress::bar(reporter, input.count()),
         false => Progress::hidden(reporter),
     }
+}
+
+/// Raises the soft limit on open files as far as `jobs` connections need it; returns for how many it suffices.
+fn raise_open_file_limit(jobs: usize, reporter: &Reporter) -> usize {
+    // Twice: what the server has closed stays open here until it is noticed.
+    let wanted = 2 * jobs as u64 + OTHER_FILES;
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    let Some(allowed) = current.filter(|&allowed| allowed < wanted) else {
+        return jobs;
+    };
+    let raised = maximum.map_or(wanted, |maximum| maximum.min(wanted));
+    let limit = Rlimit {
+        current: Some(raised),
+        maximum,
+    };
+    let allowed = match setrlimit(Resource::Nofile, limit) {
+        Ok(()) => raised,
+        Err(_) => allowed,
+    };
+    let possible = usize::try_from(allowed.saturating_sub(OTHER_FILES)).unwrap_or(jobs);
+    let possible = possible.clamp(1, jobs);
+    if possible < jobs {
+        reporter.notice(&format!(
+            "running {possible} requests in parallel, not {jobs}: the limit on open files is {allowed}"
+        ));
+    }
+    possible
 }

@@ -8,14 +8,14 @@ use qwen_shared::exit::{Exit, Failure};
 use qwen_shared::text::{clip, escape_json, one_line};
 use serde_json::Value;
 
-/// The most reasons of a failed batch that are shown.
-const MOST_REASONS: usize = 20;
+/// The most errors of a rejected batch that are shown.
+const SHOWN_ERRORS: usize = 20;
 
-/// A batch. Whatever members a provider leaves out are missed only where they are needed.
+/// A batch object. Providers may leave out any member but `id` and `status`.
 #[derive(Clone, Debug)]
 pub(crate) struct Batch(Value);
 
-/// How many of a batch's requests are where.
+/// The numbers of a batch's requests.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Counts {
     pub(crate) total: u64,
@@ -24,10 +24,10 @@ pub(crate) struct Counts {
 }
 
 impl Batch {
-    /// Reads a batch; `None` when it has no ID or no status.
+    /// Returns `None` for an object without ID or status.
     pub(crate) fn from_json(value: Value) -> Option<Self> {
         let batch = Self(value);
-        (!batch.text("id").is_empty() && !batch.text("status").is_empty()).then_some(batch)
+        (!batch.id().is_empty() && !batch.status().is_empty()).then_some(batch)
     }
 
     pub(crate) fn id(&self) -> &str {
@@ -38,12 +38,11 @@ impl Batch {
         self.text("status")
     }
 
-    /// True once nothing will change any more.
     pub(crate) fn has_ended(&self) -> bool {
         matches!(self.status(), "completed" | "failed" | "expired" | "cancelled")
     }
 
-    /// The files that hold results: of those that were answered, of those that were not.
+    /// Returns the IDs of output file and error file, as far as there are any.
     pub(crate) fn result_files(&self) -> impl Iterator<Item = &str> {
         ["output_file_id", "error_file_id"]
             .into_iter()
@@ -60,58 +59,50 @@ impl Batch {
         }
     }
 
-    /// Says how far it has come: `in_progress, 40 of 100 done, 2 failed`.
-    pub(crate) fn words(&self) -> String {
-        let Counts {
-            total,
-            completed,
-            failed,
-        } = self.counts();
-        let mut words = one_line(self.status());
-        if total > 0 {
-            let _ = write!(words, ", {completed} of {total} done");
+    /// For example `in_progress, 40 of 100 done, 2 failed`.
+    pub(crate) fn progress(&self) -> String {
+        let counts = self.counts();
+        let mut text = one_line(self.status());
+        if counts.total > 0 {
+            let _ = write!(text, ", {} of {} done", counts.completed, counts.total);
         }
-        if failed > 0 {
-            let _ = write!(words, ", {failed} failed");
+        if counts.failed > 0 {
+            let _ = write!(text, ", {} failed", counts.failed);
         }
-        words
+        text
     }
 
-    /// Says why the provider did not take the batch, a reason a line, each with the line of the file that it is about.
-    pub(crate) fn reasons(&self) -> Vec<String> {
+    /// Returns why the provider rejected the batch, with the lines of the input file.
+    fn errors(&self) -> impl Iterator<Item = String> {
         let list = match &self.0["errors"] {
             Value::Array(list) => list.as_slice(),
             errors => errors["data"].as_array().map_or(&[][..], Vec::as_slice),
         };
-        let reason = |error: &Value| {
+        list.iter().take(SHOWN_ERRORS).map(|error| {
             let text = |name: &str| error[name].as_str().unwrap_or_default().trim();
-            let words = match text("message") {
+            let message = match text("message") {
                 "" => text("code"),
                 message => message,
             };
-            let words = clip(one_line(words).trim_end_matches('.'), 400);
-            error["line"]
-                .as_u64()
-                .map_or_else(|| words.clone(), |line| format!("line {line}: {words}"))
-        };
-        list.iter().take(MOST_REASONS).map(reason).collect()
+            let message = clip(one_line(message).trim_end_matches('.'), 400);
+            match error["line"].as_u64() {
+                Some(line) => format!("line {line}: {message}"),
+                None => message,
+            }
+        })
     }
 
-    /// The failure of a batch that the provider did not take.
-    pub(crate) fn refusal(&self) -> Failure {
-        let mut reasons = self.reasons();
-        let reason = match reasons.len() {
-            0 => "no reason given".to_owned(),
-            _ => reasons.remove(0),
-        };
-        let mut failure = Failure::new(Exit::Data, format!("batch '{}' was refused: {reason}", self.id()));
-        for reason in reasons {
-            failure = failure.hint(format!("also: {reason}"));
-        }
-        failure
+    /// The failure of a batch that the provider rejected.
+    pub(crate) fn rejection(&self) -> Failure {
+        let mut errors = self.errors();
+        let first = errors.next().unwrap_or_else(|| "no reason given".to_owned());
+        let message = format!("batch '{}' was rejected: {first}", self.id());
+        errors.fold(Failure::new(Exit::Data, message), |failure, error| {
+            failure.hint(format!("also: {error}"))
+        })
     }
 
-    /// Writes it for people and awk: a name, a colon, a value on each line.
+    /// One `name: value` per line.
     pub(crate) fn to_text(&self) -> String {
         let mut text = String::new();
         let mut line = |name: &str, value: &str| {
@@ -141,13 +132,13 @@ impl Batch {
         ] {
             line(name, self.text(member));
         }
-        for reason in self.reasons() {
-            line("error", &reason);
+        for error in self.errors() {
+            line("error", &error);
         }
         text
     }
 
-    /// Writes it on one line of a list: ID, status, done/total, when it was made, separated by tabs.
+    /// ID, status, done/total and date of creation, separated by tabs.
     pub(crate) fn to_row(&self) -> String {
         let counts = self.counts();
         format!(
@@ -160,7 +151,7 @@ impl Batch {
         )
     }
 
-    /// Writes the provider's own object on one line.
+    /// The provider's object on one line.
     pub(crate) fn to_json(&self) -> String {
         format!("{}\n", escape_json(&self.0.to_string()))
     }

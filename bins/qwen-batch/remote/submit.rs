@@ -1,4 +1,4 @@
-//! Handing a file in.
+//! `qwen-batch submit`: uploads the input and creates a batch of it.
 
 use std::path::Path;
 
@@ -7,87 +7,82 @@ use qwen_shared::net::http::{Upload, runtime};
 use qwen_shared::output::{Reporter, Stdout};
 use serde_json::{Map, Value, json};
 
-use super::api::{Errand, Office, checked, without_engine};
-use super::prepare::{Prepared, prepare};
+use super::api::{ApiRequest, BatchApi, hint_at_run, validate_id};
+use super::staged_input::StagedInput;
 use crate::args::SubmitArgs;
 use crate::input::Input;
 use crate::progress::Progress;
-use crate::template::Shape;
+use crate::request::RequestBuilder;
 
 /// Runs `qwen-batch submit`.
 ///
 /// # Errors
-/// 65 for malformed lines, before anything is sent; 69 where the provider has no batch engine.
+/// 65 for malformed lines, before anything is sent; 69 where the provider has no Batch API.
 pub(crate) fn submit(args: &SubmitArgs, profile: Option<&String>, reporter: &Reporter) -> Outcome {
     let metadata = metadata(&args.metadata)?;
     let input = Input::open(Some(&args.input))?;
-    let office = Office::open(profile, args.request.model.as_ref(), &args.limits, reporter)?;
-    let settings = office.door().settings();
+    let api = BatchApi::new(profile, args.request.model.as_ref(), &args.limits, reporter)?;
+    let settings = api.client().settings();
     let provider = settings.provider.value;
     let Some(limits) = &provider.batch else {
-        return Err(Failure::new(
-            Exit::Unavailable,
-            format!("provider '{provider}' has no batch engine"),
-        )
-        .hint("ask from here: 'qwen-batch run IN -o OUT'"));
+        let message = format!("provider '{provider}' has no Batch API");
+        return Err(hint_at_run(Failure::new(Exit::Unavailable, message)));
     };
-    let shape = Shape::new(&args.request, &settings.model.value, &settings.body)?;
-    let prepared = prepare(input, &shape, limits, reporter)?;
-    let questions = prepared.questions;
-    let name = file_name(&args.input);
-    let id = runtime()?.block_on(hand_in(&office, prepared, &name, &args.window, metadata))?;
+    let builder = RequestBuilder::new(&args.request, &settings.model.value, &settings.body)?;
+    let staged = StagedInput::new(input, &builder, limits, reporter)?;
+    let requests = staged.requests;
+    let name = upload_name(&args.input);
+    let id = runtime()?.block_on(create_batch(&api, staged, &name, &args.window, metadata))?;
     Stdout::write(format!("{id}\n").as_bytes())
-        .map_err(|failure| failure.hint(format!("the batch has been made all the same: '{id}'")))?;
+        .map_err(|failure| failure.hint(format!("the batch was created: '{id}'")))?;
     if Progress::is_wanted(reporter) {
-        reporter.notice(&format!("{questions} questions handed in"));
+        reporter.notice(&format!("{requests} requests submitted"));
         reporter.hint(&format!("run 'qwen-batch wait {id}'"));
     }
     Ok(Exit::Ok)
 }
 
-/// Hands in the file, then makes the batch of it; returns the batch's ID.
-async fn hand_in(
-    office: &Office,
-    prepared: Prepared,
+/// Uploads the file, then creates the batch; returns its ID.
+async fn create_batch(
+    api: &BatchApi,
+    staged: StagedInput,
     name: &str,
     window: &str,
     metadata: Map<String, Value>,
 ) -> Result<String, Failure> {
-    let form = Upload::form(&[("purpose", "batch")], name, prepared.file, prepared.length);
-    let file = office
-        .json(Errand::upload("/files", form))
+    let form = Upload::form(&[("purpose", "batch")], name, staged.file, staged.length);
+    let file = api
+        .json(ApiRequest::upload("/files", form))
         .await
-        .map_err(without_engine)?;
-    let Some(file) = file["id"].as_str() else {
-        return Err(office.not_understood("no file"));
-    };
-    let file = checked(file).map_err(|_| office.not_understood("no file"))?;
-    let mut order = json!({
+        .map_err(hint_at_run)?;
+    let file = file["id"].as_str().unwrap_or_default();
+    let file = validate_id(file).map_err(|_| api.unexpected_answer("no file"))?;
+    let mut body = json!({
         "input_file_id": file,
-        "endpoint": prepared.path,
+        "endpoint": staged.url,
         "completion_window": window,
     });
     if !metadata.is_empty() {
-        order["metadata"] = metadata.into();
+        body["metadata"] = metadata.into();
     }
-    match office.batch(Errand::make("/batches", order)).await {
+    match api.batch(ApiRequest::create("/batches", body)).await {
         Ok(batch) => Ok(batch.id().to_owned()),
         Err(failure) => {
-            // A file without a batch is of no use to anybody.
-            let _ = office.run(Errand::delete(format!("/files/{file}"))).await;
+            // A file without a batch is of no use.
+            let _ = api.send(ApiRequest::delete(format!("/files/{file}"))).await;
             Err(match failure.exit {
-                // An answer that was lost does not tell.
+                // Whether the batch was created is not known.
                 Exit::TryAgain | Exit::Protocol => {
-                    failure.hint("see whether it was made all the same: 'qwen-batch list'")
+                    failure.hint("check with 'qwen-batch list' whether the batch was created")
                 }
-                _ => without_engine(failure),
+                _ => hint_at_run(failure),
             })
         }
     }
 }
 
-/// Names the file at the provider: as it is named here, but for what a form cannot carry.
-fn file_name(input: &Path) -> String {
+/// Returns the input's name without the characters that a form cannot carry.
+fn upload_name(input: &Path) -> String {
     let name = input.file_name().unwrap_or_default().to_string_lossy();
     let plain: String = name
         .chars()
@@ -101,14 +96,14 @@ fn file_name(input: &Path) -> String {
     }
 }
 
-fn metadata(typed: &[String]) -> Result<Map<String, Value>, Failure> {
-    typed
+fn metadata(given: &[String]) -> Result<Map<String, Value>, Failure> {
+    given
         .iter()
-        .map(|word| match word.split_once('=') {
+        .map(|pair| match pair.split_once('=') {
             Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.into())),
             _ => Err(Failure::new(
                 Exit::Usage,
-                format!("--metadata '{word}': not NAME=TEXT"),
+                format!("--metadata '{pair}': not NAME=TEXT"),
             )),
         })
         .collect()
