@@ -77,7 +77,7 @@ impl<'c> Plan<'c> {
         let mut planner = Planner {
             before,
             options,
-            variables: BTreeMap::new(),
+            candidates: BTreeMap::new(),
             decided: BTreeMap::new(),
             record: Record::default(),
             total: 0,
@@ -120,8 +120,8 @@ impl<'c> Plan<'c> {
         if let Some((_, value)) = self.exports().find(|&(known, _)| known == name) {
             return Some(value.as_bytes().to_vec());
         }
-        let unchanged_exports = self.unset.iter().any(|known| known == name);
-        let value = std::env::var_os(name).filter(|_| !unchanged_exports)?;
+        let is_unset = self.unset.iter().any(|known| known == name);
+        let value = std::env::var_os(name).filter(|_| !is_unset)?;
         Some(value.into_vec())
     }
 }
@@ -143,7 +143,7 @@ struct Planner<'c, 'p> {
     before: &'p Record,
     options: &'p PlanOptions,
     /// The candidates of every name, the most important first.
-    variables: BTreeMap<&'c str, Vec<Entry<'c>>>,
+    candidates: BTreeMap<&'c str, Vec<Entry<'c>>>,
     decided: BTreeMap<&'c str, Entry<'c>>,
     record: Record,
     total: usize,
@@ -163,7 +163,7 @@ impl<'c> Planner<'c, '_> {
         });
         let mut names = Vec::new();
         for (name, value, origin) in from_token.chain(from_files) {
-            let candidates = self.variables.entry(name).or_insert_with(|| {
+            let candidates = self.candidates.entry(name).or_insert_with(|| {
                 names.push(name);
                 Vec::new()
             });
@@ -180,7 +180,7 @@ impl<'c> Planner<'c, '_> {
 
     /// Chooses one of the candidates of a name, and what is done with it.
     fn decide(&mut self, name: &'c str) -> Entry<'c> {
-        let candidates = &self.variables[name];
+        let candidates = &self.candidates[name];
         let mut paired = candidates.iter().filter(|entry| self.is_paired(entry)).peekable();
         let Some(&first) = paired.peek() else {
             let mut entry = candidates[0].clone();
