@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use qwen_shared::exit::{Exit, Failure, Outcome};
 use qwen_shared::net::api::choose_store;
-use qwen_shared::net::config::{Config, KeySetting, Method};
+use qwen_shared::net::config::{Config, Method};
 use qwen_shared::net::credential::{Credential, Store, StoreKind, Stored};
 use qwen_shared::net::http::{HttpError, Timeouts};
 use qwen_shared::net::oauth::{
@@ -204,12 +204,8 @@ fn report_shared_login(login: &Login<'_>) {
     let Ok(config) = Config::load() else {
         return;
     };
-    let in_keyring = Some(KeySetting::Store(StoreKind::Keyring));
     let others = config.profiles.iter().filter(|(name, profile)| {
-        **name != login.profile.name
-            && profile.method == Some(Method::Oauth)
-            && profile.is_qwen_login()
-            && profile.key != in_keyring
+        **name != login.profile.name && profile.remembered_store() == Some(StoreKind::QwenCode)
     });
     for (name, _) in others {
         login.reporter.notice(&format!(

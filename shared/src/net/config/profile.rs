@@ -1,4 +1,4 @@
-//! A profile of `config.json`, as it is written there.
+//! A profile of `config.json`.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -38,15 +38,15 @@ impl Method {
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "KeyForm")]
 pub enum KeySetting {
-    /// `{"store": "keyring"}` or `{"store": "file"}`: for OAuth too, since it is the remembered choice.
+    /// `{"store": "keyring"}` or `{"store": "file"}`; with OAuth too.
     Store(StoreKind),
     /// `{"env": "NAME"}`.
     Env(String),
-    /// `{"command": ["pass", "show", "x"]}`: run without a shell; the first line it prints is the key.
+    /// `{"command": ["pass", "show", "x"]}`, run without a shell, prints it on its first line.
     Command(Vec<String>),
 }
 
-/// What may be written in `key`: exactly one member.
+/// `key` as written: exactly one member.
 #[derive(Deserialize)]
 #[serde(
     deny_unknown_fields,
@@ -65,7 +65,7 @@ impl TryFrom<KeyForm> for KeySetting {
         match (form.store, form.env, form.command) {
             (Some(store), None, None) => Ok(Self::Store(store)),
             (None, Some(name), None) if is_shell_name(&name) => Ok(Self::Env(name)),
-            // The name is not repeated: it may be the key itself, in the wrong place.
+            // The name is not repeated: it may be a misplaced key.
             (None, Some(_), None) => Err("\"env\" of 'key' is not the name of a variable"),
             (None, None, Some(words)) if words.first().is_some_and(|program| !program.is_empty()) => {
                 Ok(Self::Command(words))
@@ -75,7 +75,7 @@ impl TryFrom<KeyForm> for KeySetting {
     }
 }
 
-/// The limits of a request that a profile sets, in seconds; fractions are fine. `None` leaves a limit to the tool.
+/// The limits of a request. `None` leaves a limit to the tool.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default, expecting = "an object")]
 pub struct TimeoutSettings {
@@ -126,7 +126,7 @@ fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration
     limit(seconds).map(Some).map_err(invalid)
 }
 
-/// A profile. Members that we do not know are ignored here and kept in the file.
+/// A profile. Unknown members are ignored here and kept in the file.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(expecting = "an object")]
 pub struct Profile {
@@ -152,21 +152,20 @@ pub struct Profile {
     /// Members merged into the body of every request.
     #[serde(default)]
     pub body: Map<String, Value>,
-    /// The quota, in place of the provider's.
+    /// The quota, instead of the provider's.
     pub rate: Option<Rate>,
     /// The limits of a request.
     #[serde(default)]
     pub timeouts: TimeoutSettings,
-    /// The authorization server, or what differs from the provider's: see [`OauthSettings::completed_by`].
+    /// The authorization server, or how it differs from the provider's: see [`OauthSettings::completed_by`].
     pub oauth: Option<OauthSettings>,
-    /// True when plain `http` to other machines is wanted.
+    /// Allows plain `http` to other machines.
     #[serde(default)]
     pub allow_http: bool,
 }
 
 impl Profile {
-    /// Returns the authorization server of a login with this profile: its own, completed by its provider's; its
-    /// provider's; or else qwen.ai's.
+    /// Returns the authorization server: the profile's, completed by the provider's; the provider's; else qwen.ai's.
     #[must_use]
     pub fn login_server(&self) -> Option<OauthSettings> {
         let named = |name: &str| provider::named(name).and_then(|provider| provider.oauth.clone());
@@ -177,10 +176,8 @@ impl Profile {
         }
     }
 
-    /// True when such a login is the one at qwen.ai, or at what a profile of provider `qwen` puts in its place: kept
-    /// in a file, it is Qwen Code's.
-    #[must_use]
-    pub fn is_qwen_login(&self) -> bool {
+    /// True for a login at qwen.ai, or the server that a profile of provider `qwen` has instead: its file is Qwen Code's.
+    fn is_qwen_login(&self) -> bool {
         match (self.provider.as_deref(), &self.oauth) {
             (Some(name), _) => name == "qwen",
             (None, own) => own.is_none(),
@@ -224,7 +221,7 @@ impl Profile {
         }
     }
 
-    /// Returns the headers of a request to this provider: the provider's, and the profile's own in their place.
+    /// Returns the headers of a request: the provider's, replaced by the profile's of the same name.
     #[must_use]
     pub fn headers_for(&self, provider: &Provider) -> BTreeMap<String, String> {
         let mut headers: BTreeMap<String, String> = provider
@@ -240,13 +237,13 @@ impl Profile {
     }
 }
 
-/// Reads a text; blank counts as absent.
+/// Blank counts as absent.
 fn unless_blank<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     let text = Option::<String>::deserialize(deserializer)?;
     Ok(text.filter(|text| !text.trim().is_empty()))
 }
 
-/// Reads a base URL; blank counts as absent.
+/// Blank counts as absent.
 fn base_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<BaseUrl>, D::Error> {
     unless_blank(deserializer)?
         .map(|text| BaseUrl::parse(&text).map_err(D::Error::custom))
@@ -269,15 +266,15 @@ impl TryFrom<String> for ProfileName {
     }
 }
 
-/// Refuses a profile name that could not be typed, or would not make a file name.
+/// Checks a profile's name, which is part of a file name too.
 ///
 /// # Errors
-/// Exit 78.
+/// 78.
 pub fn check_name(name: &str) -> Result<(), Failure> {
-    let plain = name
+    let is_plain = name
         .bytes()
         .all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
-    if plain && !name.is_empty() && name.len() <= 64 && !name.starts_with(['.', '-']) {
+    if is_plain && !name.is_empty() && name.len() <= 64 && !name.starts_with(['.', '-']) {
         return Ok(());
     }
     let shown = crate::text::clip(name, 64);
