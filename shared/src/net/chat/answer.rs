@@ -18,7 +18,11 @@ pub struct AnswerReader {
     /// Bytes before the kind is known; later the whole answer of a server that does not stream.
     body: Vec<u8>,
     events: EventReader,
-    assembly: Assembly,
+    splitter: ReasoningSplitter,
+    summary: Summary,
+    /// The last `usage` member.
+    usage: Option<String>,
+    is_done: bool,
 }
 
 impl AnswerReader {
@@ -30,7 +34,10 @@ impl AnswerReader {
             kind: None,
             body: Vec::new(),
             events: EventReader::default(),
-            assembly: Assembly::default(),
+            splitter: ReasoningSplitter::default(),
+            summary: Summary::default(),
+            usage: None,
+            is_done: false,
         }
     }
 
@@ -58,18 +65,21 @@ impl AnswerReader {
     /// True once `[DONE]` has come: there is nothing left to wait for.
     #[must_use]
     pub const fn is_done(&self) -> bool {
-        self.assembly.is_done()
+        self.is_done
     }
 
     /// True once the answer is whole: a finish reason or `[DONE]` has come. A count of tokens may still follow.
     #[must_use]
     pub const fn is_complete(&self) -> bool {
-        self.assembly.is_complete()
+        self.is_done || self.summary.finish_reason.is_some()
     }
 
     /// Emits text that was held back because it might have become a tag. Call it when the body ends or breaks.
     pub fn close(&mut self, sink: &mut impl FnMut(Delta<'_>)) {
-        self.assembly.close(sink);
+        let Self {
+            splitter, summary, ..
+        } = self;
+        splitter.close(&mut |delta| emit(delta, summary, sink));
     }
 
     /// Ends the answer after the end of the body.
@@ -86,7 +96,7 @@ impl AnswerReader {
         };
         if self.kind == Some(ContentKind::Json) && !self.body.is_empty() {
             let body = std::mem::take(&mut self.body);
-            outcome = self.assembly.read_body(&body, self.content_type.as_deref(), sink);
+            outcome = self.read_body(&body, sink);
         }
         self.close(sink);
         match outcome {
@@ -99,7 +109,9 @@ impl AnswerReader {
     /// Returns what is known so far, of an answer that broke too.
     #[must_use]
     pub fn into_summary(self) -> Summary {
-        self.assembly.into_summary()
+        let mut summary = self.summary;
+        summary.usage = self.usage.as_deref().and_then(Usage::from_json);
+        summary
     }
 
     fn keep(&mut self, bytes: &[u8]) -> Result<(), AnswerError> {
@@ -111,9 +123,10 @@ impl AnswerReader {
     }
 
     fn read_events(&mut self, bytes: &[u8], sink: &mut impl FnMut(Delta<'_>)) -> Result<(), AnswerError> {
-        let assembly = &mut self.assembly;
-        self.events
-            .push(bytes, &mut |event| assembly.read_event(event, sink))
+        let mut events = std::mem::take(&mut self.events);
+        let result = events.push(bytes, &mut |event| self.read_event(event, sink));
+        self.events = events;
+        result
     }
 }
 
@@ -143,56 +156,14 @@ pub struct Summary {
     pub has_text: bool,
 }
 
-/// An answer that grows with its events; apart from the reader, so that both can be borrowed at once.
-#[derive(Debug, Default)]
-pub(super) struct Assembly {
-    splitter: ReasoningSplitter,
-    summary: Summary,
-    usage: Option<String>,
-    done: bool,
-}
-
-impl Assembly {
-    /// True once `[DONE]` has come.
-    pub(super) const fn is_done(&self) -> bool {
-        self.done
-    }
-
-    /// True once a finish reason or `[DONE]` has come.
-    pub(super) const fn is_complete(&self) -> bool {
-        self.done || self.summary.finish_reason.is_some()
-    }
-
-    /// Emits text that was held back because it might have become a tag.
-    pub(super) fn close(&mut self, sink: &mut impl FnMut(Delta<'_>)) {
-        let Self {
-            splitter, summary, ..
-        } = self;
-        splitter.close(&mut |delta| emit(delta, summary, sink));
-    }
-
-    /// Returns what is known so far.
-    pub(super) fn into_summary(self) -> Summary {
-        let mut summary = self.summary;
-        summary.usage = self.usage.as_deref().and_then(Usage::from_json);
-        summary
-    }
-
-    /// Takes in an event of a stream.
-    ///
-    /// # Errors
-    /// What makes the rest of the stream useless.
-    pub(super) fn read_event(
-        &mut self,
-        event: Event<'_>,
-        sink: &mut impl FnMut(Delta<'_>),
-    ) -> Result<(), AnswerError> {
+impl AnswerReader {
+    fn read_event(&mut self, event: Event<'_>, sink: &mut impl FnMut(Delta<'_>)) -> Result<(), AnswerError> {
         let data = event.data.trim();
-        if self.done || data.is_empty() {
+        if self.is_done || data.is_empty() {
             return Ok(());
         }
         if data == "[DONE]" {
-            self.done = true;
+            self.is_done = true;
             return Ok(());
         }
         if event.name == "error" {
@@ -201,40 +172,25 @@ impl Assembly {
         self.read_json(data, sink).map(|_| ())
     }
 
-    /// Takes in the body of a server that does not stream.
-    ///
-    /// # Errors
-    /// As [`Assembly::read_event`], and [`AnswerError::NotAnAnswer`] with the content type.
-    pub(super) fn read_body(
-        &mut self,
-        body: &[u8],
-        content_type: Option<&str>,
-        sink: &mut impl FnMut(Delta<'_>),
-    ) -> Result<(), AnswerError> {
+    /// Reads the body of a server that does not stream.
+    fn read_body(&mut self, body: &[u8], sink: &mut impl FnMut(Delta<'_>)) -> Result<(), AnswerError> {
         let text = String::from_utf8_lossy(body);
         let text = text.trim_start_matches('\u{feff}');
         if self.read_json(text, sink)? {
             return Ok(());
         }
-        Err(AnswerError::NotAnAnswer(
-            content_type.unwrap_or("none").to_owned(),
-        ))
+        let content_type = self.content_type.as_deref().unwrap_or("none");
+        Err(AnswerError::NotAnAnswer(content_type.to_owned()))
     }
 
     /// Reads one object; true when it has choices, and so is, or could be, an answer.
     fn read_json(&mut self, json: &str, sink: &mut impl FnMut(Delta<'_>)) -> Result<bool, AnswerError> {
         // serde would take a list for a struct too, member by member in order; here it can only hold an error (Google).
         if json.trim_start().starts_with('[') {
-            return match serde_json::from_str(json)
-                .ok()
-                .as_ref()
-                .and_then(ApiError::from_json)
-            {
-                Some(error) => Err(AnswerError::Api(error)),
-                None => Err(AnswerError::Malformed(
-                    "a list where an object should be".to_owned(),
-                )),
-            };
+            return Err(match ApiError::parse(json) {
+                Some(error) => AnswerError::Api(error),
+                None => AnswerError::Malformed("a list where an object should be".to_owned()),
+            });
         }
         let error = match serde_json::from_str::<Chunk<'_>>(json) {
             Ok(chunk) => return self.take(&chunk, json, sink),
@@ -275,10 +231,7 @@ impl Assembly {
             return Err(AnswerError::Api(ApiError::from_member(&value)));
         }
         if chunk.is_bare()
-            && let Some(error) = serde_json::from_str(json)
-                .ok()
-                .as_ref()
-                .and_then(ApiError::from_json)
+            && let Some(error) = ApiError::parse(json)
         {
             return Err(AnswerError::Api(error));
         }

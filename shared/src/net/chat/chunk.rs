@@ -1,10 +1,9 @@
 //! One chunk of a chat completion, read without copying where JSON allows it.
 
 use std::borrow::Cow;
-use std::fmt;
 
-use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde::{Deserialize, Serialize};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -17,7 +16,7 @@ pub(super) struct Chunk<'a> {
     #[serde(borrow, default)]
     pub(super) model: Option<Text<'a>>,
     #[serde(borrow, default)]
-    pub(super) choices: Option<FirstChoice<'a>>,
+    pub(super) choices: Option<Vec<Option<Choice<'a>>>>,
     #[serde(borrow, default)]
     pub(super) usage: Option<&'a RawValue>,
     #[serde(borrow, default)]
@@ -25,9 +24,12 @@ pub(super) struct Chunk<'a> {
 }
 
 impl<'a> Chunk<'a> {
-    /// Returns the first choice.
+    /// Returns the first choice, by its index.
     pub(super) fn choice(&self) -> Option<&Choice<'a>> {
-        self.choices.as_ref()?.0.as_ref()
+        let choices = self.choices.iter().flatten().zip(0..);
+        choices
+            .filter_map(|(choice, place)| Some((choice.as_ref()?, place)))
+            .find_map(|(choice, place)| (choice.index.unwrap_or(place) == 0).then_some(choice))
     }
 
     /// Returns the error that the chunk reports, for all of the answer or for its choice (OpenRouter).
@@ -38,37 +40,6 @@ impl<'a> Chunk<'a> {
     /// True for an object with neither an answer nor a token count: anything else in it is an error.
     pub(super) const fn is_bare(&self) -> bool {
         self.choices.is_none() && self.usage.is_none()
-    }
-}
-
-/// The first choice of a chunk, by its index; the others are read over.
-#[derive(Debug, Default)]
-pub(super) struct FirstChoice<'a>(pub(super) Option<Choice<'a>>);
-
-impl<'de: 'a, 'a> Deserialize<'de> for FirstChoice<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Choices;
-        impl<'de> Visitor<'de> for Choices {
-            type Value = FirstChoice<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a list of choices")
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<FirstChoice<'de>, A::Error> {
-                let mut first = None;
-                let mut place = 0;
-                while let Some(choice) = list.next_element::<Option<Choice<'de>>>()? {
-                    let index = choice.as_ref().and_then(|choice| choice.index).unwrap_or(place);
-                    if index == 0 && first.is_none() {
-                        first = choice;
-                    }
-                    place += 1;
-                }
-                Ok(FirstChoice(first))
-            }
-        }
-        deserializer.deserialize_seq(Choices)
     }
 }
 
@@ -136,73 +107,27 @@ fn first_of<'t>(one: Option<&'t Text<'_>>, other: Option<&'t Text<'_>>) -> &'t s
 #[derive(Debug, Default)]
 pub(super) struct Text<'a>(pub(super) Cow<'a, str>);
 
-#[derive(Deserialize)]
-#[serde(expecting = "an object")]
-struct TextPart<'a> {
-    #[serde(borrow, default)]
-    text: Option<Text<'a>>,
-}
-
 impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(TextVisitor)
-    }
-}
+        #[derive(Deserialize)]
+        struct Literal<'a>(#[serde(borrow)] Cow<'a, str>);
 
-struct TextVisitor;
-
-impl<'de> Visitor<'de> for TextVisitor {
-    type Value = Text<'de>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("text or a list of parts")
-    }
-
-    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Text<'de>, E> {
-        Ok(Text(Cow::Borrowed(text)))
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<Text<'de>, E> {
-        Ok(Text(Cow::Owned(text.to_owned())))
-    }
-
-    fn visit_string<E>(self, text: String) -> Result<Text<'de>, E> {
-        Ok(Text(Cow::Owned(text)))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Text<'de>, A::Error> {
-        let mut joined = String::new();
-        while let Some(part) = list.next_element::<Option<TextPart<'de>>>()? {
-            if let Some(text) = part.and_then(|part| part.text) {
-                joined.push_str(&text.0);
-            }
+        #[derive(Deserialize)]
+        struct TextPart<'a> {
+            #[serde(borrow, default)]
+            text: Option<Text<'a>>,
         }
-        Ok(Text(Cow::Owned(joined)))
-    }
 
-    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Text<'de>, A::Error> {
-        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        Ok(Text::default())
-    }
-
-    fn visit_unit<E>(self) -> Result<Text<'de>, E> {
-        Ok(Text::default())
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<Text<'de>, E> {
-        Ok(Text::default())
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<Text<'de>, E> {
-        Ok(Text::default())
-    }
-
-    fn visit_u64<E>(self, _: u64) -> Result<Text<'de>, E> {
-        Ok(Text::default())
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<Text<'de>, E> {
-        Ok(Text::default())
+        let json = <&RawValue>::deserialize(deserializer)?.get();
+        let text = match json.as_bytes().first() {
+            Some(b'"') => serde_json::from_str(json).map(|literal: Literal<'a>| literal.0),
+            Some(b'[') => serde_json::from_str(json).map(|parts: Vec<Option<TextPart<'_>>>| {
+                let texts = parts.into_iter().flatten().filter_map(|part| part.text);
+                Cow::Owned(texts.map(|text| text.0).collect())
+            }),
+            _ => Ok(Cow::default()),
+        };
+        text.map(Self).map_err(D::Error::custom)
     }
 }
 

@@ -51,6 +51,12 @@ impl ApiError {
         }
     }
 
+    /// As [`ApiError::from_json`], from text.
+    #[must_use]
+    pub fn parse(json: &str) -> Option<Self> {
+        Self::from_json(&serde_json::from_str(json).ok()?)
+    }
+
     /// Reads the value of an `error` member.
     #[must_use]
     pub fn from_member(value: &Value) -> Self {

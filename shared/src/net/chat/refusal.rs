@@ -26,9 +26,7 @@ impl Refusal {
     #[must_use]
     pub fn read(status: u16, content_type: Option<&str>, body: &[u8], retry_after: Option<Duration>) -> Self {
         let text = String::from_utf8_lossy(body);
-        let error = serde_json::from_str(&text)
-            .ok()
-            .and_then(|value| ApiError::from_json(&value));
+        let error = ApiError::parse(&text);
         let detail = if error.is_some() {
             None
         } else {

@@ -1,14 +1,12 @@
 //! A client for one endpoint, its requests and its answers.
 
-use std::future::poll_fn;
-use std::pin::{Pin, pin};
-use std::task::Poll;
+use std::pin::pin;
 use std::time::Duration;
 
 use reqwest::StatusCode;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::redirect::Policy;
-use tokio::time::{Instant, Sleep, sleep_until, timeout_at};
+use tokio::time::{Instant, timeout_at};
 use url::Url;
 
 use super::body::{Progress, Upload, bytes_noting};
@@ -146,7 +144,6 @@ impl Client {
             first_byte: Some((began + self.timeouts.first_byte, self.timeouts.first_byte)),
             idle: self.timeouts.idle,
             deadline,
-            alarm: None,
         })
     }
 
@@ -187,9 +184,6 @@ pub struct Response {
     first_byte: Option<(Instant, Duration)>,
     idle: Duration,
     deadline: Option<(Instant, Duration)>,
-    /// Rings at the end of some wait, this one or an earlier one: set anew for every piece it would cost more than
-    /// reading the piece.
-    alarm: Option<Pin<Box<Sleep>>>,
 }
 
 impl Response {
@@ -211,36 +205,15 @@ impl Response {
     /// A connection that breaks, stalls, or takes longer than allowed. The first piece is due within the limit for the
     /// first byte and within the one for a pause, whichever ends first.
     pub async fn chunk(&mut self) -> Result<Option<impl AsRef<[u8]> + use<>>, HttpError> {
-        let Self {
-            inner,
-            first_byte,
-            idle,
-            deadline,
-            alarm,
-        } = self;
-        let mut piece = pin!(inner.chunk());
-        let mut end = None;
-        poll_fn(|context| {
-            if let Poll::Ready(piece) = piece.as_mut().poll(context) {
-                *first_byte = None;
-                return Poll::Ready(piece.map_err(|error| HttpError::within_body(&error)));
-            }
-            let at = *end.get_or_insert_with(|| Instant::now() + *idle);
-            let (at, error) = match *first_byte {
-                Some((by, limit)) if by < at => (by, HttpError::Timeout(Phase::FirstByte, limit)),
-                _ => (at, HttpError::Timeout(Phase::Idle, *idle)),
-            };
-            let (at, error) = nearer(*deadline, at, error);
-            let alarm = alarm.get_or_insert_with(|| Box::pin(sleep_until(at)));
-            while alarm.as_mut().poll(context).is_ready() {
-                if Instant::now() >= at {
-                    return Poll::Ready(Err(error));
-                }
-                alarm.as_mut().reset(at);
-            }
-            Poll::Pending
-        })
-        .await
+        let end = Instant::now() + self.idle;
+        let (end, error) = match self.first_byte {
+            Some((by, limit)) if by < end => (by, HttpError::Timeout(Phase::FirstByte, limit)),
+            _ => (end, HttpError::Timeout(Phase::Idle, self.idle)),
+        };
+        let (end, error) = nearer(self.deadline, end, error);
+        let chunk = timeout_at(end, self.inner.chunk()).await.map_err(|_| error)?;
+        self.first_byte = None;
+        chunk.map_err(|error| HttpError::within_body(&error))
     }
 
     /// Reads the whole body.
