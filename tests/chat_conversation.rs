@@ -56,7 +56,7 @@ fn questions_build_on_each_other_and_commands_do_what_they_say() {
     terminal.types("/model m-2\r");
     terminal.shows("m-2 at 127.0.0.1");
     terminal.types("/clear\r");
-    terminal.shows("what was said is forgotten");
+    terminal.shows("the conversation is cleared");
     terminal.types("three\r");
     terminal.shows("m-2 heard three");
     assert_eq!(contents(&server), [json!("Be brief."), json!("three")]);

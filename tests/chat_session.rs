@@ -121,7 +121,10 @@ fn what_cannot_be_gone_on_with_is_said_and_nothing_is_sent() {
     let (sandbox, server) = (Sandbox::new(), Server::untouched());
     chat(&sandbox, &server).args(["--continue", "x"]).run().fails(
         66,
-        &["no session to go on with", "hint: begin one with --session NAME"],
+        &[
+            "there is no session to continue",
+            "hint: begin one with --session NAME",
+        ],
     );
     sandbox.write(format!("{DIRECTORY}/broken.json"), "{");
     chat(&sandbox, &server)

@@ -1,4 +1,4 @@
-//! What can be typed.
+//! The command line.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -17,7 +17,7 @@ use qwen_shared::net::http::typed_limit;
     group = ArgGroup::new("instead").args(["dry_run", "curl", "list_models"])
 )]
 pub(crate) struct Args {
-    /// Words of the prompt, joined by blanks; piped input is added after them. None, on a terminal: a conversation
+    /// Prompt, joined by spaces; piped input is added after it. Without a prompt, on a terminal: a conversation
     #[arg(value_name = "PROMPT")]
     pub(crate) words: Vec<OsString>,
 
@@ -35,7 +35,7 @@ pub(crate) struct Args {
     pub(crate) common: Common,
 }
 
-/// Whom to ask.
+/// The endpoint.
 #[derive(Clone, Debug, Default, clap::Args)]
 #[command(next_help_heading = "Endpoint")]
 pub(crate) struct EndpointArgs {
@@ -51,7 +51,7 @@ pub(crate) struct EndpointArgs {
     /// Print the models that the endpoint offers
     #[arg(long)]
     pub(crate) list_models: bool,
-    /// Print the request instead of sending it, and where each setting came from
+    /// Print the request instead of sending it, and the source of each setting
     #[arg(long)]
     pub(crate) dry_run: bool,
     /// Print a curl command that sends the request with a key from qwen-token
@@ -59,14 +59,14 @@ pub(crate) struct EndpointArgs {
     pub(crate) curl: bool,
 }
 
-/// What to ask.
+/// The input.
 #[derive(Clone, Debug, Default, clap::Args)]
 #[command(next_help_heading = "Input")]
 pub(crate) struct InputArgs {
-    /// Prompt as one option, the way Qwen Code takes it; goes before the words
+    /// Prompt as an option, as in Qwen Code; goes before PROMPT
     #[arg(short, long, value_name = "TEXT", allow_hyphen_values = true)]
     pub(crate) prompt: Option<OsString>,
-    /// Instructions to the model, as text or from a file
+    /// System prompt, as text or from a file
     #[arg(short, long, value_name = "TEXT|@FILE", allow_hyphen_values = true)]
     pub(crate) system: Option<OsString>,
     /// Add a text file with its name; may be given several times
@@ -75,24 +75,24 @@ pub(crate) struct InputArgs {
     /// Add an image; may be given several times
     #[arg(short, long, value_name = "FILE|URL", value_hint = ValueHint::FilePath)]
     pub(crate) image: Vec<OsString>,
-    /// Read standard input to its end, whatever it is
+    /// Read standard input to its end, even from a terminal
     #[arg(long, overrides_with = "no_stdin")]
     pub(crate) stdin: bool,
     /// Do not read standard input
     #[arg(long, overrides_with = "stdin")]
     pub(crate) no_stdin: bool,
-    /// Give up when standard input brings nothing in this time
+    /// Give up if nothing arrives on standard input in this time
     #[arg(long, value_name = "SECONDS", value_parser = typed_limit)]
     pub(crate) stdin_timeout: Option<Duration>,
-    /// Keep the conversation under this name and go on with it
+    /// Save the conversation under this name and continue it
     #[arg(long, value_name = "NAME")]
     pub(crate) session: Option<String>,
-    /// Go on with the session used last
+    /// Continue the session used last
     #[arg(long = "continue", conflicts_with = "session")]
-    pub(crate) go_on: bool,
+    pub(crate) continue_last: bool,
 }
 
-/// How the model is to answer.
+/// The model's parameters.
 #[derive(Clone, Debug, Default, clap::Args)]
 #[command(next_help_heading = "Model")]
 pub(crate) struct ModelArgs {
@@ -102,7 +102,7 @@ pub(crate) struct ModelArgs {
     /// Nucleus sampling threshold
     #[arg(long, value_name = "NUMBER", allow_negative_numbers = true, value_parser = finite)]
     pub(crate) top_p: Option<f64>,
-    /// Most tokens of the answer
+    /// Maximum number of tokens of the answer
     #[arg(long, value_name = "COUNT")]
     pub(crate) max_tokens: Option<u64>,
     /// Seed for a repeatable answer
@@ -111,10 +111,10 @@ pub(crate) struct ModelArgs {
     /// Stop before this text; may be given several times
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     pub(crate) stop: Vec<String>,
-    /// Set any member of the request; null takes it away
+    /// Set any member of the request; null removes it
     #[arg(long, value_name = "NAME=JSON")]
     pub(crate) param: Vec<String>,
-    /// Ask for JSON by this schema, and check that the answer fits
+    /// Ask for JSON that matches this schema, and validate the answer
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) schema: Option<PathBuf>,
 }
@@ -131,14 +131,14 @@ pub(crate) enum Reasoning {
     Stdout,
 }
 
-/// What to print.
+/// The output.
 #[derive(Clone, Debug, Default, clap::Args)]
 #[command(next_help_heading = "Output")]
 pub(crate) struct OutputArgs {
     /// Print one JSON object at the end
     #[arg(long, conflicts_with = "events")]
     pub(crate) json: bool,
-    /// Print one JSON object per line as things happen
+    /// Print one JSON object per line as events happen
     #[arg(long)]
     pub(crate) events: bool,
     /// Ask for the answer in one piece
@@ -157,25 +157,25 @@ pub(crate) struct OutputArgs {
         hide_default_value = true
     )]
     pub(crate) reasoning: Reasoning,
-    /// Say on standard error what the answer cost
+    /// Print tokens and time on standard error
     #[arg(long)]
     pub(crate) usage: bool,
-    /// Exit 1 when the answer was cut by a limit or a filter
+    /// Exit 1 if the answer was cut by a limit or a filter
     #[arg(long)]
     pub(crate) strict: bool,
 }
 
-/// How long, and how often.
+/// The limits.
 #[derive(Clone, Debug, Default, clap::Args)]
 #[command(next_help_heading = "Limits")]
 pub(crate) struct LimitArgs {
-    /// Try again so many times when the server is busy or the connection fails [default: 3]
+    /// Retry up to COUNT times when the server is busy or the connection fails [default: 3]
     #[arg(long, value_name = "COUNT", default_value_t = 3, hide_default_value = true)]
     pub(crate) retries: u32,
     /// Limit for the connection [default: 10]
     #[arg(long, value_name = "SECONDS", value_parser = typed_limit)]
     pub(crate) connect_timeout: Option<Duration>,
-    /// Limit for the beginning of the answer [default: 120]
+    /// Limit for the first byte of the answer [default: 120]
     #[arg(long, value_name = "SECONDS", value_parser = typed_limit)]
     pub(crate) first_byte_timeout: Option<Duration>,
     /// Limit for a pause within the answer [default: 60]
@@ -184,12 +184,12 @@ pub(crate) struct LimitArgs {
     /// Limit for everything, retries included [default: none]
     #[arg(long, value_name = "SECONDS", value_parser = typed_limit)]
     pub(crate) max_time: Option<Duration>,
-    /// Do not wait for the quota
+    /// Do not wait for the rate limit
     #[arg(long)]
     pub(crate) no_pace: bool,
 }
 
-/// Reads a number that JSON can hold.
+/// Parses a number that JSON can hold.
 fn finite(text: &str) -> Result<f64, String> {
     text.parse()
         .ok()
@@ -203,7 +203,6 @@ impl CommandLine for Args {
     }
 }
 
-/// Returns the command line's grammar.
 pub(crate) fn command() -> Command {
     Args::command()
 }

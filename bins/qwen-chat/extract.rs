@@ -1,6 +1,6 @@
 //! The first fenced code block of a text that comes in pieces.
 
-/// Finds the first fenced code block and hands on its lines as they are completed.
+/// Finds the first fenced code block and emits its lines as they are complete.
 ///
 /// Fences are those of CommonMark, section 4.5, at any indentation, since models put them into lists; the opening
 /// fence's indentation is taken off the code.

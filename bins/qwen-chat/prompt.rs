@@ -1,4 +1,4 @@
-//! From what was typed, piped and named to the messages of a request.
+//! The user's message: prompt, standard input, files, images.
 
 use std::ffi::OsStr;
 use std::io::{self, IsTerminal};
@@ -17,11 +17,11 @@ use rustix::io::Errno;
 
 use super::args::{Args, InputArgs};
 
-/// Returns the words of the prompt, joined by blanks; empty when there are none.
+/// Returns the prompt of the command line, joined by spaces; may be empty.
 ///
 /// # Errors
 /// 65 for words that are not UTF-8.
-pub(crate) fn typed(args: &Args) -> Result<String, Failure> {
+fn prompt(args: &Args) -> Result<String, Failure> {
     let words = args.input.prompt.iter().chain(&args.words);
     let words: Vec<String> = words
         .map(|word| utf8(word.as_bytes().to_vec(), "the prompt"))
@@ -29,13 +29,13 @@ pub(crate) fn typed(args: &Args) -> Result<String, Failure> {
     Ok(words.join(" "))
 }
 
-/// Puts the person's message together: prompt, what is piped in, files, images.
+/// Builds the user's message from prompt, standard input, files and images.
 ///
 /// # Errors
-/// 65 when there is nothing to ask, and for input that is not text; 66, 74 and 75 as the parts have it. Nothing has
-/// been sent by then.
+/// 65 when there is nothing to ask, and for input that is not text; 66, 74 and 75 as for the parts. Nothing has been
+/// sent by then.
 pub(crate) fn message(args: &Args, reporter: &Reporter) -> Result<Message, Failure> {
-    let prompt = typed(args)?;
+    let prompt = prompt(args)?;
     let files = args
         .input
         .file
@@ -45,8 +45,8 @@ pub(crate) fn message(args: &Args, reporter: &Reporter) -> Result<Message, Failu
     let images = args.input.image.iter().map(|image| image_url(image));
     let images: Vec<String> = images.collect::<Result<_, _>>()?;
     let has_prompt = !prompt.trim().is_empty() || !files.is_empty() || !images.is_empty();
-    let piped = if is_wanted(&args.input) {
-        read(&args.input, has_prompt, reporter)?
+    let piped = if reads_stdin(&args.input) {
+        read_stdin(&args.input, has_prompt, reporter)?
     } else {
         String::new()
     };
@@ -57,11 +57,11 @@ pub(crate) fn message(args: &Args, reporter: &Reporter) -> Result<Message, Failu
         )
         .hint("run 'qwen-chat WORDS…', or pipe text in"));
     }
-    Ok(Message::with_images(joined(prompt, piped, &files), images))
+    Ok(Message::with_images(join(prompt, piped, &files), images))
 }
 
-/// Joins the parts with a blank line between each. What is piped in stays as it is, to the byte.
-fn joined(prompt: String, piped: String, files: &[(&Path, String)]) -> String {
+/// Joins the parts with a blank line between them. Piped input is not changed.
+fn join(prompt: String, piped: String, files: &[(&Path, String)]) -> String {
     let mut text = prompt;
     if text.is_empty() {
         text = piped;
@@ -78,7 +78,7 @@ fn joined(prompt: String, piped: String, files: &[(&Path, String)]) -> String {
     text
 }
 
-/// Adds a file in a fence that its content cannot close.
+/// Adds a file in a code fence that its content cannot close.
 fn add_file(text: &mut String, path: &Path, content: &str) {
     let longest = content.split(|c| c != '`').map(str::len).max().unwrap_or(0);
     let fence = "`".repeat(longest.max(2) + 1);
@@ -93,7 +93,7 @@ fn add_file(text: &mut String, path: &Path, content: &str) {
     text.push_str(&fence);
 }
 
-/// Puts the system prompt, if any, before the conversation.
+/// Puts the system prompt, if any, before the messages.
 pub(crate) fn with_system(system: Option<String>, mut messages: Vec<Message>) -> Vec<Message> {
     if let Some(system) = system.filter(|system| !system.trim().is_empty()) {
         messages.retain(|message| message.role != Role::System);
@@ -102,11 +102,11 @@ pub(crate) fn with_system(system: Option<String>, mut messages: Vec<Message>) ->
     messages
 }
 
-/// Returns the URL of an image: a URL as it is, a file as a `data:` URL.
+/// Returns the URL of an image: a URL unchanged, a file as a `data:` URL.
 ///
 /// # Errors
 /// 66 when the file is missing or unreadable; 65 when it is not an image of a kind that models read.
-pub(crate) fn image_url(image: &OsStr) -> Result<String, Failure> {
+fn image_url(image: &OsStr) -> Result<String, Failure> {
     let is_url = |text: &&str| {
         ["https://", "http://", "data:"].iter().any(|scheme| {
             let start = text.get(..scheme.len());
@@ -125,7 +125,7 @@ pub(crate) fn image_url(image: &OsStr) -> Result<String, Failure> {
     Ok(format!("data:{kind};base64,{}", STANDARD.encode(&bytes)))
 }
 
-/// Tells an image's media type by its first bytes; a name can lie.
+/// Detects an image's media type by its first bytes; the name may be wrong.
 fn image_type(bytes: &[u8]) -> Option<&'static str> {
     Some(match bytes {
         [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1a, b'\n', ..] => "image/png",
@@ -137,22 +137,22 @@ fn image_type(bytes: &[u8]) -> Option<&'static str> {
     })
 }
 
-/// How long a silent pipe is waited for before the user is told. An inherited pipe that nobody closes is the most
-/// frequent reason for a tool that seems to hang (facts: chat, what users ask for).
+/// How long a silent pipe is waited for before the user is told. A pipe that was inherited and that nobody closes is
+/// the most frequent reason why a tool seems to hang.
 const NOTICE_AFTER: Duration = Duration::from_secs(2);
 
-/// True when standard input is to be read: a pipe, a file or a socket always, a terminal when asked.
-pub(crate) fn is_wanted(args: &InputArgs) -> bool {
+/// True when standard input is read: a pipe, a file or a socket always, a terminal with `--stdin`.
+fn reads_stdin(args: &InputArgs) -> bool {
     !args.no_stdin && (args.stdin || !io::stdin().is_terminal())
 }
 
-/// Reads standard input to its end, as text. `has_prompt` says that there is something to ask without it.
+/// Reads standard input to its end, as text. `has_prompt` is true when it is not the only input.
 ///
 /// # Errors
-/// 65 for bytes that are not UTF-8, with their offset; 74 for a failed read; 75 when `--stdin-timeout` is over and
-/// nothing has come. No request has been sent by then.
-pub(crate) fn read(args: &InputArgs, has_prompt: bool, reporter: &Reporter) -> Result<String, Failure> {
-    wait_for_first(args.stdin_timeout, has_prompt, reporter)?;
+/// 65 for bytes that are not UTF-8, with their offset; 74 for a failed read; 75 when nothing arrived within
+/// `--stdin-timeout`.
+fn read_stdin(args: &InputArgs, has_prompt: bool, reporter: &Reporter) -> Result<String, Failure> {
+    wait_for_first_byte(args.stdin_timeout, has_prompt, reporter)?;
     let stdin = rustix::stdio::stdin();
     let mut bytes = Vec::new();
     loop {
@@ -176,8 +176,12 @@ pub(crate) fn read(args: &InputArgs, has_prompt: bool, reporter: &Reporter) -> R
     utf8(bytes, "standard input")
 }
 
-/// Waits until the first byte, or the end, is there.
-fn wait_for_first(timeout: Option<Duration>, has_prompt: bool, reporter: &Reporter) -> Result<(), Failure> {
+/// Waits for the first byte or the end.
+fn wait_for_first_byte(
+    timeout: Option<Duration>,
+    has_prompt: bool,
+    reporter: &Reporter,
+) -> Result<(), Failure> {
     let started = Instant::now();
     let mut notice = has_prompt.then_some(NOTICE_AFTER);
     loop {
@@ -194,7 +198,7 @@ fn wait_for_first(timeout: Option<Duration>, has_prompt: bool, reporter: &Report
             Err(_) => return Ok(()),
         }
         if timeout.is_some_and(|timeout| started.elapsed() >= timeout) {
-            return Err(nothing_came(timeout.unwrap_or_default()));
+            return Err(stdin_timed_out(timeout.unwrap_or_default()));
         }
         if notice.is_some_and(|notice| started.elapsed() >= notice) {
             notice = None;
@@ -204,7 +208,7 @@ fn wait_for_first(timeout: Option<Duration>, has_prompt: bool, reporter: &Report
     }
 }
 
-fn nothing_came(timeout: Duration) -> Failure {
+fn stdin_timed_out(timeout: Duration) -> Failure {
     let seconds = timeout.as_secs_f64();
     let message = format!("nothing came on standard input within {seconds} s; nothing was sent");
     Failure::new(Exit::TryAgain, message).hint("give --no-stdin if nothing is piped in")

@@ -1,4 +1,4 @@
-//! Conversations that outlive the process: one private file each.
+//! Saved conversations: one private file each.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,8 +16,8 @@ use super::prompt::with_system;
 /// The largest session that is read, in bytes.
 const LIMIT: u64 = 256 << 20;
 
-/// How long another process may hold a session: it only appends.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a lock is waited for.
+const LOCK_LIMIT: Duration = Duration::from_secs(10);
 
 /// A named conversation.
 #[derive(Debug)]
@@ -26,21 +26,21 @@ pub(crate) struct Session {
     messages: Vec<Message>,
 }
 
-/// What is in the file.
+/// The content of the file.
 #[derive(Debug, Serialize, Deserialize)]
 struct Document {
     messages: Vec<Message>,
 }
 
 impl Session {
-    /// Opens the session that was asked for; `None` when none was. A name that is new begins a session.
+    /// Opens the session of `--session` or `--continue`; `None` without either. A new name begins a session.
     ///
     /// # Errors
-    /// 64 for a name that could leave the directory, 66 when there is nothing to go on with, 65 when the file is not one
-    /// of ours.
+    /// 64 for a name that could leave the directory, 66 when there is no session to continue, 65 when the file is not a
+    /// session.
     pub(crate) fn open(args: &InputArgs) -> Result<Option<Self>, Failure> {
-        let path = match (&args.session, args.go_on) {
-            (Some(name), _) => named(name)?,
+        let path = match (&args.session, args.continue_last) {
+            (Some(name), _) => path_of(name)?,
             (None, true) => latest()?,
             (None, false) => return Ok(None),
         };
@@ -52,36 +52,35 @@ impl Session {
     ///
     /// # Errors
     /// As [`Session::open`].
-    pub(crate) fn of_name(name: &str) -> Result<Self, Failure> {
-        let path = named(name)?;
+    pub(crate) fn named(name: &str) -> Result<Self, Failure> {
+        let path = path_of(name)?;
         let messages = load(&path)?;
         Ok(Self { path, messages })
     }
 
-    /// Returns what was said so far.
+    /// Returns the messages so far.
     pub(crate) fn messages(&self) -> &[Message] {
         &self.messages
     }
 
-    /// Returns the file.
-    pub(crate) fn place(&self) -> String {
+    /// Returns the file's name.
+    pub(crate) fn name(&self) -> String {
         self.path.display().to_string()
     }
 
-    /// Adds a question and its answer, and puts a system prompt in the place of an earlier one. What another process
-    /// added meanwhile stays.
+    /// Adds a message and its answer, and replaces the system prompt. What another process added meanwhile stays.
     ///
     /// # Errors
     /// 74 when the file cannot be written, 75 when another process holds it for too long.
     pub(crate) fn add(
         &self,
         system: Option<String>,
-        question: Message,
+        message: Message,
         answer: String,
     ) -> Result<(), Failure> {
         self.change(|messages| {
             *messages = with_system(system, std::mem::take(messages));
-            messages.push(question);
+            messages.push(message);
             messages.push(Message::text(Role::Assistant, answer));
         })
     }
@@ -98,13 +97,13 @@ impl Session {
         let refused = |error: std::io::Error| {
             Failure::new(
                 Exit::Io,
-                format!("cannot write '{}': {}", self.place(), io_reason(&error)),
+                format!("cannot write '{}': {}", self.name(), io_reason(&error)),
             )
         };
         if let Some(directory) = self.path.parent() {
             create_private_dir(directory).map_err(refused)?;
         }
-        let _lock = Lock::take(&beside(&self.path), PATIENCE)?;
+        let _lock = Lock::take(&beside(&self.path), LOCK_LIMIT)?;
         let mut messages = load(&self.path)?;
         change(&mut messages);
         let json = serde_json::to_vec(&Document { messages }).map_err(|error| {
@@ -118,7 +117,7 @@ fn directory() -> Result<PathBuf, Failure> {
     Ok(paths::state_dir().ok_or_else(paths::no_home)?.join("sessions"))
 }
 
-fn named(name: &str) -> Result<PathBuf, Failure> {
+fn path_of(name: &str) -> Result<PathBuf, Failure> {
     let is_name = !name.is_empty()
         && name.len() <= 100
         && !name.starts_with(['.', '-'])
@@ -132,7 +131,7 @@ fn named(name: &str) -> Result<PathBuf, Failure> {
     Ok(directory()?.join(format!("{name}.json")))
 }
 
-/// Returns the session that was written last.
+/// Returns the session used last.
 fn latest() -> Result<PathBuf, Failure> {
     let sessions = fs::read_dir(directory()?).into_iter().flatten().flatten();
     sessions
@@ -142,7 +141,8 @@ fn latest() -> Result<PathBuf, Failure> {
         .max()
         .map(|(_, path)| path)
         .ok_or_else(|| {
-            Failure::new(Exit::NoInput, "no session to go on with").hint("begin one with --session NAME")
+            Failure::new(Exit::NoInput, "there is no session to continue")
+                .hint("begin one with --session NAME")
         })
 }
 

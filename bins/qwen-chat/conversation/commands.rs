@@ -1,16 +1,16 @@
-//! What can be typed at the prompt.
+//! The commands of a conversation.
 
 /// The text of `/help`.
 pub(super) const HELP: &str = "\
-/auth [NAME]    switch to another profile, here and now; without NAME: choose
-/model [NAME]   switch to another model; without NAME: what the endpoint offers
-/system [TEXT]  set the system prompt: text, @FILE, or - for none; without: show it
-/clear          forget what was said
-/save [NAME]    keep the conversation; 'qwen-chat --session NAME' goes on with it
-/usage          what the conversation cost
+/auth [NAME]    switch to another profile; without NAME: choose
+/model [NAME]   switch to another model; without NAME: list the models
+/system [TEXT]  set the system prompt: text, @FILE, or - for none; without TEXT: show it
+/clear          forget the conversation
+/save [NAME]    save the conversation; 'qwen-chat --session NAME' continues it
+/usage          show the tokens used so far
 /help           this list
-/quit           end; Ctrl-D does too
-Ctrl-C stops an answer. A line that ends in \\ goes on in the next one.";
+/quit           end the conversation, as Ctrl-D does
+Ctrl-C stops an answer. A line that ends in \\ continues on the next one.";
 
 /// The commands' names, for completion.
 pub(super) const NAMES: [&str; 8] = [
@@ -20,7 +20,7 @@ pub(super) const NAMES: [&str; 8] = [
 /// One input.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Command {
-    Say(String),
+    Message(String),
     Auth(Option<String>),
     Model(Option<String>),
     System(Option<String>),
@@ -33,17 +33,17 @@ pub(super) enum Command {
 }
 
 impl Command {
-    /// Reads an input; `None` when it is blank.
+    /// Parses an input; `None` when it is blank.
     pub(super) fn parse(text: &str) -> Option<Self> {
         let text = text.trim();
         if text.is_empty() {
             return None;
         }
         let Some(command) = text.strip_prefix('/') else {
-            return Some(Self::Say(text.to_owned()));
+            return Some(Self::Message(text.to_owned()));
         };
         if command.starts_with('/') {
-            return Some(Self::Say(command.to_owned()));
+            return Some(Self::Message(command.to_owned()));
         }
         let (name, rest) = command.split_once(char::is_whitespace).unwrap_or((command, ""));
         let rest = Some(rest.trim().to_owned()).filter(|rest| !rest.is_empty());

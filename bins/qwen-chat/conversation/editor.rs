@@ -1,4 +1,4 @@
-//! The line editor, its completion and its history. Nothing of it is touched outside a conversation.
+//! The line editor of a conversation, its completion and history.
 
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -19,7 +19,7 @@ use rustyline::{Config, Context, Helper};
 
 use super::commands::NAMES;
 
-/// What the user did at the prompt.
+/// What the user entered.
 #[derive(Debug)]
 pub(super) enum Input {
     Text(String),
@@ -41,14 +41,14 @@ impl Editor {
     /// # Errors
     /// 74 when the terminal cannot be used.
     pub(super) fn new() -> Result<Self, Failure> {
-        keep_terminal_modes().map_err(|error| gone(&ReadlineError::Io(error)))?;
+        keep_terminal_modes().map_err(|error| unusable(&ReadlineError::Io(error)))?;
         let config = Config::builder()
             .history_ignore_space(true)
             .auto_add_history(false)
             .bracketed_paste(true)
             .build();
         let entries = MemHistory::with_config(&config);
-        let mut inner = rustyline::Editor::with_history(config, entries).map_err(|error| gone(&error))?;
+        let mut inner = rustyline::Editor::with_history(config, entries).map_err(|error| unusable(&error))?;
         inner.set_helper(Some(Commands));
         let history = History::open();
         for entry in history.entries() {
@@ -57,7 +57,7 @@ impl Editor {
         Ok(Self { inner, history })
     }
 
-    /// Reads an input; a line that ends in a backslash goes on in the next one.
+    /// Reads an input; a line that ends in a backslash continues on the next one.
     ///
     /// # Errors
     /// 74 when the terminal cannot be used.
@@ -70,7 +70,7 @@ impl Editor {
                 Err(ReadlineError::Interrupted) => return Ok(Input::Interrupted),
                 Err(ReadlineError::Eof) => return Ok(Input::End),
                 Err(ReadlineError::Signal(_)) => continue,
-                Err(error) => return Err(gone(&error)),
+                Err(error) => return Err(unusable(&error)),
             };
             match line.strip_suffix('\\') {
                 Some(begun) => {
@@ -98,12 +98,12 @@ impl Editor {
         match self.inner.readline(question) {
             Ok(line) => Ok(Some(line.trim().to_owned()).filter(|line| !line.is_empty())),
             Err(ReadlineError::Interrupted | ReadlineError::Eof) => Ok(None),
-            Err(error) => Err(gone(&error)),
+            Err(error) => Err(unusable(&error)),
         }
     }
 }
 
-fn gone(error: &ReadlineError) -> Failure {
+fn unusable(error: &ReadlineError) -> Failure {
     Failure::new(Exit::Io, format!("cannot use the terminal: {error}"))
 }
 
@@ -134,13 +134,13 @@ impl Helper for Commands {}
 /// How many entries are kept.
 const KEPT: usize = 1000;
 
-/// The size at which the file is cut down to the entries that are kept, in bytes.
-const LARGE: usize = 1 << 20;
+/// The size, in bytes, from which the file is cut down to the entries that are kept.
+const TRUNCATED_FROM: usize = 1 << 20;
 
 /// The largest file that is read, in bytes.
 const LIMIT: u64 = 16 << 20;
 
-/// The history. It is a comfort: a file that cannot be read or written is passed over in silence.
+/// The history. A file that cannot be read or written is ignored.
 #[derive(Debug)]
 pub(super) struct History {
     path: Option<PathBuf>,
@@ -160,7 +160,7 @@ impl History {
             .filter_map(|line| serde_json::from_slice(line).ok())
             .collect();
         let entries = all[all.len().saturating_sub(KEPT)..].to_vec();
-        if let (Some(path), true) = (&path, bytes.len() > LARGE) {
+        if let (Some(path), true) = (&path, bytes.len() > TRUNCATED_FROM) {
             let kept: Vec<String> = entries.iter().map(|entry| line(entry)).collect();
             let _ = write_private(path, kept.concat().as_bytes());
         }
@@ -192,7 +192,7 @@ impl History {
     }
 }
 
-/// A link in the file's place is not followed.
+/// Symbolic links are not followed.
 const fn nofollow() -> i32 {
     rustix::fs::OFlags::NOFOLLOW.bits().cast_signed()
 }

@@ -31,7 +31,7 @@ use crate::{models, prompt, request, settings};
 pub(crate) fn run(args: &Args, reporter: &Reporter) -> Outcome {
     // For as long as the conversation runs: Ctrl-C ends an answer, not the program.
     let ctrl_c = signal::catch(&[signal::SIGINT])
-        .map_err(|error| Failure::new(Exit::Io, "cannot keep Ctrl-C for the answers").caused_by(error))?;
+        .map_err(|error| Failure::new(Exit::Io, "cannot catch Ctrl-C").caused_by(error))?;
     let ctrl_c = Arc::new(ctrl_c);
     let mut conversation = Conversation::begin(args, Arc::clone(&ctrl_c), reporter)?;
     let mut editor = Editor::new()?;
@@ -48,7 +48,7 @@ pub(crate) fn run(args: &Args, reporter: &Reporter) -> Outcome {
         let outcome = match Command::parse(&text) {
             None => continue,
             Some(Command::Quit) => break,
-            Some(Command::Say(text)) => conversation.send(&text),
+            Some(Command::Message(text)) => conversation.send(&text),
             Some(command) => conversation.execute(command, &mut editor),
         };
         if let Err(failure) = outcome {
@@ -60,14 +60,14 @@ pub(crate) fn run(args: &Args, reporter: &Reporter) -> Outcome {
     Ok(Exit::Ok)
 }
 
-/// What is said and under which settings.
+/// The conversation and its settings.
 struct Conversation<'a> {
     args: &'a Args,
     reporter: &'a Reporter,
     ctrl_c: Arc<Caught>,
     overrides: Overrides,
     settings: Settings,
-    /// Made for the first question, and again after a switch.
+    /// Made for the first message, and again after a switch.
     client: Option<Client>,
     system: Option<String>,
     messages: Vec<Message>,
@@ -75,7 +75,7 @@ struct Conversation<'a> {
     tokens: TokenCount,
 }
 
-/// What the conversation cost so far.
+/// The tokens of the conversation so far.
 #[derive(Debug, Default)]
 struct TokenCount {
     answers: u32,
@@ -131,14 +131,12 @@ impl<'a> Conversation<'a> {
         }
         if let (Some(session), false) = (&self.session, self.messages.is_empty()) {
             let count = self.messages.len();
-            self.reporter.notice(&format!(
-                "going on with {count} messages of '{}'",
-                session.place()
-            ));
+            self.reporter
+                .notice(&format!("continuing {count} messages of '{}'", session.name()));
         }
     }
 
-    /// Says who is asked, and by which method.
+    /// Names model, host, method and profile.
     fn description(&self) -> String {
         let settings = &self.settings;
         let host = settings.base_url.value.host_str().unwrap_or_default();
@@ -156,9 +154,9 @@ impl<'a> Conversation<'a> {
     /// Sends a message and keeps it with its answer.
     fn send(&mut self, text: &str) -> Result<(), Failure> {
         let body = request::body(self.args, &self.settings, None)?;
-        let question = Message::text(Role::User, text);
+        let message = Message::text(Role::User, text);
         let mut messages = prompt::with_system(self.system.clone(), self.messages.clone());
-        messages.push(question.clone());
+        messages.push(message.clone());
         let json = to_json(&body, &messages)?;
         let output = Output::new(&self.args.output, true, false, self.reporter);
         let ctrl_c = Arc::clone(&self.ctrl_c);
@@ -169,9 +167,9 @@ impl<'a> Conversation<'a> {
         // A part of an answer has been read: the next message may be about it.
         if !answer.trim().is_empty() {
             if let Some(session) = &self.session {
-                session.add(self.system.clone(), question.clone(), answer.clone())?;
+                session.add(self.system.clone(), message.clone(), answer.clone())?;
             }
-            self.messages.push(question);
+            self.messages.push(message);
             self.messages.push(Message::text(Role::Assistant, answer));
         }
         outcome.map(|_| ())
@@ -205,7 +203,7 @@ impl<'a> Conversation<'a> {
             Command::System(Some(text)) => self.system = Some(system_prompt(text.as_ref())?),
             Command::Clear => {
                 self.messages.clear();
-                self.reporter.plain("what was said is forgotten");
+                self.reporter.plain("the conversation is cleared");
             }
             Command::Save(name) => self.save(name)?,
             Command::Usage => self.reporter.plain(&format!(
@@ -221,7 +219,7 @@ impl<'a> Conversation<'a> {
                         .hint("/help lists the commands; begin with // to say something that begins with /"),
                 );
             }
-            Command::Quit | Command::Say(_) => {}
+            Command::Quit | Command::Message(_) => {}
         }
         Ok(())
     }
@@ -234,7 +232,7 @@ impl<'a> Conversation<'a> {
         self.adopt(overrides)
     }
 
-    /// Goes on under other settings; if they cannot be, nothing changes.
+    /// Continues with other settings; nothing changes when they are invalid.
     fn adopt(&mut self, overrides: Overrides) -> Result<(), Failure> {
         self.settings = settings::resolve(&overrides, self.reporter)?;
         self.overrides = overrides;
@@ -243,14 +241,14 @@ impl<'a> Conversation<'a> {
         Ok(())
     }
 
-    /// Keeps the conversation under a name, from now on too.
+    /// Saves the conversation under a name, also from now on.
     fn save(&mut self, name: Option<String>) -> Result<(), Failure> {
-        let named = name.as_deref().map(Session::of_name).transpose()?;
+        let named = name.as_deref().map(Session::named).transpose()?;
         let Some(session) = named.as_ref().or(self.session.as_ref()) else {
             return Err(Failure::new(Exit::Usage, "the conversation needs a name").hint("/save NAME"));
         };
         session.replace(&prompt::with_system(self.system.clone(), self.messages.clone()))?;
-        self.reporter.plain(&format!("system in '{}'", session.place()));
+        self.reporter.plain(&format!("saved in '{}'", session.name()));
         if named.is_some() {
             self.session = named;
         }

@@ -1,4 +1,4 @@
-//! `/auth`: another profile, and with it another method, endpoint and model, here and now.
+//! `/auth`: switching to another profile, and with it to its method, endpoint and model.
 
 use std::process::Command;
 
@@ -9,8 +9,8 @@ use qwen_shared::{process, secret};
 use super::Conversation;
 use super::editor::Editor;
 
-/// What stands for the settings that the conversation began with: flags, environment, chain.
-const FIRST: &str = "-";
+/// Names the settings that the conversation began with: flags, environment, chain.
+const INITIAL: &str = "-";
 
 impl Conversation<'_> {
     /// Switches to a profile; without a name the user chooses.
@@ -24,7 +24,7 @@ impl Conversation<'_> {
                 None => return Ok(()),
             },
         };
-        if name == FIRST {
+        if name == INITIAL {
             return self.adopt(crate::settings::overrides(self.args));
         }
         if name == "+" {
@@ -67,7 +67,7 @@ impl Conversation<'_> {
             self.reporter
                 .plain(&format!("{mark} {}  {name}  {method} {provider}", number + 1));
         }
-        self.reporter.plain("  -  what flags and environment say");
+        self.reporter.plain("  -  the settings of flags and environment");
         self.reporter.plain("  +  log in to another one");
         let Some(answer) = editor.ask("profile (name or number): ")? else {
             return Ok(None);
@@ -80,7 +80,7 @@ impl Conversation<'_> {
     }
 }
 
-/// Has the profile decide whom to ask, not what was typed when the program started, nor the environment.
+/// Makes the profile go before the command line and the environment.
 fn of_profile(name: Option<String>) -> Overrides {
     Overrides {
         profile: name,

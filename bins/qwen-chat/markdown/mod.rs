@@ -13,9 +13,10 @@ mod screen;
 mod style;
 mod table;
 
-use pulldown_cmark::{Event, Options, Parser};
+use pulldown_cmark::{Event, Parser};
 
 use crate::markdown::line::Line;
+use crate::markdown::render::options;
 use crate::markdown::screen::Screen;
 
 /// A block that is longer is cut here, in bytes: parsing it again and again would take longer than reading it.
@@ -127,10 +128,6 @@ impl Markdown {
 fn fence(source: &str) -> Option<&str> {
     let line = source.lines().next()?;
     (line.starts_with("```") || line.starts_with("~~~")).then_some(line)
-}
-
-pub(super) fn options() -> Options {
-    Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH | Options::ENABLE_TASKLISTS
 }
 
 /// Returns where the last top-level block begins: at the start of its first line, or of the definitions of links right

@@ -1,12 +1,17 @@
 //! From Markdown to lines.
 
-use pulldown_cmark::{CodeBlockKind, Event, HeadingLevel, Parser, Tag, TagEnd};
+use pulldown_cmark::{CodeBlockKind, Event, HeadingLevel, Options, Parser, Tag, TagEnd};
 
 use super::container::{Container, prefixes, rest};
 use super::line::Line;
+use super::links;
 use super::style::Style;
 use super::table::Table;
-use super::{links, options};
+
+/// The extensions of CommonMark that are rendered.
+pub(super) fn options() -> Options {
+    Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH | Options::ENABLE_TASKLISTS
+}
 
 /// Draws one block. Of a block that is `unfinished` a table at the end is left out: its columns are not known yet.
 pub(crate) fn lines(source: &str, unfinished: bool) -> Vec<Line> {

@@ -4,7 +4,7 @@ use super::chunk::{self, Choice, Chunk, ToolCall, Usage};
 use super::content_kind::{ContentKind, content_kind};
 use super::error::{AnswerError, ApiError};
 use super::events::{EVENT_LIMIT, Event, EventReader};
-use super::reasoning::ReasoningSplitter;
+use super::reasoning::{Delta, ReasoningSplitter};
 use super::repair_json::repair_json;
 
 /// Reads one answer, streamed or whole, from bytes that may be cut anywhere.
@@ -128,15 +128,6 @@ impl AnswerReader {
         self.events = events;
         result
     }
-}
-
-/// A piece of the answer, emitted as soon as it is certain what it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Delta<'a> {
-    /// Text of the answer.
-    Text(&'a str),
-    /// The model's reasoning.
-    Reasoning(&'a str),
 }
 
 /// Everything known about an answer except its text.

@@ -14,8 +14,9 @@ mod refusal;
 mod repair_json;
 mod request;
 
-pub use answer::{AnswerReader, Delta, FinishReason, Summary};
+pub use answer::{AnswerReader, FinishReason, Summary};
 pub use chunk::{ToolCall, Usage};
 pub use error::{AnswerError, ApiError, ErrorKind};
+pub use reasoning::Delta;
 pub use refusal::Refusal;
 pub use request::{Body, Content, Message, Part, Role, merge, parse_params};

@@ -1,6 +1,13 @@
 //! The `<think>` block with which some models begin their answer.
 
-use super::answer::Delta;
+/// A piece of the answer, emitted as soon as it is certain what it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Delta<'a> {
+    /// Text of the answer.
+    Text(&'a str),
+    /// The model's reasoning.
+    Reasoning(&'a str),
+}
 
 const OPEN: &str = "<think>";
 const CLOSE: &str = "</think>";
