@@ -8,8 +8,6 @@ use qwen_shared::exit::{Exit, Failure, io_reason};
 use rustix::fs::{Stat, fstat};
 use tokio::sync::mpsc;
 
-use super::request::is_blank;
-
 /// The longest line that is read, in bytes. Longer ones are skipped and reported.
 pub(crate) const LINE_LIMIT: usize = 32 << 20;
 /// How many lines are read ahead.
@@ -25,11 +23,13 @@ pub(crate) struct Input {
     file: Option<File>,
 }
 
+/// A line that is not blank.
 #[derive(Debug)]
-pub(crate) enum InputLine {
-    /// A line without its line end.
-    Line(Vec<u8>),
-    TooLong,
+pub(crate) struct InputLine {
+    /// Counted from 1, blank lines included.
+    pub(crate) number: u64,
+    /// Without the line end; `None` when it is longer than [`LINE_LIMIT`].
+    pub(crate) content: Option<Vec<u8>>,
 }
 
 impl Input {
@@ -80,8 +80,8 @@ impl Input {
         }
         let mut lines = Lines::new(&file);
         let mut count = 0;
-        while let Some(line) = lines.next().ok()? {
-            count += u64::from(!matches!(&line, InputLine::Line(line) if is_blank(line)));
+        while lines.next().ok()?.is_some() {
+            count += 1;
         }
         file.rewind().ok()?;
         Some(count)
@@ -117,42 +117,66 @@ pub(crate) fn cannot_read(exit: Exit, name: &str, error: &io::Error) -> Failure 
     Failure::new(exit, format!("cannot read '{name}': {}", io_reason(error)))
 }
 
-/// Lines of bytes, with a limit for each.
+pub(crate) fn is_blank(line: &[u8]) -> bool {
+    line.trim_ascii().is_empty()
+}
+
+/// The lines of an input that are not blank, read one at a time.
 #[derive(Debug)]
 pub(crate) struct Lines<R> {
     reader: BufReader<R>,
-    is_first: bool,
+    number: u64,
 }
 
 impl<R: Read> Lines<R> {
-    pub(crate) fn new(reader: R) -> Self {
+    fn new(reader: R) -> Self {
         Self {
             reader: BufReader::with_capacity(64 << 10, reader),
-            is_first: true,
+            number: 0,
         }
     }
 
-    /// Returns the next line without its line end (LF or CRLF) and byte-order mark; `None` at the end of the input.
+    /// Returns the next line without line end (LF or CRLF) and byte-order mark; `None` at the end of the input.
     pub(crate) fn next(&mut self) -> io::Result<Option<InputLine>> {
-        let mut line = Vec::new();
-        let limit = LINE_LIMIT as u64 + 2;
-        if (&mut self.reader).take(limit).read_until(b'\n', &mut line)? == 0 {
-            return Ok(None);
-        }
-        if line.last() == Some(&b'\n') {
-            line.pop();
-            if line.last() == Some(&b'\r') {
-                line.pop();
+        loop {
+            let mut line = Vec::new();
+            let limit = LINE_LIMIT as u64 + 2;
+            if (&mut self.reader).take(limit).read_until(b'\n', &mut line)? == 0 {
+                return Ok(None);
             }
-        } else if line.len() as u64 == limit {
-            self.reader.skip_until(b'\n')?;
+            self.number += 1;
+            if line.last() == Some(&b'\n') {
+                line.pop();
+                if line.last() == Some(&b'\r') {
+                    line.pop();
+                }
+            } else if line.len() as u64 == limit {
+                self.reader.skip_until(b'\n')?;
+            }
+            if self.number == 1 && line.starts_with(BYTE_ORDER_MARK) {
+                line.drain(..BYTE_ORDER_MARK.len());
+            }
+            if !is_blank(&line) {
+                return Ok(Some(InputLine {
+                    number: self.number,
+                    content: (line.len() <= LINE_LIMIT).then_some(line),
+                }));
+            }
         }
-        if std::mem::take(&mut self.is_first) && line.starts_with(BYTE_ORDER_MARK) {
-            line.drain(..BYTE_ORDER_MARK.len());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Lines;
+
+    #[test]
+    fn lines_have_neither_ends_nor_marks_and_blank_ones_are_only_counted() {
+        let mut lines = Lines::new(&b"\xef\xbb\xbfa\r\n\n \t\nb \n\xef\xbb\xbfc"[..]);
+        for (number, content) in [(1, "a"), (4, "b "), (5, "\u{feff}c")] {
+            let line = lines.next().unwrap().unwrap();
+            assert_eq!((line.number, line.content.unwrap()), (number, content.into()));
         }
-        if line.len() > LINE_LIMIT {
-            return Ok(Some(InputLine::TooLong));
-        }
-        Ok(Some(InputLine::Line(line)))
+        assert!(lines.next().unwrap().is_none());
     }
 }

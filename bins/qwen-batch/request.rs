@@ -6,6 +6,7 @@ use qwen_shared::net::chat::{merge, parse_params};
 use serde_json::{Map, Value, json};
 
 use super::args::RequestArgs;
+use super::input::{InputLine, LINE_LIMIT};
 
 /// How every path begins; a line may leave it out.
 const VERSION: &str = "/v1/";
@@ -48,27 +49,14 @@ impl BatchRequest {
 /// A line that is not a valid request.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct InvalidLine {
-    /// The line's own ID, if it could be read.
-    pub(crate) custom_id: Option<String>,
+    /// The line's own ID if it could be read, else its default ID.
+    pub(crate) custom_id: String,
     pub(crate) reason: String,
-}
-
-impl InvalidLine {
-    pub(crate) fn new(reason: impl Into<String>) -> Self {
-        Self {
-            custom_id: None,
-            reason: reason.into(),
-        }
-    }
 }
 
 /// Returns the ID of a line that has none of its own. It is the same in every run over the same file.
 pub(crate) fn default_id(number: u64) -> String {
     format!("line-{number}")
-}
-
-pub(crate) fn is_blank(line: &[u8]) -> bool {
-    line.trim_ascii().is_empty()
 }
 
 /// Builds requests from lines: the members of provider and profile, then the line's, then the command line's. Later
@@ -111,33 +99,39 @@ impl RequestBuilder {
         })
     }
 
-    /// Builds the request of a line; lines are numbered from 1.
+    /// Builds the request of a line.
     ///
     /// # Errors
     /// The line is malformed.
-    pub(crate) fn build(&self, line: &[u8], number: u64) -> Result<BatchRequest, InvalidLine> {
-        let text = std::str::from_utf8(line).map_err(|error| {
-            InvalidLine::new(format!(
-                "invalid UTF-8 at byte {} of the line",
-                error.valid_up_to()
-            ))
-        })?;
+    pub(crate) fn build(&self, line: &InputLine) -> Result<BatchRequest, InvalidLine> {
+        let mut custom_id = default_id(line.number);
+        self.build_from(line, &mut custom_id)
+            .map_err(|reason| InvalidLine { custom_id, reason })
+    }
+
+    /// Replaces the default ID by the line's own as soon as it is known.
+    fn build_from(&self, line: &InputLine, id: &mut String) -> Result<BatchRequest, String> {
+        let Some(content) = &line.content else {
+            return Err(format!("longer than {LINE_LIMIT} bytes"));
+        };
+        let text = std::str::from_utf8(content)
+            .map_err(|error| format!("invalid UTF-8 at byte {} of the line", error.valid_up_to()))?;
         if let Some(template) = &self.template {
             let own = self.messages(&fill(template, text), None);
-            return Ok(self.chat(default_id(number), &own));
+            return Ok(self.chat(id.clone(), &own));
         }
         let value: Value = serde_json::from_str(text).map_err(|error| {
             // The line number of the parser is always 1.
             let reason = error.to_string().replace(" at line 1 column ", " at column ");
-            InvalidLine::new(format!("not valid JSON: {reason}"))
+            format!("not valid JSON: {reason}")
         })?;
         let Value::Object(members) = value else {
-            return Err(InvalidLine::new("not a JSON object"));
+            return Err("not a JSON object".to_owned());
         };
-        let custom_id = custom_id(&members).map_err(InvalidLine::new)?;
-        let id = custom_id.clone().unwrap_or_else(|| default_id(number));
-        self.build_object(&members, id)
-            .map_err(|reason| InvalidLine { custom_id, reason })
+        if let Some(own) = custom_id(&members)? {
+            *id = own;
+        }
+        self.build_object(&members, id.clone())
     }
 
     fn build_object(&self, members: &Map<String, Value>, custom_id: String) -> Result<BatchRequest, String> {

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use qwen_shared::exit::{Exit, Failure};
+use qwen_shared::exit::Failure;
 use qwen_shared::net::api::{Backoff, Endpoint, LONGEST_WAIT, jitter};
-use qwen_shared::net::http::{self, HttpError, Phase};
+use qwen_shared::net::http::{self, HttpError};
 use qwen_shared::net::ratelimit::{Notice, Permit};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::time::sleep;
@@ -18,16 +18,6 @@ use crate::response::WholeResponse;
 
 /// The largest answer that is kept, in bytes.
 const ANSWER_LIMIT: usize = 64 << 20;
-
-/// How a request ended.
-#[derive(Debug)]
-pub(crate) enum Completion {
-    Recorded(Record),
-    /// By a failure that every other request would have too. The request has no result; the next run sends it again.
-    Aborted(Failure),
-    /// The run ended first.
-    NotSent,
-}
 
 /// What all requests of a run share.
 #[derive(Debug)]
@@ -46,9 +36,9 @@ pub(crate) struct Dispatcher {
 
 /// The result of sending a request once.
 enum Attempt {
-    Done(Completion),
-    /// Retry after a pause of the server's or our own choice; the completion if there are no retries left.
-    Retry(Option<Duration>, Completion),
+    Done(Record),
+    /// Retry after the pause that the server asks for, if any; the result if no retries are left.
+    Retry(Option<Duration>, Result<Record, Failure>),
     TokenRenewed,
 }
 
@@ -69,13 +59,16 @@ impl Dispatcher {
         }
     }
 
-    /// Sends a request and retries it. The slot is free between two attempts, so that a request that waits delays no
-    /// other.
-    pub(crate) async fn dispatch(&self, request: &BatchRequest, slot: OwnedSemaphorePermit) -> Completion {
-        let body = match serde_json::to_vec(&request.body) {
-            Ok(body) => body,
-            Err(error) => return failed(Exit::Data, error.to_string()),
-        };
+    /// Sends a request and retries it; `None` when the run ends first. The slot is free between two attempts, so that a
+    /// request that waits delays no other.
+    ///
+    /// # Errors
+    /// A failure that every other request would have too. The next run sends the request again.
+    pub(crate) async fn dispatch(
+        &self,
+        request: &BatchRequest,
+        slot: OwnedSemaphorePermit,
+    ) -> Result<Option<Record>, Failure> {
         let mut backoff = Backoff::new(self.client.retries);
         let mut slot = Some(slot);
         let mut may_renew = true;
@@ -83,25 +76,23 @@ impl Dispatcher {
             if slot.is_none() {
                 slot = Arc::clone(&self.slots).acquire_owned().await.ok();
             }
-            let permit = match self.rate_limit_permit().await {
-                Ok(Some(permit)) => permit,
-                Ok(None) => return Completion::NotSent,
-                Err(failure) => return Completion::Aborted(failure),
+            let Some(permit) = self.rate_limit_permit().await? else {
+                return Ok(None);
             };
-            let (retry_after, completion) = match self.attempt(request, &body, permit, may_renew).await {
-                Attempt::Done(completion) => return completion,
+            let (retry_after, result) = match self.attempt(request, permit, may_renew).await? {
+                Attempt::Done(record) => return Ok(Some(record)),
                 Attempt::TokenRenewed => {
                     may_renew = false;
                     continue;
                 }
-                Attempt::Retry(retry_after, completion) => (retry_after, completion),
+                Attempt::Retry(retry_after, result) => (retry_after, result),
             };
             let Some(pause) = backoff.next_pause(retry_after, jitter()) else {
-                return completion;
+                return result.map(Some);
             };
             slot = None;
             if self.unless_ending(sleep(pause)).await.is_none() {
-                return Completion::NotSent;
+                return Ok(None);
             }
         }
     }
@@ -128,20 +119,19 @@ impl Dispatcher {
         }
     }
 
-    async fn attempt(&self, request: &BatchRequest, body: &[u8], permit: Permit, may_renew: bool) -> Attempt {
-        let endpoint = match self.client.valid_endpoint().await {
-            Ok(endpoint) => endpoint,
-            Err(failure) => return Attempt::Done(Completion::Aborted(failure)),
-        };
+    async fn attempt(
+        &self,
+        request: &BatchRequest,
+        permit: Permit,
+        may_renew: bool,
+    ) -> Result<Attempt, Failure> {
+        let endpoint = self.client.valid_endpoint().await?;
         let server = endpoint.server();
-        let http_request = match http_request(&endpoint, request, body) {
-            Ok(http_request) => http_request,
-            Err(error) => return Attempt::Done(Completion::Aborted(error.failure(&server))),
-        };
+        let http_request = http_request(&endpoint, request).map_err(|error| error.failure(&server))?;
         let response = match self.client.http.send(http_request).await {
             Ok(response) => response,
             Err(error) => {
-                if is_connect_error(&error) {
+                if error.is_unsent() {
                     permit.not_sent();
                 }
                 return no_response(&error, &server);
@@ -150,86 +140,72 @@ impl Dispatcher {
         permit.answered();
         let response = match WholeResponse::read(response, ANSWER_LIMIT).await {
             Ok(response) => response,
-            Err(error) => return Attempt::Done(failed(error.exit(), error.to_string())),
+            Err(error) => return Ok(Attempt::Done(failed(&error))),
         };
         if response.is_success() {
             self.policy.count_answer();
-            let record = response.into_record(request.is_chat());
-            return Attempt::Done(Completion::Recorded(record));
+            return Ok(Attempt::Done(response.into_record(request.is_chat())));
         }
-        if may_renew && self.policy.is_about_credential(&response.refusal()) {
-            match self.client.renew_refused(&endpoint).await {
-                Ok(true) => return Attempt::TokenRenewed,
-                Ok(false) => {}
-                Err(failure) => return Attempt::Done(Completion::Aborted(failure)),
-            }
+        if may_renew
+            && self.policy.is_about_credential(&response.refusal())
+            && self.client.renew_refused(&endpoint).await?
+        {
+            return Ok(Attempt::TokenRenewed);
         }
         self.refused(&response, &permit, &server)
     }
 
     /// Decides what a refusal means for this request and for the run.
-    fn refused(&self, response: &WholeResponse, permit: &Permit, server: &str) -> Attempt {
+    fn refused(&self, response: &WholeResponse, permit: &Permit, server: &str) -> Result<Attempt, Failure> {
         let refusal = response.refusal();
         let failure = refusal.failure(server);
-        let is_temporary = refusal.kind.is_transient();
+        let is_transient = refusal.kind.is_transient();
         let is_rate_limit_for_all = self.policy.count_rate_limit(&refusal);
         let is_too_long = refusal.retry_after.is_some_and(|wait| wait > LONGEST_WAIT);
         if self.policy.concerns_all(&refusal)
             || (is_rate_limit_for_all && is_too_long)
-            || (!is_temporary && self.policy.count_permanent_refusal())
+            || (!is_transient && self.policy.count_permanent_refusal())
         {
-            return Attempt::Done(Completion::Aborted(self.client.with_hint(failure)));
+            return Err(self.client.with_hint(failure));
         }
         let error = RecordError::new(failure.exit, self.client.redacted(refusal.words()));
-        let completion = Completion::Recorded(Record {
+        let record = Record {
             response: Some(response.recorded().map_body(|body| self.client.redacted(body))),
             error: Some(error),
             is_cut: false,
-        });
-        if !is_temporary {
-            return Attempt::Done(completion);
+        };
+        if !is_transient {
+            return Ok(Attempt::Done(record));
         }
         // A single 429 is about its request; many in a row are about all processes.
         if let (true, Some(pause)) = (is_rate_limit_for_all, refusal.retry_after) {
             permit.retry_after(pause);
         }
-        Attempt::Retry(refusal.retry_after, completion)
+        Ok(Attempt::Retry(refusal.retry_after, Ok(record)))
     }
 }
 
-fn http_request(
-    endpoint: &Endpoint,
-    request: &BatchRequest,
-    body: &[u8],
-) -> Result<http::Request, HttpError> {
+fn http_request(endpoint: &Endpoint, request: &BatchRequest) -> Result<http::Request, HttpError> {
     let url = match request.url.strip_prefix("/v1") {
         Some(path) if !request.is_chat() => endpoint.url_below(path),
         _ => endpoint.chat_url_for(request.model()),
     };
+    let body = serde_json::to_vec(&request.body).map_err(|error| HttpError::Invalid(error.to_string()))?;
     let mut http_request = endpoint.request("POST", url)?;
-    http_request.body("application/json", body.to_vec())?;
+    http_request.body("application/json", body)?;
     http_request.header("accept", "application/json")?;
     Ok(http_request)
 }
 
-fn failed(exit: Exit, message: String) -> Completion {
-    Completion::Recorded(RecordError::new(exit, message).into())
+fn failed(error: &HttpError) -> Record {
+    RecordError::new(error.exit(), error.to_string()).into()
 }
 
-const fn is_connect_error(error: &HttpError) -> bool {
-    matches!(
-        error,
-        HttpError::Connect(_) | HttpError::Timeout(Phase::Connect, _)
-    )
-}
-
-fn no_response(error: &HttpError, server: &str) -> Attempt {
+fn no_response(error: &HttpError, server: &str) -> Result<Attempt, Failure> {
     match error {
-        _ if is_connect_error(error) => Attempt::Retry(None, Completion::Aborted(error.failure(server))),
-        HttpError::Tls { .. } | HttpError::ProxyAuth | HttpError::Invalid(_) => {
-            Attempt::Done(Completion::Aborted(error.failure(server)))
-        }
-        HttpError::Reset(_) => Attempt::Retry(None, failed(error.exit(), error.to_string())),
-        _ => Attempt::Done(failed(error.exit(), error.to_string())),
+        _ if error.is_unsent() => Ok(Attempt::Retry(None, Err(error.failure(server)))),
+        HttpError::Reset(_) => Ok(Attempt::Retry(None, Ok(failed(error)))),
+        HttpError::Tls { .. } | HttpError::ProxyAuth | HttpError::Invalid(_) => Err(error.failure(server)),
+        _ => Ok(Attempt::Done(failed(error))),
     }
 }

@@ -8,14 +8,14 @@ use qwen_shared::signal::end_by_signal;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
 use tokio::task::JoinSet;
 
-use super::dispatcher::{Completion, Dispatcher};
+use super::dispatcher::Dispatcher;
 use super::reorder::{FinishedRecord, ReorderBuffer};
 use super::signals::Signals;
 use super::summary::Summary;
 use crate::client::Client;
-use crate::input::{InputLine, LINE_LIMIT};
+use crate::input::InputLine;
 use crate::record::{Record, RecordError, RecordWriter};
-use crate::request::{BatchRequest, InvalidLine, RequestBuilder, default_id, is_blank};
+use crate::request::{BatchRequest, RequestBuilder, default_id};
 use crate::results::{CompletedIds, IdStatus, Results};
 
 /// How many requests are started for each slot, those included that wait for a retry.
@@ -26,9 +26,8 @@ pub(crate) struct Runner {
     plan: Plan,
     writer: RecordWriter,
     dispatcher: Arc<Dispatcher>,
-    /// The number of the line that was read last.
-    number: u64,
-    started: JoinSet<(u64, String, Completion)>,
+    /// Each ends with its position, its ID, and what [`Dispatcher::dispatch`] returned.
+    started: JoinSet<(u64, String, Result<Option<Record>, Failure>)>,
     ending: watch::Sender<bool>,
     notices: mpsc::UnboundedReceiver<Notice>,
     stop: Option<StopReason>,
@@ -59,7 +58,6 @@ impl Runner {
             dispatcher: Arc::new(Dispatcher::new(client, plan.jobs, is_ending, notify)),
             plan,
             writer: RecordWriter::new(),
-            number: 0,
             started: JoinSet::new(),
             ending,
             notices,
@@ -86,8 +84,10 @@ impl Runner {
                 biased;
                 signal = signals.next() => self.interrupt(signal)?,
                 Some(notice) = self.notices.recv() => self.plan.summary.print_notice(&notice),
-                Some(done) = self.started.join_next() => if let Ok((position, custom_id, completion)) = done {
-                    self.complete(position, &custom_id, completion)?;
+                Some(done) = self.started.join_next() => match done {
+                    Ok((position, custom_id, Ok(Some(record)))) => self.write(position, &custom_id, &record)?,
+                    Ok((_, _, Err(failure))) => self.stop(StopReason::Failure(failure)),
+                    _ => {}
                 },
                 Ok(slot) = Arc::clone(&self.dispatcher.slots).acquire_owned(), if has_room && next.is_some() => {
                     self.start(next.take(), slot);
@@ -103,22 +103,15 @@ impl Runner {
 
     /// Returns the line's request, unless it has a result already; an invalid line gets one that says so.
     fn accept_line(&mut self, line: &InputLine) -> Result<Option<BatchRequest>, Failure> {
-        self.number += 1;
-        let request = match line {
-            InputLine::Line(line) if is_blank(line) => return Ok(None),
-            InputLine::Line(line) => self.plan.builder.build(line, self.number),
-            InputLine::TooLong => Err(InvalidLine::new(format!("longer than {LINE_LIMIT} bytes"))),
+        let (id, request) = match self.plan.builder.build(line) {
+            Ok(request) => (request.custom_id.clone(), Ok(request)),
+            Err(invalid) => (invalid.custom_id, Err(invalid.reason)),
         };
-        let id = match &request {
-            Ok(request) => Some(request.custom_id.clone()),
-            Err(invalid) => invalid.custom_id.clone(),
-        };
-        let id = id.unwrap_or_else(|| default_id(self.number));
         match (self.plan.completed.register(&id), request) {
             (IdStatus::Completed { failed }, _) => self.plan.summary.count_existing(failed),
             (IdStatus::New, Ok(request)) => return Ok(Some(request)),
-            (IdStatus::New, Err(invalid)) => self.reject(&id, &invalid.reason)?,
-            (IdStatus::Duplicate, _) => self.reject_duplicate(&id)?,
+            (IdStatus::New, Err(reason)) => self.reject(line.number, &id, &reason)?,
+            (IdStatus::Duplicate, _) => self.reject_duplicate(line.number, &id)?,
         }
         Ok(None)
     }
@@ -128,45 +121,33 @@ impl Runner {
         let position = self.plan.order.next_position();
         let dispatcher = Arc::clone(&self.dispatcher);
         self.started.spawn(async move {
-            let completion = dispatcher.dispatch(&request, slot).await;
-            (position, request.custom_id, completion)
+            let result = dispatcher.dispatch(&request, slot).await;
+            (position, request.custom_id, result)
         });
     }
 
     /// Writes the result of an invalid line.
-    fn reject(&mut self, custom_id: &str, reason: &str) -> Result<(), Failure> {
+    fn reject(&mut self, number: u64, custom_id: &str, reason: &str) -> Result<(), Failure> {
         let position = self.plan.order.next_position();
-        let error = RecordError::at_line(self.number, format!("line {}: {reason}", self.number));
+        let error = RecordError::at_line(number, format!("line {number}: {reason}"));
         self.write(position, custom_id, &error.into())
     }
 
     /// Writes the result of a line whose ID an earlier line has, under the ID that lines without one get, or the first
     /// free one that is derived from it.
-    fn reject_duplicate(&mut self, custom_id: &str) -> Result<(), Failure> {
-        let reason = format!("duplicate custom_id '{custom_id}'");
-        let default = default_id(self.number);
-        let mut id = default.clone();
-        let mut count = 1;
-        loop {
+    fn reject_duplicate(&mut self, number: u64, custom_id: &str) -> Result<(), Failure> {
+        let mut id = default_id(number);
+        for count in 2.. {
             match self.plan.completed.register(&id) {
-                IdStatus::New => return self.reject(&id, &reason),
+                IdStatus::New => {
+                    return self.reject(number, &id, &format!("duplicate custom_id '{custom_id}'"));
+                }
                 IdStatus::Completed { failed } => {
                     self.plan.summary.count_existing(failed);
-                    return Ok(());
+                    break;
                 }
-                IdStatus::Duplicate => {
-                    count += 1;
-                    id = format!("{default}-{count}");
-                }
+                IdStatus::Duplicate => id = format!("{}-{count}", default_id(number)),
             }
-        }
-    }
-
-    fn complete(&mut self, position: u64, custom_id: &str, completion: Completion) -> Result<(), Failure> {
-        match completion {
-            Completion::Recorded(record) => self.write(position, custom_id, &record)?,
-            Completion::Aborted(failure) => self.stop(StopReason::Failure(failure)),
-            Completion::NotSent => {}
         }
         Ok(())
     }

@@ -1,12 +1,11 @@
 //! Requests to the Batch API.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use qwen_shared::exit::{Exit, Failure};
-use qwen_shared::net::api::{Backoff, jitter};
-use qwen_shared::net::chat::{ErrorKind, Refusal};
-use qwen_shared::net::http::{HttpError, Phase, Response, Timeouts, Upload};
+use qwen_shared::net::api::{Backoff, Event, SendError, jitter};
+use qwen_shared::net::chat::ErrorKind;
+use qwen_shared::net::http::{Response, Timeouts, Upload};
 use qwen_shared::output::Reporter;
 use serde_json::Value;
 
@@ -77,15 +76,20 @@ impl ApiRequest {
         }
     }
 
+    /// What is not idempotent is retried only if the server did not process it.
+    fn may_retry(&self, error: &SendError) -> bool {
+        let was_not_processed = match error {
+            SendError::Http(error) => error.is_unsent(),
+            SendError::Refused(refusal) => refusal.kind == ErrorKind::RateLimit,
+            SendError::Failed(_) => false,
+        };
+        error.is_transient() && (self.is_idempotent || was_not_processed)
+    }
+
     pub(crate) fn query(mut self, name: &'static str, value: String) -> Self {
         self.query.push((name, value));
         self
     }
-}
-
-enum ApiError {
-    Http(HttpError),
-    Refused(Refusal),
 }
 
 impl BatchApi {
@@ -157,23 +161,30 @@ impl BatchApi {
                 Ok(response) => return Ok(response),
                 Err(error) => error,
             };
-            if may_renew && error.is_about_credential() && self.client.renew_refused(&endpoint).await? {
+            if may_renew && error.is_refused_credential() && self.client.renew_refused(&endpoint).await? {
                 may_renew = false;
                 continue;
             }
-            let pause = match error.is_temporary(request.is_idempotent) {
+            let pause = match request.may_retry(&error) {
                 true => backoff.next_pause(error.retry_after(), jitter()),
                 false => None,
             };
             let Some(pause) = pause else {
-                return Err(self.failure(&error));
+                return Err(self.client.with_hint(error.failure(&self.server())));
             };
-            self.announce_retry(&error, pause);
+            let event = Event::Retry {
+                server: self.server(),
+                reason: self.client.redacted(error.words()),
+                pause,
+                attempt: backoff.tries(),
+                limit: backoff.limit(),
+            };
+            self.reporter.notice(&event.to_string());
             tokio::time::sleep(pause).await;
         }
     }
 
-    async fn attempt(&self, request: &ApiRequest) -> Result<Response, ApiError> {
+    async fn attempt(&self, request: &ApiRequest) -> Result<Response, SendError> {
         let endpoint = self.client.endpoint();
         let mut url = endpoint.url_below(&request.path);
         for (name, value) in &request.query {
@@ -195,25 +206,7 @@ impl BatchApi {
             // Here it is about the state of a batch, which a retry does not change.
             refusal.kind = ErrorKind::BadRequest;
         }
-        Err(ApiError::Refused(refusal))
-    }
-
-    fn announce_retry(&self, error: &ApiError, pause: Duration) {
-        let reason = match error {
-            ApiError::Http(error) => error.to_string(),
-            ApiError::Refused(refusal) => refusal.words(),
-        };
-        let seconds = pause.as_secs_f64();
-        self.reporter
-            .notice(&format!("{reason}; retrying in {seconds:.1} s"));
-    }
-
-    fn failure(&self, error: &ApiError) -> Failure {
-        let server = self.server();
-        match error {
-            ApiError::Http(error) => error.failure(&server),
-            ApiError::Refused(refusal) => self.client.with_hint(refusal.failure(&server)),
-        }
+        Err(SendError::Refused(refusal))
     }
 
     pub(crate) fn unexpected_answer(&self, what: &str) -> Failure {
@@ -226,37 +219,6 @@ impl BatchApi {
     /// Returns the server's name for messages.
     pub(crate) fn server(&self) -> String {
         self.client.endpoint().server()
-    }
-}
-
-impl From<HttpError> for ApiError {
-    fn from(error: HttpError) -> Self {
-        Self::Http(error)
-    }
-}
-
-impl ApiError {
-    fn is_about_credential(&self) -> bool {
-        matches!(self, Self::Refused(refusal) if refusal.kind == ErrorKind::Auth)
-    }
-
-    /// True when a retry may succeed. What is not idempotent is retried only if the server did not process it.
-    fn is_temporary(&self, is_idempotent: bool) -> bool {
-        match self {
-            Self::Http(HttpError::Connect(_) | HttpError::Timeout(Phase::Connect, _)) => true,
-            Self::Http(HttpError::Reset(_)) => is_idempotent,
-            Self::Http(_) => false,
-            Self::Refused(refusal) => {
-                refusal.kind == ErrorKind::RateLimit || (is_idempotent && refusal.kind.is_transient())
-            }
-        }
-    }
-
-    const fn retry_after(&self) -> Option<Duration> {
-        match self {
-            Self::Http(_) => None,
-            Self::Refused(refusal) => refusal.retry_after,
-        }
     }
 }
 

@@ -7,8 +7,8 @@ use qwen_shared::output::Reporter;
 use super::api::{ApiRequest, BatchApi, validate_id};
 use super::batch::Batch;
 use crate::args::FetchArgs;
+use crate::input::is_blank;
 use crate::record::ExistingRecord;
-use crate::request::is_blank;
 use crate::results::{CompletedIds, IdStatus, Results};
 
 /// The longest record that is read, in bytes.

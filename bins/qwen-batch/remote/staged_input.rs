@@ -7,8 +7,8 @@ use qwen_shared::exit::{Exit, Failure, io_reason};
 use qwen_shared::output::Reporter;
 use qwen_shared::provider::BatchLimits;
 
-use crate::input::{Input, InputLine, LINE_LIMIT, cannot_read};
-use crate::request::{BatchRequest, InvalidLine, RequestBuilder, is_blank};
+use crate::input::{Input, InputLine, cannot_read};
+use crate::request::{BatchRequest, RequestBuilder};
 use crate::results::{CompletedIds, IdStatus};
 
 /// The most invalid lines that are reported one by one.
@@ -49,7 +49,7 @@ impl StagedInput {
             .map_err(|error| cannot_read(Exit::Io, &name, &error))?
         {
             match validator.validate(&line) {
-                Ok(Some(line)) if invalid == 0 => {
+                Ok(line) if invalid == 0 => {
                     length += line.len() as u64;
                     writer.write_all(&line).map_err(|error| cannot_stage(&error))?;
                 }
@@ -57,7 +57,7 @@ impl StagedInput {
                 Err(reason) => {
                     invalid += 1;
                     if invalid <= REPORTED_LINES {
-                        reporter.notice(&format!("{name}:{}: {reason}", validator.number));
+                        reporter.notice(&format!("{name}:{}: {reason}", line.number));
                     }
                 }
             }
@@ -111,8 +111,6 @@ struct Validator<'a> {
     builder: &'a RequestBuilder,
     limits: &'a BatchLimits,
     ids: CompletedIds,
-    /// The number of the line that was read last.
-    number: u64,
     requests: u64,
     first: Option<First>,
 }
@@ -129,21 +127,14 @@ impl<'a> Validator<'a> {
             builder,
             limits,
             ids: CompletedIds::default(),
-            number: 0,
             requests: 0,
             first: None,
         }
     }
 
-    /// Returns the line to upload; `None` for a blank one.
-    fn validate(&mut self, line: &InputLine) -> Result<Option<Vec<u8>>, String> {
-        self.number += 1;
-        let request = match line {
-            InputLine::Line(line) if is_blank(line) => return Ok(None),
-            InputLine::Line(line) => self.builder.build(line, self.number),
-            InputLine::TooLong => Err(InvalidLine::new(format!("longer than {LINE_LIMIT} bytes"))),
-        };
-        let request = request.map_err(|invalid| invalid.reason)?;
+    /// Returns the line to upload.
+    fn validate(&mut self, line: &InputLine) -> Result<Vec<u8>, String> {
+        let request = self.builder.build(line).map_err(|invalid| invalid.reason)?;
         if self.ids.register(&request.custom_id) != IdStatus::New {
             return Err(format!("duplicate custom_id '{}'", request.custom_id));
         }
@@ -154,7 +145,7 @@ impl<'a> Validator<'a> {
             Some(limit) if line.len() as u64 > limit << 20 => {
                 Err(format!("longer than {limit} MiB as it would be sent"))
             }
-            _ => Ok(Some(line)),
+            _ => Ok(line),
         }
     }
 

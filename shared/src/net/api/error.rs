@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::retry::LONGEST_WAIT;
 use crate::exit::Failure;
 use crate::net::chat::{ErrorKind, Refusal};
-use crate::net::http::{HttpError, Phase};
+use crate::net::http::HttpError;
 
 /// Why there is no response.
 #[derive(Debug)]
@@ -42,19 +42,18 @@ impl SendError {
     }
 
     /// True when another attempt may succeed.
-    pub(super) const fn is_transient(&self) -> bool {
+    #[must_use]
+    pub const fn is_transient(&self) -> bool {
         match self {
             Self::Failed(_) => false,
-            Self::Http(error) => matches!(
-                error,
-                HttpError::Connect(_) | HttpError::Reset(_) | HttpError::Timeout(Phase::Connect, _)
-            ),
+            Self::Http(error) => error.is_unsent() || matches!(error, HttpError::Reset(_)),
             Self::Refused(refusal) => refusal.kind.is_transient(),
         }
     }
 
     /// Returns how long the server asks to wait.
-    pub(super) fn retry_after(&self) -> Option<Duration> {
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Refused(refusal) => refusal.retry_after,
             _ => None,
@@ -62,7 +61,8 @@ impl SendError {
     }
 
     /// Returns the message without the name of the server.
-    pub(super) fn words(&self) -> String {
+    #[must_use]
+    pub fn words(&self) -> String {
         match self {
             Self::Failed(failure) => failure.message.clone(),
             Self::Http(error) => error.to_string(),

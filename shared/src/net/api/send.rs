@@ -11,7 +11,7 @@ use super::retry::{Backoff, jitter};
 use crate::exit::Failure;
 use crate::net::chat::Refusal;
 use crate::net::http::retry_after;
-use crate::net::http::{Client, HttpError, Phase, Request, Response};
+use crate::net::http::{Client, HttpError, Request, Response};
 use crate::net::ratelimit::{self, Permit, RateLimit};
 use crate::text::clip;
 
@@ -128,9 +128,7 @@ async fn attempt(
     let mut response = match client.send(request).await {
         Ok(response) => response,
         Err(error) => {
-            if let (Some(permit), HttpError::Connect(_) | HttpError::Timeout(Phase::Connect, _)) =
-                (permit, &error)
-            {
+            if let (Some(permit), true) = (permit, error.is_unsent()) {
                 permit.not_sent();
             }
             return Err(error.into());

@@ -79,6 +79,12 @@ impl HttpError {
         }
     }
 
+    /// True when no connection was made, so that the request did not reach the server.
+    #[must_use]
+    pub const fn is_unsent(&self) -> bool {
+        matches!(self, Self::Connect(_) | Self::Timeout(Phase::Connect, _))
+    }
+
     /// Lifts it into a failure that names the server.
     #[must_use]
     pub fn failure(&self, server: &str) -> Failure {
