@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use qwen_shared::net::oauth::{Endpoints, Form, HttpResponse, OauthError, PublicClient, Transport, seconds};
+use qwen_shared::net::oauth::{
+    Endpoints, Form, HttpResponse, OauthError, PublicClient, Transport, json_object, seconds,
+};
 use qwen_shared::secret::Secret;
 use qwen_shared::text::is_hostile;
 use serde_json::{Map, Value};
@@ -66,7 +68,7 @@ impl DeviceAuthorization {
     /// The server's error; [`OauthError::Malformed`] when a required member is missing, of another type, or not safe
     /// to show.
     pub(crate) fn parse(response: &HttpResponse) -> Result<Self, OauthError> {
-        let members = response.json_object("device_code")?;
+        let members = json_object(response, "device_code")?;
         let verification_uri = VerificationUri::parse(verification_uri(&members)?).map_err(|reason| {
             OauthError::Malformed(format!("'verification_uri' cannot be shown: {reason}"))
         })?;

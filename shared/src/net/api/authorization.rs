@@ -137,7 +137,7 @@ fn login(
         let end = credential
             .expires_at
             .map_or_else(|| "it is refused".to_owned(), rfc3339);
-        reporter.detail(&format!("token from {place}, {how}, good until {end}"));
+        reporter.detail(&format!("token from {place}, {how}, valid until {end}"));
     }
     Ok(Authorization {
         token: Some(sendable(credential.access_token.clone(), &place)?),

@@ -13,5 +13,5 @@ pub use endpoints::{Endpoints, PublicClient, discover};
 pub use error::OauthError;
 pub use requests::{Form, refresh};
 pub use resource_url::{base_url_from_resource, is_allowed};
-pub use token::{TokenResponse, seconds};
+pub use token::{TokenResponse, json_object, seconds};
 pub use transport::{BlockingTransport, HttpResponse, Transport};

@@ -38,7 +38,7 @@ impl TokenResponse {
     /// The server's error, also if it comes with status 200; [`OauthError::Malformed`] for anything that is neither a
     /// token nor an error.
     pub fn parse(response: &HttpResponse) -> Result<Self, OauthError> {
-        let mut members = response.json_object("access_token")?;
+        let mut members = json_object(response, "access_token")?;
         let access_token = Secret::new(string(&mut members, "access_token")?.unwrap_or_default());
         if access_token.expose().is_empty() {
             return Err(OauthError::Malformed("no 'access_token'".to_owned()));
@@ -84,6 +84,23 @@ impl fmt::Debug for TokenResponse {
             .field("extra", &self.extra.keys().collect::<Vec<_>>())
             .finish()
     }
+}
+
+/// Parses the JSON object of a successful response.
+///
+/// # Errors
+/// As [`OauthError::from_response`] for another status, and for an `error` with status 200 in the place of the string
+/// `required`; [`OauthError::Malformed`] for anything that is not a JSON object.
+pub fn json_object(response: &HttpResponse, required: &str) -> Result<Map<String, Value>, OauthError> {
+    if !(200..300).contains(&response.status) {
+        return Err(OauthError::from_response(response));
+    }
+    let members: Map<String, Value> = serde_json::from_slice(&response.body)
+        .map_err(|_| OauthError::Malformed("the body is not a JSON object".to_owned()))?;
+    if !members.get(required).is_some_and(Value::is_string) && members.contains_key("error") {
+        return Err(OauthError::from_response(response));
+    }
+    Ok(members)
 }
 
 /// Removes a member that must be a string; `None` if it is absent, null or empty.

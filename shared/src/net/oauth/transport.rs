@@ -3,10 +3,8 @@
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
-use serde_json::{Map, Value};
 use url::Url;
 
-use super::error::OauthError;
 use crate::net::http::{Client, HttpError, Request, Timeouts, retry_after};
 
 /// The largest body of a response, in bytes.
@@ -30,23 +28,6 @@ impl HttpResponse {
     #[must_use]
     pub fn server_time(&self) -> Option<SystemTime> {
         httpdate::parse_http_date(self.date.as_deref()?.trim()).ok()
-    }
-
-    /// Parses the JSON object of a successful response.
-    ///
-    /// # Errors
-    /// As [`OauthError::from_response`] for another status, and for an `error` with status 200 in the place of the
-    /// string `required`; [`OauthError::Malformed`] for anything that is not a JSON object.
-    pub fn json_object(&self, required: &str) -> Result<Map<String, Value>, OauthError> {
-        if !(200..300).contains(&self.status) {
-            return Err(OauthError::from_response(self));
-        }
-        let members: Map<String, Value> = serde_json::from_slice(&self.body)
-            .map_err(|_| OauthError::Malformed("the body is not a JSON object".to_owned()))?;
-        if !members.get(required).is_some_and(Value::is_string) && members.contains_key("error") {
-            return Err(OauthError::from_response(self));
-        }
-        Ok(members)
     }
 }
 
