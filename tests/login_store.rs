@@ -105,7 +105,7 @@ fn where_no_keyring_exists_a_file_is_used_and_said() {
             .fails(75, &["no system keyring is"]);
         assert_eq!(holders(&sandbox), [] as [PathBuf; 0]);
         let run = keyring.given_to(login(&sandbox)).run().exits(0);
-        assert!(run.stderr.contains("the credential goes to"), "{run:#?}");
+        assert!(run.stderr.contains("the credential is stored in"), "{run:#?}");
         let file = sandbox.home().join(".config/qwen/credentials/lab.json");
         assert_eq!(holders(&sandbox), [file]);
         let again = keyring.given_to(login(&sandbox)).run().exits(0);

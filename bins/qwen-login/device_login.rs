@@ -5,7 +5,6 @@ use std::io;
 use std::time::{Duration, SystemTime};
 
 use qwen_shared::exit::{Exit, Failure, Outcome};
-use qwen_shared::net::api::choose_store;
 use qwen_shared::net::config::{Config, Method};
 use qwen_shared::net::credential::{Credential, Store, StoreKind, Stored};
 use qwen_shared::net::http::{HttpError, Timeouts};
@@ -24,6 +23,7 @@ use crate::login::Login;
 use crate::pkce::CodeVerifier;
 use crate::polling::{SystemClock, TokenPoller};
 use crate::profile::ProfileUpdate;
+use crate::store::choose_store;
 use crate::{base_url, browser, test_request};
 
 /// The authorization server.
@@ -268,7 +268,7 @@ impl DatedTransport {
     }
 
     fn remember(&self, response: HttpResponse) -> HttpResponse {
-        if let Some(server_time) = response.server_time() {
+        if let Some(server_time) = response.date {
             self.last.set(Some((SystemTime::now(), server_time)));
         }
         response

@@ -1,13 +1,14 @@
 //! `--import`: uses the login or the API key of Qwen Code.
 
 use qwen_shared::exit::{Exit, Failure, Outcome};
-use qwen_shared::net::api::{choose_store, keyring_timeout};
+use qwen_shared::net::api::keyring_timeout;
 use qwen_shared::net::config::{Method, QwenCodeSettings};
 use qwen_shared::net::credential::{Store, StoreKind, Stored};
 use qwen_shared::provider;
 
 use crate::login::Login;
 use crate::profile::ProfileUpdate;
+use crate::store::choose_store;
 use crate::{base_url, test_request};
 
 /// Makes the profile share Qwen Code's login, or copies the API key of its settings.

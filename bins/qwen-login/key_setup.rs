@@ -3,7 +3,6 @@
 use std::io::{IsTerminal, Read};
 
 use qwen_shared::exit::{Exit, Failure, Outcome, io_reason};
-use qwen_shared::net::api::choose_store;
 use qwen_shared::net::config::Method;
 use qwen_shared::net::credential::{Store, Stored};
 use qwen_shared::net::http::{BaseUrl, is_loopback};
@@ -15,6 +14,7 @@ use crate::base_url::provider_and_base_url;
 use crate::login::Login;
 use crate::profile::ProfileUpdate;
 use crate::questions::{ask, choose};
+use crate::store::choose_store;
 use crate::test_request::{self, Candidate};
 
 struct KeySetup {

@@ -16,6 +16,7 @@ mod polling;
 mod profile;
 mod questions;
 mod run;
+mod store;
 mod test_request;
 mod verification_uri;
 

@@ -6,7 +6,7 @@ use crate::date::rfc3339;
 use crate::exit::{Exit, Failure};
 use crate::net::config::{Auth, Key, Settings, Source, Sourced};
 use crate::net::credential::{
-    Credential, KeyringTimeout, RefreshPolicy, Store, StoreKind, Stored, choose, valid_credential,
+    Credential, KeyringTimeout, RefreshPolicy, Store, StoreKind, Stored, valid_credential,
 };
 use crate::net::http::{BaseUrl, Timeouts, check_endpoint};
 use crate::net::oauth::{self, BlockingTransport, Endpoints, PublicClient, TokenResponse};
@@ -223,23 +223,6 @@ pub fn store_of(settings: &Settings, reporter: &Reporter) -> Result<Store, Failu
         settings.profile_name(),
         keyring_timeout(reporter),
     )?)
-}
-
-/// Finds the store for a login, as [`choose`] does, and tells the user what is not as expected.
-///
-/// # Errors
-/// As [`choose`].
-pub fn choose_store(
-    choice: Option<StoreKind>,
-    profile: &str,
-    is_qwen: bool,
-    reporter: &Reporter,
-) -> Result<Store, Failure> {
-    let (store, notice) = choose(choice, profile, is_qwen, keyring_timeout(reporter))?;
-    if let Some(notice) = notice {
-        reporter.notice(&notice);
-    }
-    Ok(store)
 }
 
 /// Returns the time limit of a keyring prompt: long enough to unlock it only where a person is there.

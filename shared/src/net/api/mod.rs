@@ -9,9 +9,7 @@ mod key_command;
 mod retry;
 mod send;
 
-pub use authorization::{
-    Authorization, authorize, choose_store, hint_when_refused, keyring_timeout, store_of,
-};
+pub use authorization::{Authorization, authorize, hint_when_refused, keyring_timeout, store_of};
 pub use endpoint::Endpoint;
 pub use error::SendError;
 pub use retry::{Backoff, LONGEST_WAIT, jitter};

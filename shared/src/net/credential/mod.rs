@@ -3,7 +3,6 @@
 //! - [`Credential`] and [`Stored`]: what is stored, as one JSON document.
 //! - [`Store`]: the system keyring, a private file, or Qwen Code's file. Changes need a [`LockedStore`]: a kernel lock,
 //!   which dies with its holder, and for Qwen Code's file its lock file too.
-//! - [`choose`]: the store for a login.
 //! - [`valid_credential`]: a credential from the store, refreshed if it is due.
 //!
 //! There is no HTTP here: the caller passes the function that refreshes.
@@ -22,4 +21,4 @@ pub use error::StoreError;
 pub use keyring::KeyringTimeout;
 pub use kind::StoreKind;
 pub use refresh::{LOCK_LIMIT, Refresh, RefreshPolicy, ValidCredential, valid_credential};
-pub use store::{Loaded, LockedStore, Store, choose};
+pub use store::{Loaded, LockedStore, Store};

@@ -149,7 +149,10 @@ impl Store {
     }
 
     /// Checks that the store is usable: writes, reads and removes something else.
-    fn probe(&self) -> Result<(), StoreError> {
+    ///
+    /// # Errors
+    /// It is not usable.
+    pub fn probe(&self) -> Result<(), StoreError> {
         match &self.location {
             Location::File(path) | Location::QwenCode(path) => probe_file(path),
             Location::Keyring { item, .. } => item.probe(),
@@ -392,39 +395,4 @@ impl PendingWrite<'_> {
                 .map_err(|error| StoreError::io(path, "write", error)),
         }
     }
-}
-
-/// Chooses the store for a login: `kind`, else the keyring, or a file if there is no keyring.
-///
-/// Checks that the store is usable, as a token that cannot be stored is lost. Also returns a notice about a file that was
-/// not asked for. With `is_qwen`, which stands for a login at qwen.ai, the file is Qwen Code's.
-///
-/// # Errors
-/// The store is not usable. No file replaces a keyring that is locked or does not answer: the user may not want one.
-pub fn choose(
-    kind: Option<StoreKind>,
-    profile: &str,
-    is_qwen: bool,
-    timeout: KeyringTimeout,
-) -> Result<(Store, Option<String>), Failure> {
-    let file = if is_qwen {
-        StoreKind::QwenCode
-    } else {
-        StoreKind::File
-    };
-    let is_file = matches!(kind, Some(StoreKind::File | StoreKind::QwenCode));
-    if !is_file {
-        let keyring = Store::open(StoreKind::Keyring, profile, timeout.clone())?;
-        match keyring.probe() {
-            Ok(()) => return Ok((keyring, None)),
-            Err(StoreError::NoKeyring(_)) if kind.is_none() => {}
-            Err(error) => return Err(error.into()),
-        }
-    }
-    let store = Store::open(file, profile, timeout)?;
-    store.probe()?;
-    let place = store.place();
-    let notice =
-        format!("there is no system keyring; the credential is stored in '{place}', which only you can read");
-    Ok((store, Some(notice).filter(|_| !is_file)))
 }

@@ -17,18 +17,10 @@ pub struct HttpResponse {
     pub status: u16,
     /// `Retry-After`, where it gives seconds.
     pub retry_after: Option<Duration>,
-    /// The `Date` header.
-    pub date: Option<String>,
+    /// The `Date` header: the server's clock.
+    pub date: Option<SystemTime>,
     /// The body. It may hold tokens: never show it.
     pub body: Vec<u8>,
-}
-
-impl HttpResponse {
-    /// Returns the time by the server's clock, from its `Date` header (RFC 9110, section 6.6.1).
-    #[must_use]
-    pub fn server_time(&self) -> Option<SystemTime> {
-        httpdate::parse_http_date(self.date.as_deref()?.trim()).ok()
-    }
 }
 
 impl fmt::Debug for HttpResponse {
@@ -77,7 +69,9 @@ impl BlockingTransport {
             Ok(HttpResponse {
                 status: response.status(),
                 retry_after: retry_after(response.header("retry-after"), None, SystemTime::now()),
-                date: response.header("date").map(str::to_owned),
+                date: response
+                    .header("date")
+                    .and_then(|date| httpdate::parse_http_date(date.trim()).ok()),
                 body: response.body(BODY_LIMIT).await?,
             })
         })
