@@ -117,7 +117,7 @@ fn an_end_is_an_end_with_its_own_exit_and_nothing_is_stored() {
             device(),
             ok(&json!({"access_token": "a\nb"})),
             76,
-            "control characters",
+            "other than visible ASCII",
         ),
         (
             device(),

@@ -468,7 +468,7 @@ fn without_a_terminal_nothing_is_asked() {
     tool().run().fails(
         64,
         &[
-            "nothing says how to log in",
+            "no login method is given",
             "hint: run 'qwen-login --oauth'",
             "--with-key",
         ],
@@ -494,7 +494,7 @@ fn without_a_terminal_a_profile_keeps_the_key_that_it_has() {
     sandbox
         .detached("qwen-login")
         .run()
-        .fails(64, &["nothing says how to log in", "--with-key"]);
+        .fails(64, &["no login method is given", "--with-key"]);
     assert_eq!(profile(&sandbox, "default"), before);
     assert_eq!(server.requests().len(), 1);
 }

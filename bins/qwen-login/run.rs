@@ -70,7 +70,7 @@ fn method(login: &mut Login<'_>) -> Result<Method, Failure> {
         // Without a key, an endpoint that needs none would lose the key that it has.
         (None, Some(Method::ApiKey) | None) => Err(Failure::new(
             Exit::Usage,
-            "cannot tell how to log in, and there is no terminal to ask",
+            "no login method is given, and there is no terminal to ask",
         )
         .hint("run 'qwen-login --oauth', and open the address in a browser on any machine")
         .hint("or run 'qwen-login --with-key --provider NAME', with the key on standard input")),
