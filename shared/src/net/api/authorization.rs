@@ -122,7 +122,7 @@ fn login(
     reporter: &Reporter,
 ) -> Result<Authorization, Failure> {
     let store = store_of(settings, reporter)?;
-    let refresh = |present: &Credential| refreshed(settings, server, present);
+    let refresh = |credential: &Credential| refresh(settings, server, credential);
     let notify = |text: &str| reporter.notice(text);
     let valid = valid_credential(&store, policy, &SystemTime::now, &notify, refresh)?;
     for notice in &valid.notices {
@@ -146,37 +146,29 @@ fn login(
     })
 }
 
-fn refreshed(
+fn refresh(
     settings: &Settings,
     server: &OauthSettings,
-    present: &Credential,
+    credential: &Credential,
 ) -> Result<TokenResponse, Failure> {
-    let Some(refresh_token) = &present.refresh_token else {
-        return Err(Failure::new(
-            Exit::NoAuth,
-            "the stored login has no refresh token",
-        ));
+    let Some(refresh_token) = &credential.refresh_token else {
+        let message = "the stored login has no refresh token";
+        return Err(Failure::new(Exit::NoAuth, message));
     };
-    let transport = BlockingTransport::new(Timeouts::for_token_requests());
-    let endpoints = match &server.token_endpoint {
-        // A refresh needs this one alone, so the issuer is not asked.
-        Some(token_endpoint) => {
-            let endpoints = Endpoints {
-                device_authorization_endpoint: token_endpoint.clone(),
-                token_endpoint: token_endpoint.clone(),
-                revocation_endpoint: None,
-            };
-            endpoints.check(settings.allow_http)?;
-            endpoints
+    let token_endpoint = match &server.token_endpoint {
+        Some(url) => {
+            check_endpoint(url, settings.allow_http)?;
+            url.clone()
         }
         None => {
             let transport = BlockingTransport::new(Timeouts::for_metadata());
-            Endpoints::resolve(&transport, server, settings.allow_http)?
+            Endpoints::resolve(&transport, server, settings.allow_http)?.token_endpoint
         }
     };
+    let transport = BlockingTransport::new(Timeouts::for_token_requests());
     let client = PublicClient::from_settings(server)?;
-    oauth::refresh(&transport, &endpoints, &client, refresh_token)
-        .map_err(|error| error.failure(endpoints.token_endpoint.as_str()))
+    oauth::refresh(&transport, &token_endpoint, &client, refresh_token)
+        .map_err(|error| error.failure(token_endpoint.as_str()))
 }
 
 /// Refuses a secret that no header can carry, such as two lines of a file.

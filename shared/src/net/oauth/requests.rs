@@ -1,8 +1,9 @@
 //! The refresh request (RFC 6749, section 6), and the body of such requests.
 
+use url::Url;
 use zeroize::Zeroizing;
 
-use super::endpoints::{Endpoints, PublicClient};
+use super::endpoints::PublicClient;
 use super::error::OauthError;
 use super::token::TokenResponse;
 use super::transport::Transport;
@@ -17,7 +18,7 @@ use crate::secret::Secret;
 /// As [`TokenResponse::parse`], and [`OauthError::Http`].
 pub fn refresh(
     transport: &dyn Transport,
-    endpoints: &Endpoints,
+    token_endpoint: &Url,
     client: &PublicClient,
     refresh_token: &Secret<String>,
 ) -> Result<TokenResponse, OauthError> {
@@ -26,7 +27,7 @@ pub fn refresh(
         .field("refresh_token", refresh_token.expose())
         .field("client_id", &client.client_id);
     let response = transport
-        .post_form(&endpoints.token_endpoint, &[], form.as_str())
+        .post_form(token_endpoint, &[], form.as_str())
         .map_err(OauthError::Http)?;
     TokenResponse::parse(&response).map_err(|error| match error {
         // Qwen's server has refused a used refresh token with an HTML page.
