@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::support::peers::{command, present};
+use crate::support::tree::built;
 use crate::support::{Sandbox, Terminal, Tool};
 
 /// Runs the documented command.
@@ -61,8 +62,14 @@ fn everything_is_installed_and_everything_is_removed_and_nothing_else_is_touched
             "{name}"
         );
     }
-    let single = count("completions/elvish") + count("completions/nushell") - 2;
-    assert_eq!(files.len(), count("man") + count("completions") - 1 - single + 1);
+    for name in built() {
+        let (bash, fish) = ("bash-completion/completions", "fish/vendor_completions.d");
+        for file in [format!("{bash}/{name}"), format!("{fish}/{name}.fish")] {
+            assert!(files.contains(&prefix.join("share").join(&file)), "{file}");
+        }
+    }
+    let others = ["zsh", "elvish", "nushell", "powershell"].len();
+    assert_eq!(files.len(), count("man") + 2 * built().len() + others + 1);
     for file in &files {
         assert_eq!(
             sandbox.mode(file) & 0o777,

@@ -1,7 +1,9 @@
 //! The command line.
 
 use clap::{Command, CommandFactory, Parser, Subcommand, ValueEnum};
+use clap_complete::engine::ArgValueCandidates;
 use qwen_shared::app::{CommandLine, Common};
+use qwen_shared::completion::profiles;
 
 /// Show, switch and remove credentials
 #[derive(Debug, Parser)]
@@ -23,11 +25,13 @@ pub(crate) enum Action {
     /// Make a profile the default
     Use {
         /// The profile
+        #[arg(add = ArgValueCandidates::new(profiles))]
         name: String,
     },
     /// Revoke and remove the credential of a profile [default: the one in use]
     Logout {
         /// The profile
+        #[arg(add = ArgValueCandidates::new(profiles))]
         name: Option<String>,
         /// Remove the credentials of all profiles
         #[arg(long, conflicts_with_all = ["name", "profile"])]

@@ -5,7 +5,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{CommandFactory, Parser, Subcommand, ValueEnum, ValueHint};
+use clap_complete::engine::{ArgValueCandidates, ArgValueCompleter, CompletionCandidate};
 use qwen_shared::app::{CommandLine, Common};
+use qwen_shared::completion::{Request, at_file};
+use qwen_shared::net::completion;
+use qwen_shared::net::config::Overrides;
 use qwen_shared::net::http::typed_limit;
 
 /// Send many requests to a model: JSONL in, JSONL out
@@ -53,13 +57,13 @@ pub(crate) enum Command {
 #[command(next_help_heading = "Requests")]
 pub(crate) struct RequestArgs {
     /// Use this model, whatever the lines say
-    #[arg(short, long, value_name = "NAME")]
+    #[arg(short, long, value_name = "NAME", add = ArgValueCandidates::new(models))]
     pub(crate) model: Option<String>,
     /// System prompt for prompt lines that have none of their own
-    #[arg(short, long, value_name = "TEXT|@FILE", allow_hyphen_values = true)]
+    #[arg(short, long, value_name = "TEXT|@FILE", allow_hyphen_values = true, add = ArgValueCompleter::new(at_file))]
     pub(crate) system: Option<OsString>,
     /// Read lines as plain text and insert each at {}, or below the text if it has no {}
-    #[arg(long, value_name = "TEXT|@FILE", allow_hyphen_values = true)]
+    #[arg(long, value_name = "TEXT|@FILE", allow_hyphen_values = true, add = ArgValueCompleter::new(at_file))]
     pub(crate) template: Option<OsString>,
     /// Set any member of every request, whatever the lines say; null removes it
     #[arg(long, value_name = "NAME=JSON")]
@@ -160,7 +164,7 @@ pub(crate) struct ShowArgs {
 #[derive(Debug, clap::Args)]
 pub(crate) struct StatusArgs {
     /// ID of the batch, as submit printed it
-    #[arg(value_name = "ID")]
+    #[arg(value_name = "ID", add = ArgValueCandidates::new(batches))]
     pub(crate) id: String,
     #[command(flatten)]
     pub(crate) show: ShowArgs,
@@ -181,7 +185,7 @@ pub(crate) struct WaitArgs {
 #[derive(Debug, clap::Args)]
 pub(crate) struct FetchArgs {
     /// ID of the batch, as submit printed it
-    #[arg(value_name = "ID")]
+    #[arg(value_name = "ID", add = ArgValueCandidates::new(batches))]
     pub(crate) id: String,
     /// Append the results to this file, except those it already holds
     #[arg(short, long, value_name = "OUT", value_hint = ValueHint::FilePath)]
@@ -198,4 +202,23 @@ pub(crate) struct ListArgs {
     pub(crate) limit: u32,
     #[command(flatten)]
     pub(crate) show: ShowArgs,
+}
+
+/// Returns the models of the endpoint in use, for completion.
+fn models() -> Vec<CompletionCandidate> {
+    completion::models(overrides)
+}
+
+/// Returns the provider's newest batches with their states, for completion.
+fn batches() -> Vec<CompletionCandidate> {
+    completion::batches(overrides)
+}
+
+/// Returns what is typed before the cursor.
+fn overrides() -> Option<Overrides> {
+    let args: Args = Request::of_process()?.args(command())?;
+    Some(Overrides {
+        profile: args.common.profile,
+        ..Overrides::default()
+    })
 }

@@ -5,8 +5,15 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{ArgGroup, Command, CommandFactory, Parser, ValueEnum, ValueHint};
+use clap_complete::engine::{ArgValueCandidates, ArgValueCompleter, CompletionCandidate};
 use qwen_shared::app::{CommandLine, Common};
+use qwen_shared::completion::{Request, at_file};
+use qwen_shared::net::completion;
+use qwen_shared::net::config::Overrides;
 use qwen_shared::net::http::typed_limit;
+use qwen_shared::secret::Secret;
+
+use super::session;
 
 /// Ask a model one question and print its answer
 #[derive(Debug, Parser)]
@@ -18,7 +25,7 @@ use qwen_shared::net::http::typed_limit;
 )]
 pub(crate) struct Args {
     /// Prompt, joined by spaces; piped input is added after it. Without a prompt, on a terminal: a conversation
-    #[arg(value_name = "PROMPT")]
+    #[arg(value_name = "PROMPT", value_hint = ValueHint::AnyPath)]
     pub(crate) words: Vec<OsString>,
 
     #[command(flatten)]
@@ -46,7 +53,7 @@ pub(crate) struct EndpointArgs {
     #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
     pub(crate) openai_base_url: Option<String>,
     /// Model to ask
-    #[arg(short, long, value_name = "NAME")]
+    #[arg(short, long, value_name = "NAME", add = ArgValueCandidates::new(models))]
     pub(crate) model: Option<String>,
     /// Print the models that the endpoint offers
     #[arg(long)]
@@ -67,7 +74,7 @@ pub(crate) struct InputArgs {
     #[arg(short, long, value_name = "TEXT", allow_hyphen_values = true)]
     pub(crate) prompt: Option<OsString>,
     /// System prompt, as text or from a file
-    #[arg(short, long, value_name = "TEXT|@FILE", allow_hyphen_values = true)]
+    #[arg(short, long, value_name = "TEXT|@FILE", allow_hyphen_values = true, add = ArgValueCompleter::new(at_file))]
     pub(crate) system: Option<OsString>,
     /// Add a text file with its name; may be given several times
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
@@ -85,7 +92,7 @@ pub(crate) struct InputArgs {
     #[arg(long, value_name = "SECONDS", value_parser = typed_limit)]
     pub(crate) stdin_timeout: Option<Duration>,
     /// Save the conversation under this name and continue it
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", add = ArgValueCandidates::new(sessions))]
     pub(crate) session: Option<String>,
     /// Continue the session used last
     #[arg(long = "continue", conflicts_with = "session")]
@@ -197,6 +204,19 @@ fn finite(text: &str) -> Result<f64, String> {
         .ok_or_else(|| "not a number".to_owned())
 }
 
+impl Args {
+    /// Returns what is given by flags of what decides the settings.
+    pub(crate) fn overrides(&self) -> Overrides {
+        Overrides {
+            profile: self.common.profile.clone(),
+            api_key: self.endpoint.openai_api_key.clone().map(Secret::new),
+            base_url: self.endpoint.openai_base_url.clone(),
+            model: self.endpoint.model.clone(),
+            profile_first: false,
+        }
+    }
+}
+
 impl CommandLine for Args {
     fn common(&self) -> &Common {
         &self.common
@@ -205,4 +225,20 @@ impl CommandLine for Args {
 
 pub(crate) fn command() -> Command {
     Args::command()
+}
+
+/// Returns the models of the endpoint in use, for completion.
+fn models() -> Vec<CompletionCandidate> {
+    completion::models(|| {
+        let args: Args = Request::of_process()?.args(command())?;
+        Some(args.overrides())
+    })
+}
+
+/// Returns the sessions that are kept, for completion.
+fn sessions() -> Vec<CompletionCandidate> {
+    session::names()
+        .into_iter()
+        .map(CompletionCandidate::new)
+        .collect()
 }

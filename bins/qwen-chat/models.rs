@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use qwen_shared::exit::{Exit, Failure};
+use qwen_shared::net::api::{model_name, read_models};
 use qwen_shared::output::Stdout;
 use qwen_shared::signal::Caught;
 use qwen_shared::text::{escape_json, one_line};
@@ -21,7 +22,7 @@ pub(crate) fn print(
     ctrl_c: Option<&Arc<Caught>>,
 ) -> Result<Exit, Failure> {
     let body = client.get_models(ctrl_c)?;
-    let models = models(&body).ok_or_else(|| {
+    let models = read_models(&body).ok_or_else(|| {
         let server = client.server();
         Failure::new(
             Exit::Protocol,
@@ -33,7 +34,7 @@ pub(crate) fn print(
     if as_json {
         lines = format!("{}\n", escape_json(&Value::Array(models).to_string()));
     } else {
-        let mut names: Vec<String> = models.iter().filter_map(name).collect();
+        let mut names: Vec<String> = models.iter().filter_map(model_name).map(one_line).collect();
         names.sort();
         names.dedup();
         for name in names {
@@ -43,24 +44,4 @@ pub(crate) fn print(
     }
     Stdout::write(lines.as_bytes())?;
     Ok(Exit::Ok)
-}
-
-/// Finds the list: in `data` (OpenAI), in `models` (Ollama), or the whole.
-fn models(body: &[u8]) -> Option<Vec<Value>> {
-    let text = String::from_utf8_lossy(body);
-    match serde_json::from_str(&text).ok()? {
-        Value::Array(list) => Some(list),
-        Value::Object(mut members) => match members.remove("data").or_else(|| members.remove("models"))? {
-            Value::Array(list) => Some(list),
-            _ => None,
-        },
-        _ => None,
-    }
-}
-
-fn name(model: &Value) -> Option<String> {
-    let name = ["id", "name", "model"]
-        .iter()
-        .find_map(|member| model[*member].as_str());
-    name.or_else(|| model.as_str()).map(one_line)
 }

@@ -10,7 +10,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use qwen_shared::exit::{Exit, Failure, io_reason};
 use qwen_shared::input::{self, read_bytes, read_text, utf8};
-use qwen_shared::net::chat::{Message, Role};
+use qwen_shared::net::chat::Message;
 use qwen_shared::output::Reporter;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
@@ -91,15 +91,6 @@ fn add_file(text: &mut String, path: &Path, content: &str) {
         text.push('\n');
     }
     text.push_str(&fence);
-}
-
-/// Puts the system prompt, if any, before the messages.
-pub(crate) fn with_system(system: Option<String>, mut messages: Vec<Message>) -> Vec<Message> {
-    if let Some(system) = system.filter(|system| !system.trim().is_empty()) {
-        messages.retain(|message| message.role != Role::System);
-        messages.insert(0, Message::text(Role::System, system));
-    }
-    messages
 }
 
 /// Returns the URL of an image: a URL unchanged, a file as a `data:` URL.

@@ -14,7 +14,7 @@ use super::args::Args;
 use super::client::{Client, Response};
 use super::finish::finish;
 use super::output::{Output, Report};
-use super::session::Session;
+use super::session::{Session, with_system};
 use crate::{conversation, dry_run, models, prompt, request, settings};
 
 /// Runs the tool.
@@ -63,12 +63,12 @@ struct Answer {
 
 /// Does everything up to the end of the response. Nothing that fails here has written to stdout.
 fn send(args: &Args, reporter: &Reporter) -> Result<Outcome, Failure> {
-    let settings = settings::resolve(&settings::overrides(args), reporter)?;
+    let settings = settings::resolve(&args.overrides(), reporter)?;
     if args.endpoint.list_models {
         let mut client = Client::new(settings, &args.limits, reporter)?;
         return models::print(&mut client, args.output.json, None).map(Outcome::Done);
     }
-    let session = Session::open(&args.input)?;
+    let session = Session::open(args.input.session.as_deref(), args.input.continue_last)?;
     let schema = args.model.schema.as_deref().map(request::schema).transpose()?;
     let body = request::body(args, &settings, schema.as_ref())?;
     let message = prompt::message(args, reporter)?;
@@ -109,7 +109,7 @@ fn messages(system: Option<String>, session: Option<&Session>, message: &Message
     let before = session
         .map(|session| session.messages().to_vec())
         .unwrap_or_default();
-    let mut messages = prompt::with_system(system, before);
+    let mut messages = with_system(system, before);
     messages.push(message.clone());
     messages
 }

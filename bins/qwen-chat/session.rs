@@ -10,9 +10,6 @@ use qwen_shared::net::chat::{Message, Role};
 use qwen_shared::paths;
 use serde::{Deserialize, Serialize};
 
-use super::args::InputArgs;
-use super::prompt::with_system;
-
 /// The largest session that is read, in bytes.
 const LIMIT: u64 = 256 << 20;
 
@@ -38,8 +35,8 @@ impl Session {
     /// # Errors
     /// 64 for a name that could leave the directory, 66 when there is no session to continue, 65 when the file is not a
     /// session.
-    pub(crate) fn open(args: &InputArgs) -> Result<Option<Self>, Failure> {
-        let path = match (&args.session, args.continue_last) {
+    pub(crate) fn open(name: Option<&str>, continue_last: bool) -> Result<Option<Self>, Failure> {
+        let path = match (name, continue_last) {
             (Some(name), _) => path_of(name)?,
             (None, true) => latest()?,
             (None, false) => return Ok(None),
@@ -113,6 +110,15 @@ impl Session {
     }
 }
 
+/// Puts the system prompt, if any, before the messages.
+pub(crate) fn with_system(system: Option<String>, mut messages: Vec<Message>) -> Vec<Message> {
+    if let Some(system) = system.filter(|system| !system.trim().is_empty()) {
+        messages.retain(|message| message.role != Role::System);
+        messages.insert(0, Message::text(Role::System, system));
+    }
+    messages
+}
+
 fn directory() -> Result<PathBuf, Failure> {
     Ok(paths::state_dir().ok_or_else(paths::no_home)?.join("sessions"))
 }
@@ -129,6 +135,20 @@ fn path_of(name: &str) -> Result<PathBuf, Failure> {
         return Err(Failure::new(Exit::Usage, message).hint("use letters, digits, '.', '_' and '-'"));
     }
     Ok(directory()?.join(format!("{name}.json")))
+}
+
+/// Returns the names of all sessions; none where the directory cannot be read.
+pub(crate) fn names() -> Vec<String> {
+    let sessions = directory()
+        .ok()
+        .and_then(|directory| fs::read_dir(directory).ok());
+    let files = sessions.into_iter().flatten().flatten();
+    let mut names: Vec<String> = files
+        .filter_map(|file| Some(file.file_name().to_str()?.strip_suffix(".json")?.to_owned()))
+        .filter(|name| path_of(name).is_ok())
+        .collect();
+    names.sort();
+    names
 }
 
 /// Returns the session used last.

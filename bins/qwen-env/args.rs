@@ -1,12 +1,15 @@
 //! The command line.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::builder::PossibleValuesParser;
 use clap::{ArgGroup, Command, CommandFactory, Parser, ValueEnum, ValueHint};
+use clap_complete::engine::{ArgValueCandidates, CompletionCandidate};
 use qwen_shared::app::{CommandLine, Common, lacks_command};
-use qwen_shared::dotenv::ChainRule;
+use qwen_shared::completion::{Request, within_limit};
+use qwen_shared::dotenv::{ChainRule, EnvChain, Search};
 use qwen_shared::shell::{Shell, parent_shell};
 
 /// Print the resolved .env chain as shell code
@@ -30,7 +33,7 @@ pub(crate) struct Args {
     )]
     pub(crate) format: Format,
     /// Print the value of one variable; exit 1 when it is unset
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", add = ArgValueCandidates::new(variables))]
     pub(crate) get: Option<String>,
     /// List every file and variable and what is done with it, values masked
     #[arg(long)]
@@ -151,4 +154,15 @@ fn sounds_evaluated(arguments: &[OsString]) -> bool {
 /// Returns the command line's grammar.
 pub(crate) fn command() -> Command {
     Args::command()
+}
+
+/// Returns the names in the chain, for completion.
+fn variables() -> Vec<CompletionCandidate> {
+    within_limit(|| {
+        let args: Args = Request::of_process()?.args(command())?;
+        let search = Search::from_process(args.chain.map(ChainRule::from), args.file).ok()?;
+        let chain = EnvChain::resolve(&search);
+        let names: BTreeSet<&str> = chain.variables().map(|variable| &*variable.name).collect();
+        Some(names.into_iter().map(CompletionCandidate::new).collect())
+    })
 }

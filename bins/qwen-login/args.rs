@@ -2,7 +2,12 @@
 
 use clap::builder::PossibleValue;
 use clap::{Command, CommandFactory, Parser};
+use clap_complete::engine::{ArgValueCandidates, CompletionCandidate};
 use qwen_shared::app::{CommandLine, Common};
+use qwen_shared::completion::Request;
+use qwen_shared::net::completion;
+use qwen_shared::net::config::Overrides;
+use qwen_shared::provider;
 
 /// Obtain a credential and store it
 #[derive(Debug, Parser)]
@@ -19,13 +24,13 @@ pub(crate) struct Args {
     #[arg(long, conflicts_with_all = ["with_key", "provider", "base_url"])]
     pub(crate) import: bool,
     /// Use this provider: openai, dashscope, openrouter, …; 'custom' for any other endpoint
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", add = ArgValueCandidates::new(providers))]
     pub(crate) provider: Option<String>,
     /// Send requests to this endpoint
     #[arg(long, value_name = "URL", value_hint = clap::ValueHint::Url)]
     pub(crate) base_url: Option<String>,
     /// Use this model
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", add = ArgValueCandidates::new(models))]
     pub(crate) model: Option<String>,
     /// Read the API key from standard input
     #[arg(long)]
@@ -62,4 +67,24 @@ impl CommandLine for Args {
 
 pub(crate) fn command() -> Command {
     Args::command()
+}
+
+/// Returns the providers of the catalogue, for completion.
+fn providers() -> Vec<CompletionCandidate> {
+    let known = provider::all().iter();
+    known
+        .map(|known| CompletionCandidate::new(&known.name).help(Some((&known.title).into())))
+        .collect()
+}
+
+/// Returns the models of the endpoint in use, for completion.
+fn models() -> Vec<CompletionCandidate> {
+    completion::models(|| {
+        let args: Args = Request::of_process()?.args(command())?;
+        Some(Overrides {
+            profile: args.common.profile,
+            base_url: args.base_url,
+            ..Overrides::default()
+        })
+    })
 }

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 
-use clap::{Command, CommandFactory, Parser, ValueEnum};
+use clap::{Command, CommandFactory, Parser, ValueEnum, ValueHint};
 use qwen_shared::app::{CommandLine, Common, lacks_command};
 use qwen_shared::shell::parent_shell;
 
@@ -32,7 +32,7 @@ pub(crate) struct Args {
     )]
     pub(crate) format: Format,
     /// Run this command with OPENAI_API_KEY, OPENAI_BASE_URL and OPENAI_MODEL in its environment
-    #[arg(last = true, value_name = "COMMAND", conflicts_with = "format")]
+    #[arg(last = true, value_name = "COMMAND", conflicts_with = "format", value_hint = ValueHint::CommandWithArguments)]
     pub(crate) command: Vec<OsString>,
     #[command(flatten)]
     pub(crate) common: Common,

@@ -2,11 +2,13 @@
 
 use std::ffi::OsString;
 
-use clap::builder::{PossibleValuesParser, StyledStr};
-use clap::{Arg, Args as _, Command, CommandFactory, Parser};
+use clap::builder::StyledStr;
+use clap::{Command, CommandFactory, Parser};
+use clap_complete::engine::ArgValueCandidates;
 use qwen_shared::app::{CommandLine, Common};
 
 use super::commands::TOOLS;
+use super::list;
 
 /// Run the qwen tools by name
 #[derive(Debug, Parser)]
@@ -22,16 +24,14 @@ use super::commands::TOOLS;
 pub(crate) struct Args {
     #[command(flatten)]
     pub(crate) own: Own,
-    /// Print completions for a shell
-    #[arg(long, value_name = "SHELL", hide = true)]
-    pub(crate) generate: Option<OsString>,
     /// A tool and its arguments, or what is for qwen-chat
     #[arg(
         value_name = "TOOL",
         hide = true,
         trailing_var_arg = true,
         allow_hyphen_values = true,
-        conflicts_with_all = ["list", "exec_path", "generate"]
+        conflicts_with_all = ["list", "exec_path"],
+        add = ArgValueCandidates::new(list::candidates)
     )]
     pub(crate) words: Vec<OsString>,
     #[command(flatten)]
@@ -60,21 +60,6 @@ pub(crate) fn command() -> Command {
     Args::command()
         .help_template("{about-with-newline}\n{usage-heading} {usage}{after-help}\n\n{all-args}")
         .after_help(tools())
-}
-
-/// Returns the grammar that completion scripts are made of: there the tools are subcommands.
-pub(crate) fn completed() -> Command {
-    let names = TOOLS.iter().map(|tool| tool.name);
-    let help = Command::new("help")
-        .about("Print the help of a tool")
-        .arg(Arg::new("tool").value_parser(PossibleValuesParser::new(names)));
-    let own = Own::augment_args(Command::new("qwen").version(env!("CARGO_PKG_VERSION")));
-    Common::augment_args(own)
-        .about("Run the qwen tools by name")
-        .disable_help_subcommand(true)
-        .allow_external_subcommands(true)
-        .subcommands(TOOLS.iter().map(|tool| Command::new(tool.name).about(tool.about)))
-        .subcommand(help)
 }
 
 /// The tools as a section of the help.

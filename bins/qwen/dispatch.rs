@@ -7,9 +7,11 @@ use std::path::Path;
 use std::process::Command;
 
 use qwen_shared::app::Common;
+use qwen_shared::completion::Request;
 use qwen_shared::exit::{Exit, Failure, Outcome, io_reason};
 use qwen_shared::process;
 
+use super::args::{self, Args};
 use super::commands::TOOLS;
 use crate::list;
 
@@ -17,6 +19,9 @@ use crate::list;
 ///
 /// Nearly every call is like this, and needs no parser.
 pub(crate) fn run_first_argument() {
+    if let Some(request) = Request::of_process() {
+        return complete(request);
+    }
     let mut arguments = std::env::args_os().skip(1);
     if let Some(program) = arguments
         .next()
@@ -27,8 +32,29 @@ pub(crate) fn run_first_argument() {
     }
 }
 
+/// Leaves the completion of `qwen NAME ...` to the tool, and that of a question to qwen-chat. Returns when the dispatcher
+/// itself is what is completed. Programs of others may not know what they are asked, and are not run.
+fn complete(request: Request) {
+    let Some(args) = request.args::<Args>(args::command()) else {
+        return;
+    };
+    let Some(first) = args.words.first() else { return };
+    let is_tool = |name: &OsStr| TOOLS.iter().any(|tool| name == tool.name);
+    if is_tool(first) {
+        let at = request.words.len() - 1 - args.words.len();
+        request.hand_over(&format!("qwen-{}", first.display()), Some(at));
+    } else if is_for_chat(first) {
+        request.hand_over("qwen-chat", None);
+    }
+}
+
+/// True for an option that is not the dispatcher's, and for a question in one word.
+pub(crate) fn is_for_chat(word: &OsStr) -> bool {
+    word.as_bytes().starts_with(b"-") || is_question(word)
+}
+
 /// True for a word with blanks, which is a question: no tool has such a name.
-pub(crate) fn is_question(word: &OsStr) -> bool {
+fn is_question(word: &OsStr) -> bool {
     word.to_string_lossy().contains(char::is_whitespace)
 }
 

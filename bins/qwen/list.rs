@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use clap_complete::engine::CompletionCandidate;
 use qwen_shared::exit::{Exit, Outcome};
 use qwen_shared::output::Stdout;
 use qwen_shared::process;
@@ -44,6 +45,18 @@ pub(crate) fn print() -> Outcome {
     }
     Stdout::write(text.as_bytes())?;
     Ok(Exit::Ok)
+}
+
+/// Returns the tools for completion, `help` among them.
+pub(crate) fn candidates() -> Vec<CompletionCandidate> {
+    let help = Found {
+        name: "help".to_owned(),
+        about: "Print the help of a tool".to_owned(),
+    };
+    let found = all().into_iter().chain([help]);
+    found
+        .map(|Found { name, about }| CompletionCandidate::new(name).help(Some(about.into())))
+        .collect()
 }
 
 /// Returns the programs called `qwen-NAME` that are not the toolkit's own, nor links to the dispatcher.

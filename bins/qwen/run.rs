@@ -18,9 +18,6 @@ pub(crate) fn run(args: Args, reporter: &Reporter) -> Outcome {
     if args.own.exec_path {
         return exec_path();
     }
-    if let Some(shell) = &args.generate {
-        return app::generate(args::completed(), Some(shell));
-    }
     if after_double_dash(&args.words) {
         let words: Vec<OsString> = std::iter::once("--".into()).chain(args.words).collect();
         return dispatch::run("chat".as_ref(), &args.common, &words);
@@ -28,7 +25,9 @@ pub(crate) fn run(args: Args, reporter: &Reporter) -> Outcome {
     match args.words.split_first() {
         None => conversation::conversation(&args.common, reporter),
         Some((first, rest)) if first == "help" => help(rest, &args.common),
-        Some((first, _)) if is_for_chat(first) => dispatch::run("chat".as_ref(), &args.common, &args.words),
+        Some((first, _)) if dispatch::is_for_chat(first) => {
+            dispatch::run("chat".as_ref(), &args.common, &args.words)
+        }
         Some((first, rest)) => dispatch::run(first, &args.common, rest),
     }
 }
@@ -40,11 +39,6 @@ fn after_double_dash(words: &[OsString]) -> bool {
             .rev()
             .nth(words.len())
             .is_some_and(|word| word == "--")
-}
-
-/// True for an option that the dispatcher does not have, and for a question in one word.
-fn is_for_chat(word: &OsStr) -> bool {
-    word.as_bytes().starts_with(b"-") || dispatch::is_question(word)
 }
 
 fn exec_path() -> Outcome {

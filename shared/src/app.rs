@@ -8,9 +8,10 @@ use std::process::ExitCode;
 use clap::builder::StyledStr;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{ArgAction, ArgMatches, Command, FromArgMatches};
+use clap_complete::engine::ArgValueCandidates;
 
+use super::completion;
 use super::exit::{Exit, Failure, Outcome, io_reason};
-pub use super::generate::generate;
 use super::output::{Color, Reporter, Stdout};
 use crate::start;
 
@@ -19,7 +20,7 @@ use crate::start;
 #[command(next_help_heading = "Common options")]
 pub struct Common {
     /// Use this profile instead of the default one
-    #[arg(long, value_name = "NAME", global = true)]
+    #[arg(long, value_name = "NAME", global = true, add = ArgValueCandidates::new(completion::profiles))]
     pub profile: Option<String>,
     /// Work as if started in this directory
     #[arg(short = 'C', long, value_name = "DIR", global = true, value_hint = clap::ValueHint::DirPath)]
@@ -79,6 +80,10 @@ pub fn bare_main<C: CommandLine>(command: fn() -> Command, run: fn(C, &Reporter)
 
 fn code<C: CommandLine>(command: fn() -> Command, run: fn(C, &Reporter) -> Outcome) -> u8 {
     start::outlive_file_limit();
+    if let Some(outcome) = completion::answer(command) {
+        let reporter = Reporter::new(command().get_name(), false, false, Color::Auto);
+        return finish(&reporter, outcome, "");
+    }
     let typed: Vec<OsString> = std::env::args_os().collect();
     if typed.len() == 1
         && let Some((name, cli)) = C::untyped()
@@ -95,13 +100,6 @@ fn code<C: CommandLine>(command: fn() -> Command, run: fn(C, &Reporter) -> Outco
     let grammar = command().args_override_self(true);
     let name = grammar.get_name().to_owned();
     report_panics::<C>(&name);
-    if typed.get(1).is_some_and(|first| first == "--generate") && !has_generate(&grammar) {
-        return finish(
-            &Reporter::new(&name, false, false, Color::Auto),
-            generate(command(), typed.get(2).map(OsString::as_os_str)),
-            "",
-        );
-    }
     let cli = grammar
         .try_get_matches_from(&typed)
         .and_then(|mut matches: ArgMatches| C::from_arg_matches_mut(&mut matches));
@@ -147,11 +145,6 @@ pub fn check_command(output: &str) -> Result<(), Failure> {
         return Err(Failure::new(Exit::Usage, "no command after '--'").hint(hint));
     }
     Ok(())
-}
-
-/// True for a tool that has the hidden flag in its own grammar, because its script is not of that grammar alone.
-fn has_generate(command: &Command) -> bool {
-    command.get_arguments().any(|arg| arg.get_id() == "generate")
 }
 
 fn finish(reporter: &Reporter, outcome: Outcome, stdout_on_failure: &str) -> u8 {

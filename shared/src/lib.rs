@@ -10,11 +10,11 @@
 #![cfg_attr(test, allow(clippy::too_many_lines))]
 
 pub mod app;
+pub mod completion;
 pub mod date;
 pub mod dotenv;
 pub mod exit;
 pub mod fs;
-mod generate;
 pub mod input;
 pub mod jsonc;
 #[cfg(feature = "net")]

@@ -19,10 +19,10 @@ use super::deadline::forget_interrupts;
 use super::finish::finish;
 use super::output::Output;
 use super::request::to_json;
-use super::session::Session;
+use super::session::{Session, with_system};
 use crate::conversation::commands::Command;
 use crate::conversation::editor::{Editor, Input};
-use crate::{models, prompt, request, settings};
+use crate::{models, request, settings};
 
 /// Runs a conversation until the user ends it.
 ///
@@ -95,9 +95,9 @@ impl TokenCount {
 
 impl<'a> Conversation<'a> {
     fn begin(args: &'a Args, ctrl_c: Arc<Caught>, reporter: &'a Reporter) -> Result<Self, Failure> {
-        let overrides = settings::overrides(args);
+        let overrides = args.overrides();
         let settings = settings::resolve(&overrides, reporter)?;
-        let session = Session::open(&args.input)?;
+        let session = Session::open(args.input.session.as_deref(), args.input.continue_last)?;
         let mut messages = session
             .as_ref()
             .map(|session| session.messages().to_vec())
@@ -155,7 +155,7 @@ impl<'a> Conversation<'a> {
     fn send(&mut self, text: &str) -> Result<(), Failure> {
         let body = request::body(self.args, &self.settings, None)?;
         let message = Message::text(Role::User, text);
-        let mut messages = prompt::with_system(self.system.clone(), self.messages.clone());
+        let mut messages = with_system(self.system.clone(), self.messages.clone());
         messages.push(message.clone());
         let json = to_json(&body, &messages)?;
         let output = Output::new(&self.args.output, true, false, self.reporter);
@@ -247,7 +247,7 @@ impl<'a> Conversation<'a> {
         let Some(session) = named.as_ref().or(self.session.as_ref()) else {
             return Err(Failure::new(Exit::Usage, "the conversation needs a name").hint("/save NAME"));
         };
-        session.replace(&prompt::with_system(self.system.clone(), self.messages.clone()))?;
+        session.replace(&with_system(self.system.clone(), self.messages.clone()))?;
         self.reporter.plain(&format!("saved in '{}'", session.name()));
         if named.is_some() {
             self.session = named;

@@ -25,7 +25,7 @@ impl Conversation<'_> {
             },
         };
         if name == INITIAL {
-            return self.adopt(crate::settings::overrides(self.args));
+            return self.adopt(self.args.overrides());
         }
         if name == "+" {
             log_in()?;

@@ -2,6 +2,7 @@
 
 pub mod api;
 pub mod chat;
+pub mod completion;
 pub mod config;
 pub mod credential;
 pub mod http;

@@ -1,0 +1,82 @@
+//! What completion learns from an endpoint: with the key that any request would carry, but without a keyring, a key
+//! command, a refresh, a retry or a message.
+
+use clap_complete::engine::CompletionCandidate;
+use serde_json::Value;
+use url::Url;
+
+use crate::completion::{LIMIT, within_limit};
+use crate::net::api::{Endpoint, authorize, model_name, read_models, send};
+use crate::net::config::{Auth, Key, Overrides, Settings};
+use crate::net::credential::{Refresh, RefreshPolicy, StoreKind};
+use crate::net::http::{Client, Timeouts, runtime};
+use crate::output::{Color, Reporter};
+
+/// The longest answer that is read, in bytes.
+const LONGEST: usize = 32 << 20;
+
+/// Returns the models of the endpoint to which the words before the cursor lead.
+pub fn models(typed: fn() -> Option<Overrides>) -> Vec<CompletionCandidate> {
+    within_limit(move || {
+        let list = read_models(&get(&typed()?, Endpoint::models_url)?)?;
+        let mut names: Vec<&str> = list.iter().filter_map(model_name).collect();
+        names.sort();
+        Some(names.into_iter().map(CompletionCandidate::new).collect())
+    })
+}
+
+/// Returns the newest batches of that endpoint, each with its state.
+pub fn batches(typed: fn() -> Option<Overrides>) -> Vec<CompletionCandidate> {
+    within_limit(move || {
+        let answer = get(&typed()?, |endpoint| {
+            let mut url = endpoint.url_below("/batches");
+            url.query_pairs_mut().append_pair("limit", "20");
+            url
+        })?;
+        let answer: Value = serde_json::from_slice(&answer).ok()?;
+        let batches = answer["data"].as_array()?.iter();
+        let candidate = |batch: &Value| {
+            let state = batch["status"].as_str().map(|state| state.to_owned().into());
+            Some(CompletionCandidate::new(batch["id"].as_str()?).help(state))
+        };
+        Some(batches.filter_map(candidate).collect())
+    })
+}
+
+fn get(typed: &Overrides, url: impl Fn(&Endpoint) -> Url) -> Option<Vec<u8>> {
+    let settings = Settings::resolve(typed).ok()?;
+    match &settings.auth.value {
+        Auth::ApiKey(Key::Command(_) | Key::Stored(StoreKind::Keyring))
+        | Auth::Oauth {
+            store: StoreKind::Keyring,
+            ..
+        } => return None,
+        Auth::ApiKey(_) | Auth::Oauth { .. } | Auth::None => {}
+    }
+    let policy = RefreshPolicy {
+        refresh: Refresh::Never,
+        ..RefreshPolicy::default()
+    };
+    let quiet = Reporter::new("completion", true, false, Color::Never);
+    let authorization = authorize(&settings, &policy, &quiet).ok()?;
+    let base_url = authorization.base_url(&settings).ok()?;
+    let endpoint = Endpoint::new(&settings, authorization.token, Some(base_url)).ok()?;
+    let timeouts = Timeouts {
+        connect: LIMIT,
+        first_byte: LIMIT,
+        idle: LIMIT,
+        total: Some(LIMIT),
+    };
+    let client = Client::new(endpoint.base_url(), timeouts).ok()?;
+    let request = || {
+        endpoint
+            .request("GET", url(&endpoint))
+            .map_err(|error| error.failure(&endpoint.server()))
+    };
+    runtime().ok()?.block_on(async {
+        let opened = send(&client, &endpoint, None, 0, request, |_| {}).await.ok()?;
+        let mut body = opened.first_chunk.unwrap_or_default();
+        body.extend(opened.response.body(LONGEST).await.ok()?);
+        Some(body)
+    })
+}
