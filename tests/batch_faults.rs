@@ -1,4 +1,4 @@
-//! Servers that refuse, break and vanish: one result each where the question is at fault, an end where all are.
+//! Servers that refuse, break and vanish: one result each where the request is at fault, an end where all are.
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ fn refusal(status: u16, error: &str) -> Reply {
     Reply::json(status, &format!("{{\"error\":{error}}}"))
 }
 
-/// A question's number.
+/// A request's number.
 fn number(prompt: &str) -> usize {
     prompt[1..].parse().unwrap()
 }
@@ -168,7 +168,7 @@ fn a_server_that_asks_everybody_for_more_than_a_minute_ends_the_run() {
     assert!(server.requests().len() < 12, "{}", server.requests().len());
 }
 
-/// Runs ten questions into a file; returns what is in it.
+/// Runs ten requests into a file; returns what is in it.
 fn ten(sandbox: &Sandbox, server: &Server, code: i32, words: &[&str]) -> usize {
     sandbox.write("work/in.jsonl", lines(10));
     let tool =
@@ -178,7 +178,7 @@ fn ten(sandbox: &Sandbox, server: &Server, code: i32, words: &[&str]) -> usize {
 }
 
 #[test]
-fn what_every_question_would_meet_ends_the_run_and_spoils_no_result() {
+fn what_every_request_would_meet_ends_the_run_and_spoils_no_result() {
     for (fault, code, words) in [
         (
             refusal(401, r#"{"message":"no such key"}"#),
@@ -229,7 +229,7 @@ fn a_key_that_is_refused_in_the_middle_ends_the_run_and_keeps_what_there_is() {
         77,
         &["(401)", "run the same command again", "OPENAI_API_KEY"],
     );
-    // The other one may have been slow with its question, or quick with the next ones.
+    // The other one may have been slow with its request, or quick with the next ones.
     assert!((4..10).contains(&there), "{there}");
 }
 
@@ -243,7 +243,7 @@ fn many_refusals_and_not_one_answer_end_the_run() {
     tool.run().fails(69, &words);
     let asked = server.requests().len();
     assert!((64..64 + 8).contains(&asked), "{asked}");
-    // One answer shows that it is about the questions.
+    // One answer shows that it is about the requests.
     let server = Server::answering(|_, request| match number(&prompt(request)) {
         0 => whole("fine"),
         _ => refusal(400, "{}"),
@@ -255,7 +255,7 @@ fn many_refusals_and_not_one_answer_end_the_run() {
 }
 
 #[test]
-fn a_403_about_one_question_is_the_result_of_that_question() {
+fn a_403_about_one_request_is_the_result_of_that_request() {
     let server = Server::answering(|_, request| match number(&prompt(request)) {
         5 => refusal(403, r#"{"message":"flagged"}"#),
         _ => whole("fine"),
@@ -270,7 +270,7 @@ fn a_403_about_one_question_is_the_result_of_that_question() {
 }
 
 #[test]
-fn no_server_is_an_end_that_leaves_the_questions_for_later() {
+fn no_server_is_an_end_that_leaves_the_requests_for_later() {
     let sandbox = Sandbox::new();
     let server = crate::support::batch::echo();
     ten(&sandbox, &server, 0, &[]);
@@ -301,7 +301,7 @@ fn renewing(is_good: fn(&str) -> bool) -> Server {
     })
 }
 
-/// Asks a hundred questions with a stored login; returns what came of it, and how often a token was asked for.
+/// Runs a hundred requests with a stored login; returns the run and the number of token requests.
 fn with_login(server: &Server, login: serde_json::Value) -> (crate::support::Run, usize) {
     let sandbox = Sandbox::new();
     let oauth =

@@ -1,4 +1,4 @@
-//! How questions flow: side by side, in order, as the input comes, until somebody stops them.
+//! How requests flow: side by side, in order, as the input comes, until somebody stops them.
 use std::io::{BufRead, BufReader, Write};
 use std::process::Stdio;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,7 +9,7 @@ use crate::support::{Gate, Reply, Run, Sandbox, Server, Terminal, next_line, sig
 use rustix::process::Signal;
 
 #[test]
-fn as_many_questions_as_asked_for_are_under_way_and_no_more() {
+fn as_many_requests_as_given_are_under_way_and_no_more() {
     let under_way = Arc::new(AtomicUsize::new(0));
     let most = Arc::new(AtomicUsize::new(0));
     let (counter, highest) = (Arc::clone(&under_way), Arc::clone(&most));
@@ -35,7 +35,7 @@ fn as_many_questions_as_asked_for_are_under_way_and_no_more() {
     );
 }
 
-/// A server that answers each of the first four questions when its gate is opened.
+/// A server that answers each of the first four requests when its gate is opened.
 fn gated() -> (Server, [Gate; 4]) {
     let gates: [Gate; 4] = Default::default();
     let ours = gates.clone();
@@ -51,7 +51,7 @@ fn gated() -> (Server, [Gate; 4]) {
 }
 
 #[test]
-fn results_come_as_they_are_done_or_in_the_order_of_the_questions() {
+fn results_come_as_they_are_done_or_in_the_order_of_the_requests() {
     let name = |line: &str| -> String {
         let result: serde_json::Value = serde_json::from_str(line).unwrap();
         result["custom_id"].as_str().unwrap().to_owned()
@@ -81,8 +81,8 @@ fn results_come_as_they_are_done_or_in_the_order_of_the_questions() {
 }
 
 #[test]
-fn a_question_is_answered_while_the_next_is_not_yet_typed() {
-    // With one at a time, a question that waits for another try must not be held up by a line that is yet to come.
+fn a_request_is_answered_while_the_next_is_not_yet_typed() {
+    // With one at a time, a request that waits for another try must not be held up by a line that is yet to come.
     let server = Server::answering(|number, request| match number {
         1 => Reply::json(500, "{}"),
         _ => whole(&prompt(request)),
@@ -123,7 +123,7 @@ fn a_reader_that_went_away_ends_the_run_silently() {
     );
 }
 
-/// A run of ten questions, four of which are under way: the server answers when the gate is opened.
+/// A run of ten requests, four of which are under way: the server answers when the gate is opened.
 fn under_way(sandbox: &Sandbox) -> (Server, Gate, std::process::Child) {
     let gate = Gate::default();
     let held = gate.clone();

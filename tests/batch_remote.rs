@@ -1,13 +1,13 @@
-//! The provider's batch engine: handing in, looking, waiting, getting the results, from any machine at any time.
+//! The provider's Batch API: submit, status, wait, fetch, from any machine at any time.
 use std::fs;
 
 use crate::support::batch::{batch, echo, line, lines, results, results_in, whole_body};
+use crate::support::batch_api::{BatchApi, Form};
 use crate::support::chat::{KEY, name};
-use crate::support::engine::{Engine, Form};
 use crate::support::{Reply, Sandbox, Server};
 use serde_json::{Value, json};
 
-/// A result as the engine's files have it, with blanks that ours have not.
+/// A result as the API's files have it, with blanks that ours do not have.
 fn result(custom_id: &str, status: u16) -> String {
     let body = if status == 200 {
         whole_body(custom_id)
@@ -31,13 +31,13 @@ fn counts(total: u64, completed: u64, failed: u64) -> Value {
     json!({"total": total, "completed": completed, "failed": failed})
 }
 
-fn submit(sandbox: &Sandbox, engine: &Engine, args: &[&str]) -> crate::support::Run {
-    batch(sandbox, &engine.server).arg("submit").args(args).run()
+fn submit(sandbox: &Sandbox, api: &BatchApi, args: &[&str]) -> crate::support::Run {
+    batch(sandbox, &api.server).arg("submit").args(args).run()
 }
 
 #[test]
-fn a_batch_is_handed_in_and_its_id_printed() {
-    let (sandbox, engine) = (Sandbox::new(), Engine::new([]));
+fn a_batch_is_submitted_and_its_id_printed() {
+    let (sandbox, api) = (Sandbox::new(), BatchApi::new([]));
     let input = format!("{}\n{{\"prompt\":\"hi\",\"id\":\"b\"}}\n", line("a", "x"));
     sandbox.write("work/my \"odd\" name.txt", input);
     let args = [
@@ -49,9 +49,9 @@ fn a_batch_is_handed_in_and_its_id_printed() {
         "--param",
         "temperature=0",
     ];
-    submit(&sandbox, &engine, &args).gives(0, "batch_1\n", "");
-    assert_eq!(engine.calls(), ["POST /v1/files", "POST /v1/batches"]);
-    let requests = engine.server.requests();
+    submit(&sandbox, &api, &args).gives(0, "batch_1\n", "");
+    assert_eq!(api.calls(), ["POST /v1/files", "POST /v1/batches"]);
+    let requests = api.server.requests();
     let form = Form::read(&requests[0]);
     assert_eq!(form.name, "myoddname.txt.jsonl");
     let bearer = format!("Bearer {KEY}");
@@ -91,13 +91,13 @@ fn a_batch_is_handed_in_and_its_id_printed() {
 
 #[test]
 fn a_large_file_is_sent_whole_and_from_a_pipe_too() {
-    let (sandbox, engine) = (Sandbox::new(), Engine::new([]));
+    let (sandbox, api) = (Sandbox::new(), BatchApi::new([]));
     let input: String = (0..300)
         .map(|number| line(&format!("q{number}"), &"äöü".repeat(2_000)))
         .collect();
-    let tool = batch(&sandbox, &engine.server).args(["submit", "-"]);
+    let tool = batch(&sandbox, &api.server).args(["submit", "-"]);
     tool.stdin(input).run().gives(0, "batch_1\n", "");
-    let form = Form::read(&engine.server.requests()[0]);
+    let form = Form::read(&api.server.requests()[0]);
     assert_eq!(
         (
             form.name.as_str(),
@@ -145,7 +145,7 @@ fn malformed_lines_are_named_and_nothing_is_sent() {
 }
 
 #[test]
-fn a_provider_without_an_engine_is_said_before_the_questions_leave() {
+fn a_provider_without_a_batch_api_is_refused_before_anything_is_sent() {
     let sandbox = Sandbox::new();
     let server = Server::untouched();
     sandbox.write("work/in.jsonl", lines(1));
@@ -173,23 +173,23 @@ fn a_batch_that_cannot_be_made_leaves_no_file_behind_and_is_never_made_twice() {
         (Reply::default().reset(), 75),
         (Reply::json(200, "[]"), 76),
     ] {
-        let (sandbox, engine) = (Sandbox::new(), Engine::new([]));
+        let (sandbox, api) = (Sandbox::new(), BatchApi::new([]));
         sandbox.write("work/in.jsonl", lines(1));
         let file = json!({"id": "file-9", "object": "file"}).to_string();
-        engine.shelf.lock().unwrap().first = vec![Reply::json(200, &file), reply];
-        let run = submit(&sandbox, &engine, &["in.jsonl"]);
-        let run = run.fails(code, &[&name(&engine.server)]);
+        api.state.lock().unwrap().first = vec![Reply::json(200, &file), reply];
+        let run = submit(&sandbox, &api, &["in.jsonl"]);
+        let run = run.fails(code, &[&name(&api.server)]);
         assert_eq!(run.stderr.contains("'qwen-batch list'"), code != 65, "{run:#?}");
         assert_eq!(
-            engine.calls(),
+            api.calls(),
             ["POST /v1/files", "POST /v1/batches", "DELETE /v1/files/file-9"]
         );
     }
-    let (sandbox, engine) = (Sandbox::new(), Engine::new([]));
+    let (sandbox, api) = (Sandbox::new(), BatchApi::new([]));
     sandbox.write("work/in.jsonl", lines(1));
     let busy = || Reply::with_headers(429, &[("retry-after", "0")], "{}");
-    engine.shelf.lock().unwrap().first = vec![Reply::json(503, "{}"), busy()];
-    let run = submit(&sandbox, &engine, &["in.jsonl"]).exits(0);
+    api.state.lock().unwrap().first = vec![Reply::json(503, "{}"), busy()];
+    let run = submit(&sandbox, &api, &["in.jsonl"]).exits(0);
     assert_eq!(
         (run.text().as_str(), run.stderr.lines().count()),
         ("batch_1\n", 2)
@@ -198,10 +198,10 @@ fn a_batch_that_cannot_be_made_leaves_no_file_behind_and_is_never_made_twice() {
 
 #[test]
 fn the_id_is_not_lost_where_it_cannot_be_printed() {
-    let (sandbox, engine) = (Sandbox::new(), Engine::new([]));
+    let (sandbox, api) = (Sandbox::new(), BatchApi::new([]));
     sandbox.write("work/in.jsonl", lines(1));
     let full = fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
-    let mut command = batch(&sandbox, &engine.server)
+    let mut command = batch(&sandbox, &api.server)
         .args(["submit", "in.jsonl"])
         .into_command();
     let output = command.stdout(full).output().unwrap();
@@ -212,16 +212,16 @@ fn the_id_is_not_lost_where_it_cannot_be_printed() {
 
 #[test]
 fn a_batch_is_looked_at_in_words_and_as_the_provider_has_it() {
-    let engine = Engine::new([json!({"status": "in_progress", "request_counts": counts(10, 4, 1)})]);
-    engine.make("batch_x");
+    let api = BatchApi::new([json!({"status": "in_progress", "request_counts": counts(10, 4, 1)})]);
+    api.add_batch("batch_x");
     let sandbox = Sandbox::new();
-    batch(&sandbox, &engine.server).args(["status", "batch_x"]).run().gives(
+    batch(&sandbox, &api.server).args(["status", "batch_x"]).run().gives(
         0,
         "id: batch_x\nstatus: in_progress\nrequests: 10\ncompleted: 4\nfailed: 1\ncreated: 2026-11-24T00:00:00Z\n\
          expires: 2026-11-25T00:00:00Z\ninput_file: file-in\n",
         "",
     );
-    let run = batch(&sandbox, &engine.server)
+    let run = batch(&sandbox, &api.server)
         .args(["status", "batch_x", "--format", "json"])
         .run()
         .exits(0);
@@ -230,13 +230,13 @@ fn a_batch_is_looked_at_in_words_and_as_the_provider_has_it() {
         (&seen["status"], &seen["object"]),
         (&json!("in_progress"), &json!("batch"))
     );
-    let run = batch(&sandbox, &engine.server)
+    let run = batch(&sandbox, &api.server)
         .args(["cancel", "batch_x"])
         .run()
         .exits(0);
     assert!(run.text().contains("status: cancelling\n"));
-    assert_eq!(engine.calls().last().unwrap(), "POST /v1/batches/batch_x/cancel");
-    batch(&sandbox, &engine.server)
+    assert_eq!(api.calls().last().unwrap(), "POST /v1/batches/batch_x/cancel");
+    batch(&sandbox, &api.server)
         .args(["status", "batch_no"])
         .run()
         .fails(69, &["No batch found"]);
@@ -285,55 +285,55 @@ fn waiting_ends_when_the_batch_does_and_says_how() {
              qwen-batch: hint: also: No such model[2J\n",
         ),
     ] {
-        let engine = Engine::new([
+        let api = BatchApi::new([
             json!({"status": "in_progress"}),
             json!({"status": "finalizing"}),
             end.clone(),
         ]);
-        engine.make("batch_x");
+        api.add_batch("batch_x");
         let sandbox = Sandbox::new();
-        let tool = batch(&sandbox, &engine.server).args(["wait", "batch_x", "--interval", "0.01"]);
+        let tool = batch(&sandbox, &api.server).args(["wait", "batch_x", "--interval", "0.01"]);
         let run = tool.run().exits(code);
         let status = format!("status: {}\n", end["status"].as_str().unwrap());
         assert!(run.text().contains(&status), "{run:#?}");
         assert_eq!(run.stderr, words);
-        assert_eq!(engine.calls().len(), 3);
+        assert_eq!(api.calls().len(), 3);
     }
 }
 
 #[test]
 fn waiting_outlives_a_server_that_is_away_and_not_the_time_it_was_given() {
-    let engine = Engine::new([json!({"status": "completed", "request_counts": counts(1, 1, 0)})]);
-    engine.make("batch_x");
+    let api = BatchApi::new([json!({"status": "completed", "request_counts": counts(1, 1, 0)})]);
+    api.add_batch("batch_x");
     let away = || Reply::json(503, "{}");
-    engine.shelf.lock().unwrap().first = vec![away(), away(), Reply::default().reset()];
+    api.state.lock().unwrap().first = vec![away(), away(), Reply::default().reset()];
     let sandbox = Sandbox::new();
-    let wait = |engine: &Engine, args: &[&str]| {
+    let wait = |api: &BatchApi, args: &[&str]| {
         let tool =
-            batch(&sandbox, &engine.server).args(["wait", "batch_x", "--interval", "0.05", "--retries", "0"]);
+            batch(&sandbox, &api.server).args(["wait", "batch_x", "--interval", "0.05", "--retries", "0"]);
         tool.args(args).run()
     };
-    let run = wait(&engine, &[]).exits(0);
+    let run = wait(&api, &[]).exits(0);
     assert_eq!(run.stderr.matches("still waiting").count(), 3, "{run:#?}");
-    let engine = Engine::new([json!({"status": "in_progress", "request_counts": counts(9, 2, 0)})]);
-    engine.make("batch_x");
-    let run = wait(&engine, &["--timeout", "2"]);
+    let api = BatchApi::new([json!({"status": "in_progress", "request_counts": counts(9, 2, 0)})]);
+    api.add_batch("batch_x");
+    let run = wait(&api, &["--timeout", "2"]);
     run.fails(
         75,
         &["batch 'batch_x' has not ended within 2 s: in_progress, 2 of 9 done"],
     );
-    let engine = Engine::new([]);
-    wait(&engine, &[]).fails(69, &["No batch found"]);
+    let api = BatchApi::new([]);
+    wait(&api, &[]).fails(69, &["No batch found"]);
 }
 
 #[test]
 fn batches_are_listed_page_by_page() {
-    let engine = Engine::new([]);
+    let api = BatchApi::new([]);
     for number in 100..350 {
-        engine.make(&format!("batch_{number}"));
+        api.add_batch(&format!("batch_{number}"));
     }
     let sandbox = Sandbox::new();
-    let run = batch(&sandbox, &engine.server)
+    let run = batch(&sandbox, &api.server)
         .args(["list", "--limit", "205"])
         .run()
         .exits(0);
@@ -342,14 +342,14 @@ fn batches_are_listed_page_by_page() {
     assert_eq!(rows[0], "batch_349\tvalidating\t0/0\t2026-11-24T00:00:00Z");
     assert!(rows[204].starts_with("batch_145\t"));
     assert_eq!(
-        engine.calls(),
+        api.calls(),
         [
             "GET /v1/batches?limit=100",
             "GET /v1/batches?limit=100&after=batch_250",
             "GET /v1/batches?limit=5&after=batch_150",
         ]
     );
-    let run = batch(&sandbox, &engine.server)
+    let run = batch(&sandbox, &api.server)
         .args(["list", "--limit", "1", "--format", "json"])
         .run()
         .exits(0);
@@ -357,27 +357,27 @@ fn batches_are_listed_page_by_page() {
     assert_eq!(first["id"], "batch_349");
 }
 
-/// An engine whose only batch has ended like this, with these results.
-fn ended(status: &str, counts: Value, output: Option<&str>, errors: Option<&str>) -> Engine {
-    let engine = Engine::new([json!({
+/// An API whose only batch has ended like this, with these results.
+fn ended(status: &str, counts: Value, output: Option<&str>, errors: Option<&str>) -> BatchApi {
+    let api = BatchApi::new([json!({
         "status": status, "request_counts": counts,
         "output_file_id": output.map(|_| "file-out"), "error_file_id": errors.map(|_| "file-err"),
     })]);
-    engine.make("batch_x");
+    api.add_batch("batch_x");
     for (id, content) in [("file-out", output), ("file-err", errors)] {
         if let Some(content) = content {
-            engine.keep(id, content);
+            api.add_file(id, content);
         }
     }
-    engine
+    api
 }
 
 #[test]
 fn results_and_errors_come_into_one_file_as_they_are() {
     let (good, bad) = (result("a", 200) + &result("b", 200), result("c", 400));
-    let engine = ended("completed", counts(3, 2, 1), Some(&good), Some(&bad));
+    let api = ended("completed", counts(3, 2, 1), Some(&good), Some(&bad));
     let sandbox = Sandbox::new();
-    let fetch = || batch(&sandbox, &engine.server).args(["fetch", "batch_x"]);
+    let fetch = || batch(&sandbox, &api.server).args(["fetch", "batch_x"]);
     let run = fetch().args(["-o", "out.jsonl"]).run();
     run.fails(1, &["qwen-batch: 3 done, 1 failed\n", "--retry-failed"]);
     assert_eq!(sandbox.read("work/out.jsonl"), format!("{good}{bad}"));
@@ -388,8 +388,8 @@ fn results_and_errors_come_into_one_file_as_they_are() {
         "nothing twice"
     );
     assert_eq!(fetch().run().exits(1).text(), format!("{good}{bad}"));
-    let engine = ended("completed", counts(2, 2, 0), Some(good.trim_end()), None);
-    let run = batch(&sandbox, &engine.server).args(["fetch", "batch_x"]).run();
+    let api = ended("completed", counts(2, 2, 0), Some(good.trim_end()), None);
+    let run = batch(&sandbox, &api.server).args(["fetch", "batch_x"]).run();
     run.gives(0, &good, "");
 }
 
@@ -400,10 +400,10 @@ fn what_an_expired_batch_has_done_is_fetched_and_run_does_the_rest() {
         ("cancelled", None),
     ] {
         let good = result("q0", 200) + &result("q1", 200);
-        let engine = ended(status, counts(4, 2, 0), Some(&good), errors.as_deref());
+        let api = ended(status, counts(4, 2, 0), Some(&good), errors.as_deref());
         let sandbox = Sandbox::new();
         sandbox.write("work/in.jsonl", lines(4));
-        let fetch = batch(&sandbox, &engine.server).args(["fetch", "batch_x", "-o", "out.jsonl"]);
+        let fetch = batch(&sandbox, &api.server).args(["fetch", "batch_x", "-o", "out.jsonl"]);
         let words = format!("the batch is {status}: ");
         fetch.run().fails(1, &[&words, "run IN -o OUT --retry-failed"]);
         let here = echo();
@@ -417,22 +417,22 @@ fn what_an_expired_batch_has_done_is_fetched_and_run_does_the_rest() {
 #[test]
 fn a_batch_that_has_not_ended_or_was_refused_has_no_results() {
     let sandbox = Sandbox::new();
-    let fetch = |engine: &Engine| {
-        let tool = batch(&sandbox, &engine.server).args(["fetch", "batch_x", "-o", "out.jsonl"]);
+    let fetch = |api: &BatchApi| {
+        let tool = batch(&sandbox, &api.server).args(["fetch", "batch_x", "-o", "out.jsonl"]);
         tool.run()
     };
-    let engine = ended("in_progress", counts(9, 4, 0), None, None);
-    fetch(&engine).fails(
+    let api = ended("in_progress", counts(9, 4, 0), None, None);
+    fetch(&api).fails(
         75,
         &[
             "has not ended: in_progress, 4 of 9 done",
             "run 'qwen-batch wait batch_x'",
         ],
     );
-    let engine =
-        Engine::new([json!({"status": "failed", "errors": {"data": [{"message": "too many lines"}]}})]);
-    engine.make("batch_x");
-    fetch(&engine).fails(65, &["batch 'batch_x' was rejected: too many lines"]);
+    let api =
+        BatchApi::new([json!({"status": "failed", "errors": {"data": [{"message": "too many lines"}]}})]);
+    api.add_batch("batch_x");
+    fetch(&api).fails(65, &["batch 'batch_x' was rejected: too many lines"]);
     assert!(!sandbox.work().join("out.jsonl").exists());
 }
 
@@ -441,7 +441,7 @@ fn a_fetch_that_breaks_keeps_what_came_and_goes_on() {
     let good: String = (0..500)
         .map(|number| result(&format!("q{number}"), 200))
         .collect();
-    let engine = ended("completed", counts(500, 500, 0), Some(&good), None);
+    let api = ended("completed", counts(500, 500, 0), Some(&good), None);
     let status = json!({"id": "batch_x", "status": "completed", "output_file_id": "file-out", "request_counts": counts(500, 500, 0)});
     let cut = Reply::default()
         .send(format!(
@@ -450,10 +450,10 @@ fn a_fetch_that_breaks_keeps_what_came_and_goes_on() {
         ))
         .send(&good[..good.len() / 2])
         .close();
-    engine.shelf.lock().unwrap().first = vec![Reply::json(200, &status.to_string()), cut];
+    api.state.lock().unwrap().first = vec![Reply::json(200, &status.to_string()), cut];
     let sandbox = Sandbox::new();
     let fetch = || {
-        batch(&sandbox, &engine.server)
+        batch(&sandbox, &api.server)
             .args(["fetch", "batch_x", "-o", "out.jsonl"])
             .run()
     };
@@ -468,7 +468,7 @@ fn a_fetch_that_breaks_keeps_what_came_and_goes_on() {
     assert!((240..260).contains(&kept), "{kept}");
     fetch().gives(0, "", "");
     assert_eq!(sandbox.read("work/out.jsonl"), good);
-    engine.keep("file-out", "{\"custom_id\":\"a\"}\n");
-    let run = batch(&sandbox, &engine.server).args(["fetch", "batch_x"]).run();
+    api.add_file("file-out", "{\"custom_id\":\"a\"}\n");
+    let run = batch(&sandbox, &api.server).args(["fetch", "batch_x"]).run();
     run.fails(76, &["file-out:1: not a result"]);
 }

@@ -51,7 +51,7 @@ fn a_second_run_asks_nothing_and_changes_nothing() {
 }
 
 #[test]
-fn what_failed_before_counts_and_is_asked_again_when_told_so() {
+fn what_failed_before_counts_and_is_retried_if_told_so() {
     let server = Server::answering(|number, request| match prompt(request).as_str() {
         "q1" if number < 5 => Reply::json(400, r#"{"error":{"message":"no"}}"#),
         _ => whole(&prompt(request)),
@@ -82,7 +82,7 @@ fn what_failed_before_counts_and_is_asked_again_when_told_so() {
 }
 
 #[test]
-fn an_unfinished_last_line_is_asked_again() {
+fn an_unfinished_last_line_is_retried() {
     for (rest, kept) in [
         ("{\"id\":\"batch_req_1\",\"custom_id\":\"q1\",\"respo", 1),
         ("{", 1),

@@ -157,7 +157,7 @@ fn every_form_of_a_line_is_understood() {
 }
 
 #[test]
-fn a_line_that_cannot_be_asked_is_one_result_and_not_the_end() {
+fn an_invalid_line_is_one_result_and_not_the_end() {
     for (line, name, reason) in [
         (
             "nope",

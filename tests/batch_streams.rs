@@ -1,4 +1,4 @@
-//! Where questions come from and results go: the same file, pipes, readers that stand still or go away.
+//! Where requests come from and results go: the same file, pipes, readers that stand still or go away.
 use std::fs;
 use std::process::Stdio;
 
@@ -19,7 +19,7 @@ fn shell(sandbox: &Sandbox, server: &Server, script: &str) -> Tool {
 }
 
 #[test]
-fn results_never_go_into_the_questions() {
+fn results_never_go_into_the_input() {
     let (sandbox, server) = (Sandbox::new(), Server::untouched());
     let input = sandbox.write("work/in.jsonl", lines(2));
     fs::hard_link(&input, sandbox.work().join("other.jsonl")).unwrap();
@@ -111,7 +111,7 @@ fn an_answer_with_a_mark_before_it_or_bytes_that_are_no_text_is_an_answer() {
 }
 
 #[test]
-fn a_file_of_nothing_but_a_mark_has_no_questions() {
+fn a_file_of_nothing_but_a_mark_has_no_requests() {
     let (sandbox, server) = (Sandbox::new(), Server::untouched());
     for args in [&["run"][..], &["run", "--template", "Say {}"]] {
         let tool = batch(&sandbox, &server).args(args).stdin("\u{feff}\r\n\n");

@@ -1,8 +1,8 @@
-//! What a batch engine would refuse is refused here, before anything is sent; and what it refuses is said.
+//! What a Batch API would reject is rejected before anything is sent; what it rejects itself is reported.
 
 use crate::support::batch::{batch, line, lines};
+use crate::support::batch_api::{BatchApi, Form};
 use crate::support::chat::KEY;
-use crate::support::engine::{Engine, Form};
 use crate::support::{Reply, Run, Sandbox, Server, Tool};
 use serde_json::{Value, json};
 
@@ -22,7 +22,7 @@ fn refused(provider: &str, input: &str) -> Run {
 }
 
 #[test]
-fn more_questions_than_a_batch_may_have_are_not_sent() {
+fn more_requests_than_a_batch_may_have_are_not_sent() {
     for provider in ["openai", "custom"] {
         refused(provider, &lines(50_001)).gives(
             65,
@@ -31,9 +31,9 @@ fn more_questions_than_a_batch_may_have_are_not_sent() {
              qwen-batch: hint: submit it in parts: 'split -l 50000 IN part-'\n",
         );
     }
-    let (sandbox, engine) = (Sandbox::new(), Engine::new([]));
+    let (sandbox, api) = (Sandbox::new(), BatchApi::new([]));
     sandbox.write("work/in.jsonl", lines(50_000));
-    let tool = batch(&sandbox, &engine.server).args(["submit", "in.jsonl"]);
+    let tool = batch(&sandbox, &api.server).args(["submit", "in.jsonl"]);
     tool.run().gives(0, "batch_1\n", "");
 }
 
@@ -69,11 +69,11 @@ fn a_batch_asks_one_model() {
          qwen-batch: 'in.jsonl': 1 malformed line; nothing was sent\n",
     );
     // Unless one is named for all.
-    let (sandbox, engine) = (Sandbox::new(), Engine::new([]));
+    let (sandbox, api) = (Sandbox::new(), BatchApi::new([]));
     sandbox.write("work/in.jsonl", &input);
-    let tool = batch(&sandbox, &engine.server).args(["submit", "in.jsonl", "-m", "m-3"]);
+    let tool = batch(&sandbox, &api.server).args(["submit", "in.jsonl", "-m", "m-3"]);
     tool.run().gives(0, "batch_1\n", "");
-    let file = Form::read(&engine.server.requests()[0]).file;
+    let file = Form::read(&api.server.requests()[0]).file;
     for asked in String::from_utf8(file).unwrap().lines() {
         let asked: Value = serde_json::from_str(asked).unwrap();
         assert_eq!(asked["body"]["model"], "m-3");

@@ -60,7 +60,7 @@ const EXITS: [(&str, &str, i32); 3] = [
     ("qwen.7", "qwen-login --provider ollama --model llama3", 75),
 ];
 
-/// A model server with a batch engine whose one batch is done.
+/// A model server with a Batch API whose one batch is done.
 fn server() -> Server {
     Server::answering(|_, request: &Request| Reply::json(200, &answer(request).to_string()))
 }

@@ -1,4 +1,4 @@
-//! Questions and results in bulk.
+//! Requests and results of qwen-batch.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{Reply, Request, Sandbox, Server, Tool};
 
-/// A batch line that asks this.
+/// A line with this prompt.
 pub fn line(custom_id: &str, prompt: &str) -> String {
     let messages = json!([{"role": "user", "content": prompt}]);
     format!(
@@ -16,19 +16,19 @@ pub fn line(custom_id: &str, prompt: &str) -> String {
     )
 }
 
-/// So many batch lines, `q0` and on, each with its own name for a prompt.
+/// `count` lines, `q0` and on, each with its ID as its prompt.
 pub fn lines(count: usize) -> String {
     (0..count)
         .map(|number| line(&format!("q{number}"), &format!("q{number}")))
         .collect()
 }
 
-/// A whole answer.
+/// An answer that is not streamed.
 pub fn whole(text: &str) -> Reply {
     Reply::json(200, &whole_body(text).to_string())
 }
 
-/// The body of a whole answer.
+/// The body of an answer that is not streamed.
 pub fn whole_body(text: &str) -> Value {
     let choice =
         json!({"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"});
@@ -42,12 +42,12 @@ pub fn prompt(request: &Request) -> String {
     messages.last().unwrap()["content"].as_str().unwrap().to_owned()
 }
 
-/// A server that says back what it is asked.
+/// A server that answers with the prompt.
 pub fn echo() -> Server {
     Server::answering(|_, request| whole(&prompt(request)))
 }
 
-/// qwen-batch with a key in its environment, about to ask `server`.
+/// qwen-batch with a key in its environment and `server` as its endpoint.
 pub fn batch(sandbox: &Sandbox, server: &Server) -> Tool {
     sandbox
         .tool("qwen-batch")
@@ -56,7 +56,7 @@ pub fn batch(sandbox: &Sandbox, server: &Server) -> Tool {
         .env("OPENAI_MODEL", "m-1")
 }
 
-/// Results by their name. Fails on a line that is none, and on a name that comes twice.
+/// Results by ID. Fails on a line that is not a result, and on a duplicate ID.
 #[track_caller]
 pub fn results(text: &str) -> BTreeMap<String, Value> {
     let mut results = BTreeMap::new();

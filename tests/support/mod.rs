@@ -4,9 +4,9 @@
 //! what came of it, [`Server`] is a loopback HTTP server that answers by script and fails the test when nobody called.
 pub mod authority;
 pub mod batch;
+pub mod batch_api;
 pub mod chat;
 pub mod dotenv;
-pub mod engine;
 pub mod hostile;
 mod identity;
 mod installed;

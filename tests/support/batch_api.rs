@@ -1,4 +1,4 @@
-//! A provider's batch engine, by script: `/files` and `/batches` as OpenAI documents them.
+//! A provider's Batch API: `/files` and `/batches` as OpenAI documents them.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -7,52 +7,51 @@ use serde_json::{Value, json};
 
 use super::{Reply, Request, Server};
 
-/// What the engine holds.
+/// The files and batches of the API.
 #[derive(Debug, Default)]
-pub struct Shelf {
+pub struct State {
     /// Content by file ID.
     pub files: BTreeMap<String, Vec<u8>>,
     pub batches: BTreeMap<String, Value>,
-    /// What a batch becomes at each look, first to last; the last stays.
-    pub fate: Vec<Value>,
-    /// Answers that go before the engine's own, to any request.
+    /// Members that each request for a batch lays over it, in order; the last stay.
+    pub updates: Vec<Value>,
+    /// Replies to the first requests, whatever they are.
     pub first: Vec<Reply>,
 }
 
-/// The engine: a server, and what it holds.
-pub struct Engine {
+pub struct BatchApi {
     pub server: Server,
-    pub shelf: Arc<Mutex<Shelf>>,
+    pub state: Arc<Mutex<State>>,
 }
 
-impl Engine {
-    /// An engine whose batches go through these states, one at each look; members are laid over the batch.
-    pub fn new(fate: impl IntoIterator<Item = Value>) -> Self {
-        let shelf = Arc::new(Mutex::new(Shelf {
-            fate: fate.into_iter().collect(),
-            ..Shelf::default()
+impl BatchApi {
+    /// An API whose batches change at each request for them; members are laid over the batch.
+    pub fn new(updates: impl IntoIterator<Item = Value>) -> Self {
+        let state = Arc::new(Mutex::new(State {
+            updates: updates.into_iter().collect(),
+            ..State::default()
         }));
-        let held = Arc::clone(&shelf);
+        let held = Arc::clone(&state);
         let server = Server::answering(move |_, request| {
-            let mut shelf = held.lock().unwrap();
-            if !shelf.first.is_empty() {
-                return shelf.first.remove(0);
+            let mut state = held.lock().unwrap();
+            if !state.first.is_empty() {
+                return state.first.remove(0);
             }
-            answer(&mut shelf, request)
+            answer(&mut state, request)
         });
-        Self { server, shelf }
+        Self { server, state }
     }
 
-    /// Puts a file on the shelf, as the engine's results are.
-    pub fn keep(&self, id: &str, content: impl AsRef<[u8]>) {
-        let mut shelf = self.shelf.lock().unwrap();
-        shelf.files.insert(id.to_owned(), content.as_ref().to_vec());
+    /// Adds a file, for example of results.
+    pub fn add_file(&self, id: &str, content: impl AsRef<[u8]>) {
+        let mut state = self.state.lock().unwrap();
+        state.files.insert(id.to_owned(), content.as_ref().to_vec());
     }
 
-    /// Puts a batch on the shelf.
-    pub fn make(&self, id: &str) {
-        let mut shelf = self.shelf.lock().unwrap();
-        shelf
+    /// Adds a batch.
+    pub fn add_batch(&self, id: &str) {
+        let mut state = self.state.lock().unwrap();
+        state
             .batches
             .insert(id.to_owned(), batch(id, "file-in", "/v1/chat/completions"));
     }
@@ -76,28 +75,28 @@ fn batch(id: &str, file: &str, endpoint: &str) -> Value {
     })
 }
 
-fn answer(shelf: &mut Shelf, request: &Request) -> Reply {
+fn answer(state: &mut State, request: &Request) -> Reply {
     let (path, query) = request.target.split_once('?').unwrap_or((&request.target, ""));
     let parts: Vec<&str> = path.trim_start_matches('/').split('/').collect();
     match (request.method.as_str(), parts.as_slice()) {
-        ("POST", ["v1", "files"]) => take_file(shelf, request),
-        ("GET", ["v1", "files", id, "content"]) => match shelf.files.get(*id) {
+        ("POST", ["v1", "files"]) => take_file(state, request),
+        ("GET", ["v1", "files", id, "content"]) => match state.files.get(*id) {
             Some(content) => Reply::new(200, "application/octet-stream", content),
             None => missing("No such File object"),
         },
         ("DELETE", ["v1", "files", id]) => {
-            shelf.files.remove(*id);
+            state.files.remove(*id);
             Reply::json(
                 200,
                 &json!({"id": id, "object": "file", "deleted": true}).to_string(),
             )
         }
-        ("POST", ["v1", "batches"]) => make_batch(shelf, &request.json()),
-        ("GET", ["v1", "batches"]) => list(shelf, query),
-        ("GET", ["v1", "batches", id]) => look(shelf, id),
+        ("POST", ["v1", "batches"]) => make_batch(state, &request.json()),
+        ("GET", ["v1", "batches"]) => list(state, query),
+        ("GET", ["v1", "batches", id]) => look(state, id),
         ("POST", ["v1", "batches", id, "cancel"]) => {
-            shelf.fate = vec![json!({"status": "cancelling"})];
-            look(shelf, id)
+            state.updates = vec![json!({"status": "cancelling"})];
+            look(state, id)
         }
         _ => missing("Invalid URL"),
     }
@@ -109,36 +108,36 @@ fn missing(message: &str) -> Reply {
     Reply::json(404, &error.to_string())
 }
 
-fn take_file(shelf: &mut Shelf, request: &Request) -> Reply {
+fn take_file(state: &mut State, request: &Request) -> Reply {
     let form = Form::read(request);
     assert_eq!(form.fields, [("purpose".to_owned(), "batch".to_owned())]);
-    let id = format!("file-{}", shelf.files.len() + 1);
+    let id = format!("file-{}", state.files.len() + 1);
     let file = json!({"id": id, "object": "file", "bytes": form.file.len(), "filename": form.name, "purpose": "batch"});
-    shelf.files.insert(id, form.file);
+    state.files.insert(id, form.file);
     Reply::json(200, &file.to_string())
 }
 
-fn make_batch(shelf: &mut Shelf, order: &Value) -> Reply {
+fn make_batch(state: &mut State, order: &Value) -> Reply {
     assert_eq!(order["completion_window"], "24h");
     let file = order["input_file_id"].as_str().unwrap();
-    if !shelf.files.contains_key(file) {
+    if !state.files.contains_key(file) {
         return missing("No such File object");
     }
-    let id = format!("batch_{}", shelf.batches.len() + 1);
+    let id = format!("batch_{}", state.batches.len() + 1);
     let mut batch = batch(&id, file, order["endpoint"].as_str().unwrap());
     batch["metadata"] = order["metadata"].clone();
-    shelf.batches.insert(id, batch.clone());
+    state.batches.insert(id, batch.clone());
     Reply::json(200, &batch.to_string())
 }
 
-fn look(shelf: &mut Shelf, id: &str) -> Reply {
-    let Some(batch) = shelf.batches.get_mut(id) else {
+fn look(state: &mut State, id: &str) -> Reply {
+    let Some(batch) = state.batches.get_mut(id) else {
         return missing("No batch found");
     };
-    let next = match shelf.fate.len() {
+    let next = match state.updates.len() {
         0 => json!({}),
-        1 => shelf.fate[0].clone(),
-        _ => shelf.fate.remove(0),
+        1 => state.updates[0].clone(),
+        _ => state.updates.remove(0),
     };
     let members = batch.as_object_mut().unwrap();
     members.extend(next.as_object().unwrap().clone());
@@ -146,7 +145,7 @@ fn look(shelf: &mut Shelf, id: &str) -> Reply {
 }
 
 /// A page of the list: newest, that is last made, first.
-fn list(shelf: &Shelf, query: &str) -> Reply {
+fn list(state: &State, query: &str) -> Reply {
     let value = |name: &str| {
         let mut pairs = query.split('&').filter_map(|pair| pair.split_once('='));
         pairs
@@ -154,7 +153,7 @@ fn list(shelf: &Shelf, query: &str) -> Reply {
             .map(|(_, value)| value.to_owned())
     };
     let limit: usize = value("limit").map_or(20, |limit| limit.parse().unwrap());
-    let all: Vec<&Value> = shelf.batches.values().rev().collect();
+    let all: Vec<&Value> = state.batches.values().rev().collect();
     let start = value("after").map_or(0, |after| {
         1 + all
             .iter()
