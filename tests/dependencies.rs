@@ -22,7 +22,7 @@ const LICENCES: [&str; 11] = [
 
 /// Crates of which there are two versions, because crates that we use disagree. One that agrees again must go here.
 const TWICE: [(&str, &str); 2] = [
-    ("getrandom", "ahash of jsonschema has an older one"),
+    ("getrandom", "ring, and ahash of jsonschema, have older ones"),
     ("syn", "derive macros, at build time alone"),
 ];
 

@@ -4,7 +4,7 @@
 //! on a thread of its own, which is abandoned after the timeout.
 
 use std::sync::mpsc::{self, RecvTimeoutError};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use std::{fmt, thread};
 
@@ -55,7 +55,7 @@ impl fmt::Debug for KeyringTimeout {
 pub(super) struct KeyringItem {
     user: String,
     timeout: KeyringTimeout,
-    connection: Mutex<Option<Arc<CredentialStore>>>,
+    connection: OnceLock<Arc<CredentialStore>>,
 }
 
 impl fmt::Debug for KeyringItem {
@@ -71,7 +71,7 @@ impl KeyringItem {
         Self {
             user,
             timeout,
-            connection: Mutex::new(None),
+            connection: OnceLock::new(),
         }
     }
 
@@ -123,14 +123,16 @@ impl KeyringItem {
         user: &str,
         work: impl FnOnce(&Entry) -> keyring_core::Result<T> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let current = self.connection().clone();
-        let connection = match current {
+        let connection = match self.connection.get() {
             Some(connection) => connection,
-            None => self
-                .with_timeout(connect)?
-                .map_err(|error| connection_error(&error))?,
+            None => {
+                let connection = self
+                    .with_timeout(connect)?
+                    .map_err(|error| connection_error(&error))?;
+                self.connection.get_or_init(|| connection)
+            }
         };
-        *self.connection() = Some(Arc::clone(&connection));
+        let connection = Arc::clone(connection);
         let user = user.to_owned();
         let result = self.with_timeout(move || {
             connection
@@ -167,10 +169,6 @@ impl KeyringItem {
             ));
             receiver.recv_timeout(limit - NOTICE_DELAY).map_err(timed_out)
         })
-    }
-
-    fn connection(&self) -> std::sync::MutexGuard<'_, Option<Arc<CredentialStore>>> {
-        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -10,7 +10,6 @@
 mod document;
 mod error;
 mod keyring;
-mod kind;
 mod lock_record;
 mod qwen_code_lock;
 mod refresh;
@@ -19,6 +18,5 @@ mod store;
 pub use document::{Credential, Stored};
 pub use error::StoreError;
 pub use keyring::KeyringTimeout;
-pub use kind::StoreKind;
 pub use refresh::{LOCK_LIMIT, Refresh, RefreshPolicy, ValidCredential, valid_credential};
-pub use store::{Loaded, LockedStore, Store};
+pub use store::{Loaded, LockedStore, Store, StoreKind};

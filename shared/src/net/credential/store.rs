@@ -1,16 +1,19 @@
 //! The store of one profile's credential, and its lock.
 
+use std::fmt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::time::{Duration, SystemTime};
+
+use serde::{Deserialize, Serialize};
 
 use super::document::{self, Format, Stored};
 use super::error::StoreError;
 use super::keyring::{KeyringItem, KeyringTimeout};
-use super::kind::StoreKind;
 use super::lock_record::LockRecord;
 use super::qwen_code_lock::QwenCodeLock;
-use crate::exit::Failure;
+use crate::exit::{Exit, Failure};
 use crate::fs::{
     Lock, PrivateFile, Replacement, beside, create_private_dir, read_private, sweep_temporaries,
 };
@@ -22,6 +25,58 @@ const MAX_SIZE: u64 = 1 << 20;
 
 /// The space on the disk that a document may need, in bytes.
 const SPACE: usize = 32 << 10;
+
+/// The kind of a store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum StoreKind {
+    /// The system keyring: Secret Service, macOS Keychain, Windows Credential Manager.
+    Keyring,
+    /// The profile's own file, beside `config.json`.
+    File,
+    /// Qwen Code's `oauth_creds.json`, which is `file` for a login at qwen.ai.
+    #[serde(rename = "file", skip_deserializing)]
+    QwenCode,
+}
+
+impl StoreKind {
+    /// Parses `QWEN_CREDENTIAL_STORE`; `None` if it is unset, blank or `auto`.
+    ///
+    /// # Errors
+    /// 78 for an unknown value.
+    pub fn from_environment() -> Result<Option<Self>, Failure> {
+        match std::env::var("QWEN_CREDENTIAL_STORE").unwrap_or_default().trim() {
+            "" | "auto" => Ok(None),
+            word => word.parse().map(Some).map_err(|()| {
+                Failure::new(
+                    Exit::Config,
+                    format!("QWEN_CREDENTIAL_STORE: '{word}' is not auto, keyring or file"),
+                )
+            }),
+        }
+    }
+}
+
+impl FromStr for StoreKind {
+    type Err = ();
+
+    fn from_str(word: &str) -> Result<Self, ()> {
+        match word {
+            "keyring" => Ok(Self::Keyring),
+            "file" => Ok(Self::File),
+            _ => Err(()),
+        }
+    }
+}
+
+impl fmt::Display for StoreKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Keyring => "keyring",
+            Self::File | Self::QwenCode => "file",
+        })
+    }
+}
 
 /// The store of one profile's credential.
 #[derive(Debug)]
