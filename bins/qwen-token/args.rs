@@ -1,4 +1,4 @@
-//! What can be typed.
+//! The command line.
 
 use std::ffi::OsString;
 
@@ -10,19 +10,19 @@ use qwen_shared::shell::parent_shell;
 #[derive(Debug, Parser)]
 #[command(name = "qwen-token", version, disable_help_subcommand = true)]
 pub(crate) struct Args {
-    /// Refresh a token that lives for less than this
+    /// Refresh a token that expires in less than this
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     pub(crate) min_ttl: u64,
     /// Refresh the token now
     #[arg(long)]
     pub(crate) refresh: bool,
-    /// Never refresh: use no network
+    /// Do not refresh; use no network
     #[arg(long, conflicts_with = "refresh")]
     pub(crate) no_refresh: bool,
-    /// Print no token, exit 0 when it is valid and 1 when not; use no network
+    /// Print nothing; exit 0 if the token is valid and 1 if not; use no network
     #[arg(long, conflicts_with_all = ["refresh", "format", "command"])]
     pub(crate) check: bool,
-    /// Print it like this: raw, json, header, env or curl
+    /// Output format: raw, json, header, env or curl
     #[arg(
         long,
         value_enum,
@@ -38,7 +38,6 @@ pub(crate) struct Args {
     pub(crate) common: Common,
 }
 
-/// How to print the token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
     /// The token and a newline

@@ -1,4 +1,4 @@
-//! A command that gets the token in its environment, and nobody else.
+//! Runs a command with the token in its environment.
 
 use std::ffi::{OsStr, OsString};
 use std::process::Command;
@@ -10,7 +10,7 @@ use qwen_shared::process::become_command;
 
 use super::format::variables;
 
-/// Runs the command in this process's place. Returns only when that fails.
+/// Replaces this process by the command. Returns only when that fails.
 ///
 /// # Errors
 /// 127 when there is no such command, 126 when it cannot be run.

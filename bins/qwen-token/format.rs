@@ -1,4 +1,4 @@
-//! The forms in which a token is printed.
+//! The output formats.
 
 use std::time::SystemTime;
 
@@ -15,14 +15,14 @@ use zeroize::Zeroizing;
 
 use super::args::Format;
 
-/// What stands for a key where an endpoint asks for none: clients insist on having one.
+/// The key for an endpoint that needs none: clients insist on one.
 const NO_KEY: &str = "none";
 
-/// Writes the token in the form that was asked for.
+/// Formats the token.
 ///
 /// # Errors
-/// 77 where a token is asked for and the endpoint needs none, 78 where the token may not go to the endpoint.
-pub(crate) fn write(
+/// 77 for a raw token that the endpoint does not need, 78 where the token may not go to the endpoint.
+pub(crate) fn format(
     format: Format,
     settings: &Settings,
     authorization: &Authorization,
@@ -41,7 +41,7 @@ pub(crate) fn write(
     Ok(Secret::new(text))
 }
 
-/// Returns the three variables that OpenAI's clients read.
+/// Returns the variables that OpenAI's clients read.
 ///
 /// # Errors
 /// 78 where the token may not go to the endpoint.
@@ -72,7 +72,7 @@ fn token<'a>(settings: &Settings, authorization: &'a Authorization) -> Result<&'
     })
 }
 
-/// Returns the header line that carries the secret as this provider wants it; `None` where none is needed.
+/// Returns the header with the secret; `None` where none is needed.
 fn header(settings: &Settings, authorization: &Authorization) -> Option<Secret<String>> {
     let token = authorization.token.as_ref()?.expose();
     Some(Secret::new(match key_header(settings) {
@@ -81,13 +81,13 @@ fn header(settings: &Settings, authorization: &Authorization) -> Option<Secret<S
     }))
 }
 
-/// Returns the header that carries the key, where it is not the one of RFC 6750.
+/// Returns the name of the header with the key, if it is not that of RFC 6750.
 fn key_header(settings: &Settings) -> Option<&str> {
     let name = settings.provider.value.key_header.as_str();
     (!settings.uses_oauth() && name != "bearer").then_some(name)
 }
 
-/// Quotes a text for a configuration file of curl's (its manual, option `--config`).
+/// Quotes a text for curl's `--config`.
 fn quoted(text: &str) -> String {
     let mut quoted = String::with_capacity(text.len() + 2);
     quoted.push('"');
@@ -139,7 +139,7 @@ fn json(settings: &Settings, authorization: &Authorization) -> Result<String, Fa
     Ok(format!("{}\n", &*escape_json(&text)))
 }
 
-/// Writes the statements of the shell that started this program. They survive an eval without quotes.
+/// Returns statements for the parent shell. They survive an eval without quotes.
 fn statements(settings: &Settings, authorization: &Authorization) -> Result<String, Failure> {
     let shell = parent_shell();
     let variables = variables(settings, authorization)?;

@@ -1,9 +1,9 @@
-//! The tool itself.
+//! What the tool does.
 
 use std::time::{Duration, SystemTime};
 
 use qwen_shared::app::check_command;
-use qwen_shared::exit::{Exit, Failure, Outcome};
+use qwen_shared::exit::{Exit, Outcome};
 use qwen_shared::net::api::{Authorization, authorize};
 use qwen_shared::net::config::{Overrides, Settings};
 use qwen_shared::net::credential::{Refresh, RefreshPolicy};
@@ -13,7 +13,6 @@ use qwen_shared::secret::forbid_core_dump;
 use super::args::Args;
 use crate::{command, format};
 
-/// Runs the tool.
 pub(crate) fn run(args: Args, reporter: &Reporter) -> Outcome {
     forbid_core_dump();
     if args.command.is_empty() {
@@ -24,7 +23,7 @@ pub(crate) fn run(args: Args, reporter: &Reporter) -> Outcome {
         ..Overrides::default()
     };
     let settings = match Settings::resolve(&overrides) {
-        Err(failure) if args.check && failure.exit == Exit::NoAuth => return negative(&failure, reporter),
+        Err(failure) if args.check && failure.exit == Exit::NoAuth => return no(&failure.message, reporter),
         other => other?,
     };
     settings.report(reporter);
@@ -33,7 +32,7 @@ pub(crate) fn run(args: Args, reporter: &Reporter) -> Outcome {
     }
     let authorization = authorize(&settings, &refresh_policy(&args), reporter)?;
     if reporter.is_verbose() {
-        explain_endpoint(&settings, &authorization, reporter);
+        report_endpoint(&settings, &authorization, reporter);
     }
     if args.refresh && authorization.credential.is_none() {
         let (method, source) = (settings.method(), &settings.auth.source);
@@ -44,7 +43,7 @@ pub(crate) fn run(args: Args, reporter: &Reporter) -> Outcome {
     if let Some((program, arguments)) = args.command.split_first() {
         return command::run(program, arguments, &settings, &authorization);
     }
-    let text = format::write(args.format, &settings, &authorization)?;
+    let text = format::format(args.format, &settings, &authorization)?;
     Stdout::write(text.expose().as_bytes())?;
     Ok(Exit::Ok)
 }
@@ -60,8 +59,8 @@ fn refresh_policy(args: &Args) -> RefreshPolicy {
     }
 }
 
-/// Says where the credential itself names another endpoint.
-fn explain_endpoint(settings: &Settings, authorization: &Authorization, reporter: &Reporter) {
+/// Reports an endpoint that the credential names.
+fn report_endpoint(settings: &Settings, authorization: &Authorization, reporter: &Reporter) {
     match authorization.base_url(settings) {
         Ok(url) if url == settings.base_url.value => {}
         Ok(url) => reporter.detail(&format!("base_url '{url}' from the credential's 'resource_url'")),
@@ -69,22 +68,17 @@ fn explain_endpoint(settings: &Settings, authorization: &Authorization, reporter
     }
 }
 
-/// Answers whether there is a valid token. What keeps the question from being answered is a failure as ever.
+/// Answers whether there is a valid token. It is a failure if that cannot be found out.
 fn check(args: &Args, settings: &Settings, reporter: &Reporter) -> Outcome {
     let quiet = Reporter::new(reporter.program(), true, reporter.is_verbose(), reporter.color());
     let authorization = match authorize(settings, &refresh_policy(args), &quiet) {
-        Err(failure) if failure.exit == Exit::NoAuth => return negative(&failure, reporter),
+        Err(failure) if failure.exit == Exit::NoAuth => return no(&failure.message, reporter),
         other => other?,
     };
-    Ok(match too_short(args, &authorization) {
-        None => Exit::Ok,
-        Some(reason) => {
-            reporter.notice(&reason);
-            Exit::No
-        }
-    })
+    too_short(args, &authorization).map_or(Ok(Exit::Ok), |reason| no(&reason, reporter))
 }
 
+/// Returns why the token is not valid for `--min-ttl`.
 fn too_short(args: &Args, authorization: &Authorization) -> Option<String> {
     let (credential, now) = (authorization.credential.as_ref()?, SystemTime::now());
     let min_ttl = Duration::from_secs(args.min_ttl);
@@ -96,7 +90,7 @@ fn too_short(args: &Args, authorization: &Authorization) -> Option<String> {
         })
 }
 
-fn negative(failure: &Failure, reporter: &Reporter) -> Outcome {
-    reporter.notice(&failure.message);
+fn no(reason: &str, reporter: &Reporter) -> Outcome {
+    reporter.notice(reason);
     Ok(Exit::No)
 }

@@ -12,15 +12,15 @@ use crate::exit::{Exit, Failure, io_reason};
 use crate::secret::{self, Secret};
 
 /// Time enough to type a passphrase.
-const LIMIT: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_secs(60);
 
-/// More than any key, in bytes.
-const LONGEST: u64 = 64 << 10;
+/// The most that is read, in bytes.
+const MAX_OUTPUT: u64 = 64 << 10;
 
-/// Runs the command without a shell and returns the first line that it prints, trimmed.
+/// Runs the command without a shell and returns the first line of its output, trimmed.
 ///
-/// Its stderr is the program's own, so that it can ask and complain; its stdin is empty, because ours may be the
-/// data of the request.
+/// Its stderr is the program's own, so that it can ask and complain; its stdin is empty, as ours may be the data of the
+/// request.
 ///
 /// # Errors
 /// 78 when it cannot be run, 77 when it fails or prints nothing, 75 when it takes too long.
@@ -28,86 +28,57 @@ pub(super) fn key_from(words: &[String]) -> Result<Secret<String>, Failure> {
     let Some((program, arguments)) = words.split_first() else {
         return Err(Failure::new(Exit::Config, "the profile's key command is empty"));
     };
-    // The limit on core dumps is ours alone: this process stays undumpable while the child takes the user's.
-    secret::restore_core_limit();
-    let spawned = Command::new(program)
+    let failure = |exit, reason: &str| Failure::new(exit, format!("key command '{program}'{reason}"));
+    let mut command = Command::new(program);
+    command
         .args(arguments)
         .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .spawn();
+        .stdout(Stdio::piped());
+    // The limit on core dumps is ours: the command has the user's.
+    secret::restore_core_limit();
+    let child = command.spawn();
     secret::forbid_core_dump();
-    let mut child = spawned.map_err(|error| {
-        let reason = io_reason(&error);
-        Failure::new(
-            Exit::Config,
-            format!("key command '{program}': cannot run: {reason}"),
-        )
-    })?;
-    let deadline = Instant::now() + LIMIT;
-    let printed = output(&mut child, program)?;
-    let status = wait(&mut child, program, deadline)?;
+    let mut child =
+        child.map_err(|error| failure(Exit::Config, &format!(": cannot run: {}", io_reason(&error))))?;
+    let ended = wait(&mut child).map_err(|error| failure(Exit::Io, &format!(": {}", io_reason(&error))))?;
+    let Some((output, status)) = ended else {
+        let _ = child.kill();
+        let _ = child.wait();
+        let reason = format!(" was not done within {} s", TIMEOUT.as_secs());
+        return Err(failure(Exit::TryAgain, &reason));
+    };
     if !status.success() {
-        return Err(Failure::new(
-            Exit::NoAuth,
-            format!("key command '{program}' failed: {status}"),
-        ));
+        return Err(failure(Exit::NoAuth, &format!(" failed: {status}")));
     }
-    let text = String::from_utf8_lossy(&printed);
+    let text = String::from_utf8_lossy(&output);
     let key = text.lines().next().unwrap_or_default().trim();
     if key.is_empty() {
-        let message = format!("key command '{program}' printed nothing on its first line");
-        return Err(Failure::new(Exit::NoAuth, message));
+        return Err(failure(Exit::NoAuth, " printed nothing on its first line"));
     }
     Ok(Secret::new(key.to_owned()))
 }
 
-/// Reads what the command prints, on a thread, so that one that never ends can be ended.
-fn output(child: &mut Child, program: &str) -> Result<Zeroizing<Vec<u8>>, Failure> {
-    let mut pipe = child.stdout.take();
-    let (done, read) = mpsc::channel();
-    let reading = move || {
-        let mut bytes = Zeroizing::new(Vec::with_capacity(4096));
-        let result: io::Result<usize> = match &mut pipe {
-            Some(pipe) => pipe.take(LONGEST).read_to_end(&mut bytes),
-            None => Ok(0),
-        };
-        let _ = done.send(result.map(|_| bytes));
+/// Returns output and status of a command; `None` if it has not ended in time.
+fn wait(child: &mut Child) -> io::Result<Option<(Zeroizing<Vec<u8>>, ExitStatus)>> {
+    let deadline = Instant::now() + TIMEOUT;
+    let pipe = child.stdout.take();
+    let (sender, receiver) = mpsc::channel();
+    let read = move || {
+        let mut output = Zeroizing::new(Vec::with_capacity(4096));
+        let result = pipe.map_or(Ok(0), |pipe| pipe.take(MAX_OUTPUT).read_to_end(&mut output));
+        let _ = sender.send(result.map(|_| output));
     };
-    let started = thread::Builder::new().name("key".to_owned()).spawn(reading);
-    let failed = |error: io::Error| {
-        Failure::new(
-            Exit::Io,
-            format!("key command '{program}': {}", io_reason(&error)),
-        )
+    thread::Builder::new().name("key".to_owned()).spawn(read)?;
+    let Ok(output) = receiver.recv_timeout(TIMEOUT) else {
+        return Ok(None);
     };
-    started.map_err(failed)?;
-    match read.recv_timeout(LIMIT) {
-        Ok(result) => result.map_err(failed),
-        Err(_) => Err(too_long(child, program)),
-    }
-}
-
-/// Waits for a command that has closed its stdout, which is its end in all but odd cases.
-fn wait(child: &mut Child, program: &str, deadline: Instant) -> Result<ExitStatus, Failure> {
+    let output = output?;
+    // A command that closes its stdout is about to end, in all but odd cases.
     loop {
-        match child.try_wait() {
-            Ok(Some(status)) => return Ok(status),
-            Ok(None) if Instant::now() >= deadline => return Err(too_long(child, program)),
-            Ok(None) => thread::sleep(Duration::from_millis(2)),
-            Err(error) => {
-                let message = format!("key command '{program}': {}", io_reason(&error));
-                return Err(Failure::new(Exit::Io, message));
-            }
+        match child.try_wait()? {
+            Some(status) => return Ok(Some((output, status))),
+            None if Instant::now() >= deadline => return Ok(None),
+            None => thread::sleep(Duration::from_millis(2)),
         }
     }
-}
-
-fn too_long(child: &mut Child, program: &str) -> Failure {
-    let _ = child.kill();
-    let _ = child.wait();
-    let message = format!(
-        "key command '{program}' was not done within {} s",
-        LIMIT.as_secs()
-    );
-    Failure::new(Exit::TryAgain, message)
 }
