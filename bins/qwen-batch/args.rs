@@ -10,7 +10,7 @@ use qwen_shared::app::{CommandLine, Common};
 use qwen_shared::completion::{Request, at_file};
 use qwen_shared::net::completion;
 use qwen_shared::net::config::Overrides;
-use qwen_shared::net::http::typed_limit;
+use qwen_shared::net::http::parse_limit;
 
 /// Send many requests to a model: JSONL in, JSONL out
 #[derive(Debug, Parser)]
@@ -78,16 +78,16 @@ pub(crate) struct LimitArgs {
     #[arg(long, value_name = "COUNT", default_value_t = 3, hide_default_value = true)]
     pub(crate) retries: u32,
     /// Limit for connecting [default: 10]
-    #[arg(long, value_name = "SECONDS", value_parser = typed_limit)]
+    #[arg(long, value_name = "SECONDS", value_parser = parse_limit)]
     pub(crate) connect_timeout: Option<Duration>,
     /// Limit for the beginning of an answer [default: 600 for run, else 120]
-    #[arg(long, value_name = "SECONDS", value_parser = typed_limit)]
+    #[arg(long, value_name = "SECONDS", value_parser = parse_limit)]
     pub(crate) first_byte_timeout: Option<Duration>,
     /// Limit for a pause within an answer [default: 60]
-    #[arg(long, value_name = "SECONDS", value_parser = typed_limit)]
+    #[arg(long, value_name = "SECONDS", value_parser = parse_limit)]
     pub(crate) idle_timeout: Option<Duration>,
     /// Limit for each request as a whole [default: none]
-    #[arg(long, value_name = "SECONDS", value_parser = typed_limit)]
+    #[arg(long, value_name = "SECONDS", value_parser = parse_limit)]
     pub(crate) max_time: Option<Duration>,
 }
 
@@ -175,10 +175,10 @@ pub(crate) struct WaitArgs {
     #[command(flatten)]
     pub(crate) status: StatusArgs,
     /// Poll every SECONDS [default: 5 at first, up to 60]
-    #[arg(long, value_name = "SECONDS", value_parser = typed_limit)]
+    #[arg(long, value_name = "SECONDS", value_parser = parse_limit)]
     pub(crate) interval: Option<Duration>,
     /// Give up after this time; the batch continues [default: never]
-    #[arg(long, value_name = "SECONDS", value_parser = typed_limit)]
+    #[arg(long, value_name = "SECONDS", value_parser = parse_limit)]
     pub(crate) timeout: Option<Duration>,
 }
 

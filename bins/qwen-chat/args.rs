@@ -10,7 +10,7 @@ use qwen_shared::app::{CommandLine, Common};
 use qwen_shared::completion::{Request, at_file};
 use qwen_shared::net::completion;
 use qwen_shared::net::config::Overrides;
-use qwen_shared::net::http::typed_limit;
+use qwen_shared::net::http::parse_limit;
 use qwen_shared::secret::Secret;
 
 use super::session;
@@ -89,7 +89,7 @@ pub(crate) struct InputArgs {
     #[arg(long, overrides_with = "stdin")]
     pub(crate) no_stdin: bool,
     /// Give up if nothing arrives on standard input in this time
-    #[arg(long, value_name = "SECONDS", value_parser = typed_limit)]
+    #[arg(long, value_name = "SECONDS", value_parser = parse_limit)]
     pub(crate) stdin_timeout: Option<Duration>,
     /// Save the conversation under this name and continue it
     #[arg(long, value_name = "NAME", add = ArgValueCandidates::new(sessions))]
@@ -180,16 +180,16 @@ pub(crate) struct LimitArgs {
     #[arg(long, value_name = "COUNT", default_value_t = 3, hide_default_value = true)]
     pub(crate) retries: u32,
     /// Limit for the connection [default: 10]
-    #[arg(long, value_name = "SECONDS", value_parser = typed_limit)]
+    #[arg(long, value_name = "SECONDS", value_parser = parse_limit)]
     pub(crate) connect_timeout: Option<Duration>,
     /// Limit for the first byte of the answer [default: 120]
-    #[arg(long, value_name = "SECONDS", value_parser = typed_limit)]
+    #[arg(long, value_name = "SECONDS", value_parser = parse_limit)]
     pub(crate) first_byte_timeout: Option<Duration>,
     /// Limit for a pause within the answer [default: 60]
-    #[arg(long, value_name = "SECONDS", value_parser = typed_limit)]
+    #[arg(long, value_name = "SECONDS", value_parser = parse_limit)]
     pub(crate) idle_timeout: Option<Duration>,
     /// Limit for everything, retries included [default: none]
-    #[arg(long, value_name = "SECONDS", value_parser = typed_limit)]
+    #[arg(long, value_name = "SECONDS", value_parser = parse_limit)]
     pub(crate) max_time: Option<Duration>,
     /// Do not wait for the rate limit
     #[arg(long)]

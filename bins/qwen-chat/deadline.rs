@@ -42,7 +42,7 @@ impl Deadline {
         tokio::select! {
             biased;
             () = interrupted(self.ctrl_c) => {
-                // The terminal has echoed ^C, and the cursor stands behind it.
+                // The terminal has echoed ^C, and the cursor is behind it.
                 let _ = Stdout::write(b"\n");
                 Err(Expired::Interrupted)
             }

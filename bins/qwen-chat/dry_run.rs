@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 use super::args::Args;
 use super::request::to_json;
 
-/// The longest body that goes onto a command line: Linux takes 128 KiB for one argument.
+/// The longest body on a command line: Linux allows 128 KiB for one argument.
 const LONGEST_ARGUMENT: usize = 100 << 10;
 
 /// Prints the request as JSON with its secret masked, and the source of each setting.

@@ -175,7 +175,7 @@ impl TestRequest<'_> {
             .hint("check the base URL; many end in '/v1'")),
             Err(refusal) if refusal.kind == ErrorKind::BadRequest => Ok(self.accepted()),
             Err(refusal) if matches!(refusal.kind, ErrorKind::Quota | ErrorKind::RateLimit) => {
-                Ok(TestResult::Limited(self.redacted(&refusal.words())))
+                Ok(TestResult::Limited(self.redacted(&refusal.describe())))
             }
             Err(refusal) if refusal.kind == ErrorKind::NotFound => Err(self
                 .failure(&refusal)

@@ -168,7 +168,7 @@ impl Dispatcher {
         {
             return Err(self.client.with_hint(failure));
         }
-        let error = RecordError::new(failure.exit, self.client.redacted(refusal.words()));
+        let error = RecordError::new(failure.exit, self.client.redacted(refusal.describe()));
         let record = Record {
             response: Some(response.recorded().map_body(|body| self.client.redacted(body))),
             error: Some(error),

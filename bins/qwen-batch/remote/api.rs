@@ -174,7 +174,7 @@ impl BatchApi {
             };
             let event = Event::Retry {
                 server: self.server(),
-                reason: self.client.redacted(error.words()),
+                reason: self.client.redacted(error.describe()),
                 pause,
                 attempt: backoff.tries(),
                 limit: backoff.limit(),

@@ -27,7 +27,7 @@ use crate::{models, request, settings};
 /// Runs a conversation until the user ends it.
 ///
 /// # Errors
-/// What keeps the conversation from beginning. Later failures are reported, and the conversation goes on.
+/// What prevents the conversation from starting. Later failures are reported, and the conversation continues.
 pub(crate) fn run(args: &Args, reporter: &Reporter) -> Outcome {
     // For as long as the conversation runs: Ctrl-C ends an answer, not the program.
     let ctrl_c = signal::catch(&[signal::SIGINT])

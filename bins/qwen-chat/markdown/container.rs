@@ -13,7 +13,7 @@ pub(super) enum Container {
     },
 }
 
-/// Returns what stands before the further lines of a block.
+/// Returns the prefix of a block's further lines.
 pub(super) fn rest(containers: &[Container]) -> String {
     let parts = containers.iter().map(|container| match container {
         Container::Quote => "│ ".to_owned(),
@@ -23,7 +23,7 @@ pub(super) fn rest(containers: &[Container]) -> String {
     parts.collect()
 }
 
-/// Returns what stands before the next line, and before its further lines.
+/// Returns the prefix of the next line and of its further lines.
 pub(super) fn prefixes(containers: &mut [Container]) -> (String, String) {
     let (mut first, rest) = (String::new(), rest(containers));
     for container in containers {

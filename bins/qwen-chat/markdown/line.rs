@@ -14,9 +14,9 @@ pub(crate) struct Span {
 /// One line: a paragraph, a heading, a line of code.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Line {
-    /// What stands before it: bullets, numbers, quote bars.
+    /// The prefix: bullets, numbers, quote bars.
     pub(crate) first: String,
-    /// What stands before what is wrapped.
+    /// The prefix of wrapped lines.
     pub(crate) rest: String,
     pub(crate) spans: Vec<Span>,
     /// True for code and tables, whose blanks are kept and which are never wrapped.
@@ -44,7 +44,7 @@ impl Line {
         self.spans.iter().map(|span| span.text.chars().count()).sum()
     }
 
-    /// Returns how many characters can no longer change when the text goes on.
+    /// Returns how many characters can no longer change when more text comes.
     pub(crate) fn settled(&self) -> usize {
         if self.rigid {
             return self.length();

@@ -1,6 +1,6 @@
-//! An answer drawn for a person while it streams.
+//! An answer rendered for a terminal while it streams.
 //!
-//! Nothing that was printed is ever taken back: no cursor movement, so a resize or a scrolled window harms nothing. The
+//! What was printed is never changed, so there is no cursor movement, and a resized or scrolled window does no harm. The
 //! last block of the text is parsed again whenever more of it comes; what cannot change any more is printed, and what
 //! might (an unfinished word, a `**` without its partner, a table) waits. Everything outside is made visible first: an
 //! escape sequence in an answer is text.
@@ -48,7 +48,7 @@ impl Markdown {
         }
     }
 
-    /// Takes the next piece of the answer and appends what is certain to `out`.
+    /// Adds the next piece of the answer and appends what is certain to `out`.
     pub(crate) fn push(&mut self, text: &str, out: &mut Vec<u8>) {
         self.source.push_str(text);
         let start = last_block(settled(&self.source));
@@ -72,7 +72,7 @@ impl Markdown {
         }
     }
 
-    /// Ends the answer: whatever waited is printed, and the line is ended.
+    /// Ends the answer: prints the rest and ends the line.
     pub(crate) fn end(&mut self, out: &mut Vec<u8>) {
         self.finish_block(out);
     }
@@ -90,7 +90,7 @@ impl Markdown {
         (self.lines, self.chars) = (0, 0);
     }
 
-    /// Ends a block that grows too long. A code block goes on under its fence; anything else begins anew.
+    /// Ends a block that grows too long. A code block continues under its fence; anything else begins a new block.
     fn cut(&mut self, out: &mut Vec<u8>) {
         let fence = fence(&self.source).map(|line| format!("{line}\n"));
         let end = self.source.rfind('\n').map_or(self.source.len(), |at| at + 1);

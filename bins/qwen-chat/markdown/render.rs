@@ -242,7 +242,7 @@ impl Renderer {
         }
     }
 
-    /// Adds code as it is, line by line.
+    /// Adds code unchanged, line by line.
     fn code(&mut self, text: &str) {
         let style = Style {
             code: true,

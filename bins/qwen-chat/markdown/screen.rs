@@ -25,7 +25,7 @@ pub(crate) struct Screen {
     blanks: usize,
     /// The word so far, in its styles: it is printed when it is known to be whole.
     word: Vec<(Style, String)>,
-    /// What stands before the line when it is wrapped.
+    /// The prefix of the line when it is wrapped.
     rest: String,
     /// A blank line is due before the next block.
     gap: bool,

@@ -10,7 +10,7 @@ use crate::net::http::{BaseUrl, HttpError, Request, check_endpoint};
 use crate::provider::{self, Provider};
 use crate::secret::Secret;
 
-/// One endpoint and what it takes to be let in.
+/// One endpoint and how to authenticate to it.
 #[derive(Clone, Debug)]
 pub struct Endpoint {
     provider: &'static Provider,
@@ -75,7 +75,7 @@ impl Endpoint {
         self.secret.as_ref()
     }
 
-    /// Takes the secret out of words that came from outside: a server may quote it.
+    /// Removes the secret from a server's text: a server may quote it.
     #[must_use]
     pub fn redacted(&self, text: String) -> String {
         match self.secret.as_ref().map(Secret::expose) {
@@ -84,7 +84,7 @@ impl Endpoint {
         }
     }
 
-    /// Puts another token in the place of one that was refused.
+    /// Replaces a token that was refused.
     pub fn set_secret(&mut self, secret: Secret<String>) {
         self.secret = Some(secret);
     }
@@ -104,7 +104,7 @@ impl Endpoint {
         )
     }
 
-    /// Returns the URL of another service below the base URL: `/files`, `/batches/ID`. The caller vouches for the path.
+    /// Returns the URL of another service below the base URL: `/files`, `/batches/ID`. The path is not escaped.
     #[must_use]
     pub fn url_below(&self, path: &str) -> Url {
         self.with_query(provider::join(&self.base_url, path))
@@ -122,7 +122,7 @@ impl Endpoint {
         &self.headers
     }
 
-    /// Returns the name of the header that carries the secret, and what stands before the secret in it.
+    /// Returns the name of the header that carries the secret, and the prefix of its value.
     #[must_use]
     pub fn secret_header(&self) -> (&str, &'static str) {
         if self.key_header == "bearer" {

@@ -19,7 +19,7 @@ pub enum SendError {
 }
 
 impl SendError {
-    /// Lifts it into a failure that names the server.
+    /// Turns it into a failure that names the server.
     #[must_use]
     pub fn failure(self, server: &str) -> Failure {
         match self {
@@ -62,11 +62,11 @@ impl SendError {
 
     /// Returns the message without the name of the server.
     #[must_use]
-    pub fn words(&self) -> String {
+    pub fn describe(&self) -> String {
         match self {
             Self::Failed(failure) => failure.message.clone(),
             Self::Http(error) => error.to_string(),
-            Self::Refused(refusal) => refusal.words(),
+            Self::Refused(refusal) => refusal.describe(),
         }
     }
 }

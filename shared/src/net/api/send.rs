@@ -110,7 +110,7 @@ pub async fn send(
         };
         notify(&Event::Retry {
             server: endpoint.server(),
-            reason: endpoint.redacted(error.words()),
+            reason: endpoint.redacted(error.describe()),
             pause,
             attempt: backoff.tries(),
             limit: backoff.limit(),

@@ -292,7 +292,7 @@ pub enum FinishReason {
 }
 
 impl FinishReason {
-    /// Parses a `finish_reason`; an empty one and `null` (as DashScope writes it) mean that the answer goes on.
+    /// Parses a `finish_reason`; an empty one and `null` (as DashScope writes it) mean that the answer continues.
     #[must_use]
     pub fn parse(word: &str) -> Option<Self> {
         Some(match word {

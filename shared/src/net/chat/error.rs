@@ -13,7 +13,7 @@ const MESSAGE_LIMIT: usize = 400;
 
 /// An error object, in any of the shapes that servers give it.
 ///
-/// The text is the server's and may hold anything; [`ApiError::words`] makes it safe to show.
+/// The text is the server's and may hold anything; [`ApiError::describe`] makes it safe to show.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ApiError {
     /// What the server says.
@@ -81,9 +81,9 @@ impl ApiError {
         }
     }
 
-    /// Returns the server's words on one harmless line of bounded length; its code when it has no words.
+    /// Returns the message on one harmless line of bounded length; the code when there is no message.
     #[must_use]
-    pub fn words(&self) -> String {
+    pub fn describe(&self) -> String {
         let words = [&self.message, &self.code, &self.error_type]
             .into_iter()
             .find(|text| !text.trim().is_empty());
@@ -116,18 +116,18 @@ fn as_text(value: &Value) -> String {
     }
 }
 
-/// Why the bytes that came are not a whole answer.
+/// Why a body is not a complete answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AnswerError {
-    /// The body is something else: a captive portal's page, another service's words. With its content type.
+    /// The body is something else: a captive portal's page, another service's answer. With its content type.
     NotAnAnswer(String),
-    /// An event, or the whole body, is not the JSON that it should be.
+    /// An event, or the whole body, is not valid JSON.
     Malformed(String),
     /// One event, or a whole answer in one piece, is larger than 64 MiB.
     TooLong,
     /// The server reports an error in the answer.
     Api(ApiError),
-    /// The body ended, in good order, before the answer did.
+    /// The body ended, without an error, before the answer did.
     Incomplete,
 }
 
@@ -146,7 +146,7 @@ impl AnswerError {
         }
     }
 
-    /// Lifts it into a failure that names the server.
+    /// Turns it into a failure that names the server.
     #[must_use]
     pub fn failure(&self, server: &str) -> Failure {
         let failure = Failure::new(self.exit(), format!("'{server}': {self}"));
@@ -165,7 +165,7 @@ impl fmt::Display for AnswerError {
             Self::NotAnAnswer(kind) => write!(f, "not an API answer: the content type is '{kind}'"),
             Self::Malformed(reason) => write!(f, "the answer is malformed: {}", clip(reason, MESSAGE_LIMIT)),
             Self::TooLong => write!(f, "the answer is malformed: {TooLong}"),
-            Self::Api(error) => write!(f, "error within the answer: {}", error.words()),
+            Self::Api(error) => write!(f, "error within the answer: {}", error.describe()),
             Self::Incomplete => f.write_str("the answer is incomplete: it ended without a finish reason"),
         }
     }
@@ -200,7 +200,7 @@ pub enum ErrorKind {
     Unexpected,
 }
 
-/// Words in a code or type that mean a used-up quota. `insufficient_quota` is OpenAI's and DashScope's, `Arrearage` and
+/// Parts of a code or type that mean a used-up quota. `insufficient_quota` is OpenAI's and DashScope's, `Arrearage` and
 /// `AllocationQuota.FreeTierOnly` DashScope's, `insufficient_balance` DeepSeek's.
 const QUOTA_CODES: [&str; 7] = [
     "insufficient_quota",
@@ -306,7 +306,7 @@ impl ErrorKind {
     }
 
     /// Returns a short description.
-    pub(super) const fn words(self) -> &'static str {
+    pub(super) const fn describe(self) -> &'static str {
         match self {
             Self::Auth => "the credential was refused",
             Self::Quota => "the quota is used up",
@@ -376,7 +376,7 @@ mod tests {
         ] {
             let error = read(json).unwrap();
             assert_eq!(
-                (error.words().as_str(), error.code.as_str()),
+                (error.describe().as_str(), error.code.as_str()),
                 (words, code),
                 "{json}"
             );
@@ -388,7 +388,7 @@ mod tests {
             message: "x".repeat(5000),
             ..ApiError::default()
         };
-        assert_eq!(long.words().chars().count(), 401);
+        assert_eq!(long.describe().chars().count(), 401);
     }
 
     #[test]

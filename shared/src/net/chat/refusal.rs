@@ -55,11 +55,11 @@ impl Refusal {
 
     /// Returns what happened, on one line: `too many requests (429): …`.
     #[must_use]
-    pub fn words(&self) -> String {
-        let mut words = format!("{} ({})", self.kind.words(), self.status);
+    pub fn describe(&self) -> String {
+        let mut words = format!("{} ({})", self.kind.describe(), self.status);
         if let Some(error) = &self.error {
             words.push_str(": ");
-            words.push_str(&error.words());
+            words.push_str(&error.describe());
         } else if let Some(detail) = &self.detail {
             words.push_str(if self.kind == ErrorKind::Redirect {
                 " "
@@ -71,10 +71,10 @@ impl Refusal {
         words
     }
 
-    /// Lifts it into a failure that names the server. Hints that depend on the settings are the caller's.
+    /// Turns it into a failure that names the server. Hints that depend on the settings are the caller's.
     #[must_use]
     pub fn failure(&self, server: &str) -> Failure {
-        let failure = Failure::new(self.kind.exit(), format!("'{server}': {}", self.words()));
+        let failure = Failure::new(self.kind.exit(), format!("'{server}': {}", self.describe()));
         match self.kind {
             ErrorKind::Redirect => failure.hint("check the base URL; the key goes nowhere else than there"),
             _ => failure,
@@ -82,7 +82,7 @@ impl Refusal {
     }
 }
 
-/// Says what a body is that holds no error object: nothing for an empty one, the words of a short plain text, else its
+/// Describes a body without an error object: nothing for an empty one, a short plain text itself, else its
 /// content type. A page of HTML is named, never shown.
 fn describe_body(content_type: Option<&str>, text: &str) -> Option<String> {
     let content_type = content_type.unwrap_or_default();
@@ -220,7 +220,7 @@ mod tests {
             ),
         ] {
             let refusal = Refusal::read(502, content_type, body.as_bytes(), None);
-            assert_eq!(refusal.words(), words, "{body}");
+            assert_eq!(refusal.describe(), words, "{body}");
         }
     }
 }

@@ -1,7 +1,6 @@
 //! Invalid JSON that some servers send.
 
-/// Makes JSON of what is nearly JSON: control characters within strings and halves of surrogate pairs, which some
-/// servers write as they are. `None` when there is nothing to repair.
+/// Escapes control characters within strings and replaces halves of surrogate pairs, which some servers send. `None` when there is nothing to repair.
 pub(super) fn repair_json(json: &str) -> Option<String> {
     let mut repaired = String::with_capacity(json.len() + 64);
     let (mut within, mut changed) = (false, false);
@@ -30,7 +29,7 @@ pub(super) fn repair_json(json: &str) -> Option<String> {
     changed.then_some(repaired)
 }
 
-/// Returns what stands for the escape at the start of `text`, and the length of that escape in bytes.
+/// Returns the replacement of the escape at the start of `text`, and the length of that escape in bytes.
 fn escape(text: &str) -> (&str, usize) {
     let unit = |at: usize| {
         text.get(at..at + 6)

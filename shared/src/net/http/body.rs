@@ -67,8 +67,7 @@ pub(super) fn bytes_noting(bytes: Vec<u8>, progress: &Progress) -> reqwest::Body
     })
 }
 
-/// When the connection last asked for a piece of the body: never before the connection stands, and not while it takes
-/// no more.
+/// When the connection last took a piece of the body: never before it is established, and not while it is blocked.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Progress(Arc<Mutex<Option<Instant>>>);
 

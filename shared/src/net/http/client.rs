@@ -1,4 +1,4 @@
-//! A client for one endpoint, its requests and its answers.
+//! A client for one endpoint, its requests and responses.
 
 use std::pin::pin;
 use std::time::Duration;
@@ -15,12 +15,12 @@ use super::proxy::Proxy;
 use super::tls::tls_settings;
 use super::{Timeouts, USER_AGENT};
 
-/// A request that is ready to go.
+/// A request.
 #[derive(Debug)]
 pub struct Request {
     /// `GET`, `POST` or `DELETE`.
     pub method: &'static str,
-    /// Where to.
+    /// The URL.
     pub url: Url,
     headers: HeaderMap,
     /// The body; empty for none.
@@ -116,10 +116,10 @@ impl Client {
         })
     }
 
-    /// Sends a request and waits for the head of the answer, whatever its status.
+    /// Sends a request and waits for the head of the response, whatever its status.
     ///
     /// # Errors
-    /// Everything that is not an HTTP answer.
+    /// Everything that is not an HTTP response.
     pub async fn send(&self, request: Request) -> Result<Response, HttpError> {
         let deadline = self.timeouts.total.map(|total| (Instant::now() + total, total));
         let method = reqwest::Method::from_bytes(request.method.as_bytes())
@@ -176,7 +176,7 @@ impl Client {
     }
 }
 
-/// An answer whose head has come.
+/// A response whose head has arrived.
 #[derive(Debug)]
 pub struct Response {
     inner: reqwest::Response,
@@ -233,7 +233,7 @@ impl Response {
     }
 }
 
-/// Returns the nearer of a phase's own end and the deadline of the whole request, and what its passing means.
+/// Returns the earlier of a phase's end and the deadline of the whole request, and the error for it.
 fn nearer(deadline: Option<(Instant, Duration)>, end: Instant, error: HttpError) -> (Instant, HttpError) {
     match deadline {
         Some((at, total)) if at < end => (at, HttpError::Timeout(Phase::Total, total)),

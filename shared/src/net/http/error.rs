@@ -1,4 +1,4 @@
-//! What can go wrong on the way to a server and back, before anybody looks at the status.
+//! Failures of a request other than the status of its answer.
 
 use std::error::Error;
 use std::fmt;
@@ -32,7 +32,7 @@ impl Phase {
     }
 }
 
-/// A request that got no whole answer.
+/// Why a request got no complete answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HttpError {
     /// No connection: refused, unreachable, unknown host, or the proxy failed. Nothing was sent.
@@ -41,7 +41,7 @@ pub enum HttpError {
     ProxyAuth,
     /// The server's certificate is not acceptable, or TLS failed. Nothing was sent.
     Tls {
-        /// What is wrong, in our words where we know.
+        /// What is wrong.
         reason: String,
         /// True when the issuer is unknown: a private CA can be named with `SSL_CERT_FILE`.
         unknown_issuer: bool,
@@ -54,7 +54,7 @@ pub enum HttpError {
     Cut(String),
     /// The answer is not HTTP.
     Malformed(String),
-    /// The body is compressed, which was not asked for. With the name of the encoding.
+    /// The body is compressed, which was not requested. With the name of the encoding.
     Encoded(String),
     /// The body is larger than the caller allows, in bytes.
     TooLarge(usize),
@@ -85,7 +85,7 @@ impl HttpError {
         matches!(self, Self::Connect(_) | Self::Timeout(Phase::Connect, _))
     }
 
-    /// Lifts it into a failure that names the server.
+    /// Turns it into a failure that names the server.
     #[must_use]
     pub fn failure(&self, server: &str) -> Failure {
         let failure = Failure::new(self.exit(), format!("'{server}': {self}"));
@@ -168,7 +168,7 @@ impl HttpError {
     }
 }
 
-/// Says why there is no connection, and whose fault it may be when a proxy is on the way.
+/// Why there is no connection; names the proxy if there is one.
 fn not_connected(reason: String, proxy: Option<&str>) -> HttpError {
     match proxy {
         None => HttpError::Connect(reason),

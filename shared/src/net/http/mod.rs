@@ -25,13 +25,13 @@ use tokio::runtime::Runtime;
 
 use crate::exit::{Exit, Failure, io_reason};
 
-/// What this toolkit calls itself to servers.
+/// The `User-Agent` of all requests.
 pub const USER_AGENT: &str = concat!("qwen-toolkit/", env!("CARGO_PKG_VERSION"));
 
 /// The limits of one request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timeouts {
-    /// Until the connection stands, TLS included.
+    /// For the connection, TLS included.
     pub connect: Duration,
     /// From the end of the request to the end of the answer's head, and to the first piece of its body.
     pub first_byte: Duration,
@@ -53,8 +53,8 @@ impl Default for Timeouts {
 }
 
 impl Timeouts {
-    /// The limits for a document of a server's metadata: short, for up to three places are looked at, and others may wait
-    /// for the lock meanwhile.
+    /// The limits for a metadata document: short, since up to three places are tried, and other processes may wait for
+    /// the lock meanwhile.
     #[must_use]
     pub const fn for_metadata() -> Self {
         const ALL: Duration = Duration::from_secs(8);
@@ -82,13 +82,13 @@ impl Timeouts {
     }
 }
 
-/// The longest limit that can be set. A clock cannot add what is much longer.
+/// The longest limit that can be set. A clock cannot add much longer ones.
 const LONGEST_LIMIT: Duration = Duration::from_secs(365 * 24 * 3600);
 
-/// Makes a limit of a number of seconds, fractions allowed.
+/// Makes a limit of a number of seconds, which may have a fraction.
 ///
 /// # Errors
-/// What is wrong with it, in words: a limit of nothing, of more than a year, or no number.
+/// What is wrong with it: zero, negative, more than a year, or not a number.
 pub fn limit(seconds: f64) -> Result<Duration, String> {
     Duration::try_from_secs_f64(seconds)
         .ok()
@@ -96,11 +96,11 @@ pub fn limit(seconds: f64) -> Result<Duration, String> {
         .ok_or_else(|| "must be more than 0 and at most a year".to_owned())
 }
 
-/// Reads a limit as it is typed after a flag, in seconds.
+/// Parses a limit in seconds from the command line.
 ///
 /// # Errors
 /// As [`limit`].
-pub fn typed_limit(text: &str) -> Result<Duration, String> {
+pub fn parse_limit(text: &str) -> Result<Duration, String> {
     limit(text.parse().map_err(|_| "not a number of seconds")?)
 }
 

@@ -14,8 +14,8 @@ const BUNDLE: &str = "/etc/ssl/certs/ca-certificates.crt";
 
 /// Makes the TLS settings of a client.
 ///
-/// Without `with_roots` nobody is trusted and no file is read: for endpoints that are plain `http`, where reading the
-/// certificates would be a third of a short request's time.
+/// Without `with_roots` no certificate is read or trusted: for plain `http`, where reading them would be a third of a
+/// short request's time.
 ///
 /// # Errors
 /// A `SSL_CERT_FILE` or `SSL_CERT_DIR` that yields no certificate.
@@ -43,7 +43,7 @@ pub(super) fn tls_settings(with_roots: bool) -> Result<ClientConfig, HttpError> 
     Ok(settings.with_root_certificates(roots).with_no_client_auth())
 }
 
-/// Returns the variable that says where the certificates are.
+/// Returns the variable that names the certificates.
 fn named() -> Option<&'static str> {
     let is_set = |name: &&str| std::env::var_os(name).is_some_and(|value| !value.is_empty());
     ["SSL_CERT_FILE", "SSL_CERT_DIR"].into_iter().find(is_set)

@@ -1,6 +1,6 @@
 //! The rate limit of a credential, shared by all processes of a user.
 //!
-//! A program acquires a [`Permit`] before every request and tells it what became of the request. The state is a small
+//! A program acquires a [`Permit`] before every request and reports the result to it. The state is a small
 //! file below the state directory, changed under a kernel lock; a process that dies at any point blocks nobody for
 //! longer than five seconds. Where the file cannot be used (a read-only home, a full disk) a notice says so, once, and
 //! requests are not limited: an estimated quota must not stop the work.
@@ -204,7 +204,7 @@ impl RateLimit {
     }
 }
 
-/// Permission to send one request now. A permit that is told nothing counts as used.
+/// Permission to send one request now. Without a report it counts as used.
 #[derive(Debug)]
 #[must_use = "a permit is for one request, to be sent at once"]
 pub struct Permit {
