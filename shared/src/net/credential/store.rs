@@ -87,8 +87,7 @@ pub struct Store {
 
 #[derive(Debug)]
 enum Location {
-    File(PathBuf),
-    QwenCode(PathBuf),
+    File { path: PathBuf, format: Format },
     Keyring { item: KeyringItem, lock: PathBuf },
 }
 
@@ -115,23 +114,23 @@ impl Store {
         if !is_name {
             return Err(StoreError::BadName(profile.to_owned()));
         }
-        let directory = || paths::credential_dir().map(|dir| dir.join("credentials"));
+        let directory = match kind {
+            StoreKind::QwenCode => paths::qwen_home(),
+            _ => paths::credential_dir().map(|directory| directory.join("credentials")),
+        };
+        let directory = directory.ok_or(StoreError::NoHome)?;
         let location = match kind {
-            StoreKind::File => Location::File(
-                directory()
-                    .ok_or(StoreError::NoHome)?
-                    .join(format!("{profile}.json")),
-            ),
-            StoreKind::QwenCode => Location::QwenCode(
-                paths::qwen_home()
-                    .ok_or(StoreError::NoHome)?
-                    .join("oauth_creds.json"),
-            ),
+            StoreKind::File => Location::File {
+                path: directory.join(format!("{profile}.json")),
+                format: Format::Own,
+            },
+            StoreKind::QwenCode => Location::File {
+                path: directory.join("oauth_creds.json"),
+                format: Format::QwenCode,
+            },
             StoreKind::Keyring => Location::Keyring {
                 item: KeyringItem::new(item_user(profile), timeout),
-                lock: directory()
-                    .ok_or(StoreError::NoHome)?
-                    .join(format!("{profile}.keyring.lock")),
+                lock: directory.join(format!("{profile}.keyring.lock")),
             },
         };
         Ok(Self {
@@ -143,10 +142,12 @@ impl Store {
     /// Returns the kind of store.
     #[must_use]
     pub const fn kind(&self) -> StoreKind {
-        match self.location {
-            Location::File(_) => StoreKind::File,
-            Location::QwenCode(_) => StoreKind::QwenCode,
+        match &self.location {
             Location::Keyring { .. } => StoreKind::Keyring,
+            Location::File { format, .. } => match format {
+                Format::Own => StoreKind::File,
+                Format::QwenCode => StoreKind::QwenCode,
+            },
         }
     }
 
@@ -160,7 +161,7 @@ impl Store {
     #[must_use]
     pub fn place(&self) -> String {
         match &self.location {
-            Location::File(path) | Location::QwenCode(path) => path.display().to_string(),
+            Location::File { path, .. } => path.display().to_string(),
             Location::Keyring { .. } => "the system keyring".to_owned(),
         }
     }
@@ -171,8 +172,7 @@ impl Store {
     /// The store cannot be read, or holds something else.
     pub fn load(&self) -> Result<Option<Loaded>, StoreError> {
         match &self.location {
-            Location::File(path) => load_file(path, Format::Own),
-            Location::QwenCode(path) => load_file(path, Format::QwenCode),
+            Location::File { path, format } => load_file(path, *format),
             Location::Keyring { item, .. } => load_item(item),
         }
     }
@@ -191,10 +191,12 @@ impl Store {
     /// As [`Store::lock`].
     pub(super) fn lock_own(&self, limit: Duration, notify: &dyn Fn(&str)) -> Result<StoreLock<'_>, Failure> {
         let path = match &self.location {
-            Location::File(path) => beside(path),
-            // Beside the file, so that processes with other configuration directories use it too.
-            Location::QwenCode(path) => path.with_file_name("oauth_creds.qwen-toolkit.lock"),
             Location::Keyring { lock, .. } => lock.clone(),
+            Location::File { path, format } => match format {
+                Format::Own => beside(path),
+                // Beside the file, so that processes with other configuration directories use it too.
+                Format::QwenCode => path.with_file_name("oauth_creds.qwen-toolkit.lock"),
+            },
         };
         if let Some(directory) = path.parent() {
             create_private_dir(directory).map_err(|error| StoreError::io(directory, "create", error))?;
@@ -209,7 +211,7 @@ impl Store {
     /// It is not usable.
     pub fn probe(&self) -> Result<(), StoreError> {
         match &self.location {
-            Location::File(path) | Location::QwenCode(path) => probe_file(path),
+            Location::File { path, .. } => probe_file(path),
             Location::Keyring { item, .. } => item.probe(),
         }
     }
@@ -313,14 +315,12 @@ impl<'a> StoreLock<'a> {
         notify: &dyn Fn(&str),
     ) -> Result<LockedStore<'a>, Failure> {
         let Self { store, lock } = self;
-        let qwen_code_lock = match &store.location {
-            Location::QwenCode(path) => {
+        let mut qwen_code_lock = None;
+        if let Location::File { path, format } = &store.location {
+            if *format == Format::QwenCode {
                 let path = path.with_extension("lock");
-                Some(QwenCodeLock::acquire(path, lock.file(), limit, notify)?)
+                qwen_code_lock = Some(QwenCodeLock::acquire(path, lock.file(), limit, notify)?);
             }
-            _ => None,
-        };
-        if let Location::File(path) | Location::QwenCode(path) = &store.location {
             sweep_temporaries(path);
         }
         Ok(LockedStore {
@@ -359,17 +359,22 @@ impl<'a> LockedStore<'a> {
     /// # Errors
     /// The store cannot be written.
     pub(super) fn prepare(&self, current: &Stored) -> Result<PendingWrite<'a>, StoreError> {
-        let (path, format) = match &self.store.location {
-            Location::File(path) => (path, Format::Own),
-            Location::QwenCode(path) => (path, Format::QwenCode),
+        match &self.store.location {
+            Location::File { path, format } => {
+                let space = document::write(current, *format).expose().len() * 2 + (16 << 10);
+                let file =
+                    Replacement::begin(path, space).map_err(|error| StoreError::io(path, "write", error))?;
+                Ok(PendingWrite::File {
+                    file,
+                    path,
+                    format: *format,
+                })
+            }
             Location::Keyring { item, .. } => {
                 item.write(document::write(current, Format::Own))?;
-                return Ok(PendingWrite::Keyring(item));
+                Ok(PendingWrite::Keyring(item))
             }
-        };
-        let space = document::write(current, format).expose().len() * 2 + (16 << 10);
-        let file = Replacement::begin(path, space).map_err(|error| StoreError::io(path, "write", error))?;
-        Ok(PendingWrite::File { file, path, format })
+        }
     }
 
     /// Replaces the credential. It is on the disk when this returns.
@@ -388,7 +393,7 @@ impl<'a> LockedStore<'a> {
     pub fn is_link(&self) -> bool {
         match &self.store.location {
             Location::Keyring { .. } => false,
-            Location::File(path) | Location::QwenCode(path) => path.is_symlink(),
+            Location::File { path, .. } => path.is_symlink(),
         }
     }
 
@@ -399,7 +404,7 @@ impl<'a> LockedStore<'a> {
     pub fn delete(&self) -> Result<bool, StoreError> {
         match &self.store.location {
             Location::Keyring { item, .. } => item.delete(),
-            Location::File(path) | Location::QwenCode(path) => match std::fs::remove_file(path) {
+            Location::File { path, .. } => match std::fs::remove_file(path) {
                 Ok(()) => Ok(true),
                 Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
                 Err(error) => Err(StoreError::io(path, "remove", error)),
