@@ -211,7 +211,7 @@ fn shown(columns: u16) -> String {
     let tool = batch(&sandbox, &server).env("TERM", "xterm").env("NO_COLOR", "1");
     let tool = tool.args(["run", "in.jsonl", "-o", "out.jsonl", "-j", "2"]);
     let terminal = Terminal::of_width(columns, tool);
-    terminal.shows("/41");
+    terminal.shows("20/41");
     gate.open();
     terminal.shows("hint: add --retry-failed to retry what failed");
     let shown = terminal.shown();

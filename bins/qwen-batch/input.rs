@@ -1,11 +1,11 @@
 //! The input, line by line.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{self, BufRead, BufReader, Read, Seek};
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
 use qwen_shared::exit::{Exit, Failure, io_reason};
-use rustix::fs::{Stat, fstat};
 use tokio::sync::mpsc;
 
 /// The longest line that is read, in bytes. Longer ones are skipped and reported.
@@ -19,8 +19,8 @@ const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 #[derive(Debug)]
 pub(crate) struct Input {
     name: String,
-    /// `None` for standard input.
-    file: Option<File>,
+    file: File,
+    pub(crate) is_stdin: bool,
 }
 
 /// A line that is not blank.
@@ -38,21 +38,19 @@ impl Input {
     /// # Errors
     /// 66 when the file is missing, unreadable or a directory.
     pub(crate) fn open(path: Option<&PathBuf>) -> Result<Self, Failure> {
-        let Some(path) = path.filter(|path| *path != Path::new("-")) else {
-            return Ok(Self {
-                name: "standard input".to_owned(),
-                file: None,
-            });
+        let path = path.filter(|path| *path != Path::new("-"));
+        let name = path.map_or_else(|| "standard input".to_owned(), |path| path.display().to_string());
+        let file = match path {
+            Some(path) => File::open(path).and_then(|file| match file.metadata()?.is_dir() {
+                true => Err(io::ErrorKind::IsADirectory.into()),
+                false => Ok(file),
+            }),
+            None => io::stdin().as_fd().try_clone_to_owned().map(File::from),
         };
-        let name = path.display().to_string();
-        let cannot_read = |error| cannot_read(Exit::NoInput, &name, &error);
-        let file = File::open(path).map_err(cannot_read)?;
-        if file.metadata().map_err(cannot_read)?.is_dir() {
-            return Err(cannot_read(io::ErrorKind::IsADirectory.into()));
-        }
         Ok(Self {
+            file: file.map_err(|error| cannot_read(Exit::NoInput, &name, &error))?,
             name,
-            file: Some(file),
+            is_stdin: path.is_none(),
         })
     }
 
@@ -61,37 +59,26 @@ impl Input {
         &self.name
     }
 
-    pub(crate) const fn is_stdin(&self) -> bool {
-        self.file.is_none()
-    }
-
-    pub(crate) fn stat(&self) -> rustix::io::Result<Stat> {
-        match &self.file {
-            Some(file) => fstat(file),
-            None => fstat(rustix::stdio::stdin()),
-        }
+    pub(crate) fn metadata(&self) -> io::Result<Metadata> {
+        self.file.metadata()
     }
 
     /// Counts the lines of a regular file that are not blank.
     pub(crate) fn count(&self) -> Option<u64> {
-        let mut file = self.file.as_ref()?.try_clone().ok()?;
-        if !file.metadata().ok()?.is_file() {
+        if self.is_stdin || !self.file.metadata().ok()?.is_file() {
             return None;
         }
-        let mut lines = Lines::new(&file);
+        let mut lines = Lines::new(&self.file);
         let mut count = 0;
         while lines.next().ok()?.is_some() {
             count += 1;
         }
-        file.rewind().ok()?;
+        (&self.file).rewind().ok()?;
         Some(count)
     }
 
-    pub(crate) fn lines(self) -> Lines<Box<dyn Read + Send>> {
-        match self.file {
-            Some(file) => Lines::new(Box::new(file)),
-            None => Lines::new(Box::new(io::stdin())),
-        }
+    pub(crate) fn lines(self) -> Lines<File> {
+        Lines::new(self.file)
     }
 
     /// Reads in a thread of its own, so that slow input delays no result. The thread ends with the input, the receiver

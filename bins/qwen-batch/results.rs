@@ -1,9 +1,10 @@
 //! Where results go, and the IDs of the requests that have one.
 
 use std::collections::HashSet;
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{File, Metadata, OpenOptions, TryLockError};
 use std::hash::BuildHasher;
 use std::io::{self, BufRead, BufReader, BufWriter, Seek, Write};
+use std::os::fd::AsFd;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
@@ -11,7 +12,6 @@ use qwen_shared::exit::{Exit, Failure, io_reason};
 use qwen_shared::output::{Reporter, Stdout};
 use qwen_shared::signal::{SIGPIPE, end_by_signal};
 use qwen_shared::text::escape_json;
-use rustix::fs::{FileType, fstat, stat};
 
 use super::input::Input;
 use super::record::ExistingRecord;
@@ -236,16 +236,20 @@ fn named(path: Option<&PathBuf>) -> Option<&PathBuf> {
 /// True when results would be appended to the input, which would then never end.
 pub(crate) fn is_same_file(input: &Input, output: Option<&PathBuf>) -> bool {
     let output = match named(output) {
-        Some(path) => stat(path),
-        None => fstat(rustix::stdio::stdout()),
+        Some(path) => path.metadata(),
+        None => io::stdout()
+            .as_fd()
+            .try_clone_to_owned()
+            .and_then(|stdout| File::from(stdout).metadata()),
     };
-    match (input.stat(), output) {
-        (Ok(input), Ok(output)) => {
-            FileType::from_raw_mode(input.st_mode).is_file()
-                && (input.st_dev, input.st_ino) == (output.st_dev, output.st_ino)
-        }
+    match (input.metadata(), output) {
+        (Ok(input), Ok(output)) => input.is_file() && file_id(&input) == file_id(&output),
         _ => false,
     }
+}
+
+fn file_id(metadata: &Metadata) -> (u64, u64) {
+    (metadata.dev(), metadata.ino())
 }
 
 /// Opens and locks a file, creating it if it is missing.
@@ -275,7 +279,7 @@ fn open_locked(path: &Path) -> Result<File, Failure> {
 
 fn is_at(file: &File, path: &Path) -> bool {
     match (file.metadata(), path.metadata()) {
-        (Ok(ours), Ok(there)) => (ours.dev(), ours.ino()) == (there.dev(), there.ino()),
+        (Ok(ours), Ok(there)) => file_id(&ours) == file_id(&there),
         _ => false,
     }
 }
