@@ -414,6 +414,9 @@ fn the_programs_say_what_may_stand_at_the_cursor() {
             ],
         ),
         ("qwen nosuchtool ", "words", &[]),
+        ("qwen --mo", "words", &["--model"]),
+        ("qwen --li", "words", &["--list"]),
+        ("qwen --reasoning ", "words", &["drop", "stderr", "stdout"]),
         ("qwen -- ", "words", &[]),
         ("qwen-auth list --format ", "words", &["text", "json"]),
     ] {

@@ -6,6 +6,7 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 
+use clap::Arg;
 use qwen_shared::app::Common;
 use qwen_shared::completion::Request;
 use qwen_shared::exit::{Exit, Failure, Outcome, io_reason};
@@ -38,14 +39,25 @@ fn complete(request: Request) {
     let Some(args) = request.args::<Args>(args::command()) else {
         return;
     };
-    let Some(first) = args.words.first() else { return };
-    let is_tool = |name: &OsStr| TOOLS.iter().any(|tool| name == tool.name);
-    if is_tool(first) {
-        let at = request.words.len() - 1 - args.words.len();
-        request.hand_over(&format!("qwen-{}", first.display()), Some(at));
-    } else if is_for_chat(first) {
-        request.hand_over("qwen-chat", None);
+    let at = request.words.len() - 1 - args.words.len();
+    match args.words.first() {
+        Some(first) if TOOLS.iter().any(|tool| first == tool.name) => {
+            request.hand_over(&format!("qwen-{}", first.display()), Some(at));
+        }
+        Some(first) if is_for_chat(first) => request.hand_over("qwen-chat", None),
+        None if is_option_of_chat(&request.words[at]) => request.hand_over("qwen-chat", None),
+        _ => {}
     }
+}
+
+/// True for a long option, perhaps unfinished, that the dispatcher does not have.
+fn is_option_of_chat(option: &OsStr) -> bool {
+    let option = option.to_string_lossy();
+    let (flag, _) = option.split_once('=').unwrap_or((&option, ""));
+    let mut own = args::command();
+    own.build();
+    let mut own = own.get_arguments().filter_map(Arg::get_long);
+    flag.starts_with("--") && !own.any(|long| format!("--{long}").starts_with(flag))
 }
 
 /// True for an option that is not the dispatcher's, and for a question in one word.

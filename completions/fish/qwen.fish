@@ -5,9 +5,10 @@ function __qwen_complete
     set -l answer (QWEN_COMPLETE=fish command $program -- $words (commandline -ct) 2>/dev/null </dev/null)
     switch $answer[1]
         case words
-            printf '%s\n' $answer[2..]
+            string join \n -- $answer[2..]
         case files
-            __fish_complete_path (commandline -ct)
+            set -l option (string match -r -- '^--[^=]*=' (commandline -ct))
+            string replace -r -- '^' "$option" (__fish_complete_path (string replace -- "$option" '' (commandline -ct)))
         case directories
             __fish_complete_directories (commandline -ct)
         case command
