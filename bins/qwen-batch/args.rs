@@ -216,9 +216,10 @@ fn batches() -> Vec<CompletionCandidate> {
 
 /// Returns what is typed before the cursor.
 fn overrides() -> Option<Overrides> {
-    let args: Args = Request::of_process()?.args(command())?;
+    // A command's operand may still be missing, so only the common options are read.
+    let common: Common = Request::of_process()?.args(command())?;
     Some(Overrides {
-        profile: args.common.profile,
+        profile: common.profile,
         ..Overrides::default()
     })
 }
