@@ -142,7 +142,7 @@ fn bash_completes_every_tool_by_the_code_that_one_prints() {
 
 /// A server of models whose names have colons, as Ollama's and OpenRouter's do.
 fn with_colons() -> Server {
-    let body = r#"{"data": [{"id": "llama3:8b"}, {"id": "llama3:70b"}, {"id": "qwen/qwen3:free"}, {"id": "tiny"}, {"id": "(rm x)"}]}"#;
+    let body = r#"{"data": [{"id": "llama3:8b"}, {"id": "llama3:70b"}, {"id": "qwen/qwen3:free"}, {"id": "tiny"}, {"id": "(rm x)"}, {"id": "--curl"}]}"#;
     Server::answering(|_, _| Reply::json(200, body))
 }
 
@@ -418,6 +418,11 @@ fn the_programs_say_what_may_stand_at_the_cursor() {
         ("qwen --li", "words", &["--list"]),
         ("qwen --reasoning ", "words", &["drop", "stderr", "stdout"]),
         ("qwen -- ", "words", &[]),
+        (
+            "qwen-chat -C sub --list-models --profile ",
+            "words",
+            &["home", "work"],
+        ),
         ("qwen-auth list --format ", "words", &["text", "json"]),
     ] {
         let mut words: Vec<&str> = line.split(' ').collect();
@@ -499,7 +504,7 @@ fn a_key_goes_no_further_than_that_of_a_question() {
 
 #[test]
 fn batches_are_offered_with_their_states() {
-    let list = r#"{"data": [{"id": "batch_2", "status": "in_progress"}, {"id": "batch_1", "status": "completed"}, {}]}"#;
+    let list = r#"{"data": [{"id": "batch_2", "status": "in_progress"}, {"id": "batch_1", "status": "completed"}, {}, {"id": "--profile=x"}]}"#;
     let server = Server::answering(move |_, _| Reply::json(200, list));
     let sandbox = Sandbox::new();
     for job in ["status", "wait", "fetch", "cancel"] {

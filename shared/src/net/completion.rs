@@ -19,7 +19,7 @@ const LONGEST: usize = 32 << 20;
 pub fn models(typed: fn() -> Option<Overrides>) -> Vec<CompletionCandidate> {
     within_limit(move || {
         let list = read_models(&get(&typed()?, Endpoint::models_url)?)?;
-        let mut names: Vec<&str> = list.iter().filter_map(model_name).collect();
+        let mut names: Vec<&str> = list.iter().filter_map(model_name).filter(is_value).collect();
         names.sort();
         Some(names.into_iter().map(CompletionCandidate::new).collect())
     })
@@ -37,10 +37,15 @@ pub fn batches(typed: fn() -> Option<Overrides>) -> Vec<CompletionCandidate> {
         let batches = answer["data"].as_array()?.iter();
         let candidate = |batch: &Value| {
             let state = batch["status"].as_str().map(|state| state.to_owned().into());
-            Some(CompletionCandidate::new(batch["id"].as_str()?).help(state))
+            Some(CompletionCandidate::new(batch["id"].as_str().filter(is_value)?).help(state))
         };
         Some(batches.filter_map(candidate).collect())
     })
+}
+
+/// True unless the program would take it for an option: a server must not add any.
+fn is_value(name: &&str) -> bool {
+    !name.starts_with('-')
 }
 
 fn get(typed: &Overrides, url: impl Fn(&Endpoint) -> Url) -> Option<Vec<u8>> {
