@@ -5,7 +5,7 @@ use std::io;
 use std::time::{Duration, SystemTime};
 
 use qwen_shared::exit::{Exit, Failure, Outcome};
-use qwen_shared::net::config::{Config, Method};
+use qwen_shared::net::config::{Config, KeySetting, Method, Profile};
 use qwen_shared::net::credential::{Credential, Store, StoreKind, Stored};
 use qwen_shared::net::http::{HttpError, Timeouts};
 use qwen_shared::net::oauth::{
@@ -162,11 +162,20 @@ fn open_browser(device: &DeviceAuthorization, no_browser: bool, reporter: &Repor
         Ok(openers) => {
             let address = device.verification_uri_complete.as_ref();
             let address = address.unwrap_or(&device.verification_uri);
-            let secrets = Config::load().map(|config| config.key_variables());
-            browser::open(openers, address, secrets.unwrap_or_default());
+            browser::open(openers, address, key_variables());
         }
         Err(reason) => reporter.detail(&format!("no browser is opened: {reason}")),
     }
+}
+
+/// Returns the variables that profiles take their keys from.
+fn key_variables() -> Vec<String> {
+    let profiles = Config::load().unwrap_or_default().profiles;
+    let variable = |profile: Profile| match profile.key {
+        Some(KeySetting::Env(name)) => Some(name),
+        _ => None,
+    };
+    profiles.into_values().filter_map(variable).collect()
 }
 
 fn login_failed(error: &OauthError, server: &str, profile: &str) -> Failure {

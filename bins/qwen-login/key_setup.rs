@@ -5,8 +5,8 @@ use std::io::{IsTerminal, Read};
 use qwen_shared::exit::{Exit, Failure, Outcome, io_reason};
 use qwen_shared::net::config::Method;
 use qwen_shared::net::credential::{Store, Stored};
-use qwen_shared::net::http::{BaseUrl, is_loopback};
-use qwen_shared::provider::Provider;
+use qwen_shared::net::http::BaseUrl;
+use qwen_shared::provider::{Provider, is_loopback};
 use qwen_shared::secret::Secret;
 use qwen_shared::terminal::Terminal;
 

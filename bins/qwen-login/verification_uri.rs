@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use qwen_shared::net::http::is_loopback;
+use qwen_shared::provider::is_loopback;
 use qwen_shared::text::is_hostile;
 use url::Url;
 

@@ -277,7 +277,7 @@ impl Provider {
             .any(|known| host_matches(&known.host, host) && url.path().starts_with(&known.path))
             || self
                 .complete_urls()
-                .any(|own| match (is_local(&own), is_local(url)) {
+                .any(|own| match (is_loopback(&own), is_loopback(url)) {
                     (true, true) => own.port_or_known_default() == url.port_or_known_default(),
                     _ => own.host_str().is_some_and(|name| host_matches(name, host)),
                 })
@@ -304,8 +304,9 @@ pub fn host_matches(pattern: &str, host: &str) -> bool {
     }
 }
 
-/// True for loopback hosts, where the port tells servers apart and `localhost` is the same as 127.0.0.1.
-fn is_local(url: &Url) -> bool {
+/// True when the URL's host is this machine by its own name: `localhost`, 127.0.0.0/8 or `::1`.
+#[must_use]
+pub fn is_loopback(url: &Url) -> bool {
     match url.host() {
         Some(Host::Domain(name)) => name.eq_ignore_ascii_case("localhost"),
         Some(Host::Ipv4(address)) => address.is_loopback(),

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
-use super::profile::{KeySetting, Profile, ProfileName};
+use super::profile::{Profile, ProfileName};
 use crate::exit::{Exit, Failure, io_reason};
 use crate::fs::{self, Lock, beside};
 use crate::paths;
@@ -59,16 +59,6 @@ impl Config {
             notice: notice(&path),
             ..parse(&path, &text)?
         })
-    }
-
-    /// Returns the names of the variables that profiles take their keys from.
-    #[must_use]
-    pub fn key_variables(&self) -> Vec<String> {
-        let variable = |profile: &Profile| match &profile.key {
-            Some(KeySetting::Env(name)) => Some(name.clone()),
-            _ => None,
-        };
-        self.profiles.values().filter_map(variable).collect()
     }
 
     /// Checks that the file can be written, by writing another one beside it.

@@ -9,8 +9,8 @@ use super::qwen_code::QwenCodeSettings;
 use super::settings::{Auth, Key, Overrides, Settings, Source, Sourced};
 use crate::dotenv::may_pair;
 use crate::exit::{Exit, Failure};
-use crate::net::http::{BaseUrl, is_loopback};
-use crate::provider::{self, Provider};
+use crate::net::http::BaseUrl;
+use crate::provider::{self, Provider, is_loopback};
 use crate::secret::Secret;
 
 impl Settings {
@@ -79,7 +79,7 @@ fn active_name(
     Ok(name)
 }
 
-/// What a profile comes to without flags, variables and `.env` files; `None` for what nothing says.
+/// The settings of a profile without flags, variables and `.env` files; `None` for what is not set.
 #[derive(Debug)]
 pub struct ProfileSummary {
     /// As [`Settings::method`].
@@ -123,7 +123,7 @@ struct Resolver<'a> {
 
 impl Resolver<'_> {
     fn resolve(&self) -> Result<Settings, Failure> {
-        let base_url = self.named_base_url()?;
+        let base_url = self.configured_base_url()?;
         let provider = self.provider(base_url.as_ref())?;
         let auth = self.auth(&provider, base_url.as_ref())?;
         let uses_oauth = matches!(auth.value, Auth::Oauth { .. });
@@ -151,7 +151,7 @@ impl Resolver<'_> {
     }
 
     fn summary(&self) -> Result<ProfileSummary, Failure> {
-        let base_url = self.named_base_url()?;
+        let base_url = self.configured_base_url()?;
         let provider = self.provider(base_url.as_ref())?;
         let method = match self.auth(&provider, base_url.as_ref()) {
             Ok(auth) => Some(auth.value.method()),
@@ -175,8 +175,8 @@ impl Resolver<'_> {
         Source::Profile(self.name.map_or("default", |name| &name.value).to_owned())
     }
 
-    /// Returns the endpoint that somebody named; `None` leaves it to the provider.
-    fn named_base_url(&self) -> Result<Option<Sourced<BaseUrl>>, Failure> {
+    /// Returns the configured endpoint; `None` leaves it to the provider.
+    fn configured_base_url(&self) -> Result<Option<Sourced<BaseUrl>>, Failure> {
         let hides_variable = self.overrides.profile_first && self.name.is_some();
         let variable = || self.lookup.value("OPENAI_BASE_URL").filter(|_| !hides_variable);
         let flag = flag_value(self.overrides.base_url.as_deref(), "--openai-base-url");
@@ -214,7 +214,7 @@ impl Resolver<'_> {
         }
     }
 
-    /// Returns provider, base URL and model, given the endpoint that somebody named and its provider.
+    /// Returns provider, base URL and model, given the configured endpoint and its provider.
     #[expect(clippy::type_complexity, reason = "three values with their sources")]
     fn endpoint(
         &self,

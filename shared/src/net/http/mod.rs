@@ -12,7 +12,7 @@ mod retry_after;
 mod tls;
 mod url;
 
-pub use self::url::{BaseUrl, BaseUrlError, check_endpoint, is_loopback};
+pub use self::url::{BaseUrl, BaseUrlError, check_endpoint};
 pub use body::Upload;
 pub use client::{Client, Request, Response};
 pub use error::{HttpError, Phase};

@@ -4,7 +4,7 @@ use hyper_util::client::proxy::matcher::{Intercept, Matcher};
 use url::Url;
 
 use super::error::HttpError;
-use super::is_loopback;
+use crate::provider::is_loopback;
 
 /// The proxy on the way to an endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

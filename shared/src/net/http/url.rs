@@ -3,9 +3,10 @@
 use std::fmt;
 use std::ops::Deref;
 
-use url::{Host, ParseError, Url};
+use url::{ParseError, Url};
 
 use crate::exit::{Exit, Failure};
+use crate::provider::is_loopback;
 use crate::text::one_line;
 
 /// The base URL of an endpoint: `http` or `https`, without user info and fragment.
@@ -82,7 +83,7 @@ impl fmt::Display for BaseUrlError {
 impl std::error::Error for BaseUrlError {}
 
 /// Refuses a URL to which no secret may go: anything but `https`, except `http` to loopback or where the profile
-/// says `"allow_http": true`; and a URL with user info, which would end up in logs.
+/// sets `"allow_http": true`; and a URL with user info, which would end up in logs.
 ///
 /// # Errors
 /// Exit 78.
@@ -101,17 +102,6 @@ pub fn check_endpoint(url: &Url, allow_http: bool) -> Result<(), Failure> {
         "http" => Err(refuse("plain http would show the secret to the network")
             .hint("use https, or set \"allow_http\": true in the profile if that network is yours")),
         other => Err(refuse(&format!("'{other}' is not http or https"))),
-    }
-}
-
-/// True when the URL's host is this machine by its own name: `localhost`, 127.0.0.0/8 or `::1`.
-#[must_use]
-pub fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Domain(name)) => name.eq_ignore_ascii_case("localhost"),
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        None => false,
     }
 }
 

@@ -2,8 +2,8 @@
 
 use url::{Host, Url};
 
-use crate::net::http::{BaseUrl, is_loopback};
-use crate::provider::host_matches;
+use crate::net::http::BaseUrl;
+use crate::provider::{host_matches, is_loopback};
 use crate::text::{clip, is_hostile};
 
 /// Makes a base URL from a `resource_url`, as Qwen Code does: prefixes `https://` to a bare host and adds a missing
