@@ -1,8 +1,4 @@
-//! Links the programs at a fixed address on Linux, and the dispatcher without a shared library.
-//!
-//! A position-independent program of this size has thousands of pointers that the loader corrects at each start,
-//! touching every page they are on: some 0.2 ms, as much again as all that `qwen-token` does with a live credential.
-//! Stack, heap and libraries keep their random addresses.
+//! Links the dispatcher without a shared library on Linux.
 //!
 //! `qwen NAME` may cost no more than `/bin/true` on top of the tool, and finding, mapping and relocating libc is most
 //! of what either does. The dispatcher resolves no name and looks up no user, which is what a static glibc is bad at, so
@@ -16,22 +12,15 @@ use std::io::{Write, stdout};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The programs that are linked without a shared library.
-const STATIC: [&str; 1] = ["qwen"];
-
 fn main() {
     let is = |name: &str, value: &str| env::var(name).is_ok_and(|set| set == value);
     let mut said = String::from("cargo::rerun-if-changed=bins/build.rs\n");
-    if is("CARGO_CFG_TARGET_OS", "linux") && is("CARGO_CFG_TARGET_ENV", "gnu") {
-        said.push_str("cargo::rustc-link-arg-bins=-no-pie\n");
-        if let Some(directory) = archives() {
-            for name in STATIC {
-                said.push_str(&format!("cargo::rustc-link-arg-bin={name}=-static\n"));
-                said.push_str(&format!(
-                    "cargo::rustc-link-arg-bin={name}=-L{}\n",
-                    directory.display()
-                ));
-            }
+    if is("CARGO_CFG_TARGET_OS", "linux")
+        && is("CARGO_CFG_TARGET_ENV", "gnu")
+        && let Some(directory) = archives()
+    {
+        for argument in ["-static-pie", &format!("-L{}", directory.display())] {
+            said.push_str(&format!("cargo::rustc-link-arg-bin=qwen={argument}\n"));
         }
     }
     let _ = stdout().write_all(said.as_bytes());

@@ -119,10 +119,6 @@ impl CommandLine for Args {
         &self.common
     }
 
-    fn untyped() -> Option<(&'static str, Self)> {
-        Some(("qwen-env", Self::default()))
-    }
-
     fn stdout_on_failure(typed: Option<&Self>, arguments: &[OsString]) -> &'static str {
         match typed {
             Some(args) if args.is_evaluated() && !lacks_command(arguments) => {

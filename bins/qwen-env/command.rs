@@ -23,7 +23,7 @@ pub(crate) fn run(words: &[OsString], plan: &Plan<'_>) -> Failure {
     if std::env::var_os(RECORD).is_some() {
         update_record(&mut command, plan);
     }
-    become_command(command)
+    become_command(&command)
 }
 
 /// Updates the record, for a shell that the command starts. Without a record no shell above evaluated statements.

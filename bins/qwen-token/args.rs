@@ -57,19 +57,6 @@ impl CommandLine for Args {
         &self.common
     }
 
-    fn untyped() -> Option<(&'static str, Self)> {
-        let args = Self {
-            min_ttl: 60,
-            refresh: false,
-            no_refresh: false,
-            check: false,
-            format: Format::Raw,
-            command: Vec::new(),
-            common: Common::default(),
-        };
-        Some(("qwen-token", args))
-    }
-
     fn stdout_on_failure(typed: Option<&Self>, arguments: &[OsString]) -> &'static str {
         let is_evaluated = match typed {
             Some(args) => {

@@ -25,5 +25,5 @@ pub(crate) fn run(
     for (name, value) in variables(settings, authorization)? {
         command.env(name, value.expose());
     }
-    Err(become_command(command))
+    Err(become_command(&command))
 }

@@ -2,7 +2,6 @@
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 
@@ -29,7 +28,7 @@ pub(crate) fn run_first_argument() {
         .filter(|word| word != "help")
         .and_then(|word| find(&word))
     {
-        let _ = Command::new(program).args(arguments).exec();
+        let _ = process::exec(Command::new(program).args(arguments));
     }
 }
 
@@ -78,10 +77,7 @@ pub(crate) fn run(name: &OsStr, common: &Common, words: &[OsString]) -> Outcome 
     let Some(program) = find(name) else {
         return Err(not_found(name, words));
     };
-    let error = Command::new(&program)
-        .args(common_arguments(common))
-        .args(words)
-        .exec();
+    let error = process::exec(Command::new(&program).args(common_arguments(common)).args(words));
     Err(not_runnable(&program, &io_reason(&error)))
 }
 

@@ -1,6 +1,6 @@
 //! Runs a tool: parse, call, report. The single place where a result becomes an exit code.
 
-use std::ffi::{OsString, c_int};
+use std::ffi::OsString;
 use std::fmt::Debug;
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -13,7 +13,7 @@ use clap_complete::engine::ArgValueCandidates;
 use super::completion;
 use super::exit::{Exit, Failure, Outcome, io_reason};
 use super::output::{Color, Reporter, Stdout};
-use crate::start;
+use super::signal::outlive_file_limit;
 
 /// The flags that every program has, with one meaning everywhere.
 #[derive(Clone, Debug, Default, clap::Args)]
@@ -48,13 +48,6 @@ pub trait CommandLine: FromArgMatches + Debug {
     /// Returns the flags that every program has.
     fn common(&self) -> &Common;
 
-    /// Returns the tool's name and what an empty command line means, for a tool that a shell starts at every prompt or a
-    /// script in every loop: its grammar, a fifth of its time, is not built then. It must be what the grammar makes of
-    /// an empty line, which a debug build proves at each start.
-    fn untyped() -> Option<(&'static str, Self)> {
-        None
-    }
-
     /// Returns what the reader of stdout is told when the tool fails: nothing, but for output that a shell evaluates,
     /// where no words at all would look like success. `typed` is `None` when the command line was not understood.
     fn stdout_on_failure(_typed: Option<&Self>, _arguments: &[OsString]) -> &'static str {
@@ -68,63 +61,44 @@ pub trait CommandLine: FromArgMatches + Debug {
 /// was given twice the last counts, so that an alias can be overruled.
 #[must_use]
 pub fn main<C: CommandLine>(command: fn() -> Command, run: fn(C, &Reporter) -> Outcome) -> ExitCode {
-    ExitCode::from(code(command, run))
-}
-
-/// As [`main`], for a program that the C library starts without the runtime of the standard library; `start` says why.
-#[must_use]
-pub fn bare_main<C: CommandLine>(command: fn() -> Command, run: fn(C, &Reporter) -> Outcome) -> c_int {
-    start::without_runtime();
-    code(command, run).into()
-}
-
-fn code<C: CommandLine>(command: fn() -> Command, run: fn(C, &Reporter) -> Outcome) -> u8 {
-    start::outlive_file_limit();
+    outlive_file_limit();
     if let Some(outcome) = completion::answer(command) {
         let reporter = Reporter::new(command().get_name(), false, false, Color::Auto);
         return finish(&reporter, outcome, "");
     }
-    let typed: Vec<OsString> = std::env::args_os().collect();
-    if typed.len() == 1
-        && let Some((name, cli)) = C::untyped()
-    {
-        report_panics::<C>(name);
-        debug_assert_eq!(
-            format!("{cli:?}"),
-            C::from_arg_matches(&command().get_matches_from(&typed))
-                .map(|meant| format!("{meant:?}"))
-                .unwrap_or_default()
-        );
-        return act(name, cli, &typed, run);
-    }
+    let words: Vec<OsString> = std::env::args_os().collect();
     let grammar = command().args_override_self(true);
     let name = grammar.get_name().to_owned();
     report_panics::<C>(&name);
-    let cli = grammar
-        .try_get_matches_from(&typed)
+    let args = grammar
+        .try_get_matches_from(&words)
         .and_then(|mut matches: ArgMatches| C::from_arg_matches_mut(&mut matches));
-    match cli {
-        Ok(cli) => act(&name, cli, &typed, run),
+    match args {
+        Ok(args) => act(&name, args, &words, run),
         Err(error) => {
-            let color = Color::among(&typed);
+            let color = Color::among(&words);
             let outcome = not_parsed(&command(), &error, color);
-            // Help and version ask nobody who will read them.
-            let words = outcome
-                .as_ref()
-                .err()
-                .map_or("", |_| C::stdout_on_failure(None, &typed));
-            finish(&Reporter::new(&name, false, false, color), outcome, words)
+            // Nobody evaluates help and version.
+            let stdout = match outcome {
+                Ok(_) => "",
+                Err(_) => C::stdout_on_failure(None, &words),
+            };
+            finish(&Reporter::new(&name, false, false, color), outcome, stdout)
         }
     }
 }
 
-/// Runs the tool as typed.
-fn act<C: CommandLine>(name: &str, cli: C, typed: &[OsString], run: fn(C, &Reporter) -> Outcome) -> u8 {
-    let common = cli.common();
+fn act<C: CommandLine>(
+    name: &str,
+    args: C,
+    words: &[OsString],
+    run: fn(C, &Reporter) -> Outcome,
+) -> ExitCode {
+    let common = args.common();
     let reporter = Reporter::new(name, common.quiet, common.verbose, common.color);
-    let words = C::stdout_on_failure(Some(&cli), typed);
-    let outcome = enter(common).and_then(|()| run(cli, &reporter));
-    finish(&reporter, outcome, words)
+    let stdout = C::stdout_on_failure(Some(&args), words);
+    let outcome = enter(common).and_then(|()| run(args, &reporter));
+    finish(&reporter, outcome, stdout)
 }
 
 /// True when a command line ends in `--`: that of a script whose command turned out empty, say.
@@ -147,14 +121,15 @@ pub fn check_command(output: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-fn finish(reporter: &Reporter, outcome: Outcome, stdout_on_failure: &str) -> u8 {
+/// Makes an exit code of a result, and reports a failure.
+fn finish(reporter: &Reporter, outcome: Outcome, stdout_on_failure: &str) -> ExitCode {
     let exit = outcome.unwrap_or_else(|failure| {
         reporter.failure(&failure);
         // When stdout is what failed there is nobody to tell.
         let _ = Stdout::write(stdout_on_failure.as_bytes());
         failure.exit
     });
-    exit.code()
+    ExitCode::from(exit.code())
 }
 
 /// Changes to the directory of `-C`.

@@ -26,7 +26,6 @@ pub mod provider;
 pub mod secret;
 pub mod shell;
 pub mod signal;
-mod start;
 pub mod terminal;
 pub mod text;
 mod wordlist;

@@ -1,24 +1,56 @@
-//! Other programs: finding them and becoming them.
+//! The start of this process, and other programs: finding them and becoming them.
 
+use std::collections::BTreeMap;
+use std::ffi::{CString, OsStr, OsString};
+use std::mem::forget;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::PermissionsExt;
-use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, io};
 
+use nix::errno::Errno;
+use nix::unistd::execve;
+use rustix::fs::{Mode, OFlags, open};
+use rustix::io::fcntl_getfd;
+use rustix::stdio::{stdin, stdout};
+
 use super::exit::{Exit, Failure, io_reason};
 use super::secret::restore_core_limit;
+use super::signal;
+
+ctor::declarative::ctor! {
+    /// Runs before the runtime of the standard library, which hides what is asked here.
+    #[ctor(unsafe)]
+    fn before_main() {
+        refuse_closed_streams();
+        signal::note_ignored();
+    }
+}
+
+/// Opens standard input and output where they are closed, so that no other file takes their place; for reading only, so
+/// that a result is not lost in silence: writing it fails. The standard library would open them for writing too.
+fn refuse_closed_streams() {
+    for stream in [stdin(), stdout()] {
+        // The lowest free number is that of the stream.
+        if fcntl_getfd(stream).is_err()
+            && let Ok(null) = open("/dev/null", OFlags::RDONLY, Mode::empty())
+        {
+            forget(null);
+        }
+    }
+}
 
 /// Becomes the command; returns only when that fails.
 ///
-/// The command starts with the core limit that this process was started with, and with SIGPIPE as ever.
+/// The command starts with the core limit and the ignored signals that this process was started with.
 ///
 /// The failure is exit 127 for a command that is not found and 126 for one that cannot be run, a script whose
 /// interpreter is missing among them.
 #[must_use]
-pub fn become_command(mut command: Command) -> Failure {
+pub fn become_command(command: &Command) -> Failure {
     restore_core_limit();
-    let error = command.exec();
+    let error = exec(command);
     let program = command.get_program();
     let shown = program.to_string_lossy();
     if error.kind() != io::ErrorKind::NotFound {
@@ -31,6 +63,76 @@ pub fn become_command(mut command: Command) -> Failure {
         return Failure::new(Exit::NotRunnable, message);
     }
     Failure::new(Exit::NotFound, format!("'{shown}': command not found"))
+}
+
+/// Replaces this process by a program with its arguments and changes of the environment, as execvp(3) does; returns why
+/// not.
+///
+/// The standard library's own `exec` gives SIGPIPE its default even where the parent ignored it.
+#[must_use]
+pub fn exec(command: &Command) -> io::Error {
+    let program = command.get_program();
+    let mut environment: BTreeMap<OsString, OsString> = env::vars_os().collect();
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => environment.insert(name.to_owned(), value.to_owned()),
+            None => environment.remove(name),
+        };
+    }
+    let files = match program.as_bytes().contains(&b'/') {
+        true => vec![PathBuf::from(program)],
+        false => {
+            let path = environment.get(OsStr::new("PATH"));
+            env::split_paths(path.map_or(OsStr::new("/bin:/usr/bin"), |path| path))
+                .map(|directory| directory.join(program))
+                .collect()
+        }
+    };
+    let words: Result<Vec<_>, _> = [program]
+        .into_iter()
+        .chain(command.get_args())
+        .map(c_string)
+        .collect();
+    let variables: Result<Vec<_>, _> = environment
+        .into_iter()
+        .map(|(mut name, value)| {
+            name.push("=");
+            name.push(value);
+            c_string(&name)
+        })
+        .collect();
+    match (words, variables) {
+        (Ok(words), Ok(variables)) => exec_first(&files, &words, &variables),
+        (Err(error), _) | (_, Err(error)) => error,
+    }
+}
+
+/// Becomes the first of the files that can be run.
+fn exec_first(files: &[PathBuf], words: &[CString], variables: &[CString]) -> io::Error {
+    signal::pass_on_sigpipe();
+    let mut last = Errno::ENOENT;
+    for file in files {
+        let Ok(file) = c_string(file.as_os_str()) else {
+            continue;
+        };
+        let Err(mut errno) = execve(&file, words, variables);
+        if errno == Errno::ENOEXEC {
+            // A script without a `#!` line.
+            let shell = [&[c"/bin/sh".to_owned(), file], &words[1..]].concat();
+            let Err(refused) = execve(&shell[0], &shell, variables);
+            errno = refused;
+        }
+        match errno {
+            Errno::ENOENT | Errno::ENOTDIR | Errno::ESTALE | Errno::ENODEV | Errno::ETIMEDOUT => {}
+            Errno::EACCES => last = errno,
+            _ => return errno.into(),
+        }
+    }
+    last.into()
+}
+
+fn c_string(text: &OsStr) -> io::Result<CString> {
+    Ok(CString::new(text.to_owned().into_vec())?)
 }
 
 /// Finds a program of the toolkit: beside this program's own file, else in the absolute entries of PATH.

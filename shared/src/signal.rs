@@ -7,12 +7,13 @@ use std::collections::btree_map::{BTreeMap, Entry};
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::os::unix::net::UnixStream;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{Mode, OFlags, open};
 use rustix::io::Errno;
 pub use signal_hook::consts::{SIGHUP, SIGINT, SIGPIPE, SIGQUIT, SIGTERM, SIGTSTP, SIGXFSZ};
 use signal_hook::low_level::{emulate_default_handler, pipe, unregister};
@@ -20,17 +21,54 @@ use signal_hook::{SigId, flag};
 
 use super::exit::{Exit, Failure};
 
-/// True when the process ignores the signal, as its parent had it.
+/// The signals that were ignored when the process started, one bit each: SIGHUP, which is 1, is the lowest.
+///
+/// Noted before `main`, since the standard library then ignores SIGPIPE. Where there is no `/proc`, none counts as ignored.
+static IGNORED: AtomicU64 = AtomicU64::new(0);
+
+/// True when the parent ignored the signal.
 #[must_use]
 pub fn is_ignored(signal: i32) -> bool {
-    // Asking the kernel takes a call that can also set a handler, which is unsafe.
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let mask = status
-        .lines()
-        .find_map(|line| line.strip_prefix("SigIgn:"))
-        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
-        .unwrap_or(0);
-    signal > 0 && mask & (1 << (signal - 1)) != 0
+    (1..=64).contains(&signal) && IGNORED.load(Ordering::Relaxed) & (1 << (signal - 1)) != 0
+}
+
+/// Notes which signals are ignored. Called before `main`.
+pub(crate) fn note_ignored() {
+    // Asking by sigaction(2) is unsafe.
+    let mut stat = [0; 4096];
+    let read = open("/proc/self/stat", OFlags::RDONLY, Mode::empty())
+        .and_then(|file| rustix::io::read(file, &mut stat));
+    let mask = read.ok().and_then(|length| ignored(&stat[..length]));
+    IGNORED.store(mask.unwrap_or(0), Ordering::Relaxed);
+}
+
+/// Finds the mask of ignored signals, field 33, in `/proc/PID/stat` (proc_pid_stat(5)).
+fn ignored(stat: &[u8]) -> Option<u64> {
+    // Field 2, the program's name, is in parentheses and may hold blanks and parentheses.
+    let name_end = stat.iter().rposition(|&byte| byte == b')')?;
+    let rest = str::from_utf8(stat.get(name_end + 2..)?).ok()?;
+    rest.split(' ').nth(33 - 3)?.parse().ok()
+}
+
+/// Makes a write past the limit on the size of files (`ulimit -f`) fail, as on a full disk, instead of ending the process by
+/// SIGXFSZ.
+pub(crate) fn outlive_file_limit() {
+    handle(SIGXFSZ);
+}
+
+/// Lets a program that takes this process's place have SIGPIPE as this one had it: the standard library has ignored it
+/// since, and what is ignored stays so.
+pub(crate) fn pass_on_sigpipe() {
+    handle(SIGPIPE);
+}
+
+/// Puts a handler that does nothing in the place of what the signal does, unless the parent ignored it. A program that takes
+/// this process's place gets the default.
+fn handle(signal: i32) {
+    if !is_ignored(signal) {
+        // Where the kernel refuses a handler, the signal does what it did.
+        let _ = flag::register(signal, Arc::default());
+    }
 }
 
 /// Who catches which signal, and what keeps the process from ending by one.
