@@ -1,4 +1,4 @@
-//! Evaluating again: after an edit or a change of directory, what was exported before is updated or taken back, and
+//! Evaluating again: after an edit or a change of directory, what was exported before is updated or unset, and
 //! nothing else is touched.
 
 use crate::support::shells::{Mode, OTHERS, POSIX};
