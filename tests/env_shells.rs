@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::support::random::Random;
 use crate::support::shells::{Mode, OTHERS, POSIX, UNKNOWN};
 use crate::support::{Sandbox, binary, hostile};
+use clap::ValueEnum;
 use qwen_shared::dotenv::dotenv_line;
 use qwen_shared::shell::Shell;
 
@@ -53,7 +54,7 @@ fn evaluate(mode: &Mode, idiom: &str, values: &[String], locale: &str) -> Option
 }
 
 fn holds(mode: &Mode, idiom: &str, values: &[String], locale: &str) {
-    let shell = Shell::named(mode.dialect).unwrap();
+    let shell = Shell::from_str(mode.dialect, false).unwrap();
     let Some(seen) = evaluate(mode, idiom, values, locale) else {
         return;
     };

@@ -20,9 +20,8 @@ use qwen_shared::shell::{Shell, parent_shell};
 pub(crate) struct Args {
     /// Write for this shell instead of the parent process: sh, dash, bash, zsh, ksh, mksh, busybox, yash, posh, fish,
     /// tcsh, csh, elvish, xonsh, nu, pwsh
-    #[arg(long, value_name = "NAME", hide_possible_values = true)]
-    #[arg(value_parser = PossibleValuesParser::new(Shell::ALL.map(Shell::name)))]
-    pub(crate) shell: Option<String>,
+    #[arg(long, value_name = "NAME", value_enum, hide_possible_values = true)]
+    pub(crate) shell: Option<Shell>,
     /// Write shell code (shell) or data (json, dotenv, null)
     #[arg(
         long,
@@ -96,10 +95,7 @@ pub(crate) enum Format {
 impl Args {
     /// Returns the shell to write for.
     pub(crate) fn shell(&self) -> Shell {
-        self.shell
-            .as_deref()
-            .and_then(Shell::named)
-            .unwrap_or_else(parent_shell)
+        self.shell.unwrap_or_else(parent_shell)
     }
 
     /// True when the output is for a shell to evaluate.

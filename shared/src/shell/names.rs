@@ -3,8 +3,10 @@
 use std::path::Path;
 use std::sync::OnceLock;
 
-/// A shell whose statements can be written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+use clap::ValueEnum;
+
+/// A shell whose statements can be written, in the order of the manual.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Shell {
     /// Any POSIX shell, also one that is not known.
     Sh,
@@ -41,26 +43,6 @@ pub enum Shell {
 }
 
 impl Shell {
-    /// Every shell, in the order of the manual.
-    pub const ALL: [Self; 16] = [
-        Self::Sh,
-        Self::Dash,
-        Self::Bash,
-        Self::Zsh,
-        Self::Ksh,
-        Self::Mksh,
-        Self::Busybox,
-        Self::Yash,
-        Self::Posh,
-        Self::Fish,
-        Self::Tcsh,
-        Self::Csh,
-        Self::Elvish,
-        Self::Xonsh,
-        Self::Nu,
-        Self::Pwsh,
-    ];
-
     /// Returns the name that `--shell` takes.
     #[must_use]
     pub const fn name(self) -> &'static str {
@@ -82,12 +64,6 @@ impl Shell {
             Self::Nu => "nu",
             Self::Pwsh => "pwsh",
         }
-    }
-
-    /// Returns the shell of that name.
-    #[must_use]
-    pub fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|shell| shell.name() == name)
     }
 }
 
@@ -133,7 +109,7 @@ fn by_name(name: &str) -> Option<Shell> {
         "rbash" => Some(Shell::Bash),
         "bsd" if name == "bsd-csh" => Some(Shell::Csh),
         "powershell" => Some(Shell::Pwsh),
-        known => Shell::named(known),
+        known => Shell::from_str(known, false).ok(),
     }
 }
 
