@@ -42,7 +42,7 @@ pub(crate) fn log_in(login: &mut Login<'_>) -> Outcome {
         reporter.notice(notice);
     }
     let is_qwen = server.provider.is_some_and(|provider| provider.name == "qwen");
-    let store = choose_store(login.profile.store, &login.profile.name, is_qwen, reporter)?;
+    let store = choose_store(login, is_qwen)?;
     reporter.detail(&format!("the credential will be stored in '{}'", store.place()));
     let client = PublicClient::from_settings(&server.settings)?;
     let transport = DatedTransport::new(BlockingTransport::new(Timeouts::for_token_requests()));

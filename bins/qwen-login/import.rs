@@ -55,12 +55,7 @@ fn import_login(login: &Login<'_>, shared: &Store, stored: &Stored) -> Outcome {
     };
     // Never the default: a refresh of one copy ends the other (RFC 9700, section 4.14).
     if login.args.store.as_deref() == Some("keyring") {
-        let store = choose_store(
-            Some(StoreKind::Keyring),
-            &login.profile.name,
-            true,
-            login.reporter,
-        )?;
+        let store = choose_store(login, true)?;
         update.store = Some(store.kind());
         login.profile.save(&store, stored, &update, login.reporter)?;
         login
@@ -94,7 +89,7 @@ fn import_key(login: &Login<'_>, settings: &QwenCodeSettings) -> Outcome {
     };
     let base_url = base_url::parse_answer(&url, allow_http)
         .map_err(|reason| Failure::new(Exit::Config, format!("{}: {reason}", settings.path.display())))?;
-    let store = choose_store(login.profile.store, &login.profile.name, false, login.reporter)?;
+    let store = choose_store(login, false)?;
     let update = ProfileUpdate {
         method: Method::ApiKey,
         provider: provider::recognise(&base_url).map(|known| known.name.clone()),

@@ -31,7 +31,7 @@ pub(crate) fn set_up(login: &mut Login<'_>) -> Outcome {
     let mut setup = ask_all(login)?;
     let result = test_key(login, &mut setup)?;
     if setup.key.is_some() && setup.store.is_none() {
-        setup.store = Some(store_for(login)?);
+        setup.store = Some(choose_store(login, false)?);
     }
     save(login, &setup)?;
     let result = format!(
@@ -50,11 +50,9 @@ fn ask_all(login: &mut Login<'_>) -> Result<KeySetup, Failure> {
     });
     let needs_key = provider.needs_key && !is_loopback(&base_url);
     // Opened before the key is typed: it may not be usable.
-    let store = if needs_key || login.args.with_key {
-        Some(store_for(login)?)
-    } else {
-        None
-    };
+    let store = (needs_key || login.args.with_key)
+        .then(|| choose_store(login, false))
+        .transpose()?;
     Ok(KeySetup {
         provider,
         base_url,
@@ -63,10 +61,6 @@ fn ask_all(login: &mut Login<'_>) -> Result<KeySetup, Failure> {
         model: model_for(login, provider, deployment)?,
         store,
     })
-}
-
-fn store_for(login: &Login<'_>) -> Result<Store, Failure> {
-    choose_store(login.profile.store, &login.profile.name, false, login.reporter)
 }
 
 fn save(login: &Login<'_>, setup: &KeySetup) -> Result<(), Failure> {

@@ -3,25 +3,22 @@
 use qwen_shared::exit::Failure;
 use qwen_shared::net::api::keyring_timeout;
 use qwen_shared::net::credential::{Store, StoreError, StoreKind};
-use qwen_shared::output::Reporter;
 
-/// Opens the store `kind`; without one the keyring, or a file if there is no keyring. With `is_qwen`, for a login at
+use crate::login::Login;
+
+/// Opens the store that was chosen, else the keyring, or a file if there is no keyring. With `is_qwen`, for a login at
 /// qwen.ai, the file is Qwen Code's.
 ///
 /// Call it before the login: a token that cannot be stored is lost.
 ///
 /// # Errors
 /// The store is not usable. No file replaces a keyring that is locked or does not answer: the user may not want one.
-pub(crate) fn choose_store(
-    kind: Option<StoreKind>,
-    profile: &str,
-    is_qwen: bool,
-    reporter: &Reporter,
-) -> Result<Store, Failure> {
-    let timeout = keyring_timeout(reporter);
+pub(crate) fn choose_store(login: &Login<'_>, is_qwen: bool) -> Result<Store, Failure> {
+    let (name, kind) = (&login.profile.name, login.profile.store);
+    let timeout = keyring_timeout(login.reporter);
     let is_file = matches!(kind, Some(StoreKind::File | StoreKind::QwenCode));
     if !is_file {
-        let keyring = Store::open(StoreKind::Keyring, profile, timeout.clone())?;
+        let keyring = Store::open(StoreKind::Keyring, name, timeout.clone())?;
         match keyring.probe() {
             Ok(()) => return Ok(keyring),
             Err(StoreError::NoKeyring(_)) if kind.is_none() => {}
@@ -32,11 +29,11 @@ pub(crate) fn choose_store(
         true => StoreKind::QwenCode,
         false => StoreKind::File,
     };
-    let store = Store::open(file, profile, timeout)?;
+    let store = Store::open(file, name, timeout)?;
     store.probe()?;
     if !is_file {
         let place = store.place();
-        reporter.notice(&format!(
+        login.reporter.notice(&format!(
             "there is no system keyring; the credential is stored in '{place}', which only you can read"
         ));
     }

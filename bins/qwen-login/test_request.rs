@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use qwen_shared::exit::{Exit, Failure};
-use qwen_shared::net::api::authorize;
+use qwen_shared::net::api::{authorize, model_name, read_models};
 use qwen_shared::net::chat::{Body, ErrorKind, Message, Refusal, Role};
 use qwen_shared::net::config::{Overrides, Profile, Settings};
 use qwen_shared::net::credential::{Refresh, RefreshPolicy};
@@ -127,21 +127,21 @@ impl TestRequest<'_> {
 
     fn get_models(&self, reporter: &Reporter) -> Result<TestResult, Failure> {
         let version = api_version();
-        let models = self.provider.models_url(self.base_url, version.as_deref());
-        reporter.detail(&format!("test request: GET '{}'", models));
-        let (status, body) = match self.send(Request::new("GET", models))? {
-            Ok(body) => (200, body),
+        let url = self.provider.models_url(self.base_url, version.as_deref());
+        reporter.detail(&format!("test request: GET '{url}'"));
+        let models = match self.send(Request::new("GET", url))? {
+            Ok(body) => read_models(&body),
             Err(refusal) if refusal.kind == ErrorKind::Auth && refusal.status == 401 => {
                 return Err(self.failure(&refusal));
             }
-            Err(refusal) if refusal.kind == ErrorKind::Server || refusal.kind == ErrorKind::Redirect => {
+            Err(refusal) if matches!(refusal.kind, ErrorKind::Server | ErrorKind::Redirect) => {
                 return Err(self.failure(&refusal));
             }
-            Err(refusal) => (refusal.status, Vec::new()),
+            Err(_) => None,
         };
-        if let (200, Some(listed)) = (status, lists(&body, self.model)) {
-            if !listed {
-                let model = self.model;
+        if let Some(models) = models {
+            let model = self.model;
+            if !models.iter().any(|known| model_name(known) == Some(model)) {
                 reporter.notice(&format!("the endpoint does not list model '{model}'"));
             }
             return Ok(self.accepted());
@@ -152,7 +152,7 @@ impl TestRequest<'_> {
     /// An error about the request itself means that the credential was accepted.
     fn request_one_token(&self, version: Option<&str>, reporter: &Reporter) -> Result<TestResult, Failure> {
         let url = self.provider.chat_url(self.base_url, self.model, version);
-        reporter.detail(&format!("test request: POST '{}'", url));
+        reporter.detail(&format!("test request: POST '{url}'"));
         let mut body = Body::new(self.model, false);
         body.merge(&self.body);
         body.set("max_tokens", 1);
@@ -241,17 +241,6 @@ impl TestRequest<'_> {
             })
         })
     }
-}
-
-/// True if a list of models has this one; `None` if it is not a list of models.
-fn lists(body: &[u8], model: &str) -> Option<bool> {
-    let answer: Value = serde_json::from_slice(body).ok()?;
-    let models = answer.get("data").unwrap_or(&answer).as_array()?;
-    Some(
-        models
-            .iter()
-            .any(|known| known.get("id").and_then(Value::as_str) == Some(model)),
-    )
 }
 
 fn api_version() -> Option<String> {
