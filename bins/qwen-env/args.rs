@@ -13,7 +13,7 @@ use qwen_shared::dotenv::{ChainRule, EnvChain, Search};
 use qwen_shared::shell::{Shell, parent_shell};
 
 /// Print the resolved .env chain as shell code
-#[derive(Debug, Default, Parser)]
+#[derive(Debug, Parser)]
 #[command(name = "qwen-env", version, disable_help_subcommand = true)]
 #[command(override_usage = "qwen-env [OPTIONS]\n       qwen-env [OPTIONS] -- COMMAND [ARG]...")]
 #[command(group = ArgGroup::new("mode").args(["get", "explain", "check", "hook", "unset", "trust", "untrust", "command"]))]
@@ -115,19 +115,19 @@ impl CommandLine for Args {
         &self.common
     }
 
-    fn stdout_on_failure(typed: Option<&Self>, arguments: &[OsString]) -> &'static str {
-        match typed {
+    fn stdout_on_failure(args: Option<&Self>, arguments: &[OsString]) -> &'static str {
+        match args {
             Some(args) if args.is_evaluated() && !lacks_command(arguments) => {
                 args.shell().failing_statement()
             }
-            None if sounds_evaluated(arguments) => parent_shell().failing_statement(),
+            None if may_be_evaluated(arguments) => parent_shell().failing_statement(),
             _ => "",
         }
     }
 }
 
-/// Guesses whether a command line that was not understood stands in an eval.
-fn sounds_evaluated(arguments: &[OsString]) -> bool {
+/// True when the output of a command line that cannot be parsed may be evaluated by a shell.
+fn may_be_evaluated(arguments: &[OsString]) -> bool {
     const OTHERS: [&str; 6] = ["--", "--get", "--explain", "--check", "--trust", "--untrust"];
     const DATA: [&str; 3] = ["json", "dotenv", "null"];
     let words: Vec<_> = arguments.iter().map(|word| word.to_string_lossy()).collect();
