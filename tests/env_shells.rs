@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
+use crate::support::quote::dotenv_line;
 use crate::support::random::Random;
 use crate::support::shells::{Mode, OTHERS, POSIX, UNKNOWN};
 use crate::support::{Sandbox, binary, hostile};
 use clap::ValueEnum;
-use qwen_shared::dotenv::dotenv_line;
 use qwen_shared::shell::Shell;
 
 const COUNT: usize = 3000;

@@ -9,6 +9,7 @@ mod hook;
 mod lint;
 mod output;
 mod plan;
+mod quote;
 mod run;
 mod trust;
 

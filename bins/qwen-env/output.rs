@@ -1,12 +1,15 @@
 //! The statements or the data on stdout, and the notices.
 
-use qwen_shared::dotenv::{Decision, EnvChain, RECORD, Record, dotenv_line, key_name};
+use std::collections::BTreeSet;
+
+use qwen_shared::dotenv::{CandidateStatus, Decision, EnvChain, RECORD, Record, Search, Unusable, key_name};
 use qwen_shared::output::Reporter;
 use qwen_shared::shell::{Change, Shell};
 use qwen_shared::text::escape_json;
 use serde_json::{Map, Value};
 
 use super::plan::{Action, Entry, Origin, Plan, unchanged_exports};
+use super::quote::dotenv_line;
 
 /// Writes the statements that bring a shell's environment from `before` to what is planned.
 pub(crate) fn script(shell: Shell, plan: &Plan<'_>) -> String {
@@ -73,22 +76,21 @@ pub(crate) fn dotenv(plan: &Plan<'_>, reporter: &Reporter) -> String {
     file
 }
 
+/// The hint for a file that any user may write to.
+pub(crate) const WRITABLE_HINT: &str = "take the right to write from others ('chmod o-w')";
+
 /// The reason for an excluded variable.
 pub(crate) const EXCLUSION: &str = "Qwen Code does not take it from a project's .env";
 
-/// Reports the files that are ignored and the names that are refused, each hint once; with `--verbose`, also what is
-/// excluded or overwritten.
-pub(crate) fn report_chain(chain: &EnvChain, reporter: &Reporter) {
-    let mut hints: Vec<&str> = Vec::new();
-    for notice in chain.notices() {
-        reporter.notice(&notice.to_string());
-        if let Some(hint) = notice.hint.as_deref().filter(|hint| !hints.contains(hint)) {
-            hints.push(hint);
-        }
+/// Reports what the chain ignores and refuses; with `--verbose`, also what is excluded or overwritten.
+pub(crate) fn report_chain(search: &Search, chain: &EnvChain, reporter: &Reporter) {
+    if let Some(notice) = search.missing_start() {
+        reporter.notice(notice);
     }
-    for hint in hints {
-        reporter.hint(hint);
+    if let Some(error) = &chain.trust_error {
+        reporter.notice(&format!("{error}; no project file is trusted"));
     }
+    report_refusals(chain, reporter);
     for assignment in chain.assignments().filter(|_| reporter.is_verbose()) {
         let (place, name) = (assignment.variable.place(), &assignment.variable.name);
         match assignment.decision {
@@ -99,6 +101,36 @@ pub(crate) fn report_chain(chain: &EnvChain, reporter: &Reporter) {
             // Reported above, or with the plan.
             _ => {}
         }
+    }
+}
+
+/// Reports the files that are ignored and the names that are refused, each hint once.
+fn report_refusals(chain: &EnvChain, reporter: &Reporter) {
+    let mut hints: Vec<String> = Vec::new();
+    for candidate in &chain.candidates {
+        if let CandidateStatus::Ignored(reason) = &candidate.status {
+            let path = candidate.path.display();
+            reporter.notice(&format!("{path}: {reason}; ignored"));
+            hints.extend(match reason {
+                Unusable::WritableByAll => Some(WRITABLE_HINT.to_owned()),
+                Unusable::Foreign(_) => Some(format!("run 'qwen-env --trust {path}' if you trust it")),
+                _ => None,
+            });
+        }
+        let read = chain.files.iter().find(|file| file.path == candidate.path);
+        for assignment in read.iter().flat_map(|file| &file.assignments) {
+            if let Some(reason) = assignment.decision.refusal() {
+                let (place, name) = (assignment.variable.place(), &assignment.variable.name);
+                reporter.notice(&format!("{place}: refused '{name}': {reason}"));
+            }
+            if matches!(assignment.decision, Decision::Refused(_)) {
+                hints.push("run 'qwen-env --trust' if this project may set them".to_owned());
+            }
+        }
+    }
+    let mut given = BTreeSet::new();
+    for hint in hints.iter().filter(|hint| given.insert(*hint)) {
+        reporter.hint(hint);
     }
 }
 

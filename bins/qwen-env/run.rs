@@ -106,7 +106,7 @@ fn resolve(args: &Args, search: &Search, chain: &EnvChain, before: &Record, repo
             .for_each(|notice| reporter.notice(notice));
         return explain(args, search, chain, &plan);
     }
-    output::report_chain(chain, reporter);
+    output::report_chain(search, chain, reporter);
     output::report_plan(&plan, reporter);
     if let Some(name) = &args.get {
         return get(name, &plan);

@@ -7,12 +7,13 @@ use qwen_shared::exit::{Exit, Failure, Outcome};
 use qwen_shared::output::Reporter;
 use qwen_shared::paths;
 
+use super::output::WRITABLE_HINT;
+
 /// Trusts a file with its present content, and reports which restricted names it sets.
 pub(crate) fn trust(named: Option<PathBuf>, search: &Search, reporter: &Reporter) -> Outcome {
     let file = target(named, search)?;
     let unusable = |reason: Unusable| {
-        let hint = matches!(reason, Unusable::WritableByAll)
-            .then_some("take the right to write from others ('chmod o-w')");
+        let hint = matches!(reason, Unusable::WritableByAll).then_some(WRITABLE_HINT);
         let failure = Failure::from(EnvError::Unusable {
             path: file.clone(),
             reason,

@@ -199,7 +199,7 @@ pub fn value(random: &mut Random) -> String {
                 _ => value.push_str(random.pick::<&str>(PIECES)),
             }
         }
-        if !value.contains('\0') && qwen_shared::dotenv::dotenv_line("V", &value).is_some() {
+        if !value.contains('\0') && super::quote::dotenv_line("V", &value).is_some() {
             return value;
         }
     }
@@ -212,7 +212,7 @@ pub fn values(random: &mut Random, count: usize) -> Vec<String> {
     let mut values: Vec<String> = alone
         .chain(between)
         .chain([String::new()])
-        .filter(|value| qwen_shared::dotenv::dotenv_line("V", value).is_some())
+        .filter(|value| super::quote::dotenv_line("V", value).is_some())
         .collect();
     while values.len() < count {
         values.push(value(random));

@@ -15,6 +15,8 @@ pub mod login;
 pub mod model;
 pub mod page;
 pub mod peers;
+#[path = "../../bins/qwen-env/quote.rs"]
+pub mod quote;
 pub mod random;
 mod run;
 mod sandbox;

@@ -1,7 +1,6 @@
 //! The `.env` chain: which files there are, which count, and what they say.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -131,7 +130,8 @@ pub struct EnvChain {
     /// Why the chain is not complete: a file that was named or found first is there and cannot be read, or the named
     /// one is not there. No other file takes its place.
     pub fault: Option<EnvError>,
-    notices: Vec<Notice>,
+    /// Why the trust store cannot be read; no project file is trusted then.
+    pub trust_error: Option<EnvError>,
 }
 
 impl EnvChain {
@@ -144,10 +144,6 @@ impl EnvChain {
             excluded: None,
             chain: Self::default(),
         };
-        builder
-            .chain
-            .notices
-            .extend(search.missing_start().map(Notice::new));
         for path in search.paths() {
             let status = builder.add(&path);
             builder.chain.candidates.push(Candidate {
@@ -182,12 +178,6 @@ impl EnvChain {
     /// Iterates over all assignments, file by file.
     pub fn assignments(&self) -> impl Iterator<Item = &Assignment> {
         self.files.iter().flat_map(|file| &file.assignments)
-    }
-
-    /// Returns the warnings: files that are ignored, names that are refused. They hold no value.
-    #[must_use]
-    pub fn notices(&self) -> &[Notice] {
-        &self.notices
     }
 }
 
@@ -236,8 +226,6 @@ impl Builder<'_> {
                 path: path.path.to_path_buf(),
                 reason: reason.clone(),
             });
-        } else {
-            self.chain.notices.push(Notice::ignored(&path.path, &reason));
         }
         CandidateStatus::Ignored(reason)
     }
@@ -252,9 +240,6 @@ impl Builder<'_> {
             return Err(Unusable::TooLarge);
         }
         let assignments = self.decide(Scanner::new(&text).collect(), path, trust);
-        self.chain
-            .notices
-            .extend(assignments.iter().filter_map(Notice::refused));
         self.chain.files.push(EnvFile {
             path: Arc::clone(&path.path),
             trust,
@@ -276,14 +261,14 @@ impl Builder<'_> {
     }
 
     fn trust_store(&mut self) -> &TrustStore {
-        let (file, notices) = (self.search.trust_store.as_deref(), &mut self.chain.notices);
         self.trust_store.get_or_insert_with(|| {
-            file.map_or_else(TrustStore::default, |file| {
-                TrustStore::load(file).unwrap_or_else(|error| {
-                    notices.push(Notice::new(format!("{error}; no project file is trusted")));
+            let loaded = self.search.trust_store.as_deref().map(TrustStore::load);
+            loaded
+                .unwrap_or_else(|| Ok(TrustStore::default()))
+                .unwrap_or_else(|error| {
+                    self.chain.trust_error = Some(error);
                     TrustStore::default()
                 })
-            })
         })
     }
 
@@ -346,51 +331,4 @@ fn decision(assignment: &RawAssignment<'_>, trust: Trust) -> Decision {
         return Decision::TooLong;
     }
     Decision::Accepted
-}
-
-/// A warning about the chain. `Display` gives the line; it holds no value.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Notice {
-    text: String,
-    /// How to mend it.
-    pub hint: Option<String>,
-}
-
-impl fmt::Display for Notice {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.text)
-    }
-}
-
-impl Notice {
-    fn new(text: impl Into<String>) -> Self {
-        Self {
-            text: text.into(),
-            hint: None,
-        }
-    }
-
-    fn ignored(path: &Path, reason: &Unusable) -> Self {
-        let text = format!("{}: {reason}; ignored", path.display());
-        let hint = match reason {
-            Unusable::WritableByAll => Some("take the right to write from others ('chmod o-w')".to_owned()),
-            Unusable::Foreign(_) => Some(format!(
-                "run 'qwen-env --trust {}' if you trust it",
-                path.display()
-            )),
-            _ => None,
-        };
-        Self { text, hint }
-    }
-
-    fn refused(assignment: &Assignment) -> Option<Self> {
-        let reason = assignment.decision.refusal()?;
-        let (place, name) = (assignment.variable.place(), &assignment.variable.name);
-        let hint = matches!(assignment.decision, Decision::Refused(_))
-            .then(|| "run 'qwen-env --trust' if this project may set them".to_owned());
-        Some(Self {
-            text: format!("{place}: refused '{name}': {reason}"),
-            hint,
-        })
-    }
 }

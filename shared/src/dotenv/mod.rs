@@ -7,15 +7,13 @@
 mod chain;
 mod parser;
 mod policy;
-mod quote;
 mod record;
 mod search;
 pub mod trust;
 
-pub use chain::{Assignment, Candidate, CandidateStatus, Decision, EnvChain, EnvFile, Notice, Variable};
+pub use chain::{Assignment, Candidate, CandidateStatus, Decision, EnvChain, EnvFile, Variable};
 pub use parser::{RawAssignment, Scanner, decode, is_space, unquote};
 pub use policy::{Category, RECORD, category, key_name, may_pair};
-pub use quote::dotenv_line;
 pub use record::Record;
 pub use search::{ChainRule, Content, EnvError, FILE_LIMIT, Search, Unusable, read};
 pub use trust::Trust;

@@ -1,13 +1,12 @@
 //! Writing a value as a line of a `.env` file.
 
-use super::parser::{RawAssignment, Scanner, decode};
+use qwen_shared::dotenv::{RawAssignment, Scanner, decode};
 
 /// Returns the line, without its end, that gives this variable this value in any file; `None` when no line can.
 ///
 /// The grammar has no escape for a quote, so a value with all three kinds of quotes and a line end has no form. Quotes
 /// are preferred in which other readers expand the least.
-#[must_use]
-pub fn dotenv_line(name: &str, value: &str) -> Option<String> {
+pub(crate) fn dotenv_line(name: &str, value: &str) -> Option<String> {
     let plain = |c: char| c.is_ascii_alphanumeric() || "_./:@%+,=-".contains(c);
     let bare = (!value.is_empty() && value.chars().all(plain)).then(|| value.to_owned());
     let quoted = ['\'', '"', '`']
