@@ -83,13 +83,8 @@ fn output_of(mut command: Command) -> Result<Secret<String>, Failure> {
         .map_or(Ok(0), |mut stdout| stdout.read_to_string(&mut output));
     let status = child.wait().map_err(|error| failed(&error))?;
     if !status.success() {
-        let exit = Exit::ALL
-            .into_iter()
-            .find(|exit| status.code() == Some(exit.code().into()));
-        return Err(Failure::new(
-            exit.unwrap_or(Exit::Bug),
-            "'qwen-token' gave no token",
-        ));
+        let exit = Exit::from_code(status.code()).unwrap_or(Exit::Bug);
+        return Err(Failure::new(exit, "'qwen-token' gave no token"));
     }
     read.map_err(|error| failed(&error))?;
     Ok(Secret::new(output))

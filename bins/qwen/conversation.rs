@@ -86,8 +86,6 @@ fn run(command: &mut Command) -> Result<Exit, Failure> {
             format!("cannot run '{path}': {}", io_reason(&error)),
         )
     })?;
-    Exit::ALL
-        .into_iter()
-        .find(|exit| status.code() == Some(exit.code().into()))
+    Exit::from_code(status.code())
         .ok_or_else(|| Failure::new(Exit::Bug, format!("'{path}' ended with {status}")))
 }

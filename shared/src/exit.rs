@@ -65,6 +65,12 @@ impl Exit {
         self as u8
     }
 
+    /// Returns the exit with this number; `None` for a number that no tool exits with, and for a signal.
+    pub fn from_code(code: impl Into<Option<i32>>) -> Option<Self> {
+        let code = code.into()?;
+        Self::ALL.into_iter().find(|exit| i32::from(exit.code()) == code)
+    }
+
     /// Returns the name that the manual and the JSON errors use.
     #[must_use]
     pub const fn name(self) -> &'static str {

@@ -84,7 +84,7 @@ impl LockRecord {
         if !(to_millis(from)..=to_millis(to)).contains(&failure.at) {
             return None;
         }
-        let exit = Exit::ALL.into_iter().find(|exit| exit.code() == failure.exit)?;
+        let exit = Exit::from_code(i32::from(failure.exit))?;
         Some(Failure::new(exit, failure.message.clone()))
     }
 }
