@@ -1,5 +1,6 @@
 //! What every program does alike: help, version, usage errors, full disks, closed pipes, missing directories.
-use std::fs::OpenOptions;
+use std::fs::{OpenOptions, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Stdio};
 
@@ -460,6 +461,65 @@ fn a_signal_at_the_prompt_leaves_the_terminal_as_it_was() {
         terminal.waits_for_echo(true);
         assert_eq!(terminal.ends(), code);
     }
+}
+
+/// Signals that a parent may ignore: those of a terminal, and those that a program of ours handles itself.
+const IGNORABLE: [Signal; 5] = [
+    Signal::HUP,
+    Signal::INT,
+    Signal::PIPE,
+    Signal::TERM,
+    Signal::XFSZ,
+];
+
+#[test]
+fn a_command_gets_the_signals_as_the_parent_had_them() {
+    let sandbox = Sandbox::new();
+    sandbox.write("work/.env", "A=1\n");
+    for ignored in [&[][..], &[Signal::PIPE], &[Signal::XFSZ], &IGNORABLE] {
+        for tool in ["qwen-env", "qwen env", "qwen-token", "qwen token"] {
+            let traps: String = ignored
+                .iter()
+                .map(|signal| format!("trap '' {}; ", signal.as_raw()))
+                .collect();
+            let script = format!("{traps}exec {tool} -- /bin/cat /proc/self/status");
+            let shell = sandbox.command("/bin/sh").args(["-c", &script]);
+            let run = shell.env("OPENAI_API_KEY", KEY).run().exits(0);
+            let status = run.text();
+            let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+            let mask = u64::from_str_radix(mask.unwrap().trim(), 16).unwrap();
+            for signal in IGNORABLE {
+                let is_ignored = mask & (1 << (signal.as_raw() - 1)) != 0;
+                assert_eq!(is_ignored, ignored.contains(&signal), "{script}: {signal:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_command_is_found_and_run_as_a_shell_does() {
+    let sandbox = Sandbox::new();
+    sandbox.write("work/.env", "A=1\n");
+    let script = |path: &str, mode: u32| {
+        let path = sandbox.write(path, "echo \"$A $1\"\n");
+        std::fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+    };
+    script("one/tool", 0o644);
+    script("two/tool", 0o755);
+    script("work/here", 0o755);
+    let run = |path: &str, words: &[&str]| {
+        let path = path.replace("ROOT", &sandbox.root().display().to_string());
+        let tool = sandbox.tool("qwen-env").arg("--").args(words);
+        tool.env("PATH", path).run()
+    };
+    // A file without a `#!` line is a script of sh, and one that nobody may run is passed over.
+    run("ROOT/none:ROOT/one:ROOT/two", &["tool", "x y"]).gives(0, "1 x y\n", "");
+    run("", &["./here", "z"]).gives(0, "1 z\n", "");
+    run("ROOT/none::ROOT/two", &["here", "z"]).gives(0, "1 z\n", "");
+    let denied = "qwen-env: cannot run 'tool': permission denied\n";
+    run("ROOT/one:ROOT/none", &["tool"]).gives(126, "", denied);
+    let missing = "qwen-env: 'tool': command not found\n";
+    run("ROOT/none", &["tool"]).gives(127, "", missing);
 }
 
 #[test]

@@ -154,6 +154,6 @@ fn a_home_that_is_no_directory_has_no_configuration() {
         .run();
     run.fails(
         74,
-        &["/dev/null/.config/qwen/config.json: cannot write: not a directory"],
+        &["cannot write '/dev/null/.config/qwen/config.json': not a directory"],
     );
 }

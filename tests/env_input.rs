@@ -123,10 +123,7 @@ fn an_unreadable_first_file_stops_the_search_with_a_failure() {
     assert_eq!((run.code(), run.text().as_str()), (66, "false;\n"));
     assert_eq!(
         run.stderr,
-        format!(
-            "qwen-env: {}: cannot be read: permission denied\n",
-            file.display()
-        )
+        format!("qwen-env: cannot read '{}': permission denied\n", file.display())
     );
     let merged = as_nobody(&sandbox, &["--chain", "merge", "--get", "A"]).unwrap();
     assert_eq!(

@@ -219,7 +219,8 @@ fn a_place_that_cannot_be_written_is_found_before_anybody_is_asked() {
     run.fails(
         74,
         &[
-            "credentials/lab.json: cannot write: '",
+            "cannot write '",
+            "credentials/lab.json': '",
             "credentials' is not a directory",
         ],
     );
@@ -227,10 +228,10 @@ fn a_place_that_cannot_be_written_is_found_before_anybody_is_asked() {
     // Room for a few bytes, as on a disk that is almost full, is not enough.
     let line = "trap '' XFSZ; ulimit -f 16; exec setsid --wait qwen-login --oauth --store file";
     let full = sandbox.command("/bin/sh").args(["-c", line]).run();
-    full.fails(74, &["credentials/lab.json: cannot write: file too large"]);
+    full.fails(74, &["cannot write '", "credentials/lab.json': file too large"]);
     fs::create_dir_all(sandbox.home().join(".config/qwen/credentials/lab.json")).unwrap();
     let run = login(&sandbox).args(["--store", "file"]).run();
-    run.fails(74, &["credentials/lab.json: cannot write: is a directory"]);
+    run.fails(74, &["cannot write '", "credentials/lab.json': is a directory"]);
 }
 
 #[test]

@@ -288,7 +288,7 @@ fn a_full_disk_shows_before_the_server_is_asked() {
          code=0; qwen-token || code=$?; [ \"$before\" = \"$(cat credentials/work.json)\" ]; exit $code",
     );
     sandbox.logged_in(&server.url("/token"), &login(-3600, -1));
-    in_a_namespace(&sandbox, &fill).fails(74, &["work.json: cannot write: no space left on device"]);
+    in_a_namespace(&sandbox, &fill).fails(74, &["cannot write '", "work.json': no space left on device"]);
     sandbox.logged_in(&server.url("/token"), &login(-3590, 10));
     let run = in_a_namespace(&sandbox, &fill).exits(0);
     assert_eq!(

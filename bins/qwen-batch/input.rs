@@ -5,7 +5,8 @@ use std::io::{self, BufRead, BufReader, Read, Seek};
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
-use qwen_shared::exit::{Exit, Failure, io_reason};
+use qwen_shared::exit::{Exit, Failure};
+use qwen_shared::fs::{self, cannot, cannot_read_stdin};
 use tokio::sync::mpsc;
 
 /// The longest line that is read, in bytes. Longer ones are skipped and reported.
@@ -32,6 +33,9 @@ pub(crate) struct InputLine {
     pub(crate) content: Option<Vec<u8>>,
 }
 
+/// What standard input is called.
+const STDIN: &str = "standard input";
+
 impl Input {
     /// Opens a file; standard input for `-` and `None`.
     ///
@@ -39,7 +43,7 @@ impl Input {
     /// 66 when the file is missing, unreadable or a directory.
     pub(crate) fn open(path: Option<&PathBuf>) -> Result<Self, Failure> {
         let path = path.filter(|path| *path != Path::new("-"));
-        let name = path.map_or_else(|| "standard input".to_owned(), |path| path.display().to_string());
+        let name = path.map_or_else(|| STDIN.to_owned(), |path| path.display().to_string());
         let file = match path {
             Some(path) => File::open(path).and_then(|file| match file.metadata()?.is_dir() {
                 true => Err(io::ErrorKind::IsADirectory.into()),
@@ -48,7 +52,10 @@ impl Input {
             None => io::stdin().as_fd().try_clone_to_owned().map(File::from),
         };
         Ok(Self {
-            file: file.map_err(|error| cannot_read(Exit::NoInput, &name, &error))?,
+            file: file.map_err(|error| match path {
+                Some(path) => fs::cannot_read(path, &error),
+                None => cannot_read_stdin(&error),
+            })?,
             name,
             is_stdin: path.is_none(),
         })
@@ -89,7 +96,7 @@ impl Input {
             let name = self.name.clone();
             let mut lines = self.lines();
             while let Some(line) = lines.next().transpose() {
-                let line = line.map_err(|error| cannot_read(Exit::Io, &name, &error));
+                let line = line.map_err(|error| cannot_read(&name, &error));
                 let is_last = line.is_err();
                 if sender.blocking_send(line).is_err() || is_last {
                     return;
@@ -100,8 +107,12 @@ impl Input {
     }
 }
 
-pub(crate) fn cannot_read(exit: Exit, name: &str, error: &io::Error) -> Failure {
-    Failure::new(exit, format!("cannot read '{name}': {}", io_reason(error)))
+/// The failure of reading an input that is open.
+pub(crate) fn cannot_read(name: &str, error: &io::Error) -> Failure {
+    match name {
+        STDIN => cannot_read_stdin(error),
+        path => Failure::new(Exit::Io, cannot("read", Path::new(path), error)),
+    }
 }
 
 pub(crate) fn is_blank(line: &[u8]) -> bool {

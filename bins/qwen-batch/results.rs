@@ -8,7 +8,8 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use qwen_shared::exit::{Exit, Failure, io_reason};
+use qwen_shared::exit::{Exit, Failure};
+use qwen_shared::fs::{cannot, cannot_write};
 use qwen_shared::output::{Reporter, Stdout};
 use qwen_shared::signal::{SIGPIPE, end_by_signal};
 use qwen_shared::text::escape_json;
@@ -130,7 +131,7 @@ impl ResultFile {
             number += 1;
             let read = reader
                 .read_until(b'\n', &mut line)
-                .map_err(|error| cannot_read(&self.path, &error))?;
+                .map_err(|error| Failure::new(Exit::Io, cannot("read", &self.path, &error)))?;
             if read == 0 {
                 return Ok(failed);
             }
@@ -282,16 +283,6 @@ fn is_at(file: &File, path: &Path) -> bool {
         (Ok(ours), Ok(there)) => file_id(&ours) == file_id(&there),
         _ => false,
     }
-}
-
-fn cannot_write(path: &Path, error: &io::Error) -> Failure {
-    let (shown, reason) = (path.display(), io_reason(error));
-    Failure::new(Exit::Io, format!("cannot write '{shown}': {reason}"))
-}
-
-fn cannot_read(path: &Path, error: &io::Error) -> Failure {
-    let (shown, reason) = (path.display(), io_reason(error));
-    Failure::new(Exit::Io, format!("cannot read '{shown}': {reason}"))
 }
 
 /// What is known of a `custom_id` that the input has.

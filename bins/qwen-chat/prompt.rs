@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use qwen_shared::exit::{Exit, Failure, io_reason};
+use qwen_shared::exit::{Exit, Failure};
+use qwen_shared::fs::cannot_read_stdin;
 use qwen_shared::input::{self, read_bytes, read_text, utf8};
 use qwen_shared::net::chat::Message;
 use qwen_shared::output::Reporter;
@@ -155,13 +156,7 @@ fn read_stdin(args: &InputArgs, has_prompt: bool, reporter: &Reporter) -> Result
             Err(Errno::AGAIN) => {
                 let _ = poll(&mut [PollFd::new(&stdin, PollFlags::IN)], None);
             }
-            Err(errno) => {
-                let reason = io_reason(&errno.into());
-                return Err(Failure::new(
-                    Exit::Io,
-                    format!("cannot read standard input: {reason}"),
-                ));
-            }
+            Err(errno) => return Err(cannot_read_stdin(&errno.into())),
         }
     }
     utf8(bytes, "standard input")

@@ -4,8 +4,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use qwen_shared::exit::{Exit, Failure, io_reason};
-use qwen_shared::fs::{Lock, beside, create_private_dir, read_private, write_private};
+use qwen_shared::exit::{Exit, Failure};
+use qwen_shared::fs::{
+    Lock, beside, cannot_read, cannot_write, create_private_dir, read_private, write_private,
+};
 use qwen_shared::net::chat::{Message, Role};
 use qwen_shared::paths;
 use serde::{Deserialize, Serialize};
@@ -91,12 +93,7 @@ impl Session {
     }
 
     fn change(&self, change: impl FnOnce(&mut Vec<Message>)) -> Result<(), Failure> {
-        let refused = |error: std::io::Error| {
-            Failure::new(
-                Exit::Io,
-                format!("cannot write '{}': {}", self.name(), io_reason(&error)),
-            )
-        };
+        let refused = |error: std::io::Error| cannot_write(&self.path, &error);
         if let Some(directory) = self.path.parent() {
             create_private_dir(directory).map_err(refused)?;
         }
@@ -168,12 +165,7 @@ fn latest() -> Result<PathBuf, Failure> {
 
 fn load(path: &Path) -> Result<Vec<Message>, Failure> {
     let shown = path.display();
-    let file = read_private(path, LIMIT).map_err(|error| {
-        Failure::new(
-            Exit::NoInput,
-            format!("cannot read '{shown}': {}", io_reason(&error)),
-        )
-    })?;
+    let file = read_private(path, LIMIT).map_err(|error| cannot_read(path, &error))?;
     let Some(file) = file else {
         return Ok(Vec::new());
     };

@@ -2,7 +2,8 @@
 
 use std::io::{IsTerminal, Read};
 
-use qwen_shared::exit::{Exit, Failure, Outcome, io_reason};
+use qwen_shared::exit::{Exit, Failure, Outcome};
+use qwen_shared::fs::cannot_read_stdin;
 use qwen_shared::net::config::Method;
 use qwen_shared::net::credential::{Store, Stored};
 use qwen_shared::net::http::BaseUrl;
@@ -183,10 +184,7 @@ fn key_from_stdin() -> Result<Secret<String>, Failure> {
             std::io::ErrorKind::InvalidData => {
                 Failure::new(Exit::Data, "standard input: the key is not text")
             }
-            _ => Failure::new(
-                Exit::Io,
-                format!("standard input: cannot read: {}", io_reason(&error)),
-            ),
+            _ => cannot_read_stdin(&error),
         })?;
     let key = text.trim();
     if text.len() as u64 > MAX_KEY {

@@ -8,6 +8,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::fs::OFlags;
+use rustix::io::Errno;
+
 use super::exit::{Exit, Failure, io_reason};
 
 /// What was read from a private file.
@@ -35,16 +38,10 @@ impl PrivateFile {
 /// A symbolic link in the file's own place is an error, never followed, so that nobody can point a tool at another
 /// file; anything but a regular file, and one above `limit` bytes, is refused too.
 pub fn read_private(path: &Path, limit: u64) -> io::Result<Option<PrivateFile>> {
-    // O_NONBLOCK: a FIFO planted in the file's place must not make the open wait for a writer.
-    let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
-    let opened = OpenOptions::new()
-        .read(true)
-        .custom_flags(flags.bits().cast_signed())
-        .open(path);
-    let file = match opened {
+    let file = match options(Links::Refuse).read(true).open(path) {
         Ok(file) => file,
         Err(error) if is_absent(&error) => return Ok(None),
-        Err(error) if error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) => {
+        Err(error) if is_link_error(&error) => {
             return Err(io::Error::other("is a symbolic link"));
         }
         Err(error) => return Err(error),
@@ -61,6 +58,60 @@ pub fn read_private(path: &Path, limit: u64) -> io::Result<Option<PrivateFile>> 
     let mode = metadata.mode() & 0o7777;
     let owner = metadata.uid();
     Ok(Some(PrivateFile { bytes, mode, owner }))
+}
+
+/// What to do about a symbolic link in a file's own place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Links {
+    /// Open what it leads to.
+    Follow,
+    /// Fail; [`is_link_error`] knows the error.
+    Refuse,
+}
+
+/// Returns the options to open a file with: never waiting for the other end of a FIFO that stands in the file's place, never
+/// taking a terminal, and with mode 0600 if the file is created.
+#[must_use]
+pub fn options(links: Links) -> OpenOptions {
+    let nofollow = match links {
+        Links::Follow => OFlags::empty(),
+        Links::Refuse => OFlags::NOFOLLOW,
+    };
+    let flags = OFlags::NONBLOCK | OFlags::NOCTTY | nofollow;
+    let mut options = OpenOptions::new();
+    options.mode(0o600).custom_flags(flags.bits().cast_signed());
+    options
+}
+
+/// True when an open failed because of a symbolic link: one that was refused, or that leads to itself.
+#[must_use]
+pub fn is_link_error(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(Errno::LOOP.raw_os_error())
+}
+
+/// The failure of reading a file, exit 66: `cannot read 'X': permission denied`.
+#[must_use]
+pub fn cannot_read(path: &Path, error: &io::Error) -> Failure {
+    Failure::new(Exit::NoInput, cannot("read", path, error))
+}
+
+/// The failure of writing a file, exit 74.
+#[must_use]
+pub fn cannot_write(path: &Path, error: &io::Error) -> Failure {
+    Failure::new(Exit::Io, cannot("write", path, error))
+}
+
+/// The failure of reading standard input, exit 74.
+#[must_use]
+pub fn cannot_read_stdin(error: &io::Error) -> Failure {
+    let reason = io_reason(error);
+    Failure::new(Exit::Io, format!("cannot read standard input: {reason}"))
+}
+
+/// Returns the message `cannot ACTION 'PATH': REASON`.
+#[must_use]
+pub fn cannot(action: &str, path: &Path, error: &io::Error) -> String {
+    format!("cannot {action} '{}': {}", path.display(), io_reason(error))
 }
 
 /// True when an open failed because nothing has the name: also where a part of the path is no directory, as with the
@@ -231,7 +282,7 @@ fn unnamed(directory: &Path) -> Option<File> {
     OpenOptions::new()
         .write(true)
         .mode(0o600)
-        .custom_flags(rustix::fs::OFlags::TMPFILE.bits().cast_signed())
+        .custom_flags(OFlags::TMPFILE.bits().cast_signed())
         .open(directory)
         .ok()
 }
@@ -350,12 +401,7 @@ impl Lock {
     /// # Errors
     /// 75 when the limit is reached, 74 when the file cannot be opened or locked at all.
     pub fn take_telling(path: &Path, limit: Duration, tell: &dyn Fn(&str)) -> Result<Self, Failure> {
-        let refused = |error: io::Error| {
-            Failure::new(
-                Exit::Io,
-                format!("{}: cannot lock: {}", path.display(), io_reason(&error)),
-            )
-        };
+        let refused = |error: io::Error| Failure::new(Exit::Io, cannot("lock", path, &error));
         let mut wait = Wait::new(limit, tell);
         let mut pause = Duration::from_millis(1);
         let mut file = open(path).map_err(refused)?;
@@ -391,15 +437,11 @@ impl Lock {
 }
 
 fn open(path: &Path) -> io::Result<File> {
-    // O_NONBLOCK: a FIFO planted in the file's place must not make the open wait.
-    let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
-    OpenOptions::new()
+    options(Links::Refuse)
         .read(true)
         .write(true)
         .create(true)
         .truncate(false)
-        .mode(0o600)
-        .custom_flags(flags.bits().cast_signed())
         .open(path)
 }
 

@@ -6,7 +6,8 @@ use std::io::Read;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use super::exit::{Exit, Failure, io_reason};
+use super::exit::{Exit, Failure};
+use super::fs::cannot_read;
 
 /// The most bytes read from one input: no endpoint takes more, and `/dev/zero` has no end.
 pub const LIMIT: usize = 1 << 30;
@@ -44,10 +45,7 @@ pub fn read_text(path: &Path) -> Result<String, Failure> {
 /// 66 when it is missing or unreadable, 65 when it has more than [`LIMIT`] bytes.
 pub fn read_bytes(path: &Path) -> Result<Vec<u8>, Failure> {
     let shown = path.display();
-    let cannot_read = |error| {
-        let message = format!("cannot read '{shown}': {}", io_reason(&error));
-        Failure::new(Exit::NoInput, message)
-    };
+    let cannot_read = |error| cannot_read(path, &error);
     let file = File::open(path).map_err(cannot_read)?;
     let size = usize::try_from(file.metadata().map_err(cannot_read)?.len()).unwrap_or(usize::MAX);
     if size > LIMIT {

@@ -44,10 +44,7 @@ impl StagedInput {
         let mut length = 0;
         let mut invalid = 0;
         let mut lines = input.lines();
-        while let Some(line) = lines
-            .next()
-            .map_err(|error| cannot_read(Exit::Io, &name, &error))?
-        {
+        while let Some(line) = lines.next().map_err(|error| cannot_read(&name, &error))? {
             match validator.validate(&line) {
                 Ok(line) if invalid == 0 => {
                     length += line.len() as u64;

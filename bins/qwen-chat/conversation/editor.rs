@@ -1,12 +1,10 @@
 //! The line editor of a conversation, its completion and history.
 
-use std::fs::OpenOptions;
 use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 
 use qwen_shared::exit::{Exit, Failure};
-use qwen_shared::fs::{create_private_dir, read_private, write_private};
+use qwen_shared::fs::{Links, create_private_dir, options, read_private, write_private};
 use qwen_shared::paths;
 use qwen_shared::terminal::keep_terminal_modes;
 use rustyline::completion::Completer;
@@ -180,21 +178,11 @@ impl History {
         if let Some(directory) = path.parent() {
             let _ = create_private_dir(directory);
         }
-        let file = OpenOptions::new()
-            .append(true)
-            .create(true)
-            .mode(0o600)
-            .custom_flags(nofollow())
-            .open(path);
+        let file = options(Links::Refuse).append(true).create(true).open(path);
         if let Ok(mut file) = file {
             let _ = file.write_all(line(entry).as_bytes());
         }
     }
-}
-
-/// Symbolic links are not followed.
-const fn nofollow() -> i32 {
-    rustix::fs::OFlags::NOFOLLOW.bits().cast_signed()
 }
 
 fn line(entry: &str) -> String {

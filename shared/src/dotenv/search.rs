@@ -1,17 +1,16 @@
 //! Where `.env` files are looked for, and how one is opened.
 
 use std::fmt;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Read};
-use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::ValueEnum;
-use rustix::fs::OFlags;
-use rustix::io::Errno;
 
 use crate::exit::{Exit, Failure, io_reason};
+use crate::fs::{Links, is_link_error, options};
 use crate::paths;
 
 /// How the files of a chain are combined.
@@ -243,6 +242,10 @@ impl fmt::Display for EnvError {
             Self::UnknownRule(rule) => {
                 write!(f, "QWEN_ENV_CHAIN: '{rule}' is neither 'first' nor 'merge'")
             }
+            Self::Unusable {
+                path,
+                reason: Unusable::Unreadable(reason),
+            } => write!(f, "cannot read '{}': {reason}", path.display()),
             Self::Unusable { path, reason } => write!(f, "{}: {reason}", path.display()),
             Self::Missing(path) => write!(f, "{}: no such file", path.display()),
             Self::TrustStore { path, reason } => {
@@ -340,26 +343,16 @@ pub fn read(path: &Path) -> Result<Option<Content>, Unusable> {
 
 /// Opens the file without following a symbolic link first, so that a link's owner is known; returns that owner.
 fn open(path: &Path) -> Result<Option<(File, Option<u32>)>, Unusable> {
-    let link = match open_with(path, OFlags::NOFOLLOW) {
+    let link = match options(Links::Refuse).read(true).open(path) {
         Ok(file) => return Ok(Some((file, None))),
-        Err(error) if error.raw_os_error() == Some(Errno::LOOP.raw_os_error()) => {
-            path.symlink_metadata().map_err(|error| unreadable(&error))?
-        }
+        Err(error) if is_link_error(&error) => path.symlink_metadata().map_err(|error| unreadable(&error))?,
         Err(error) => return absent_or(path, &error),
     };
-    match open_with(path, OFlags::empty()) {
+    match options(Links::Follow).read(true).open(path) {
         Ok(file) => Ok(Some((file, Some(link.uid())))),
-        Err(error) if error.raw_os_error() == Some(Errno::LOOP.raw_os_error()) => Err(Unusable::LinkLoop),
+        Err(error) if is_link_error(&error) => Err(Unusable::LinkLoop),
         Err(error) => absent_or(path, &error),
     }
-}
-
-fn open_with(path: &Path, more: OFlags) -> io::Result<File> {
-    let flags = OFlags::NONBLOCK | OFlags::NOCTTY | more;
-    OpenOptions::new()
-        .read(true)
-        .custom_flags(flags.bits().cast_signed())
-        .open(path)
 }
 
 /// Tells a file that is not there, or not visible, from one that is there and refuses to open.
@@ -369,7 +362,7 @@ fn absent_or(path: &Path, error: &io::Error) -> Result<Option<(File, Option<u32>
         _ => match path.metadata() {
             Ok(metadata) if metadata.is_dir() || metadata.is_file() => Err(unreadable(error)),
             Ok(metadata) => Err(Unusable::NotAFile(kind(metadata.file_type()))),
-            Err(other) if other.raw_os_error() == Some(Errno::LOOP.raw_os_error()) => Err(Unusable::LinkLoop),
+            Err(other) if is_link_error(&other) => Err(Unusable::LinkLoop),
             Err(_) => Ok(None),
         },
     }

@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Read};
-use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -13,8 +13,8 @@ use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
 use super::profile::{Profile, ProfileName};
-use crate::exit::{Exit, Failure, io_reason};
-use crate::fs::{self, Lock, beside};
+use crate::exit::{Exit, Failure};
+use crate::fs::{self, Links, Lock, beside, cannot_read, cannot_write};
 use crate::paths;
 
 /// How long a writer waits for another one.
@@ -110,11 +110,6 @@ fn target() -> Result<PathBuf, Failure> {
     Ok(path)
 }
 
-fn cannot_write(path: &Path, error: &io::Error) -> Failure {
-    let (path, reason) = (path.display(), io_reason(error));
-    Failure::new(Exit::Io, format!("{path}: cannot write: {reason}"))
-}
-
 /// Returns `None` for a file that is missing or blank. A byte order mark is ignored (RFC 8259, section 8.1).
 fn read(path: &Path) -> Result<Option<String>, Failure> {
     let shown = path.display();
@@ -127,10 +122,7 @@ fn read(path: &Path) -> Result<Option<String>, Failure> {
         }
         Ok(_) => {}
         Err(error) if fs::is_absent(&error) => return Ok(None),
-        Err(error) => {
-            let message = format!("{shown}: cannot read: {}", io_reason(&error));
-            return Err(Failure::new(Exit::NoInput, message));
-        }
+        Err(error) => return Err(cannot_read(path, &error)),
     }
     let text = String::from_utf8(bytes).map_err(|error| {
         let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
@@ -147,11 +139,7 @@ fn read(path: &Path) -> Result<Option<String>, Failure> {
 
 /// Opens a file or a device such as `/dev/null`, but no FIFO, which could block.
 fn open(path: &Path) -> io::Result<File> {
-    let flags = rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::NOCTTY;
-    let file = OpenOptions::new()
-        .read(true)
-        .custom_flags(flags.bits().cast_signed())
-        .open(path)?;
+    let file = fs::options(Links::Follow).read(true).open(path)?;
     if file.metadata()?.file_type().is_fifo() {
         return Err(io::Error::other("is not a regular file"));
     }

@@ -1,10 +1,12 @@
 //! Errors of credential stores.
 
 use std::error::Error;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use std::{fmt, io};
 
-use crate::exit::{Exit, Failure, io_reason};
+use crate::exit::{Exit, Failure};
+use crate::fs::cannot;
 
 /// Why a store could not be read, written or locked. It never quotes the content.
 #[derive(Debug)]
@@ -12,7 +14,7 @@ pub enum StoreError {
     /// An error of the file system.
     Io {
         /// The file.
-        place: String,
+        path: PathBuf,
         /// `read`, `write`, `lock`, `create` or `remove`.
         action: &'static str,
         /// The cause.
@@ -47,9 +49,9 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    pub(super) fn io(place: &std::path::Path, action: &'static str, error: io::Error) -> Self {
+    pub(super) fn io(path: &Path, action: &'static str, error: io::Error) -> Self {
         Self::Io {
-            place: place.display().to_string(),
+            path: path.to_path_buf(),
             action,
             error,
         }
@@ -74,7 +76,7 @@ impl StoreError {
 impl fmt::Display for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Io { place, action, error } => write!(f, "{place}: cannot {action}: {}", io_reason(error)),
+            Self::Io { path, action, error } => f.write_str(&cannot(action, path, error)),
             Self::Malformed { place, reason } => write!(f, "{place}{reason}"),
             Self::NoKeyring(_) => f.write_str("there is no system keyring"),
             Self::KeyringLocked(_) => f.write_str("the system keyring is locked"),

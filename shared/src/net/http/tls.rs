@@ -7,7 +7,7 @@ use rustls::{ClientConfig, RootCertStore};
 use rustls_native_certs::{CertificateResult, ErrorKind, load_certs_from_paths, load_native_certs};
 
 use super::error::HttpError;
-use crate::exit::io_reason;
+use crate::fs::cannot;
 
 /// The bundle that Debian and its relatives keep: one file, where the directory beside it has some 150.
 const BUNDLE: &str = "/etc/ssl/certs/ca-certificates.crt";
@@ -52,9 +52,7 @@ fn named() -> Option<&'static str> {
 /// Says why certificates cannot be read.
 fn reason(error: &rustls_native_certs::Error) -> String {
     match &error.kind {
-        ErrorKind::Io { inner, path } => {
-            format!("cannot read '{}': {}", path.display(), io_reason(inner))
-        }
+        ErrorKind::Io { inner, path } => cannot("read", path, inner),
         _ => error.to_string(),
     }
 }
