@@ -464,13 +464,7 @@ fn a_signal_at_the_prompt_leaves_the_terminal_as_it_was() {
 }
 
 /// Signals that a parent may ignore: those of a terminal, and those that a program of ours handles itself.
-const IGNORABLE: [Signal; 5] = [
-    Signal::HUP,
-    Signal::INT,
-    Signal::PIPE,
-    Signal::TERM,
-    Signal::XFSZ,
-];
+const IGNORABLE: [Signal; 5] = [Signal::HUP, Signal::INT, Signal::PIPE, Signal::TERM, Signal::XFSZ];
 
 #[test]
 fn a_command_gets_the_signals_as_the_parent_had_them() {

@@ -3,10 +3,10 @@
 use std::thread;
 use std::time::Duration;
 
-use qwen_shared::date::rfc3339;
 use qwen_shared::exit::Failure;
 use qwen_shared::net::config::Profile;
 use qwen_shared::net::credential::Credential;
+use qwen_shared::net::date::rfc3339;
 use qwen_shared::net::http::Timeouts;
 use qwen_shared::net::oauth::{
     BlockingTransport, Endpoints, Form, OauthError, PublicClient, Transport, discover,

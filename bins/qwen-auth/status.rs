@@ -2,11 +2,11 @@
 
 use std::time::{Duration, SystemTime};
 
-use qwen_shared::date::rfc3339;
 use qwen_shared::exit::{Exit, Failure, Outcome};
 use qwen_shared::net::api::{Authorization, store_of};
 use qwen_shared::net::config::{Auth, Key, Overrides, Settings};
 use qwen_shared::net::credential::{Credential, StoreKind, Stored};
+use qwen_shared::net::date::rfc3339;
 use qwen_shared::net::ratelimit::RateLimit;
 use qwen_shared::net::ratelimit::identity;
 use qwen_shared::output::{Reporter, Stdout};

@@ -2,11 +2,11 @@
 
 use std::time::SystemTime;
 
-use qwen_shared::date::rfc3339;
 use qwen_shared::exit::{Exit, Failure};
 use qwen_shared::net::api::Authorization;
 use qwen_shared::net::config::Settings;
 use qwen_shared::net::credential::StoreKind;
+use qwen_shared::net::date::rfc3339;
 use qwen_shared::secret::Secret;
 use qwen_shared::shell::{Change, parent_shell};
 use qwen_shared::text::escape_json;

@@ -8,8 +8,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use jsonc_parser::{ParseOptions, parse_to_serde_value};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
+use serde_json::Value;
 
 use super::exit::{Exit, Failure, io_reason};
 
@@ -122,6 +124,40 @@ pub fn is_absent(error: &io::Error) -> bool {
         error.kind(),
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
     )
+}
+
+/// The largest file that [`read_jsonc`] reads, in bytes.
+const JSONC_LIMIT: u64 = 1 << 20;
+
+/// Reads JSON with comments and trailing commas, as Qwen Code writes its `settings.json`.
+///
+/// `None` where there is no such file, or it holds something else: it is Qwen Code's file, and Qwen Code reports the fault.
+#[must_use]
+pub fn read_jsonc(path: &Path) -> Option<Value> {
+    let file = options(Links::Follow).read(true).open(path).ok()?;
+    let metadata = file.metadata().ok()?;
+    if !metadata.is_file() || metadata.len() > JSONC_LIMIT {
+        return None;
+    }
+    let mut bytes = Vec::new();
+    file.take(JSONC_LIMIT).read_to_end(&mut bytes).ok()?;
+    parse_jsonc(&String::from_utf8_lossy(&bytes))
+}
+
+fn parse_jsonc(text: &str) -> Option<Value> {
+    let options = ParseOptions {
+        allow_comments: true,
+        allow_trailing_commas: true,
+        allow_loose_object_property_names: false,
+        allow_missing_commas: false,
+        allow_single_quoted_strings: false,
+        allow_hexadecimal_numbers: false,
+        allow_unary_plus_numbers: false,
+        allow_bare_decimal_point_numbers: false,
+        allow_non_finite_numbers: false,
+        allow_extended_string_escapes: false,
+    };
+    parse_to_serde_value(text.trim_start_matches('\u{feff}'), &options).ok()
 }
 
 /// Creates a directory and its parents, each that is new with mode 0700 whatever the umask.
@@ -462,10 +498,40 @@ pub fn beside(path: &Path) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
-    use super::Lock;
-    use super::beside;
+    use super::{Lock, beside, parse_jsonc};
     use crate::exit::Exit;
+    use serde_json::json;
     use std::time::Duration;
+
+    #[test]
+    fn comments_and_trailing_commas_are_no_part_of_json() {
+        for (text, value) in [
+            ("{}", json!({})),
+            ("{\"a\":1,// x\n\"b\":\"//no\"}", json!({"a": 1, "b": "//no"})),
+            ("/* * / */{\"a\":[1,2,],}", json!({"a": [1, 2]})),
+            ("{\"a\":\"\\\"/*\"/**/}", json!({"a": "\"/*"})),
+            ("\u{feff}{\"a\":\",}\"}", json!({"a": ",}"})),
+            ("{\"a\":1 , // last\n}", json!({"a": 1})),
+            ("{\"a\":1 /*/ \"b\":2 */}", json!({"a": 1})),
+        ] {
+            assert_eq!(parse_jsonc(text), Some(value), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_json_holds_nothing() {
+        for text in [
+            "{\n/* one\ntwo */ x}",
+            "{\"a\":1 /",
+            "{\"a\":1}/**",
+            "{a: 1}",
+            "{'a': 1}",
+            "{\"a\":1 \"b\":2}",
+            "{\"a\":+1}",
+        ] {
+            assert_eq!(parse_jsonc(text), None, "{text}");
+        }
+    }
 
     #[test]
     fn a_second_holder_waits_and_a_link_is_refused() {

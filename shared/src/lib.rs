@@ -11,12 +11,10 @@
 
 pub mod app;
 pub mod completion;
-pub mod date;
 pub mod dotenv;
 pub mod exit;
 pub mod fs;
 pub mod input;
-pub mod jsonc;
 #[cfg(feature = "net")]
 pub mod net;
 pub mod output;

@@ -3,8 +3,8 @@
 use std::fmt::Write;
 use std::time::{Duration, UNIX_EPOCH};
 
-use qwen_shared::date::rfc3339;
 use qwen_shared::exit::{Exit, Failure};
+use qwen_shared::net::date::rfc3339;
 use qwen_shared::text::{clip, escape_json, one_line};
 use serde_json::Value;
 

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::trust::Trust;
+use crate::fs::read_jsonc;
 use crate::wordlist::words;
 
 /// The variable in which `qwen-env` remembers what it exported. No file may set it.
@@ -28,9 +29,6 @@ pub fn category(name: &str) -> Option<Category> {
         .map(|restriction| restriction.category)
 }
 
-/// The largest `settings.json` that is read, in bytes.
-const SETTINGS_LIMIT: u64 = 1024 * 1024;
-
 /// Returns the excluded names: the union of the lists in these files, or the built-in pair when none has a list.
 ///
 /// `advanced.excludedEnvVars` replaces the pair; the older `excludedProjectEnvVars` at the top is read where the
@@ -45,22 +43,13 @@ pub(super) fn excluded_names(files: &[PathBuf]) -> BTreeSet<String> {
 }
 
 fn excluded_list(file: &Path) -> Option<Vec<String>> {
-    let settings = crate::jsonc::parse(&String::from_utf8_lossy(&read(file)?)).ok()?;
+    let settings = read_jsonc(file)?;
     let list = settings
         .get("advanced")
         .and_then(|advanced| advanced.get("excludedEnvVars"))
         .or_else(|| settings.get("excludedProjectEnvVars"))?;
     let names = list.as_array()?.iter().filter_map(Value::as_str);
     Some(names.map(str::to_owned).collect())
-}
-
-/// Reads a regular file up to the limit; never waits for a FIFO in its place.
-fn read(file: &Path) -> Option<Vec<u8>> {
-    let metadata = file.metadata().ok()?;
-    if !metadata.is_file() || metadata.len() > SETTINGS_LIMIT {
-        return None;
-    }
-    std::fs::read(file).ok()
 }
 
 /// The suffixes of names of addresses, and what the key's name keeps of each. A suffix comes before those it ends in.

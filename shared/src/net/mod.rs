@@ -5,6 +5,7 @@ pub mod chat;
 pub mod completion;
 pub mod config;
 pub mod credential;
+pub mod date;
 pub mod http;
 pub mod oauth;
 pub mod random;

@@ -2,12 +2,12 @@
 
 use std::time::SystemTime;
 
-use crate::date::rfc3339;
 use crate::exit::{Exit, Failure};
 use crate::net::config::{Auth, Key, Settings, Source, Sourced};
 use crate::net::credential::{
     Credential, KeyringTimeout, RefreshPolicy, Store, StoreKind, Stored, valid_credential,
 };
+use crate::net::date::rfc3339;
 use crate::net::http::{BaseUrl, Timeouts, check_endpoint};
 use crate::net::oauth::{self, BlockingTransport, Endpoints, PublicClient, TokenResponse};
 use crate::output::Reporter;

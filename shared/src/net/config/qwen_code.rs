@@ -4,11 +4,9 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
+use crate::fs::read_jsonc;
+use crate::paths;
 use crate::secret::Secret;
-use crate::{jsonc, paths};
-
-/// The largest `settings.json` that is read, in bytes.
-const LIMIT: u64 = 1 << 20;
 
 /// The members of `settings.json` that matter here. Blank counts as absent.
 #[derive(Debug, Default)]
@@ -33,13 +31,7 @@ impl QwenCodeSettings {
         let Some(path) = paths::qwen_home().map(|home| home.join("settings.json")) else {
             return Self::default();
         };
-        if std::fs::metadata(&path).is_ok_and(|meta| !meta.is_file() || meta.len() > LIMIT) {
-            return Self::default();
-        }
-        let settings = std::fs::read_to_string(&path)
-            .ok()
-            .and_then(|text| jsonc::parse(&text).ok())
-            .unwrap_or(Value::Null);
+        let settings = read_jsonc(&path).unwrap_or(Value::Null);
         let text = |pointer: &str| {
             let raw = settings.pointer(pointer)?.as_str()?;
             let value = expand(raw);

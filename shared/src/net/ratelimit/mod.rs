@@ -20,9 +20,9 @@ use url::Url;
 
 use self::state::{Decision, HEARTBEAT, LONGEST_PAUSE, Limits, Millis, NO_TICKET, State, WaitReason, Window};
 use self::state_file::{StateError, StateFile, now};
-use crate::date::rfc3339;
 use crate::exit::{Exit, Failure};
 use crate::net::config::{Auth, Settings};
+use crate::net::date::rfc3339;
 use crate::paths;
 use crate::provider::Rate;
 use crate::secret::Secret;
