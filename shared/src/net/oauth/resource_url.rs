@@ -17,9 +17,10 @@ use crate::text::{clip, is_hostile};
 pub fn base_url_from_resource<S: AsRef<str>>(resource: &str, allowed_hosts: &[S]) -> Result<BaseUrl, String> {
     let refuse = |reason| format!("'{}': {reason}", clip(resource, 80));
     let url = parse(resource.trim()).map_err(refuse)?;
+    let has_query_or_fragment = url.query().is_some() || url.fragment().is_some();
     let host = url.host_str().unwrap_or_default().to_owned();
     let url = BaseUrl::try_from(url).map_err(|_| format!("'{host}': it holds a user name or password"))?;
-    if url.query().is_some() || url.fragment().is_some() {
+    if has_query_or_fragment {
         return Err(refuse("it holds a query or fragment"));
     }
     if !is_allowed(&url, allowed_hosts) {
