@@ -6,7 +6,7 @@ use std::time::Duration;
 use qwen_shared::exit::{Exit, Failure};
 use qwen_shared::net::api::{self, Endpoint, Event, SendError, authorize, hint_when_refused};
 use qwen_shared::net::chat::Summary;
-use qwen_shared::net::config::{Settings, TimeoutSettings};
+use qwen_shared::net::config::{Overrides, Settings, TimeoutSettings};
 use qwen_shared::net::credential::{Refresh, RefreshPolicy};
 use qwen_shared::net::http::{self, Timeouts};
 use qwen_shared::net::ratelimit::{RateLimit, identity};
@@ -193,6 +193,13 @@ fn run(request: Request) -> Result<(Request, Summary, Option<RequestError>), Fai
     runtime
         .block_on(task)
         .map_err(|error| Failure::new(Exit::Bug, "the request's task ended by itself").caused_by(error))
+}
+
+/// Resolves the settings and reports their notices.
+pub(crate) fn resolve_settings(overrides: &Overrides, reporter: &Reporter) -> Result<Settings, Failure> {
+    let settings = Settings::resolve(overrides)?;
+    settings.report(reporter);
+    Ok(settings)
 }
 
 /// Gets the credential, and the endpoint that it may go to.

@@ -15,7 +15,6 @@ mod request;
 mod response;
 mod run;
 mod session;
-mod settings;
 
 fn main() -> std::process::ExitCode {
     qwen_shared::app::main(args::command, run::run)

@@ -49,7 +49,7 @@ pub(crate) struct Output {
     /// The whole answer, where a conversation continues with it.
     pub(crate) answer: Option<String>,
     reasoning_text: Option<String>,
-    last_byte: u8,
+    last_written: u8,
     has_reasoning: bool,
     has_text: bool,
     has_written: bool,
@@ -81,7 +81,7 @@ impl Output {
             buffer: Vec::new(),
             stderr: String::new(),
             reasoning_text: args.json.then(String::new),
-            last_byte: b'\n',
+            last_written: b'\n',
             has_reasoning: false,
             has_text: false,
             has_written: false,
@@ -141,9 +141,8 @@ impl Output {
     /// Adds a blank line between reasoning and answer.
     fn separate_from_reasoning(&mut self) {
         if matches!(self.form, Form::Plain | Form::Escaped | Form::Rendered(_)) {
-            let last = self.buffer.last().copied().unwrap_or(self.last_byte);
-            self.buffer
-                .extend_from_slice(if last == b'\n' { b"\n" } else { b"\n\n" });
+            self.end_line();
+            self.buffer.push(b'\n');
         }
     }
 
@@ -170,7 +169,7 @@ impl Output {
         }
         if let Some(&last) = self.buffer.last() {
             Stdout::write(&self.buffer)?;
-            self.last_byte = last;
+            self.last_written = last;
             self.buffer.clear();
             self.buffer.shrink_to(FULL);
         }
@@ -190,32 +189,13 @@ impl Output {
     /// # Errors
     /// 74 when stdout takes no more.
     pub(crate) fn end(&mut self, report: &Report<'_>) -> Result<Exit, Failure> {
-        let mut exit = Exit::Ok;
-        if let Some(mut extractor) = self.extractor.take()
-            && !extractor.end(&mut |code| self.push_text(code))
-        {
+        let has_code = self.add_rest(report);
+        if !has_code {
             self.reporter.notice("the answer holds no fenced code block");
-            exit = Exit::No;
         }
-        self.end_stderr();
-        match &mut self.form {
-            Form::Rendered(markdown) => markdown.end(&mut self.buffer),
-            Form::Buffered if self.is_json => {
-                report.add_json(
-                    self.text.as_deref(),
-                    self.reasoning_text.as_deref(),
-                    &mut self.buffer,
-                );
-            }
-            Form::Buffered => self.add_buffered(),
-            Form::Events => report.add_event(&mut self.buffer),
-            Form::Plain | Form::Escaped => {}
-        }
-        if self.buffer.last().copied().unwrap_or(self.last_byte) != b'\n' {
-            self.buffer.push(b'\n');
-        }
+        self.end_line();
         self.flush()?;
-        Ok(exit)
+        Ok(if has_code { Exit::Ok } else { Exit::No })
     }
 
     /// Ends an answer that failed. A pipe gets no newline that was not sent.
@@ -223,27 +203,41 @@ impl Output {
     /// # Errors
     /// 74 when stdout takes no more.
     pub(crate) fn fail(&mut self, report: &Report<'_>) -> Result<(), Failure> {
-        if let Some(mut extractor) = self.extractor.take() {
-            let _ = extractor.end(&mut |code| self.push_text(code));
+        self.add_rest(report);
+        if matches!(self.form, Form::Escaped) {
+            self.end_line();
         }
-        self.end_stderr();
+        self.flush()
+    }
+
+    /// Adds what was held back; false when `--extract` found no code block.
+    fn add_rest(&mut self, report: &Report<'_>) -> bool {
+        let extractor = self.extractor.take();
+        let has_code = extractor.is_none_or(|mut extractor| extractor.end(&mut |code| self.push_text(code)));
+        if self.has_reasoning && self.reasoning == Reasoning::Stderr && !matches!(self.form, Form::Events) {
+            self.stderr.push('\n');
+        }
         match &mut self.form {
             Form::Rendered(markdown) => markdown.end(&mut self.buffer),
-            Form::Escaped if self.buffer.last().copied().unwrap_or(self.last_byte) != b'\n' => {
-                self.buffer.push(b'\n')
-            }
             Form::Buffered if self.is_json => {
-                report.add_json(
-                    self.text.as_deref(),
-                    self.reasoning_text.as_deref(),
-                    &mut self.buffer,
-                );
+                let (text, reasoning) = (self.text.as_deref(), self.reasoning_text.as_deref());
+                report.add_json(text, reasoning, &mut self.buffer);
             }
             Form::Buffered => self.add_buffered(),
             Form::Events => report.add_event(&mut self.buffer),
             Form::Plain | Form::Escaped => {}
         }
-        self.flush()
+        has_code
+    }
+
+    fn end_line(&mut self) {
+        if self.last_byte() != b'\n' {
+            self.buffer.push(b'\n');
+        }
+    }
+
+    fn last_byte(&self) -> u8 {
+        self.buffer.last().copied().unwrap_or(self.last_written)
     }
 
     fn add_buffered(&mut self) {
@@ -252,13 +246,6 @@ impl Output {
             add_escaped(text, &mut self.buffer);
         } else {
             self.buffer.extend_from_slice(text.as_bytes());
-        }
-    }
-
-    /// Ends the line of reasoning on standard error.
-    fn end_stderr(&mut self) {
-        if self.has_reasoning && self.reasoning == Reasoning::Stderr && !matches!(self.form, Form::Events) {
-            self.stderr.push('\n');
         }
     }
 

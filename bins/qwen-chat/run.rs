@@ -11,11 +11,11 @@ use qwen_shared::secret::forbid_core_dump;
 use serde_json::Value;
 
 use super::args::Args;
-use super::client::{Client, Response};
+use super::client::{Client, Response, resolve_settings};
 use super::finish::finish;
 use super::output::{Output, Report};
 use super::session::{Session, with_system};
-use crate::{conversation, dry_run, models, prompt, request, settings};
+use crate::{conversation, dry_run, models, prompt, request};
 
 /// Runs the tool.
 pub(crate) fn run(args: Args, reporter: &Reporter) -> exit::Outcome {
@@ -63,7 +63,7 @@ struct Answer {
 
 /// Does everything up to the end of the response. Nothing that fails here has written to stdout.
 fn send(args: &Args, reporter: &Reporter) -> Result<Outcome, Failure> {
-    let settings = settings::resolve(&args.overrides(), reporter)?;
+    let settings = resolve_settings(&args.overrides(), reporter)?;
     if args.endpoint.list_models {
         let mut client = Client::new(settings, &args.limits, reporter)?;
         return models::print(&mut client, args.output.json, None).map(Outcome::Done);

@@ -14,7 +14,7 @@ use qwen_shared::output::Reporter;
 use qwen_shared::signal::{self, Caught};
 
 use super::args::Args;
-use super::client::Client;
+use super::client::{Client, resolve_settings};
 use super::deadline::forget_interrupts;
 use super::finish::finish;
 use super::output::Output;
@@ -22,7 +22,7 @@ use super::request::to_json;
 use super::session::{Session, with_system};
 use crate::conversation::commands::Command;
 use crate::conversation::editor::{Editor, Input};
-use crate::{models, request, settings};
+use crate::{models, request};
 
 /// Runs a conversation until the user ends it.
 ///
@@ -96,7 +96,7 @@ impl TokenCount {
 impl<'a> Conversation<'a> {
     fn begin(args: &'a Args, ctrl_c: Arc<Caught>, reporter: &'a Reporter) -> Result<Self, Failure> {
         let overrides = args.overrides();
-        let settings = settings::resolve(&overrides, reporter)?;
+        let settings = resolve_settings(&overrides, reporter)?;
         let session = Session::open(args.input.session.as_deref(), args.input.continue_last)?;
         let mut messages = session
             .as_ref()
@@ -234,7 +234,7 @@ impl<'a> Conversation<'a> {
 
     /// Continues with other settings; nothing changes when they are invalid.
     fn adopt(&mut self, overrides: Overrides) -> Result<(), Failure> {
-        self.settings = settings::resolve(&overrides, self.reporter)?;
+        self.settings = resolve_settings(&overrides, self.reporter)?;
         self.overrides = overrides;
         self.client = None;
         self.reporter.plain(&self.description());

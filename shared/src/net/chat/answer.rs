@@ -2,8 +2,8 @@
 
 use super::chunk::{self, Choice, Chunk, ToolCall, Usage};
 use super::content_kind::{ContentKind, content_kind};
-use super::error::{AnswerError, ApiError};
-use super::events::{EVENT_LIMIT, Event, EventReader};
+use super::error::{AnswerError, ApiError, EVENT_LIMIT};
+use super::events::{Event, EventReader};
 use super::reasoning::{Delta, ReasoningSplitter};
 use super::repair_json::repair_json;
 

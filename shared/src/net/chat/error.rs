@@ -4,9 +4,11 @@ use std::fmt;
 
 use serde_json::Value;
 
-use super::events::TooLong;
 use crate::exit::{Exit, Failure};
 use crate::text::{clip, one_line};
+
+/// The largest event that is kept, in bytes. Servers have sent single events of 8 MiB; what is larger is an attack.
+pub(super) const EVENT_LIMIT: usize = 64 << 20;
 
 /// The most characters of a server's message that are shown.
 const MESSAGE_LIMIT: usize = 400;
@@ -164,7 +166,11 @@ impl fmt::Display for AnswerError {
         match self {
             Self::NotAnAnswer(kind) => write!(f, "not an API answer: the content type is '{kind}'"),
             Self::Malformed(reason) => write!(f, "the answer is malformed: {}", clip(reason, MESSAGE_LIMIT)),
-            Self::TooLong => write!(f, "the answer is malformed: {TooLong}"),
+            Self::TooLong => write!(
+                f,
+                "the answer is malformed: an event is larger than {} MiB",
+                EVENT_LIMIT >> 20
+            ),
             Self::Api(error) => write!(f, "error within the answer: {}", error.describe()),
             Self::Incomplete => f.write_str("the answer is incomplete: it ended without a finish reason"),
         }
@@ -172,12 +178,6 @@ impl fmt::Display for AnswerError {
 }
 
 impl std::error::Error for AnswerError {}
-
-impl From<TooLong> for AnswerError {
-    fn from(_: TooLong) -> Self {
-        Self::TooLong
-    }
-}
 
 /// What an API error is about. Exit code and retries follow from it alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,12 +1,10 @@
 //! The event-stream format, read from bytes as they arrive (WHATWG HTML, section 9.2.6).
 
 use std::borrow::Cow;
-use std::fmt;
 
 use memchr::memchr2;
 
-/// The largest event that is kept, in bytes. Servers have sent single events of 8 MiB; what is larger is an attack.
-pub(super) const EVENT_LIMIT: usize = 64 << 20;
+use super::error::{AnswerError, EVENT_LIMIT};
 
 /// What a buffer may keep between events: an 8 MiB event must not stay in memory for the rest of the answer.
 const KEPT: usize = 64 << 10;
@@ -19,18 +17,6 @@ pub(super) struct Event<'a> {
     /// The `data` fields, joined by line feeds. Bytes that are not UTF-8 have become U+FFFD.
     pub(super) data: &'a str,
 }
-
-/// An event grew past [`EVENT_LIMIT`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct TooLong;
-
-impl fmt::Display for TooLong {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "an event is larger than {} MiB", EVENT_LIMIT >> 20)
-    }
-}
-
-impl std::error::Error for TooLong {}
 
 /// The reader's state between two pieces of the stream.
 ///
@@ -52,12 +38,12 @@ impl EventReader {
     /// Reads the next bytes and hands every event that they complete to `sink`, in order.
     ///
     /// # Errors
-    /// The sink's, at once; [`TooLong`] for an event past the limit. The reader is of no use after an error.
-    pub(super) fn push<E: From<TooLong>>(
+    /// The sink's, at once; [`AnswerError::TooLong`] for an event past the limit. The reader is of no use after an error.
+    pub(super) fn push(
         &mut self,
         bytes: &[u8],
-        sink: &mut impl FnMut(Event<'_>) -> Result<(), E>,
-    ) -> Result<(), E> {
+        sink: &mut impl FnMut(Event<'_>) -> Result<(), AnswerError>,
+    ) -> Result<(), AnswerError> {
         let mut rest = bytes;
         while !rest.is_empty() {
             if std::mem::take(&mut self.after_cr) && rest[0] == b'\n' {
@@ -68,7 +54,7 @@ impl EventReader {
                 && let Some((data, after)) = whole_event(rest)
             {
                 self.started = true;
-                hand_on(b"", data, sink)?;
+                emit(b"", data, sink)?;
                 rest = after;
                 continue;
             }
@@ -92,19 +78,19 @@ impl EventReader {
         Ok(())
     }
 
-    fn keep(&mut self, bytes: &[u8]) -> Result<(), TooLong> {
+    fn keep(&mut self, bytes: &[u8]) -> Result<(), AnswerError> {
         if self.line.len() + bytes.len() > EVENT_LIMIT {
-            return Err(TooLong);
+            return Err(AnswerError::TooLong);
         }
         self.line.extend_from_slice(bytes);
         Ok(())
     }
 
-    fn take_line<E: From<TooLong>>(
+    fn take_line(
         &mut self,
         line: &[u8],
-        sink: &mut impl FnMut(Event<'_>) -> Result<(), E>,
-    ) -> Result<(), E> {
+        sink: &mut impl FnMut(Event<'_>) -> Result<(), AnswerError>,
+    ) -> Result<(), AnswerError> {
         let line = if std::mem::replace(&mut self.started, true) {
             line
         } else {
@@ -117,7 +103,7 @@ impl EventReader {
         match field {
             b"data" => {
                 if self.data.len() + value.len() >= EVENT_LIMIT {
-                    return Err(TooLong.into());
+                    return Err(AnswerError::TooLong);
                 }
                 if std::mem::replace(&mut self.has_data, true) {
                     self.data.push(b'\n');
@@ -136,9 +122,12 @@ impl EventReader {
 
     /// Ends an event. A block without a `data` field (comments, `id:`, `retry:` or `event:` alone) is none; one whose
     /// `data` field is empty is an event with empty data (section 9.2.6).
-    fn dispatch<E>(&mut self, sink: &mut impl FnMut(Event<'_>) -> Result<(), E>) -> Result<(), E> {
+    fn dispatch(
+        &mut self,
+        sink: &mut impl FnMut(Event<'_>) -> Result<(), AnswerError>,
+    ) -> Result<(), AnswerError> {
         let outcome = if self.has_data {
-            hand_on(&self.name, &self.data, sink)
+            emit(&self.name, &self.data, sink)
         } else {
             Ok(())
         };
@@ -155,8 +144,12 @@ impl EventReader {
     }
 }
 
-/// Hands an event on. Valid text, which is nearly all there is, is looked at once and not copied.
-fn hand_on<E>(name: &[u8], data: &[u8], sink: &mut impl FnMut(Event<'_>) -> Result<(), E>) -> Result<(), E> {
+/// Emits an event. Valid UTF-8, which is nearly all there is, is not copied.
+fn emit(
+    name: &[u8],
+    data: &[u8],
+    sink: &mut impl FnMut(Event<'_>) -> Result<(), AnswerError>,
+) -> Result<(), AnswerError> {
     let name = String::from_utf8_lossy(name);
     let data = std::str::from_utf8(data).map_or_else(|_| String::from_utf8_lossy(data), Cow::Borrowed);
     sink(Event {

@@ -1,6 +1,6 @@
 //! What the reader makes of a stream, whole and cut anywhere.
 
-use super::{EVENT_LIMIT, Event, EventReader, TooLong};
+use super::{AnswerError, EVENT_LIMIT, Event, EventReader};
 
 fn read(pieces: &[&[u8]]) -> Vec<(String, String)> {
     let mut reader = EventReader::default();
@@ -9,7 +9,7 @@ fn read(pieces: &[&[u8]]) -> Vec<(String, String)> {
         reader
             .push(piece, &mut |event: Event<'_>| {
                 events.push((event.name.to_owned(), event.data.to_owned()));
-                Ok::<(), TooLong>(())
+                Ok(())
             })
             .unwrap();
     }
@@ -188,7 +188,7 @@ fn a_large_event_comes_whole_and_its_memory_is_given_back() {
         reader
             .push(piece, &mut |event: Event<'_>| {
                 lengths.push(event.data.len());
-                Ok::<(), TooLong>(())
+                Ok(())
             })
             .unwrap();
     }
@@ -203,11 +203,11 @@ fn an_endless_event_is_refused() {
         let mut reader = EventReader::default();
         for _ in 0..=(EVENT_LIMIT >> 20) {
             let piece = [start, &piece, line_end].concat();
-            reader.push(&piece, &mut |_: Event<'_>| Ok::<(), TooLong>(()))?;
+            reader.push(&piece, &mut |_: Event<'_>| Ok(()))?;
         }
-        Ok::<(), TooLong>(())
+        Ok(())
     };
-    assert_eq!(endless(b"", b""), Err(TooLong));
-    assert_eq!(endless(b"data: ", b"\n"), Err(TooLong));
+    assert_eq!(endless(b"", b""), Err(AnswerError::TooLong));
+    assert_eq!(endless(b"data: ", b"\n"), Err(AnswerError::TooLong));
     assert_eq!(endless(b"junk: ", b"\n"), Ok(()));
 }
