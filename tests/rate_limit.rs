@@ -1,4 +1,4 @@
-//! One quota for all processes: paced, and never refused.
+//! The rate limit that all processes share: kept, and never refused by the server.
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
