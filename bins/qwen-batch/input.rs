@@ -19,9 +19,9 @@ const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 /// The opened input.
 #[derive(Debug)]
 pub(crate) struct Input {
-    name: String,
+    /// `None` for standard input.
+    path: Option<PathBuf>,
     file: File,
-    pub(crate) is_stdin: bool,
 }
 
 /// A line that is not blank.
@@ -33,9 +33,6 @@ pub(crate) struct InputLine {
     pub(crate) content: Option<Vec<u8>>,
 }
 
-/// What standard input is called.
-const STDIN: &str = "standard input";
-
 impl Input {
     /// Opens a file; standard input for `-` and `None`.
     ///
@@ -43,27 +40,35 @@ impl Input {
     /// 66 when the file is missing, unreadable or a directory.
     pub(crate) fn open(path: Option<&PathBuf>) -> Result<Self, Failure> {
         let path = path.filter(|path| *path != Path::new("-"));
-        let name = path.map_or_else(|| STDIN.to_owned(), |path| path.display().to_string());
         let file = match path {
-            Some(path) => File::open(path).and_then(|file| match file.metadata()?.is_dir() {
-                true => Err(io::ErrorKind::IsADirectory.into()),
-                false => Ok(file),
-            }),
-            None => io::stdin().as_fd().try_clone_to_owned().map(File::from),
+            Some(path) => File::open(path)
+                .and_then(|file| match file.metadata()?.is_dir() {
+                    true => Err(io::ErrorKind::IsADirectory.into()),
+                    false => Ok(file),
+                })
+                .map_err(|error| fs::cannot_read(path, &error))?,
+            None => io::stdin()
+                .as_fd()
+                .try_clone_to_owned()
+                .map_err(|error| cannot_read_stdin(&error))?
+                .into(),
         };
         Ok(Self {
-            file: file.map_err(|error| match path {
-                Some(path) => fs::cannot_read(path, &error),
-                None => cannot_read_stdin(&error),
-            })?,
-            name,
-            is_stdin: path.is_none(),
+            path: path.cloned(),
+            file,
         })
     }
 
     /// Returns the name for messages.
-    pub(crate) fn name(&self) -> &str {
-        &self.name
+    pub(crate) fn name(&self) -> String {
+        match &self.path {
+            Some(path) => path.display().to_string(),
+            None => "standard input".to_owned(),
+        }
+    }
+
+    pub(crate) const fn is_stdin(&self) -> bool {
+        self.path.is_none()
     }
 
     pub(crate) fn metadata(&self) -> io::Result<Metadata> {
@@ -72,10 +77,10 @@ impl Input {
 
     /// Counts the lines of a regular file that are not blank.
     pub(crate) fn count(&self) -> Option<u64> {
-        if self.is_stdin || !self.file.metadata().ok()?.is_file() {
+        if self.is_stdin() || !self.file.metadata().ok()?.is_file() {
             return None;
         }
-        let mut lines = Lines::new(&self.file);
+        let mut lines = Lines::new(None, &self.file);
         let mut count = 0;
         while lines.next().ok()?.is_some() {
             count += 1;
@@ -85,7 +90,7 @@ impl Input {
     }
 
     pub(crate) fn lines(self) -> Lines<File> {
-        Lines::new(self.file)
+        Lines::new(self.path, self.file)
     }
 
     /// Reads in a thread of its own, so that slow input delays no result. The thread ends with the input, the receiver
@@ -93,10 +98,8 @@ impl Input {
     pub(crate) fn into_channel(self) -> mpsc::Receiver<Result<InputLine, Failure>> {
         let (sender, receiver) = mpsc::channel(READ_AHEAD);
         std::thread::spawn(move || {
-            let name = self.name.clone();
             let mut lines = self.lines();
             while let Some(line) = lines.next().transpose() {
-                let line = line.map_err(|error| cannot_read(&name, &error));
                 let is_last = line.is_err();
                 if sender.blocking_send(line).is_err() || is_last {
                     return;
@@ -107,14 +110,6 @@ impl Input {
     }
 }
 
-/// The failure of reading an input that is open.
-pub(crate) fn cannot_read(name: &str, error: &io::Error) -> Failure {
-    match name {
-        STDIN => cannot_read_stdin(error),
-        path => Failure::new(Exit::Io, cannot("read", Path::new(path), error)),
-    }
-}
-
 pub(crate) fn is_blank(line: &[u8]) -> bool {
     line.trim_ascii().is_empty()
 }
@@ -122,20 +117,33 @@ pub(crate) fn is_blank(line: &[u8]) -> bool {
 /// The lines of an input that are not blank, read one at a time.
 #[derive(Debug)]
 pub(crate) struct Lines<R> {
+    path: Option<PathBuf>,
     reader: BufReader<R>,
     number: u64,
 }
 
 impl<R: Read> Lines<R> {
-    fn new(reader: R) -> Self {
+    fn new(path: Option<PathBuf>, reader: R) -> Self {
         Self {
+            path,
             reader: BufReader::with_capacity(64 << 10, reader),
             number: 0,
         }
     }
 
-    /// Returns the next line without line end (LF or CRLF) and byte-order mark; `None` at the end of the input.
-    pub(crate) fn next(&mut self) -> io::Result<Option<InputLine>> {
+    /// Returns the next line; `None` at the end of the input.
+    ///
+    /// # Errors
+    /// 74 when it cannot be read.
+    pub(crate) fn next(&mut self) -> Result<Option<InputLine>, Failure> {
+        self.read().map_err(|error| match &self.path {
+            Some(path) => Failure::new(Exit::Io, cannot("read", path, &error)),
+            None => cannot_read_stdin(&error),
+        })
+    }
+
+    /// Takes the line end (LF or CRLF) and a byte-order mark off the line.
+    fn read(&mut self) -> io::Result<Option<InputLine>> {
         loop {
             let mut line = Vec::new();
             let limit = LINE_LIMIT as u64 + 2;
@@ -170,7 +178,7 @@ mod tests {
 
     #[test]
     fn lines_have_neither_ends_nor_marks_and_blank_ones_are_only_counted() {
-        let mut lines = Lines::new(&b"\xef\xbb\xbfa\r\n\n \t\nb \n\xef\xbb\xbfc"[..]);
+        let mut lines = Lines::new(None, &b"\xef\xbb\xbfa\r\n\n \t\nb \n\xef\xbb\xbfc"[..]);
         for (number, content) in [(1, "a"), (4, "b "), (5, "\u{feff}c")] {
             let line = lines.next().unwrap().unwrap();
             assert_eq!((line.number, line.content.unwrap()), (number, content.into()));

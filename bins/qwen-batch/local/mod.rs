@@ -38,7 +38,7 @@ const OTHER_FILES: u64 = 32;
 /// Those of the input, the output, the settings, and of [`Runner::run`].
 pub(crate) fn run(args: &RunArgs, profile: Option<&String>, reporter: &Reporter) -> Outcome {
     let input = Input::open(args.input.as_ref())?;
-    if input.is_stdin && std::io::stdin().is_terminal() {
+    if input.is_stdin() && std::io::stdin().is_terminal() {
         reporter.notice("reading requests from the terminal, one per line, until Ctrl-D");
     }
     if is_same_file(&input, args.output.as_ref()) {
@@ -73,7 +73,7 @@ pub(crate) fn run(args: &RunArgs, profile: Option<&String>, reporter: &Reporter)
 
 /// Shows a bar, unless requests are typed or results shown on the same terminal.
 fn progress(input: &Input, results: &Results, reporter: &Reporter) -> Progress {
-    let is_typed = input.is_stdin && std::io::stdin().is_terminal();
+    let is_typed = input.is_stdin() && std::io::stdin().is_terminal();
     let is_displayed = matches!(results, Results::Stdout) && Stdout::is_terminal();
     match Progress::is_wanted(reporter) && !is_typed && !is_displayed {
         true => Progress::bar(reporter, input.count()),

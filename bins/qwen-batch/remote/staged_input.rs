@@ -7,7 +7,7 @@ use qwen_shared::exit::{Exit, Failure, io_reason};
 use qwen_shared::output::Reporter;
 use qwen_shared::provider::BatchLimits;
 
-use crate::input::{Input, InputLine, cannot_read};
+use crate::input::{Input, InputLine};
 use crate::request::{BatchRequest, RequestBuilder};
 use crate::results::{CompletedIds, IdStatus};
 
@@ -38,13 +38,13 @@ impl StagedInput {
         limits: &BatchLimits,
         reporter: &Reporter,
     ) -> Result<Self, Failure> {
-        let name = input.name().to_owned();
+        let name = input.name();
         let mut validator = Validator::new(builder, limits);
         let mut writer = BufWriter::new(tempfile::tempfile().map_err(|error| cannot_stage(&error))?);
         let mut length = 0;
         let mut invalid = 0;
         let mut lines = input.lines();
-        while let Some(line) = lines.next().map_err(|error| cannot_read(&name, &error))? {
+        while let Some(line) = lines.next()? {
             match validator.validate(&line) {
                 Ok(line) if invalid == 0 => {
                     length += line.len() as u64;
