@@ -37,11 +37,27 @@ impl ReasoningSplitter {
     /// Takes the next piece and emits what is decided.
     pub(super) fn push(&mut self, text: &str, sink: &mut impl FnMut(Delta<'_>)) {
         if self.state == State::Text {
-            sink(Delta::Text(text));
-            return;
+            return sink(Delta::Text(text));
         }
         self.held.push_str(text);
-        while self.step(sink) {}
+        if self.state == State::Start {
+            let text = self.held.trim_start();
+            if let Some(rest) = text.strip_prefix(OPEN) {
+                self.held = rest.to_owned();
+                self.state = State::Reasoning;
+            } else if OPEN.starts_with(text) {
+                return;
+            } else {
+                return self.close(sink);
+            }
+        }
+        if self.state == State::Reasoning && !self.end_reasoning(sink) {
+            return;
+        }
+        self.held = self.held.trim_start().to_owned();
+        if !self.held.is_empty() {
+            self.close(sink);
+        }
     }
 
     /// Emits what is held: at the end of the answer nothing more can make it a tag.
@@ -55,54 +71,21 @@ impl ReasoningSplitter {
         self.state = State::Text;
     }
 
-    /// Decides one thing; false when more text is needed.
-    fn step(&mut self, sink: &mut impl FnMut(Delta<'_>)) -> bool {
-        match self.state {
-            State::Start => {
-                let text = self.held.trim_start();
-                if let Some(rest) = text.strip_prefix(OPEN) {
-                    self.held = rest.to_owned();
-                    self.state = State::Reasoning;
-                    return true;
-                }
-                if OPEN.starts_with(text) {
-                    return false;
-                }
-                self.close(sink);
-                false
-            }
-            State::Reasoning => self.take_reasoning(sink),
-            State::AfterReasoning => {
-                let text = self.held.trim_start();
-                self.held = text.to_owned();
-                if !self.held.is_empty() {
-                    self.close(sink);
-                }
-                false
-            }
-            State::Text => false,
+    /// Emits the reasoning that is certain; true when it has ended.
+    fn end_reasoning(&mut self, sink: &mut impl FnMut(Delta<'_>)) -> bool {
+        let tag = self.held.find(CLOSE);
+        let end = tag.unwrap_or_else(|| {
+            let is_part_of_tag = |length: &usize| self.held.ends_with(&CLOSE[..*length]);
+            self.held.len() - (1..CLOSE.len()).rev().find(is_part_of_tag).unwrap_or(0)
+        });
+        if end > 0 {
+            sink(Delta::Reasoning(&self.held[..end]));
         }
-    }
-
-    fn take_reasoning(&mut self, sink: &mut impl FnMut(Delta<'_>)) -> bool {
-        if let Some(end) = self.held.find(CLOSE) {
-            if end > 0 {
-                sink(Delta::Reasoning(&self.held[..end]));
-            }
-            self.held.drain(..end + CLOSE.len());
+        self.held.drain(..end + tag.map_or(0, |_| CLOSE.len()));
+        if tag.is_some() {
             self.state = State::AfterReasoning;
-            return true;
         }
-        let kept = (1..CLOSE.len())
-            .rev()
-            .find(|&length| self.held.ends_with(&CLOSE[..length]))
-            .unwrap_or(0);
-        let decided = self.held.len() - kept;
-        if decided > 0 {
-            sink(Delta::Reasoning(&self.held[..decided]));
-            self.held.drain(..decided);
-        }
-        false
+        tag.is_some()
     }
 }
 

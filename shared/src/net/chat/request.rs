@@ -50,32 +50,23 @@ impl Body {
     /// # Errors
     /// None in practice: every part of it is JSON already.
     pub fn to_json(&self, messages: &[Message]) -> Result<Vec<u8>, serde_json::Error> {
-        serde_json::to_vec(&self.whole(messages))
-    }
-
-    const fn whole<'a>(&'a self, messages: &'a [Message]) -> Whole<'a> {
-        Whole {
-            members: &self.members,
-            messages,
-        }
+        serde_json::to_vec(&WithMessages(&self.members, messages))
     }
 }
 
-struct Whole<'a> {
-    members: &'a Map<String, Value>,
-    messages: &'a [Message],
-}
+struct WithMessages<'a>(&'a Map<String, Value>, &'a [Message]);
 
-impl Serialize for Whole<'_> {
+impl Serialize for WithMessages<'_> {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         use serde::ser::SerializeMap;
+        let Self(members, messages) = self;
         let mut map = serializer.serialize_map(None)?;
-        if let Some(model) = self.members.get("model") {
+        if let Some(model) = members.get("model") {
             map.serialize_entry("model", model)?;
         }
-        map.serialize_entry("messages", self.messages)?;
-        let streams = self.members.get("stream").and_then(Value::as_bool) == Some(true);
-        for (name, value) in self.members {
+        map.serialize_entry("messages", messages)?;
+        let streams = members.get("stream").and_then(Value::as_bool) == Some(true);
+        for (name, value) in *members {
             match name.as_str() {
                 "model" | "messages" => {}
                 // Servers refuse stream options without a stream; a layer may have turned it off.
