@@ -3,7 +3,6 @@
 use qwen_shared::exit::{Exit, Failure};
 use qwen_shared::net::api::Endpoint;
 use qwen_shared::net::api::authorize;
-use qwen_shared::net::chat::{Body, Message};
 use qwen_shared::net::config::Settings;
 use qwen_shared::net::credential::{Refresh, RefreshPolicy};
 use qwen_shared::output::{Reporter, Stdout};
@@ -11,7 +10,8 @@ use qwen_shared::text::escape_json;
 use serde_json::{Map, Value, json};
 
 use super::args::Args;
-use super::request::to_json;
+use super::message::Message;
+use super::request::Body;
 
 /// The longest body on a command line: Linux allows 128 KiB for one argument.
 const LONGEST_ARGUMENT: usize = 100 << 10;
@@ -36,7 +36,7 @@ pub(crate) fn print_json(
         headers.insert(name.to_owned(), format!("{before}{}", secret.masked()).into());
     }
     headers.insert("content-type".into(), "application/json".into());
-    let body: Value = serde_json::from_slice(&to_json(body, messages)?)
+    let body: Value = serde_json::from_slice(&body.to_json(messages)?)
         .map_err(|error| Failure::new(Exit::Bug, "the request is not JSON").caused_by(error))?;
     let sources: Map<String, Value> = settings
         .origins()
@@ -70,7 +70,7 @@ pub(crate) fn print_curl(
 ) -> Result<Exit, Failure> {
     let silent = Reporter::new("qwen-chat", true, false, qwen_shared::output::Color::Never);
     let endpoint = endpoint(settings, &silent)?;
-    let json = to_json(body, messages)?;
+    let json = body.to_json(messages)?;
     if json.len() > LONGEST_ARGUMENT {
         let message = format!("the request is too long for a command line: {} bytes", json.len());
         return Err(Failure::new(Exit::Data, message).hint("--dry-run prints it as JSON"));

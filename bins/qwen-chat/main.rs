@@ -8,6 +8,7 @@ mod dry_run;
 mod extract;
 mod finish;
 mod markdown;
+mod message;
 mod models;
 mod output;
 mod prompt;

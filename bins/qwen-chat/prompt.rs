@@ -11,12 +11,12 @@ use base64::engine::general_purpose::STANDARD;
 use qwen_shared::exit::{Exit, Failure};
 use qwen_shared::fs::cannot_read_stdin;
 use qwen_shared::input::{self, read_bytes, read_text, utf8};
-use qwen_shared::net::chat::Message;
 use qwen_shared::output::Reporter;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
 use super::args::{Args, InputArgs};
+use super::message::Message;
 
 /// Returns the prompt of the command line, joined by spaces; may be empty.
 ///

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use qwen_shared::exit::{self, Exit, Failure};
 use qwen_shared::input::system_prompt;
-use qwen_shared::net::chat::{Message, Summary};
+use qwen_shared::net::chat::Summary;
 use qwen_shared::output::{Reporter, Stdout};
 use qwen_shared::secret::forbid_core_dump;
 use serde_json::Value;
@@ -13,6 +13,7 @@ use serde_json::Value;
 use super::args::Args;
 use super::client::{Client, Response, resolve_settings};
 use super::finish::finish;
+use super::message::Message;
 use super::output::{Output, Report};
 use super::session::{Session, with_system};
 use crate::{conversation, dry_run, models, prompt, request};
@@ -82,7 +83,7 @@ fn send(args: &Args, reporter: &Reporter) -> Result<Outcome, Failure> {
     }
     let mut client = Client::new(settings, &args.limits, reporter)?;
     let output = Output::new(&args.output, session.is_some(), schema.is_some(), reporter);
-    let response = client.send(request::to_json(&body, &messages)?, output, None)?;
+    let response = client.send(body.to_json(&messages)?, output, None)?;
     Ok(Outcome::Answered(Box::new(Answer {
         response,
         schema,

@@ -8,9 +8,10 @@ use qwen_shared::exit::{Exit, Failure};
 use qwen_shared::fs::{
     Lock, beside, cannot_read, cannot_write, create_private_dir, read_private, write_private,
 };
-use qwen_shared::net::chat::{Message, Role};
 use qwen_shared::paths;
 use serde::{Deserialize, Serialize};
+
+use super::message::{Message, Role};
 
 /// The largest session that is read, in bytes.
 const LIMIT: u64 = 256 << 20;

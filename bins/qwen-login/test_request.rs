@@ -5,14 +5,14 @@ use std::time::Duration;
 
 use qwen_shared::exit::{Exit, Failure};
 use qwen_shared::net::api::{authorize, model_name, read_models};
-use qwen_shared::net::chat::{Body, ErrorKind, Message, Refusal, Role};
+use qwen_shared::net::chat::{ErrorKind, Refusal, merge};
 use qwen_shared::net::config::{Overrides, Profile, Settings};
 use qwen_shared::net::credential::{Refresh, RefreshPolicy};
 use qwen_shared::net::http::{BaseUrl, Client, HttpError, Request, Timeouts, runtime};
 use qwen_shared::output::Reporter;
 use qwen_shared::provider::Provider;
 use qwen_shared::secret::Secret;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 /// The largest response, in bytes. OpenRouter's list of models has half a megabyte.
 const BODY_LIMIT: usize = 8 << 20;
@@ -153,12 +153,16 @@ impl TestRequest<'_> {
     fn request_one_token(&self, version: Option<&str>, reporter: &Reporter) -> Result<TestResult, Failure> {
         let url = self.provider.chat_url(self.base_url, self.model, version);
         reporter.detail(&format!("test request: POST '{url}'"));
-        let mut body = Body::new(self.model, false);
-        body.merge(&self.body);
-        body.set("max_tokens", 1);
-        let bytes = body
-            .to_json(&[Message::text(Role::User, "hi")])
-            .map_err(|error| Failure::new(Exit::Bug, "cannot write the request").caused_by(error))?;
+        let mut body = Map::from_iter([("model".to_owned(), self.model.into())]);
+        merge(&mut body, &self.body);
+        body.shift_remove("stream_options");
+        body.insert(
+            "messages".to_owned(),
+            json!([{ "role": "user", "content": "hi" }]),
+        );
+        body.insert("stream".to_owned(), false.into());
+        body.insert("max_tokens".to_owned(), 1.into());
+        let bytes = Value::from(body).to_string().into_bytes();
         let mut request = Request::new("POST", url);
         request
             .body("application/json", bytes)

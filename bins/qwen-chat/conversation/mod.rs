@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use qwen_shared::exit::{Exit, Failure, Outcome};
 use qwen_shared::input::system_prompt;
-use qwen_shared::net::chat::{Message, Role, Summary};
+use qwen_shared::net::chat::Summary;
 use qwen_shared::net::config::{Overrides, Settings};
 use qwen_shared::output::Reporter;
 use qwen_shared::signal::{self, Caught};
@@ -17,8 +17,8 @@ use super::args::Args;
 use super::client::{Client, resolve_settings};
 use super::deadline::forget_interrupts;
 use super::finish::finish;
+use super::message::{Message, Role};
 use super::output::Output;
-use super::request::to_json;
 use super::session::{Session, with_system};
 use crate::conversation::commands::Command;
 use crate::conversation::editor::{Editor, Input};
@@ -157,7 +157,7 @@ impl<'a> Conversation<'a> {
         let message = Message::text(Role::User, text);
         let mut messages = with_system(self.system.clone(), self.messages.clone());
         messages.push(message.clone());
-        let json = to_json(&body, &messages)?;
+        let json = body.to_json(&messages)?;
         let output = Output::new(&self.args.output, true, false, self.reporter);
         let ctrl_c = Arc::clone(&self.ctrl_c);
         let mut response = self.client()?.send(json, output, Some(&ctrl_c))?;

@@ -1,8 +1,8 @@
-//! Chat completions: the body of a request, and the parsing of answers and errors.
+//! Chat completions: members of a request, and the parsing of answers and errors.
 //!
-//! No socket, no file, no terminal. A caller builds a [`Body`] and sends it; it pushes the bytes of the answer,
-//! wherever they were cut, into an [`AnswerReader`], which emits [`Delta`]s and knows at the end whether the answer is
-//! whole. A response with a status other than 2xx is a [`Refusal`].
+//! No socket, no file, no terminal. A caller pushes the bytes of an answer, wherever they were cut, into an
+//! [`AnswerReader`], which emits [`Delta`]s and knows at the end whether the answer is whole. A response with a status
+//! other than 2xx is a [`Refusal`].
 
 mod answer;
 mod chunk;
@@ -19,4 +19,4 @@ pub use chunk::{ToolCall, Usage};
 pub use error::{AnswerError, ApiError, ErrorKind};
 pub use reasoning::Delta;
 pub use refusal::Refusal;
-pub use request::{Body, Content, Message, Part, Role, merge, parse_params};
+pub use request::{merge, parse_params};
