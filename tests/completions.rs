@@ -425,12 +425,8 @@ fn the_programs_say_what_may_stand_at_the_cursor() {
         ),
         ("qwen-auth list --format ", "words", &["text", "json"]),
     ] {
-        let mut words: Vec<&str> = line.split(' ').collect();
+        let words: Vec<&str> = line.split(' ').collect();
         let program = words[0];
-        if words.last() == Some(&"-") {
-            words.pop();
-            words.push("--");
-        }
         assert_eq!(
             answer(sandbox.tool(program), &words),
             (kind.to_owned(), wanted.iter().map(ToString::to_string).collect()),
@@ -533,7 +529,6 @@ fn a_slow_server_is_not_waited_for() {
             [""; 0]
         );
     }
-    assert_eq!(server.count(), 2);
 }
 
 /// The files of the sandbox and what is in them.

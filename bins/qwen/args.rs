@@ -4,8 +4,9 @@ use std::ffi::OsString;
 
 use clap::builder::StyledStr;
 use clap::{Command, CommandFactory, Parser};
-use clap_complete::engine::ArgValueCandidates;
+use clap_complete::engine::{ArgValueCandidates, CompletionCandidate};
 use qwen_shared::app::{CommandLine, Common};
+use qwen_shared::completion::Request;
 
 use super::commands::TOOLS;
 use super::list;
@@ -31,7 +32,7 @@ pub(crate) struct Args {
         trailing_var_arg = true,
         allow_hyphen_values = true,
         conflicts_with_all = ["list", "exec_path"],
-        add = ArgValueCandidates::new(list::candidates)
+        add = ArgValueCandidates::new(tools_for_completion)
     )]
     pub(crate) words: Vec<OsString>,
     #[command(flatten)]
@@ -60,6 +61,17 @@ pub(crate) fn command() -> Command {
     Args::command()
         .help_template("{about-with-newline}\n{usage-heading} {usage}{after-help}\n\n{all-args}")
         .after_help(tools())
+}
+
+/// Returns the tools where the name of one is expected.
+fn tools_for_completion() -> Vec<CompletionCandidate> {
+    let request = Request::of_process();
+    let request = request.filter(|request| !request.words.iter().any(|word| word == "--"));
+    let args: Option<Args> = request.and_then(|request| request.args(command()));
+    match args {
+        Some(args) if args.words.is_empty() || args.words == ["help"] => list::candidates(),
+        _ => Vec::new(),
+    }
 }
 
 /// The tools as a section of the help.

@@ -213,16 +213,17 @@ impl Request {
         if let Ok(Some(directory)) = typed.try_get_one::<PathBuf>("directory") {
             let _ = env::set_current_dir(directory);
         }
-        let (before, current) = self.words.split_at(self.words.len() - 1);
-        let is_option = current[0].as_encoded_bytes().starts_with(b"-");
+        let last = self.words.len() - 1;
+        let before = &self.words[..last];
+        let is_option = self.words[last].as_encoded_bytes().starts_with(b"-");
+        let mut words = self.words.clone();
+        if words[last] == "-" {
+            // Else the engine offers a short option instead of its long form, which says more.
+            words[last] = "--".into();
+        }
         let directory = env::current_dir().ok();
-        let mut found = complete(
-            &mut with_shell(command),
-            self.words.clone(),
-            before.len(),
-            directory.as_deref(),
-        )
-        .unwrap_or_default();
+        let found = complete(&mut with_shell(command), words, last, directory.as_deref());
+        let mut found = found.unwrap_or_default();
         // Options are offered once a dash is typed: before that they would drown the values.
         found.retain(|candidate| is_option || !candidate.get_id().is_some_and(|id| id.starts_with("arg::")));
         let (by_shell, own): (Vec<_>, Vec<_>) =
