@@ -2,8 +2,9 @@
 Register-ArgumentCompleter -Native -CommandName qwen, qwen-auth, qwen-batch, qwen-chat, qwen-env, qwen-login, qwen-token -ScriptBlock {
     param($wordToComplete, $commandAst, $cursorPosition)
     $words = @($commandAst.CommandElements | Where-Object { $_.Extent.EndOffset -lt $cursorPosition } | ForEach-Object { "$_".Trim("'", '"') })
+    $current = "$wordToComplete".Trim("'", '"')
     $env:QWEN_COMPLETE = 'powershell'
-    try { $answer = @(& (Split-Path -Leaf $words[0]) -- @words "$wordToComplete".Trim("'", '"') 2>$null) } catch { } finally { $env:QWEN_COMPLETE = $null }
+    try { $answer = @(& (Split-Path -Leaf $words[0]) -- @words $current 2>$null) } catch { } finally { $env:QWEN_COMPLETE = $null }
     if ($answer[0] -eq 'words') {
         $answer | Select-Object -Skip 1 | ForEach-Object {
             $value, $help = $_ -split "`t", 2
