@@ -64,8 +64,8 @@ fn log_out(name: &str, profile: &Profile, reporter: &Reporter) -> Result<(), Fai
     };
     let store = Store::open(kind, name, keyring_timeout(reporter))?;
     // No refresh may store a new token meanwhile.
-    let held = store.lock(LOCK_LIMIT, &|text| reporter.notice(text))?;
-    let revocation = match held.load() {
+    let locked = store.lock(LOCK_LIMIT, &|text| reporter.notice(text))?;
+    let revocation = match locked.load() {
         Ok(Some(loaded)) => match &loaded.stored {
             Stored::Oauth(credential) => Some(revocation::revoke(profile, credential)),
             Stored::ApiKey(_) => None,
@@ -78,10 +78,12 @@ fn log_out(name: &str, profile: &Profile, reporter: &Reporter) -> Result<(), Fai
             return Ok(());
         }
         // What cannot be read is removed without being revoked; of a symbolic link, the link.
-        Err(error) if error.exit() == Exit::NoAuth || held.is_link() => Some(format!("not revoked: {error}")),
+        Err(error) if error.exit() == Exit::NoAuth || locked.is_link() => {
+            Some(format!("not revoked: {error}"))
+        }
         Err(error) => return Err(error.into()),
     };
-    held.delete()?;
+    locked.delete()?;
     let revocation = revocation.map_or_else(String::new, |revocation| format!("; {revocation}"));
     let place = store.place();
     reporter.notice(&format!("profile '{name}': removed from '{place}'{revocation}"));
