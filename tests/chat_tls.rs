@@ -182,6 +182,18 @@ fn what_no_proxy_exempts_in_any_usual_form_goes_to_no_proxy() {
 }
 
 #[test]
+fn a_proxy_that_is_not_used_is_not_blamed() {
+    let (sandbox, proxy) = (Sandbox::new(), Server::untouched());
+    // A CGI program does not use HTTP_PROXY: a client could set it by a header named Proxy.
+    let run = on_the_lan(&sandbox)
+        .env("HTTP_PROXY", proxy.url(""))
+        .env("REQUEST_METHOD", "GET")
+        .run();
+    assert!(!run.stderr.contains("proxy"), "{run:#?}");
+    run.fails(75, &["'llm.example.test': cannot connect"]);
+}
+
+#[test]
 fn a_proxy_that_fails_is_named_by_its_variable_and_never_by_its_password() {
     let sandbox = Sandbox::new();
     for (name, value, code, message) in [
