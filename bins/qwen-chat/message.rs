@@ -6,20 +6,14 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Role {
-    /// Instructions.
     System,
-    /// The user.
     User,
-    /// The model.
     Assistant,
 }
 
-/// One message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Message {
-    /// Who wrote it.
     pub(crate) role: Role,
-    /// Text and images.
     pub(crate) content: Content,
 }
 
@@ -27,32 +21,20 @@ pub(crate) struct Message {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub(crate) enum Content {
-    /// Text alone.
     Text(String),
-    /// Text and images.
     Parts(Vec<Part>),
 }
 
-/// A part of a message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub(crate) enum Part {
-    /// Text.
-    Text {
-        /// The text.
-        text: String,
-    },
-    /// An image.
-    ImageUrl {
-        /// Where it is.
-        image_url: ImageUrl,
-    },
+    Text { text: String },
+    ImageUrl { image_url: ImageUrl },
 }
 
 /// Where an image is: an `https:` URL that the server fetches, or a `data:` URL that holds it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ImageUrl {
-    /// The URL.
     pub(crate) url: String,
 }
 

@@ -3,7 +3,7 @@
 use std::io::IsTerminal;
 use std::time::Duration;
 
-use qwen_shared::exit::{self, Exit, Failure};
+use qwen_shared::exit::{Exit, Failure, Outcome};
 use qwen_shared::input::system_prompt;
 use qwen_shared::net::chat::Summary;
 use qwen_shared::output::{Reporter, Stdout};
@@ -19,7 +19,7 @@ use super::session::{Session, with_system};
 use crate::{conversation, dry_run, models, prompt, request};
 
 /// Runs the tool.
-pub(crate) fn run(args: Args, reporter: &Reporter) -> exit::Outcome {
+pub(crate) fn run(args: Args, reporter: &Reporter) -> Outcome {
     forbid_core_dump();
     if args.endpoint.openai_api_key.is_some() {
         reporter.notice("the key is on the command line, where anybody on this machine can read it");
@@ -29,8 +29,8 @@ pub(crate) fn run(args: Args, reporter: &Reporter) -> exit::Outcome {
         return conversation::run(&args, reporter);
     }
     match send(&args, reporter) {
-        Ok(Outcome::Done(exit)) => Ok(exit),
-        Ok(Outcome::Answered(answer)) => end(*answer, &args, reporter),
+        Ok(Done::Printed(exit)) => Ok(exit),
+        Ok(Done::Answered(answer)) => end(*answer, &args, reporter),
         Err(failure) => report_failure(&args, failure, reporter),
     }
 }
@@ -48,9 +48,9 @@ fn is_conversation(args: &Args) -> bool {
     !has_prompt && !is_other_mode && !is_json && std::io::stdin().is_terminal() && Stdout::is_terminal()
 }
 
-enum Outcome {
+enum Done {
     /// A list or a request was printed.
-    Done(Exit),
+    Printed(Exit),
     Answered(Box<Answer>),
 }
 
@@ -63,11 +63,11 @@ struct Answer {
 }
 
 /// Does everything up to the end of the response. Nothing that fails here has written to stdout.
-fn send(args: &Args, reporter: &Reporter) -> Result<Outcome, Failure> {
+fn send(args: &Args, reporter: &Reporter) -> Result<Done, Failure> {
     let settings = resolve_settings(&args.overrides(), reporter)?;
     if args.endpoint.list_models {
         let mut client = Client::new(settings, &args.limits, reporter)?;
-        return models::print(&mut client, args.output.json, None).map(Outcome::Done);
+        return models::print(&mut client, args.output.json, None).map(Done::Printed);
     }
     let session = Session::open(args.input.session.as_deref(), args.input.continue_last)?;
     let schema = args.model.schema.as_deref().map(request::schema).transpose()?;
@@ -76,15 +76,15 @@ fn send(args: &Args, reporter: &Reporter) -> Result<Outcome, Failure> {
     let system = args.input.system.as_deref().map(system_prompt).transpose()?;
     let messages = messages(system.clone(), session.as_ref(), &message);
     if args.endpoint.dry_run {
-        return dry_run::print_json(&settings, &body, &messages, reporter).map(Outcome::Done);
+        return dry_run::print_json(&settings, &body, &messages, reporter).map(Done::Printed);
     }
     if args.endpoint.curl {
-        return dry_run::print_curl(&settings, &body, &messages, args, reporter).map(Outcome::Done);
+        return dry_run::print_curl(&settings, &body, &messages, args, reporter).map(Done::Printed);
     }
     let mut client = Client::new(settings, &args.limits, reporter)?;
     let output = Output::new(&args.output, session.is_some(), schema.is_some(), reporter);
     let response = client.send(body.to_json(&messages)?, output, None)?;
-    Ok(Outcome::Answered(Box::new(Answer {
+    Ok(Done::Answered(Box::new(Answer {
         response,
         schema,
         session,
@@ -94,7 +94,7 @@ fn send(args: &Args, reporter: &Reporter) -> Result<Outcome, Failure> {
 }
 
 /// Finishes the answer and adds it to the session.
-fn end(mut answer: Answer, args: &Args, reporter: &Reporter) -> exit::Outcome {
+fn end(mut answer: Answer, args: &Args, reporter: &Reporter) -> Outcome {
     let response = &mut answer.response;
     let exit = finish(response, &args.output, answer.schema.as_ref(), reporter)?;
     let text = response.output.answer.take().unwrap_or_default();
@@ -116,7 +116,7 @@ fn messages(system: Option<String>, session: Option<&Session>, message: &Message
 }
 
 /// Reports a failure before the answer, with `--json` and `--events` also on stdout.
-fn report_failure(args: &Args, failure: Failure, reporter: &Reporter) -> exit::Outcome {
+fn report_failure(args: &Args, failure: Failure, reporter: &Reporter) -> Outcome {
     if args.output.json || args.output.events {
         let report = Report {
             summary: &Summary::default(),
