@@ -112,7 +112,7 @@ fn a_command_that_turned_out_empty_is_not_taken_for_none() {
 fn a_limit_on_the_size_of_files_is_an_error_not_a_death() {
     let sandbox = Sandbox::new();
     for name in TOOLS {
-        let script = format!("ulimit -f 1; exec {name} --generate bash > out");
+        let script = format!("ulimit -f 1; export QWEN_COMPLETE=bash; exec {name} > out");
         let run = sandbox.command("/bin/sh").args(["-c", &script]).run();
         run.gives(
             74,
@@ -205,17 +205,21 @@ fn endpoint() -> Server {
 fn talkative(sandbox: &Sandbox, server: &Server, words: &[&str]) -> Tool {
     sandbox.write("work/.env", "FOO=bar\nnonsense\n");
     sandbox.write("work/questions", "{\"prompt\":\"hello\"}\n");
-    sandbox
-        .tool(words[0])
-        .args(&words[1..])
-        .env("OPENAI_API_KEY", KEY)
+    let tool = match words[1..] {
+        [COMPLETION] => sandbox.tool(words[0]).env("QWEN_COMPLETE", "bash"),
+        _ => sandbox.tool(words[0]).args(&words[1..]),
+    };
+    tool.env("OPENAI_API_KEY", KEY)
         .env("OPENAI_BASE_URL", server.url("/v1"))
         .env("OPENAI_MODEL", "m-1")
 }
 
+/// In the place of arguments: the code that a shell completes the programs by.
+const COMPLETION: &str = "QWEN_COMPLETE=bash";
+
 /// [`RESULTS`] and what every program can print.
 fn all_results() -> Vec<Vec<&'static str>> {
-    let common = [&["--help"][..], &["-V"], &["--generate", "bash"]];
+    let common = [&["--help"][..], &["-V"], &[COMPLETION]];
     let printed = TOOLS
         .into_iter()
         .flat_map(|name| common.map(|words| [&[name], words].concat()));
@@ -350,7 +354,7 @@ fn help_version_and_completions_open_no_file_and_no_socket() {
     }
     let sandbox = Sandbox::new();
     for name in TOOLS {
-        for words in [&["--help"][..], &["--version"], &["--generate", "zsh"]] {
+        for (words, shell) in [(&["--help"][..], ""), (&["--version"], ""), (&[], "zsh")] {
             let trace = sandbox.root().join("trace");
             let tool = sandbox
                 .command(strace.as_ref().unwrap())
@@ -359,7 +363,8 @@ fn help_version_and_completions_open_no_file_and_no_socket() {
             let tool = tool
                 .args(["-e", "trace=%file,%network"])
                 .arg(crate::support::binary(name));
-            tool.args(words).env_remove("HOME").run().exits(0);
+            let tool = tool.args(words).env("QWEN_COMPLETE", shell);
+            tool.env_remove("HOME").run().exits(0);
             let calls = sandbox.read("trace");
             // What the loader and the standard library look at before `main`.
             let before_main = [

@@ -36,7 +36,7 @@ fn every_word_after_the_name_reaches_the_tool_as_it_was_typed() {
             "qwen-env [--] [--profile] [x]\n",
         ),
         (&["env", "help", "env"], "qwen-env [help] [env]\n"),
-        (&["env", "--generate", "bash"], "qwen-env [--generate] [bash]\n"),
+        (&["env", "--format", "json"], "qwen-env [--format] [json]\n"),
     ] {
         gives(installed.qwen(), words, seen);
     }
