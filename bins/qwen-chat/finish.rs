@@ -9,7 +9,8 @@ use serde_json::Value;
 use super::args::OutputArgs;
 use super::client::Response;
 use super::extract::Extractor;
-use super::output::{Report, usage_line};
+use super::output::Report;
+use super::usage::usage_line;
 
 /// Ends the answer on stdout, reports what the user should know about it, and decides the exit.
 ///

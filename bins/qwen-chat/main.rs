@@ -16,6 +16,7 @@ mod request;
 mod response;
 mod run;
 mod session;
+mod usage;
 
 fn main() -> std::process::ExitCode {
     qwen_shared::app::main(args::command, run::run)

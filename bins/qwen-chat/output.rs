@@ -270,27 +270,6 @@ fn columns() -> usize {
         .unwrap_or(80)
 }
 
-/// Returns the line of `--usage`.
-pub(crate) fn usage_line(summary: &Summary, elapsed: Duration) -> String {
-    let seconds = elapsed.as_secs_f64();
-    let Some(usage) = &summary.usage else {
-        return format!("{seconds:.1} s; the server did not count tokens");
-    };
-    let mut words = format!(
-        "{} tokens in, {} out",
-        usage.prompt_tokens, usage.completion_tokens
-    );
-    for (count, what) in [
-        (usage.cached_tokens, "cached"),
-        (usage.reasoning_tokens, "reasoning"),
-    ] {
-        if count > 0 {
-            words.push_str(&format!(", {count} {what}"));
-        }
-    }
-    format!("{words}; {seconds:.1} s")
-}
-
 /// What is known at the end, except the text.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Report<'a> {
@@ -331,8 +310,7 @@ impl Report<'_> {
         object.insert("finish_reason".into(), reason.into());
         object.insert("model".into(), named(&summary.model).into());
         object.insert("id".into(), named(&summary.id).into());
-        let usage = summary.usage.as_ref().map(|usage| usage.raw.clone());
-        object.insert("usage".into(), usage.into());
+        object.insert("usage".into(), summary.usage.clone().into());
         if !summary.tool_calls.is_empty() {
             object.insert("tool_calls".into(), json!(summary.tool_calls));
         }

@@ -20,6 +20,7 @@ use super::finish::finish;
 use super::message::{Message, Role};
 use super::output::Output;
 use super::session::{Session, with_system};
+use super::usage::Usage;
 use crate::conversation::commands::Command;
 use crate::conversation::editor::{Editor, Input};
 use crate::{models, request};
@@ -86,7 +87,7 @@ struct TokenCount {
 impl TokenCount {
     fn add(&mut self, summary: &Summary) {
         self.answers += 1;
-        if let Some(usage) = &summary.usage {
+        if let Some(usage) = summary.usage.as_ref().map(Usage::read) {
             self.prompt += usage.prompt_tokens;
             self.completion += usage.completion_tokens;
         }

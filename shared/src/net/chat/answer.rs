@@ -1,6 +1,8 @@
 //! An answer put together from its bytes, whatever form they come in.
 
-use super::chunk::{self, Choice, Chunk, ToolCall, Usage};
+use serde_json::Value;
+
+use super::chunk::{self, Choice, Chunk, ToolCall};
 use super::content_kind::{ContentKind, content_kind};
 use super::error::{AnswerError, ApiError, EVENT_LIMIT};
 use super::events::{Event, EventReader};
@@ -110,7 +112,11 @@ impl AnswerReader {
     #[must_use]
     pub fn into_summary(self) -> Summary {
         let mut summary = self.summary;
-        summary.usage = self.usage.as_deref().and_then(Usage::from_json);
+        let usage = self
+            .usage
+            .as_deref()
+            .and_then(|json| serde_json::from_str(json).ok());
+        summary.usage = usage.filter(Value::is_object);
         summary
     }
 
@@ -139,8 +145,8 @@ pub struct Summary {
     pub model: String,
     /// Why the model stopped; `None` when the stream ended by `[DONE]` alone.
     pub finish_reason: Option<FinishReason>,
-    /// The count of tokens, when the server sends it.
-    pub usage: Option<Usage>,
+    /// The `usage` object, when the server sends one.
+    pub usage: Option<Value>,
     /// The tool calls that the model asks for.
     pub tool_calls: Vec<ToolCall>,
     /// True when there was text that is not all blank.

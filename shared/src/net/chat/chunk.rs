@@ -198,40 +198,6 @@ fn text(value: &Value) -> &str {
     value.as_str().unwrap_or_default()
 }
 
-/// The server's count of tokens.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Usage {
-    /// The object as the server sent it, with whatever details it has.
-    pub raw: Value,
-    /// Tokens of the request.
-    pub prompt_tokens: u64,
-    /// Tokens of the answer, reasoning included.
-    pub completion_tokens: u64,
-    /// Of the request's tokens, those that a cache served.
-    pub cached_tokens: u64,
-    /// Of the answer's tokens, those spent on reasoning.
-    pub reasoning_tokens: u64,
-}
-
-impl Usage {
-    /// Reads the server's `usage` member; `None` for anything but an object.
-    #[must_use]
-    pub fn from_json(json: &str) -> Option<Self> {
-        let raw: Value = serde_json::from_str(json).ok()?;
-        if !raw.is_object() {
-            return None;
-        }
-        let count = |path: &str| raw.pointer(path).and_then(Value::as_u64).unwrap_or(0);
-        Some(Self {
-            prompt_tokens: count("/prompt_tokens"),
-            completion_tokens: count("/completion_tokens"),
-            cached_tokens: count("/prompt_tokens_details/cached_tokens"),
-            reasoning_tokens: count("/completion_tokens_details/reasoning_tokens"),
-            raw,
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::Chunk;
@@ -342,32 +308,6 @@ mod tools_tests {
                 })
                 .collect();
             assert_eq!(calls, expected);
-        }
-    }
-}
-
-#[cfg(test)]
-mod usage_tests {
-    use super::Usage;
-
-    #[test]
-    fn a_count_is_read_with_whatever_details_it_has() {
-        let usage = Usage::from_json(
-            r#"{"prompt_tokens":5,"completion_tokens":7,"prompt_tokens_details":{"cached_tokens":2},"x":null}"#,
-        )
-        .unwrap();
-        assert_eq!(
-            (
-                usage.prompt_tokens,
-                usage.completion_tokens,
-                usage.cached_tokens,
-                usage.reasoning_tokens
-            ),
-            (5, 7, 2, 0)
-        );
-        assert_eq!(usage.raw["x"], serde_json::Value::Null);
-        for none in ["null", "3", "[]", "{"] {
-            assert_eq!(Usage::from_json(none), None, "{none}");
         }
     }
 }

@@ -15,7 +15,7 @@ mod repair_json;
 mod request;
 
 pub use answer::{AnswerReader, FinishReason, Summary};
-pub use chunk::{ToolCall, Usage};
+pub use chunk::ToolCall;
 pub use error::{AnswerError, ApiError, ErrorKind};
 pub use reasoning::Delta;
 pub use refusal::Refusal;

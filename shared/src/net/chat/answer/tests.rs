@@ -143,7 +143,7 @@ fn a_server_that_does_not_stream_gives_a_valid_answer() {
         let summary = seen.end.unwrap();
         assert_eq!(seen.text, "whole");
         assert_eq!(summary.finish_reason, Some(FinishReason::Length));
-        assert_eq!(summary.usage.unwrap().completion_tokens, 2);
+        assert_eq!(summary.usage.unwrap()["completion_tokens"], 2);
     }
     for (body, words) in [
         (r#"{"error":{"message":"no"}}"#, "error within the answer: no"),
@@ -166,6 +166,22 @@ fn a_server_that_does_not_stream_gives_a_valid_answer() {
     ] {
         let seen = read(Some("application/json"), &[body.as_bytes()]);
         assert_eq!(seen.end.unwrap_err().to_string(), words, "{body}");
+    }
+}
+
+#[test]
+fn a_usage_is_kept_as_sent_and_only_an_object_is_one() {
+    for (sent, is_usage) in [
+        (r#"{"prompt_tokens":3,"x":null}"#, true),
+        ("{}", true),
+        ("null", false),
+        ("3", false),
+        ("[]", false),
+    ] {
+        let stream = events(&[A, STOP, &format!(r#"{{"choices":[],"usage":{sent}}}"#)]);
+        let usage = read(EVENTS, &[stream.as_bytes()]).end.unwrap().usage;
+        let expected = is_usage.then(|| serde_json::from_str(sent).unwrap());
+        assert_eq!(usage, expected, "{sent}");
     }
 }
 
