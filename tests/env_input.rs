@@ -131,11 +131,12 @@ fn an_unreadable_first_file_stops_the_search_with_a_failure() {
         (0, "home\n"),
         "{merged:#?}"
     );
-    assert!(
-        merged
-            .stderr
-            .contains("cannot be read: permission denied; ignored"),
-        "{merged:#?}"
+    assert_eq!(
+        merged.stderr,
+        format!(
+            "qwen-env: cannot read '{}': permission denied; ignored\n",
+            file.display()
+        )
     );
     let told = as_nobody(&sandbox, &["--explain"]).unwrap().exits(0);
     assert!(

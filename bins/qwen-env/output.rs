@@ -2,7 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use qwen_shared::dotenv::{CandidateStatus, Decision, EnvChain, RECORD, Record, Search, Unusable, key_name};
+use qwen_shared::dotenv::{
+    CandidateStatus, Decision, EnvChain, EnvError, RECORD, Record, Search, Unusable, key_name,
+};
 use qwen_shared::output::Reporter;
 use qwen_shared::shell::{Change, Shell};
 use qwen_shared::text::escape_json;
@@ -110,7 +112,11 @@ fn report_refusals(chain: &EnvChain, reporter: &Reporter) {
     for candidate in &chain.candidates {
         if let CandidateStatus::Ignored(reason) = &candidate.status {
             let path = candidate.path.display();
-            reporter.notice(&format!("{path}: {reason}; ignored"));
+            let error = EnvError::Unusable {
+                path: candidate.path.to_path_buf(),
+                reason: reason.clone(),
+            };
+            reporter.notice(&format!("{error}; ignored"));
             hints.extend(match reason {
                 Unusable::WritableByAll => Some(WRITABLE_HINT.to_owned()),
                 Unusable::Foreign(_) => Some(format!("run 'qwen-env --trust {path}' if you trust it")),
