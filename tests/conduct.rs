@@ -1,6 +1,5 @@
 //! What every program does alike: help, version, usage errors, full disks, closed pipes, missing directories.
-use std::fs::{OpenOptions, Permissions};
-use std::os::unix::fs::PermissionsExt;
+use std::fs::OpenOptions;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Command, Stdio};
 
@@ -499,13 +498,10 @@ fn a_command_gets_the_signals_as_the_parent_had_them() {
 fn a_command_is_found_and_run_as_a_shell_does() {
     let sandbox = Sandbox::new();
     sandbox.write("work/.env", "A=1\n");
-    let script = |path: &str, mode: u32| {
-        let path = sandbox.write(path, "echo \"$A $1\"\n");
-        std::fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
-    };
-    script("one/tool", 0o644);
-    script("two/tool", 0o755);
-    script("work/here", 0o755);
+    let script = "echo \"$A $1\"\n";
+    sandbox.write("one/tool", script);
+    sandbox.program("two/tool", script);
+    sandbox.program("work/here", script);
     let run = |path: &str, words: &[&str]| {
         let path = path.replace("ROOT", &sandbox.root().display().to_string());
         let tool = sandbox.tool("qwen-env").arg("--").args(words);

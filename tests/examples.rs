@@ -1,6 +1,4 @@
 //! The examples of the manual pages run, as they stand there.
-use std::fs;
-use std::os::unix::fs::PermissionsExt;
 
 use crate::support::page::Page;
 use crate::support::{Reply, Request, Sandbox, Server, Tool};
@@ -126,8 +124,7 @@ fn machine(server: &Server) -> Sandbox {
         } else {
             format!("bin/{name}")
         };
-        let path = sandbox.write(place, "#!/bin/sh\n[ -t 0 ] || cat >/dev/null\necho sk-stranger\n");
-        fs::set_permissions(path, fs::Permissions::from_mode(0o755)).unwrap();
+        sandbox.program(place, "#!/bin/sh\n[ -t 0 ] || cat >/dev/null\necho sk-stranger\n");
     }
     for (name, content) in FILES {
         sandbox.write(name, content);

@@ -268,8 +268,7 @@ fn a_command_has_the_three_variables_and_we_have_not() {
 #[test]
 fn a_command_that_cannot_be_run_is_told_as_a_shell_tells_it() {
     let sandbox = Sandbox::new();
-    let script = sandbox.write("work/script", "#!/no/such/interpreter\n");
-    fs::set_permissions(&script, fs::Permissions::from_mode(0o755)).unwrap();
+    sandbox.program("work/script", "#!/no/such/interpreter\n");
     for (command, code, words) in [
         ("no-such-command", 127, "'no-such-command': command not found"),
         ("/no/such/file", 127, "command not found"),

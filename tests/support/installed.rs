@@ -1,7 +1,7 @@
 //! An installation of its own: the real dispatcher with scripts beside it.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::run::Tool;
 use super::sandbox::{Sandbox, binary};
@@ -17,7 +17,8 @@ impl Installed {
         let sandbox = Sandbox::new();
         fs::create_dir(sandbox.root().join("bin")).unwrap();
         let installed = Self { sandbox };
-        installed.place(&binary("qwen"), &installed.root().join("bin/qwen"));
+        let qwen = installed.root().join("bin/qwen");
+        installed.sandbox.install(&binary("qwen"), &qwen);
         installed
     }
 
@@ -32,22 +33,7 @@ impl Installed {
 
     /// Writes an executable file as it is.
     pub fn program(&self, path: &str, content: &str) -> PathBuf {
-        let path = self.root().join(path);
-        let text = self.sandbox.write("program", content);
-        self.place(&text, &path);
-        path
-    }
-
-    /// Puts an executable in its place by a process of its own. Were it written by this one, another test's child
-    /// could have it open for writing at the moment it is run, which the kernel refuses (ETXTBSY).
-    fn place(&self, from: &Path, to: &Path) {
-        let done = self
-            .sandbox
-            .command("/usr/bin/install")
-            .args(["-D", "-m", "755"])
-            .args([from, to])
-            .run();
-        done.gives(0, "", "");
+        self.sandbox.program(path, content)
     }
 
     /// The installed dispatcher, ready to run.

@@ -59,6 +59,20 @@ impl Sandbox {
         path
     }
 
+    /// Writes an executable file, its directories included. A relative path is below the sandbox's top.
+    pub fn program(&self, path: impl AsRef<Path>, content: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.root().join(path);
+        self.install(&self.write("program", content), &path);
+        path
+    }
+
+    /// Copies a file to an executable one by a process of its own. Were that written by this one, another test's child
+    /// could have it open for writing at the moment it is run, which the kernel refuses (ETXTBSY).
+    pub fn install(&self, from: &Path, to: &Path) {
+        let install = self.command("/usr/bin/install").args(["-D", "-m", "755"]);
+        install.args([from, to]).run().gives(0, "", "");
+    }
+
     /// Writes `config.json`.
     pub fn config(&self, json: &str) -> PathBuf {
         self.write("home/.config/qwen/config.json", json)
