@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::chunk::{self, Choice, Chunk, ToolCall};
+use super::chunk::{self, Choice, Chunk, Text, ToolCall};
 use super::content_kind::{ContentKind, content_kind};
 use super::error::{AnswerError, ApiError, EVENT_LIMIT};
 use super::events::{Event, EventReader};
@@ -212,9 +212,12 @@ impl AnswerReader {
         sink: &mut impl FnMut(Delta<'_>),
     ) -> Result<bool, AnswerError> {
         let summary = &mut self.summary;
-        for (known, sent) in [(&mut summary.id, &chunk.id), (&mut summary.model, &chunk.model)] {
-            if let (true, Some(sent)) = (known.is_empty(), sent) {
-                known.push_str(&sent.0);
+        for (known, sent) in [(&mut summary.id, chunk.id), (&mut summary.model, chunk.model)] {
+            if known.is_empty()
+                && let Some(sent) = sent
+                && let Ok(Text(text)) = serde_json::from_str(sent.get())
+            {
+                known.push_str(&text);
             }
         }
         if let Some(usage) = chunk.usage {

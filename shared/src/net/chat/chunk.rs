@@ -12,9 +12,9 @@ use serde_json::value::RawValue;
 #[serde(expecting = "an object")]
 pub(super) struct Chunk<'a> {
     #[serde(borrow, default)]
-    pub(super) id: Option<Text<'a>>,
+    pub(super) id: Option<&'a RawValue>,
     #[serde(borrow, default)]
-    pub(super) model: Option<Text<'a>>,
+    pub(super) model: Option<&'a RawValue>,
     #[serde(borrow, default)]
     pub(super) choices: Option<Vec<Option<Choice<'a>>>>,
     #[serde(borrow, default)]
