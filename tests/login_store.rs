@@ -102,7 +102,7 @@ fn where_no_keyring_exists_a_file_is_used_and_said() {
             .given_to(login(&sandbox))
             .args(["--store", "keyring"])
             .run()
-            .fails(75, &["no system keyring is"]);
+            .fails(75, &["there is no system keyring"]);
         assert_eq!(holders(&sandbox), [] as [PathBuf; 0]);
         let run = keyring.given_to(login(&sandbox)).run().exits(0);
         assert!(run.stderr.contains("the credential is stored in"), "{run:#?}");

@@ -24,8 +24,7 @@ pub struct QwenCodeSettings {
 }
 
 impl QwenCodeSettings {
-    /// Reads the user's `settings.json`; all absent when there is none, or when it is not what Qwen Code writes:
-    /// another program's broken file must not stop ours.
+    /// Reads the user's `settings.json`. One that is missing or invalid counts as empty.
     #[must_use]
     pub fn load() -> Self {
         let Some(path) = paths::qwen_home().map(|home| home.join("settings.json")) else {
@@ -39,7 +38,7 @@ impl QwenCodeSettings {
         };
         Self {
             selected_type: text("/security/auth/selectedType"),
-            // One that still is the name of a variable is no key, and would be sent as if it were.
+            // The name of a variable that is not set is not a key.
             api_key: text("/security/auth/apiKey")
                 .filter(|key| !key.starts_with('$'))
                 .map(Secret::new),
@@ -49,18 +48,14 @@ impl QwenCodeSettings {
         }
     }
 
-    /// True when Qwen Code would authenticate by OAuth: its settings say so, or say nothing and it has logged in.
+    /// True when Qwen Code uses OAuth: by its settings, or because it has logged in and they do not say.
     pub(super) fn uses_oauth(&self) -> bool {
+        let has_login = || paths::qwen_home().is_some_and(|home| home.join("oauth_creds.json").exists());
         match self.selected_type.as_deref() {
             Some(selected) => selected == "qwen-oauth",
             None => self.api_key.is_none() && has_login(),
         }
     }
-}
-
-/// True when Qwen Code has logged in here.
-fn has_login() -> bool {
-    paths::qwen_home().is_some_and(|home| home.join("oauth_creds.json").exists())
 }
 
 /// Replaces `$NAME` and `${NAME}` by the environment's value, as Qwen Code does; an unset name stays as written.
