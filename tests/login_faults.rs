@@ -210,7 +210,7 @@ fn a_broken_device_answer_is_named_before_anybody_is_asked() {
         (
             ok(&device_with(json!({"user_code": 5}))),
             76,
-            "'user_code' is not a text",
+            "'user_code' is not a string",
         ),
         (
             ok(&device_with(json!({"expires_in": null}))),

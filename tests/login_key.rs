@@ -159,7 +159,7 @@ fn what_a_trial_finds_decides() {
             69,
             "no such model or path (404)",
         ),
-        (page(), page(), 76, "not as an OpenAI-compatible endpoint does"),
+        (page(), page(), 76, "not that of an OpenAI-compatible endpoint"),
         (error(500, "x"), none(), 75, "the server failed (500)"),
         (
             Reply::with_headers(301, &[("location", "https://elsewhere.example/")], ""),
