@@ -63,8 +63,9 @@ impl Progress {
         if !Self::is_wanted(reporter) {
             return Self::hidden(reporter);
         }
-        // The cursor returns to the beginning of the line, so that the `^C` of a terminal is cleared with it.
-        let style = ProgressStyle::with_template(&format!("{template}\r"))
+        // The cursor returns to the beginning of the line, so that the `^C` of a terminal is cleared with it. By an escape
+        // sequence (ECMA-48 CHA), which has no width, unlike a carriage return.
+        let style = ProgressStyle::with_template(&format!("{template}\x1b[G"))
             .unwrap_or_else(|_| ProgressStyle::default_bar())
             .with_key("rate", |state: &ProgressState, line: &mut dyn std::fmt::Write| {
                 let _ = write!(line, "{:.1}/s", state.per_sec());
