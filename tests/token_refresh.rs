@@ -130,7 +130,7 @@ fn failures() -> Vec<(Reply, i32, &'static str)> {
         (
             Reply::with_headers(429, &[("retry-after", "30")], "{}"),
             75,
-            "status 429 and asks to wait 30 s",
+            "status 429 and asks to retry after 30 s",
         ),
         (
             Reply::with_headers(503, &[("retry-after", "Fri, 31 Dec 9999 23:59:59 GMT")], "{}"),
