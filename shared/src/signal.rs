@@ -5,7 +5,7 @@
 
 use std::collections::btree_map::{BTreeMap, Entry};
 use std::io::{self, Read, Write};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -205,12 +205,6 @@ impl AsFd for Caught {
     }
 }
 
-impl AsRawFd for Caught {
-    fn as_raw_fd(&self) -> RawFd {
-        self.arrivals.as_raw_fd()
-    }
-}
-
 impl Drop for Caught {
     fn drop(&mut self) {
         let mut has_default = Vec::new();
@@ -381,16 +375,17 @@ fn watch(
         if is_left_to_program(signal) {
             continue;
         }
-        if *lock(is_extended) || ends_in_time(ended, caught) {
-            return Some(signal);
+        if !*lock(is_extended) && !ends_in_time(ended, caught) {
+            // The lock is kept: what comes now comes too late.
+            let is_extended = lock(is_extended);
+            if !*is_extended {
+                clean_up();
+                let _ = default_action(state().ending.unwrap_or(signal));
+            }
         }
-        // The lock is kept: what comes now comes too late.
-        let is_extended = lock(is_extended);
-        if *is_extended {
-            return Some(signal);
-        }
-        clean_up();
-        let _ = default_action(state().ending.unwrap_or(signal));
+        // More signals are caught until the end.
+        let _ = (&*ended).read_to_end(&mut Vec::new());
+        return Some(signal);
     }
     None
 }
