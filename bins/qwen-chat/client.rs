@@ -85,7 +85,7 @@ impl Client {
             let result = http::runtime()?.block_on(deadline.clone().run(self.send_models_request()));
             let error = match result {
                 Ok(Ok(body)) => return Ok(body),
-                Ok(Err(error)) => RequestError::Send(error),
+                Ok(Err(error)) => RequestError::Send(Box::new(error)),
                 Err(expired) => RequestError::Expired(expired),
             };
             if was_renewed || !self.can_renew(&error) {
@@ -143,7 +143,7 @@ impl Client {
                     request.endpoint = self.endpoint.clone();
                     (request, summary, error) = run(request)?;
                 }
-                Err(failure) => error = Some(RequestError::Send(SendError::Failed(failure))),
+                Err(failure) => error = Some(RequestError::Send(Box::new(SendError::Failed(failure)))),
             }
         }
         Ok(Response {

@@ -18,7 +18,7 @@ use super::output::Output;
 #[derive(Debug)]
 pub(crate) enum RequestError {
     /// The answer never began.
-    Send(SendError),
+    Send(Box<SendError>),
     /// The answer is invalid or incomplete.
     Answer(AnswerError),
     /// The connection failed within the answer.
@@ -31,14 +31,14 @@ pub(crate) enum RequestError {
 
 impl RequestError {
     /// True when the credential was refused before the answer began.
-    pub(crate) const fn is_refused_credential(&self) -> bool {
+    pub(crate) fn is_refused_credential(&self) -> bool {
         matches!(self, Self::Send(error) if error.is_refused_credential())
     }
 
     /// Turns it into a failure that names the server.
     pub(crate) fn failure(self, server: &str) -> Failure {
         match self {
-            Self::Send(error) => error.failure(server),
+            Self::Send(error) => (*error).failure(server),
             Self::Answer(error) => error.failure(server),
             Self::Http(error) => error.failure(server),
             Self::Output(failure) => failure,
@@ -97,7 +97,7 @@ impl Request {
         );
         let start = start
             .await
-            .map_err(|error| (RequestError::Send(error), Summary::default()))?;
+            .map_err(|error| (RequestError::Send(Box::new(error)), Summary::default()))?;
         read(start, output).await
     }
 }
