@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use qwen_shared::exit::{Exit, Failure};
 use qwen_shared::fs::{
-    Lock, beside, cannot_read, cannot_write, create_private_dir, read_private, write_private,
+    Lock, cannot_read, cannot_write, create_private_dir, lock_path, read_private, write_private,
 };
 use qwen_shared::paths;
 use serde::{Deserialize, Serialize};
@@ -98,7 +98,7 @@ impl Session {
         if let Some(directory) = self.path.parent() {
             create_private_dir(directory).map_err(refused)?;
         }
-        let _lock = Lock::take(&beside(&self.path), LOCK_LIMIT)?;
+        let _lock = Lock::take(&lock_path(&self.path), LOCK_LIMIT)?;
         let mut messages = load(&self.path)?;
         change(&mut messages);
         let json = serde_json::to_vec(&Document { messages }).map_err(|error| {

@@ -43,14 +43,14 @@ pub struct Common {
     pub color: Color,
 }
 
-/// What was typed, of one tool.
+/// The parsed command line of a tool.
 pub trait CommandLine: FromArgMatches + Debug {
     /// Returns the flags that every program has.
     fn common(&self) -> &Common;
 
     /// Returns what the reader of stdout is told when the tool fails: nothing, but for output that a shell evaluates,
-    /// where no words at all would look like success. `typed` is `None` when the command line was not understood.
-    fn stdout_on_failure(_typed: Option<&Self>, _arguments: &[OsString]) -> &'static str {
+    /// where an empty output would look like success. `args` is `None` when the command line was not understood.
+    fn stdout_on_failure(_args: Option<&Self>, _arguments: &[OsString]) -> &'static str {
         ""
     }
 }
@@ -74,7 +74,7 @@ pub fn main<C: CommandLine>(command: fn() -> Command, run: fn(C, &Reporter) -> O
         .try_get_matches_from(&words)
         .and_then(|mut matches: ArgMatches| C::from_arg_matches_mut(&mut matches));
     match args {
-        Ok(args) => act(&name, args, &words, run),
+        Ok(args) => run_tool(&name, args, &words, run),
         Err(error) => {
             let color = Color::among(&words);
             let outcome = not_parsed(&command(), &error, color);
@@ -88,7 +88,7 @@ pub fn main<C: CommandLine>(command: fn() -> Command, run: fn(C, &Reporter) -> O
     }
 }
 
-fn act<C: CommandLine>(
+fn run_tool<C: CommandLine>(
     name: &str,
     args: C,
     words: &[OsString],
@@ -97,7 +97,7 @@ fn act<C: CommandLine>(
     let common = args.common();
     let reporter = Reporter::new(name, common.quiet, common.verbose, common.color);
     let stdout = C::stdout_on_failure(Some(&args), words);
-    let outcome = enter(common).and_then(|()| run(args, &reporter));
+    let outcome = change_directory(common).and_then(|()| run(args, &reporter));
     finish(&reporter, outcome, stdout)
 }
 
@@ -133,7 +133,7 @@ fn finish(reporter: &Reporter, outcome: Outcome, stdout_on_failure: &str) -> Exi
 }
 
 /// Changes to the directory of `-C`.
-fn enter(common: &Common) -> Result<(), Failure> {
+fn change_directory(common: &Common) -> Result<(), Failure> {
     let Some(directory) = &common.directory else {
         return Ok(());
     };

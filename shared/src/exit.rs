@@ -103,7 +103,7 @@ pub struct Hint(pub String);
 /// A failure at the edge: every module's own error is lifted into this before it leaves the library.
 ///
 /// `message` names place and fault, in lower case, without a full stop, its subject in single quotes. It may hold
-/// text from a server or a file as it came: [`super::output::Reporter`] makes it harmless when it prints. It may never
+/// text from a server or a file unchanged: [`super::output::Reporter`] removes control characters when it prints. It may never
 /// hold a secret.
 #[derive(Debug)]
 pub struct Failure {

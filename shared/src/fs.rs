@@ -187,9 +187,9 @@ pub fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
 /// # Errors
 /// `AlreadyExists` when something has that name, a symbolic link too; else the error of the system call that failed.
 pub fn create_private(path: &Path, bytes: &[u8]) -> io::Result<File> {
-    if let Some(mut file) = unnamed(directory_of(path)) {
+    if let Some(mut file) = open_unnamed(directory_of(path)) {
         file.write_all(bytes)?;
-        name_it(&file, path)?;
+        link(&file, path)?;
         return Ok(file);
     }
     let mut file = create_new(path)?;
@@ -223,7 +223,7 @@ impl Replacement {
         if path.symlink_metadata().is_ok_and(|there| there.is_dir()) {
             return Err(io::ErrorKind::IsADirectory.into());
         }
-        let (file, temporary) = match unnamed(directory) {
+        let (file, temporary) = match open_unnamed(directory) {
             Some(file) => (file, None),
             None => {
                 let name = temporary_name(path);
@@ -246,7 +246,7 @@ impl Replacement {
     ///
     /// The file has mode 0600, is synced, and renamed over the path; the directory is synced too, so that the new
     /// content survives a power cut once this returns. A symbolic link in the file's place is replaced, not followed.
-    /// The modification time always grows, because Qwen Code reloads by it (facts: Qwen Code, the credential file).
+    /// The modification time always grows, because Qwen Code reloads the file when it does.
     ///
     /// # Errors
     /// The error of the system call that failed; the old content is then still there.
@@ -260,7 +260,7 @@ impl Replacement {
             Some(name) => name,
             None => {
                 let name = temporary_name(&self.path);
-                name_it(&self.file, &name)?;
+                link(&self.file, &name)?;
                 name
             }
         };
@@ -310,7 +310,7 @@ fn create_new(path: &Path) -> io::Result<File> {
 /// Opens a file that has no name yet; `None` where the file system has no such thing, or the open fails for a
 /// reason that the attempt with a name will report.
 #[cfg(target_os = "linux")]
-fn unnamed(directory: &Path) -> Option<File> {
+fn open_unnamed(directory: &Path) -> Option<File> {
     // Naming it later goes through /proc (linkat needs a privilege otherwise).
     if !Path::new("/proc/self/fd").exists() {
         return None;
@@ -324,12 +324,12 @@ fn unnamed(directory: &Path) -> Option<File> {
 }
 
 #[cfg(not(target_os = "linux"))]
-fn unnamed(_directory: &Path) -> Option<File> {
+fn open_unnamed(_directory: &Path) -> Option<File> {
     None
 }
 
 /// Gives a nameless file a name that nothing has yet.
-fn name_it(file: &File, name: &Path) -> io::Result<()> {
+fn link(file: &File, name: &Path) -> io::Result<()> {
     use std::os::fd::AsRawFd;
     let nameless = format!("/proc/self/fd/{}", file.as_raw_fd());
     rustix::fs::linkat(
@@ -358,7 +358,7 @@ fn temporary_name(path: &Path) -> PathBuf {
 /// Removes temporary files that writers of `path` left behind when they were killed.
 ///
 /// Call it with the lock held that all writers of `path` take: then none of them is at work.
-pub fn sweep_temporaries(path: &Path) {
+pub fn remove_temporaries(path: &Path) {
     let (Some(directory), Some(name)) = (path.parent(), path.file_name().and_then(|name| name.to_str()))
     else {
         return;
@@ -378,8 +378,8 @@ pub fn sweep_temporaries(path: &Path) {
     }
 }
 
-/// How long a wait may be silent.
-const SILENCE: Duration = Duration::from_secs(2);
+/// How long to wait before `notify` is called.
+const NOTICE_AFTER: Duration = Duration::from_secs(2);
 
 /// The longest pause between two tries.
 const LONGEST_PAUSE: Duration = Duration::from_millis(50);
@@ -394,27 +394,27 @@ pub struct Lock {
 pub(crate) struct Wait<'a> {
     started: Instant,
     limit: Duration,
-    tell: Option<&'a dyn Fn(&str)>,
+    notify: Option<&'a dyn Fn(&str)>,
 }
 
 impl<'a> Wait<'a> {
-    /// Begins. `tell` is told once what is waited for, when that takes long.
-    pub(crate) fn new(limit: Duration, tell: &'a dyn Fn(&str)) -> Self {
+    /// Begins. `notify` is called once with what is waited for, if that takes long.
+    pub(crate) fn new(limit: Duration, notify: &'a dyn Fn(&str)) -> Self {
         Self {
             started: Instant::now(),
             limit,
-            tell: Some(tell),
+            notify: Some(notify),
         }
     }
 
     /// True when the lock file `path` has been waited for long enough.
     pub(crate) fn is_over(&mut self, path: &Path) -> bool {
         let waited = self.started.elapsed();
-        if (SILENCE..self.limit).contains(&waited)
-            && let Some(tell) = self.tell.take()
+        if (NOTICE_AFTER..self.limit).contains(&waited)
+            && let Some(notify) = self.notify.take()
         {
             let (path, limit) = (path.display(), self.limit.as_secs());
-            tell(&format!(
+            notify(&format!(
                 "{path}: locked by another process; waiting up to {limit} s"
             ));
         }
@@ -423,22 +423,22 @@ impl<'a> Wait<'a> {
 }
 
 impl Lock {
-    /// Takes a lock that others hold for milliseconds, as [`Lock::take_telling`], and without a word.
+    /// Takes a lock that others hold for milliseconds, as [`Lock::take_with_notice`], without a notice.
     ///
     /// # Errors
-    /// As [`Lock::take_telling`].
+    /// As [`Lock::take_with_notice`].
     pub fn take(path: &Path, limit: Duration) -> Result<Self, Failure> {
-        Self::take_telling(path, limit, &|_| {})
+        Self::take_with_notice(path, limit, &|_| {})
     }
 
-    /// Takes the lock, waiting at most `limit` for other holders; after two seconds `tell` is told so. The file is created
+    /// Takes the lock, waiting at most `limit` for other holders; after two seconds `notify` is called with a message. The file is created
     /// with mode 0600; a symbolic link in its place is refused.
     ///
     /// # Errors
     /// 75 when the limit is reached, 74 when the file cannot be opened or locked at all.
-    pub fn take_telling(path: &Path, limit: Duration, tell: &dyn Fn(&str)) -> Result<Self, Failure> {
+    pub fn take_with_notice(path: &Path, limit: Duration, notify: &dyn Fn(&str)) -> Result<Self, Failure> {
         let refused = |error: io::Error| Failure::new(Exit::Io, cannot("lock", path, &error));
-        let mut wait = Wait::new(limit, tell);
+        let mut wait = Wait::new(limit, notify);
         let mut pause = Duration::from_millis(1);
         let mut file = open(path).map_err(refused)?;
         loop {
@@ -490,7 +490,7 @@ fn is_at(file: &File, path: &Path) -> bool {
 
 /// Returns the name of the lock that writers of `path` take: the same with `.lock` at its end.
 #[must_use]
-pub fn beside(path: &Path) -> PathBuf {
+pub fn lock_path(path: &Path) -> PathBuf {
     let mut name = path.file_name().unwrap_or_default().to_os_string();
     name.push(".lock");
     path.with_file_name(name)
@@ -498,7 +498,7 @@ pub fn beside(path: &Path) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
-    use super::{Lock, beside, parse_jsonc};
+    use super::{Lock, lock_path, parse_jsonc};
     use crate::exit::Exit;
     use serde_json::json;
     use std::time::Duration;
@@ -536,7 +536,7 @@ mod tests {
     #[test]
     fn a_second_holder_waits_and_a_link_is_refused() {
         let directory = tempfile::tempdir().unwrap();
-        let path = beside(&directory.path().join("state"));
+        let path = lock_path(&directory.path().join("state"));
         let held = Lock::take(&path, Duration::ZERO).unwrap();
         let refused = Lock::take(&path, Duration::from_millis(5)).unwrap_err();
         assert_eq!(refused.exit, Exit::TryAgain);

@@ -119,7 +119,7 @@ impl Color {
 
 /// The reporter of one program: the only writer to standard error.
 ///
-/// Every line begins with the program's name. Text may hold what a server or a file said: it is made harmless here.
+/// Every line begins with the program's name. Control characters in text from servers and files are removed here.
 #[derive(Clone, Debug)]
 pub struct Reporter {
     program: String,
@@ -231,7 +231,7 @@ impl Reporter {
     }
 
     /// Writes one line in one call, so that lines of processes that share a terminal do not mix. A closed or full
-    /// standard error is not an error: there is nobody left to tell.
+    /// standard error is not an error: nothing can be reported then.
     #[expect(clippy::unused_self, reason = "keeps every write behind a reporter")]
     fn emit(&self, line: &str) {
         let _ = io::stderr().lock().write_all(format!("{line}\n").as_bytes());

@@ -29,7 +29,7 @@ impl Terminal {
         Some(Self { writer, reader })
     }
 
-    /// Prints text as it is. The caller vouches for it: outside text goes through [`super::text::one_line`] first.
+    /// Prints text unchanged. Pass text from outside through [`super::text::one_line`] first.
     ///
     /// # Errors
     /// Exit 74 when the terminal has gone.

@@ -121,7 +121,8 @@ fn change(
     if let Some(directory) = store.parent() {
         fs::create_private_dir(directory).map_err(|error| fault(&error))?;
     }
-    let _lock = Lock::take_telling(&fs::beside(store), LOCK_LIMIT, notify).map_err(EnvError::Locked)?;
+    let _lock =
+        Lock::take_with_notice(&fs::lock_path(store), LOCK_LIMIT, notify).map_err(EnvError::Locked)?;
     let mut trusted = TrustStore::load(store)?;
     if !edit(&mut trusted.files) {
         return Ok(());

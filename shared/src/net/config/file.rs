@@ -14,7 +14,7 @@ use serde_json::{Map, Value};
 
 use super::profile::{Profile, ProfileName};
 use crate::exit::{Exit, Failure};
-use crate::fs::{self, Links, Lock, beside, cannot_read, cannot_write};
+use crate::fs::{self, Links, Lock, cannot_read, cannot_write, lock_path};
 use crate::paths;
 
 /// How long a writer waits for another one.
@@ -84,7 +84,7 @@ impl Config {
         if let Some(directory) = path.parent() {
             fs::create_private_dir(directory).map_err(|error| cannot_write(&path, &error))?;
         }
-        let _lock = Lock::take(&beside(&path), LOCK_LIMIT)?;
+        let _lock = Lock::take(&lock_path(&path), LOCK_LIMIT)?;
         let text = read(&path)?.unwrap_or_else(|| "{}".to_owned());
         parse(&path, &text)?;
         let invalid = |error: serde_json::Error| invalid(&path, &error);

@@ -15,7 +15,7 @@ use super::lock_record::LockRecord;
 use super::qwen_code_lock::QwenCodeLock;
 use crate::exit::{Exit, Failure};
 use crate::fs::{
-    Lock, PrivateFile, Replacement, beside, create_private_dir, read_private, sweep_temporaries,
+    Lock, PrivateFile, Replacement, create_private_dir, lock_path, read_private, remove_temporaries,
 };
 use crate::paths;
 use crate::secret::Secret;
@@ -193,7 +193,7 @@ impl Store {
         let path = match &self.location {
             Location::Keyring { lock, .. } => lock.clone(),
             Location::File { path, format } => match format {
-                Format::Own => beside(path),
+                Format::Own => lock_path(path),
                 // Beside the file, so that processes with other configuration directories use it too.
                 Format::QwenCode => path.with_file_name("oauth_creds.qwen-toolkit.lock"),
             },
@@ -201,7 +201,7 @@ impl Store {
         if let Some(directory) = path.parent() {
             create_private_dir(directory).map_err(|error| StoreError::io(directory, "create", error))?;
         }
-        let lock = Lock::take_telling(&path, limit, notify)?;
+        let lock = Lock::take_with_notice(&path, limit, notify)?;
         Ok(StoreLock { store: self, lock })
     }
 
@@ -321,7 +321,7 @@ impl<'a> StoreLock<'a> {
                 let path = path.with_extension("lock");
                 qwen_code_lock = Some(QwenCodeLock::acquire(path, lock.file(), limit, notify)?);
             }
-            sweep_temporaries(path);
+            remove_temporaries(path);
         }
         Ok(LockedStore {
             store,

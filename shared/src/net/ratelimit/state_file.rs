@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 
 use super::state::{Millis, State};
 use crate::exit::{Exit, io_reason};
-use crate::fs::{Lock, beside, create_private_dir, read_private};
+use crate::fs::{Lock, create_private_dir, lock_path, read_private};
 use crate::text::hex;
 
 /// A state with 300 starts and a thousand waiters takes about 60 KiB.
@@ -74,7 +74,7 @@ impl StateFile {
         if let Some(directory) = self.path.parent() {
             create_private_dir(directory).map_err(|error| unusable(directory, &error))?;
         }
-        let lock = Lock::take(&beside(&self.path), limit).map_err(|failure| match failure.exit {
+        let lock = Lock::take(&lock_path(&self.path), limit).map_err(|failure| match failure.exit {
             Exit::TryAgain => StateError::Locked,
             _ => StateError::Unusable(failure.message),
         })?;
