@@ -135,7 +135,7 @@ fn failures() -> Vec<(Reply, i32, &'static str)> {
         (
             Reply::with_headers(503, &[("retry-after", "Fri, 31 Dec 9999 23:59:59 GMT")], "{}"),
             75,
-            "status 503 and asks to wait 2",
+            "status 503 and asks to retry after 2",
         ),
         (Reply::default().reset(), 75, "connection broke"),
         (Reply::default().close(), 75, "connection broke"),
