@@ -182,6 +182,22 @@ pub fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
     Replacement::begin(path, 0)?.commit(bytes)
 }
 
+/// As [`write_private`], for state that is written often and by the holder of a lock alone: it is not synced, so that after a
+/// power cut an older content, or none, may be there.
+///
+/// # Errors
+/// The error of the system call that failed; the old content is then still there.
+pub fn write_private_locked(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    // One name is enough. What has it was left by a killed holder, or is not ours.
+    let temporary = path.with_extension("new");
+    match std::fs::remove_file(&temporary) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    create_new(&temporary)?.write_all(bytes)?;
+    std::fs::rename(&temporary, path)
+}
+
 /// Creates a file with mode 0600 that holds `bytes` from its first moment, where the file system can do that.
 ///
 /// # Errors

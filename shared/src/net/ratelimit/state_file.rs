@@ -1,9 +1,7 @@
 //! The file that holds a state, and its lock.
 
 use std::fmt;
-use std::fs::OpenOptions;
-use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -11,7 +9,7 @@ use sha2::{Digest, Sha256};
 
 use super::state::{Millis, State};
 use crate::exit::{Exit, io_reason};
-use crate::fs::{Lock, create_private_dir, lock_path, read_private};
+use crate::fs::{Lock, create_private_dir, lock_path, read_private, write_private_locked};
 use crate::text::hex;
 
 /// A state with 300 starts and a thousand waiters takes about 60 KiB.
@@ -87,29 +85,13 @@ impl StateFile {
             Ok(Some(None)) | Err(_) => (State::default(), true),
         };
         let outcome = update(&mut state, now());
-        self.replace(&state)
+        state
+            .to_json()
+            .map_err(io::Error::from)
+            .and_then(|json| write_private_locked(&self.path, &json))
             .map_err(|error| unusable(&self.path, &error))?;
         drop(lock);
         Ok((outcome, is_new))
-    }
-
-    /// Puts the state in place. It is not synced: after a power cut an older one, or none, does no harm.
-    fn replace(&self, state: &State) -> io::Result<()> {
-        // One name is enough: only the holder of the lock writes. What is there was left by a killed holder, or is
-        // none of ours (a FIFO would make the open wait): it goes.
-        let temporary = self.path.with_extension("new");
-        if let Err(error) = std::fs::remove_file(&temporary)
-            && error.kind() != io::ErrorKind::NotFound
-        {
-            return Err(error);
-        }
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&temporary)?;
-        file.write_all(&state.to_json()?)?;
-        std::fs::rename(&temporary, &self.path)
     }
 }
 
