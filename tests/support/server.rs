@@ -4,7 +4,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use super::run::LIMIT;
@@ -172,6 +172,7 @@ struct Shared {
 pub struct Server {
     address: SocketAddr,
     shared: Arc<Shared>,
+    listening: Option<JoinHandle<()>>,
     silent: bool,
 }
 
@@ -195,7 +196,7 @@ impl Server {
             quiet: AtomicBool::new(false),
         });
         let accepting = Arc::clone(&shared);
-        thread::spawn(move || {
+        let listening = thread::spawn(move || {
             for stream in listener.incoming().flatten() {
                 if accepting.quiet.load(Ordering::SeqCst) {
                     return;
@@ -207,6 +208,7 @@ impl Server {
         Self {
             address,
             shared,
+            listening: Some(listening),
             silent: false,
         }
     }
@@ -257,7 +259,12 @@ impl Drop for Server {
         self.shared.quiet.store(true, Ordering::SeqCst);
         *self.shared.stopped.lock().unwrap() = true;
         self.shared.stop.notify_all();
-        let _ = TcpStream::connect(self.address);
+        // The port is closed once the thread has ended: what connects after this is refused.
+        if TcpStream::connect(self.address).is_ok()
+            && let Some(listening) = self.listening.take()
+        {
+            let _ = listening.join();
+        }
         if !thread::panicking() {
             let count = self.requests().len();
             if self.silent {
