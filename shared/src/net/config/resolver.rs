@@ -112,6 +112,12 @@ impl ProfileSummary {
     }
 }
 
+struct Endpoint {
+    provider: Sourced<&'static Provider>,
+    base_url: Sourced<BaseUrl>,
+    model: Sourced<String>,
+}
+
 /// Everything that settings come from.
 struct Resolver<'a> {
     overrides: &'a Overrides,
@@ -127,7 +133,11 @@ impl Resolver<'_> {
         let provider = self.provider(base_url.as_ref())?;
         let auth = self.auth(&provider, base_url.as_ref())?;
         let uses_oauth = matches!(auth.value, Auth::Oauth { .. });
-        let (provider, base_url, model) = self.endpoint(base_url, provider, uses_oauth)?;
+        let Endpoint {
+            provider,
+            base_url,
+            model,
+        } = self.endpoint(base_url, provider, uses_oauth)?;
         check_destination(&auth, &base_url, provider.value, self.profile)?;
         let of_provider = provider
             .value
@@ -157,12 +167,12 @@ impl Resolver<'_> {
             Ok(auth) => Some(auth.value.method()),
             Err(_) => self.written_method(),
         };
-        let (provider, base_url, model) = self.endpoint(base_url, provider, self.profile.uses_oauth())?;
+        let endpoint = self.endpoint(base_url, provider, self.profile.uses_oauth())?;
         Ok(ProfileSummary {
             method,
-            provider: Some(provider.value.name.clone()),
-            base_url: Some(base_url.value.to_string()),
-            model: Some(model.value),
+            provider: Some(endpoint.provider.value.name.clone()),
+            base_url: Some(endpoint.base_url.value.to_string()),
+            model: Some(endpoint.model.value),
         })
     }
 
@@ -214,14 +224,13 @@ impl Resolver<'_> {
         }
     }
 
-    /// Returns provider, base URL and model, given the configured endpoint and its provider.
-    #[expect(clippy::type_complexity, reason = "three values with their sources")]
+    /// `named` is the configured base URL, `provider` the one it belongs to.
     fn endpoint(
         &self,
         named: Option<Sourced<BaseUrl>>,
         provider: Sourced<&'static Provider>,
         uses_oauth: bool,
-    ) -> Result<(Sourced<&'static Provider>, Sourced<BaseUrl>, Sourced<String>), Failure> {
+    ) -> Result<Endpoint, Failure> {
         // A key has nothing to do with the server that an OAuth profile logs in at.
         let is_server_of_login = named.is_none() && provider.value.oauth.is_some();
         let provider = match is_server_of_login && !uses_oauth {
@@ -237,7 +246,11 @@ impl Resolver<'_> {
             Sourced::new(model, base_url.source.clone())
         });
         let model = self.model(provider.value, deployment, uses_oauth);
-        Ok((provider, base_url, model))
+        Ok(Endpoint {
+            provider,
+            base_url,
+            model,
+        })
     }
 
     /// Returns the model; `deployment` is the one in the address of the endpoint.
