@@ -627,7 +627,7 @@ fn inserts_a_hostile_name(sandbox: &Sandbox, shell: impl Fn() -> Option<Tool>, b
         terminal.types(&format!("{accept} hi >out 2>err; echo wri''tten\n"));
         terminal.shows("written");
         let request: serde_json::Value = serde_json::from_str(&sandbox.read("work/out")).unwrap();
-        assert_eq!(request["model"], model, "{begun}");
+        assert_eq!(request["body"]["model"], model, "{begun}");
         assert!(!made.exists(), "{begun}");
     }
 }
