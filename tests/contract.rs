@@ -53,9 +53,10 @@ fn options_in_help(name: &str) -> BTreeMap<String, BTreeSet<String>> {
             head = bare.trim_end_matches("...").to_owned();
             found.entry(head.clone()).or_default();
         }
-        if let Some((_, rest)) = line.split_once("[default: ") {
-            let value = rest.trim_end_matches(']').to_owned();
-            found.get_mut(&head).unwrap().insert(value);
+        if let Some((_, rest)) = line.split_once("[default: ")
+            && let Some(values) = found.get_mut(&head)
+        {
+            values.insert(rest.trim_end_matches(']').to_owned());
         }
     }
     found

@@ -185,7 +185,7 @@ fn the_page_of_the_configuration_has_every_member() {
     let pages = Page::all();
     let page = pages.iter().find(|page| page.file == "qwen-config.5").unwrap();
     let described: BTreeSet<String> = page.items("DESCRIPTION").into_iter().map(str::to_owned).collect();
-    let mut read = fields("Known");
+    let mut read = fields("KnownMembers");
     read.extend(fields("Profile"));
     read.extend(fields("OauthSettings"));
     assert_eq!(described, read);
