@@ -90,8 +90,12 @@ impl RecordWriter {
         }
     }
 
-    /// Returns the record as a line, line end included.
-    pub(crate) fn to_line(&mut self, custom_id: &str, record: &Record) -> Result<Vec<u8>, serde_json::Error> {
+    /// Returns the record as the next line of the output, line end included.
+    pub(crate) fn next_line(
+        &mut self,
+        custom_id: &str,
+        record: &Record,
+    ) -> Result<Vec<u8>, serde_json::Error> {
         #[derive(Serialize)]
         struct Line<'a> {
             id: String,

@@ -152,7 +152,7 @@ pub(crate) fn command() -> Command {
 fn variables() -> Vec<CompletionCandidate> {
     within_limit(|| {
         let args: Args = Request::of_process()?.args(command())?;
-        let search = Search::from_process(args.chain.map(ChainRule::from), args.file).ok()?;
+        let search = Search::from_process(args.chain, args.file).ok()?;
         let chain = EnvChain::resolve(&search);
         let names: BTreeSet<&str> = chain.variables().map(|variable| &*variable.name).collect();
         Some(names.into_iter().map(CompletionCandidate::new).collect())

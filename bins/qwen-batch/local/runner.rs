@@ -153,7 +153,7 @@ impl Runner {
     }
 
     fn write(&mut self, position: u64, custom_id: &str, record: &Record) -> Result<(), Failure> {
-        let line = self.writer.to_line(custom_id, record).map_err(|error| {
+        let line = self.writer.next_line(custom_id, record).map_err(|error| {
             Failure::new(Exit::Bug, format!("cannot write the result of '{custom_id}'")).caused_by(error)
         })?;
         let finished = FinishedRecord {

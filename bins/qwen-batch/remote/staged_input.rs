@@ -63,11 +63,7 @@ impl StagedInput {
             }
         }
         if invalid > 0 {
-            let lines = if invalid == 1 { "line" } else { "lines" };
-            return Err(Failure::new(
-                Exit::Data,
-                format!("'{name}': {invalid} malformed {lines}; nothing was sent"),
-            ));
+            return Err(malformed(&name, invalid));
         }
         let file = writer.into_inner().map_err(|error| cannot_stage(error.error()))?;
         match validator.first {
@@ -80,6 +76,14 @@ impl StagedInput {
             None => Err(Failure::new(Exit::Data, format!("'{name}': no requests in it"))),
         }
     }
+}
+
+fn malformed(name: &str, count: u64) -> Failure {
+    let lines = if count == 1 { "line" } else { "lines" };
+    Failure::new(
+        Exit::Data,
+        format!("'{name}': {count} malformed {lines}; nothing was sent"),
+    )
 }
 
 /// The failure of an input that has become too large with its last request.
