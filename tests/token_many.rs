@@ -7,6 +7,9 @@ use serde_json::{Value, json};
 
 const MANY: usize = 100;
 
+/// How the line of a process ends that waits for the lock of another one.
+const WAITING: &str = ": locked by another process; waiting up to 60 s";
+
 fn server() -> Option<Identity> {
     Identity::start(&[("AT_TTL", "3600")])
 }
@@ -31,7 +34,10 @@ fn all_print_the_same(tool: impl Fn() -> Tool) -> String {
         .map(|child| Run::wait(child, "qwen-token").exits(0))
         .collect();
     for run in &runs {
-        assert_eq!((run.text(), run.stderr.as_str()), (runs[0].text(), ""));
+        assert_eq!(run.text(), runs[0].text());
+        // On a slow machine some wait long enough to say so.
+        let others = run.stderr.lines().find(|line| !line.ends_with(WAITING));
+        assert_eq!(others, None);
     }
     runs[0].text().trim().to_owned()
 }
@@ -43,10 +49,7 @@ fn all_waiting(count: usize, server: &Server, tool: impl Fn() -> Tool) -> Vec<Ch
     children.extend((1..count).map(|_| tool().start()));
     for child in &mut children[1..] {
         let line = next_line(child);
-        assert!(
-            line.ends_with(": locked by another process; waiting up to 60 s\n"),
-            "{line}"
-        );
+        assert!(line.trim_end().ends_with(WAITING), "{line}");
     }
     children
 }
