@@ -22,13 +22,13 @@ pub struct Common {
     /// Use this profile instead of the default one
     #[arg(long, value_name = "NAME", global = true, add = ArgValueCandidates::new(completion::profiles))]
     pub profile: Option<String>,
-    /// Work as if started in this directory
+    /// Run as if started in DIR
     #[arg(short = 'C', long, value_name = "DIR", global = true, value_hint = clap::ValueHint::DirPath)]
     pub directory: Option<PathBuf>,
-    /// Say nothing but errors
+    /// Print errors only
     #[arg(short, long, global = true)]
     pub quiet: bool,
-    /// Say how things were decided; never shows a secret
+    /// Explain where each setting came from; never prints a secret
     #[arg(short, long, global = true)]
     pub verbose: bool,
     /// When to use colour: auto, always or never
