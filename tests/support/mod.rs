@@ -2,6 +2,7 @@
 //!
 //! [`Sandbox`] gives a test a home of its own and a cleared environment, [`Tool`] runs a program in it, [`Run`] is
 //! what came of it, [`Server`] is a loopback HTTP server that answers by script and fails the test when nobody called.
+
 pub mod authority;
 pub mod batch;
 pub mod batch_api;
