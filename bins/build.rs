@@ -1,16 +1,19 @@
-//! Links the dispatcher without a shared library on Linux.
+//! Links the programs without a network without a shared library on Linux.
 //!
-//! `qwen NAME` may cost no more than `/bin/true` on top of the tool, and finding, mapping and relocating libc is most
-//! of what either does. The dispatcher resolves no name and looks up no user, which is what a static glibc is bad at, so
-//! it gets one where the C library's archive is there. Where it is not, nothing is changed. rustc can do this for a
-//! whole build only; for one program there is a linker script under each library's name, in a directory that its link
-//! alone searches.
+//! `qwen NAME` may cost no more than `/bin/true` on top of the tool, and `qwen-env` runs at every prompt; finding, mapping
+//! and relocating libc is most of what `/bin/true` does. These two resolve no host name, which a static glibc is bad at,
+//! and look up the user only where `HOME` is not set, so they get one where the C library's archive is there. Where it is
+//! not, nothing is changed. rustc can do this for a whole build only; for one program there is a linker script under each
+//! library's name, in a directory that its link alone searches.
 
 use std::env;
 use std::fs;
 use std::io::{Write, stdout};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
+/// The programs that are linked without a shared library.
+const STATIC: [&str; 2] = ["qwen", "qwen-env"];
 
 fn main() {
     let is = |name: &str, value: &str| env::var(name).is_ok_and(|set| set == value);
@@ -19,8 +22,10 @@ fn main() {
         && is("CARGO_CFG_TARGET_ENV", "gnu")
         && let Some(directory) = archives()
     {
-        for argument in ["-static-pie", &format!("-L{}", directory.display())] {
-            said.push_str(&format!("cargo::rustc-link-arg-bin=qwen={argument}\n"));
+        for program in STATIC {
+            for argument in ["-static-pie", &format!("-L{}", directory.display())] {
+                said.push_str(&format!("cargo::rustc-link-arg-bin={program}={argument}\n"));
+            }
         }
     }
     let _ = stdout().write_all(said.as_bytes());

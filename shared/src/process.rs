@@ -24,8 +24,20 @@ ctor::declarative::ctor! {
     #[ctor(unsafe)]
     fn before_main() {
         refuse_closed_streams();
-        signal::note_ignored();
+        if may_exec() {
+            signal::note_ignored();
+        }
     }
+}
+
+/// True when this process may be about to become another program: the dispatcher, and a tool with a command after `--`.
+/// The others do not ask the kernel which signals are ignored, which would be a tenth of the start of `qwen-env`.
+fn may_exec() -> bool {
+    let mut words = env::args_os();
+    let program = words.next().unwrap_or_default();
+    let name = Path::new(&program).file_name().unwrap_or_default();
+    let is_tool = name.as_bytes().starts_with(b"qwen-") && name != "qwen-code";
+    !is_tool || words.any(|word| word == "--")
 }
 
 /// Opens standard input and output where they are closed, so that no other file takes their place; for reading only, so

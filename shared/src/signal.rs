@@ -7,8 +7,8 @@ use std::collections::btree_map::{BTreeMap, Entry};
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -21,25 +21,33 @@ use signal_hook::{SigId, flag};
 
 use super::exit::{Exit, Failure};
 
-/// The signals that were ignored when the process started, one bit each: SIGHUP, which is 1, is the lowest.
-///
-/// Noted before `main`, since the standard library then ignores SIGPIPE. Where there is no `/proc`, none counts as ignored.
-static IGNORED: AtomicU64 = AtomicU64::new(0);
+/// The signals that were ignored when the process started, one bit each: SIGHUP, which is 1, is the lowest. Asked once.
+static IGNORED: OnceLock<u64> = OnceLock::new();
 
-/// True when the parent ignored the signal.
+/// True when the parent ignored the signal. Of SIGPIPE only [`note_ignored`] knows: the standard library ignores it before
+/// `main`.
 #[must_use]
 pub fn is_ignored(signal: i32) -> bool {
-    (1..=64).contains(&signal) && IGNORED.load(Ordering::Relaxed) & (1 << (signal - 1)) != 0
+    has_bit(*IGNORED.get_or_init(ignored_now), signal)
 }
 
-/// Notes which signals are ignored. Called before `main`.
+/// Notes which signals are ignored, for the program that this process may become. Called before `main`.
 pub(crate) fn note_ignored() {
+    let _ = IGNORED.set(ignored_now());
+}
+
+fn has_bit(mask: u64, signal: i32) -> bool {
+    (1..=64).contains(&signal) && mask & (1 << (signal - 1)) != 0
+}
+
+/// Asks the kernel which signals are ignored; none where there is no `/proc`.
+fn ignored_now() -> u64 {
     // Asking by sigaction(2) is unsafe.
     let mut stat = [0; 4096];
     let read = open("/proc/self/stat", OFlags::RDONLY, Mode::empty())
         .and_then(|file| rustix::io::read(file, &mut stat));
     let mask = read.ok().and_then(|length| ignored(&stat[..length]));
-    IGNORED.store(mask.unwrap_or(0), Ordering::Relaxed);
+    mask.unwrap_or(0)
 }
 
 /// Finds the mask of ignored signals, field 33, in `/proc/PID/stat` (proc_pid_stat(5)).
@@ -62,10 +70,10 @@ pub(crate) fn pass_on_sigpipe() {
     handle(SIGPIPE);
 }
 
-/// Puts a handler that does nothing in the place of what the signal does, unless the parent ignored it. A program that takes
-/// this process's place gets the default.
+/// Puts a handler that does nothing in the place of what the signal does, unless the parent is known to ignore it. A
+/// program that takes this process's place gets the default.
 fn handle(signal: i32) {
-    if !is_ignored(signal) {
+    if !IGNORED.get().is_some_and(|&mask| has_bit(mask, signal)) {
         // Where the kernel refuses a handler, the signal does what it did.
         let _ = flag::register(signal, Arc::default());
     }

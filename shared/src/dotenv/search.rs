@@ -84,10 +84,11 @@ impl Search {
         let mut found: Vec<SearchPath> = Vec::new();
         if let Some(file) = &self.file {
             let file = std::path::absolute(file).unwrap_or_else(|_| file.clone());
-            let home = self.is_home_dir(file.parent());
+            let home = is_one_of(&self.home_dirs(), file.parent());
             let plain = !in_dot_qwen(&file);
             return vec![SearchPath::new(file, home, plain)];
         }
+        let home_dirs = self.home_dirs();
         let merge = self.rule == ChainRule::Merge;
         let end = self
             .home
@@ -104,7 +105,7 @@ impl Search {
             }
             for (name, plain) in [(".qwen/.env", false), (".env", true)] {
                 let path = directory.join(name);
-                let home = self.is_home_dir(path.parent());
+                let home = is_one_of(&home_dirs, path.parent());
                 // Under 'merge' the user's own files come after the project's, wherever they lie.
                 if !(merge && home) {
                     found.push(SearchPath::new(path, home, plain));
@@ -135,25 +136,21 @@ impl Search {
     }
 
     /// The directories whose files are the user's own.
-    fn home_dirs(&self) -> impl Iterator<Item = PathBuf> {
+    fn home_dirs(&self) -> Vec<PathBuf> {
         let home = self.home.clone();
         let legacy = home.as_ref().map(|home| home.join(".qwen"));
         let other = self
             .qwen_home
             .clone()
             .filter(|other| Some(other) != legacy.as_ref());
-        [home, legacy, other].into_iter().flatten()
-    }
-
-    fn is_home_dir(&self, directory: Option<&Path>) -> bool {
-        directory.is_some_and(|directory| self.home_dirs().any(|home| home == directory))
+        [home, legacy, other].into_iter().flatten().collect()
     }
 
     /// Returns whether a file lies in a home directory that has another name there, by way of a symbolic link.
     pub(super) fn is_home_by_link(&self, file: &Path) -> bool {
         let identity = |path: &Path| path.metadata().ok().map(|found| (found.dev(), found.ino()));
         let here = file.parent().and_then(identity);
-        here.is_some() && self.home_dirs().any(|home| identity(&home) == here)
+        here.is_some() && self.home_dirs().iter().any(|home| identity(home) == here)
     }
 
     /// Returns Qwen Code's settings that may name excluded variables: the user's, then the directory's.
@@ -182,6 +179,10 @@ impl SearchPath {
             plain,
         }
     }
+}
+
+fn is_one_of(directories: &[PathBuf], directory: Option<&Path>) -> bool {
+    directory.is_some_and(|directory| directories.iter().any(|one| one == directory))
 }
 
 fn in_dot_qwen(file: &Path) -> bool {
