@@ -24,7 +24,7 @@ use super::exit::{Exit, Failure};
 /// The signals that were ignored when the process started, one bit each: SIGHUP, which is 1, is the lowest. Asked once.
 static IGNORED: OnceLock<u64> = OnceLock::new();
 
-/// True when the parent ignored the signal. Of SIGPIPE only [`note_ignored`] knows: the standard library ignores it before
+/// True when the parent ignored the signal. Of SIGPIPE only `note_ignored` knows: the standard library ignores it before
 /// `main`.
 #[must_use]
 pub fn is_ignored(signal: i32) -> bool {

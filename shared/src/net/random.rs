@@ -17,7 +17,7 @@ pub fn bytes<const N: usize>() -> io::Result<Zeroizing<[u8; N]>> {
 /// Returns a random UUID, version 4 (RFC 9562, section 5.4), in lower case.
 ///
 /// # Errors
-/// As [`bytes`].
+/// As [`bytes()`].
 pub fn uuid() -> io::Result<String> {
     let number = u128::from_be_bytes(*bytes::<16>()?) & !(0xf << 76 | 0x3 << 62) | 0x4 << 76 | 0x2 << 62;
     let hex = format!("{number:032x}");

@@ -72,7 +72,7 @@ impl Authorization {
 /// Returns what authorizes requests under these settings. Must not be called from within a runtime.
 ///
 /// # Errors
-/// As [`obtain`]; 77 for a key that is missing, 78 for one that no header can carry, 75 for a key command that takes too
+/// As [`valid_credential`]; 77 for a key that is missing, 78 for one that no header can carry, 75 for a key command that takes too
 /// long.
 pub fn authorize(
     settings: &Settings,
