@@ -2,7 +2,7 @@
 //!
 //! Programs use this library and never each other; between programs the arrow is a process.
 //!
-//! The ground floor is everything outside [`net`]; it never names `net`, and a build without the feature `net` proves
+//! The ground floor is everything outside `net`; it never names `net`, and a build without the feature `net` proves
 //! that. On the upper floor `chat` is pure (bytes in, deltas out); `oauth` knows no store and no terminal;
 //! `credential` no HTTP beyond a refresh function that is handed to it; only `http` names reqwest; `api` joins
 //! settings, credential, http and ratelimit.
