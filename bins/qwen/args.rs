@@ -54,20 +54,6 @@ impl CommandLine for Args {
     fn common(&self) -> &Common {
         &self.common
     }
-
-    fn registrations() -> &'static [(&'static str, &'static str)] {
-        &[
-            ("bash", include_str!("../../completions/bash/qwen.bash")),
-            ("zsh", include_str!("../../completions/zsh/_qwen")),
-            ("fish", include_str!("../../completions/fish/qwen.fish")),
-            ("elvish", include_str!("../../completions/elvish/qwen.elv")),
-            (
-                "powershell",
-                include_str!("../../completions/powershell/qwen.ps1"),
-            ),
-            ("nushell", include_str!("../../completions/nushell/qwen.nu")),
-        ]
-    }
 }
 
 /// Returns the command line's grammar.

@@ -53,11 +53,6 @@ pub trait CommandLine: FromArgMatches + Debug {
     fn stdout_on_failure(_args: Option<&Self>, _arguments: &[OsString]) -> &'static str {
         ""
     }
-
-    /// Returns, for each shell, the code that registers the completion of all programs: the dispatcher's alone.
-    fn registrations() -> &'static [(&'static str, &'static str)] {
-        &[]
-    }
 }
 
 /// Runs a tool from its command line to its exit code.
@@ -67,7 +62,7 @@ pub trait CommandLine: FromArgMatches + Debug {
 #[must_use]
 pub fn main<C: CommandLine>(command: fn() -> Command, run: fn(C, &Reporter) -> Outcome) -> ExitCode {
     outlive_file_limit();
-    if let Some(outcome) = completion::answer(command, C::registrations()) {
+    if let Some(outcome) = completion::answer(command) {
         let reporter = Reporter::new(command().get_name(), false, false, Color::Auto);
         return finish(&reporter, outcome, "");
     }

@@ -4,7 +4,7 @@
 //! words at `:` and `=`, so it passes `-- LINE TEXT` instead: the line up to the cursor, and the end of it that a
 //! candidate replaces. The first line of the answer is `words`, `files`, `directories` or `command`; after `words` the
 //! candidates follow, one a line, and for the others the shell completes by itself. Without `--` the answer is the code
-//! that registers all programs with the shell, which `qwen` has.
+//! that registers all programs with the shell.
 //!
 //! Nothing is written but the answer, no keyring is opened and no question is asked. What takes longer than
 //! [`LIMIT`] is left out.
@@ -27,7 +27,7 @@ use serde_json::Value;
 
 use super::exit::{Exit, Failure, Outcome};
 use super::output::Stdout;
-use super::process::{become_command, find};
+use super::process::find;
 use super::secret::forbid_core_dump;
 use super::text::one_line;
 
@@ -36,7 +36,18 @@ pub const LIMIT: Duration = Duration::from_millis(400);
 
 const VARIABLE: &str = "QWEN_COMPLETE";
 
-const SHELLS: [&str; 6] = ["bash", "zsh", "fish", "elvish", "powershell", "nushell"];
+/// The shells, each with the code that registers the programs.
+const SHELLS: [(&str, &str); 6] = [
+    ("bash", include_str!("../../completions/bash/qwen.bash")),
+    ("zsh", include_str!("../../completions/zsh/_qwen")),
+    ("fish", include_str!("../../completions/fish/qwen.fish")),
+    ("elvish", include_str!("../../completions/elvish/qwen.elv")),
+    (
+        "powershell",
+        include_str!("../../completions/powershell/qwen.ps1"),
+    ),
+    ("nushell", include_str!("../../completions/nushell/qwen.nu")),
+];
 
 /// Who completes where the program does not: the IDs of candidates that stand for it.
 const BY_SHELL: [&str; 3] = ["files", "directories", "command"];
@@ -175,32 +186,24 @@ fn unquote(word: &mut OsString) {
     }
 }
 
-/// Answers the shell that started this process; `None` when none did. `registrations` has, for each shell, the code that
-/// registers all programs; a program without it lets `qwen` answer.
-pub(super) fn answer(command: fn() -> Command, registrations: &[(&str, &str)]) -> Option<Outcome> {
-    let shell = env::var(VARIABLE).ok().filter(|shell| !shell.is_empty())?;
+/// Answers the shell that started this process; `None` when none did.
+pub(super) fn answer(command: fn() -> Command) -> Option<Outcome> {
+    let shell = env::var_os(VARIABLE).filter(|shell| !shell.is_empty())?;
     forbid_core_dump();
-    if !SHELLS.contains(&&*shell) {
+    let Some((_, registration)) = SHELLS.iter().find(|(name, _)| *name == shell) else {
+        let shown = shell.to_string_lossy();
         let failure = Failure::new(
             Exit::Usage,
-            format!("{VARIABLE}: no completion for the shell '{shell}'"),
+            format!("{VARIABLE}: no completion for the shell '{shown}'"),
         );
-        return Some(Err(failure.hint(format!("use one of {}", SHELLS.join(", ")))));
-    }
+        let names = SHELLS.map(|(name, _)| name).join(", ");
+        return Some(Err(failure.hint(format!("use one of {names}"))));
+    };
     let text = match Request::of_process() {
         Some(request) => request.answer(command()),
-        None => match registrations.iter().find(|(name, _)| *name == shell) {
-            Some((_, code)) => (*code).to_owned(),
-            None => return Some(Err(ask_dispatcher())),
-        },
+        None => (*registration).to_owned(),
     };
     Some(Stdout::write(text.as_bytes()).map(|()| Exit::Ok))
-}
-
-/// Lets `qwen` answer in the place of this program. Returns why it cannot.
-fn ask_dispatcher() -> Failure {
-    let program = find("qwen").unwrap_or_else(|| "qwen".into());
-    become_command(&process::Command::new(program))
 }
 
 impl Request {
