@@ -86,7 +86,7 @@ fn base_url_for(login: &mut Login<'_>, provider: &Provider) -> Result<BaseUrl, F
     let is_its = |url: &BaseUrl| provider::recognise(url).is_some_and(|known| known.name == provider.name);
     let current = own
         .or_else(|| base_url_in_environment().filter(|url| login.provider.is_none() && is_its(url)))
-        .map(|url| url.to_string());
+        .map(|url| url.as_str().to_owned());
     let allow_http = profile.allow_http;
     let Some(terminal) = login.terminal.as_mut() else {
         let default = current.or_else(|| regions(provider).next().map(|(_, url)| url.to_owned()));
@@ -153,7 +153,6 @@ pub(crate) fn parse_answer(text: &str, allow_http: bool) -> Result<BaseUrl, Stri
     Ok(url)
 }
 
-/// Removes the `/chat/completions` that people copy with the base URL.
 fn parse(text: &str) -> Result<BaseUrl, (Exit, String)> {
     let text = text.trim();
     if text.is_empty() {
@@ -168,7 +167,6 @@ fn parse(text: &str) -> Result<BaseUrl, (Exit, String)> {
         BaseUrlError::UserInfo => (Exit::Config, error.to_string()),
         _ => (Exit::Usage, error.to_string()),
     })?;
-    let path = url.path().trim_end_matches('/');
-    let path = path.strip_suffix("/chat/completions").unwrap_or(path).to_owned();
+    let path = url.path().trim_end_matches('/').to_owned();
     Ok(url.with_path(&path))
 }

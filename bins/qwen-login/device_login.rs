@@ -110,7 +110,7 @@ fn profile_update(login: &Login<'_>, provider: Option<&Provider>) -> Result<Prof
     Ok(ProfileUpdate {
         method: Method::Oauth,
         provider: name.cloned(),
-        base_url: base_url.map(|url| url.to_string()),
+        base_url: base_url.map(|url| url.as_str().to_owned()),
         model: login.args.model.clone().or(model),
         store: None,
     })

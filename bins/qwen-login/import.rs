@@ -93,7 +93,7 @@ fn import_key(login: &Login<'_>, settings: &QwenCodeSettings) -> Outcome {
     let update = ProfileUpdate {
         method: Method::ApiKey,
         provider: provider::recognise(&base_url).map(|known| known.name.clone()),
-        base_url: Some(base_url.to_string()),
+        base_url: Some(base_url.as_str().to_owned()),
         model: login.args.model.clone().or_else(|| settings.model.clone()),
         store: Some(store.kind()),
     };

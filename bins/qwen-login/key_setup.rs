@@ -69,7 +69,7 @@ fn save(login: &Login<'_>, setup: &KeySetup) -> Result<(), Failure> {
     let update = ProfileUpdate {
         method: Method::ApiKey,
         provider: Some(setup.provider.name.clone()),
-        base_url: Some(setup.base_url.to_string()),
+        base_url: Some(setup.base_url.as_str().to_owned()),
         model: Some(setup.model.clone()),
         store: key_and_store.map(|(_, store)| store.kind()),
     };

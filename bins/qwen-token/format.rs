@@ -56,7 +56,7 @@ pub(crate) fn variables(
         .unwrap_or_else(|| Secret::new(NO_KEY.to_owned()));
     Ok([
         ("OPENAI_API_KEY", key),
-        ("OPENAI_BASE_URL", Secret::new(base_url.to_string())),
+        ("OPENAI_BASE_URL", Secret::new(base_url.as_str().to_owned())),
         ("OPENAI_MODEL", Secret::new(settings.model.value.clone())),
     ])
 }
@@ -127,7 +127,7 @@ fn json(settings: &Settings, authorization: &Authorization) -> Result<String, Fa
             .and_then(|credential| credential.expires_at)
             .map(rfc3339),
         expires_in: expires_in.map(|left| left.as_secs()),
-        base_url: authorization.base_url(settings)?.to_string(),
+        base_url: authorization.base_url(settings)?.as_str().to_owned(),
         model: &settings.model.value,
         profile: settings.profile.as_ref().map(|profile| profile.value.as_str()),
         provider: &settings.provider.value.name,

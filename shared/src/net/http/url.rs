@@ -9,7 +9,9 @@ use crate::exit::{Exit, Failure};
 use crate::provider::is_loopback;
 use crate::text::one_line;
 
-/// The base URL of an endpoint: `http` or `https`, without user info and fragment.
+/// The base URL of an endpoint: `http` or `https`, without user info, fragment and the path of chat completions.
+///
+/// Shown to people the values of its query are masked; `as_str` is the URL itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BaseUrl(Url);
 
@@ -23,6 +25,9 @@ pub enum BaseUrlError {
     /// A user name or a password in it.
     UserInfo,
 }
+
+/// What follows the base URL in the address of chat completions.
+const CHAT_PATH: &str = "/chat/completions";
 
 impl BaseUrl {
     /// Reads a base URL; blanks around it are ignored.
@@ -52,6 +57,11 @@ impl TryFrom<Url> for BaseUrl {
             return Err(BaseUrlError::UserInfo);
         }
         url.set_fragment(None);
+        // People copy the address that their provider's examples call.
+        let path = url.path().trim_end_matches('/');
+        if let Some(base) = path.strip_suffix(CHAT_PATH).map(str::to_owned) {
+            url.set_path(&base);
+        }
         Ok(Self(url))
     }
 }
@@ -66,7 +76,13 @@ impl Deref for BaseUrl {
 
 impl fmt::Display for BaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
+        if self.0.query().is_none() {
+            return self.0.fmt(f);
+        }
+        let mut shown = self.0.clone();
+        let names = self.0.query_pairs().map(|(name, _)| (name, "***"));
+        shown.query_pairs_mut().clear().extend_pairs(names);
+        shown.fmt(f)
     }
 }
 
@@ -145,6 +161,32 @@ mod tests {
             let shown = BaseUrl::parse(text).map_or_else(|error| error.to_string(), |url| url.to_string());
             assert_eq!(shown, said, "{text}");
         }
+    }
+
+    #[test]
+    fn the_path_of_chat_completions_is_no_part_of_it() {
+        for (text, base) in [
+            ("https://llm.example/v1/chat/completions", "https://llm.example/v1"),
+            (
+                "https://llm.example/v1/chat/completions/?a=b#c",
+                "https://llm.example/v1?a=b",
+            ),
+            ("https://llm.example/chat/completions", "https://llm.example/"),
+            ("https://llm.example/v1/", "https://llm.example/v1/"),
+            (
+                "https://llm.example/my-chat/completions",
+                "https://llm.example/my-chat/completions",
+            ),
+        ] {
+            assert_eq!(BaseUrl::parse(text).unwrap().as_str(), base);
+        }
+    }
+
+    #[test]
+    fn the_values_of_its_query_are_not_shown() {
+        let url = BaseUrl::parse("https://llm.example/v1?key=s3cret&key=two&v=1").unwrap();
+        assert_eq!(url.to_string(), "https://llm.example/v1?key=***&key=***&v=***");
+        assert!(url.as_str().contains("s3cret"));
     }
 
     #[test]
