@@ -46,7 +46,7 @@ impl Finding {
 pub(crate) fn findings(chain: &EnvChain, reporter: &Reporter) -> Vec<Finding> {
     let mut all = Vec::new();
     for candidate in &chain.candidates {
-        if let CandidateStatus::Ignored(reason) = &candidate.status {
+        if let CandidateStatus::PassedOver(reason) = &candidate.status {
             all.push(Finding::new(&candidate.path, None, reason.to_string()));
         }
     }

@@ -31,7 +31,7 @@ fn update_record(command: &mut Command, plan: &Plan<'_>) {
     let mut record = Record::default();
     let all = plan
         .exports()
-        .all(|(name, value)| record.insert(name, value, usize::MAX));
+        .all(|(name, value)| record.insert(name, value, None, usize::MAX));
     if all && !record.is_empty() {
         command.env(RECORD, record.text());
     } else {

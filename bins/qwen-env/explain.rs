@@ -86,7 +86,7 @@ impl Explanation<'_> {
             let trust = read.map(|file| file.trust.name());
             let (status, reason) = match &candidate.status {
                 CandidateStatus::Read => ("read", format!("{} file", trust.unwrap_or_default())),
-                CandidateStatus::Ignored(reason) => ("ignored", reason.to_string()),
+                CandidateStatus::PassedOver(reason) => ("passed over", reason.to_string()),
                 // Nothing but this explanation needs to know whether it exists.
                 CandidateStatus::NotReached if candidate.path.symlink_metadata().is_ok() => (
                     "not read",
@@ -141,6 +141,11 @@ impl Explanation<'_> {
             Decision::Accepted => accepted(variable, entries),
             Decision::Overwritten(line) => ("overwritten", format!("by line {line}")),
             Decision::Excluded => ("excluded", output::EXCLUSION.to_owned()),
+            Decision::Waiting(mark) => (
+                "waiting",
+                mark.map(|mark| format!("{}: {}", mark.program, mark.effect))
+                    .unwrap_or_default(),
+            ),
             decision => ("refused", decision.refusal().unwrap_or_default()),
         };
         VariableRow {

@@ -110,7 +110,7 @@ pub(crate) fn report_chain(search: &Search, chain: &EnvChain, reporter: &Reporte
 fn report_refusals(chain: &EnvChain, reporter: &Reporter) {
     let mut hints: Vec<String> = Vec::new();
     for candidate in &chain.candidates {
-        if let CandidateStatus::Ignored(reason) = &candidate.status {
+        if let CandidateStatus::PassedOver(reason) = &candidate.status {
             let path = candidate.path.display();
             let error = EnvError::Unusable {
                 path: candidate.path.to_path_buf(),
@@ -129,7 +129,7 @@ fn report_refusals(chain: &EnvChain, reporter: &Reporter) {
                 let (place, name) = (assignment.variable.place(), &assignment.variable.name);
                 reporter.notice(&format!("{place}: refused '{name}': {reason}"));
             }
-            if matches!(assignment.decision, Decision::Refused(_)) {
+            if assignment.decision.is_waiting() {
                 hints.push("run 'qwen-env --trust' if this project may set them".to_owned());
             }
         }

@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStringExt;
+use std::path::Path;
 
-use qwen_shared::dotenv::{EnvChain, Record, Variable, key_name, may_pair};
+use qwen_shared::dotenv::{EnvChain, Record, Trust, Variable, key_name, may_pair};
 use qwen_shared::shell::{Shell, Unsupported};
 
 /// The most bytes that all exported variables together may take: half of what Linux gives arguments and environment
@@ -139,6 +140,14 @@ fn is_ours(record: &Record, name: &str) -> bool {
     std::env::var_os(name).is_some_and(|value| record.holds(name, &value))
 }
 
+/// The file that a value came from, for the record.
+fn file_of<'c>(entry: &Entry<'c>) -> Option<(&'c Path, Trust)> {
+    match entry.origin {
+        Origin::File(variable) => Some((&variable.path, variable.trust)),
+        Origin::Token => None,
+    }
+}
+
 struct Planner<'c, 'p> {
     before: &'p Record,
     options: &'p PlanOptions,
@@ -218,10 +227,10 @@ impl<'c> Planner<'c, '_> {
         }
         let fits = self.total + entry.name.len() + entry.value.len() + 2 <= TOTAL_LIMIT;
         let recorded = fits
-            && self
-                .options
-                .shell
-                .is_none_or(|shell| self.record.insert(entry.name, entry.value, shell.longest_value()));
+            && self.options.shell.is_none_or(|shell| {
+                self.record
+                    .insert(entry.name, entry.value, file_of(entry), shell.longest_value())
+            });
         if recorded { Action::Export } else { Action::NoRoom }
     }
 

@@ -159,10 +159,7 @@ fn print(text: &str) -> Outcome {
 
 /// Reads the record of what earlier calls exported.
 fn record(reporter: &Reporter) -> Record {
-    let Some(text) = std::env::var_os(RECORD) else {
-        return Record::default();
-    };
-    Record::parse(&text).unwrap_or_else(|| {
+    Record::from_process().unwrap_or_else(|| {
         reporter.notice(&format!(
             "{RECORD} is not what qwen-env wrote; the variables that are set count as the user's"
         ));

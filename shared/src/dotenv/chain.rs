@@ -4,11 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::Arc;
 
+use super::consent::Gate;
+use super::content::{self, Content, FILE_LIMIT, Place, Unusable};
+use super::marks::Mark;
 use super::parser::{RawAssignment, Scanner, decode};
-use super::policy::{Category, RECORD, category, excluded_names};
-use super::search::{self, ChainRule, Content, EnvError, FILE_LIMIT, Search, SearchPath, Unusable};
-use super::trust::{Trust, TrustStore};
+use super::policy::{excluded_names, is_reserved};
+use super::search::{ChainRule, EnvError, Search, SearchPath};
+use super::trust::{Answer, Trust, TrustStore};
 use crate::secret::Secret;
+use crate::text::is_hostile;
 
 /// The longest `NAME=value` in bytes. Linux takes 131,072 with the final NUL (`MAX_ARG_STRLEN`, execve(2)); one byte
 /// more, once exported, makes every later program fail to start.
@@ -46,10 +50,10 @@ pub enum Decision {
     Overwritten(u32),
     /// Qwen Code does not take this name from a project's plain `.env`.
     Excluded,
-    /// An untrusted project file may not set a variable of this category.
-    Refused(Category),
-    /// It is [`RECORD`], which no file may set.
-    Record,
+    /// It waits for the user's consent to the file; with what programs are known to do by that name.
+    Waiting(Option<&'static Mark>),
+    /// It is a name that no file sets, whoever consents.
+    Reserved,
     /// `NAME=value` is longer than the kernel takes.
     TooLong,
     /// The value holds a NUL, which no environment can.
@@ -62,15 +66,17 @@ impl Decision {
     #[must_use]
     pub fn refusal(self) -> Option<String> {
         match self {
-            Self::Accepted | Self::Overwritten(_) | Self::Excluded => None,
-            Self::Refused(category) => Some(format!(
-                "an untrusted project file may not set {} variables",
-                category.name()
-            )),
-            Self::Record => Some("no file may set it".to_owned()),
+            Self::Accepted | Self::Overwritten(_) | Self::Excluded | Self::Waiting(_) => None,
+            Self::Reserved => Some("no file may set it".to_owned()),
             Self::TooLong => Some(format!("with its value it is longer than {VARIABLE_LIMIT} bytes")),
             Self::Nul => Some("its value holds a NUL".to_owned()),
         }
+    }
+
+    /// True for a name that waits for consent.
+    #[must_use]
+    pub const fn is_waiting(self) -> bool {
+        matches!(self, Self::Waiting(_))
     }
 }
 
@@ -90,12 +96,41 @@ pub struct EnvFile {
     pub path: Arc<Path>,
     /// How far it is trusted.
     pub trust: Trust,
+    /// What the user said about it with this content.
+    pub answer: Option<Answer>,
     /// The permission bits.
     pub mode: u32,
     /// Its assignments in the order of the lines.
     pub assignments: Vec<Assignment>,
     /// The decoded text.
     pub text: Secret<String>,
+    /// The bytes as they were read: what a consent is about.
+    pub bytes: Secret<Vec<u8>>,
+}
+
+impl EnvFile {
+    /// Iterates over what waits for the user's consent.
+    pub fn waiting(&self) -> impl Iterator<Item = &Assignment> {
+        self.assignments
+            .iter()
+            .filter(|assignment| assignment.decision.is_waiting())
+    }
+
+    /// Decides anew about what waited, now that the user has answered.
+    fn apply(&mut self, answer: Answer) {
+        self.answer = Some(answer);
+        if answer == Answer::No || self.trust == Trust::Home {
+            return;
+        }
+        self.trust = Trust::TrustedProject;
+        for assignment in &mut self.assignments {
+            assignment.variable.trust = Trust::TrustedProject;
+            if assignment.decision.is_waiting() {
+                let variable = &assignment.variable;
+                assignment.decision = decide_value(&variable.name, variable.value.expose());
+            }
+        }
+    }
 }
 
 /// Whether a file of the search was read.
@@ -107,8 +142,8 @@ pub enum CandidateStatus {
     Absent,
     /// It was not looked at: an earlier file ended the search.
     NotReached,
-    /// It is there, and is ignored for this reason.
-    Ignored(Unusable),
+    /// It is there, and is passed over for this reason.
+    PassedOver(Unusable),
 }
 
 /// A file of the search, in its order.
@@ -118,6 +153,54 @@ pub struct Candidate {
     pub path: Arc<Path>,
     /// Whether it was read.
     pub status: CandidateStatus,
+    /// It is one of the user's home files.
+    pub home: bool,
+    /// It, and the link to it, belong to the user who runs this process. False where that was not looked at.
+    pub own: bool,
+}
+
+impl Candidate {
+    /// True for a project's file of one's own that should have counted: a tool that needs a key does not go on with
+    /// another one.
+    #[must_use]
+    pub const fn is_own_project(&self) -> bool {
+        let is_file = matches!(
+            self.status,
+            CandidateStatus::PassedOver(
+                Unusable::WritableByAll | Unusable::Unreadable(_) | Unusable::TooLarge | Unusable::TooSlow
+            )
+        );
+        is_file && self.own && !self.home
+    }
+
+    /// Returns why it was passed over.
+    #[must_use]
+    pub const fn objection(&self) -> Option<&Unusable> {
+        match &self.status {
+            CandidateStatus::PassedOver(reason) => Some(reason),
+            _ => None,
+        }
+    }
+
+    /// True where the user's consent would make it count.
+    #[must_use]
+    pub const fn lacks_consent(&self) -> bool {
+        matches!(
+            self.status,
+            CandidateStatus::PassedOver(Unusable::Foreign(_) | Unusable::WritableByAll)
+        )
+    }
+}
+
+/// A search that a project's file ended, though a home file sets what was looked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ended<'c> {
+    /// The file that ended the search.
+    pub by: &'c Path,
+    /// The home file that was not reached.
+    pub before: &'c Path,
+    /// The first of the names that it sets.
+    pub name: &'c str,
 }
 
 /// The chain: what was looked for, found and read.
@@ -132,6 +215,8 @@ pub struct EnvChain {
     pub fault: Option<EnvError>,
     /// Why the trust store cannot be read; no project file is trusted then.
     pub trust_error: Option<EnvError>,
+    /// Why the names that the configuration allows cannot be used; set only where names wait.
+    pub allow_error: Option<String>,
 }
 
 impl EnvChain {
@@ -142,15 +227,13 @@ impl EnvChain {
             search,
             trust_store: None,
             excluded: None,
+            gate: Gate::new(&search.consent, search.file.is_some()),
             chain: Self::default(),
         };
         for path in search.paths() {
-            let status = builder.add(&path);
-            builder.chain.candidates.push(Candidate {
-                path: path.path,
-                status,
-            });
+            builder.add(path);
         }
+        builder.chain.allow_error = builder.gate.into_fault();
         builder.chain
     }
 
@@ -179,35 +262,123 @@ impl EnvChain {
     pub fn assignments(&self) -> impl Iterator<Item = &Assignment> {
         self.files.iter().flat_map(|file| &file.assignments)
     }
+
+    /// Iterates over what waits for the user's consent, file by file.
+    pub fn waiting(&self) -> impl Iterator<Item = &Assignment> {
+        self.files.iter().flat_map(EnvFile::waiting)
+    }
+
+    /// Iterates over the files that are there and do not count.
+    pub fn passed_over(&self) -> impl Iterator<Item = &Candidate> {
+        self.candidates
+            .iter()
+            .filter(|candidate| candidate.objection().is_some())
+    }
+
+    /// Applies the user's answer about a file of this chain to what was read of it.
+    pub fn answer(&mut self, path: &Path, answer: Answer) {
+        let files = self.files.iter_mut();
+        files
+            .filter(|file| *file.path == *path)
+            .for_each(|file| file.apply(answer));
+    }
+
+    /// Returns the file that `qwen-env --trust` without a name is about: the project's file that was read, else the first
+    /// one that was passed over for its owner or mode.
+    #[must_use]
+    pub fn trust_target(&self) -> Option<&Path> {
+        let read = self.files.iter().find(|file| file.trust != Trust::Home);
+        let passed_over = || self.candidates.iter().find(|candidate| candidate.lacks_consent());
+        read.map(|file| &*file.path)
+            .or_else(|| passed_over().map(|candidate| &*candidate.path))
+    }
+
+    /// Returns the command that consents to a file, for a shell in the directory of the search; with the path where it
+    /// is `elsewhere`, or would be about another file without. `None` where no command line can hold the path.
+    #[must_use]
+    pub fn trust_command(&self, path: &Path, elsewhere: bool) -> Option<String> {
+        let command = "qwen-env --trust";
+        if !elsewhere && self.trust_target() == Some(path) {
+            return Some(command.to_owned());
+        }
+        Some(format!("{command} {}", escaped(path.to_str()?)?))
+    }
+
+    /// Returns the project's file that ended the search (rule `first`) before a home file that sets one of these
+    /// variables.
+    #[must_use]
+    pub fn ended_by<'c>(&'c self, names: &[&'c str]) -> Option<Ended<'c>> {
+        let by = self.files.iter().find(|file| file.trust != Trust::Home)?;
+        let not_reached = self
+            .candidates
+            .iter()
+            .filter(|candidate| candidate.home && candidate.status == CandidateStatus::NotReached);
+        for candidate in not_reached {
+            let Ok(Some(content)) = content::read_home(&candidate.path) else {
+                continue;
+            };
+            let text = decode(&content.bytes);
+            let sets = |name: &str| {
+                Scanner::new(&text).any(|found| found.name == name && !found.value.trim().is_empty())
+            };
+            if let Some(name) = names.iter().find(|name| sets(name)) {
+                let (by, before) = (&*by.path, &*candidate.path);
+                return Some(Ended { by, before, name });
+            }
+        }
+        None
+    }
+}
+
+/// Writes a path as one word for a shell, without quotes, so that a message can quote the command: a backslash before
+/// every character that any shell could give a meaning to.
+fn escaped(path: &str) -> Option<String> {
+    let mut word = String::with_capacity(path.len());
+    for c in path.chars() {
+        if c.is_control() || is_hostile(c) {
+            return None;
+        }
+        if c.is_ascii() && !c.is_ascii_alphanumeric() && !matches!(c, '/' | '.' | '_' | '-' | '+' | ',' | '@')
+        {
+            word.push('\\');
+        }
+        word.push(c);
+    }
+    Some(word)
 }
 
 /// Builds a chain, reading the trust store and Qwen Code's settings only when a file needs them.
 struct Builder<'s> {
     search: &'s Search,
-    /// Read when the first project file is found.
+    /// Read when the first project file is found, or one that needs consent for its owner or mode.
     trust_store: Option<TrustStore>,
     /// Read when the first plain project file is found.
     excluded: Option<BTreeSet<String>>,
+    gate: Gate<'s>,
     chain: EnvChain,
 }
 
 impl Builder<'_> {
-    fn add(&mut self, path: &SearchPath) -> CandidateStatus {
-        if self.is_complete_without(path) {
-            return CandidateStatus::NotReached;
+    fn add(&mut self, path: SearchPath) {
+        let mut candidate = Candidate {
+            path: Arc::clone(&path.path),
+            status: CandidateStatus::NotReached,
+            home: path.home,
+            own: false,
+        };
+        if !self.is_complete_without(&path) {
+            candidate.status =
+                self.load(path, &mut candidate)
+                    .map_or_else(CandidateStatus::PassedOver, |found| {
+                        if found {
+                            CandidateStatus::Read
+                        } else {
+                            CandidateStatus::Absent
+                        }
+                    });
+            self.chain.fault = self.chain.fault.take().or_else(|| self.fault(&candidate));
         }
-        match search::read(&path.path) {
-            Ok(None) => {
-                if self.search.file.is_some() {
-                    self.chain.fault = Some(EnvError::Missing(path.path.to_path_buf()));
-                }
-                CandidateStatus::Absent
-            }
-            Ok(Some(content)) => self
-                .load(path, &content)
-                .map_or_else(|reason| self.ignore(path, reason), |()| CandidateStatus::Read),
-            Err(reason) => self.ignore(path, reason),
-        }
+        self.chain.candidates.push(candidate);
     }
 
     /// Under `first` one file ends the search; under `merge` one project file ends that for project files.
@@ -219,45 +390,81 @@ impl Builder<'_> {
         }
     }
 
-    fn ignore(&mut self, path: &SearchPath, reason: Unusable) -> CandidateStatus {
-        let first = self.search.rule == ChainRule::First && matches!(reason, Unusable::Unreadable(_));
-        if self.search.file.is_some() || first {
-            self.chain.fault = Some(EnvError::Unusable {
-                path: path.path.to_path_buf(),
-                reason: reason.clone(),
-            });
+    /// A file that was named has to be used. One's own that is there first and cannot be read ends the search as well: no
+    /// other file is meant by it.
+    fn fault(&self, candidate: &Candidate) -> Option<EnvError> {
+        let named = self.search.file.is_some();
+        let path = candidate.path.to_path_buf();
+        match &candidate.status {
+            CandidateStatus::Absent if named => Some(EnvError::Missing(path)),
+            CandidateStatus::PassedOver(reason) => {
+                let unread = matches!(reason, Unusable::Unreadable(_) | Unusable::TooSlow);
+                let first = self.search.rule == ChainRule::First && candidate.own && unread;
+                (named || first).then(|| EnvError::Unusable {
+                    path,
+                    reason: reason.clone(),
+                })
+            }
+            _ => None,
         }
-        CandidateStatus::Ignored(reason)
     }
 
-    fn load(&mut self, path: &SearchPath, content: &Content) -> Result<(), Unusable> {
-        let trust = self.trust(path, &content.bytes);
-        if let Some(uid) = content.foreign.filter(|_| trust != Trust::TrustedProject) {
-            return Err(Unusable::Foreign(uid));
+    /// Reads a file and adds it; returns false when there is none.
+    fn load(&mut self, mut path: SearchPath, candidate: &mut Candidate) -> Result<bool, Unusable> {
+        let named = self.search.file.is_some();
+        let content = if self.search.is_stdin() {
+            content::read_stdin()?
+        } else {
+            let Some(place) = Place::look(&path.path)? else {
+                return Ok(false);
+            };
+            candidate.own = place.is_own();
+            path.home = path.home || self.search.is_home_by_link(&path.path);
+            candidate.home = path.home;
+            let objection = place.objection().filter(|_| !named);
+            if let Some(reason) = objection
+                && !self.trust_store().may_consent(&path.path)
+            {
+                return Err(reason);
+            }
+            place.read(named)?
+        };
+        self.take(&path, content)?;
+        Ok(true)
+    }
+
+    fn take(&mut self, path: &SearchPath, content: Content) -> Result<(), Unusable> {
+        let named = self.search.file.is_some();
+        let objection = content.objection.filter(|_| !named);
+        let answer = match path.home && objection.is_none() {
+            true => None,
+            false => self.trust_store().answer(&path.path, &content.bytes),
+        };
+        if let Some(reason) = objection
+            && answer != Some(Answer::Yes)
+        {
+            return Err(reason);
         }
         let text = decode(&content.bytes);
         if text.len() > FILE_LIMIT {
             return Err(Unusable::TooLarge);
         }
+        let trust = match answer {
+            _ if path.home => Trust::Home,
+            Some(Answer::Yes) => Trust::TrustedProject,
+            _ => Trust::UntrustedProject,
+        };
         let assignments = self.decide(Scanner::new(&text).collect(), path, trust);
         self.chain.files.push(EnvFile {
             path: Arc::clone(&path.path),
             trust,
+            answer,
             mode: content.mode,
             assignments,
             text: Secret::new(text),
+            bytes: Secret::new(content.bytes),
         });
         Ok(())
-    }
-
-    fn trust(&mut self, path: &SearchPath, content: &[u8]) -> Trust {
-        if path.home || self.search.is_home_by_link(&path.path) {
-            return Trust::Home;
-        }
-        if self.trust_store().holds(&path.path, content) {
-            return Trust::TrustedProject;
-        }
-        Trust::UntrustedProject
     }
 
     fn trust_store(&mut self) -> &TrustStore {
@@ -286,48 +493,45 @@ impl Builder<'_> {
             .collect();
         let none = BTreeSet::new();
         let excluded = if path.plain && trust != Trust::Home {
-            let search = self.search;
+            let (user, project) = self.search.settings_files();
             self.excluded
-                .get_or_insert_with(|| excluded_names(&search.settings_files()))
+                .get_or_insert_with(|| excluded_names(user.as_deref(), project.as_deref()))
         } else {
             &none
         };
-        assignments
-            .into_iter()
-            .enumerate()
-            .map(|(index, assignment)| {
-                let decision = match last.get(assignment.name) {
-                    Some(&(winner, line)) if winner > index => Decision::Overwritten(line),
-                    _ if excluded.contains(assignment.name) => Decision::Excluded,
-                    _ => decision(&assignment, trust),
-                };
-                let variable = Variable {
-                    name: assignment.name.to_owned(),
-                    value: Secret::new(assignment.value),
-                    path: Arc::clone(&path.path),
-                    line: assignment.line,
-                    trust,
-                };
-                Assignment { variable, decision }
-            })
-            .collect()
+        let mut decided = Vec::with_capacity(assignments.len());
+        for (index, assignment) in assignments.into_iter().enumerate() {
+            let name = assignment.name;
+            let mut stopped = || {
+                (trust == Trust::UntrustedProject)
+                    .then(|| self.gate.stops(name))
+                    .flatten()
+            };
+            let decision = match last.get(name) {
+                Some(&(winner, line)) if winner > index => Decision::Overwritten(line),
+                _ if is_reserved(name) => Decision::Reserved,
+                _ if excluded.contains(name) => Decision::Excluded,
+                _ => stopped().map_or_else(|| decide_value(name, &assignment.value), Decision::Waiting),
+            };
+            let variable = Variable {
+                name: name.to_owned(),
+                value: Secret::new(assignment.value),
+                path: Arc::clone(&path.path),
+                line: assignment.line,
+                trust,
+            };
+            decided.push(Assignment { variable, decision });
+        }
+        decided
     }
 }
 
-/// Decides about an assignment that is neither overwritten nor excluded.
-fn decision(assignment: &RawAssignment<'_>, trust: Trust) -> Decision {
-    if assignment.name == RECORD {
-        return Decision::Record;
-    }
-    if trust == Trust::UntrustedProject
-        && let Some(category) = category(assignment.name)
-    {
-        return Decision::Refused(category);
-    }
-    if assignment.value.contains('\0') {
+/// Decides about an assignment whose name may be set.
+fn decide_value(name: &str, value: &str) -> Decision {
+    if value.contains('\0') {
         return Decision::Nul;
     }
-    if assignment.name.len() + 1 + assignment.value.len() > VARIABLE_LIMIT {
+    if name.len() + 1 + value.len() > VARIABLE_LIMIT {
         return Decision::TooLong;
     }
     Decision::Accepted

@@ -5,15 +5,21 @@
 //! the files are, and exports nothing. The meaning of a file is npm `dotenv`'s to the byte.
 
 mod chain;
+mod consent;
+mod content;
+pub mod marks;
 mod parser;
 mod policy;
 mod record;
 mod search;
 pub mod trust;
 
-pub use chain::{Assignment, Candidate, CandidateStatus, Decision, EnvChain, EnvFile, Variable};
+pub use chain::{Assignment, Candidate, CandidateStatus, Decision, Ended, EnvChain, EnvFile, Variable};
+pub use consent::Consent;
+pub use content::{Content, FILE_LIMIT, Unusable, read};
+pub use marks::Mark;
 pub use parser::{RawAssignment, Scanner, decode, is_space, unquote};
-pub use policy::{Category, RECORD, category, key_name, may_pair};
-pub use record::Record;
-pub use search::{ChainRule, Content, EnvError, FILE_LIMIT, Search, Unusable, read};
-pub use trust::Trust;
+pub use policy::{RECORD, key_name, may_pair};
+pub use record::{Exported, Record, RecordKey};
+pub use search::{ChainRule, EnvError, Search};
+pub use trust::{Answer, Trust, TrustStore};

@@ -1,16 +1,15 @@
-//! Where `.env` files are looked for, and how one is opened.
+//! Where `.env` files are looked for.
 
 use std::fmt;
-use std::fs::File;
-use std::io::{self, Read};
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::ValueEnum;
 
-use crate::exit::{Exit, Failure, io_reason};
-use crate::fs::{Links, is_link_error, options};
+use super::consent::Consent;
+use super::content::{STDIN, Unusable};
+use crate::exit::{Exit, Failure};
 use crate::paths;
 
 /// How the files of a chain are combined.
@@ -45,8 +44,10 @@ pub struct Search {
     pub qwen_home: Option<PathBuf>,
     /// How files are combined.
     pub rule: ChainRule,
-    /// The one file to use in place of the chain (`--file`).
+    /// The one file to use in place of the chain (`--file`); `-` is standard input.
     pub file: Option<PathBuf>,
+    /// What lets names of an unconsented project file through.
+    pub consent: Consent,
     /// The store of trusted files.
     pub trust_store: Option<PathBuf>,
 }
@@ -55,18 +56,23 @@ impl Search {
     /// Makes the search of this process: its current directory, its home, and `QWEN_ENV_CHAIN` unless a rule is given.
     ///
     /// # Errors
-    /// `QWEN_ENV_CHAIN` names no rule.
+    /// `QWEN_ENV_CHAIN` names no rule; `QWEN_HOME` is relative, which would make any project's directory the user's own.
     pub fn from_process(rule: Option<ChainRule>, file: Option<PathBuf>) -> Result<Self, EnvError> {
         let rule = match rule {
             Some(rule) => rule,
             None => rule_of_environment()?,
         };
+        refuse_relative_qwen_home()?;
         Ok(Self {
             start: std::env::current_dir().ok().filter(|start| start.is_absolute()),
             home: paths::home(),
             qwen_home: paths::qwen_home(),
             rule,
             file,
+            consent: Consent {
+                all: false,
+                config: paths::config_file(),
+            },
             trust_store: paths::state_dir().map(|state| state.join("trust.json")),
         })
     }
@@ -79,16 +85,21 @@ impl Search {
             .then_some("the current directory is gone; only the files in the home directory are searched")
     }
 
+    /// True when standard input takes the place of the chain.
+    pub(super) fn is_stdin(&self) -> bool {
+        self.file.as_deref() == Some(Path::new("-"))
+    }
+
     /// Returns the files to try, in order, none of them twice. It looks at no file.
     pub(super) fn paths(&self) -> Vec<SearchPath> {
         let mut found: Vec<SearchPath> = Vec::new();
+        let home_dirs = self.home_dirs();
         if let Some(file) = &self.file {
-            let file = std::path::absolute(file).unwrap_or_else(|_| file.clone());
-            let home = is_one_of(&self.home_dirs(), file.parent());
+            let file = named_path(file);
+            let home = is_one_of(&home_dirs, file.parent()) && file.ends_with(".env");
             let plain = !in_dot_qwen(&file);
             return vec![SearchPath::new(file, home, plain)];
         }
-        let home_dirs = self.home_dirs();
         let merge = self.rule == ChainRule::Merge;
         let end = self
             .home
@@ -146,19 +157,31 @@ impl Search {
         [home, legacy, other].into_iter().flatten().collect()
     }
 
-    /// Returns whether a file lies in a home directory that has another name there, by way of a symbolic link.
+    /// Returns whether a file is one of the home files, in a directory that has another name there, by way of a symbolic
+    /// link.
     pub(super) fn is_home_by_link(&self, file: &Path) -> bool {
+        if !file.ends_with(".env") {
+            return false;
+        }
         let identity = |path: &Path| path.metadata().ok().map(|found| (found.dev(), found.ino()));
         let here = file.parent().and_then(identity);
         here.is_some() && self.home_dirs().iter().any(|home| identity(home) == here)
     }
 
-    /// Returns Qwen Code's settings that may name excluded variables: the user's, then the directory's.
-    pub(super) fn settings_files(&self) -> Vec<PathBuf> {
+    /// Returns Qwen Code's settings of the user, then those of a project.
+    pub(super) fn settings_files(&self) -> (Option<PathBuf>, Option<PathBuf>) {
         let user = self.qwen_home.as_ref().map(|home| home.join("settings.json"));
-        let here = self.start.as_ref().map(|start| start.join(".qwen/settings.json"));
-        user.into_iter().chain(here).collect()
+        let project = self.start.as_ref().map(|start| start.join(".qwen/settings.json"));
+        (user, project)
     }
+}
+
+/// The path of a file that was named: absolute, whatever directory messages are read in.
+fn named_path(file: &Path) -> PathBuf {
+    if file.as_os_str() == "-" {
+        return PathBuf::from(STDIN);
+    }
+    std::path::absolute(file).unwrap_or_else(|_| file.to_path_buf())
 }
 
 /// One file of the search.
@@ -190,6 +213,16 @@ fn in_dot_qwen(file: &Path) -> bool {
         .is_some_and(|directory| directory.ends_with(".qwen"))
 }
 
+/// A tilde stands for the home directory here, as it does to Qwen Code.
+fn refuse_relative_qwen_home() -> Result<(), EnvError> {
+    let given = std::env::var_os("QWEN_HOME").unwrap_or_default();
+    let path = Path::new(&given);
+    if given.to_string_lossy().trim().is_empty() || path.is_absolute() || path.starts_with("~") {
+        return Ok(());
+    }
+    Err(EnvError::RelativeHome(path.to_path_buf()))
+}
+
 fn rule_of_environment() -> Result<ChainRule, EnvError> {
     let value = std::env::var_os("QWEN_ENV_CHAIN").unwrap_or_default();
     let name = value.to_string_lossy();
@@ -204,6 +237,8 @@ fn rule_of_environment() -> Result<ChainRule, EnvError> {
 pub enum EnvError {
     /// `QWEN_ENV_CHAIN` holds neither `first` nor `merge`.
     UnknownRule(String),
+    /// `QWEN_HOME` is not absolute.
+    RelativeHome(PathBuf),
     /// A file that was named, or found first, cannot be used.
     Unusable {
         /// The file.
@@ -229,7 +264,7 @@ impl EnvError {
     #[must_use]
     pub const fn exit(&self) -> Exit {
         match self {
-            Self::UnknownRule(_) => Exit::Config,
+            Self::UnknownRule(_) | Self::RelativeHome(_) => Exit::Config,
             Self::Unusable { .. } | Self::Missing(_) => Exit::NoInput,
             Self::TrustStore { .. } => Exit::Io,
             Self::Locked(failure) => failure.exit,
@@ -243,6 +278,11 @@ impl fmt::Display for EnvError {
             Self::UnknownRule(rule) => {
                 write!(f, "QWEN_ENV_CHAIN: '{rule}' is neither 'first' nor 'merge'")
             }
+            Self::RelativeHome(path) => write!(
+                f,
+                "QWEN_HOME: '{}' is relative; it would be another directory in each project",
+                path.display()
+            ),
             Self::Unusable {
                 path,
                 reason: Unusable::Unreadable(reason),
@@ -263,141 +303,4 @@ impl From<EnvError> for Failure {
     fn from(error: EnvError) -> Self {
         Self::new(error.exit(), error.to_string())
     }
-}
-
-/// The largest file that is read, in bytes; also the largest text that its bytes may decode to.
-pub const FILE_LIMIT: usize = 1024 * 1024;
-
-/// Why a file that is there is not used.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Unusable {
-    /// It is a directory, a FIFO, a socket or a device.
-    NotAFile(&'static str),
-    /// Its symbolic links go in a circle.
-    LinkLoop,
-    /// It, or the symbolic link in its place, belongs to the user with this number.
-    Foreign(u32),
-    /// Any user may write to it.
-    WritableByAll,
-    /// It is larger than [`FILE_LIMIT`].
-    TooLarge,
-    /// It cannot be opened or read, and why.
-    Unreadable(String),
-}
-
-impl fmt::Display for Unusable {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NotAFile(kind) => write!(f, "is a {kind}, not a file"),
-            Self::LinkLoop => f.write_str("is a symbolic link that leads to itself"),
-            Self::Foreign(uid) => write!(f, "belongs to another user (uid {uid})"),
-            Self::WritableByAll => f.write_str("is writable by all"),
-            Self::TooLarge => f.write_str("is larger than 1 MiB"),
-            Self::Unreadable(reason) => write!(f, "cannot be read: {reason}"),
-        }
-    }
-}
-
-/// The content of a file that may be used.
-#[derive(Debug)]
-pub struct Content {
-    /// The bytes, at most [`FILE_LIMIT`].
-    pub bytes: Vec<u8>,
-    /// The permission bits.
-    pub mode: u32,
-    /// The owner, when it is another user than the one who runs this process.
-    pub foreign: Option<u32>,
-}
-
-/// Opens and reads a `.env` file; `None` when there is none.
-///
-/// A name that cannot be looked up (a dangling link, a directory above that may not be searched) counts as none, as
-/// it does for Qwen Code. The open never waits: a FIFO in the file's place is refused, not read.
-///
-/// # Errors
-/// Why the file cannot be used. A foreign owner is not an error here: trust may lift that.
-pub fn read(path: &Path) -> Result<Option<Content>, Unusable> {
-    let Some((file, link_owner)) = open(path)? else {
-        return Ok(None);
-    };
-    let metadata = file.metadata().map_err(|error| unreadable(&error))?;
-    if !metadata.is_file() {
-        return Err(Unusable::NotAFile(kind(metadata.file_type())));
-    }
-    if metadata.mode() & 0o002 != 0 {
-        return Err(Unusable::WritableByAll);
-    }
-    let bytes = read_all(file, metadata.len()).map_err(|error| unreadable(&error))?;
-    if bytes.len() > FILE_LIMIT {
-        return Err(Unusable::TooLarge);
-    }
-    let me = rustix::process::geteuid().as_raw();
-    let foreign = [metadata.uid(), link_owner.unwrap_or(me)]
-        .into_iter()
-        .find(|&uid| uid != me);
-    Ok(Some(Content {
-        bytes,
-        mode: metadata.mode() & 0o7777,
-        foreign,
-    }))
-}
-
-/// Opens the file without following a symbolic link first, so that a link's owner is known; returns that owner.
-fn open(path: &Path) -> Result<Option<(File, Option<u32>)>, Unusable> {
-    let link = match options(Links::Refuse).read(true).open(path) {
-        Ok(file) => return Ok(Some((file, None))),
-        Err(error) if is_link_error(&error) => path.symlink_metadata().map_err(|error| unreadable(&error))?,
-        Err(error) => return absent_or(path, &error),
-    };
-    match options(Links::Follow).read(true).open(path) {
-        Ok(file) => Ok(Some((file, Some(link.uid())))),
-        Err(error) if is_link_error(&error) => Err(Unusable::LinkLoop),
-        Err(error) => absent_or(path, &error),
-    }
-}
-
-/// Tells a file that is not there, or not visible, from one that is there and refuses to open.
-fn absent_or(path: &Path, error: &io::Error) -> Result<Option<(File, Option<u32>)>, Unusable> {
-    match error.kind() {
-        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::InvalidFilename => Ok(None),
-        _ => match path.metadata() {
-            Ok(metadata) if metadata.is_dir() || metadata.is_file() => Err(unreadable(error)),
-            Ok(metadata) => Err(Unusable::NotAFile(kind(metadata.file_type()))),
-            Err(other) if is_link_error(&other) => Err(Unusable::LinkLoop),
-            Err(_) => Ok(None),
-        },
-    }
-}
-
-fn unreadable(error: &io::Error) -> Unusable {
-    Unusable::Unreadable(io_reason(error))
-}
-
-fn kind(kind: std::fs::FileType) -> &'static str {
-    if kind.is_dir() {
-        "directory"
-    } else if kind.is_fifo() {
-        "fifo"
-    } else if kind.is_socket() {
-        "socket"
-    } else {
-        "device"
-    }
-}
-
-/// Reads to the end, or to one byte past the limit. One call is enough for a file that keeps its size.
-fn read_all(mut file: File, size: u64) -> io::Result<Vec<u8>> {
-    let size = usize::try_from(size).unwrap_or(usize::MAX).min(FILE_LIMIT + 1);
-    let mut bytes = vec![0; size];
-    let mut filled = 0;
-    while filled < size {
-        match file.read(&mut bytes[filled..]) {
-            Ok(0) => break,
-            Ok(count) => filled += count,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    bytes.truncate(filled);
-    Ok(bytes)
 }

@@ -1,10 +1,12 @@
-//! Which project files the user trusts, by path **and** content: one changed byte ends the trust.
+//! The user's answers about files, by path **and** content: one changed byte ends an answer.
 //!
 //! The store is `trust.json` in the state directory: an object whose `files` maps an absolute path to the SHA-256 of
-//! the content that was trusted. It is read only when a project file was found, and the content is hashed only when
-//! the store knows the path.
+//! the content and the answer. (An older form has the digest alone, which is a yes.) It is read only when a project's
+//! file was found, and the content is hashed only when the store knows the path.
 
+use std::fmt::Write as _;
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -27,7 +29,7 @@ const LOCK_LIMIT: Duration = Duration::from_secs(10);
 pub enum Trust {
     /// It lies in the user's home directory or in Qwen Code's.
     Home,
-    /// A project's file that the user trusts, with this content.
+    /// A project's file that the user consented to, with this content.
     TrustedProject,
     /// A project's file: it came with a clone.
     UntrustedProject,
@@ -45,17 +47,36 @@ impl Trust {
     }
 }
 
-/// The trusted files, as the store held them when it was read.
+/// What the user said about a file with its present content.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// It may set what it sets.
+    Yes,
+    /// It may not, and this is not to be asked again.
+    No,
+}
+
+impl Answer {
+    /// Returns the word for it in the store.
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Yes => "yes",
+            Self::No => "no",
+        }
+    }
+}
+
+/// The answers, as the store held them when it was read.
 #[derive(Debug, Default)]
 pub struct TrustStore {
     files: Map<String, Value>,
 }
 
 impl TrustStore {
-    /// Reads the store; an absent one trusts nothing.
+    /// Reads the store; an absent one holds no answer.
     ///
     /// # Errors
-    /// A store that cannot be read or is not what this module writes.
+    /// A store that somebody else could have written, that cannot be read, or that is not what this module writes.
     pub fn load(store: &Path) -> Result<Self, EnvError> {
         let fault = |reason: String| EnvError::TrustStore {
             path: store.to_path_buf(),
@@ -71,41 +92,86 @@ impl TrustStore {
         }
     }
 
-    /// Returns whether this file is trusted with exactly this content.
+    /// Returns the answer about this file with exactly this content.
     #[must_use]
-    pub fn holds(&self, path: &Path, content: &[u8]) -> bool {
-        !self.files.is_empty()
-            && self
-                .files
-                .get(&key(path))
-                .and_then(Value::as_str)
-                .is_some_and(|known| known == digest(content))
+    pub fn answer(&self, path: &Path, content: &[u8]) -> Option<Answer> {
+        let (known, answer) = self.entry(path)?;
+        (known == digest(content)).then_some(answer)
+    }
+
+    /// Returns whether there is a yes about this path, for whatever content.
+    pub(super) fn may_consent(&self, path: &Path) -> bool {
+        self.entry(path).is_some_and(|(_, answer)| answer == Answer::Yes)
+    }
+
+    fn entry(&self, path: &Path) -> Option<(&str, Answer)> {
+        if self.files.is_empty() {
+            return None;
+        }
+        let entry = self.files.get(&key(path))?;
+        if let Some(digest) = entry.as_str() {
+            return Some((digest, Answer::Yes));
+        }
+        let answer = match entry.get("answer")?.as_str()? {
+            "yes" => Answer::Yes,
+            "no" => Answer::No,
+            _ => return None,
+        };
+        Some((entry.get("digest")?.as_str()?, answer))
     }
 }
 
-/// Trusts a file with this content from now on, in place of any content trusted before. `notify` is called when it has
-/// to wait for another process.
+/// Keeps the answer about a file with this content, in place of any earlier one. `notify` is called when it has to wait
+/// for another process.
 ///
 /// # Errors
 /// The store cannot be read or written; it is then as it was.
-pub fn grant(store: &Path, path: &Path, content: &[u8], notify: &dyn Fn(&str)) -> Result<(), EnvError> {
+pub fn keep(
+    store: &Path,
+    path: &Path,
+    content: &[u8],
+    answer: Answer,
+    notify: &dyn Fn(&str),
+) -> Result<(), EnvError> {
     change(store, notify, |files| {
-        files.insert(key(path), Value::from(digest(content)));
+        let entry = json!({ "digest": digest(content), "answer": answer.name() });
+        files.insert(key(path), entry);
         true
     })
 }
 
-/// Removes the trust in a file; returns whether it was trusted. `notify` as with [`grant`].
+/// Keeps a yes; see [`keep`].
+///
+/// # Errors
+/// As [`keep`].
+pub fn grant(store: &Path, path: &Path, content: &[u8], notify: &dyn Fn(&str)) -> Result<(), EnvError> {
+    keep(store, path, content, Answer::Yes, notify)
+}
+
+/// Keeps a no; see [`keep`].
+///
+/// # Errors
+/// As [`keep`].
+pub fn deny(store: &Path, path: &Path, content: &[u8], notify: &dyn Fn(&str)) -> Result<(), EnvError> {
+    keep(store, path, content, Answer::No, notify)
+}
+
+/// Removes the answer about a file, whatever its content; returns it. `notify` as with [`keep`].
 ///
 /// # Errors
 /// The store cannot be read or written; it is then as it was.
-pub fn revoke(store: &Path, path: &Path, notify: &dyn Fn(&str)) -> Result<bool, EnvError> {
-    let mut was_trusted = false;
+pub fn forget(store: &Path, path: &Path, notify: &dyn Fn(&str)) -> Result<Option<Answer>, EnvError> {
+    let mut answer = None;
     change(store, notify, |files| {
-        was_trusted = files.shift_remove(&key(path)).is_some();
-        was_trusted
+        let name = key(path);
+        let known = TrustStore {
+            files: std::mem::take(files),
+        };
+        answer = known.entry(path).map(|(_, answer)| answer);
+        *files = known.files;
+        files.shift_remove(&name).is_some()
     })?;
-    Ok(was_trusted)
+    Ok(answer)
 }
 
 /// Reads, changes and replaces the store under a kernel lock, so that none of several changes at once is lost.
@@ -123,11 +189,11 @@ fn change(
     }
     let _lock =
         Lock::take_with_notice(&fs::lock_path(store), LOCK_LIMIT, notify).map_err(EnvError::Locked)?;
-    let mut trusted = TrustStore::load(store)?;
-    if !edit(&mut trusted.files) {
+    let mut answers = TrustStore::load(store)?;
+    if !edit(&mut answers.files) {
         return Ok(());
     }
-    let mut text = format!("{:#}", json!({ "files": trusted.files })).into_bytes();
+    let mut text = format!("{:#}", json!({ "files": answers.files })).into_bytes();
     text.push(b'\n');
     fs::write_private(store, &text).map_err(|error| fault(&error))
 }
@@ -139,9 +205,19 @@ fn key(path: &Path) -> String {
         .and_then(|directory| directory.canonicalize().ok())
         .zip(path.file_name())
         .map(|(directory, name)| directory.join(name));
-    real.unwrap_or_else(|| path.to_path_buf())
-        .to_string_lossy()
-        .into_owned()
+    let path = real.unwrap_or_else(|| path.to_path_buf());
+    match path.to_str() {
+        Some(path) => path.to_owned(),
+        // Two names that are not UTF-8 must not become the same one.
+        None => path
+            .as_os_str()
+            .as_bytes()
+            .iter()
+            .fold("bytes:".to_owned(), |mut key, byte| {
+                let _ = write!(key, "{byte:02x}");
+                key
+            }),
+    }
 }
 
 fn digest(content: &[u8]) -> String {

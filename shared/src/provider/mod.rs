@@ -15,7 +15,29 @@ use url::{Host, Url};
 pub fn all() -> &'static [Provider] {
     static ALL: OnceLock<Vec<Provider>> = OnceLock::new();
     // That the catalogue parses is a unit test.
-    ALL.get_or_init(|| serde_json::from_str(include_str!("catalogue.json")).unwrap_or_default())
+    ALL.get_or_init(|| serde_json::from_str(CATALOGUE).unwrap_or_default())
+}
+
+const CATALOGUE: &str = include_str!("catalogue.json");
+
+/// Returns whether a variable holds the key of a provider, and is no other program's.
+///
+/// It reads these two members of the catalogue alone: `qwen-env` asks at every start.
+#[must_use]
+pub fn is_key_variable(name: &str) -> bool {
+    #[derive(Deserialize)]
+    struct KeyVariable {
+        key_variable: Option<&'static str>,
+        #[serde(default)]
+        key_variable_shared: bool,
+    }
+    static ALL: OnceLock<Vec<KeyVariable>> = OnceLock::new();
+    let all = ALL.get_or_init(|| serde_json::from_str(CATALOGUE).unwrap_or_default());
+    let mut of_name = all
+        .iter()
+        .filter(|known| known.key_variable == Some(name))
+        .peekable();
+    of_name.peek().is_some() && of_name.all(|known| !known.key_variable_shared)
 }
 
 /// Finds a provider by its name.
@@ -151,6 +173,9 @@ pub struct Provider {
     patterns: Vec<EndpointPattern>,
     /// The variable that holds this provider's key.
     pub key_variable: Option<String>,
+    /// True where other programs read that variable too, so that a project's file does not set it without consent.
+    #[serde(default)]
+    pub key_variable_shared: bool,
     /// False for servers that take requests without a key.
     #[serde(default = "yes")]
     pub needs_key: bool,
