@@ -1,6 +1,4 @@
 //! `config.json` itself: where it is, what it may hold, and how its faults are told.
-use std::os::unix::fs::PermissionsExt;
-
 use crate::support::{Sandbox, Tool};
 
 #[test]
@@ -57,26 +55,6 @@ fn a_configuration_that_is_no_text_is_named_with_line_and_column() {
         let run = sandbox.tool("qwen-auth").args(["use", "a"]).run();
         run.fails(78, &[place]);
         assert_eq!(std::fs::read(&path).unwrap(), bytes, "it is never overwritten");
-    }
-}
-
-#[test]
-fn a_configuration_that_everybody_can_change_is_reported() {
-    let sandbox = Sandbox::new();
-    let path = sandbox.config(r#"{"profiles": {"a": {"key": {"command": ["echo", "k"]}}}}"#);
-    for (mode, told) in [
-        (0o600, String::new()),
-        (0o644, String::new()),
-        (
-            0o666,
-            format!(
-                "qwen-token: '{}' is writable by all (mode 0666)\n",
-                path.display()
-            ),
-        ),
-    ] {
-        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
-        sandbox.tool("qwen-token").run().gives(0, "k\n", &told);
     }
 }
 

@@ -61,6 +61,7 @@ mod login_qwen_code;
 mod login_store;
 mod login_terminal;
 mod oauth_discovery;
+mod own_files;
 mod pages;
 mod qwen;
 mod rate_limit;

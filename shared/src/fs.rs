@@ -15,6 +15,10 @@ use serde_json::Value;
 
 use super::exit::{Exit, Failure, io_reason};
 
+mod own;
+
+pub use own::{NotOwn, check_own_directory, open_own};
+
 /// What was read from a private file.
 #[derive(Debug)]
 pub struct PrivateFile {
@@ -22,8 +26,6 @@ pub struct PrivateFile {
     pub bytes: Vec<u8>,
     /// The permission bits, for a notice when others could read it.
     pub mode: u32,
-    /// The user id of its owner.
-    pub owner: u32,
 }
 
 impl PrivateFile {
@@ -34,19 +36,14 @@ impl PrivateFile {
     }
 }
 
-/// Reads a file that holds secrets; `None` when there is none.
+/// Reads a file that holds secrets, or decides where they go, as [`open_own`] opens it; `None` when there is none.
 ///
 /// # Errors
-/// A symbolic link in the file's own place is an error, never followed, so that nobody can point a tool at another
-/// file; anything but a regular file, and one above `limit` bytes, is refused too.
+/// As [`open_own`]. A symbolic link in the file's own place is an error, never followed, so that nobody can point a tool at
+/// another file; anything but a regular file, and one above `limit` bytes, is refused too.
 pub fn read_private(path: &Path, limit: u64) -> io::Result<Option<PrivateFile>> {
-    let file = match options(Links::Refuse).read(true).open(path) {
-        Ok(file) => file,
-        Err(error) if is_absent(&error) => return Ok(None),
-        Err(error) if is_link_error(&error) => {
-            return Err(io::Error::other("is a symbolic link"));
-        }
-        Err(error) => return Err(error),
+    let Some(file) = open_own(path, Links::Refuse)? else {
+        return Ok(None);
     };
     let metadata = file.metadata()?;
     if !metadata.is_file() {
@@ -58,8 +55,7 @@ pub fn read_private(path: &Path, limit: u64) -> io::Result<Option<PrivateFile>> 
     let mut bytes = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or(0) + 1);
     file.take(limit + 1).read_to_end(&mut bytes)?;
     let mode = metadata.mode() & 0o7777;
-    let owner = metadata.uid();
-    Ok(Some(PrivateFile { bytes, mode, owner }))
+    Ok(Some(PrivateFile { bytes, mode }))
 }
 
 /// What to do about a symbolic link in a file's own place.
@@ -91,15 +87,21 @@ pub fn is_link_error(error: &io::Error) -> bool {
     error.raw_os_error() == Some(Errno::LOOP.raw_os_error())
 }
 
-/// The failure of reading a file, exit 66: `cannot read 'X': permission denied`.
+/// The failure of reading a file, exit 66: `cannot read 'X': permission denied`; of one that is not the user's own, exit 78.
 #[must_use]
 pub fn cannot_read(path: &Path, error: &io::Error) -> Failure {
+    if let Some(not_own) = NotOwn::of(error) {
+        return not_own.failure();
+    }
     Failure::new(Exit::NoInput, cannot("read", path, error))
 }
 
-/// The failure of writing a file, exit 74.
+/// The failure of writing a file, exit 74; in a directory that is not the user's own, exit 78.
 #[must_use]
 pub fn cannot_write(path: &Path, error: &io::Error) -> Failure {
+    if let Some(not_own) = NotOwn::of(error) {
+        return not_own.failure();
+    }
     Failure::new(Exit::Io, cannot("write", path, error))
 }
 

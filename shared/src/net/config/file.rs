@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -39,15 +39,13 @@ pub struct Config {
     pub default_profile: Option<String>,
     /// The profiles by name.
     pub profiles: BTreeMap<String, Profile>,
-    /// That everybody can change the file, and so where keys are sent.
-    pub notice: Option<String>,
 }
 
 impl Config {
     /// Reads the file that [`paths::config_file`] names.
     ///
     /// # Errors
-    /// 78 with line and column for an invalid file, 66 for one that cannot be read.
+    /// 78 with line and column for an invalid file, and for one that others can change; 66 for one that cannot be read.
     pub fn load() -> Result<Self, Failure> {
         let Some(path) = paths::config_file() else {
             return Ok(Self::default());
@@ -55,10 +53,7 @@ impl Config {
         let Some(text) = read(&path)? else {
             return Ok(Self::default());
         };
-        Ok(Self {
-            notice: notice(&path),
-            ..parse(&path, &text)?
-        })
+        parse(&path, &text)
     }
 
     /// Checks that the file can be written, by writing another one beside it.
@@ -100,10 +95,12 @@ impl Config {
 /// Returns the path that is written, which is no symbolic link.
 ///
 /// # Errors
-/// 74 for a device or a directory, as with `QWEN_CONFIG=/dev/null`.
+/// 74 for a device or a directory, as with `QWEN_CONFIG=/dev/null`; 78 where others can replace it.
 fn target() -> Result<PathBuf, Failure> {
     let path = paths::config_file().ok_or_else(paths::no_home)?;
+    open(&path).map_err(|error| cannot_read(&path, &error))?;
     let path = path.canonicalize().unwrap_or(path);
+    fs::check_own_directory(&path).map_err(|error| cannot_write(&path, &error))?;
     if path.metadata().is_ok_and(|metadata| !metadata.is_file()) {
         return Err(cannot_write(&path, &io::Error::other("is not a regular file")));
     }
@@ -114,14 +111,16 @@ fn target() -> Result<PathBuf, Failure> {
 fn read(path: &Path) -> Result<Option<String>, Failure> {
     let shown = path.display();
     let mut bytes = Vec::with_capacity(4096);
-    let read = open(path).and_then(|file| file.take(MAX_SIZE + 1).read_to_end(&mut bytes));
+    let read = open(path).and_then(|file| match file {
+        Some(file) => file.take(MAX_SIZE + 1).read_to_end(&mut bytes),
+        None => Ok(0),
+    });
     match read {
         Ok(length) if length as u64 > MAX_SIZE => {
             let message = format!("{shown}: larger than {MAX_SIZE} bytes");
             return Err(Failure::new(Exit::Config, message));
         }
         Ok(_) => {}
-        Err(error) if fs::is_absent(&error) => return Ok(None),
         Err(error) => return Err(cannot_read(path, &error)),
     }
     let text = String::from_utf8(bytes).map_err(|error| {
@@ -137,13 +136,15 @@ fn read(path: &Path) -> Result<Option<String>, Failure> {
     Ok((!text.trim().is_empty()).then(|| text.to_owned()))
 }
 
-/// Opens a file or a device such as `/dev/null`, but no FIFO, which could block.
-fn open(path: &Path) -> io::Result<File> {
-    let file = fs::options(Links::Follow).read(true).open(path)?;
-    if file.metadata()?.file_type().is_fifo() {
-        return Err(io::Error::other("is not a regular file"));
+/// Opens a file of the user's own or a device such as `/dev/null`, but no FIFO, which could block; `None` when there is none.
+fn open(path: &Path) -> io::Result<Option<File>> {
+    let file = fs::open_own(path, Links::Follow)?;
+    match &file {
+        Some(file) if file.metadata()?.file_type().is_fifo() => {
+            Err(io::Error::other("is not a regular file"))
+        }
+        _ => Ok(file),
     }
-    Ok(file)
 }
 
 fn parse(path: &Path, text: &str) -> Result<Config, Failure> {
@@ -157,13 +158,7 @@ fn parse(path: &Path, text: &str) -> Result<Config, Failure> {
             .into_iter()
             .map(|(name, profile)| (name.0, profile))
             .collect(),
-        notice: None,
     })
-}
-
-fn notice(path: &Path) -> Option<String> {
-    let mode = path.metadata().ok()?.mode() & 0o7777;
-    (mode & 0o002 != 0).then(|| format!("'{}' is writable by all (mode {mode:04o})", path.display()))
 }
 
 fn invalid(path: &Path, error: &serde_json::Error) -> Failure {

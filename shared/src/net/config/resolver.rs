@@ -43,9 +43,7 @@ impl Settings {
             profile,
             qwen_code: &qwen_code,
         };
-        let mut settings = resolver.resolve()?;
-        settings.notices.splice(0..0, config.notice);
-        Ok(settings)
+        resolver.resolve()
     }
 }
 

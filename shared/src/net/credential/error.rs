@@ -6,7 +6,7 @@ use std::time::Duration;
 use std::{fmt, io};
 
 use crate::exit::{Exit, Failure};
-use crate::fs::cannot;
+use crate::fs::{NotOwn, cannot};
 
 /// Why a store could not be read, written or locked. It never quotes the content.
 #[derive(Debug)]
@@ -59,8 +59,9 @@ impl StoreError {
 
     /// Returns the exit code for it.
     #[must_use]
-    pub const fn exit(&self) -> Exit {
+    pub fn exit(&self) -> Exit {
         match self {
+            Self::Io { error, .. } if NotOwn::of(error).is_some() => Exit::Config,
             Self::Io { .. } => Exit::Io,
             Self::Malformed { .. } => Exit::NoAuth,
             Self::NoKeyring(_)
@@ -112,6 +113,11 @@ impl Error for StoreError {
 
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
+        if let StoreError::Io { error, .. } = &error
+            && let Some(not_own) = NotOwn::of(error)
+        {
+            return not_own.failure();
+        }
         let failure = Self::new(error.exit(), error.to_string());
         let failure = match &error {
             StoreError::NoKeyring(reason) | StoreError::KeyringLocked(reason) => {

@@ -1,0 +1,336 @@
+//! Files that decide where secrets go or what is run: the user's own or root's, and in nobody else's reach.
+
+use std::error::Error;
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::{fmt, fs};
+
+use rustix::fs::{
+    AtFlags, FileType, Mode, OFlags, Stat, StatVfsMountFlags, fstat, openat, readlinkat, statat,
+};
+use rustix::io::Errno;
+use rustix::process::{getegid, geteuid};
+
+use super::{Links, directory_of, is_absent};
+use crate::exit::{Exit, Failure};
+use crate::text::shell_word;
+
+/// The most symbolic links that are followed, as in the kernel.
+const LINK_LIMIT: u32 = 40;
+
+/// Why a file is not used: somebody other than the user and root could have written it, or put it there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotOwn {
+    file: PathBuf,
+    culprit: PathBuf,
+    role: Role,
+    fault: Fault,
+}
+
+/// What of a file is at fault.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Role {
+    File,
+    Link,
+    Directory,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Fault {
+    /// It belongs to the user with this number.
+    Foreign(u32),
+    /// Others may write to it.
+    Writable { mode: u32, owner: u32 },
+}
+
+impl NotOwn {
+    /// Returns what an error of [`open_own`] or [`check_own_directory`] says about the owner; `None` for other errors.
+    #[must_use]
+    pub fn of(error: &io::Error) -> Option<&Self> {
+        error.get_ref()?.downcast_ref()
+    }
+
+    /// Returns the failure, exit 78: the file by its name, what is wrong, and the command that mends it.
+    #[must_use]
+    pub fn failure(&self) -> Failure {
+        let message = format!("'{}' is not used: {self}", self.file.display());
+        Failure::new(Exit::Config, message).hint(self.remedy())
+    }
+
+    fn remedy(&self) -> String {
+        let name = self.culprit.to_string_lossy();
+        let name = shell_word(&name);
+        let me = geteuid().as_raw();
+        let sudo = if me == 0 { "" } else { "sudo " };
+        match (self.fault, self.role) {
+            (Fault::Writable { mode, owner }, _) if (owner == me || me == 0) && mode & STICKY == 0 => {
+                format!("run 'chmod go-w {name}'")
+            }
+            (Fault::Foreign(_), Role::File) => {
+                format!("if you know what it holds, run '{sudo}chown {me} {name}'")
+            }
+            (Fault::Foreign(_), Role::Link) => format!("if you made it, run '{sudo}chown -h {me} {name}'"),
+            _ => "keep the file in a directory that only you can write to".to_owned(),
+        }
+    }
+}
+
+impl fmt::Display for NotOwn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.role {
+            Role::File => f.write_str("it")?,
+            Role::Link => write!(f, "the symbolic link '{}'", self.culprit.display())?,
+            Role::Directory => write!(f, "its directory '{}'", self.culprit.display())?,
+        }
+        match self.fault {
+            Fault::Foreign(uid) => write!(f, " belongs to another user (uid {uid})"),
+            Fault::Writable { mode, .. } => {
+                let whom = if mode & BY_ALL == 0 { "its group" } else { "all" };
+                write!(f, " is writable by {whom} (mode {mode:04o})")
+            }
+        }
+    }
+}
+
+impl Error for NotOwn {}
+
+const STICKY: u32 = 0o1000;
+const BY_GROUP: u32 = 0o020;
+const BY_ALL: u32 = 0o002;
+
+/// Opens a file for reading that nobody but the user and root can have written; `None` when there is none.
+///
+/// The file, its directory, and where links are followed each link with its directory, belong to the user or to root, and
+/// nobody else can write to the file or the directories: not all, not even in a sticky directory; and no group but the
+/// user's own, which is the primary one where it has no other member. Devices may be written to by anyone. What is checked is what was opened: each
+/// step begins at the directory that the one before it has checked.
+///
+/// # Errors
+/// [`NotOwn::of`] knows the error of a file that somebody else could have written; others are those of opening it.
+pub fn open_own(path: &Path, links: Links) -> io::Result<Option<File>> {
+    match open_checked(path, links) {
+        Ok(file) => Ok(Some(file)),
+        Err(error) if is_absent(&error) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Checks, before a file is written, that nobody but the user and root can put another one in its place. A directory that is
+/// not there yet is created by whoever writes into it.
+///
+/// # Errors
+/// As [`open_own`].
+pub fn check_own_directory(file: &Path) -> io::Result<()> {
+    let directory = directory_of(file);
+    match open_directory(directory) {
+        Ok(opened) => Check { file }.directory(directory, &opened),
+        Err(error) if is_absent(&error) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+fn open_checked(file: &Path, links: Links) -> io::Result<File> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let check = Check { file };
+    let mut path = file.to_path_buf();
+    for _ in 0..=LINK_LIMIT {
+        let name = path.file_name().ok_or(io::ErrorKind::IsADirectory)?;
+        let directory = open_directory(directory_of(&path))?;
+        match openat(&directory, name, flags, Mode::empty()) {
+            Ok(opened) => {
+                check.directory(directory_of(&path), &directory)?;
+                check.file(&path, &fstat(&opened)?)?;
+                return Ok(opened.into());
+            }
+            Err(Errno::LOOP) if links == Links::Follow => {}
+            Err(Errno::LOOP) => return Err(io::Error::other("is a symbolic link")),
+            Err(error) => {
+                // Whose it is says more than that it cannot be opened.
+                if let Ok(there) = statat(&directory, name, AtFlags::SYMLINK_NOFOLLOW) {
+                    check.owner(&path, Role::File, &there)?;
+                }
+                return Err(error.into());
+            }
+        }
+        check.directory(directory_of(&path), &directory)?;
+        check.owner(
+            &path,
+            Role::Link,
+            &statat(&directory, name, AtFlags::SYMLINK_NOFOLLOW)?,
+        )?;
+        let there = FileType::from_raw_mode(statat(&directory, name, AtFlags::empty())?.st_mode);
+        if !matches!(there, FileType::RegularFile | FileType::CharacterDevice) {
+            return Err(io::Error::other("is not a regular file"));
+        }
+        let target = readlinkat(&directory, name, Vec::new())?;
+        let target = directory_of(&path).join(OsStr::from_bytes(target.as_bytes()));
+        // By its real name, for the message.
+        path = match (fs::canonicalize(directory_of(&target)), target.file_name()) {
+            (Ok(directory), Some(name)) => directory.join(name),
+            _ => target,
+        };
+    }
+    Err(Errno::LOOP.into())
+}
+
+fn open_directory(path: &Path) -> io::Result<OwnedFd> {
+    // A directory that may be searched but not listed will do.
+    #[cfg(target_os = "linux")]
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    #[cfg(not(target_os = "linux"))]
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    Ok(openat(rustix::fs::CWD, path, flags, Mode::empty())?)
+}
+
+/// The checks of what stands on the way to a file.
+struct Check<'a> {
+    file: &'a Path,
+}
+
+impl Check<'_> {
+    fn file(&self, path: &Path, file: &Stat) -> io::Result<()> {
+        self.owner(path, Role::File, file)?;
+        match FileType::from_raw_mode(file.st_mode) {
+            FileType::RegularFile => self.mode(path, Role::File, file),
+            _ => Ok(()),
+        }
+    }
+
+    fn directory(&self, path: &Path, directory: &impl AsFd) -> io::Result<()> {
+        let there = fstat(directory)?;
+        self.owner(path, Role::Directory, &there)?;
+        self.mode(path, Role::Directory, &there).or_else(|error| {
+            // Kubernetes mounts secrets so: mode 1777, and nobody can write.
+            let is_read_only = rustix::fs::fstatvfs(directory)
+                .is_ok_and(|mount| mount.f_flag.contains(StatVfsMountFlags::RDONLY));
+            if is_read_only { Ok(()) } else { Err(error) }
+        })
+    }
+
+    fn owner(&self, path: &Path, role: Role, there: &Stat) -> io::Result<()> {
+        let owner = there.st_uid;
+        match owner == 0 || owner == geteuid().as_raw() {
+            true => Ok(()),
+            false => Err(self.refuse(path, role, Fault::Foreign(owner))),
+        }
+    }
+
+    fn mode(&self, path: &Path, role: Role, there: &Stat) -> io::Result<()> {
+        let mode = u32::from(there.st_mode) & 0o7777;
+        let by_group = || mode & BY_GROUP != 0 && (is_shared(there.st_gid) || has_acl(path));
+        if mode & BY_ALL != 0 || by_group() {
+            let owner = there.st_uid;
+            return Err(self.refuse(path, role, Fault::Writable { mode, owner }));
+        }
+        Ok(())
+    }
+
+    fn refuse(&self, culprit: &Path, role: Role, fault: Fault) -> io::Error {
+        let error = NotOwn {
+            file: self.file.to_path_buf(),
+            culprit: culprit.to_path_buf(),
+            role,
+            fault,
+        };
+        io::Error::new(io::ErrorKind::PermissionDenied, error)
+    }
+}
+
+/// True when a list of access rights is attached to a file: its mode's group bits then stand for users of any name.
+#[cfg(target_os = "linux")]
+fn has_acl(path: &Path) -> bool {
+    rustix::fs::getxattr(path, c"system.posix_acl_access", &mut [0_u8; 0][..]).is_ok()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn has_acl(_path: &Path) -> bool {
+    false
+}
+
+/// True when others than the user and root can be in a group: every group but the user's primary one, and that too where the
+/// system's files give it another member.
+fn is_shared(gid: u32) -> bool {
+    if gid != getegid().as_raw() {
+        return true;
+    }
+    let read = |path| {
+        fs::read(path).map_or_else(
+            |_| String::new(),
+            |text| String::from_utf8_lossy(&text).into_owned(),
+        )
+    };
+    has_other_members(gid, geteuid().as_raw(), &read("/etc/group"), &read("/etc/passwd"))
+}
+
+/// Looks for members of a group other than the user and root in the texts of group(5) and passwd(5).
+fn has_other_members(gid: u32, me: u32, groups: &str, users: &str) -> bool {
+    let mut listed = false;
+    let mut own_name = None;
+    for line in users.lines() {
+        let fields: Vec<&str> = line.split(':').collect();
+        let [name, _, uid, group, ..] = fields[..] else {
+            continue;
+        };
+        let (Ok(uid), Ok(group)) = (uid.parse::<u32>(), group.parse::<u32>()) else {
+            continue;
+        };
+        if uid == me {
+            own_name.get_or_insert(name);
+        // The group of root is also that of system accounts such as sync.
+        } else if group == gid && gid != 0 && uid != 0 {
+            return true;
+        }
+    }
+    for line in groups.lines() {
+        let fields: Vec<&str> = line.split(':').collect();
+        let [_, _, number, members, ..] = fields[..] else {
+            continue;
+        };
+        if number.parse() != Ok(gid) {
+            continue;
+        }
+        listed = true;
+        let others = |name: &&str| !name.is_empty() && *name != "root" && Some(*name) != own_name;
+        if members.split(',').map(str::trim).any(|name| others(&name)) {
+            return true;
+        }
+    }
+    // What is in neither file comes from a directory service, which numbers a user's own group as the user.
+    !listed && gid != me
+}
+
+#[cfg(test)]
+mod tests {
+    use super::has_other_members;
+
+    #[test]
+    fn a_group_is_the_users_own_where_nobody_else_is_in_it() {
+        const USERS: &str = "root:x:0:0::/root:/bin/sh\nsync:x:4:0::/:/bin/sync\nann:x:1000:1000::/:/bin/sh\n\
+                             bob:x:1001:1001::/:/bin/sh\ncat:x:1002:100::/:/bin/sh\ndan:x:1003:100::/:/bin/sh\n+::::::\n";
+        const GROUPS: &str =
+            "root:x:0:\nusers:x:100:\nann:x:1000:\nbob:x:1001:bob\nops:x:1005:ann\nadm:x:7:root\n+:::\n";
+        for (gid, me, shared) in [
+            (1000, 1000, false),
+            (1001, 1001, false),
+            // Another user's primary group, or one with another member.
+            (100, 1002, true),
+            (1005, 1000, false),
+            (1005, 1001, true),
+            (7, 1000, false),
+            // OpenShift: any number as user, in the group of root.
+            (0, 1_000_650_000, false),
+            (0, 0, false),
+            // From a directory service.
+            (5000, 5000, false),
+            (5001, 5000, true),
+        ] {
+            assert_eq!(has_other_members(gid, me, GROUPS, USERS), shared, "{gid} {me}");
+        }
+        assert!(has_other_members(0, 0, "root:x:0:root,eve\n", USERS));
+        assert!(has_other_members(1000, 1000, "ann:x:1000:ann,eve\n", USERS));
+    }
+}

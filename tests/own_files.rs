@@ -1,0 +1,282 @@
+//! Files that decide where secrets go or what is run: used only where nobody else can have written them.
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, chown, lchown, symlink};
+use std::path::Path;
+
+use crate::support::{Sandbox, peers};
+
+/// A profile whose key needs no store.
+const CONFIG: &str = r#"{"profiles": {"a": {"key": {"command": ["echo", "k"]}}}}"#;
+
+/// What the key command of [`CONFIG`] prints.
+const KEY: &str = "k\n";
+
+/// The number of a user who is nobody's.
+const STRANGER: u32 = 65534;
+
+fn set_mode(path: &Path, mode: u32) {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+}
+
+/// True where files can be given away.
+fn is_root() -> bool {
+    peers::present("root", rustix::process::geteuid().is_root())
+}
+
+#[test]
+fn a_configuration_that_others_can_change_is_refused_by_name() {
+    let sandbox = Sandbox::new();
+    let file = sandbox.config(CONFIG);
+    let directory = file.parent().unwrap().to_owned();
+    let (named, place) = (file.display(), directory.display());
+    for (file_mode, directory_mode, told) in [
+        (0o600, 0o700, String::new()),
+        (0o644, 0o755, String::new()),
+        (0o444, 0o555, String::new()),
+        (
+            0o666,
+            0o755,
+            format!(
+                "qwen-token: '{named}' is not used: it is writable by all (mode 0666)\n\
+                 qwen-token: hint: run 'chmod go-w {named}'\n"
+            ),
+        ),
+        (
+            0o602,
+            0o755,
+            format!(
+                "qwen-token: '{named}' is not used: it is writable by all (mode 0602)\n\
+                 qwen-token: hint: run 'chmod go-w {named}'\n"
+            ),
+        ),
+        (
+            0o600,
+            0o777,
+            format!(
+                "qwen-token: '{named}' is not used: its directory '{place}' is writable by all (mode 0777)\n\
+                 qwen-token: hint: run 'chmod go-w {place}'\n"
+            ),
+        ),
+        (
+            0o600,
+            0o1777,
+            format!(
+                "qwen-token: '{named}' is not used: its directory '{place}' is writable by all (mode 1777)\n\
+                 qwen-token: hint: keep the file in a directory that only you can write to\n"
+            ),
+        ),
+    ] {
+        set_mode(&file, file_mode);
+        set_mode(&directory, directory_mode);
+        let run = sandbox.tool("qwen-token").run();
+        match told.as_str() {
+            "" => run.gives(0, KEY, ""),
+            told => run.gives(78, "", told),
+        };
+    }
+}
+
+#[test]
+fn every_tool_refuses_a_configuration_that_others_can_change() {
+    let sandbox = Sandbox::new();
+    let file = sandbox.config(CONFIG);
+    set_mode(&file, 0o666);
+    let text = sandbox.read(&file);
+    sandbox.write("work/in.jsonl", "{\"prompt\": \"hello\"}\n");
+    for words in [
+        &["qwen-token"][..],
+        &["qwen-token", "--check"],
+        &["qwen-chat", "hello"],
+        &["qwen-chat", "--dry-run", "hello"],
+        &["qwen-batch", "run", "-o", "out.jsonl", "in.jsonl"],
+        &["qwen-auth", "status"],
+        &["qwen-auth", "list"],
+        &["qwen-auth", "use", "a"],
+        &["qwen-auth", "logout", "a"],
+        &["qwen-login", "--with-key", "--provider", "openai"],
+    ] {
+        let run = sandbox.detached(words[0]).args(&words[1..]).stdin("sk-1").run();
+        run.fails(
+            78,
+            &[
+                "is not used: it is writable by all (mode 0666)",
+                "hint: run 'chmod go-w ",
+            ],
+        );
+        assert_eq!(sandbox.read(&file), text, "{words:?}");
+    }
+}
+
+#[test]
+fn a_configuration_is_not_written_where_others_could_replace_it() {
+    let sandbox = Sandbox::new();
+    let directory = sandbox.root().join("shared");
+    fs::create_dir(&directory).unwrap();
+    set_mode(&directory, 0o1777);
+    let login = sandbox
+        .detached("qwen-login")
+        .env("QWEN_CONFIG", directory.join("x.json"));
+    let login = login.args([
+        "--with-key",
+        "--provider",
+        "openai",
+        "--no-verify",
+        "--store",
+        "file",
+    ]);
+    login.stdin("sk-1").run().fails(
+        78,
+        &[
+            "x.json' is not used: its directory '",
+            "writable by all (mode 1777)",
+        ],
+    );
+    assert_eq!(fs::read_dir(directory).unwrap().count(), 0);
+}
+
+#[test]
+fn a_link_to_a_configuration_is_followed_through_directories_of_ones_own() {
+    let sandbox = Sandbox::new();
+    let file = sandbox.config(CONFIG);
+    let elsewhere = sandbox.root().join("dotfiles/deep");
+    fs::create_dir_all(&elsewhere).unwrap();
+    let target = elsewhere.join("qwen.json");
+    fs::rename(&file, &target).unwrap();
+    symlink("../../../dotfiles/hop", &file).unwrap();
+    symlink("deep/qwen.json", sandbox.root().join("dotfiles/hop")).unwrap();
+    let token = || sandbox.tool("qwen-token").run();
+    token().gives(0, KEY, "");
+    for (path, mode) in [
+        (elsewhere.clone(), 0o757),
+        (sandbox.root().join("dotfiles"), 0o757),
+        (target.clone(), 0o646),
+    ] {
+        let before = sandbox.mode(&path);
+        set_mode(&path, mode);
+        let fault = format!("is writable by all (mode {mode:04o})");
+        let mended = format!("hint: run 'chmod go-w {}", path.display());
+        token().fails(78, &["config.json' is not used: it", &fault, &mended]);
+        set_mode(&path, before);
+    }
+    fs::remove_file(&target).unwrap();
+    symlink("qwen.json", &target).unwrap();
+    token().fails(
+        66,
+        &["cannot read '", "config.json': too many levels of symbolic links"],
+    );
+}
+
+#[test]
+fn a_configuration_of_another_user_is_refused_by_name() {
+    if !is_root() {
+        return;
+    }
+    let sandbox = Sandbox::new();
+    let file = sandbox.config(CONFIG);
+    let token = || sandbox.tool("qwen-token").run();
+    let hint = format!(
+        "hint: if you know what it holds, run 'chown 0 {}'",
+        file.display()
+    );
+    chown(&file, Some(STRANGER), None).unwrap();
+    token().fails(
+        78,
+        &["is not used: it belongs to another user (uid 65534)", &hint],
+    );
+    // Also where it cannot be read.
+    set_mode(&file, 0);
+    token().fails(
+        78,
+        &["is not used: it belongs to another user (uid 65534)", &hint],
+    );
+    chown(&file, Some(0), None).unwrap();
+    set_mode(&file, 0o600);
+    chown(file.parent().unwrap(), Some(STRANGER), None).unwrap();
+    token().fails(
+        78,
+        &[
+            "is not used: its directory '",
+            "belongs to another user (uid 65534)",
+        ],
+    );
+    chown(file.parent().unwrap(), Some(0), None).unwrap();
+    token().gives(0, KEY, "");
+    let target = sandbox.write("own.json", CONFIG);
+    fs::remove_file(&file).unwrap();
+    symlink(&target, &file).unwrap();
+    token().gives(0, KEY, "");
+    lchown(&file, Some(STRANGER), None).unwrap();
+    let hint = format!("hint: if you made it, run 'chown -h 0 {}'", file.display());
+    token().fails(
+        78,
+        &[
+            "is not used: the symbolic link '",
+            "belongs to another user",
+            &hint,
+        ],
+    );
+}
+
+#[test]
+fn a_group_that_others_may_be_in_is_others() {
+    if !is_root() {
+        return;
+    }
+    let sandbox = Sandbox::new();
+    let file = sandbox.config(CONFIG);
+    set_mode(&file, 0o664);
+    for (group, refused) in [(0, false), (100, true), (54321, true)] {
+        chown(&file, None, Some(group)).unwrap();
+        let run = sandbox.tool("qwen-token").run();
+        match refused {
+            true => run.fails(78, &["it is writable by its group (mode 0664)"]),
+            false => run.gives(0, KEY, ""),
+        };
+    }
+}
+
+#[test]
+fn a_credential_that_others_can_change_is_refused_by_name() {
+    let sandbox = Sandbox::new();
+    sandbox.config(r#"{"profiles": {"a": {"key": {"store": "file"}, "base_url": "http://127.0.0.1:9/v1"}}}"#);
+    let file = sandbox.write(
+        "home/.config/qwen/credentials/a.json",
+        r#"{"method": "api-key", "api_key": "sk-stored"}"#,
+    );
+    let directory = file.parent().unwrap();
+    let token = || sandbox.tool("qwen-token").run();
+    set_mode(directory, 0o700);
+    token().gives(0, "sk-stored\n", "");
+    set_mode(directory, 0o1777);
+    let run = token().fails(78, &["credentials/a.json' is not used: its directory '"]);
+    assert!(!run.stderr.contains("sk-stored"), "{run:#?}");
+    set_mode(directory, 0o700);
+    set_mode(&file, 0o620);
+    let run = token();
+    match run.code() {
+        // The group is the user's own: it is told as readable by others.
+        0 => assert!(
+            run.stderr.contains("is readable by others (mode 0620)"),
+            "{run:#?}"
+        ),
+        _ => drop(run.fails(78, &["it is writable by its group (mode 0620)"])),
+    }
+    set_mode(&file, 0o622);
+    token().fails(
+        78,
+        &["credentials/a.json' is not used: it is writable by all (mode 0622)"],
+    );
+}
+
+#[test]
+fn a_session_that_others_can_change_is_refused_by_name() {
+    let sandbox = Sandbox::new();
+    let file = sandbox.write("home/.local/state/qwen/sessions/a.json", r#"{"messages": []}"#);
+    set_mode(&file, 0o666);
+    let chat = sandbox.tool("qwen-chat").env("OPENAI_API_KEY", "k");
+    let run = chat.args(["--session", "a", "--dry-run", "hello"]).run();
+    run.fails(
+        78,
+        &["sessions/a.json' is not used: it is writable by all (mode 0666)"],
+    );
+}
