@@ -45,6 +45,7 @@ mod env_grammar;
 mod env_hook;
 mod env_input;
 mod env_keys;
+mod env_marks;
 mod env_policy;
 mod env_record;
 mod env_shells;

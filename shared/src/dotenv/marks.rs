@@ -28,20 +28,6 @@ impl Mark {
             effect,
         })
     }
-
-    /// Returns whether a name in upper case, without dashes, is meant.
-    fn covers(&self, name: &str) -> bool {
-        match (self.pattern.strip_suffix('*'), self.pattern.strip_prefix('*')) {
-            (Some(prefix), _) => name.starts_with(prefix),
-            (None, Some(suffix)) => name.ends_with(suffix),
-            (None, None) => name == self.pattern,
-        }
-    }
-
-    /// The more of a name a pattern spells out, the more it says about it.
-    fn precision(&self) -> (bool, usize) {
-        (!self.pattern.contains('*'), self.pattern.len())
-    }
 }
 
 /// Returns every mark, in the order of the file.
@@ -50,12 +36,28 @@ pub fn all() -> &'static [Mark] {
     ALL.get_or_init(|| include_str!("marks.tsv").lines().filter_map(Mark::read).collect())
 }
 
-/// Returns the mark of a name, the most exact one where several cover it. Case and `-` for `_` make no difference.
+/// Returns the mark of a name: the exact one, else the one with the longest prefix, else with the longest suffix. Case and
+/// `-` for `_` make no difference.
 #[must_use]
 pub fn find(name: &str) -> Option<&'static Mark> {
     let name = name.to_ascii_uppercase().replace('-', "_");
-    let found = all().iter().filter(|mark| mark.covers(&name));
-    found.max_by_key(|mark| mark.precision())
+    // A file may set many thousands of names, so none is compared with every pattern.
+    let marks = all();
+    let at = |pattern: &str| {
+        let found = marks.binary_search_by(|mark| mark.pattern.cmp(pattern));
+        found.ok().map(|index| &marks[index])
+    };
+    let by_prefix = || {
+        let ends = (1..=name.len()).rev().filter(|&end| name.is_char_boundary(end));
+        ends.map(|end| format!("{}*", &name[..end]))
+            .find_map(|pattern| at(&pattern))
+    };
+    let by_suffix = || {
+        let suffixes = marks.iter().take_while(|mark| mark.pattern.starts_with('*'));
+        let found = suffixes.filter(|mark| name.ends_with(&mark.pattern[1..]));
+        found.max_by_key(|mark| mark.pattern.len())
+    };
+    at(&name).or_else(by_prefix).or_else(by_suffix)
 }
 
 #[cfg(test)]
@@ -70,6 +72,34 @@ mod tests {
             let fields = [mark.pattern, mark.program, mark.effect];
             fields.iter().all(|field| !field.trim().is_empty())
         }));
+    }
+
+    #[test]
+    fn the_file_has_at_least_400_patterns_sorted_and_each_once() {
+        let patterns: Vec<&str> = all().iter().map(|mark| mark.pattern).collect();
+        assert!(patterns.len() >= 400);
+        assert!(patterns.is_sorted_by(|one, next| one < next));
+        for pattern in patterns {
+            let name = pattern
+                .strip_prefix('*')
+                .or_else(|| pattern.strip_suffix('*'))
+                .unwrap_or(pattern);
+            let plain = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
+            assert!(!name.is_empty() && name.chars().all(plain), "{pattern}");
+        }
+    }
+
+    #[test]
+    fn the_closest_pattern_tells_about_a_name() {
+        for (name, program) in [
+            ("GIT_SSH_COMMAND", "git"),
+            ("PGHOST", "PostgreSQL"),
+            ("MY_TOOL_COMMAND", "many programs"),
+            ("AZURE_OPENAI_ENDPOINT", "Azure"),
+            ("npm_config_script-shell", "npm"),
+        ] {
+            assert_eq!(find(name).map(|mark| mark.program), Some(program), "{name}");
+        }
     }
 
     #[test]
