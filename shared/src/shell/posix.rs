@@ -1,4 +1,4 @@
-//! The POSIX shells: `export NAME=VALUE;`.
+//! The POSIX shells: `\export NAME=VALUE;`.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -23,11 +23,12 @@ pub(super) fn ansi(shell: Shell, changes: &[Change<'_>]) -> String {
     script
 }
 
-/// Writes `export NAME=` or `unset NAME`.
+/// Writes `\export NAME=` or `\unset NAME`: the backslash keeps an alias of that name out.
 ///
 /// Where a read-only variable would end the whole script, `command` in front takes that power from the special
 /// builtin (POSIX.1-2017, XCU, `command`); in the other shells it would change what the words mean.
 fn begin(shell: Shell, script: &mut String, change: &Change<'_>) {
+    script.push('\\');
     if matches!(shell, Shell::Dash | Shell::Ksh | Shell::Mksh | Shell::Busybox) {
         script.push_str("command ");
     }
@@ -100,7 +101,7 @@ pub(super) fn plain<'a>(
         script.push_str(";\n");
     }
     if !helped.is_empty() {
-        script.push_str("unset");
+        script.push_str("\\unset");
         for byte in &helped {
             let _ = write!(script, " {prefix}{byte}");
         }
@@ -183,9 +184,9 @@ mod tests {
         ] {
             let changes = [Change::Set("K", value)];
             let bash = Shell::Bash.script(&changes, std::iter::empty());
-            assert_eq!(bash, format!("export K={ansi};\n"));
+            assert_eq!(bash, format!("\\export K={ansi};\n"));
             let sh = Shell::Sh.script(&changes, std::iter::empty());
-            assert!(sh.contains(&format!("export K={plain};\n")), "{sh}");
+            assert!(sh.contains(&format!("\\export K={plain};\n")), "{sh}");
         }
     }
 
