@@ -43,7 +43,7 @@ pub(crate) struct Args {
     /// Look for mistakes in the files; exit 65 when there are any
     #[arg(long)]
     pub(crate) check: bool,
-    /// Print code that re-evaluates on a change of directory, for bash, zsh, fish, elvish or nu
+    /// Print code that re-evaluates at the prompt when something changed, for bash, zsh, fish, elvish or nu
     #[arg(long, value_name = "SHELL", hide_possible_values = true)]
     #[arg(value_parser = PossibleValuesParser::new(["bash", "zsh", "fish", "elvish", "nu"]))]
     pub(crate) hook: Option<String>,
@@ -65,12 +65,21 @@ pub(crate) struct Args {
     /// Fail with exit 66 when no file is found
     #[arg(long)]
     pub(crate) require: bool,
-    /// Trust the project's file, or FILE, with its present content
+    /// Take everything but names by which programs are known to run code or move secrets, without asking
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// Show what the project's file, or FILE, sets, and let it do so as long as its content stays the same
     #[arg(long, value_name = "FILE", num_args = 0..=1, value_hint = ValueHint::FilePath)]
     pub(crate) trust: Option<Option<PathBuf>>,
-    /// Remove that trust
+    /// With --trust: do not ask
+    #[arg(long, requires = "trust")]
+    pub(crate) yes: bool,
+    /// Forget the answer about the project's file, or FILE
     #[arg(long, value_name = "FILE", num_args = 0..=1, value_hint = ValueHint::FilePath)]
     pub(crate) untrust: Option<Option<PathBuf>>,
+    /// What the hook calls: print nothing while nothing has changed, and never ask
+    #[arg(long, hide = true)]
+    pub(crate) at_prompt: bool,
     /// Run this command with the variables added
     #[arg(last = true, value_name = "COMMAND", value_hint = ValueHint::CommandWithArguments)]
     pub(crate) command: Vec<OsString>,
@@ -96,6 +105,12 @@ impl Args {
     /// Returns the shell to write for.
     pub(crate) fn shell(&self) -> Shell {
         self.shell.unwrap_or_else(parent_shell)
+    }
+
+    /// True when the user may be asked: for statements or a command, and neither in CI nor quietly. The hook never asks.
+    pub(crate) fn may_ask(&self) -> bool {
+        let wanted = self.is_evaluated() || !self.command.is_empty();
+        wanted && !self.at_prompt && !self.unset && !self.common.quiet && !is_ci()
     }
 
     /// True when the output is for a shell to evaluate.
@@ -124,6 +139,12 @@ impl CommandLine for Args {
             _ => "",
         }
     }
+}
+
+/// `CI` as the CI services set it; some people set it to `false`.
+fn is_ci() -> bool {
+    let value = std::env::var_os("CI").unwrap_or_default();
+    !["", "0", "false"].iter().any(|no| value == *no)
 }
 
 /// True when the output of a command line that cannot be parsed may be evaluated by a shell.

@@ -19,14 +19,24 @@ const VARIABLES: [(&str, &str); 3] = [
     ("OPENAI_MODEL", "model"),
 ];
 
-/// Runs `qwen-token` in the environment that this call gives, and returns the variables.
+/// What `qwen-token` gave.
+#[derive(Default)]
+pub(crate) struct Token {
+    /// The variables with their values.
+    pub(crate) variables: Vec<(String, String)>,
+    /// After how many seconds it is to be asked again; `None` where the credential does not expire.
+    pub(crate) renew_after: Option<u64>,
+}
+
+/// How long before its end a token is renewed, in seconds, as `qwen-token` does by default; and how soon it is asked
+/// again at the earliest, for a token that cannot be renewed.
+const MARGIN: u64 = 60;
+const PAUSE: u64 = 10;
+
+/// Runs `qwen-token` in the environment that this call gives.
 ///
 /// Without what earlier calls exported: an exported token would count as a key that the user set, and never be refreshed.
-pub(crate) fn variables(
-    args: &Args,
-    plan: &Plan<'_>,
-    before: &Record,
-) -> Result<Vec<(String, String)>, Failure> {
+pub(crate) fn token(args: &Args, plan: &Plan<'_>, before: &Record) -> Result<Token, Failure> {
     let output = run_qwen_token(args, plan, before)?;
     let parsed: Map<String, Value> =
         serde_json::from_str(output.expose()).map_err(|_| unexpected_output())?;
@@ -40,7 +50,11 @@ pub(crate) fn variables(
             _ => return Err(unexpected_output()),
         }
     }
-    Ok(variables)
+    let left = parsed.get("expires_in").and_then(Value::as_u64);
+    Ok(Token {
+        variables,
+        renew_after: left.map(|seconds| seconds.saturating_sub(MARGIN).max(PAUSE)),
+    })
 }
 
 fn run_qwen_token(args: &Args, plan: &Plan<'_>, before: &Record) -> Result<Secret<String>, Failure> {

@@ -1,4 +1,7 @@
-//! `--hook`: code that re-evaluates on a change of directory.
+//! `--hook`: code that re-evaluates at the prompt.
+//!
+//! At every prompt it starts this program once, with `--at-prompt`: that looks at the files from outside and prints
+//! nothing while they are as they were, never asks, and says what there is to say once.
 //!
 //! The code for bash and zsh is as safe in an unquoted eval as the statements are: no pattern characters, no comments,
 //! no blanks side by side, and it means the same on one line.
@@ -12,36 +15,44 @@ use qwen_shared::shell::Shell;
 
 use super::args::Args;
 
-/// Appended to `PROMPT_COMMAND`, so that no other command there sees a changed exit status.
+/// Appended to `PROMPT_COMMAND`, where the status of the last command is left as it was (`\077` is `?`), unless a command
+/// that fails would end the shell (`set -e`). A shell that inherits `PROMPT_COMMAND` has no such function.
 const BASH: &str = "\
-function _qwen_env_hook { test \"${_qwen_env_dir-}\" = \"$PWD\" || { _qwen_env_dir=$PWD; eval \"$(@)\" || true; }; };
+function _qwen_env_hook { eval $'local _qwen_env_status=$\\077'; eval \"$(@)\" || true; \
+test -o errexit || return $_qwen_env_status; };
 PROMPT_COMMAND=${PROMPT_COMMAND-};
-test \"${PROMPT_COMMAND/_qwen_env_hook}\" != \"$PROMPT_COMMAND\" || PROMPT_COMMAND+=$'\\n'_qwen_env_hook;
+test \"${PROMPT_COMMAND/_qwen_env_hook}\" != \"$PROMPT_COMMAND\" || \
+PROMPT_COMMAND+=$'\\n''if declare -F _qwen_env_hook >/dev/null; then _qwen_env_hook; fi';
 ";
 
+/// At a change of directory too, for a command that follows on the same line.
 const ZSH: &str = "\
 function _qwen_env_hook { eval \"$(@)\" || true; };
 autoload -Uz add-zsh-hook;
 add-zsh-hook chpwd _qwen_env_hook;
+add-zsh-hook precmd _qwen_env_hook;
 _qwen_env_hook;
 ";
 
 const FISH: &str = "\
-function _qwen_env_hook --on-variable PWD --description 'Re-evaluate qwen-env on a change of directory'
+function _qwen_env_hook --on-variable PWD --on-event fish_prompt --description 'Re-evaluate qwen-env at the prompt'
     if status is-command-substitution; return; end
     @ | source
 end
 _qwen_env_hook
 ";
 
+/// A shell that is not interactive has no `edit:`, and would refuse the code that names it.
 const ELVISH: &str = "\
-set after-chdir = (conj $after-chdir {|_| try { eval (@ | slurp) } catch e { nop } })
-try { eval (@ | slurp) } catch e { nop }
+var qwen-env-hook~ = { try { eval (@ | slurp) } catch e { nop } }
+set after-chdir = (conj $after-chdir {|_| qwen-env-hook })
+try { eval 'set edit:before-readline = (conj $edit:before-readline $f~)' &ns=(ns [&f~=$qwen-env-hook~]) } catch e { nop }
+qwen-env-hook
 ";
 
 const NU: &str = "\
-$env.config = ($env.config | upsert hooks.env_change.PWD (
-    ($env.config.hooks?.env_change?.PWD? | default []) | append {|_, _| ^@ | from json | load-env }
+$env.config = ($env.config | upsert hooks.pre_prompt (
+    ($env.config.hooks?.pre_prompt? | default []) | append {|| ^@ | from json | load-env }
 ))
 ";
 
@@ -54,7 +65,8 @@ pub(crate) fn code(name: &str, args: &Args) -> Result<String, Failure> {
         "elvish" => (Shell::Elvish, ELVISH),
         _ => (Shell::Nu, NU),
     };
-    let mut words = vec![own_path()?, "--shell".to_owned(), shell.name().to_owned()];
+    let mut words = vec![own_path()?, "--at-prompt".to_owned()];
+    words.extend(["--shell".to_owned(), shell.name().to_owned()]);
     words.extend(flags(args)?);
     let quoted: Option<Vec<String>> = words.iter().map(|word| shell.word(word)).collect();
     let call = quoted
@@ -69,6 +81,7 @@ fn flags(args: &Args) -> Result<Vec<String>, Failure> {
         ("--auth", args.auth),
         ("--override", args.overriding),
         ("--require", args.require),
+        ("--all", args.all),
         ("--quiet", args.common.quiet),
         ("--verbose", args.common.verbose),
     ] {

@@ -4,6 +4,7 @@ mod args;
 mod auth;
 mod check;
 mod command;
+mod consent;
 mod explain;
 mod hook;
 mod lint;

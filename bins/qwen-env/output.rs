@@ -38,7 +38,13 @@ pub(crate) fn unset_script(shell: Shell, before: &Record) -> String {
     statements(shell, &changes)
 }
 
-fn statements(shell: Shell, changes: &[Change<'_>]) -> String {
+/// Writes the statement that remembers a record.
+pub(crate) fn record_script(shell: Shell, record: &Record) -> String {
+    statements(shell, &[Change::Set(RECORD, &record.text())])
+}
+
+/// Writes statements; for nushell one record, also where nothing changes.
+pub(crate) fn statements(shell: Shell, changes: &[Change<'_>]) -> String {
     let mut taken = Vec::new();
     if shell.needs_helpers() {
         taken.extend(std::env::vars_os().map(|(name, _)| name.to_string_lossy().into_owned()));

@@ -1,6 +1,7 @@
 //! Runs the tool: which mode was asked for, and the order of its steps.
 
 use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use qwen_shared::app::check_command;
 use qwen_shared::dotenv::{ChainRule, EnvChain, EnvError, RECORD, Record, Search};
@@ -8,13 +9,13 @@ use qwen_shared::exit::{Exit, Failure, Outcome};
 use qwen_shared::output::{Reporter, Stdout};
 use qwen_shared::secret;
 use qwen_shared::shell::Shell;
-use qwen_shared::text::escape_json;
+use qwen_shared::text::{escape_json, make_visible};
 use serde_json::json;
 
 use super::args::{Args, Format};
 use super::explain::Explanation;
 use super::plan::{Plan, PlanOptions};
-use crate::{auth, check, command, hook, output, trust};
+use crate::{auth, check, command, consent, hook, output, trust};
 
 pub(crate) fn run(mut args: Args, reporter: &Reporter) -> Outcome {
     secret::forbid_core_dump();
@@ -24,29 +25,60 @@ pub(crate) fn run(mut args: Args, reporter: &Reporter) -> Outcome {
     if let Some(shell) = &args.hook {
         return print(&hook::code(shell, &args)?);
     }
-    let before = record(reporter);
+    let mut before = record(reporter);
     if args.unset {
         return print(&output::unset_script(args.shell(), &before));
     }
-    let search = Search::from_process(args.chain, args.file.clone())?;
+    let mut search = Search::from_process(args.chain, args.file.clone())?;
+    search.consent.all = args.all;
     if let Some(file) = args.trust.take() {
-        return trust::trust(file, &search, reporter);
+        return trust::trust(file, &args, &search, reporter);
     }
     if let Some(file) = args.untrust.take() {
         return trust::untrust(file, &search, reporter);
     }
-    let mut chain = EnvChain::resolve(&search);
+    if args.at_prompt {
+        return at_prompt(&args, &search, before, reporter);
+    }
+    evaluate(&args, &search, &mut before, None, reporter)
+}
+
+/// Evaluates for the hook: not at all while nothing has changed since it last did, and a failure is told once.
+fn at_prompt(args: &Args, search: &Search, mut before: Record, reporter: &Reporter) -> Outcome {
+    let profile = args.auth.then(|| std::env::var_os("QWEN_PROFILE"));
+    let stamp = search.stamp((std::env::args_os().collect::<Vec<_>>(), profile));
+    if before.has_seen(&stamp, unix_time()) {
+        return print(&output::statements(args.shell(), &[]));
+    }
+    let result = evaluate(args, search, &mut before, Some(&stamp), reporter);
+    if result.is_err() {
+        before.see(stamp, None);
+        print(&output::record_script(args.shell(), &before))?;
+    }
+    result
+}
+
+/// Does what was asked for. `stamp` is the state of the files as the hook is to remember it.
+fn evaluate(
+    args: &Args,
+    search: &Search,
+    before: &mut Record,
+    stamp: Option<&str>,
+    reporter: &Reporter,
+) -> Outcome {
+    let mut chain = EnvChain::resolve(search);
     if args.check {
-        require_file(&args, &search, &mut chain)?;
-        return check(&args, &search, &chain, reporter);
+        require_file(args, search, &mut chain)?;
+        return check(args, search, &chain, reporter);
     }
     if !args.explain {
-        require_file(&args, &search, &mut chain)?;
+        require_file(args, search, &mut chain)?;
         if let Some(fault) = chain.fault.take() {
             return Err(fault.into());
         }
     }
-    resolve(&args, &search, &chain, &before, reporter)
+    consent::ask_about_waiting(args, search, &mut chain, before, reporter)?;
+    resolve(args, search, &chain, before, stamp, reporter)
 }
 
 /// Refuses to go on without a file that was named, or without any when one is required.
@@ -86,19 +118,30 @@ fn check(args: &Args, search: &Search, chain: &EnvChain, reporter: &Reporter) ->
     Ok(if findings.is_empty() { Exit::Ok } else { Exit::Data })
 }
 
-fn resolve(args: &Args, search: &Search, chain: &EnvChain, before: &Record, reporter: &Reporter) -> Outcome {
+fn resolve(
+    args: &Args,
+    search: &Search,
+    chain: &EnvChain,
+    before: &Record,
+    stamp: Option<&str>,
+    reporter: &Reporter,
+) -> Outcome {
     let options = PlanOptions {
         overriding: args.overriding,
         empty_is_unset: search.rule == ChainRule::Merge,
         shell: evaluating_shell(args),
         utf8: is_utf8(),
     };
-    let mut token = Vec::new();
+    let mut token = auth::Token::default();
     if args.auth {
         let plan = Plan::new(chain, &[], before, &options);
-        token = auth::variables(args, &plan, before)?;
+        token = auth::token(args, &plan, before)?;
     }
-    let plan = Plan::new(chain, &token, before, &options);
+    let mut plan = Plan::new(chain, &token.variables, before, &options);
+    if let Some(stamp) = stamp {
+        let until = token.renew_after.map(|seconds| unix_time() + seconds);
+        plan.record.see(stamp.to_owned(), until);
+    }
     if args.explain {
         search
             .missing_start()
@@ -148,13 +191,30 @@ fn get(name: &str, plan: &Plan<'_>) -> Outcome {
         return Ok(Exit::No);
     };
     value.push(b'\n');
-    Stdout::write(&value)?;
-    Ok(Exit::Ok)
+    print_bytes(&value)
 }
 
 fn print(text: &str) -> Outcome {
-    Stdout::write(text.as_bytes())?;
+    print_bytes(text.as_bytes())
+}
+
+/// Writes the result: exactly to a program, and to a terminal with everything visible that would act on it.
+fn print_bytes(bytes: &[u8]) -> Outcome {
+    if Stdout::is_terminal() {
+        let mut shown = String::with_capacity(bytes.len());
+        make_visible(&String::from_utf8_lossy(bytes), &mut shown);
+        Stdout::write(shown.as_bytes())?;
+    } else {
+        Stdout::write(bytes)?;
+    }
     Ok(Exit::Ok)
+}
+
+/// Seconds since 1970.
+fn unix_time() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |time| time.as_secs())
 }
 
 /// Reads the record of what earlier calls exported.

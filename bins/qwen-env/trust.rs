@@ -2,26 +2,51 @@
 
 use std::path::{Path, PathBuf};
 
-use qwen_shared::dotenv::{self, EnvChain, EnvError, Search, Unusable, trust};
+use qwen_shared::dotenv::{self, Answer, EnvChain, EnvError, Search, trust};
 use qwen_shared::exit::{Exit, Failure, Outcome};
+use qwen_shared::fs::parse_jsonc;
 use qwen_shared::output::Reporter;
 use qwen_shared::paths;
+use serde_json::Value;
 
-/// Trusts a file with its present content, and reports which restricted names it sets.
-pub(crate) fn trust(named: Option<PathBuf>, search: &Search, reporter: &Reporter) -> Outcome {
+use super::args::Args;
+use super::consent::{self, Reply, Setting, attended_terminal, count_of, table};
+
+/// Shows what a file sets and, unless a person at the terminal says otherwise, consents to exactly what was shown.
+pub(crate) fn trust(named: Option<PathBuf>, args: &Args, search: &Search, reporter: &Reporter) -> Outcome {
     let file = target(named, search)?;
-    let unusable = |reason: Unusable| {
-        Failure::from(EnvError::Unusable {
+    let content = dotenv::read(&file)
+        .map_err(|reason| EnvError::Unusable {
             path: file.clone(),
             reason,
-        })
-    };
-    let content = dotenv::read(&file)
-        .map_err(unusable)?
+        })?
         .ok_or_else(|| EnvError::Missing(file.clone()))?;
-    trust::grant(store(search)?, &file, &content.bytes, &|text| {
-        reporter.notice(text)
-    })?;
+    let settings = settings_of(&file, &content.bytes);
+    let title = format!(
+        "{}: '{}' sets {}",
+        reporter.program(),
+        file.display(),
+        count_of(settings.len(), "variable", "variables")
+    );
+    let store = store(search)?;
+    let notify = |text: &str| reporter.notice(text);
+    let terminal = attended_terminal().filter(|_| !args.yes && !reporter.is_quiet());
+    if let Some(mut terminal) = terminal {
+        match consent::ask(&mut terminal, &title, settings, None) {
+            Reply::Answer(Answer::Yes) => {}
+            Reply::Answer(Answer::No) => {
+                trust::deny(store, &file, &content.bytes, &notify)?;
+                return Ok(Exit::No);
+            }
+            Reply::NotNow => return Ok(Exit::No),
+        }
+    } else if !reporter.is_quiet() {
+        reporter.plain(&title);
+        table(&settings, None)
+            .lines()
+            .for_each(|line| reporter.plain(line));
+    }
+    trust::grant(store, &file, &content.bytes, &notify)?;
     reporter.notice(&format!(
         "{}: trusted with its present content; a change ends the trust",
         file.display()
@@ -29,29 +54,75 @@ pub(crate) fn trust(named: Option<PathBuf>, search: &Search, reporter: &Reporter
     Ok(Exit::Ok)
 }
 
-/// Removes the trust.
+/// Forgets the answer, a yes or a no.
 pub(crate) fn untrust(named: Option<PathBuf>, search: &Search, reporter: &Reporter) -> Outcome {
     let file = target(named, search)?;
-    let was_trusted = trust::forget(store(search)?, &file, &|text| reporter.notice(text))?;
-    let result = if was_trusted.is_some() {
-        "no longer trusted"
-    } else {
-        "was not trusted"
+    let answer = trust::forget(store(search)?, &file, &|text| reporter.notice(text))?;
+    let result = match answer {
+        Some(Answer::Yes) => "no longer trusted",
+        Some(Answer::No) => "no longer refused",
+        None => "was not trusted",
     };
     reporter.notice(&format!("{}: {result}", file.display()));
     Ok(Exit::Ok)
 }
 
-/// The file named, else the project's file that the search finds.
+/// What a file sets, each name once: the last line of a name counts. Of Qwen Code's settings, every member.
+fn settings_of(file: &Path, bytes: &[u8]) -> Vec<Setting> {
+    let text = dotenv::decode(bytes);
+    let is_json = file.extension().is_some_and(|extension| extension == "json");
+    if let Some(settings) = parse_jsonc(&text).filter(|_| is_json) {
+        let mut members = Vec::new();
+        collect_members(String::new(), &settings, &mut members);
+        return members;
+    }
+    let assignments: Vec<_> = dotenv::Scanner::new(&text).collect();
+    let last: std::collections::HashMap<&str, usize> = assignments
+        .iter()
+        .enumerate()
+        .map(|(index, assignment)| (assignment.name, index))
+        .collect();
+    assignments
+        .iter()
+        .enumerate()
+        .filter(|(index, assignment)| last.get(assignment.name) == Some(index))
+        .map(|(_, assignment)| Setting::new(assignment.name, &assignment.value))
+        .collect()
+}
+
+/// Adds the members of a value that are neither object nor array, each by its path.
+fn collect_members(path: String, value: &Value, members: &mut Vec<Setting>) {
+    let below = |name: &str| {
+        if path.is_empty() {
+            name.to_owned()
+        } else {
+            format!("{path}.{name}")
+        }
+    };
+    match value {
+        Value::Object(object) => {
+            for (name, value) in object {
+                collect_members(below(name), value, members);
+            }
+        }
+        Value::Array(array) => {
+            for (index, value) in array.iter().enumerate() {
+                collect_members(below(&index.to_string()), value, members);
+            }
+        }
+        Value::String(text) => members.push(Setting::member(path, text)),
+        other => members.push(Setting::member(path, &other.to_string())),
+    }
+}
+
+/// The file named, else the project's file that the search finds, else one that was passed over for its owner or mode.
 fn target(named: Option<PathBuf>, search: &Search) -> Result<PathBuf, Failure> {
     if let Some(named) = named.or_else(|| search.file.clone()) {
         return Ok(std::path::absolute(&named).unwrap_or(named));
     }
     let chain = EnvChain::resolve(search);
-    chain
-        .trust_target()
-        .map(Path::to_path_buf)
-        .ok_or_else(no_project_file)
+    let found = chain.trust_target().map(Path::to_path_buf);
+    found.ok_or_else(no_project_file)
 }
 
 fn no_project_file() -> Failure {

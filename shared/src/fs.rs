@@ -146,7 +146,9 @@ pub fn read_jsonc(path: &Path) -> Option<Value> {
     parse_jsonc(&String::from_utf8_lossy(&bytes))
 }
 
-fn parse_jsonc(text: &str) -> Option<Value> {
+/// Parses JSON with comments and trailing commas; `None` for any other text.
+#[must_use]
+pub fn parse_jsonc(text: &str) -> Option<Value> {
     let options = ParseOptions {
         allow_comments: true,
         allow_trailing_commas: true,

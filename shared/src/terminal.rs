@@ -6,7 +6,9 @@ use std::os::fd::AsFd;
 use std::thread;
 
 use rustix::stdio::{stdin, stdout};
-use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcsetattr};
+use rustix::termios::{
+    LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcgetpgrp, tcsetattr,
+};
 use zeroize::{Zeroize, Zeroizing};
 
 use super::exit::{Exit, Failure, io_reason};
@@ -27,6 +29,12 @@ impl Terminal {
         let writer = OpenOptions::new().read(true).write(true).open("/dev/tty").ok()?;
         let reader = BufReader::new(writer.try_clone().ok()?);
         Some(Self { writer, reader })
+    }
+
+    /// True when this process is in the foreground of the terminal: what it asks is seen, and it may read.
+    #[must_use]
+    pub fn is_foreground(&self) -> bool {
+        tcgetpgrp(&self.writer).is_ok_and(|group| group == rustix::process::getpgrp())
     }
 
     /// Prints text unchanged. Pass text from outside through [`super::text::one_line`] first.

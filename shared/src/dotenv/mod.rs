@@ -12,6 +12,7 @@ mod parser;
 mod policy;
 mod record;
 mod search;
+mod stamp;
 pub mod trust;
 
 pub use chain::{Assignment, Candidate, CandidateStatus, Decision, Ended, EnvChain, EnvFile, Variable};

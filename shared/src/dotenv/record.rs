@@ -7,7 +7,8 @@
 //! - `file:STANDING:PATH` is a file that variables came from: `home`, `trusted` or `project`, and its percent-encoded path;
 //! - `NAME@DIGEST:FILE` is a variable: the digest of name and value, empty without a key, and the number of its file, from
 //!   0, none for what came from `qwen-token`;
-//! - `said:DIGEST` is a notice that was given, `seen:DIGEST` the state of the files that was last evaluated.
+//! - `said:DIGEST` is a notice that was given, `seen:DIGEST` the state of the files that was last evaluated, with `:TIME`
+//!   where that is to be done anew at that time (Unix, in seconds).
 //!
 //! A digest is the beginning of an HMAC-SHA-256 under a random key, which is in a private file and never in the
 //! environment: without it, a log that shows the environment gives no short value away. Older records are
@@ -137,7 +138,8 @@ pub struct Record {
     /// Standing and encoded path.
     files: Vec<(&'static str, String)>,
     said: Vec<Digest16>,
-    seen: Option<Digest16>,
+    /// The state of the files, and until when it counts.
+    seen: Option<(Digest16, Option<u64>)>,
     /// An older record, without origins.
     older: bool,
 }
@@ -186,7 +188,7 @@ impl Record {
                 ("key", id) => is_own_key = key.as_ref().is_some_and(|key| key.id() == id),
                 ("file", file) => record.files.push(read_file(file)?),
                 ("said", digest) => record.said.push(checked(digest)?),
-                ("seen", digest) => record.seen = Some(checked(digest)?),
+                ("seen", state) => record.seen = Some(read_state(state)?),
                 _ => return None,
             }
         }
@@ -302,7 +304,10 @@ impl Record {
                 .map(|(standing, path)| format!("file:{standing}:{path}")),
         );
         items.extend(self.said.iter().map(|digest| format!("said:{digest}")));
-        items.extend(self.seen.iter().map(|digest| format!("seen:{digest}")));
+        items.extend(self.seen.iter().map(|(digest, until)| {
+            let until = until.map(|until| format!(":{until}")).unwrap_or_default();
+            format!("seen:{digest}{until}")
+        }));
         items
     }
 
@@ -323,15 +328,16 @@ impl Record {
         is_new
     }
 
-    /// Returns whether this is the state of the files that was last evaluated.
+    /// Returns whether this is the state of the files that was last evaluated, and still counts `now` (Unix time).
     #[must_use]
-    pub fn has_seen(&self, stamp: &str) -> bool {
-        self.seen.as_deref() == Some(stamp)
+    pub fn has_seen(&self, stamp: &str, now: u64) -> bool {
+        let seen = self.seen.as_ref().filter(|(seen, _)| seen == stamp);
+        seen.is_some_and(|(_, until)| until.is_none_or(|until| now < until))
     }
 
-    /// Remembers the state of the files: a stamp of [`super::Search::stamp`].
-    pub fn see(&mut self, stamp: String) {
-        self.seen = Some(stamp);
+    /// Remembers the state of the files, a stamp of [`super::Search::stamp`], as evaluated, `until` that time at most.
+    pub fn see(&mut self, stamp: String, until: Option<u64>) {
+        self.seen = Some((stamp, until));
     }
 
     /// Iterates over the names, sorted.
@@ -380,6 +386,13 @@ const fn standing(trust: Trust) -> &'static str {
         Trust::TrustedProject => "trusted",
         Trust::UntrustedProject => PROJECT,
     }
+}
+
+fn read_state(text: &str) -> Option<(Digest16, Option<u64>)> {
+    let Some((digest, until)) = text.split_once(':') else {
+        return Some((checked(text)?, None));
+    };
+    Some((checked(digest)?, Some(until.parse().ok()?)))
 }
 
 fn read_file(text: &str) -> Option<(&'static str, String)> {

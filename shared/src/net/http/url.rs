@@ -166,7 +166,10 @@ mod tests {
     #[test]
     fn the_path_of_chat_completions_is_no_part_of_it() {
         for (text, base) in [
-            ("https://llm.example/v1/chat/completions", "https://llm.example/v1"),
+            (
+                "https://llm.example/v1/chat/completions",
+                "https://llm.example/v1",
+            ),
             (
                 "https://llm.example/v1/chat/completions/?a=b#c",
                 "https://llm.example/v1?a=b",

@@ -1,0 +1,60 @@
+//! What the files of a search look like from outside, so that a shell's hook does nothing while nothing has changed.
+
+use std::fs::Metadata;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use super::search::Search;
+
+impl Search {
+    /// Returns 16 hexadecimal digits that change with the directory, with every file that the search reads or looks for
+    /// (edited, created, removed, replaced, given another owner or mode), with the user's answers and settings, and with
+    /// `more`. It opens no file.
+    #[must_use]
+    pub fn stamp(&self, more: impl Hash) -> String {
+        let mut hasher = DefaultHasher::new();
+        more.hash(&mut hasher);
+        self.start.hash(&mut hasher);
+        self.rule.name().hash(&mut hasher);
+        for candidate in self.paths() {
+            candidate.home.hash(&mut hasher);
+            look(&candidate.path, &mut hasher);
+        }
+        let (user, project) = self.settings_files();
+        let others = [&self.trust_store, &self.consent.config, &user, &project];
+        for file in others.into_iter().flatten() {
+            look(file, &mut hasher);
+        }
+        format!("{:016x}", hasher.finish())
+    }
+}
+
+/// Takes in what is at a path, and behind it where that is a symbolic link.
+fn look(path: &Path, hasher: &mut DefaultHasher) {
+    path.hash(hasher);
+    let found = path.symlink_metadata().ok();
+    let target = found
+        .as_ref()
+        .filter(|found| found.is_symlink())
+        .and_then(|_| path.metadata().ok());
+    found.as_ref().map(identity).hash(hasher);
+    target.as_ref().map(identity).hash(hasher);
+}
+
+/// Everything that a change of content, owner or mode leaves a trace in; the time of a change of a file's data can be set
+/// back, the time of a change of its status cannot.
+fn identity(found: &Metadata) -> [i64; 10] {
+    [
+        found.dev().cast_signed(),
+        found.ino().cast_signed(),
+        i64::from(found.mode()),
+        i64::from(found.uid()),
+        found.size().cast_signed(),
+        found.mtime(),
+        found.mtime_nsec(),
+        found.ctime(),
+        found.ctime_nsec(),
+        i64::from(found.gid()),
+    ]
+}
