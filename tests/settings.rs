@@ -132,9 +132,10 @@ fn what_a_profile_leaves_open_comes_from_qwen_codes_settings() {
             json!({"model": "mine"}),
             ["settings-key", settings, "mine", "custom"],
         ),
+        // A profile's key goes to the profile's endpoint, and that is OpenAI's where it names none.
         (
             json!({"key": {"command": ["echo", "mine"]}}),
-            ["mine", settings, "settings-model", "custom"],
+            ["mine", "https://api.openai.com/v1", "settings-model", "openai"],
         ),
         (
             json!({"base_url": "https://mine.example/v1", "key": {"command": ["echo", "mine"]}}),

@@ -71,7 +71,7 @@ pub(crate) fn untrust(named: Option<PathBuf>, search: &Search, reporter: &Report
 fn settings_of(file: &Path, bytes: &[u8]) -> Vec<Setting> {
     let text = dotenv::decode(bytes);
     let is_json = file.extension().is_some_and(|extension| extension == "json");
-    if let Some(settings) = parse_jsonc(&text).filter(|_| is_json) {
+    if let Some(settings) = parse_jsonc(&text).ok().filter(|_| is_json) {
         let mut members = Vec::new();
         collect_members(String::new(), &settings, &mut members);
         return members;

@@ -2,44 +2,54 @@
 
 use qwen_shared::exit::{Exit, Failure, Outcome};
 use qwen_shared::net::api::keyring_timeout;
-use qwen_shared::net::config::{Method, QwenCodeSettings};
+use qwen_shared::net::config::{Connection, Method, QwenCodeSettings};
 use qwen_shared::net::credential::{Store, StoreKind, Stored};
-use qwen_shared::provider;
+use qwen_shared::provider::{self, is_loopback};
+use qwen_shared::text::clip;
 
 use crate::login::Login;
 use crate::profile::ProfileUpdate;
 use crate::store::choose_store;
 use crate::{base_url, test_request};
 
-/// Makes the profile share Qwen Code's login, or copies the API key of its settings.
+/// Makes the profile share Qwen Code's login, or copies the key that Qwen Code uses, with its endpoint and model.
 pub(crate) fn import(login: &Login<'_>) -> Outcome {
     let settings = QwenCodeSettings::load();
-    if settings.api_key.is_some() && settings.selected_type.as_deref() == Some("openai") {
-        return import_key(login, &settings);
+    for notice in settings.notices() {
+        login.reporter.notice(&notice);
     }
     let shared = Store::open(
         StoreKind::QwenCode,
         &login.profile.name,
         keyring_timeout(login.reporter),
     )?;
-    match (&settings.api_key, shared.load()?) {
-        (_, Some(loaded)) => {
-            if let Some(notice) = &loaded.notice {
-                login.reporter.notice(notice);
-            }
-            import_login(login, &shared, &loaded.stored)
-        }
-        (Some(_), None) => import_key(login, &settings),
-        (None, None) => Err(Failure::new(
-            Exit::NoAuth,
-            format!(
-                "Qwen Code has no login here: there is no '{}', and no API key in '{}'",
-                shared.place(),
-                settings.path.display()
-            ),
-        )
-        .hint("run 'qwen-login'")),
+    if !settings.uses_oauth() {
+        return match settings.in_use(login.args.model.as_deref())? {
+            Some(connection) => import_key(login, &connection),
+            None => Err(nothing_in_use(&settings, &shared)),
+        };
     }
+    let Some(loaded) = shared.load()? else {
+        return Err(nothing_in_use(&settings, &shared));
+    };
+    if let Some(notice) = &loaded.notice {
+        login.reporter.notice(notice);
+    }
+    import_login(login, &shared, &loaded.stored)
+}
+
+/// The failure where Qwen Code has neither a login nor a key that is in use.
+fn nothing_in_use(settings: &QwenCodeSettings, shared: &Store) -> Failure {
+    let (file, place) = (settings.path.display(), shared.place());
+    let is_left_over = !settings.uses_oauth() && matches!(shared.load(), Ok(Some(_)));
+    let message = match settings.selected_type() {
+        Some(selected) if is_left_over => format!(
+            "Qwen Code has no API key here: '{}' is selected in '{file}', so the login in '{place}' is not in use",
+            clip(&selected.value, 64)
+        ),
+        _ => format!("Qwen Code has no login here: there is no '{place}', and no API key in '{file}'"),
+    };
+    Failure::new(Exit::NoAuth, message).hint("run 'qwen-login'")
 }
 
 fn import_login(login: &Login<'_>, shared: &Store, stored: &Stored) -> Outcome {
@@ -76,34 +86,53 @@ fn import_login(login: &Login<'_>, shared: &Store, stored: &Stored) -> Outcome {
     Ok(Exit::Ok)
 }
 
-fn import_key(login: &Login<'_>, settings: &QwenCodeSettings) -> Outcome {
-    let Some(key) = settings.api_key.clone() else {
-        return Err(Failure::new(Exit::NoAuth, "Qwen Code has no API key here"));
-    };
-    let allow_http = login.profile.settings.allow_http;
-    // Without a base URL, Qwen Code uses Model Studio in Beijing.
-    let default = provider::named("dashscope").and_then(provider::Provider::default_base_url);
-    let Some(url) = settings.base_url.clone().or(default.map(String::from)) else {
-        let message = "Qwen Code's settings have no base URL";
-        return Err(Failure::new(Exit::Config, message));
-    };
-    let base_url = base_url::parse_answer(&url, allow_http)
-        .map_err(|reason| Failure::new(Exit::Config, format!("{}: {reason}", settings.path.display())))?;
-    let store = choose_store(login, false)?;
+/// Copies the key, which Qwen Code keeps where it is. An endpoint of this machine may need none.
+fn import_key(login: &Login<'_>, connection: &Connection) -> Outcome {
+    let source = &connection.base_url.source;
+    let url = connection.base_url.value.to_string();
+    let base_url = base_url::parse_answer(&url, login.profile.settings.allow_http)
+        .map_err(|reason| Failure::new(Exit::Config, format!("{source}: {reason}")))?;
+    let provider = provider::recognise(&base_url);
+    let needs_key = provider.is_none_or(|known| known.needs_key) && !is_loopback(&base_url);
+    if connection.key.is_none() && needs_key {
+        let message = format!("{source}: Qwen Code has no API key for '{base_url}'");
+        return Err(Failure::new(Exit::NoAuth, message).hint("run 'qwen-login'"));
+    }
+    let model = login.args.model.clone();
+    let model = model.or_else(|| connection.model.as_ref().map(|model| model.value.clone()));
+    let store = connection
+        .key
+        .as_ref()
+        .map(|_| choose_store(login, false))
+        .transpose()?;
     let update = ProfileUpdate {
         method: Method::ApiKey,
-        provider: provider::recognise(&base_url).map(|known| known.name.clone()),
-        base_url: Some(base_url.as_str().to_owned()),
-        model: login.args.model.clone().or_else(|| settings.model.clone()),
-        store: Some(store.kind()),
+        provider: provider.map(|known| known.name.clone()),
+        base_url: Some(base_url.to_string()),
+        model: model.clone(),
+        store: store.as_ref().map(Store::kind),
     };
-    login
-        .profile
-        .save(&store, &Stored::ApiKey(key), &update, login.reporter)?;
+    match connection.key.as_ref().zip(store.as_ref()) {
+        Some((key, store)) => {
+            let key = Stored::ApiKey(key.value.clone());
+            login.profile.save(store, &key, &update, login.reporter)?;
+        }
+        None => login.profile.update(&update)?,
+    }
+    let key = match &connection.key {
+        Some(key) => format!("a copy of the key of {}", key.source),
+        None => "no key".to_owned(),
+    };
+    let model = model.map_or_else(String::new, |model| {
+        format!(", with model '{}'", clip(&model, 64))
+    });
+    let notice = connection.notice.as_ref();
+    notice
+        .into_iter()
+        .for_each(|notice| login.reporter.notice(notice));
     let result = format!(
-        "profile '{}' uses the API key of '{}'",
-        login.profile.name,
-        settings.path.display()
+        "profile '{}' uses {key} at '{base_url}' of {source}{model}",
+        login.profile.name
     );
     login.profile.report(&result, login.reporter);
     Ok(Exit::Ok)

@@ -143,12 +143,14 @@ pub fn read_jsonc(path: &Path) -> Option<Value> {
     }
     let mut bytes = Vec::new();
     file.take(JSONC_LIMIT).read_to_end(&mut bytes).ok()?;
-    parse_jsonc(&String::from_utf8_lossy(&bytes))
+    parse_jsonc(&String::from_utf8_lossy(&bytes)).ok()
 }
 
-/// Parses JSON with comments and trailing commas; `None` for any other text.
-#[must_use]
-pub fn parse_jsonc(text: &str) -> Option<Value> {
+/// Parses JSON with comments and trailing commas. A blank text is `null`.
+///
+/// # Errors
+/// What is wrong, with line and column.
+pub fn parse_jsonc(text: &str) -> Result<Value, jsonc_parser::errors::ParseError> {
     let options = ParseOptions {
         allow_comments: true,
         allow_trailing_commas: true,
@@ -161,7 +163,7 @@ pub fn parse_jsonc(text: &str) -> Option<Value> {
         allow_non_finite_numbers: false,
         allow_extended_string_escapes: false,
     };
-    parse_to_serde_value(text.trim_start_matches('\u{feff}'), &options).ok()
+    parse_to_serde_value(text.trim_start_matches('\u{feff}'), &options)
 }
 
 /// Creates a directory and its parents, each that is new with mode 0700 whatever the umask.
@@ -534,7 +536,7 @@ mod tests {
             ("{\"a\":1 , // last\n}", json!({"a": 1})),
             ("{\"a\":1 /*/ \"b\":2 */}", json!({"a": 1})),
         ] {
-            assert_eq!(parse_jsonc(text), Some(value), "{text}");
+            assert_eq!(parse_jsonc(text).ok(), Some(value), "{text}");
         }
     }
 
@@ -549,7 +551,7 @@ mod tests {
             "{\"a\":1 \"b\":2}",
             "{\"a\":+1}",
         ] {
-            assert_eq!(parse_jsonc(text), None, "{text}");
+            assert_eq!(parse_jsonc(text).ok(), None, "{text}");
         }
     }
 

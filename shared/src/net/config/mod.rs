@@ -10,6 +10,6 @@ mod settings;
 
 pub use file::Config;
 pub use profile::{KeySetting, Method, Profile, TimeoutSettings, check_name};
-pub use qwen_code::QwenCodeSettings;
+pub use qwen_code::{Connection, Given, QwenCodeSettings};
 pub use resolver::{ProfileSummary, active_profile, unknown_provider};
 pub use settings::{Auth, Key, Overrides, Settings, Source, Sourced};

@@ -5,9 +5,9 @@ use serde_json::{Map, Value};
 use super::file::Config;
 use super::lookup::Lookup;
 use super::profile::{KeySetting, Method, Profile, check_name};
-use super::qwen_code::QwenCodeSettings;
+use super::qwen_code::{Connection, Given, QwenCodeSettings};
 use super::settings::{Auth, Key, Overrides, Settings, Source, Sourced};
-use crate::dotenv::may_pair;
+use crate::dotenv::{Trust, may_pair};
 use crate::exit::{Exit, Failure};
 use crate::net::http::BaseUrl;
 use crate::provider::{self, Provider, is_loopback};
@@ -36,12 +36,14 @@ impl Settings {
                 .get(&name.value)
                 .ok_or_else(|| with_source(&name.source, no_credential(&name.value)))?,
         };
-        let resolver = Resolver {
+        let mut resolver = Resolver {
             overrides,
             lookup: &lookup,
             name: name.as_ref(),
             profile,
             qwen_code: &qwen_code,
+            connection: None,
+            is_qwen_code_asked: false,
         };
         resolver.resolve()
     }
@@ -94,12 +96,14 @@ impl ProfileSummary {
     /// Resolves a profile as [`Settings::resolve`] does. One that cannot be resolved is shown as it is written.
     #[must_use]
     pub fn new(profile: &Profile, qwen_code: &QwenCodeSettings) -> Self {
-        let resolver = Resolver {
+        let mut resolver = Resolver {
             overrides: &Overrides::default(),
             lookup: &Lookup::default(),
             name: None,
             profile,
             qwen_code,
+            connection: None,
+            is_qwen_code_asked: false,
         };
         resolver.summary().unwrap_or_else(|_| Self {
             method: resolver.written_method(),
@@ -123,10 +127,14 @@ struct Resolver<'a> {
     name: Option<&'a Sourced<String>>,
     profile: &'a Profile,
     qwen_code: &'a QwenCodeSettings,
+    /// What Qwen Code uses, where nobody else names an endpoint.
+    connection: Option<Connection>,
+    is_qwen_code_asked: bool,
 }
 
 impl Resolver<'_> {
-    fn resolve(&self) -> Result<Settings, Failure> {
+    fn resolve(&mut self) -> Result<Settings, Failure> {
+        self.ask_qwen_code()?;
         let base_url = self.configured_base_url()?;
         let provider = self.provider(base_url.as_ref())?;
         let auth = self.auth(&provider, base_url.as_ref())?;
@@ -150,7 +158,7 @@ impl Resolver<'_> {
             allow_http: self.profile.allow_http,
             api_version: self.lookup.value("OPENAI_API_VERSION"),
             profile: self.name.cloned(),
-            notices: self.mixture(&auth, &base_url).into_iter().collect(),
+            notices: self.notices(&auth, &base_url),
             provider,
             auth,
             base_url,
@@ -158,7 +166,8 @@ impl Resolver<'_> {
         })
     }
 
-    fn summary(&self) -> Result<ProfileSummary, Failure> {
+    fn summary(&mut self) -> Result<ProfileSummary, Failure> {
+        self.ask_qwen_code()?;
         let base_url = self.configured_base_url()?;
         let provider = self.provider(base_url.as_ref())?;
         let method = match self.auth(&provider, base_url.as_ref()) {
@@ -191,16 +200,50 @@ impl Resolver<'_> {
         if let Some(given) = flag.or_else(variable) {
             return parse_url(given).map(Some);
         }
-        match (
-            &self.profile.base_url,
-            &self.profile.provider,
-            &self.qwen_code.base_url,
-        ) {
-            (Some(own), _, _) => Ok(Some(Sourced::new(own.clone(), self.profile_source()))),
-            // The endpoint of a profile that names its provider is that provider's.
-            (None, None, Some(url)) => parse_url(self.of_qwen_code(url.clone())).map(Some),
-            _ => Ok(None),
+        if let Some(own) = &self.profile.base_url {
+            return Ok(Some(Sourced::new(own.clone(), self.profile_source())));
         }
+        let connection = self.connection.as_ref();
+        Ok(connection.map(|connection| connection.base_url.clone()))
+    }
+
+    /// Asks for what Qwen Code uses, where nobody else names an endpoint, or a credential that goes to one.
+    fn ask_qwen_code(&mut self) -> Result<(), Failure> {
+        let hides_variable = self.overrides.profile_first && self.name.is_some();
+        let flag = self.overrides.base_url.as_deref();
+        let is_named = flag.is_some_and(|url| !url.trim().is_empty())
+            || !hides_variable && self.lookup.value("OPENAI_BASE_URL").is_some()
+            || self.profile.base_url.is_some()
+            || self.profile.provider.is_some()
+            || self.profile.key.is_some()
+            || self.profile.uses_oauth();
+        if is_named {
+            return Ok(());
+        }
+        self.is_qwen_code_asked = true;
+        let model = self.configured_model();
+        let key = self.overrides.api_key.as_ref();
+        let given = Given {
+            model: model.as_ref().map(|model| model.value.as_str()),
+            has_key: key.is_some_and(|key| !key.expose().trim().is_empty()),
+        };
+        let variables = |name: &str| self.lookup.value(name);
+        self.connection = self.qwen_code.connection(given, &variables)?;
+        Ok(())
+    }
+
+    /// Returns the model of a flag, a variable or the profile.
+    fn configured_model(&self) -> Option<Sourced<String>> {
+        let variable = || self.lookup.value("OPENAI_MODEL");
+        let profile = || {
+            let model = self.profile.model.as_deref()?.trim().to_owned();
+            Some(Sourced::new(model, self.profile_source()))
+        };
+        let flag = flag_value(self.overrides.model.as_deref(), "--model");
+        flag.or_else(|| match self.overrides.profile_first {
+            true => profile().or_else(variable),
+            false => variable().or_else(profile),
+        })
     }
 
     fn provider(&self, base_url: Option<&Sourced<BaseUrl>>) -> Result<Sourced<&'static Provider>, Failure> {
@@ -267,9 +310,10 @@ impl Resolver<'_> {
             Some(Sourced::new(model, self.profile_source()))
         };
         let of_qwen_code = || {
-            let model = self.qwen_code.model.clone();
-            let model = model.filter(|_| self.profile.provider.is_none() && !is_foreign)?;
-            Some(self.of_qwen_code(model))
+            let is_asked = self.profile.provider.is_none() && !is_foreign;
+            let connection = self.connection.as_ref();
+            let model = connection.and_then(|connection| connection.model.clone());
+            model.or_else(|| self.qwen_code.model()).filter(|_| is_asked)
         };
         let configured = || match self.overrides.profile_first {
             true => profile().or_else(variable),
@@ -299,24 +343,44 @@ impl Resolver<'_> {
         {
             return Ok(auth);
         }
+        if let Some(connection) = &self.connection
+            && let Some(key) = &connection.key
+        {
+            return Ok(key.clone().map(given));
+        }
         if let Some(key) = self.variable_key(provider.value) {
             return Ok(key.map(|key| given(Secret::new(key))));
         }
         if let Some(auth) = self.own_auth()? {
             return Ok(auth);
         }
-        // Qwen Code's key does not go to an endpoint that the profile names.
-        let names_endpoint = self.profile.provider.is_some() || self.profile.base_url.is_some();
-        if let (Some(key), false) = (&self.qwen_code.api_key, names_endpoint) {
-            return Ok(self.of_qwen_code(given(key.clone())));
+        if let Some(key) = self.key_of_qwen_code(base_url) {
+            return Ok(key.map(given));
         }
         if base_url.is_some_and(|url| is_loopback(&url.value)) || !provider.value.needs_key {
             return Ok(Sourced::new(Auth::None, provider.source.clone()));
         }
-        Err(match self.name {
+        let failure = match self.name {
             Some(name) => no_credential(&name.value),
             None => no_method(),
-        })
+        };
+        // A file that was passed over may be the one that has the key.
+        let notices = self.qwen_code_notices().into_iter();
+        Err(notices.fold(failure, Failure::hint))
+    }
+
+    /// Returns the key that Qwen Code's settings have for an endpoint of the user's own.
+    fn key_of_qwen_code(&self, base_url: Option<&Sourced<BaseUrl>>) -> Option<Sourced<Secret<String>>> {
+        let url = base_url?;
+        let is_users = match &url.source {
+            Source::EnvFile { trust, .. } => *trust != Trust::UntrustedProject,
+            Source::Flag(_) | Source::Environment(_) => true,
+            _ => false,
+        };
+        let variables = |name: &str| self.lookup.value(name);
+        is_users
+            .then(|| self.qwen_code.key_for(&url.value, &variables))
+            .flatten()
     }
 
     /// Returns the key of a variable. The provider's own variable goes before `OPENAI_API_KEY`, in the environment and
@@ -359,13 +423,31 @@ impl Resolver<'_> {
     fn own_source(&self) -> Source {
         match self.name {
             Some(_) => self.profile_source(),
-            None if self.qwen_code.selected_type.is_some() => Source::QwenCode(self.qwen_code.path.clone()),
-            None => Source::QwenCode(self.qwen_code.path.with_file_name("oauth_creds.json")),
+            None => match self.qwen_code.selected_type() {
+                Some(selected) => selected.source,
+                None => Source::QwenCode {
+                    path: self.qwen_code.path.with_file_name("oauth_creds.json"),
+                    member: String::new(),
+                },
+            },
         }
     }
 
-    fn of_qwen_code<T>(&self, value: T) -> Sourced<T> {
-        Sourced::new(value, Source::QwenCode(self.qwen_code.path.clone()))
+    fn notices(&self, auth: &Sourced<Auth>, base_url: &Sourced<BaseUrl>) -> Vec<String> {
+        let mut notices = self.qwen_code_notices();
+        notices.extend(self.mixture(auth, base_url));
+        notices
+    }
+
+    /// Returns what is wrong with Qwen Code's files, where they were asked.
+    fn qwen_code_notices(&self) -> Vec<String> {
+        if !self.is_qwen_code_asked {
+            return Vec::new();
+        }
+        let mut notices = self.qwen_code.notices();
+        let connection = self.connection.as_ref();
+        notices.extend(connection.and_then(|connection| connection.notice.clone()));
+        notices
     }
 
     /// Names the mixture that surprises: the profile's endpoint with a key that is not the profile's.

@@ -173,8 +173,13 @@ pub enum Source {
     },
     /// A profile of `config.json`.
     Profile(String),
-    /// Qwen Code's `settings.json`.
-    QwenCode(PathBuf),
+    /// Qwen Code's files.
+    QwenCode {
+        /// The file.
+        path: PathBuf,
+        /// What of it: `security.auth.apiKey`, `modelProviders.openai 'm1'`, …; empty for the whole file.
+        member: String,
+    },
     /// The provider catalogue.
     Provider(String),
     /// Built in.
@@ -196,7 +201,8 @@ impl fmt::Display for Source {
             Self::Environment(name) => write!(f, "environment {name}"),
             Self::EnvFile { path, line, .. } => write!(f, "{}:{line}", path.display()),
             Self::Profile(name) => write!(f, "profile '{name}'"),
-            Self::QwenCode(path) => f.write_str(&path.to_string_lossy()),
+            Self::QwenCode { path, member } if member.is_empty() => write!(f, "{}", path.display()),
+            Self::QwenCode { path, member } => write!(f, "{}: {member}", path.display()),
             Self::Provider(name) => write!(f, "provider '{name}'"),
             Self::Default => f.write_str("default"),
         }

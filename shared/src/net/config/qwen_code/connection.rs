@@ -1,0 +1,366 @@
+//! Which endpoint Qwen Code uses, and with which key: both from one place, never half of a pair.
+
+use super::entries::{self, DEFAULT_KEY, Entry, Protocol, not_spoken};
+use super::scopes::{Scopes, Text};
+use crate::exit::{Exit, Failure};
+use crate::net::config::settings::Sourced;
+use crate::net::http::BaseUrl;
+use crate::provider;
+use crate::secret::Secret;
+use crate::text::clip;
+
+/// Looks a variable up in the environment, then in the `.env` chain.
+pub(super) type Variables<'a> = &'a dyn Fn(&str) -> Option<Sourced<String>>;
+
+/// An endpoint and what belongs to it.
+#[derive(Clone, Debug)]
+pub struct Connection {
+    /// The endpoint.
+    pub base_url: Sourced<BaseUrl>,
+    /// The key, from settings, environment or `.env` file; `None` where Qwen Code's settings name none for this endpoint.
+    pub key: Option<Sourced<Secret<String>>>,
+    /// The model, where the settings name one.
+    pub model: Option<Sourced<String>>,
+    /// What differs from what the settings say.
+    pub notice: Option<String>,
+}
+
+/// What the user says elsewhere.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Given<'a> {
+    /// The model of a flag, a variable or a profile.
+    pub model: Option<&'a str>,
+    /// True when a flag gives the key.
+    pub has_key: bool,
+}
+
+/// A choice among the settings' endpoints.
+pub(super) struct Chooser<'a> {
+    pub(super) scopes: &'a Scopes,
+    pub(super) given: Given<'a>,
+    pub(super) variables: Variables<'a>,
+}
+
+impl Chooser<'_> {
+    /// Returns the pair in use; `None` where the settings say nothing about an endpoint.
+    ///
+    /// # Errors
+    /// 78 for what the toolkit does not speak, and for settings that contradict each other; 77 for a key that is not there.
+    pub(super) fn connection(&self) -> Result<Option<Connection>, Failure> {
+        if let Some(fault) = &self.scopes.refused {
+            return Err(fault.failure());
+        }
+        let selected = self.scopes.text(&["security", "auth", "selectedType"]);
+        let protocol = selected
+            .as_ref()
+            .map_or(Protocol::Chat, |text| Protocol::named(&text.value.value));
+        self.check_enforced(selected.as_ref())?;
+        let entries = entries::read(self.scopes);
+        let (model, is_given) = match self.given.model {
+            Some(model) => (Some(model.to_owned()), true),
+            None => (self.model_of_settings().map(|model| model.value), false),
+        };
+        let chosen = model
+            .as_deref()
+            .and_then(|model| self.entry(&entries, &protocol, model, is_given));
+        match (chosen, selected) {
+            (Some(entry), _) => self.of_entry(entry).map(Some),
+            (None, Some(selected)) if selected.value.value == "qwen-oauth" => Ok(None),
+            (None, Some(selected)) if !protocol.is_openai() => {
+                // A key of the user's own needs nothing of Qwen Code.
+                match self.given.has_key || (self.variables)(DEFAULT_KEY).is_some() {
+                    true => Ok(None),
+                    false => Err(not_spoken(&selected.value.source, &protocol)),
+                }
+            }
+            (None, _) => self.without_entry(&entries, model.as_deref()),
+        }
+    }
+
+    /// Returns the key that the settings pair with an endpoint that the user named elsewhere.
+    pub(super) fn key_for(&self, url: &BaseUrl) -> Option<Sourced<Secret<String>>> {
+        let is_it = |text: &Text| BaseUrl::parse(&text.value.value).is_ok_and(|own| is_same(&own, url));
+        let entries = entries::read(self.scopes);
+        let entry = entries
+            .iter()
+            .find(|entry| entry.protocol == Protocol::Chat && entry.base_url.as_ref().is_some_and(is_it));
+        if let Some(entry) = entry {
+            return self.key_named(entry.key_name()).or_else(|| self.api_key());
+        }
+        let own = self.scopes.text(&["security", "auth", "baseUrl"]);
+        let mapped = self.scopes.text(&["env", "OPENAI_BASE_URL"]);
+        if own.as_ref().is_some_and(is_it) || mapped.as_ref().is_some_and(is_it) {
+            return self.mapped(DEFAULT_KEY).or_else(|| self.api_key());
+        }
+        let has_address = own.is_some() || mapped.is_some();
+        let is_entrys = entries.iter().any(|entry| entry.base_url.is_some());
+        (!has_address && !is_entrys).then(|| self.api_key()).flatten()
+    }
+
+    /// `model.name`, without the mark of a model that was set up by hand; else that of the `env` map.
+    pub(super) fn model_of_settings(&self) -> Option<Sourced<String>> {
+        let named = self.scopes.text(&["model", "name"]).map(|text| text.value);
+        let named = named.map(|name| name.map(|name| without_mark(&name).to_owned()));
+        let mapped = |name| Some(self.scopes.text(&["env", name])?.value);
+        named
+            .or_else(|| mapped("OPENAI_MODEL"))
+            .or_else(|| mapped("QWEN_MODEL"))
+    }
+
+    /// An administrator's `enforcedType` binds whoever uses these settings.
+    fn check_enforced(&self, selected: Option<&Text>) -> Result<(), Failure> {
+        let Some(enforced) = self.scopes.text(&["security", "auth", "enforcedType"]) else {
+            return Ok(());
+        };
+        let (word, source) = (&enforced.value.value, &enforced.value.source);
+        let selected = selected.map_or("openai", |text| &text.value.value);
+        if word == selected || Protocol::named(word).is_openai() && Protocol::named(selected).is_openai() {
+            return Ok(());
+        }
+        let (word, selected) = (clip(word, 64), clip(selected, 64));
+        let message = format!("{source}: Qwen Code has to use '{word}', and '{selected}' is selected");
+        Err(Failure::new(Exit::Config, message)
+            .hint("select that in Qwen Code by /auth, or run 'qwen-login'"))
+    }
+
+    /// Returns the entry of a model. `model.baseUrl` tells entries with one name apart.
+    fn entry<'e>(
+        &self,
+        entries: &'e [Entry],
+        selected: &Protocol,
+        model: &str,
+        is_given: bool,
+    ) -> Option<&'e Entry> {
+        let with_name: Vec<&Entry> = entries
+            .iter()
+            .filter(|entry| entry.id == model)
+            .filter(|entry| match selected.is_openai() {
+                true => entry.protocol.is_openai(),
+                false => is_given && entry.protocol == Protocol::Chat,
+            })
+            .collect();
+        let address = self.scopes.text(&["model", "baseUrl"]).filter(|_| !is_given);
+        let exact = address.and_then(|address| {
+            let is_it = |entry: &&Entry| {
+                let own = entry.base_url.as_ref();
+                own.is_some_and(|own| own.value.value == address.value.value)
+            };
+            with_name.iter().copied().find(is_it)
+        });
+        let of_protocol = || {
+            with_name
+                .iter()
+                .copied()
+                .find(|entry| entry.protocol == *selected)
+        };
+        exact.or_else(of_protocol).or_else(|| with_name.first().copied())
+    }
+
+    fn of_entry(&self, entry: &Entry) -> Result<Connection, Failure> {
+        if entry.protocol != Protocol::Chat {
+            return Err(entry.not_spoken());
+        }
+        let base_url = match &entry.base_url {
+            Some(text) => parse(text)?,
+            None => self.address_without(entry)?,
+        };
+        Ok(Connection {
+            key: self.key_of(entry)?,
+            base_url,
+            model: Some(entry.model()),
+            notice: None,
+        })
+    }
+
+    /// The endpoint of an entry that names none. OpenAI's own is meant for its own variable alone.
+    fn address_without(&self, entry: &Entry) -> Result<Sourced<BaseUrl>, Failure> {
+        if let Some(address) = self.address()? {
+            return Ok(address);
+        }
+        let openai = default_base_url("openai").filter(|_| entry.key_name() == DEFAULT_KEY);
+        openai
+            .map(|url| Sourced::new(url, entry.source.clone()))
+            .ok_or_else(|| {
+                let message = format!("{} has no baseUrl: its key is sent nowhere else", entry.source);
+                Failure::new(Exit::Config, message).hint("add \"baseUrl\" to that entry")
+            })
+    }
+
+    fn key_of(&self, entry: &Entry) -> Result<Option<Sourced<Secret<String>>>, Failure> {
+        let key = self.key_named(entry.key_name()).or_else(|| self.api_key());
+        match &entry.key_variable {
+            Some(name) if key.is_none() && !self.given.has_key => Err(self.unset_key(entry, name)),
+            _ => Ok(key),
+        }
+    }
+
+    fn unset_key(&self, entry: &Entry, name: &str) -> Failure {
+        // What does not look like a name may be a key at the wrong place.
+        if !name
+            .bytes()
+            .all(|byte| matches!(byte, b'A'..=b'Z' | b'0'..=b'9' | b'_'))
+        {
+            let message = format!("{}: \"envKey\" is not the name of a variable", entry.source);
+            return Failure::new(Exit::Config, message)
+                .hint("\"envKey\" names the variable that holds the key, such as MY_API_KEY");
+        }
+        let is_there = name != DEFAULT_KEY && (self.variables)(DEFAULT_KEY).is_some();
+        let instead = if is_there {
+            format!("; {DEFAULT_KEY} is not sent in its place")
+        } else {
+            String::new()
+        };
+        let message = format!(
+            "{} takes its key from {name}, which is not set{instead}",
+            entry.source
+        );
+        Failure::new(Exit::NoAuth, message).hint(format!("set {name}, or run 'qwen-login'"))
+    }
+
+    /// Uses the older form: one key and one endpoint for whatever model; else the entry that Qwen Code takes when the model
+    /// has none.
+    fn without_entry(&self, entries: &[Entry], model: Option<&str>) -> Result<Option<Connection>, Failure> {
+        // Its own entries say where this key goes.
+        let is_entrys = entries
+            .iter()
+            .any(|entry| entry.base_url.is_some() && entry.key_name() == DEFAULT_KEY);
+        let given = (self.variables)(DEFAULT_KEY).map(|key| key.map(Secret::new));
+        let mapped_address = self.scopes.text(&["env", "OPENAI_BASE_URL"]).is_some();
+        let default_key = given.clone().or_else(|| self.mapped(DEFAULT_KEY));
+        let key = default_key
+            .filter(|_| !is_entrys || mapped_address)
+            .or_else(|| self.api_key());
+        let base_url = match (self.address()?, &key) {
+            (Some(address), _) => address,
+            (None, Some(_)) if given.is_some() && !is_entrys => return Ok(None),
+            (None, Some(key)) => match default_base_url("dashscope") {
+                Some(url) => Sourced::new(url, key.source.clone()),
+                None => return Ok(None),
+            },
+            (None, None) => return self.first_entry(entries, model),
+        };
+        Ok(Some(Connection {
+            base_url,
+            key,
+            model: self.model_of_settings(),
+            notice: None,
+        }))
+    }
+
+    fn first_entry(&self, entries: &[Entry], model: Option<&str>) -> Result<Option<Connection>, Failure> {
+        let spoken: Vec<&Entry> = entries
+            .iter()
+            .filter(|entry| entry.protocol.is_openai())
+            .collect();
+        let Some(first) = spoken.first() else {
+            let unspoken = entries.iter().find(|entry| Some(entry.id.as_str()) == model);
+            return match unspoken.or(entries.first()) {
+                Some(entry) if (self.variables)(DEFAULT_KEY).is_none() => Err(entry.not_spoken()),
+                _ => Ok(None),
+            };
+        };
+        let Some(given) = self.given.model else {
+            let notice = model.map(|model| {
+                let model = clip(model, 64);
+                format!(
+                    "Qwen Code's model '{model}' is none of modelProviders: '{}' is used",
+                    first.id
+                )
+            });
+            let connection = self.of_entry(first)?;
+            return Ok(Some(Connection { notice, ..connection }));
+        };
+        // One endpoint and one key: whatever the model, it is theirs.
+        let address = |entry: &Entry| entry.base_url.as_ref().map(|text| text.value.value.clone());
+        let is_alike =
+            |entry: &&Entry| address(entry) == address(first) && entry.key_name() == first.key_name();
+        if spoken.iter().all(is_alike) {
+            let connection = self.of_entry(first)?;
+            return Ok(Some(Connection {
+                model: None,
+                ..connection
+            }));
+        }
+        let mut known: Vec<&str> = spoken.iter().map(|entry| entry.id.as_str()).take(20).collect();
+        known.dedup();
+        let (given, path) = (clip(given, 64), Scopes::user_path());
+        let message = format!(
+            "{}: no entry of modelProviders has model '{given}', so its endpoint is not known",
+            path.display()
+        );
+        Err(Failure::new(Exit::Config, message)
+            .hint(format!("known are {}", known.join(", ")))
+            .hint("or name the endpoint with --openai-base-url"))
+    }
+
+    /// The endpoint that is not an entry's.
+    fn address(&self) -> Result<Option<Sourced<BaseUrl>>, Failure> {
+        if let Some(given) = (self.variables)("OPENAI_BASE_URL") {
+            return parse(&Text {
+                value: given,
+                unset: None,
+            })
+            .map(Some);
+        }
+        let mapped = self.scopes.text(&["env", "OPENAI_BASE_URL"]);
+        mapped
+            .or_else(|| self.scopes.text(&["security", "auth", "baseUrl"]))
+            .map(|text| parse(&text))
+            .transpose()
+    }
+
+    /// The key under that name: of the environment, a `.env` file, or the `env` map.
+    fn key_named(&self, name: &str) -> Option<Sourced<Secret<String>>> {
+        let given = (self.variables)(name).map(|key| key.map(Secret::new));
+        given.or_else(|| self.mapped(name))
+    }
+
+    fn mapped(&self, name: &str) -> Option<Sourced<Secret<String>>> {
+        secret(self.scopes.text(&["env", name])?)
+    }
+
+    fn api_key(&self) -> Option<Sourced<Secret<String>>> {
+        secret(self.scopes.text(&["security", "auth", "apiKey"])?)
+    }
+}
+
+/// The name of a variable that is not set is no key.
+fn secret(text: Text) -> Option<Sourced<Secret<String>>> {
+    (!text.is_unset()).then(|| text.value.map(Secret::new))
+}
+
+fn parse(text: &Text) -> Result<Sourced<BaseUrl>, Failure> {
+    let source = &text.value.source;
+    let fault = |reason: String| Failure::new(Exit::Config, format!("{source}: {reason}"));
+    if let Some(name) = &text.unset {
+        let name = clip(name, 64);
+        return Err(fault(format!("its baseUrl names {name}, which is not set")));
+    }
+    BaseUrl::parse(&text.value.value)
+        .map(|url| Sourced::new(url, source.clone()))
+        .map_err(|error| fault(error.to_string()))
+}
+
+fn default_base_url(name: &str) -> Option<BaseUrl> {
+    let url = provider::named(name)?.default_base_url()?;
+    BaseUrl::try_from(url).ok()
+}
+
+fn is_same(own: &BaseUrl, url: &BaseUrl) -> bool {
+    own.origin() == url.origin() && own.path().trim_end_matches('/') == url.path().trim_end_matches('/')
+}
+
+/// Removes Qwen Code's `$runtime|PROTOCOL|` from a model that was set up by hand.
+fn without_mark(name: &str) -> &str {
+    let mut name = name;
+    while let Some((_, model)) = name
+        .strip_prefix("$runtime|")
+        .and_then(|rest| rest.split_once('|'))
+    {
+        if model.is_empty() {
+            break;
+        }
+        name = model;
+    }
+    name
+}

@@ -1,0 +1,353 @@
+//! The settings files by scope, and what the strongest of them says.
+
+use std::cell::OnceCell;
+use std::collections::HashMap;
+use std::env;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use serde_json::{Map, Value};
+
+use crate::dotenv::trust::{Answer, TrustStore};
+use crate::dotenv::{self, Scanner, decode};
+use crate::fs::{self, Links, NotOwn, cannot_read, parse_jsonc};
+use crate::net::config::settings::{Source, Sourced};
+use crate::paths;
+
+/// The largest file that is read, in bytes.
+const LIMIT: u64 = 1 << 20;
+
+/// One settings file.
+#[derive(Debug)]
+pub(super) struct Scope {
+    pub(super) path: PathBuf,
+    settings: Map<String, Value>,
+    access: Access,
+}
+
+/// What is taken from a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Access {
+    /// Everything.
+    Whole,
+    /// `model.name` alone: a project's file that the user refused.
+    Model,
+    /// As [`Access::Model`], until the user has answered.
+    ModelUntilAsked,
+}
+
+/// The settings files, the strongest first: the system's, the project's, the user's, the system's defaults.
+#[derive(Debug, Default)]
+pub(super) struct Scopes {
+    scopes: Vec<Scope>,
+    /// What is wrong with files that are passed over, or taken in part.
+    pub(super) notices: Vec<String>,
+    /// The first file that somebody else could have written.
+    pub(super) refused: Option<NotOwn>,
+    home_variables: OnceCell<HashMap<String, String>>,
+}
+
+/// A text of a settings file, expanded.
+#[derive(Debug)]
+pub(super) struct Text {
+    pub(super) value: Sourced<String>,
+    /// The first variable in it that is not set; its name is left as it was written.
+    pub(super) unset: Option<String>,
+}
+
+impl Text {
+    /// True for a value that is nothing but the name of a variable that is not set.
+    pub(super) fn is_unset(&self) -> bool {
+        let value = &self.value.value;
+        self.unset
+            .as_ref()
+            .is_some_and(|name| *value == format!("${name}") || *value == format!("${{{name}}}"))
+    }
+}
+
+impl Scopes {
+    /// Reads the files that there are. One that cannot be used is named in the notices, or is the refusal.
+    pub(super) fn load() -> Self {
+        let mut scopes = Self::default();
+        let system = system_settings();
+        let defaults = env::var_os("QWEN_CODE_SYSTEM_DEFAULTS_PATH")
+            .filter(|path| !path.is_empty())
+            .map_or_else(|| system.with_file_name("system-defaults.json"), PathBuf::from);
+        let user = paths::qwen_home().map(|home| home.join("settings.json"));
+        scopes.read(system);
+        if let Some(project) = project_settings(user.as_deref()) {
+            scopes.read_project(project);
+        }
+        if let Some(user) = user {
+            scopes.read(user);
+        }
+        scopes.read(defaults);
+        scopes
+    }
+
+    /// Reads a file of the user's or the system's.
+    fn read(&mut self, path: PathBuf) {
+        let bytes = match open_own(&path).and_then(read_all) {
+            Ok(Some(bytes)) => bytes,
+            Ok(None) => return,
+            Err(error) => {
+                match NotOwn::of(&error) {
+                    Some(fault) => self.refused = self.refused.take().or_else(|| Some(fault.clone())),
+                    None => self.notices.push(cannot_read(&path, &error).message),
+                }
+                return;
+            }
+        };
+        self.add(path, &bytes, Access::Whole);
+    }
+
+    /// Reads a project's file. Consent is for path and content, so it lifts owner and mode too.
+    fn read_project(&mut self, path: PathBuf) {
+        let Ok(Some(bytes)) = open(&path).and_then(read_all) else {
+            return;
+        };
+        let store = paths::state_dir().map(|directory| directory.join("trust.json"));
+        let store = store.and_then(|store| TrustStore::load(&store).ok());
+        let answer = store.and_then(|store| store.answer(&path, &bytes));
+        let access = match answer {
+            Some(Answer::Yes) => Access::Whole,
+            Some(Answer::No) => Access::Model,
+            None => Access::ModelUntilAsked,
+        };
+        if access == Access::Whole || matches!(open_own(&path), Ok(Some(_))) {
+            self.add(path, &bytes, access);
+        }
+    }
+
+    fn add(&mut self, path: PathBuf, bytes: &[u8], access: Access) {
+        let shown = path.display();
+        match parse_jsonc(&String::from_utf8_lossy(bytes)) {
+            Ok(Value::Object(settings)) => self.scopes.push(Scope {
+                path,
+                settings,
+                access,
+            }),
+            Ok(Value::Null) => {}
+            Ok(_) => self
+                .notices
+                .push(format!("{shown}:1:1: expected an object; the file is not used")),
+            Err(fault) => self.notices.push(format!(
+                "{shown}:{}:{}: {}; the file is not used",
+                fault.line_display(),
+                fault.column_display(),
+                fault.kind().to_string().to_lowercase()
+            )),
+        }
+    }
+
+    /// Returns the project's file that waits for consent, if it says more than the model about the endpoint.
+    pub(super) fn limited(&self) -> Option<&Path> {
+        let limited = self
+            .scopes
+            .iter()
+            .find(|scope| scope.access == Access::ModelUntilAsked)?;
+        let says_more = [
+            &["modelProviders"] as &[&str],
+            &["providerProtocol"],
+            &["env"],
+            &["security", "auth"],
+        ];
+        says_more
+            .iter()
+            .any(|member| limited.value(member).is_some())
+            .then_some(limited.path.as_path())
+    }
+
+    /// The path of the user's file, for messages; there may be none.
+    pub(super) fn user_path() -> PathBuf {
+        let home = paths::qwen_home().unwrap_or_else(|| PathBuf::from("~/.qwen"));
+        home.join("settings.json")
+    }
+
+    fn usable(&self) -> impl DoubleEndedIterator<Item = &Scope> {
+        self.scopes.iter().filter(|scope| scope.access == Access::Whole)
+    }
+
+    /// Returns a member from the strongest file that has it, whatever it holds there.
+    pub(super) fn value(&self, member: &[&str]) -> Option<(&Value, &Scope)> {
+        let scopes: Box<dyn Iterator<Item = &Scope>> = match member {
+            ["model", "name"] => Box::new(self.scopes.iter()),
+            _ => Box::new(self.usable()),
+        };
+        scopes
+            .filter_map(|scope| Some((scope.value(member)?, scope)))
+            .next()
+    }
+
+    /// Returns a text; blank counts as absent.
+    pub(super) fn text(&self, member: &[&str]) -> Option<Text> {
+        let (value, scope) = self.value(member)?;
+        self.expanded(value, scope, &member.join("."))
+    }
+
+    /// Expands a value of a file; blank counts as absent, and so does what is no text.
+    pub(super) fn expanded(&self, value: &Value, scope: &Scope, member: &str) -> Option<Text> {
+        let (value, unset) = self.expand(value.as_str()?);
+        let value = value.trim();
+        (!value.is_empty()).then(|| Text {
+            value: Sourced::new(value.to_owned(), scope.source(member)),
+            unset,
+        })
+    }
+
+    /// The names of an object's members, of all files, in the order in which Qwen Code merges them.
+    pub(super) fn names(&self, member: &[&str]) -> Vec<&str> {
+        let mut names: Vec<&str> = Vec::new();
+        for scope in self.usable().rev() {
+            let object = scope.value(member).and_then(Value::as_object);
+            for name in object.into_iter().flat_map(Map::keys) {
+                if !names.contains(&name.as_str()) {
+                    names.push(name);
+                }
+            }
+        }
+        names
+    }
+
+    /// Replaces `$NAME` and `${NAME}` as Qwen Code does: by the environment's value, else by that of the user's own `.env`.
+    fn expand(&self, raw: &str) -> (String, Option<String>) {
+        let mut value = String::new();
+        let mut unset = None;
+        let mut rest = raw;
+        while let Some(at) = rest.find('$') {
+            value.push_str(&rest[..at]);
+            let after = &rest[at + 1..];
+            let (name, length) = variable_at(after);
+            match self.variable(name) {
+                Some(found) => value.push_str(&found),
+                None => {
+                    value.push_str(&rest[at..=at + length]);
+                    if !name.is_empty() && unset.is_none() {
+                        unset = Some(name.to_owned());
+                    }
+                }
+            }
+            rest = &after[length..];
+        }
+        value.push_str(rest);
+        (value, unset)
+    }
+
+    fn variable(&self, name: &str) -> Option<String> {
+        if name.is_empty() || name.contains(['=', '\0']) {
+            return None;
+        }
+        if let Some(value) = env::var_os(name) {
+            return Some(value.to_string_lossy().into_owned());
+        }
+        self.home_variables.get_or_init(home_variables).get(name).cloned()
+    }
+}
+
+impl Scope {
+    fn value(&self, member: &[&str]) -> Option<&Value> {
+        let direct = || {
+            let (last, above) = member.split_last()?;
+            let mut object = &self.settings;
+            for name in above {
+                object = object.get(*name)?.as_object()?;
+            }
+            object.get(*last)
+        };
+        direct().or_else(|| self.flat_value(member))
+    }
+
+    /// Returns a member under the name that it had in the first version of the file.
+    fn flat_value(&self, member: &[&str]) -> Option<&Value> {
+        let name = match member {
+            ["security", "auth", "selectedType"] => "selectedAuthType",
+            ["security", "auth", "enforcedType"] => "enforcedAuthType",
+            ["model", "name"] => "model",
+            _ => return None,
+        };
+        self.settings.get(name).filter(|value| value.is_string())
+    }
+
+    pub(super) fn source(&self, member: &str) -> Source {
+        Source::QwenCode {
+            path: self.path.clone(),
+            member: member.to_owned(),
+        }
+    }
+}
+
+/// Returns the name of the variable that a text after `$` begins with, and the length of what names it.
+fn variable_at(after: &str) -> (&str, usize) {
+    if let Some((name, _)) = after.strip_prefix('{').and_then(|inner| inner.split_once('}')) {
+        return (name, name.len() + 2);
+    }
+    let end = after
+        .find(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+        .unwrap_or(after.len());
+    (&after[..end], end)
+}
+
+/// Reads the user's own `.env` files, the first one's values first.
+fn home_variables() -> HashMap<String, String> {
+    let mut variables = HashMap::new();
+    let mut files: Vec<PathBuf> = paths::qwen_home().into_iter().collect();
+    if env::var_os("QWEN_HOME").is_none_or(|path| path.is_empty()) {
+        files.extend(paths::home());
+    }
+    for directory in files {
+        let Ok(Some(content)) = dotenv::read(&directory.join(".env")) else {
+            continue;
+        };
+        let text = decode(&content.bytes);
+        let assignments: HashMap<String, String> = Scanner::new(&text)
+            .map(|assignment| (assignment.name.to_owned(), assignment.value))
+            .collect();
+        for (name, value) in assignments {
+            variables.entry(name).or_insert(value);
+        }
+    }
+    variables
+}
+
+fn system_settings() -> PathBuf {
+    env::var_os("QWEN_CODE_SYSTEM_SETTINGS_PATH")
+        .filter(|path| !path.is_empty())
+        .map_or_else(|| PathBuf::from("/etc/qwen-code/settings.json"), PathBuf::from)
+}
+
+/// Returns the path of the working directory's settings; `None` where they are the user's own.
+fn project_settings(user: Option<&Path>) -> Option<PathBuf> {
+    let directory = env::current_dir().ok()?.canonicalize().ok()?;
+    let home = paths::home().and_then(|home| home.canonicalize().ok());
+    let path = directory.join(".qwen/settings.json");
+    let real = path.canonicalize().ok()?;
+    let is_users = home == Some(directory) || user.and_then(|user| user.canonicalize().ok()) == Some(real);
+    (!is_users).then_some(path)
+}
+
+fn open(path: &Path) -> io::Result<Option<File>> {
+    match fs::options(Links::Follow).read(true).open(path) {
+        Ok(file) => Ok(Some(file)),
+        Err(error) if fs::is_absent(&error) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn open_own(path: &Path) -> io::Result<Option<File>> {
+    fs::open_own(path, Links::Follow)
+}
+
+fn read_all(file: Option<File>) -> io::Result<Option<Vec<u8>>> {
+    let Some(file) = file else {
+        return Ok(None);
+    };
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("is not a regular file"));
+    }
+    let mut bytes = Vec::new();
+    if file.take(LIMIT + 1).read_to_end(&mut bytes)? as u64 > LIMIT {
+        return Err(io::Error::other("is larger than 1 MiB"));
+    }
+    Ok(Some(bytes))
+}
