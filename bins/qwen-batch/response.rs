@@ -1,10 +1,10 @@
 //! Responses, read whole: as a refusal, or as the record of an answer.
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use qwen_shared::exit::Exit;
-use qwen_shared::net::chat::{AnswerReader, Refusal};
-use qwen_shared::net::http::{HttpError, Response, retry_after};
+use qwen_shared::net::chat::{AnswerReader, Refusal, RefusalHead};
+use qwen_shared::net::http::{HttpError, Response};
 
 use crate::record::{Record, RecordError, RecordedResponse, json_on_one_line};
 
@@ -15,8 +15,8 @@ pub(crate) struct WholeResponse {
     pub(crate) body: Vec<u8>,
     request_id: Option<String>,
     content_type: Option<String>,
-    location: Option<String>,
-    retry_after: Option<Duration>,
+    head: RefusalHead,
+    provider: &'static str,
 }
 
 impl WholeResponse {
@@ -24,19 +24,19 @@ impl WholeResponse {
     ///
     /// # Errors
     /// Those of [`Response::body`].
-    pub(crate) async fn read(response: Response, limit: usize) -> Result<Self, HttpError> {
+    pub(crate) async fn read(
+        response: Response,
+        limit: usize,
+        provider: &'static str,
+    ) -> Result<Self, HttpError> {
         let header = |name: &str| response.header(name).map(str::to_owned);
         let mut whole = Self {
             status: response.status(),
             body: Vec::new(),
             request_id: header("x-request-id"),
             content_type: header("content-type"),
-            location: header("location"),
-            retry_after: retry_after(
-                response.header("retry-after"),
-                response.header("retry-after-ms"),
-                SystemTime::now(),
-            ),
+            head: RefusalHead::read(response.status(), response.headers(), SystemTime::now()),
+            provider,
         };
         match response.body(limit).await {
             Ok(body) => whole.body = body,
@@ -51,15 +51,7 @@ impl WholeResponse {
     }
 
     pub(crate) fn refusal(&self) -> Refusal {
-        match &self.location {
-            Some(location) if (300..400).contains(&self.status) => Refusal::redirect(self.status, location),
-            _ => Refusal::read(
-                self.status,
-                self.content_type.as_deref(),
-                &self.body,
-                self.retry_after,
-            ),
-        }
+        Refusal::read(&self.head, &self.body, self.provider)
     }
 
     pub(crate) fn recorded(&self) -> RecordedResponse {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use qwen_shared::exit::{Exit, Failure};
 use qwen_shared::net::api::{self, Endpoint, Event, SendError, authorize, hint_when_refused};
-use qwen_shared::net::chat::Summary;
+use qwen_shared::net::chat::{Asked, Summary};
 use qwen_shared::net::config::{Overrides, Settings, TimeoutSettings};
 use qwen_shared::net::credential::{Refresh, RefreshPolicy};
 use qwen_shared::net::http::{self, Timeouts};
@@ -89,7 +89,7 @@ impl Client {
                 Err(expired) => RequestError::Expired(expired),
             };
             if was_renewed || !self.can_renew(&error) {
-                return Err(self.failure(error, was_renewed));
+                return Err(self.failure(error, was_renewed, Asked::Models));
             }
             self.renew()?;
             was_renewed = true;
@@ -151,7 +151,7 @@ impl Client {
             summary,
             attempts: request.attempts,
             elapsed: started.elapsed(),
-            failure: error.map(|error| self.failure(error, was_renewed)),
+            failure: error.map(|error| self.failure(error, was_renewed, Asked::Chat)),
         })
     }
 
@@ -170,15 +170,11 @@ impl Client {
     }
 
     /// Turns an error into a failure, with hints that depend on the settings, and without the secret.
-    fn failure(&self, error: RequestError, was_renewed: bool) -> Failure {
+    fn failure(&self, error: RequestError, was_renewed: bool, asked: Asked) -> Failure {
         let is_refused = error.is_refused_credential();
-        let mut failure = error.failure(&self.endpoint.server());
+        let mut failure = error.failure(&self.endpoint.server(), asked);
         if is_refused {
             failure = failure.hint(hint_when_refused(&self.settings, was_renewed));
-        }
-        if failure.exit == Exit::Unavailable {
-            failure =
-                failure.hint("run 'qwen-chat --list-models', or 'qwen-auth status' for endpoint and quota");
         }
         failure.message = self.endpoint.redacted(failure.message);
         failure

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use qwen_shared::exit::{Exit, Failure};
 use qwen_shared::net::api::{self, Endpoint, Event, ResponseStart, SendError};
-use qwen_shared::net::chat::{AnswerError, AnswerReader, Summary};
+use qwen_shared::net::chat::{AnswerError, AnswerReader, Asked, Summary};
 use qwen_shared::net::http::{self, HttpError};
 use qwen_shared::net::ratelimit::RateLimit;
 
@@ -36,9 +36,9 @@ impl RequestError {
     }
 
     /// Turns it into a failure that names the server.
-    pub(crate) fn failure(self, server: &str) -> Failure {
+    pub(crate) fn failure(self, server: &str, asked: Asked) -> Failure {
         match self {
-            Self::Send(error) => (*error).failure(server),
+            Self::Send(error) => (*error).failure(server, asked),
             Self::Answer(error) => error.failure(server),
             Self::Http(error) => error.failure(server),
             Self::Output(failure) => failure,

@@ -1,11 +1,11 @@
 //! The request that tests a key or login.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use qwen_shared::exit::{Exit, Failure};
 use qwen_shared::net::api::{authorize, model_name, read_models};
-use qwen_shared::net::chat::{ErrorKind, Refusal, merge};
+use qwen_shared::net::chat::{Asked, ErrorKind, Refusal, RefusalHead, merge};
 use qwen_shared::net::config::{Overrides, Profile, Settings};
 use qwen_shared::net::credential::{Refresh, RefreshPolicy};
 use qwen_shared::net::http::{BaseUrl, Client, HttpError, Request, Timeouts, runtime};
@@ -106,7 +106,7 @@ enum TestResult {
 }
 
 struct TestRequest<'a> {
-    provider: &'a Provider,
+    provider: &'static Provider,
     base_url: &'a BaseUrl,
     model: &'a str,
     token: Option<&'a Secret<String>>,
@@ -131,10 +131,15 @@ impl TestRequest<'_> {
         reporter.detail(&format!("test request: GET '{url}'"));
         let models = match self.send(Request::new("GET", url))? {
             Ok(body) => read_models(&body),
-            Err(refusal) if refusal.kind == ErrorKind::Auth && refusal.status == 401 => {
+            Err(refusal) if refusal.verdict.kind == ErrorKind::Auth && refusal.status == 401 => {
                 return Err(self.failure(&refusal));
             }
-            Err(refusal) if matches!(refusal.kind, ErrorKind::Server | ErrorKind::Redirect) => {
+            Err(refusal)
+                if matches!(
+                    refusal.verdict.kind,
+                    ErrorKind::Server | ErrorKind::Busy | ErrorKind::Redirect
+                ) =>
+            {
                 return Err(self.failure(&refusal));
             }
             Err(_) => None,
@@ -177,13 +182,10 @@ impl TestRequest<'_> {
                 ),
             )
             .hint("check the base URL; many end in '/v1'")),
-            Err(refusal) if refusal.kind == ErrorKind::BadRequest => Ok(self.accepted()),
-            Err(refusal) if matches!(refusal.kind, ErrorKind::Quota | ErrorKind::RateLimit) => {
+            Err(refusal) if refusal.verdict.exit() == Exit::Data => Ok(self.accepted()),
+            Err(refusal) if matches!(refusal.verdict.kind, ErrorKind::Quota | ErrorKind::RateLimit) => {
                 Ok(TestResult::Limited(self.redacted(&refusal.describe())))
             }
-            Err(refusal) if refusal.kind == ErrorKind::NotFound => Err(self
-                .failure(&refusal)
-                .hint("check the base URL (many end in '/v1') and the model")),
             Err(refusal) => Err(self.failure(&refusal)),
         }
     }
@@ -201,7 +203,7 @@ impl TestRequest<'_> {
     }
 
     fn failure(&self, refusal: &Refusal) -> Failure {
-        let failure = refusal.failure(&self.server());
+        let failure = refusal.failure(&self.server(), Asked::Other);
         Failure {
             message: self.redacted(&failure.message),
             ..failure
@@ -234,14 +236,11 @@ impl TestRequest<'_> {
         let client = Client::new(self.base_url, TIMEOUTS).map_err(failed)?;
         runtime()?.block_on(async {
             let response = client.send(request).await.map_err(failed)?;
-            let status = response.status();
-            let header = |name: &str| response.header(name).map(str::to_owned);
-            let (kind, location) = (header("content-type"), header("location").unwrap_or_default());
+            let head = RefusalHead::read(response.status(), response.headers(), SystemTime::now());
             let body = response.body(BODY_LIMIT).await.map_err(failed)?;
-            Ok(match status {
+            Ok(match head.status {
                 200..300 => Ok(body),
-                300..400 => Err(Refusal::redirect(status, &location)),
-                _ => Err(Refusal::read(status, kind.as_deref(), &body, None)),
+                _ => Err(Refusal::read(&head, &body, &self.provider.name)),
             })
         })
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use qwen_shared::exit::Failure;
 use qwen_shared::net::api::{Backoff, Endpoint, LONGEST_WAIT, jitter};
+use qwen_shared::net::chat::Asked;
 use qwen_shared::net::http::{self, HttpError};
 use qwen_shared::net::ratelimit::{Notice, Permit};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
@@ -138,7 +139,7 @@ impl Dispatcher {
             }
         };
         permit.answered();
-        let response = match WholeResponse::read(response, ANSWER_LIMIT).await {
+        let response = match WholeResponse::read(response, ANSWER_LIMIT, &endpoint.provider().name).await {
             Ok(response) => response,
             Err(error) => return Ok(Attempt::Done(failed(&error))),
         };
@@ -158,10 +159,10 @@ impl Dispatcher {
     /// Decides what a refusal means for this request and for the run.
     fn refused(&self, response: &WholeResponse, permit: &Permit, server: &str) -> Result<Attempt, Failure> {
         let refusal = response.refusal();
-        let failure = refusal.failure(server);
-        let is_transient = refusal.kind.is_transient();
+        let failure = refusal.failure(server, Asked::Chat);
+        let is_transient = refusal.verdict.retry;
         let is_rate_limit_for_all = self.policy.count_rate_limit(&refusal);
-        let is_too_long = refusal.retry_after.is_some_and(|wait| wait > LONGEST_WAIT);
+        let is_too_long = refusal.verdict.wait.is_some_and(|wait| wait > LONGEST_WAIT);
         if self.policy.concerns_all(&refusal)
             || (is_rate_limit_for_all && is_too_long)
             || (!is_transient && self.policy.count_permanent_refusal())
@@ -178,10 +179,10 @@ impl Dispatcher {
             return Ok(Attempt::Done(record));
         }
         // A single 429 is about its request; many in a row are about all processes.
-        if let (true, Some(pause)) = (is_rate_limit_for_all, refusal.retry_after) {
+        if let (true, Some(pause)) = (is_rate_limit_for_all, refusal.verdict.wait) {
             permit.retry_after(pause);
         }
-        Ok(Attempt::Retry(refusal.retry_after, Ok(record)))
+        Ok(Attempt::Retry(refusal.verdict.wait, Ok(record)))
     }
 }
 

@@ -36,7 +36,7 @@ impl FailurePolicy {
 
     /// Counts a refusal; true when it is one of many 429 that concern all requests.
     pub(crate) fn count_rate_limit(&self, refusal: &Refusal) -> bool {
-        if refusal.kind != ErrorKind::RateLimit {
+        if refusal.verdict.kind != ErrorKind::RateLimit {
             self.rate_limits_in_a_row.store(0, Ordering::Relaxed);
             return false;
         }
@@ -52,13 +52,13 @@ impl FailurePolicy {
     /// True for a refusal of the credential. A 403 after an answer is about the request: some providers send it for
     /// what their filter refused.
     pub(crate) fn is_about_credential(&self, refusal: &Refusal) -> bool {
-        refusal.kind == ErrorKind::Auth
+        refusal.verdict.kind == ErrorKind::Auth
             && (refusal.status == 401 || !self.has_answered.load(Ordering::Relaxed))
     }
 
     /// True for a refusal that every further request would get too.
     pub(crate) fn concerns_all(&self, refusal: &Refusal) -> bool {
-        match refusal.kind {
+        match refusal.verdict.kind {
             ErrorKind::Quota => true,
             ErrorKind::Auth => self.is_about_credential(refusal),
             ErrorKind::Redirect => !self.has_answered.load(Ordering::Relaxed),
@@ -70,10 +70,14 @@ impl FailurePolicy {
 #[cfg(test)]
 mod tests {
     use super::FailurePolicy;
-    use qwen_shared::net::chat::Refusal;
+    use qwen_shared::net::chat::{Refusal, RefusalHead};
 
     fn refusal(status: u16) -> Refusal {
-        Refusal::read(status, Some("application/json"), b"{}", None)
+        let head = RefusalHead {
+            status,
+            ..RefusalHead::default()
+        };
+        Refusal::read(&head, b"{}", "custom")
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use qwen_shared::exit::{Exit, Failure};
 use qwen_shared::net::api::{Backoff, Event, SendError, jitter};
-use qwen_shared::net::chat::ErrorKind;
+use qwen_shared::net::chat::{Asked, ErrorKind};
 use qwen_shared::net::http::{Response, Timeouts, Upload};
 use qwen_shared::output::Reporter;
 use serde_json::Value;
@@ -80,7 +80,7 @@ impl ApiRequest {
     fn may_retry(&self, error: &SendError) -> bool {
         let was_not_processed = match error {
             SendError::Http(error) => error.is_unsent(),
-            SendError::Refused(refusal) => refusal.kind == ErrorKind::RateLimit,
+            SendError::Refused(refusal) => refusal.verdict.kind == ErrorKind::RateLimit,
             SendError::Failed(_) => false,
         };
         error.is_transient() && (self.is_idempotent || was_not_processed)
@@ -170,7 +170,7 @@ impl BatchApi {
                 false => None,
             };
             let Some(pause) = pause else {
-                return Err(self.client.with_hint(error.failure(&self.server())));
+                return Err(self.client.with_hint(error.failure(&self.server(), Asked::Other)));
             };
             let event = Event::Retry {
                 server: self.server(),
@@ -200,11 +200,12 @@ impl BatchApi {
         if (200..300).contains(&response.status()) {
             return Ok(response);
         }
-        let response = WholeResponse::read(response, ANSWER_LIMIT).await?;
+        let response = WholeResponse::read(response, ANSWER_LIMIT, &endpoint.provider().name).await?;
         let mut refusal = response.refusal();
         if response.status == 409 {
             // Here it is about the state of a batch, which a retry does not change.
-            refusal.kind = ErrorKind::BadRequest;
+            refusal.verdict.kind = ErrorKind::BadRequest;
+            refusal.verdict.retry = false;
         }
         Err(SendError::Refused(refusal))
     }

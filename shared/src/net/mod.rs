@@ -10,3 +10,4 @@ pub mod http;
 pub mod oauth;
 pub mod random;
 pub mod ratelimit;
+pub mod wait;

@@ -63,6 +63,12 @@ impl Endpoint {
             .map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
     }
 
+    /// Returns the provider.
+    #[must_use]
+    pub const fn provider(&self) -> &'static Provider {
+        self.provider
+    }
+
     /// Returns the base URL.
     #[must_use]
     pub const fn base_url(&self) -> &BaseUrl {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::retry::LONGEST_WAIT;
 use crate::exit::Failure;
-use crate::net::chat::{ErrorKind, Refusal};
+use crate::net::chat::{Asked, ErrorKind, Refusal};
 use crate::net::http::HttpError;
 
 /// Why there is no response.
@@ -19,15 +19,15 @@ pub enum SendError {
 }
 
 impl SendError {
-    /// Turns it into a failure that names the server.
+    /// Turns it into a failure that names the server, with hints that fit what was asked for.
     #[must_use]
-    pub fn failure(self, server: &str) -> Failure {
+    pub fn failure(self, server: &str, asked: Asked) -> Failure {
         match self {
             Self::Failed(failure) => failure,
             Self::Http(error) => error.failure(server),
             Self::Refused(refusal) => {
-                let failure = refusal.failure(server);
-                match refusal.retry_after.filter(|wait| *wait > LONGEST_WAIT) {
+                let failure = refusal.failure(server, asked);
+                match refusal.verdict.wait.filter(|wait| *wait > LONGEST_WAIT) {
                     Some(wait) => failure.hint(format!("the server asks to wait {} s", wait.as_secs())),
                     None => failure,
                 }
@@ -38,7 +38,7 @@ impl SendError {
     /// True when the server refuses the credential.
     #[must_use]
     pub const fn is_refused_credential(&self) -> bool {
-        matches!(self, Self::Refused(refusal) if matches!(refusal.kind, ErrorKind::Auth))
+        matches!(self, Self::Refused(refusal) if matches!(refusal.verdict.kind, ErrorKind::Auth))
     }
 
     /// True when another attempt may succeed.
@@ -47,7 +47,7 @@ impl SendError {
         match self {
             Self::Failed(_) => false,
             Self::Http(error) => error.is_unsent() || matches!(error, HttpError::Reset(_)),
-            Self::Refused(refusal) => refusal.kind.is_transient(),
+            Self::Refused(refusal) => refusal.verdict.retry,
         }
     }
 
@@ -55,7 +55,7 @@ impl SendError {
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::Refused(refusal) => refusal.retry_after,
+            Self::Refused(refusal) => refusal.verdict.wait,
             _ => None,
         }
     }

@@ -9,8 +9,7 @@ use super::endpoint::Endpoint;
 use super::error::SendError;
 use super::retry::{Backoff, jitter};
 use crate::exit::Failure;
-use crate::net::chat::Refusal;
-use crate::net::http::retry_after;
+use crate::net::chat::{Refusal, RefusalHead};
 use crate::net::http::{Client, HttpError, Request, Response};
 use crate::net::ratelimit::{self, Permit, RateLimit};
 use crate::text::clip;
@@ -100,7 +99,7 @@ pub async fn send(
             }
             None => None,
         };
-        let error = match attempt(client, request, permit).await {
+        let error = match attempt(client, request, permit, &endpoint.provider().name).await {
             Ok(start) => return Ok(start),
             Err(error) if error.is_transient() => error,
             Err(error) => return Err(error),
@@ -124,6 +123,7 @@ async fn attempt(
     client: &Client,
     request: Request,
     permit: Option<Permit>,
+    provider: &'static str,
 ) -> Result<ResponseStart, SendError> {
     let mut response = match client.send(request).await {
         Ok(response) => response,
@@ -144,7 +144,9 @@ async fn attempt(
             first_chunk,
         });
     }
-    Err(SendError::Refused(refusal(&mut response, permit.as_ref()).await))
+    Err(SendError::Refused(
+        refusal(&mut response, permit.as_ref(), provider).await,
+    ))
 }
 
 async fn first_chunk(response: &mut Response) -> Result<Option<Vec<u8>>, HttpError> {
@@ -158,24 +160,13 @@ async fn first_chunk(response: &mut Response) -> Result<Option<Vec<u8>>, HttpErr
 }
 
 /// Reads a refusal. Its `Retry-After` is passed on before the body, which may come slowly.
-async fn refusal(response: &mut Response, permit: Option<&Permit>) -> Refusal {
-    let status = response.status();
-    if (300..400).contains(&status)
-        && let Some(location) = response.header("location")
-    {
-        return Refusal::redirect(status, location);
-    }
-    let wait = retry_after(
-        response.header("retry-after"),
-        response.header("retry-after-ms"),
-        SystemTime::now(),
-    );
-    if let (Some(permit), Some(pause)) = (permit, wait) {
+async fn refusal(response: &mut Response, permit: Option<&Permit>, provider: &'static str) -> Refusal {
+    let head = RefusalHead::read(response.status(), response.headers(), SystemTime::now());
+    if let (Some(permit), Some(pause)) = (permit, head.wait) {
         permit.retry_after(pause);
     }
-    let content_type = response.header("content-type").map(str::to_owned);
     let body = refusal_body(response).await;
-    Refusal::read(status, content_type.as_deref(), &body, wait)
+    Refusal::read(&head, &body, provider)
 }
 
 /// Refuses a compressed body, since no encoding was offered: it would look like a broken answer.

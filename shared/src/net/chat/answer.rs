@@ -2,9 +2,10 @@
 
 use serde_json::Value;
 
+use super::api_error::ApiError;
 use super::chunk::{self, Choice, Chunk, Text, ToolCall};
 use super::content_kind::{ContentKind, content_kind};
-use super::error::{AnswerError, ApiError, EVENT_LIMIT};
+use super::error::{AnswerError, EVENT_LIMIT};
 use super::events::{Event, EventReader};
 use super::reasoning::{Delta, ReasoningSplitter};
 use super::repair_json::repair_json;
@@ -271,10 +272,7 @@ impl AnswerReader {
 fn named_error(data: &str) -> ApiError {
     match serde_json::from_str(data) {
         Ok(value) => ApiError::from_json(&value).unwrap_or_else(|| ApiError::from_member(&value)),
-        Err(_) => ApiError {
-            message: data.to_owned(),
-            ..ApiError::default()
-        },
+        Err(_) => ApiError::from_text(data),
     }
 }
 

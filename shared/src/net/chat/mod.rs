@@ -5,6 +5,7 @@
 //! other than 2xx is a [`Refusal`].
 
 mod answer;
+mod api_error;
 mod chunk;
 mod content_kind;
 mod error;
@@ -13,10 +14,14 @@ mod reasoning;
 mod refusal;
 mod repair_json;
 mod request;
+mod rules;
+mod verdict;
 
 pub use answer::{AnswerReader, FinishReason, Summary};
+pub use api_error::ApiError;
 pub use chunk::ToolCall;
-pub use error::{AnswerError, ApiError, ErrorKind};
+pub use error::AnswerError;
 pub use reasoning::Delta;
-pub use refusal::Refusal;
+pub use refusal::{Refusal, RefusalHead};
 pub use request::{merge, parse_params};
+pub use verdict::{Asked, ErrorKind, Verdict};

@@ -1,226 +1,260 @@
 //! Responses with a status other than 2xx.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use super::error::{ApiError, ErrorKind};
+use super::api_error::ApiError;
+use super::verdict::{Asked, ErrorKind, Verdict};
 use crate::exit::Failure;
+use crate::net::wait::HeaderWaits;
 use crate::text::{clip, one_line};
+
+/// The most characters that are shown of a body that is no known error.
+const BODY_LIMIT: usize = 200;
+
+/// What the head of a response says about a refusal. It is known before the body, which may come slowly.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RefusalHead {
+    /// The HTTP status.
+    pub status: u16,
+    /// The media type.
+    pub content_type: Option<String>,
+    /// Where a redirect leads.
+    pub location: Option<String>,
+    /// How long the server asks to wait.
+    pub wait: Option<Duration>,
+    /// When a limit renews. It is there in good answers too, and says something only about a rate.
+    pub reset: Option<Duration>,
+    /// What `x-should-retry` says.
+    pub should_retry: Option<bool>,
+}
+
+impl RefusalHead {
+    /// Reads the head of a response.
+    #[must_use]
+    pub fn read<'a>(status: u16, headers: impl Iterator<Item = (&'a str, &'a str)>, now: SystemTime) -> Self {
+        let headers: Vec<_> = headers.collect();
+        let header = |wanted: &str| {
+            let mut found = headers
+                .iter()
+                .filter(|(name, _)| name.eq_ignore_ascii_case(wanted));
+            found.next().map(|(_, value)| value.trim().to_owned())
+        };
+        let waits = HeaderWaits::read(headers.iter().copied(), now);
+        Self {
+            status,
+            content_type: header("content-type"),
+            location: header("location"),
+            wait: waits.retry_after,
+            reset: waits.reset,
+            should_retry: header("x-should-retry").and_then(|word| word.to_ascii_lowercase().parse().ok()),
+        }
+    }
+}
 
 /// A response with a status other than 2xx.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
     /// The HTTP status.
     pub status: u16,
-    /// What it is about.
-    pub kind: ErrorKind,
+    /// What it means.
+    pub verdict: Verdict,
     /// The error object, when there is one.
     pub error: Option<ApiError>,
-    /// How long the server asks to wait.
-    pub retry_after: Option<Duration>,
-    /// Without an error object: a short plain text, or what the body is. Never HTML.
-    detail: Option<String>,
 }
 
 impl Refusal {
-    /// Reads a refusal from its status, content type and body (or the beginning of it).
+    /// Reads a refusal from its head and its body (or the beginning of it), as `provider` writes them.
     #[must_use]
-    pub fn read(status: u16, content_type: Option<&str>, body: &[u8], retry_after: Option<Duration>) -> Self {
+    pub fn read(head: &RefusalHead, body: &[u8], provider: &'static str) -> Self {
         let text = String::from_utf8_lossy(body);
-        let error = ApiError::parse(&text);
-        let detail = if error.is_some() {
-            None
-        } else {
-            describe_body(content_type, &text)
-        };
+        let body = Body::read(head, text.trim_start_matches('\u{feff}').trim());
+        let error = body.error().sent_by(provider);
+        let mut verdict = Verdict::of_response(head, &error, body.is_page(), SystemTime::now());
+        verdict.words = body.words(head);
         Self {
-            status,
-            kind: ErrorKind::classify(Some(status), error.as_ref()),
-            error,
-            retry_after,
-            detail,
-        }
-    }
-
-    /// Reads a redirect.
-    #[must_use]
-    pub fn redirect(status: u16, location: &str) -> Self {
-        Self {
-            status,
-            kind: ErrorKind::Redirect,
-            error: None,
-            retry_after: None,
-            detail: Some(format!("to '{}'", clip(&one_line(location), 200))),
+            status: head.status,
+            verdict,
+            error: matches!(body, Body::Error(_)).then_some(error),
         }
     }
 
     /// Returns what happened, on one line: `too many requests (429): …`.
     #[must_use]
     pub fn describe(&self) -> String {
-        let mut words = format!("{} ({})", self.kind.describe(), self.status);
-        if let Some(error) = &self.error {
-            words.push_str(": ");
-            words.push_str(&error.describe());
-        } else if let Some(detail) = &self.detail {
-            words.push_str(if self.kind == ErrorKind::Redirect {
-                " "
-            } else {
-                ": "
-            });
-            words.push_str(detail);
+        let Verdict { kind, words, .. } = &self.verdict;
+        let what = format!("{} ({})", kind.describe(), self.status);
+        match (words.as_str(), kind) {
+            ("", _) => what,
+            (words, ErrorKind::Redirect) => format!("{what} {words}"),
+            (words, _) => format!("{what}: {words}"),
         }
-        words
     }
 
     /// Turns it into a failure that names the server. Hints that depend on the settings are the caller's.
     #[must_use]
-    pub fn failure(&self, server: &str) -> Failure {
-        let failure = Failure::new(self.kind.exit(), format!("'{server}': {}", self.describe()));
-        match self.kind {
-            ErrorKind::Redirect => failure.hint("check the base URL; the key goes nowhere else than there"),
-            _ => failure,
+    pub fn failure(&self, server: &str, asked: Asked) -> Failure {
+        let failure = Failure::new(self.verdict.exit(), format!("'{server}': {}", self.describe()));
+        self.verdict.hints(asked).into_iter().fold(failure, Failure::hint)
+    }
+}
+
+/// What the body of a refusal is.
+enum Body {
+    Empty,
+    /// A redirect's, which nobody reads.
+    Redirect,
+    Error(ApiError),
+    /// JSON or XML that is no known error, or plain text; on one line.
+    Text(String),
+    /// HTML: its title.
+    Page(String),
+    /// None of these; its media type.
+    Unknown(String),
+}
+
+impl Body {
+    fn read(head: &RefusalHead, text: &str) -> Self {
+        let content_type = head.content_type.as_deref().unwrap_or_default();
+        if (300..400).contains(&head.status) && head.location.is_some() {
+            return Self::Redirect;
+        }
+        if text.is_empty() {
+            return Self::Empty;
+        }
+        if let Ok(json) = serde_json::from_str::<serde_json::Value>(text) {
+            return Self::from_json(&json, text);
+        }
+        let lower = text
+            .get(..text.len().min(2000))
+            .unwrap_or(text)
+            .to_ascii_lowercase();
+        let is_html = lower.contains("<html") || lower.contains("<!doctype html") || lower.contains("<body");
+        if is_html || (content_type.contains("html") && text.contains('<')) {
+            return Self::Page(
+                element(text, "title")
+                    .or_else(|| element(text, "h1"))
+                    .unwrap_or_default(),
+            );
+        }
+        if text.starts_with('<') {
+            return Self::from_xml(text);
+        }
+        if text.contains("</") {
+            return Self::Unknown(content_type.to_owned());
+        }
+        let is_text = text
+            .chars()
+            .take(BODY_LIMIT)
+            .all(|c| !c.is_control() || c.is_whitespace() || c == '\x1b');
+        match is_text && !text.contains('\u{fffd}') {
+            true => Self::Text(text.to_owned()),
+            false => Self::Unknown(content_type.to_owned()),
+        }
+    }
+
+    fn from_json(json: &serde_json::Value, text: &str) -> Self {
+        let error = match json {
+            serde_json::Value::String(said) => Some(ApiError::from_text(said)),
+            other => ApiError::from_json(other),
+        };
+        match error {
+            Some(error) if !error.message.is_empty() || !error.names.is_empty() => Self::Error(error),
+            _ => match ApiError::from_member(json) {
+                error if !error.message.is_empty() || !error.names.is_empty() => Self::Error(error),
+                _ if matches!(text, "{}" | "[]" | "null" | "\"\"") => Self::Empty,
+                _ => Self::Text(text.to_owned()),
+            },
+        }
+    }
+
+    /// Reads the error of a storage service or a front door: `<Error><Code>…</Code><Message>…</Message></Error>`.
+    fn from_xml(text: &str) -> Self {
+        let first = |names: &[&str]| {
+            names
+                .iter()
+                .find_map(|name| element(text, name))
+                .unwrap_or_default()
+        };
+        let (code, message) = (
+            first(&["Code", "code"]),
+            first(&["Message", "message", "faultstring"]),
+        );
+        match code.is_empty() && message.is_empty() {
+            true => Self::Text(text.to_owned()),
+            false => Self::Error(ApiError::from_member(
+                &serde_json::json!({ "code": code, "message": message }),
+            )),
+        }
+    }
+
+    /// Returns the error to judge by.
+    fn error(&self) -> ApiError {
+        match self {
+            Self::Error(error) => error.clone(),
+            Self::Text(text) | Self::Page(text) => ApiError::from_text(text),
+            Self::Empty | Self::Redirect | Self::Unknown(_) => ApiError::default(),
+        }
+    }
+
+    const fn is_page(&self) -> bool {
+        matches!(self, Self::Page(_))
+    }
+
+    fn words(&self, head: &RefusalHead) -> String {
+        match self {
+            Self::Error(error)
+                if error.message.is_empty() && error.code.is_empty() && error.error_type.is_empty() =>
+            {
+                String::new()
+            }
+            Self::Error(error) => error.describe(),
+            Self::Redirect => {
+                let location = head.location.as_deref().unwrap_or_default();
+                format!("to '{}'", clip(&one_line(location), BODY_LIMIT))
+            }
+            Self::Empty => String::new(),
+            Self::Text(text) => clip(one_line(text).trim_end_matches(['.', '。']), BODY_LIMIT),
+            Self::Page(title) => match one_line(title) {
+                title if title.is_empty() => "the answer is an HTML page".to_owned(),
+                title => format!("the answer is an HTML page, '{}'", clip(&title, BODY_LIMIT)),
+            },
+            Self::Unknown(kind) if kind.is_empty() => "the answer is not text".to_owned(),
+            Self::Unknown(kind) => format!("the answer is '{}'", clip(&one_line(kind), BODY_LIMIT)),
         }
     }
 }
 
-/// Describes a body without an error object: nothing for an empty one, a short plain text itself, else its
-/// content type. A page of HTML is named, never shown.
-fn describe_body(content_type: Option<&str>, text: &str) -> Option<String> {
-    let content_type = content_type.unwrap_or_default();
-    let text = text.trim_start_matches('\u{feff}').trim();
-    if text.is_empty() {
-        return None;
+/// Returns the text of the first element of that name, without the marks inside it.
+fn element(markup: &str, name: &str) -> Option<String> {
+    let lower = markup.to_ascii_lowercase();
+    let name = name.to_ascii_lowercase();
+    let open = format!("<{name}");
+    let mut from = 0;
+    let start = loop {
+        let start = from + lower[from..].find(&open)? + open.len();
+        if lower[start..].starts_with(['>', ' ', '\n', '\t']) {
+            break start;
+        }
+        from = start;
+    };
+    let start = start + lower[start..].find('>')? + 1;
+    let end = start + lower[start..].find(&format!("</{name}"))?;
+    let mut text = String::new();
+    let mut is_mark = false;
+    for c in markup[start..end].chars() {
+        match c {
+            '<' => is_mark = true,
+            '>' => is_mark = false,
+            c if !is_mark => text.push(c),
+            _ => {}
+        }
     }
-    if content_type.contains("html") || text.starts_with('<') {
-        return Some("the answer is an HTML page".to_owned());
-    }
-    if text.contains('<') || text.starts_with(['{', '[']) {
-        return Some(format!("the answer is '{}'", one_line(content_type)));
-    }
-    Some(clip(one_line(text).trim_end_matches('.'), 200))
+    let text = text
+        .replace("&amp;", "&")
+        .replace("&#39;", "'")
+        .replace("&quot;", "\"");
+    Some(one_line(text.trim())).filter(|text| !text.is_empty())
 }
 
 #[cfg(test)]
-mod tests {
-    use super::Refusal;
-
-    #[test]
-    fn a_refusal_ends_by_its_status_and_by_what_the_server_says() {
-        for (status, body, exit, transient) in [
-            (400, r#"{"error":{"message":"bad temperature"}}"#, 65, false),
-            (
-                400,
-                r#"{"error":{"message":"The model `x` does not exist"}}"#,
-                69,
-                false,
-            ),
-            (
-                400,
-                r#"{"error":{"message":"'max_tokens' is not supported with this model","param":"max_tokens"}}"#,
-                65,
-                false,
-            ),
-            (
-                400,
-                r#"{"error":{"message":"json_schema is not supported by this model"}}"#,
-                65,
-                false,
-            ),
-            (
-                422,
-                r#"{"error":{"message":"no access, or it does not exist","param":"model"}}"#,
-                69,
-                false,
-            ),
-            (
-                400,
-                r#"{"error":{"message":"x/y is not a valid model ID"}}"#,
-                69,
-                false,
-            ),
-            (
-                400,
-                r#"{"error":{"code":"Arrearage","message":"pay"}}"#,
-                69,
-                false,
-            ),
-            (401, "", 77, false),
-            (403, r#"{"error":{"message":"no"}}"#, 77, false),
-            (
-                403,
-                r#"{"error":{"code":"AllocationQuota.FreeTierOnly","message":"m"}}"#,
-                69,
-                false,
-            ),
-            (
-                403,
-                r#"{"error":{"code":"model_not_found","message":"m"}}"#,
-                69,
-                false,
-            ),
-            (402, "", 69, false),
-            (404, "", 69, false),
-            (408, "", 75, true),
-            (409, "", 75, true),
-            (413, "", 65, false),
-            (429, "", 75, true),
-            (429, r#"{"error":{"code":"insufficient_quota"}}"#, 69, false),
-            (
-                429,
-                r#"{"error":{"type":"insufficient_quota","message":"m"}}"#,
-                69,
-                false,
-            ),
-            (429, r#"{"error":{"code":"rate_limit_exceeded"}}"#, 75, true),
-            (500, "<html>", 75, true),
-            (503, r#"{"error":"x"}"#, 75, true),
-            (529, "", 75, true),
-            (307, "", 76, false),
-            (204, "", 76, false),
-            (600, "", 76, false),
-        ] {
-            let refusal = Refusal::read(status, None, body.as_bytes(), None);
-            assert_eq!(refusal.failure("s").exit.code(), exit, "{status} {body}");
-            assert_eq!(refusal.kind.is_transient(), transient, "{status} {body}");
-        }
-    }
-
-    #[test]
-    fn html_is_named_and_never_shown() {
-        for (content_type, body, words) in [
-            (
-                Some("text/html"),
-                "<h1>Bad gateway</h1>",
-                "the server failed (502): the answer is an HTML page",
-            ),
-            (
-                None,
-                "\n <!DOCTYPE html>",
-                "the server failed (502): the answer is an HTML page",
-            ),
-            (
-                Some("text/plain"),
-                "oops <b>x</b>",
-                "the server failed (502): the answer is 'text/plain'",
-            ),
-            (
-                Some("text/plain"),
-                "upstream\x1b[2J is down.\n",
-                "the server failed (502): upstream[2J is down",
-            ),
-            (
-                Some("application/json"),
-                "{\"half",
-                "the server failed (502): the answer is 'application/json'",
-            ),
-            (None, "", "the server failed (502)"),
-            (
-                None,
-                r#"{"error":{"message":"told"}}"#,
-                "the server failed (502): told",
-            ),
-        ] {
-            let refusal = Refusal::read(502, content_type, body.as_bytes(), None);
-            assert_eq!(refusal.describe(), words, "{body}");
-        }
-    }
-}
+mod tests;

@@ -199,6 +199,12 @@ impl Response {
         self.inner.headers().get(name)?.to_str().ok()
     }
 
+    /// Returns the headers whose values are text.
+    pub fn headers(&self) -> impl Iterator<Item = (&str, &str)> {
+        let headers = self.inner.headers().iter();
+        headers.filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)))
+    }
+
     /// Waits for more of the body; `None` at its end. Cancelling the wait loses nothing.
     ///
     /// # Errors

@@ -8,7 +8,6 @@ mod body;
 mod client;
 mod error;
 mod proxy;
-mod retry_after;
 mod tls;
 mod url;
 
@@ -16,7 +15,6 @@ pub use self::url::{BaseUrl, BaseUrlError, check_endpoint};
 pub use body::Upload;
 pub use client::{Client, Request, Response};
 pub use error::{HttpError, Phase};
-pub use retry_after::retry_after;
 
 use std::sync::OnceLock;
 use std::time::Duration;

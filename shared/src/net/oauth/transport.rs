@@ -5,7 +5,8 @@ use std::time::{Duration, SystemTime};
 
 use url::Url;
 
-use crate::net::http::{Client, HttpError, Request, Timeouts, retry_after};
+use crate::net::http::{Client, HttpError, Request, Timeouts};
+use crate::net::wait::HeaderWaits;
 
 /// The largest body of a response, in bytes.
 const BODY_LIMIT: usize = 1 << 20;
@@ -68,7 +69,7 @@ impl BlockingTransport {
             let response = client.send(request).await?;
             Ok(HttpResponse {
                 status: response.status(),
-                retry_after: retry_after(response.header("retry-after"), None, SystemTime::now()),
+                retry_after: HeaderWaits::read(response.headers(), SystemTime::now()).retry_after,
                 date: response
                     .header("date")
                     .and_then(|date| httpdate::parse_http_date(date.trim()).ok()),

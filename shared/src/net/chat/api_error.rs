@@ -1,0 +1,361 @@
+//! The error object of an API, in whatever form a server writes it.
+
+use std::time::SystemTime;
+
+use serde_json::{Map, Value};
+
+use super::verdict::Verdict;
+use crate::net::wait::{self, Wait};
+use crate::text::{clip, one_line};
+
+/// The most characters of a server's message that are shown.
+pub(super) const MESSAGE_LIMIT: usize = 400;
+
+/// How deep an error may be nested, JSON in strings included.
+const DEPTH: usize = 8;
+
+/// The most members of a list or of an unknown object that become words.
+const LIST_LIMIT: usize = 3;
+
+/// An error object, in any of the forms that servers give it.
+///
+/// The text is the server's and may hold anything; [`ApiError::describe`] makes it safe to show.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ApiError {
+    /// What the server says.
+    pub message: String,
+    /// The `type` member.
+    pub error_type: String,
+    /// The `code` member; a number as text.
+    pub code: String,
+    /// The member of the request that is at fault.
+    pub param: String,
+    /// Every code, type, status and reason in it, of the errors inside too.
+    pub(super) names: Vec<String>,
+    /// The wait that a member names.
+    pub(super) wait: Option<Wait>,
+    /// The name of the provider that it came from.
+    pub(super) provider: Option<&'static str>,
+}
+
+impl ApiError {
+    /// Reads an error out of a body or an event; `None` when it holds none.
+    ///
+    /// An `error` that is null, false, empty or 0 is none, and neither is a `base_resp` whose status is 0 (MiniMax).
+    #[must_use]
+    pub fn from_json(value: &Value) -> Option<Self> {
+        match value {
+            Value::Array(list) => list.first().and_then(Self::from_json),
+            Value::Object(members) if is_error(members) => Some(Self::from_member(value)),
+            _ => None,
+        }
+    }
+
+    /// As [`ApiError::from_json`], from text.
+    #[must_use]
+    pub fn parse(json: &str) -> Option<Self> {
+        Self::from_json(&serde_json::from_str(json).ok()?)
+    }
+
+    /// Reads the value of an `error` member, or anything else that is known to be an error.
+    #[must_use]
+    pub fn from_member(value: &Value) -> Self {
+        let mut error = Self::default();
+        error.gather(value, DEPTH);
+        error.message = words(value, DEPTH).unwrap_or_default();
+        error
+    }
+
+    /// Makes an error of a text, which may hold an error as JSON.
+    #[must_use]
+    pub fn from_text(text: &str) -> Self {
+        Self::from_member(&Value::String(text.trim().to_owned()))
+    }
+
+    /// Names the provider that it came from: what a code means may differ.
+    #[must_use]
+    pub const fn sent_by(mut self, provider: &'static str) -> Self {
+        self.provider = Some(provider);
+        self
+    }
+
+    /// Returns the message on one harmless line of bounded length; the code when there is no message.
+    #[must_use]
+    pub fn describe(&self) -> String {
+        let words = [&self.message, &self.code, &self.error_type]
+            .into_iter()
+            .find(|text| !text.trim().is_empty());
+        words.map_or_else(
+            || "no reason given".to_owned(),
+            |words| {
+                clip(
+                    one_line(words).trim().trim_end_matches(['.', '。']),
+                    MESSAGE_LIMIT,
+                )
+            },
+        )
+    }
+
+    /// Returns what an error without a status of its own, inside a stream or a good response, comes to.
+    #[must_use]
+    pub fn verdict(&self) -> Verdict {
+        Verdict::within_answer(self, SystemTime::now())
+    }
+
+    /// Returns the wait that a member or the message names.
+    pub(super) fn named_wait(&self) -> Option<Wait> {
+        self.wait.or_else(|| wait::in_words(&self.message))
+    }
+
+    /// Collects the codes, the parameter and the wait from a value and from every error inside it.
+    fn gather(&mut self, value: &Value, depth: usize) {
+        if depth == 0 {
+            return;
+        }
+        match value {
+            Value::String(text) => {
+                if let Some(inner) = embedded(text) {
+                    self.gather(&inner, depth - 1);
+                }
+            }
+            Value::Array(list) => list.iter().take(16).for_each(|item| self.gather(item, depth - 1)),
+            Value::Object(members) => {
+                for (name, member) in members {
+                    self.gather_member(&plain(name), member, depth);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn gather_member(&mut self, name: &str, member: &Value, depth: usize) {
+        match name {
+            "code" | "errorcode" | "errcode" | "statuscode" | "retcode" | "status" | "reason" | "quotaid"
+            | "kind" | "type" | "errortype" => {
+                if let Some(text) = scalar(member) {
+                    let first = match name {
+                        "type" | "errortype" => &mut self.error_type,
+                        _ => &mut self.code,
+                    };
+                    if first.is_empty() && name != "reason" && name != "kind" {
+                        first.clone_from(&text);
+                    }
+                    self.names.push(text);
+                } else {
+                    self.gather(member, depth - 1);
+                }
+            }
+            "param" | "parameter" | "field" => {
+                if let (true, Some(text)) = (self.param.is_empty(), scalar(member)) {
+                    self.param = text;
+                }
+            }
+            "loc" => {
+                if self.param.is_empty() {
+                    self.param = location(member);
+                }
+            }
+            "retrydelay" | "retryafter" | "retryafterseconds" | "estimatedtime" | "resetsinseconds"
+            | "resetsat" | "xratelimitreset" => {
+                self.wait = self.wait.or_else(|| Wait::parse(&scalar(member)?));
+            }
+            "retryafterms" => {
+                self.wait = self.wait.or_else(|| Wait::from_milliseconds(&scalar(member)?));
+            }
+            _ if is_container(name) => {
+                if let (true, Value::String(text)) = (name == "error", member)
+                    && !text.contains(char::is_whitespace)
+                {
+                    self.names.push(text.clone());
+                }
+                self.gather(member, depth - 1);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Members whose value is an error, or holds one.
+fn is_container(name: &str) -> bool {
+    matches!(
+        name,
+        "error"
+            | "errors"
+            | "err"
+            | "fault"
+            | "response"
+            | "baseresp"
+            | "detail"
+            | "details"
+            | "message"
+            | "msg"
+            | "metadata"
+            | "raw"
+            | "headers"
+            | "innererror"
+            | "cause"
+            | "violations"
+            | "exception"
+            | "errormessage"
+            | "body"
+            | "output"
+    )
+}
+
+/// True for an object that is, or holds, an error.
+fn is_error(members: &Map<String, Value>) -> bool {
+    let is_said = |value: &Value| match value {
+        Value::Null | Value::Bool(false) => false,
+        Value::String(text) => !text.trim().is_empty(),
+        Value::Number(number) => number.as_f64() != Some(0.0),
+        Value::Object(members) => members.values().any(|value| !value.is_null()),
+        Value::Array(list) => !list.is_empty(),
+        Value::Bool(true) => true,
+    };
+    members.iter().any(|(name, value)| match plain(name).as_str() {
+        "error" | "errors" | "fault" | "message" | "detail" | "errormsg" | "errormessage" | "msg"
+        | "errorcode" => is_said(value),
+        "baseresp" => value.as_object().is_some_and(|base| {
+            base.iter()
+                .any(|(name, value)| plain(name) == "statuscode" && is_said(value) && value != "0")
+        }),
+        "response" => value.as_object().is_some_and(is_error),
+        _ => false,
+    })
+}
+
+/// Returns a member's name in lower case, without `_` and `-`: `error_msg`, `errorMsg` and `ErrorMsg` are one.
+fn plain(name: &str) -> String {
+    name.chars()
+        .filter(|c| !matches!(c, '_' | '-'))
+        .map(|c| c.to_ascii_lowercase())
+        .collect()
+}
+
+/// Returns a text or a number as text.
+fn scalar(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.trim().to_owned()).filter(|text| !text.is_empty()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    }
+}
+
+/// Returns the place that a validator names (`["body", "stream_options", "include_usage"]`), as a path in the request.
+fn location(value: &Value) -> String {
+    let parts = value.as_array().map_or(&[][..], Vec::as_slice);
+    let parts: Vec<String> = parts.iter().filter_map(scalar).collect();
+    let is_outer = |part: &String| matches!(part.as_str(), "body" | "query" | "header");
+    let inner = parts.iter().skip_while(|part| is_outer(part));
+    inner.cloned().collect::<Vec<_>>().join(".")
+}
+
+/// Returns the JSON in a text: the whole of it, as Python prints it too, or what follows the words before it.
+fn embedded(text: &str) -> Option<Value> {
+    let text = text.trim();
+    let start = text.find(['{', '['])?;
+    let json = &text[start..];
+    // What follows the words of a sentence is the error only where it reads as one: `400 - {"error": …}`.
+    let parsed = serde_json::from_str::<Value>(json)
+        .ok()
+        .or_else(|| from_python(json))?;
+    let is_error = match &parsed {
+        Value::Object(members) => !members.is_empty(),
+        Value::Array(list) => list.first().is_some_and(Value::is_object),
+        _ => false,
+    };
+    (is_error && words(&parsed, 2).is_some()).then_some(parsed)
+}
+
+/// Reads what Python's `repr` prints for plain lists, tuples and dictionaries.
+fn from_python(text: &str) -> Option<Value> {
+    let json = text
+        .replace('"', "\\\"")
+        .replace('\'', "\"")
+        .replace('(', "[")
+        .replace(",)", "]")
+        .replace(')', "]")
+        .replace(": True", ": true")
+        .replace(": False", ": false")
+        .replace(": None", ": null");
+    serde_json::from_str(&json).ok()
+}
+
+/// Returns what an error says; `None` for a value without words.
+fn words(value: &Value, depth: usize) -> Option<String> {
+    if depth == 0 {
+        return None;
+    }
+    match value {
+        Value::String(text) => {
+            let inner = embedded(text).and_then(|inner| words(&inner, depth - 1));
+            inner.or_else(|| Some(text.trim().to_owned()).filter(|text| !text.is_empty()))
+        }
+        Value::Array(list) => {
+            let items = list.iter().filter_map(|item| words(item, depth - 1));
+            Some(items.take(LIST_LIMIT).collect::<Vec<_>>().join("; ")).filter(|text| !text.is_empty())
+        }
+        Value::Object(members) => words_of_object(members, depth),
+        _ => None,
+    }
+}
+
+/// The members that say what happened, the best first.
+const WORDS: [&[&str]; 6] = [
+    &[
+        "message",
+        "msg",
+        "errormsg",
+        "errormessage",
+        "statusmsg",
+        "errmsg",
+        "retmsg",
+        "faultstring",
+    ],
+    &["error", "baseresp", "response", "fault", "err", "exception"],
+    &["errors"],
+    &["detail", "details", "errordescription", "description"],
+    &["cause", "innererror"],
+    &["title", "reason", "text"],
+];
+
+fn words_of_object(members: &Map<String, Value>, depth: usize) -> Option<String> {
+    if let Some(inner) = upstream_words(members, depth) {
+        return Some(inner);
+    }
+    let member = |names: &[&str]| {
+        members
+            .iter()
+            .filter(|(name, _)| names.contains(&plain(name).as_str()))
+            .find_map(|(name, value)| match value {
+                Value::Object(fields)
+                    if plain(name) == "errors" && words_of_object(fields, depth - 1).is_none() =>
+                {
+                    by_field(fields, depth - 1)
+                }
+                value => words(value, depth - 1),
+            })
+    };
+    let said = WORDS.iter().find_map(|names| member(names))?;
+    let place = members.get("loc").map(location).unwrap_or_default();
+    if place.is_empty() {
+        return Some(said);
+    }
+    Some(format!("{place}: {said}"))
+}
+
+/// Returns the words of the provider behind a gateway (OpenRouter: `metadata.raw` and `metadata.provider_name`).
+fn upstream_words(members: &Map<String, Value>, depth: usize) -> Option<String> {
+    let metadata = members.get("metadata")?.as_object()?;
+    let said = words(metadata.get("raw")?, depth - 1)?;
+    let provider = metadata.get("provider_name").and_then(scalar);
+    Some(provider.map_or_else(|| said.clone(), |name| format!("{name}: {said}")))
+}
+
+/// Returns the words of an object with a list of faults for every field (RFC 9457 as ASP.NET writes it).
+fn by_field(fields: &Map<String, Value>, depth: usize) -> Option<String> {
+    let said = fields
+        .iter()
+        .filter_map(|(field, faults)| Some(format!("{field}: {}", words(faults, depth)?)));
+    Some(said.take(LIST_LIMIT).collect::<Vec<_>>().join("; ")).filter(|text| !text.is_empty())
+}

@@ -1,0 +1,422 @@
+//! The table that tells what a server's codes and words mean: `provider/refusals.json`, parsed at the first refusal.
+//!
+//! The first rule that matches wins, a provider's own before the general ones. A rule matches when one of its codes, its
+//! parameter, or one of its patterns does, its statuses (if it names any) hold the status, and none of its `unless`
+//! patterns matches.
+//!
+//! - A code is compared without case and separators: `RateLimitExceeded` is `rate_limit_exceeded`. `*` at its end or
+//!   beginning stands for anything.
+//! - A pattern is a row of words that must stand in one sentence of the message: `..` is a gap of a few words, `~` a gap
+//!   without a verb (a name), `word*` any word that begins so, `{class}` one of the phrases of that class. Chinese
+//!   characters are words of their own.
+
+use std::collections::HashMap;
+use std::sync::OnceLock;
+
+use serde::Deserialize;
+
+use super::api_error::ApiError;
+use super::verdict::ErrorKind;
+
+/// The most words that `..` stands for, and the most that `~` does.
+const GAP: usize = 12;
+const NAME_GAP: usize = 8;
+
+/// The most characters of a message that are compared.
+const COMPARED: usize = 4000;
+
+/// Returns the rule for an error; `None` when nothing in it is known.
+pub(super) fn find(error: &ApiError, status: Option<u16>) -> Option<&'static Rule> {
+    let table = table();
+    let codes: Vec<String> = error.names.iter().map(|name| squeeze(name)).collect();
+    // A code with blanks in it is a sentence (xAI).
+    let sentences = error.names.iter().filter(|name| name.contains(' '));
+    let mut text = normalise(&error.message);
+    for sentence in sentences {
+        text.push(Token::Stop);
+        text.extend(normalise(sentence));
+    }
+    let own = error.provider.and_then(|name| table.providers.get(name));
+    let rules = own.map_or(&[][..], |provider| &provider.rules);
+    rules
+        .iter()
+        .chain(&table.rules)
+        .find(|rule| rule.matches(&codes, &error.param, &text, status))
+}
+
+/// Returns the page on which a provider shows balance and limits.
+pub(super) fn billing_page(provider: &str) -> Option<&'static str> {
+    table().providers.get(provider)?.billing.as_deref()
+}
+
+fn table() -> &'static Table {
+    static TABLE: OnceLock<Table> = OnceLock::new();
+    // That the table parses is a unit test.
+    TABLE.get_or_init(|| Table::parse(include_str!("../../provider/refusals.json")).unwrap_or_default())
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    rules: Vec<Rule>,
+    providers: HashMap<String, OwnRules>,
+}
+
+#[derive(Debug)]
+struct OwnRules {
+    billing: Option<String>,
+    rules: Vec<Rule>,
+}
+
+/// What some codes or words mean.
+#[derive(Debug)]
+pub(super) struct Rule {
+    pub(super) kind: ErrorKind,
+    /// True where a wait that the server names, of less than an hour, makes it a matter of the rate.
+    pub(super) is_rolling: bool,
+    statuses: Vec<String>,
+    codes: Vec<String>,
+    params: Vec<String>,
+    patterns: Vec<Pattern>,
+    unless: Vec<Pattern>,
+}
+
+impl Rule {
+    fn matches(&self, codes: &[String], param: &str, text: &[Token], status: Option<u16>) -> bool {
+        let has_status =
+            self.statuses.is_empty() || self.statuses.iter().any(|known| status_matches(known, status));
+        let is_any = |patterns: &[Pattern]| patterns.iter().any(|pattern| pattern.is_in(text));
+        has_status
+            && (self.params.is_empty() || self.params.iter().any(|known| known == param))
+            && (codes
+                .iter()
+                .any(|code| self.codes.iter().any(|known| code_matches(known, code)))
+                || is_any(&self.patterns))
+            && !is_any(&self.unless)
+    }
+}
+
+/// True for a status of that kind: `404`, `5xx`, `none` for an error within an answer.
+fn status_matches(known: &str, status: Option<u16>) -> bool {
+    let Some(status) = status else {
+        return known == "none";
+    };
+    match known.strip_suffix("xx") {
+        Some(hundreds) => hundreds.parse() == Ok(status / 100),
+        None => known.parse() == Ok(status),
+    }
+}
+
+fn code_matches(known: &str, code: &str) -> bool {
+    match (known.strip_prefix('*'), known.strip_suffix('*')) {
+        (Some(_), Some(_)) => code.contains(known.trim_matches('*')),
+        (Some(end), None) => code.ends_with(end),
+        (None, Some(start)) => code.starts_with(start),
+        (None, None) => code == known,
+    }
+}
+
+/// A code without case and separators.
+fn squeeze(code: &str) -> String {
+    let letters = code.chars().filter(|c| c.is_alphanumeric() || *c == '*');
+    letters.flat_map(char::to_lowercase).collect()
+}
+
+/// A word of a message, or the end of a sentence or clause.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Token {
+    Word(String),
+    /// A comma: part of a gap, not of a name.
+    Comma,
+    Stop,
+}
+
+/// Splits a text into words: in lower case, without quotes and signs, contractions written out.
+fn normalise(text: &str) -> Vec<Token> {
+    let mut tokens = Vec::new();
+    let mut word = String::new();
+    let mut chars = text.chars().take(COMPARED).peekable();
+    while let Some(c) = chars.next() {
+        let is_last = |next: Option<&char>| next.is_none_or(|next| !next.is_alphanumeric());
+        match c {
+            '\u{3400}'..='\u{9fff}' => {
+                end_word(&mut word, &mut tokens);
+                tokens.push(Token::Word(c.into()));
+            }
+            c if c.is_alphanumeric() => word.extend(c.to_lowercase()),
+            '\'' | '’' if word.ends_with('n') && chars.peek() == Some(&'t') => {
+                chars.next();
+                word.pop();
+                let stem = if word == "ca" { "can" } else { &word }.to_owned();
+                word = stem;
+                end_word(&mut word, &mut tokens);
+                tokens.push(Token::Word("not".to_owned()));
+            }
+            // Within a number or a name it is part of it.
+            '.' if !is_last(chars.peek()) && !word.is_empty() => word.push(c),
+            '.' | '!' | '?' | ';' | '\n' | '。' | '\u{ff1b}' | '\u{ff01}' => {
+                end_word(&mut word, &mut tokens);
+                tokens.push(Token::Stop);
+            }
+            ',' | '\u{ff0c}' => {
+                end_word(&mut word, &mut tokens);
+                tokens.push(Token::Comma);
+            }
+            _ => end_word(&mut word, &mut tokens),
+        }
+    }
+    end_word(&mut word, &mut tokens);
+    tokens
+}
+
+fn end_word(word: &mut String, tokens: &mut Vec<Token>) {
+    if word == "cannot" {
+        word.clear();
+        tokens.extend(["can", "not"].map(|word| Token::Word(word.to_owned())));
+    } else if !word.is_empty() {
+        tokens.push(Token::Word(std::mem::take(word)));
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Item {
+    Word(String),
+    Prefix(String),
+    /// One of several phrases.
+    Class(Vec<Vec<String>>),
+    Gap,
+    Name,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Pattern(Vec<Item>);
+
+/// Words that end a name: `the model x does …`.
+const VERBS: [&str; 26] = [
+    "is",
+    "are",
+    "was",
+    "has",
+    "have",
+    "had",
+    "do",
+    "does",
+    "did",
+    "can",
+    "could",
+    "must",
+    "should",
+    "may",
+    "support",
+    "supports",
+    "requires",
+    "only",
+    "with",
+    "when",
+    "that",
+    "which",
+    "field",
+    "parameter",
+    "output",
+    "response",
+];
+
+impl Pattern {
+    fn is_in(&self, text: &[Token]) -> bool {
+        (0..text.len()).any(|start| begins(&self.0, &text[start..]))
+    }
+}
+
+/// True when a text begins with these items.
+fn begins(items: &[Item], text: &[Token]) -> bool {
+    let Some((first, rest)) = items.split_first() else {
+        return true;
+    };
+    let word = match text.first() {
+        Some(Token::Word(word)) => word.as_str(),
+        _ => "",
+    };
+    match first {
+        Item::Word(known) => word == known && begins(rest, &text[1..]),
+        Item::Prefix(known) => !word.is_empty() && word.starts_with(known) && begins(rest, &text[1..]),
+        Item::Class(phrases) => phrases.iter().any(|phrase| {
+            let is_here = phrase.len() <= text.len()
+                && phrase
+                    .iter()
+                    .zip(text)
+                    .all(|(known, token)| matches!(token, Token::Word(word) if word == known));
+            is_here && begins(rest, &text[phrase.len()..])
+        }),
+        Item::Gap => gap(rest, text, GAP, |token| *token != Token::Stop),
+        Item::Name => gap(rest, text, NAME_GAP, |token| match token {
+            Token::Word(word) => !VERBS.contains(&word.as_str()),
+            _ => false,
+        }),
+    }
+}
+
+/// True when after at most `limit` tokens that may be passed over the text begins with `rest`.
+fn gap(rest: &[Item], text: &[Token], limit: usize, may_pass: impl Fn(&Token) -> bool) -> bool {
+    let passed = text
+        .iter()
+        .take(limit)
+        .take_while(|token| may_pass(token))
+        .count();
+    (0..=passed).any(|count| begins(rest, &text[count..]))
+}
+
+/// The file, as it is written.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    classes: HashMap<String, Vec<String>>,
+    rules: Vec<RuleText>,
+    providers: HashMap<String, ProviderText>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ProviderText {
+    billing: Option<String>,
+    #[serde(default)]
+    rules: Vec<RuleText>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RuleText {
+    kind: ErrorKind,
+    #[serde(default)]
+    rolling: bool,
+    #[serde(default)]
+    status: Vec<String>,
+    #[serde(default)]
+    code: Vec<String>,
+    #[serde(default)]
+    param: Vec<String>,
+    #[serde(default)]
+    message: Vec<String>,
+    #[serde(default)]
+    unless: Vec<String>,
+}
+
+impl Table {
+    fn parse(json: &str) -> Result<Self, String> {
+        let file: File = serde_json::from_str(json).map_err(|error| error.to_string())?;
+        let classes = &file.classes;
+        let rules = |texts: Vec<RuleText>| {
+            texts
+                .into_iter()
+                .map(|text| text.compile(classes))
+                .collect::<Result<Vec<_>, _>>()
+        };
+        let mut providers = HashMap::new();
+        for (name, own) in file.providers {
+            let (billing, rules) = (
+                own.billing,
+                rules(own.rules).map_err(|error: String| format!("{name}: {error}"))?,
+            );
+            providers.insert(name, OwnRules { billing, rules });
+        }
+        Ok(Self {
+            rules: rules(file.rules)?,
+            providers,
+        })
+    }
+}
+
+impl RuleText {
+    fn compile(self, classes: &HashMap<String, Vec<String>>) -> Result<Rule, String> {
+        let patterns = |texts: &[String]| {
+            texts
+                .iter()
+                .map(|text| compile(text, classes))
+                .collect::<Result<Vec<_>, String>>()
+        };
+        Ok(Rule {
+            kind: self.kind,
+            is_rolling: self.rolling,
+            statuses: self.status,
+            codes: self.code.iter().map(|code| squeeze(code)).collect(),
+            params: self.param,
+            patterns: patterns(&self.message)?,
+            unless: patterns(&self.unless)?,
+        })
+    }
+}
+
+fn words_of(text: &str) -> Vec<String> {
+    let words = normalise(text).into_iter().filter_map(|token| match token {
+        Token::Word(word) => Some(word),
+        _ => None,
+    });
+    words.collect()
+}
+
+fn compile(text: &str, classes: &HashMap<String, Vec<String>>) -> Result<Pattern, String> {
+    let mut items = Vec::new();
+    for part in text.split_whitespace() {
+        if part == ".." {
+            items.push(Item::Gap);
+        } else if part == "~" {
+            items.push(Item::Name);
+        } else if let Some(name) = part.strip_prefix('{').and_then(|part| part.strip_suffix('}')) {
+            let phrases = classes.get(name).ok_or_else(|| format!("no class '{name}'"))?;
+            items.push(Item::Class(
+                phrases.iter().map(|phrase| words_of(phrase)).collect(),
+            ));
+        } else if let Some(start) = part.strip_suffix('*') {
+            items.push(Item::Prefix(start.to_owned()));
+        } else {
+            items.extend(words_of(part).into_iter().map(Item::Word));
+        }
+    }
+    if items.is_empty() {
+        return Err(format!("an empty pattern: '{text}'"));
+    }
+    Ok(Pattern(items))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Table, compile, normalise};
+    use std::collections::HashMap;
+
+    #[test]
+    fn the_table_is_read() {
+        let table = Table::parse(include_str!("../../provider/refusals.json")).unwrap();
+        assert!(!table.rules.is_empty());
+        for name in table.providers.keys() {
+            assert!(crate::provider::named(name).is_some(), "no provider '{name}'");
+        }
+    }
+
+    #[test]
+    fn a_pattern_is_found_within_one_sentence() {
+        let classes = HashMap::from([(
+            "gone".to_owned(),
+            vec!["not found".to_owned(), "does not exist".to_owned()],
+        )]);
+        for (pattern, text, is_found) in [
+            ("model ~ {gone}", "The model `a/b-1.5` does not exist.", true),
+            ("model ~ {gone}", "model 'x' not found, try another", true),
+            ("model ~ {gone}", "This model doesn't exist", true),
+            (
+                "model ~ {gone}",
+                "This model supports no images: image not found",
+                false,
+            ),
+            ("model ~ {gone}", "not for this model. Image not found", false),
+            ("model ~ {gone}", "For this model, tools not found", false),
+            ("a .. z", "a, b, c z", true),
+            ("a .. z", "a. z", false),
+            ("inappropriat* content", "Inappropriate content", true),
+            ("can not", "You can't; or cannot", true),
+            ("余额不足", "您的余额不足,请充值", true),
+            ("余额 .. 不足", "余额(元)不足", true),
+            ("v1.5", "not in v1.5.", true),
+        ] {
+            let pattern = compile(pattern, &classes).unwrap();
+            assert_eq!(pattern.is_in(&normalise(text)), is_found, "{pattern:?} {text}");
+        }
+    }
+}

@@ -1,0 +1,277 @@
+//! What an error of an API means: one function of status, headers and error object.
+
+use std::time::{Duration, SystemTime};
+
+use serde::Deserialize;
+
+use super::api_error::ApiError;
+use super::refusal::RefusalHead;
+use super::rules;
+use crate::exit::Exit;
+
+/// What an API error is about. Exit code and retries follow from it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ErrorKind {
+    /// The credential is refused.
+    Auth,
+    /// The account may not do this: its region, its plan, a firewall.
+    Permission,
+    /// The quota or the balance is used up: waiting a minute will not help.
+    Quota,
+    /// No such model, or not for this account.
+    Model,
+    /// No such path: the base URL is at fault.
+    Path,
+    /// Too many requests just now.
+    RateLimit,
+    /// The server is too busy, or the model is being loaded.
+    Busy,
+    /// The server fails.
+    Server,
+    /// A filter refuses what the request holds.
+    Moderation,
+    /// The request is at fault.
+    BadRequest,
+    /// The request, or the conversation in it, is too long.
+    TooLarge,
+    /// A member of the request is unknown or not supported.
+    OptionRefused,
+    /// The model answers in streams only.
+    StreamOnly,
+    /// The model does not answer in streams.
+    StreamRefused,
+    /// A proxy on the way wants a login (407).
+    Proxy,
+    /// A web page instead of the API: a login to the network, or a service that is no API.
+    Page,
+    /// A redirect, which is never followed: it would carry the secret along.
+    Redirect,
+    /// An error that says nothing known, or a status that no chat endpoint sends.
+    Unexpected,
+}
+
+impl ErrorKind {
+    /// True when the same request may succeed later.
+    #[must_use]
+    pub const fn is_transient(self) -> bool {
+        matches!(self, Self::RateLimit | Self::Busy | Self::Server)
+    }
+
+    /// Returns the exit code that it comes to.
+    #[must_use]
+    pub const fn exit(self) -> Exit {
+        match self {
+            Self::Auth => Exit::NoAuth,
+            Self::Permission | Self::Quota | Self::Model | Self::Path => Exit::Unavailable,
+            Self::RateLimit | Self::Busy | Self::Server => Exit::TryAgain,
+            Self::Moderation
+            | Self::BadRequest
+            | Self::TooLarge
+            | Self::OptionRefused
+            | Self::StreamOnly
+            | Self::StreamRefused => Exit::Data,
+            Self::Proxy => Exit::Config,
+            Self::Page | Self::Redirect | Self::Unexpected => Exit::Protocol,
+        }
+    }
+
+    /// Returns a short description.
+    #[must_use]
+    pub const fn describe(self) -> &'static str {
+        match self {
+            Self::Auth => "the credential was refused",
+            Self::Permission => "access is denied",
+            Self::Quota => "the quota or balance is used up",
+            Self::Model => "no such model for this account",
+            Self::Path => "no such path",
+            Self::RateLimit => "too many requests",
+            Self::Busy => "the server is busy",
+            Self::Server => "the server failed",
+            Self::Moderation => "the content was refused",
+            Self::TooLarge => "the request is too large",
+            Self::BadRequest | Self::OptionRefused | Self::StreamOnly | Self::StreamRefused => {
+                "the request was refused"
+            }
+            Self::Proxy => "the proxy wants a user name and a password",
+            Self::Page => "this is not the API",
+            Self::Redirect => "refused to follow a redirect",
+            Self::Unexpected => "unexpected status",
+        }
+    }
+}
+
+/// What was asked for: a hint never names the command that just failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// A chat completion.
+    Chat,
+    /// The list of models.
+    Models,
+    /// Anything else: files, batches.
+    Other,
+}
+
+/// A day's limit that renews within this time is a rate.
+const ROLLING: Duration = Duration::from_secs(3600);
+
+/// What an error means, and what to do about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// What it is about.
+    pub kind: ErrorKind,
+    /// True when the same request may succeed later.
+    pub retry: bool,
+    /// How long the server asks to wait, in headers or body.
+    pub wait: Option<Duration>,
+    /// What the server says, on one harmless line; empty when it says nothing. It may quote the key.
+    pub words: String,
+    /// The member of the request that is at fault, where the server names one.
+    pub option: Option<String>,
+    /// Where the provider shows balance and limits.
+    billing: Option<&'static str>,
+}
+
+impl Verdict {
+    /// Judges an error without a status of its own. A code that is an HTTP status counts as one.
+    pub(super) fn within_answer(error: &ApiError, now: SystemTime) -> Self {
+        let status = error.names.iter().find_map(|name| status_of(name));
+        let kind = kind(error, status, false);
+        Self::new(kind, error, &RefusalHead::default(), now)
+    }
+
+    /// Judges a response by its head and its error. `is_page` for one whose body is a web page.
+    pub(super) fn of_response(head: &RefusalHead, error: &ApiError, is_page: bool, now: SystemTime) -> Self {
+        Self::new(kind(error, Some(head.status), is_page), error, head, now)
+    }
+
+    fn new(
+        (kind, is_rolling): (ErrorKind, bool),
+        error: &ApiError,
+        head: &RefusalHead,
+        now: SystemTime,
+    ) -> Self {
+        let named = head
+            .wait
+            .or_else(|| error.named_wait().map(|wait| wait.from(now)));
+        let kind = match named {
+            Some(wait) if is_rolling && wait < ROLLING => ErrorKind::RateLimit,
+            _ => kind,
+        };
+        let may_renew = matches!(kind, ErrorKind::RateLimit | ErrorKind::Quota);
+        Self {
+            kind,
+            retry: head.should_retry.unwrap_or_else(|| kind.is_transient()),
+            wait: named.or_else(|| head.reset.filter(|_| may_renew)),
+            words: String::new(),
+            option: option(error),
+            billing: error.provider.and_then(rules::billing_page),
+        }
+    }
+
+    /// Returns how a program ends because of it.
+    #[must_use]
+    pub const fn exit(&self) -> Exit {
+        self.kind.exit()
+    }
+
+    /// True when another credential may help.
+    #[must_use]
+    pub const fn is_about_credential(&self) -> bool {
+        matches!(self.kind, ErrorKind::Auth)
+    }
+
+    /// True when a member of the request is refused that stands below `name`, such as `stream_options`.
+    #[must_use]
+    pub fn refuses(&self, name: &str) -> bool {
+        self.exit() == Exit::Data
+            && self.option.as_deref().is_some_and(|option| {
+                option
+                    .strip_prefix(name)
+                    .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+            })
+    }
+
+    /// Returns what to type next. What depends on the settings (another key, another login) is the caller's.
+    #[must_use]
+    pub fn hints(&self, asked: Asked) -> Vec<String> {
+        let hint = match self.kind {
+            ErrorKind::Quota => match self.billing {
+                Some(page) => format!("balance and limits: {page}"),
+                None => "run 'qwen-auth use NAME' for another profile".to_owned(),
+            },
+            ErrorKind::Permission => {
+                "run 'qwen-auth use NAME' for another profile, or choose another region or plan".to_owned()
+            }
+            ErrorKind::Model if asked != Asked::Models => "run 'qwen-chat --list-models'".to_owned(),
+            ErrorKind::Path => "check the base URL: many end in '/v1'".to_owned(),
+            ErrorKind::TooLarge => "split the input, or choose a model that takes more".to_owned(),
+            ErrorKind::Page => {
+                "check the base URL, and whether this network wants you to log in to it first".to_owned()
+            }
+            ErrorKind::Redirect => "check the base URL; the key goes nowhere else than there".to_owned(),
+            ErrorKind::Proxy => {
+                "put them into the variable that names it: HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT"
+                    .to_owned()
+            }
+            _ => return Vec::new(),
+        };
+        vec![hint]
+    }
+}
+
+/// Returns the HTTP status that a code is.
+fn status_of(code: &str) -> Option<u16> {
+    code.parse().ok().filter(|status| (400..600).contains(status))
+}
+
+/// Decides what an error is about; true for a limit that may be one of the rate.
+fn kind(error: &ApiError, status: Option<u16>, is_page: bool) -> (ErrorKind, bool) {
+    // Whether a key is good no web page can tell.
+    let rule = rules::find(error, status).filter(|rule| !(is_page && rule.kind == ErrorKind::Auth));
+    if let Some(rule) = rule {
+        return (rule.kind, rule.is_rolling);
+    }
+    let kind = match status {
+        Some(401) if !is_page => ErrorKind::Auth,
+        // It is about the credential only where it says so, which a rule has found, or says nothing.
+        Some(403) if !is_page && error.message.trim().is_empty() => ErrorKind::Auth,
+        Some(401 | 403 | 451) => ErrorKind::Permission,
+        Some(402) => ErrorKind::Quota,
+        Some(404..=406 | 410 | 415 | 426) => ErrorKind::Path,
+        Some(407) => ErrorKind::Proxy,
+        Some(413 | 414 | 431) => ErrorKind::TooLarge,
+        Some(420 | 429) => ErrorKind::RateLimit,
+        Some(511) => ErrorKind::Page,
+        Some(503 | 529) => ErrorKind::Busy,
+        Some(408 | 409 | 421 | 423 | 425 | 499 | 500..=599) => ErrorKind::Server,
+        Some(300..=399) => ErrorKind::Redirect,
+        Some(400..=499) => ErrorKind::BadRequest,
+        _ => ErrorKind::Unexpected,
+    };
+    (kind, false)
+}
+
+/// Returns the member of the request that an error names: its `param`, or the first quoted or composite name in it.
+fn option(error: &ApiError) -> Option<String> {
+    if !error.param.is_empty() {
+        return Some(error.param.clone());
+    }
+    let is_part = |c: char| c.is_ascii_alphanumeric() || "_.[]".contains(c);
+    let message = &error.message;
+    let mut place = 0;
+    while let Some(start) = message[place..].find(|c: char| c.is_ascii_lowercase()) {
+        let start = place + start;
+        let end = message[start..]
+            .find(|c| !is_part(c))
+            .map_or(message.len(), |end| start + end);
+        let word = message[start..end].trim_end_matches(['.', '[']);
+        let is_quoted =
+            message[..start].ends_with(['\'', '"', '`']) && message[end..].starts_with(['\'', '"', '`']);
+        if (is_quoted || word.contains('_')) && !error.names.iter().any(|name| name == word) {
+            return Some(word.to_owned());
+        }
+        place = end;
+    }
+    None
+}
