@@ -51,7 +51,7 @@ pub enum Decision {
     /// Qwen Code does not take this name from a project's plain `.env`.
     Excluded,
     /// It waits for the user's consent to the file; with what programs are known to do by that name.
-    Waiting(Option<&'static Mark>),
+    Waiting(Option<Mark>),
     /// It is a name that no file sets, whoever consents.
     Reserved,
     /// `NAME=value` is longer than the kernel takes.

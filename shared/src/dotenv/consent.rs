@@ -71,7 +71,7 @@ impl<'s> Gate<'s> {
     }
 
     /// Returns `None` for a name that passes, else its mark, if it has one.
-    pub(super) fn stops(&mut self, name: &str) -> Option<Option<&'static Mark>> {
+    pub(super) fn stops(&mut self, name: &str) -> Option<Option<Mark>> {
         if is_own_name(name) {
             return None;
         }

@@ -99,6 +99,12 @@ impl TrustStore {
         (known == digest(content)).then_some(answer)
     }
 
+    /// Returns whether the user consented to this file with exactly this content.
+    #[must_use]
+    pub fn holds(&self, path: &Path, content: &[u8]) -> bool {
+        self.answer(path, content) == Some(Answer::Yes)
+    }
+
     /// Returns whether there is a yes about this path, for whatever content.
     pub(super) fn may_consent(&self, path: &Path) -> bool {
         self.entry(path).is_some_and(|(_, answer)| answer == Answer::Yes)
