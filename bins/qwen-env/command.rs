@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::process::Command;
 
-use qwen_shared::dotenv::{RECORD, Record};
+use qwen_shared::dotenv::RECORD;
 use qwen_shared::exit::{Exit, Failure};
 use qwen_shared::process::become_command;
 
@@ -20,21 +20,11 @@ pub(crate) fn run(words: &[OsString], plan: &Plan<'_>) -> Failure {
         command.env_remove(name);
     }
     command.envs(plan.exports());
-    if std::env::var_os(RECORD).is_some() {
-        update_record(&mut command, plan);
+    // The record tells the tools that COMMAND runs which values came with a project.
+    if plan.record.is_empty() {
+        command.env_remove(RECORD);
+    } else {
+        command.env(RECORD, plan.record.text());
     }
     become_command(&command)
-}
-
-/// Updates the record, for a shell that the command starts. Without a record no shell above evaluated statements.
-fn update_record(command: &mut Command, plan: &Plan<'_>) {
-    let mut record = Record::default();
-    let all = plan
-        .exports()
-        .all(|(name, value)| record.insert(name, value, None, usize::MAX));
-    if all && !record.is_empty() {
-        command.env(RECORD, record.text());
-    } else {
-        command.env_remove(RECORD);
-    }
 }

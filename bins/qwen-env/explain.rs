@@ -11,7 +11,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::plan::{Action, Entry, Origin, Plan};
-use crate::output;
+use crate::notices;
 
 pub(crate) struct Explanation<'c> {
     pub(crate) search: &'c Search,
@@ -140,7 +140,7 @@ impl Explanation<'_> {
         let (status, reason) = match assignment.decision {
             Decision::Accepted => accepted(variable, entries),
             Decision::Overwritten(line) => ("overwritten", format!("by line {line}")),
-            Decision::Excluded => ("excluded", output::EXCLUSION.to_owned()),
+            Decision::Excluded => ("excluded", notices::EXCLUSION.to_owned()),
             Decision::Waiting(mark) => (
                 "waiting",
                 mark.map(|mark| format!("{}: {}", mark.program, mark.effect))
@@ -182,7 +182,7 @@ fn accepted(variable: &Variable, entries: &BTreeMap<&str, &Entry<'_>>) -> (&'sta
 }
 
 fn status_of(entry: &Entry<'_>) -> (&'static str, String) {
-    let reason = output::reason(entry).unwrap_or_default();
+    let reason = notices::reason(entry).unwrap_or_default();
     match entry.action {
         Action::Export => ("exported", String::new()),
         Action::Keep => ("kept", "the environment has it".to_owned()),

@@ -8,6 +8,7 @@ mod consent;
 mod explain;
 mod hook;
 mod lint;
+mod notices;
 mod output;
 mod plan;
 mod quote;

@@ -1,21 +1,22 @@
-//! The statements or the data on stdout, and the notices.
+//! The statements or the data on stdout.
 
-use std::collections::BTreeSet;
+use std::ffi::OsStr;
 
-use qwen_shared::dotenv::{
-    CandidateStatus, Decision, EnvChain, EnvError, RECORD, Record, Search, Unusable, key_name,
-};
+use qwen_shared::dotenv::{RECORD, Record};
 use qwen_shared::output::Reporter;
 use qwen_shared::shell::{Change, Shell};
 use qwen_shared::text::escape_json;
 use serde_json::{Map, Value};
 
-use super::plan::{Action, Entry, Origin, Plan, unchanged_exports};
+use super::plan::{Plan, unchanged_exports};
 use super::quote::dotenv_line;
 
-/// Writes the statements that bring a shell's environment from `before` to what is planned.
+/// Writes the statements that bring a shell's environment from `before` to what is planned; none where it is there.
 pub(crate) fn script(shell: Shell, plan: &Plan<'_>) -> String {
     let record = plan.record.text();
+    if is_there(plan, &record) {
+        return String::new();
+    }
     let mut changes = Vec::new();
     // The record goes first: should a statement fail, nothing is exported that the record does not name.
     if !plan.record.is_empty() {
@@ -26,6 +27,17 @@ pub(crate) fn script(shell: Shell, plan: &Plan<'_>) -> String {
     changes.extend(plan.unset.iter().map(|name| Change::Unset(name)));
     changes.extend(plan.exports().map(|(name, value)| Change::Set(name, value)));
     statements(shell, &changes)
+}
+
+/// True when the environment is what is planned, record and all.
+fn is_there(plan: &Plan<'_>, record: &str) -> bool {
+    let holds =
+        |name: &str, value: &str| std::env::var_os(name).is_some_and(|known| known == OsStr::new(value));
+    let is_recorded = match plan.record.is_empty() {
+        true => std::env::var_os(RECORD).is_none(),
+        false => holds(RECORD, record),
+    };
+    is_recorded && plan.unset.is_empty() && plan.exports().all(|(name, value)| holds(name, value))
 }
 
 /// Writes the statements that unset what the record names, unless it was changed since.
@@ -82,108 +94,4 @@ pub(crate) fn dotenv(plan: &Plan<'_>, reporter: &Reporter) -> String {
         }
     }
     file
-}
-
-/// The hint for a file that any user may write to.
-pub(crate) const WRITABLE_HINT: &str = "take the right to write from others ('chmod o-w')";
-
-/// The reason for an excluded variable.
-pub(crate) const EXCLUSION: &str = "Qwen Code does not take it from a project's .env";
-
-/// Reports what the chain ignores and refuses; with `--verbose`, also what is excluded or overwritten.
-pub(crate) fn report_chain(search: &Search, chain: &EnvChain, reporter: &Reporter) {
-    if let Some(notice) = search.missing_start() {
-        reporter.notice(notice);
-    }
-    if let Some(error) = &chain.trust_error {
-        reporter.notice(&format!("{error}; no project file is trusted"));
-    }
-    report_refusals(chain, reporter);
-    for assignment in chain.assignments().filter(|_| reporter.is_verbose()) {
-        let (place, name) = (assignment.variable.place(), &assignment.variable.name);
-        match assignment.decision {
-            Decision::Excluded => reporter.detail(&format!("{place}: '{name}' is excluded: {EXCLUSION}")),
-            Decision::Overwritten(line) => {
-                reporter.detail(&format!("{place}: '{name}' is overwritten by line {line}"));
-            }
-            // Reported above, or with the plan.
-            _ => {}
-        }
-    }
-}
-
-/// Reports the files that are ignored and the names that are refused, each hint once.
-fn report_refusals(chain: &EnvChain, reporter: &Reporter) {
-    let mut hints: Vec<String> = Vec::new();
-    for candidate in &chain.candidates {
-        if let CandidateStatus::PassedOver(reason) = &candidate.status {
-            let path = candidate.path.display();
-            let error = EnvError::Unusable {
-                path: candidate.path.to_path_buf(),
-                reason: reason.clone(),
-            };
-            reporter.notice(&format!("{error}; ignored"));
-            hints.extend(match reason {
-                Unusable::WritableByAll => Some(WRITABLE_HINT.to_owned()),
-                Unusable::Foreign(_) => Some(format!("run 'qwen-env --trust {path}' if you trust it")),
-                _ => None,
-            });
-        }
-        let read = chain.files.iter().find(|file| file.path == candidate.path);
-        for assignment in read.iter().flat_map(|file| &file.assignments) {
-            if let Some(reason) = assignment.decision.refusal() {
-                let (place, name) = (assignment.variable.place(), &assignment.variable.name);
-                reporter.notice(&format!("{place}: refused '{name}': {reason}"));
-            }
-            if assignment.decision.is_waiting() {
-                hints.push("run 'qwen-env --trust' if this project may set them".to_owned());
-            }
-        }
-    }
-    let mut given = BTreeSet::new();
-    for hint in hints.iter().filter(|hint| given.insert(*hint)) {
-        reporter.hint(hint);
-    }
-}
-
-/// Reports the variables that the environment lacks and that are not exported; with `--verbose`, all.
-pub(crate) fn report_plan(plan: &Plan<'_>, reporter: &Reporter) {
-    for entry in &plan.entries {
-        let (place, name) = (place(entry), entry.name);
-        match (reason(entry), entry.action) {
-            (Some(reason), _) => reporter.notice(&format!("{place}: '{name}' is not exported: {reason}")),
-            (None, Action::Keep) => {
-                reporter.detail(&format!("{place}: '{name}' is kept from the environment"))
-            }
-            (None, _) => reporter.detail(&format!("{place}: '{name}' is exported")),
-        }
-    }
-    for name in &plan.unset {
-        reporter.detail(&format!("'{name}' was exported earlier and is unset"));
-    }
-    if plan.entries.iter().any(|entry| entry.action == Action::Withhold) {
-        reporter.hint("run 'qwen-env --trust' if this project may choose where keys are sent");
-    }
-}
-
-fn place(entry: &Entry<'_>) -> String {
-    match entry.origin {
-        Origin::File(variable) => variable.place(),
-        Origin::Token => "qwen-token".to_owned(),
-    }
-}
-
-/// Why a variable is not exported; `None` when it is, or when the environment has it.
-pub(crate) fn reason(entry: &Entry<'_>) -> Option<String> {
-    match entry.action {
-        Action::Export | Action::Keep => None,
-        Action::Withhold => {
-            let key = key_name(entry.name).unwrap_or_default();
-            Some(format!(
-                "an untrusted project file may set it only together with '{key}', and that is not the key in force"
-            ))
-        }
-        Action::Refuse(reason) => Some(reason.to_string()),
-        Action::NoRoom => Some("the environment has no room for more".to_owned()),
-    }
 }

@@ -5,7 +5,9 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
 
-use qwen_shared::dotenv::{EnvChain, Record, Trust, Variable, key_name, may_pair};
+use qwen_shared::dotenv::{
+    EnvChain, Record, RecordKey, Trust, Variable, is_loopback_address, is_same_origin, key_name, may_pair,
+};
 use qwen_shared::shell::{Shell, Unsupported};
 
 /// The most bytes that all exported variables together may take: half of what Linux gives arguments and environment
@@ -22,6 +24,8 @@ pub(crate) struct PlanOptions {
     pub(crate) shell: Option<Shell>,
     /// The locale is UTF-8.
     pub(crate) utf8: bool,
+    /// What is exported outlives this process, in a shell or a command, and so does the record of it.
+    pub(crate) recorded: bool,
 }
 
 /// Where a value comes from.
@@ -75,12 +79,16 @@ impl<'c> Plan<'c> {
         before: &Record,
         options: &PlanOptions,
     ) -> Self {
+        // Without files and token there is nothing to record, and no key to look for.
+        let key = (options.recorded && !(chain.files.is_empty() && token.is_empty()))
+            .then(RecordKey::load_or_create)
+            .flatten();
         let mut planner = Planner {
             before,
             options,
             candidates: BTreeMap::new(),
             decided: BTreeMap::new(),
-            record: Record::default(),
+            record: Record::after(before, key),
             total: 0,
             lower_case: BTreeSet::new(),
         };
@@ -138,14 +146,6 @@ pub(crate) fn unchanged_exports(before: &Record, shell: Option<Shell>) -> impl I
 /// True when the environment holds what an earlier call exported under that name.
 fn is_ours(record: &Record, name: &str) -> bool {
     std::env::var_os(name).is_some_and(|value| record.holds(name, &value))
-}
-
-/// The file that a value came from, for the record.
-fn file_of<'c>(entry: &Entry<'c>) -> Option<(&'c Path, Trust)> {
-    match entry.origin {
-        Origin::File(variable) => Some((&variable.path, variable.trust)),
-        Origin::Token => None,
-    }
 }
 
 struct Planner<'c, 'p> {
@@ -226,11 +226,12 @@ impl<'c> Planner<'c, '_> {
             return Action::Refuse(Unsupported::Case);
         }
         let fits = self.total + entry.name.len() + entry.value.len() + 2 <= TOTAL_LIMIT;
+        let longest = self.options.shell.map_or(usize::MAX, Shell::longest_value);
         let recorded = fits
-            && self.options.shell.is_none_or(|shell| {
-                self.record
-                    .insert(entry.name, entry.value, file_of(entry), shell.longest_value())
-            });
+            && (self
+                .record
+                .insert(entry.name, entry.value, self.file_of(entry), longest)
+                || !self.options.recorded);
         if recorded { Action::Export } else { Action::NoRoom }
     }
 
@@ -249,26 +250,85 @@ impl<'c> Planner<'c, '_> {
         wins && !(self.options.empty_is_unset && value.is_empty())
     }
 
-    /// True unless it is an untrusted file's address whose key is not the one of the same file.
+    /// The file that a value came from, for the record.
+    ///
+    /// A value that `qwen-token` took from an untrusted file stays that file's.
+    fn file_of(&self, entry: &Entry<'c>) -> Option<(&'c Path, Trust)> {
+        let of_file = |variable: &'c Variable| (&*variable.path, variable.trust);
+        if let Origin::File(variable) = entry.origin {
+            return Some(of_file(variable));
+        }
+        let others = self.candidates.get(entry.name).into_iter().flatten();
+        others
+            .filter_map(|other| match other.origin {
+                Origin::File(variable) => Some(variable),
+                Origin::Token => None,
+            })
+            .filter(|variable| variable.trust == Trust::UntrustedProject)
+            .find(|variable| {
+                let value = variable.value.expose();
+                value.trim() == entry.value || is_same_origin(value, entry.value)
+            })
+            .map(of_file)
+    }
+
+    /// True unless it is an untrusted file's address beside a secret of somebody else's.
+    ///
+    /// The key has to be the one of the same file, and nothing else that is sent with it may be the user's. An address of
+    /// this machine may also stand there without any key.
     fn is_paired(&self, entry: &Entry<'c>) -> bool {
         let (Origin::File(url), Some(key)) = (entry.origin, key_name(entry.name)) else {
             return true;
         };
-        let key_file = self.in_force(&key).map(|key| &*key.path);
-        may_pair(url.trust, &url.path, key_file)
+        if url.trust != Trust::UntrustedProject {
+            return true;
+        }
+        let is_own = |name: &str| match self.beside(name) {
+            None => None,
+            Some(Beside::File(variable)) => Some(may_pair(url.trust, &url.path, Some(&variable.path))),
+            Some(Beside::Elsewhere) => Some(false),
+        };
+        let others = CARRIERS.iter().filter(|_| key == OPENAI_KEY);
+        if others.into_iter().any(|name| is_own(name) == Some(false)) {
+            return false;
+        }
+        is_own(&key).unwrap_or_else(|| is_loopback_address(entry.value))
     }
 
-    /// The variable of a file whose value is the one that counts after this call; blank counts as absent.
-    fn in_force(&self, name: &str) -> Option<&'c Variable> {
-        let entry = self.decided.get(name)?;
-        let Origin::File(variable) = entry.origin else {
-            return None;
+    /// Returns where the value comes from that a variable has after this call; `None` when it is blank or unset.
+    fn beside(&self, name: &str) -> Option<Beside<'c>> {
+        let in_environment = || {
+            let value = std::env::var_os(name)?;
+            let counts = !value.to_string_lossy().trim().is_empty() && !self.before.holds(name, &value);
+            counts.then_some(Beside::Elsewhere)
         };
-        let counts = match entry.action {
+        let Some(entry) = self.decided.get(name) else {
+            return in_environment();
+        };
+        let is_file = match entry.action {
             Action::Export => true,
             Action::Keep => std::env::var_os(name).is_some_and(|value| value == OsStr::new(entry.value)),
             Action::Withhold | Action::Refuse(_) | Action::NoRoom => false,
         };
-        (counts && !entry.value.trim().is_empty()).then_some(variable)
+        match entry.origin {
+            Origin::File(variable) if is_file => {
+                (!entry.value.trim().is_empty()).then_some(Beside::File(variable))
+            }
+            Origin::Token if entry.action == Action::Export => Some(Beside::Elsewhere),
+            _ => in_environment(),
+        }
     }
 }
+
+/// Where the value of a variable comes from that goes to an address.
+enum Beside<'c> {
+    /// A file of the chain.
+    File(&'c Variable),
+    /// The environment, or `qwen-token`.
+    Elsewhere,
+}
+
+const OPENAI_KEY: &str = "OPENAI_API_KEY";
+
+/// What OpenAI's clients send to `OPENAI_BASE_URL` besides the key.
+const CARRIERS: [&str; 2] = ["OPENAI_CUSTOM_HEADERS", "OPENAI_ADMIN_KEY"];

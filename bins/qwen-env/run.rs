@@ -14,6 +14,7 @@ use serde_json::json;
 
 use super::args::{Args, Format};
 use super::explain::Explanation;
+use super::notices::{self, Notices};
 use super::plan::{Plan, PlanOptions};
 use crate::{auth, check, command, consent, hook, output, trust};
 
@@ -131,6 +132,7 @@ fn resolve(
         empty_is_unset: search.rule == ChainRule::Merge,
         shell: evaluating_shell(args),
         utf8: is_utf8(),
+        recorded: is_recorded(args),
     };
     let mut token = auth::Token::default();
     if args.auth {
@@ -149,10 +151,17 @@ fn resolve(
             .for_each(|notice| reporter.notice(notice));
         return explain(args, search, chain, &plan);
     }
-    output::report_chain(search, chain, reporter);
-    output::report_plan(&plan, reporter);
+    notices::report_details(chain, &plan, reporter);
+    // A hint is typed in the directory of the shell, not in the one that was asked about.
+    let notices = Notices::new(search, chain, args.common.directory.is_some());
     if let Some(name) = &args.get {
-        return get(name, &plan);
+        let value = plan.value_of(name);
+        notices.about(name, value.is_some(), &plan).give(reporter);
+        return get(value);
+    }
+    let notices = notices.about_all(&plan);
+    if !notices.is_empty() && (!is_statements(args) || is_news(&notices, chain, &mut plan)) {
+        notices.give(reporter);
     }
     if !args.command.is_empty() {
         return Err(command::run(&args.command, &plan));
@@ -186,8 +195,28 @@ fn evaluating_shell(args: &Args) -> Option<Shell> {
     evaluated.then(|| args.shell())
 }
 
-fn get(name: &str, plan: &Plan<'_>) -> Outcome {
-    let Some(mut value) = plan.value_of(name) else {
+/// True when the output is statements, which leave a record in the shell that evaluates them.
+fn is_statements(args: &Args) -> bool {
+    args.format == Format::Shell && args.get.is_none() && args.command.is_empty() && !args.explain
+}
+
+/// True when what is exported goes with a record of it.
+fn is_recorded(args: &Args) -> bool {
+    is_statements(args) || !args.command.is_empty()
+}
+
+/// True when the shell has not heard these notices about these contents, which it has from now on.
+fn is_news(notices: &Notices<'_>, chain: &EnvChain, plan: &mut Plan<'_>) -> bool {
+    let mut contents = Vec::new();
+    for file in &chain.files {
+        contents.extend(file.bytes.expose().len().to_be_bytes());
+        contents.extend_from_slice(file.bytes.expose());
+    }
+    plan.record.says(&notices.text(), &contents)
+}
+
+fn get(value: Option<Vec<u8>>) -> Outcome {
+    let Some(mut value) = value else {
         return Ok(Exit::No);
     };
     value.push(b'\n');

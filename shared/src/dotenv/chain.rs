@@ -301,7 +301,10 @@ impl EnvChain {
         if !elsewhere && self.trust_target() == Some(path) {
             return Some(command.to_owned());
         }
-        Some(format!("{command} {}", escaped(path.to_str()?)?))
+        // What has no place of its own, such as standard input, cannot be consented to.
+        let is_kept = !["/dev", "/proc"].iter().any(|top| path.starts_with(top));
+        let word = escaped(path.to_str().filter(|_| is_kept)?)?;
+        Some(format!("{command} {word}"))
     }
 
     /// Returns the project's file that ended the search (rule `first`) before a home file that sets one of these

@@ -114,10 +114,19 @@ mod tests {
         for mark in all() {
             assert!(mark.pattern.len() <= LONGEST_PREFIX);
             let name = mark.pattern.replace('*', "");
-            for name in [name.clone(), format!("{name}X"), format!("X{name}"), format!("{name}_Y")] {
+            for name in [
+                name.clone(),
+                format!("{name}X"),
+                format!("X{name}"),
+                format!("{name}_Y"),
+            ] {
                 assert_eq!(find(&name), slowly(&name), "{name}");
             }
-            assert!(find(&mark.pattern.replace('*', "A")).is_some(), "{}", mark.pattern);
+            assert!(
+                find(&mark.pattern.replace('*', "A")).is_some(),
+                "{}",
+                mark.pattern
+            );
         }
     }
 
@@ -151,7 +160,14 @@ mod tests {
 
     #[test]
     fn case_and_dashes_make_no_difference() {
-        for name in ["LD_PRELOAD", "ld_preload", "Ld-Preload", "npm_config_x", "npm-config-x", "https_proxy"] {
+        for name in [
+            "LD_PRELOAD",
+            "ld_preload",
+            "Ld-Preload",
+            "npm_config_x",
+            "npm-config-x",
+            "https_proxy",
+        ] {
             assert!(find(name).is_some(), "{name}");
         }
         for name in ["GREETING", "PORT", "APP_ENV", "LOG_LEVEL", "", "é"] {

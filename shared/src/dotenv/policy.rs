@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
+use url::Url;
 
 use super::trust::Trust;
 use crate::fs::read_jsonc;
@@ -101,4 +102,23 @@ pub fn key_name(url_name: &str) -> Option<String> {
 #[must_use]
 pub fn may_pair(url_trust: Trust, url_file: &Path, key_file: Option<&Path>) -> bool {
     url_trust != Trust::UntrustedProject || key_file == Some(url_file)
+}
+
+/// Returns whether an address is one of this machine alone, where no key need stand beside it.
+#[must_use]
+pub fn is_loopback_address(address: &str) -> bool {
+    web_address(address).is_some_and(|url| provider::is_loopback(&url))
+}
+
+/// Returns whether two texts are addresses of the same server.
+#[must_use]
+pub fn is_same_origin(one: &str, other: &str) -> bool {
+    web_address(one)
+        .zip(web_address(other))
+        .is_some_and(|(one, other)| one.origin() == other.origin())
+}
+
+fn web_address(text: &str) -> Option<Url> {
+    let url = Url::parse(text.trim()).ok()?;
+    matches!(url.scheme(), "http" | "https").then_some(url)
 }

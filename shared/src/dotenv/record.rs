@@ -149,7 +149,7 @@ impl Record {
     #[must_use]
     pub fn after(before: &Self, key: Option<RecordKey>) -> Self {
         Self {
-            key,
+            key: key.or_else(|| before.key.clone()),
             said: before.said.clone(),
             ..Self::default()
         }
@@ -315,6 +315,9 @@ impl Record {
     ///
     /// `secret` is content that must not be guessed from the record; it counts only where there is a key.
     pub fn says(&mut self, notice: &str, secret: &[u8]) -> bool {
+        if self.key.is_none() {
+            self.key = RecordKey::load_or_create();
+        }
         let digest = match &self.key {
             Some(key) => key.digest(&[b"said", notice.as_bytes(), secret]),
             None => plain_digest("said", notice.as_bytes()),

@@ -1,0 +1,284 @@
+//! What is said about a run: files that were passed over, names that wait, variables that are not exported.
+
+use std::path::Path;
+
+use qwen_shared::dotenv::{
+    Answer, CandidateStatus, Decision, EnvChain, EnvError, EnvFile, Search, Unusable, key_name,
+};
+use qwen_shared::output::Reporter;
+use qwen_shared::text::clip;
+
+use super::plan::{Action, Entry, Origin, Plan};
+
+/// The most names in one notice, and the most notices of one run. A file of 1 MiB has 80,000 names.
+const LIMIT: usize = 20;
+
+/// The longest name that is shown whole, in characters: a name may be as long as its file.
+const LONGEST_NAME: usize = 64;
+
+/// The reason for an excluded variable.
+pub(crate) const EXCLUSION: &str = "Qwen Code does not take it from a project's .env";
+
+/// The notices of a run, gathered before any is given: a shell hears the same ones once.
+#[derive(Debug)]
+pub(crate) struct Notices<'c> {
+    chain: &'c EnvChain,
+    /// Hints are typed in another directory than the one that was searched.
+    elsewhere: bool,
+    texts: Vec<String>,
+    hints: Vec<String>,
+}
+
+impl<'c> Notices<'c> {
+    /// Gathers what concerns the search as a whole.
+    pub(crate) fn new(search: &Search, chain: &'c EnvChain, elsewhere: bool) -> Self {
+        let mut notices = Self {
+            chain,
+            elsewhere,
+            texts: search.missing_start().map(str::to_owned).into_iter().collect(),
+            hints: Vec::new(),
+        };
+        if let Some(error) = &chain.trust_error {
+            notices.add(format!("{error}; no project file is trusted"));
+        }
+        notices.texts.extend(chain.allow_error.clone());
+        for candidate in &chain.candidates {
+            if let CandidateStatus::PassedOver(reason) = &candidate.status {
+                notices.add_passed_over(&candidate.path, reason);
+            }
+        }
+        notices
+    }
+
+    fn add_passed_over(&mut self, path: &Path, reason: &Unusable) {
+        let error = EnvError::Unusable {
+            path: path.to_path_buf(),
+            reason: reason.clone(),
+        };
+        self.add(format!("{error}; passed over"));
+        match reason {
+            Unusable::WritableByAll => {
+                self.hint(WRITABLE_HINT.to_owned());
+                self.hint_at_consent(path);
+            }
+            Unusable::Foreign(_) => self.hint_at_consent(path),
+            _ => {}
+        }
+    }
+
+    /// Adds all that a run has to say.
+    pub(crate) fn about_all(mut self, plan: &Plan<'_>) -> Self {
+        for file in &self.chain.files {
+            self.add_file(file);
+        }
+        for entry in &plan.entries {
+            if let Some(reason) = reason(entry) {
+                self.add(format!(
+                    "{}: '{}' is not exported: {reason}",
+                    place(entry),
+                    entry.name
+                ));
+                self.hint_at_pairing(entry);
+            }
+        }
+        self
+    }
+
+    /// Adds why one variable has no value, and what might have given it one.
+    pub(crate) fn about(mut self, name: &str, has_value: bool, plan: &Plan<'_>) -> Self {
+        if has_value {
+            return self;
+        }
+        for file in &self.chain.files {
+            self.add_if_empty(file);
+        }
+        let of_name = self
+            .chain
+            .assignments()
+            .filter(|assignment| assignment.variable.name == name);
+        for assignment in of_name {
+            let variable = &assignment.variable;
+            let reason = match assignment.decision {
+                Decision::Waiting(_) => Some("it waits for consent".to_owned()),
+                Decision::Excluded => Some(EXCLUSION.to_owned()),
+                decision => decision.refusal(),
+            };
+            if let Some(reason) = reason {
+                self.add(format!("{}: '{name}' is withheld: {reason}", variable.place()));
+            }
+            if assignment.decision.is_waiting() {
+                self.hint_at_consent(&variable.path);
+            }
+        }
+        if let Some(entry) = plan.entries.iter().find(|entry| entry.name == name)
+            && let Some(reason) = reason(entry)
+        {
+            self.add(format!("{}: '{name}' is withheld: {reason}", place(entry)));
+            self.hint_at_pairing(entry);
+        }
+        if let Some(ended) = self.chain.ended_by(&[name]) {
+            self.add(format!(
+                "'{name}' is set in {}, but {} ended the search",
+                ended.before.display(),
+                ended.by.display()
+            ));
+            self.hint(
+                "set QWEN_ENV_CHAIN=merge to have the home files fill what a project leaves unset".to_owned(),
+            );
+        }
+        self
+    }
+
+    fn add_file(&mut self, file: &EnvFile) {
+        self.add_if_empty(file);
+        for assignment in &file.assignments {
+            if let Some(reason) = assignment.decision.refusal() {
+                let (place, name) = (assignment.variable.place(), &assignment.variable.name);
+                self.add(format!("{place}: refused '{name}': {reason}"));
+            }
+        }
+        // A no was an answer: it is not spoken of again.
+        let waiting: Vec<&str> = file
+            .waiting()
+            .filter(|_| file.answer != Some(Answer::No))
+            .map(|assignment| assignment.variable.name.as_str())
+            .collect();
+        let what = match waiting.len() {
+            0 => return,
+            1 => "1 variable waits".to_owned(),
+            count => format!("{count} variables wait"),
+        };
+        self.add(format!(
+            "{}: {what} for consent: {}",
+            file.path.display(),
+            listed(&waiting)
+        ));
+        self.hint_at_consent(&file.path);
+    }
+
+    fn add_if_empty(&mut self, file: &EnvFile) {
+        if file.assignments.is_empty() {
+            self.add(format!("{}: sets no variable", file.path.display()));
+        }
+    }
+
+    fn add(&mut self, text: String) {
+        self.texts.push(text);
+    }
+
+    fn hint(&mut self, hint: String) {
+        if !self.hints.contains(&hint) {
+            self.hints.push(hint);
+        }
+    }
+
+    fn hint_at_consent(&mut self, path: &Path) {
+        if let Some(command) = self.chain.trust_command(path, self.elsewhere) {
+            self.hint(format!("run '{command}' to see what it sets and to consent"));
+        }
+    }
+
+    fn hint_at_pairing(&mut self, entry: &Entry<'_>) {
+        if let (Action::Withhold, Origin::File(variable)) = (entry.action, entry.origin)
+            && let Some(command) = self.chain.trust_command(&variable.path, self.elsewhere)
+        {
+            self.hint(format!(
+                "run '{command}' if this project may choose where keys are sent"
+            ));
+        }
+    }
+
+    /// Returns what tells these notices from others.
+    pub(crate) fn text(&self) -> String {
+        self.texts.join("\n")
+    }
+
+    /// True when there is nothing to say.
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.texts.is_empty()
+    }
+
+    /// Gives the notices, twenty at most, and the hints.
+    pub(crate) fn give(&self, reporter: &Reporter) {
+        for text in self.texts.iter().take(LIMIT) {
+            reporter.notice(text);
+        }
+        if let Some(more) = self.texts.len().checked_sub(LIMIT).filter(|&more| more > 0) {
+            reporter.notice(&format!(
+                "and {more} more notices; 'qwen-env --explain' shows every variable"
+            ));
+        }
+        for hint in self.hints.iter().take(LIMIT) {
+            reporter.hint(hint);
+        }
+    }
+}
+
+/// The hint for a file that any user may write to.
+const WRITABLE_HINT: &str = "take the right to write from others ('chmod o-w')";
+
+/// The first names, and how many more there are.
+fn listed(names: &[&str]) -> String {
+    let shown: Vec<String> = names
+        .iter()
+        .take(LIMIT)
+        .map(|name| clip(name, LONGEST_NAME))
+        .collect();
+    let shown = shown.join(", ");
+    match names.len().saturating_sub(LIMIT) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
+    }
+}
+
+/// Tells, with `--verbose`, what was done with every variable.
+pub(crate) fn report_details(chain: &EnvChain, plan: &Plan<'_>, reporter: &Reporter) {
+    if !reporter.is_verbose() {
+        return;
+    }
+    for assignment in chain.assignments() {
+        let (place, name) = (assignment.variable.place(), &assignment.variable.name);
+        match assignment.decision {
+            Decision::Excluded => reporter.detail(&format!("{place}: '{name}' is excluded: {EXCLUSION}")),
+            Decision::Overwritten(line) => {
+                reporter.detail(&format!("{place}: '{name}' is overwritten by line {line}"));
+            }
+            Decision::Waiting(_) => reporter.detail(&format!("{place}: '{name}' waits for consent")),
+            // Told with the plan, or by a notice.
+            _ => {}
+        }
+    }
+    for entry in &plan.entries {
+        let (place, name) = (place(entry), entry.name);
+        match entry.action {
+            Action::Keep => reporter.detail(&format!("{place}: '{name}' is kept from the environment")),
+            Action::Export => reporter.detail(&format!("{place}: '{name}' is exported")),
+            _ => {}
+        }
+    }
+    for name in &plan.unset {
+        reporter.detail(&format!("'{name}' was exported earlier and is unset"));
+    }
+}
+
+fn place(entry: &Entry<'_>) -> String {
+    match entry.origin {
+        Origin::File(variable) => variable.place(),
+        Origin::Token => "qwen-token".to_owned(),
+    }
+}
+
+/// Why a variable is not exported; `None` when it is, or when the environment has it.
+pub(crate) fn reason(entry: &Entry<'_>) -> Option<String> {
+    match entry.action {
+        Action::Export | Action::Keep => None,
+        Action::Withhold => {
+            let key = key_name(entry.name).unwrap_or_default();
+            Some(format!(
+                "an untrusted project file may set it only together with '{key}', and that is not the key in force"
+            ))
+        }
+        Action::Refuse(reason) => Some(reason.to_string()),
+        Action::NoRoom => Some("the environment has no room for more".to_owned()),
+    }
+}
