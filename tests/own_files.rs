@@ -280,3 +280,88 @@ fn a_session_that_others_can_change_is_refused_by_name() {
         &["sessions/a.json' is not used: it is writable by all (mode 0666)"],
     );
 }
+
+#[test]
+fn a_directory_that_depends_on_where_one_stands_is_refused_by_every_tool() {
+    let sandbox = Sandbox::new();
+    sandbox.write(
+        "work/.qwen/.env",
+        "OPENAI_API_KEY=sk-clone\nOPENAI_BASE_URL=http://127.0.0.1:9/v1\n",
+    );
+    sandbox.write("work/x.json", CONFIG);
+    for (name, value) in [
+        ("QWEN_HOME", ".qwen"),
+        ("QWEN_HOME", "./.qwen"),
+        ("QWEN_HOME", "."),
+        ("QWEN_CONFIG", "x.json"),
+        ("QWEN_CONFIG", "~nobody/x.json"),
+    ] {
+        for words in [
+            &["qwen-token"][..],
+            &["qwen-env", "--all"],
+            &["qwen-chat", "hello"],
+            &["qwen-batch", "run", "in.jsonl"],
+            &["qwen-auth", "status"],
+            &["qwen-auth", "logout"],
+            &["qwen-login", "--with-key"],
+        ] {
+            let run = sandbox
+                .detached(words[0])
+                .args(&words[1..])
+                .env(name, value)
+                .run();
+            assert_eq!(run.code(), 78, "{run:#?}");
+            let (message, hint) = (
+                format!("{name}: '{value}' is not an absolute path\n"),
+                format!("hint: set {name} to a path from / on, or unset it\n"),
+            );
+            assert!(
+                run.stderr.contains(&message) && run.stderr.contains(&hint),
+                "{run:#?}"
+            );
+        }
+    }
+    let help = sandbox.tool("qwen-token").arg("--version").env("QWEN_HOME", ".");
+    help.run().exits(0);
+}
+
+#[test]
+fn a_program_in_the_working_directory_is_not_run_in_the_place_of_one_on_path() {
+    let sandbox = Sandbox::new();
+    let touch = format!(
+        "#!/bin/sh\necho planted >>{}\n",
+        sandbox.root().join("ran").display()
+    );
+    sandbox.program("work/planted", &touch);
+    sandbox.program("work/bin/planted", &touch);
+    let profile = |word: &str| format!(r#"{{"profiles": {{"a": {{"key": {{"command": ["{word}"]}}}}}}}}"#);
+    for (word, path, said) in [
+        ("planted", "/usr/bin:/bin", "not found"),
+        ("planted", ":/usr/bin:/bin", "an empty entry of PATH leads to it"),
+        ("planted", "/usr/bin::/bin", "an empty entry of PATH leads to it"),
+        ("planted", "/bin:", "an empty entry of PATH leads to it"),
+        ("planted", "/bin:.", "only in '.' of PATH"),
+        ("planted", "bin:/bin", "only in 'bin' of PATH"),
+        ("./planted", "/bin", "name it by a path from / on"),
+        ("bin/planted", "/bin", "name it by a path from / on"),
+    ] {
+        sandbox.config(&profile(word));
+        let run = sandbox.tool("qwen-token").env("PATH", path).run();
+        run.fails(
+            78,
+            &[&format!("key command '{word}': cannot run: not found"), said],
+        );
+    }
+    for tool in ["qwen-env", "qwen-token"] {
+        let run = sandbox.tool(tool).env("PATH", ":/bin").env("OPENAI_API_KEY", "k");
+        let run = run.args(["--", "planted"]).run();
+        run.fails(
+            127,
+            &["'planted': command not found (an empty entry of PATH leads to it"],
+        );
+    }
+    assert!(!sandbox.root().join("ran").exists());
+    // Who types a path means it.
+    sandbox.tool("qwen-env").args(["--", "./planted"]).run().exits(0);
+    assert_eq!(sandbox.read("ran"), "planted\n");
+}

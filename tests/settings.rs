@@ -240,7 +240,7 @@ fn a_tilde_that_no_shell_saw_is_the_home_directory() {
     let profile = json!({"key": {"command": ["echo", "mine"]}});
     sandbox.write("home/own.json", profiles(json!({ "p": profile })));
     sandbox.write("home/code/settings.json", r#"{"model": {"name": "theirs"}}"#);
-    for config in ["~/own.json", "~//own.json", "../home/own.json"] {
+    for config in ["~/own.json", "~//own.json"] {
         let run = token(&sandbox).env("QWEN_CONFIG", config).run();
         assert_eq!(resolved(run)[0], "mine", "{config}");
     }
@@ -253,7 +253,7 @@ fn a_tilde_that_no_shell_saw_is_the_home_directory() {
         .tool("qwen-token")
         .env("QWEN_CONFIG", "~root/own.json")
         .run();
-    run.fails(77, &["no credential"]);
+    run.fails(78, &["QWEN_CONFIG: '~root/own.json' is not an absolute path"]);
 }
 
 #[test]

@@ -1,10 +1,12 @@
 //! Opening a browser, where a person can see it.
 
+use std::ffi::OsStr;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::{env, io, thread};
 
+use qwen_shared::process::find_absolute;
 use qwen_shared::{provider, secret};
 
 use crate::verification_uri::VerificationUri;
@@ -83,7 +85,9 @@ fn run(opener: &Opener, address: &str, secrets: &[String]) -> io::Result<bool> {
     let Some((program, arguments)) = opener.split_first() else {
         return Ok(false);
     };
-    let mut command = Command::new(program);
+    let found = find_absolute(OsStr::new(program)).map_err(io::Error::other)?;
+    let mut command = Command::new(found);
+    command.arg0(program);
     if arguments.iter().any(|argument| argument.contains("%s")) {
         command.args(arguments.iter().map(|argument| argument.replace("%s", address)));
     } else {

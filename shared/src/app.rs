@@ -13,6 +13,7 @@ use clap_complete::engine::ArgValueCandidates;
 use super::completion;
 use super::exit::{Exit, Failure, Outcome, io_reason};
 use super::output::{Color, Reporter, Stdout};
+use super::paths;
 use super::signal::outlive_file_limit;
 
 /// The flags that every program has, with one meaning everywhere.
@@ -97,7 +98,9 @@ fn run_tool<C: CommandLine>(
     let common = args.common();
     let reporter = Reporter::new(name, common.quiet, common.verbose, common.color);
     let stdout = C::stdout_on_failure(Some(&args), words);
-    let outcome = change_directory(common).and_then(|()| run(args, &reporter));
+    let outcome = change_directory(common)
+        .and_then(|()| paths::check_variables())
+        .and_then(|()| run(args, &reporter));
     finish(&reporter, outcome, stdout)
 }
 
@@ -185,7 +188,7 @@ fn usage(command: &Command, error: &clap::Error) -> Failure {
         .take_while(|line| !line.is_empty())
         .map(str::trim)
         .collect();
-    let message = paragraph.join(" ");
+    let message = in_plain_words(&paragraph.join(" "));
     let message = message.strip_prefix("error: ").unwrap_or(&message);
     let mut failure = Failure::new(Exit::Usage, message.trim_end_matches('.'));
     for kind in [
@@ -212,6 +215,22 @@ fn usage(command: &Command, error: &clap::Error) -> Failure {
         ));
     }
     failure.hint(format!("run '{name} --help'"))
+}
+
+/// Says what the standard library says of a number that is none.
+fn in_plain_words(message: &str) -> String {
+    const WORDS: [(&str, &str); 6] = [
+        ("invalid digit found in string", "not a whole number"),
+        ("cannot parse integer from empty string", "not a whole number"),
+        ("number too large to fit in target type", "too large"),
+        ("number too small to fit in target type", "too small"),
+        ("invalid float literal", "not a number"),
+        ("cannot parse float from empty string", "not a number"),
+    ];
+    let found = WORDS
+        .iter()
+        .find_map(|(theirs, ours)| message.strip_suffix(theirs).map(|rest| format!("{rest}{ours}")));
+    found.unwrap_or_else(|| message.to_owned())
 }
 
 /// True for a command whose operands are any words, not the command that it runs.

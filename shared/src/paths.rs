@@ -1,7 +1,8 @@
 //! Where configuration, state and Qwen Code's shared files live.
 //!
 //! Every function answers from the environment when it is called; none touches a file. A `HOME` that is not absolute
-//! counts as none: what is kept below it would be somewhere else in the next directory, and a secret in a project.
+//! counts as none: what is kept below it would be somewhere else in the next directory, and a secret in a project. Other
+//! variables that name no absolute path are refused by [`check_variables`].
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -25,15 +26,34 @@ pub fn home() -> Option<PathBuf> {
         .filter(|home| home.is_absolute())
 }
 
-/// Returns a variable's value as an absolute path. A tilde that no shell saw (in a `.env` file, in a unit of systemd)
-/// stands for the home directory, as it does to Qwen Code.
-fn absolute_from(name: &str) -> Option<PathBuf> {
+/// Returns a variable's value as a path. A tilde that no shell saw (in a `.env` file, in a unit of systemd) stands for the
+/// home directory, as it does to Qwen Code.
+fn expanded_from(name: &str) -> Option<PathBuf> {
     let path = path_from(name)?;
-    let path = match (path.strip_prefix("~"), home()) {
-        (Ok(rest), Some(home)) => home.join(rest),
-        _ => path,
-    };
-    Some(std::path::absolute(&path).unwrap_or(path))
+    match (path.strip_prefix("~"), home()) {
+        (Ok(rest), Some(home)) => Some(home.join(rest)),
+        _ => Some(path),
+    }
+}
+
+fn absolute_from(name: &str) -> Option<PathBuf> {
+    expanded_from(name).filter(|path| path.is_absolute())
+}
+
+/// Refuses a `QWEN_HOME` or `QWEN_CONFIG` that is not absolute: it would be another place in each directory, and in a clone
+/// the clone's.
+///
+/// # Errors
+/// 78 with the variable's name.
+pub fn check_variables() -> Result<(), Failure> {
+    for name in ["QWEN_HOME", "QWEN_CONFIG"] {
+        if let Some(path) = expanded_from(name).filter(|path| !path.is_absolute()) {
+            let message = format!("{name}: '{}' is not an absolute path", path.display());
+            return Err(Failure::new(Exit::Config, message)
+                .hint(format!("set {name} to a path from / on, or unset it")));
+        }
+    }
+    Ok(())
 }
 
 /// Returns Qwen Code's directory: `QWEN_HOME`, else `~/.qwen`.

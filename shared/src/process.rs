@@ -1,13 +1,14 @@
 //! The start of this process, and other programs: finding them and becoming them.
 
 use std::collections::BTreeMap;
+use std::error::Error;
 use std::ffi::{CString, OsStr, OsString};
 use std::mem::forget;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::{env, io};
+use std::{env, fmt, io};
 
 use nix::errno::Errno;
 use nix::unistd::execve;
@@ -65,6 +66,9 @@ pub fn become_command(command: &Command) -> Failure {
     let error = exec(command);
     let program = command.get_program();
     let shown = program.to_string_lossy();
+    if let Some(missing) = MissingProgram::of(&error) {
+        return Failure::new(Exit::NotFound, format!("'{shown}': command {missing}"));
+    }
     if error.kind() != io::ErrorKind::NotFound {
         let message = format!("cannot run '{shown}': {}", io_reason(&error));
         return Failure::new(Exit::NotRunnable, message);
@@ -77,8 +81,8 @@ pub fn become_command(command: &Command) -> Failure {
     Failure::new(Exit::NotFound, format!("'{shown}': command not found"))
 }
 
-/// Replaces this process by a program with its arguments and changes of the environment, as execvp(3) does; returns why
-/// not.
+/// Replaces this process by a program with its arguments and changes of the environment, as execvp(3) does but through the
+/// absolute entries of PATH alone; returns why not.
 ///
 /// The standard library's own `exec` gives SIGPIPE its default even where the parent ignored it.
 #[must_use]
@@ -96,10 +100,15 @@ pub fn exec(command: &Command) -> io::Error {
         false => {
             let path = environment.get(OsStr::new("PATH"));
             env::split_paths(path.map_or(OsStr::new("/bin:/usr/bin"), |path| path))
+                .filter(|entry| entry.is_absolute())
                 .map(|directory| directory.join(program))
                 .collect()
         }
     };
+    let skipped = environment
+        .get(OsStr::new("PATH"))
+        .filter(|_| !program.as_bytes().contains(&b'/'))
+        .and_then(|path| relative_entry_with(program, path));
     let words: Result<Vec<_>, _> = [program]
         .into_iter()
         .chain(command.get_args())
@@ -114,7 +123,12 @@ pub fn exec(command: &Command) -> io::Error {
         })
         .collect();
     match (words, variables) {
-        (Ok(words), Ok(variables)) => exec_first(&files, &words, &variables),
+        (Ok(words), Ok(variables)) => match (exec_first(&files, &words, &variables), skipped) {
+            (error, Some(entry)) if error.kind() == io::ErrorKind::NotFound => {
+                io::Error::new(io::ErrorKind::NotFound, MissingProgram::OnlyIn(entry))
+            }
+            (error, _) => error,
+        },
         (Err(error), _) | (_, Err(error)) => error,
     }
 }
@@ -145,6 +159,74 @@ fn exec_first(files: &[PathBuf], words: &[CString], variables: &[CString]) -> io
 
 fn c_string(text: &OsStr) -> io::Result<CString> {
     Ok(CString::new(text.to_owned().into_vec())?)
+}
+
+/// Why a program was not found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MissingProgram {
+    /// No absolute entry of PATH has it.
+    NotFound,
+    /// It is only in this entry of PATH, which is relative to the working directory.
+    OnlyIn(PathBuf),
+    /// It was named by a path that is relative to the working directory.
+    Relative,
+}
+
+impl MissingProgram {
+    fn of(error: &io::Error) -> Option<&Self> {
+        error.get_ref()?.downcast_ref()
+    }
+}
+
+impl fmt::Display for MissingProgram {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotFound => f.write_str("not found"),
+            Self::OnlyIn(entry) if entry.as_os_str().is_empty() => {
+                f.write_str("not found (an empty entry of PATH leads to it, which is not searched)")
+            }
+            Self::OnlyIn(entry) => {
+                let entry = entry.display();
+                write!(
+                    f,
+                    "not found (it is only in '{entry}' of PATH, which is not absolute and so not searched)"
+                )
+            }
+            Self::Relative => f.write_str("not found (name it by a path from / on)"),
+        }
+    }
+}
+
+impl Error for MissingProgram {}
+
+/// Finds a program that a setting names, in the absolute entries of PATH or by an absolute path, so that a file planted in the
+/// working directory is never run.
+///
+/// # Errors
+/// It is not there, or only where a relative path leads.
+pub fn find_absolute(program: &OsStr) -> Result<PathBuf, MissingProgram> {
+    let as_path = Path::new(program);
+    if as_path.is_absolute() {
+        return Ok(as_path.to_path_buf());
+    }
+    if program.as_bytes().contains(&b'/') {
+        return Err(MissingProgram::Relative);
+    }
+    let path = env::var_os("PATH").unwrap_or_else(|| "/bin:/usr/bin".into());
+    env::split_paths(&path)
+        .filter(|entry| entry.is_absolute())
+        .map(|entry| entry.join(program))
+        .find(|file| is_program(file))
+        .ok_or_else(|| {
+            relative_entry_with(program, &path).map_or(MissingProgram::NotFound, MissingProgram::OnlyIn)
+        })
+}
+
+/// Returns the first entry of PATH that is not absolute and has the program.
+fn relative_entry_with(program: &OsStr, path: &OsStr) -> Option<PathBuf> {
+    env::split_paths(path)
+        .filter(|entry| !entry.is_absolute())
+        .find(|entry| is_program(&Path::new(".").join(entry).join(program)))
 }
 
 /// Finds a program of the toolkit: beside this program's own file, else in the absolute entries of PATH.

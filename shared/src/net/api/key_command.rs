@@ -1,6 +1,8 @@
 //! A key that a command prints: `{"command": ["pass", "show", "x"]}`.
 
+use std::ffi::OsStr;
 use std::io::{self, Read};
+use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::mpsc;
 use std::thread;
@@ -9,6 +11,7 @@ use std::time::{Duration, Instant};
 use zeroize::Zeroizing;
 
 use crate::exit::{Exit, Failure, io_reason};
+use crate::process::find_absolute;
 use crate::secret::{self, Secret};
 
 /// Time enough to type a passphrase.
@@ -29,8 +32,11 @@ pub(super) fn key_from(words: &[String]) -> Result<Secret<String>, Failure> {
         return Err(Failure::new(Exit::Config, "the profile's key command is empty"));
     };
     let failure = |exit, reason: &str| Failure::new(exit, format!("key command '{program}'{reason}"));
-    let mut command = Command::new(program);
+    let found = find_absolute(OsStr::new(program))
+        .map_err(|missing| failure(Exit::Config, &format!(": cannot run: {missing}")))?;
+    let mut command = Command::new(found);
     command
+        .arg0(program)
         .args(arguments)
         .stdin(Stdio::null())
         .stdout(Stdio::piped());
