@@ -5,14 +5,32 @@ use std::fmt::Write;
 
 /// True for a character that could move the cursor, colour the screen, ring, hide or reorder text.
 ///
-/// These are C0 and C1 controls with DEL, the bidirectional controls (Unicode TR 36, section 3.3), the
-/// zero-width and other invisible format characters, line and paragraph separators, and tag characters.
+/// These are C0 and C1 controls with DEL, line and paragraph separators, the interlinear annotation marks, and what Unicode
+/// calls default ignorable (UAX #44): the bidirectional controls (UTR #36, section 3.3), zero-width and other invisible
+/// format characters, fillers, variation selectors and tags; and the Braille cell without dots, which looks like a blank.
 #[must_use]
 pub const fn is_hostile(c: char) -> bool {
     matches!(c,
-        '\0'..='\x1f' | '\x7f'..='\u{9f}' | '\u{ad}' | '\u{61c}' | '\u{180e}'
-        | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
-        | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}')
+        '\0'..='\x1f' | '\x7f'..='\u{9f}' | '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}'
+        | '\u{17b4}'..='\u{17b5}' | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{2800}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}'
+        | '\u{fff0}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d159}' | '\u{1d173}'..='\u{1d17a}'
+        | '\u{e0000}'..='\u{e0fff}')
+}
+
+/// True for an invisible character that shapes the one before it, as scripts and emoji need: a joiner, or one selector after
+/// a character that has such variants. A second one in a row hides something.
+const fn shapes(c: char, previous: char) -> bool {
+    match c {
+        '\u{200c}' | '\u{200d}' => !is_hostile(previous) || previous == '\u{fe0f}',
+        '\u{fe0e}' | '\u{fe0f}' => {
+            matches!(previous, '#' | '*' | '0'..='9' | '\u{a9}' | '\u{ae}' | '\u{203c}'..='\u{3299}' | '\u{1f000}'..='\u{1faff}')
+        }
+        '\u{fe00}'..='\u{fe02}' | '\u{e0100}'..='\u{e01ef}' => {
+            matches!(previous, '\u{3400}'..='\u{9fff}' | '\u{f900}'..='\u{faff}' | '\u{20000}'..='\u{3ffff}')
+        }
+        _ => false,
+    }
 }
 
 /// Strips from one line of outside text everything that [`is_hostile`], turning line ends and tabs into a blank.
@@ -28,7 +46,7 @@ pub fn one_line(text: &str) -> String {
                     line.push(' ');
                 }
             }
-            c if is_hostile(c) => {}
+            c if is_hostile(c) && !line.chars().next_back().is_some_and(|last| shapes(c, last)) => {}
             c => line.push(c),
         }
     }
@@ -39,19 +57,20 @@ pub fn one_line(text: &str) -> String {
 /// Appends a text to `shown` with everything that [`is_hostile`] made visible: `^[` for an escape, `<U+202E>` for what
 /// has no caret form. Line feeds and tabs stay; a carriage return, which would overwrite the line, goes.
 ///
-/// For long outside texts that a person reads as they are, such as a model's answer. The joiners U+200C and U+200D stay
-/// too: scripts and emoji need them, and they move nothing.
+/// For long outside texts that a person reads as they are, such as a model's answer. A joiner or a variation selector stays
+/// too where it shapes the character before it; what is `shown` so far counts as before it.
 pub fn make_visible(text: &str, shown: &mut String) {
     for c in text.chars() {
         match c {
-            '\n' | '\t' | '\u{200c}' | '\u{200d}' => shown.push(c),
+            '\n' | '\t' => shown.push(c),
             '\r' => {}
             '\0'..='\x1f' => {
                 shown.push('^');
                 shown.push(char::from(c as u8 + b'@'));
             }
             '\x7f' => shown.push_str("^?"),
-            c if is_hostile(c) => {
+            // Where nothing is shown yet the character before may have come in an earlier piece.
+            c if is_hostile(c) && !shapes(c, shown.chars().next_back().unwrap_or('#')) => {
                 let _ = write!(shown, "<U+{:04X}>", u32::from(c));
             }
             c => shown.push(c),
@@ -63,13 +82,15 @@ pub fn make_visible(text: &str, shown: &mut String) {
 /// look at JSON on terminals too. Line feeds, which stand only between values, stay.
 #[must_use]
 pub fn escape_json(json: &str) -> Cow<'_, str> {
-    let is_escaped = |c: char| c != '\n' && is_hostile(c);
-    if !json.contains(is_escaped) {
+    if !json.contains(|c: char| c != '\n' && is_hostile(c)) {
         return Cow::Borrowed(json);
     }
     let mut escaped = String::with_capacity(json.len() + 16);
+    let mut last = '\0';
     for c in json.chars() {
-        if is_escaped(c) {
+        let is_escaped = c != '\n' && is_hostile(c) && !shapes(c, last);
+        last = if is_escaped { '\0' } else { c };
+        if is_escaped {
             for unit in c.encode_utf16(&mut [0; 2]) {
                 let _ = write!(escaped, "\\u{unit:04x}");
             }
@@ -124,6 +145,21 @@ mod tests {
             ("a\r\nb\rc", "a\nbc"),
             ("x\u{202e}y\u{feff}", "x<U+202E>y<U+FEFF>"),
             ("👩\u{200d}🔬 می\u{200c}خواهم", "👩\u{200d}🔬 می\u{200c}خواهم"),
+            (
+                "❤\u{fe0f}\u{200d}🔥 1\u{fe0f}\u{20e3} 葛\u{e0100}",
+                "❤\u{fe0f}\u{200d}🔥 1\u{fe0f}\u{20e3} 葛\u{e0100}",
+            ),
+            // Bytes hidden behind an emoji, or between letters.
+            ("😀\u{fe0f}\u{fe01}\u{e0141}", "😀\u{fe0f}<U+FE01><U+E0141>"),
+            ("a\u{fe0f}b\u{200d}\u{200d}c", "a<U+FE0F>b\u{200d}<U+200D>c"),
+            (
+                "a\u{3164}b\u{115f}c\u{ffa0}d\u{2800}",
+                "a<U+3164>b<U+115F>c<U+FFA0>d<U+2800>",
+            ),
+            (
+                "\u{e0041}\u{180e}\u{34f}\u{2062}",
+                "<U+E0041><U+180E><U+034F><U+2062>",
+            ),
         ] {
             let mut seen = String::new();
             make_visible(raw, &mut seen);
@@ -142,6 +178,7 @@ mod tests {
             ("c1\u{9b}31m", "c131m"),
             ("zero\u{200b}width", "zerowidth"),
             ("ünï漢字 🎉", "ünï漢字 🎉"),
+            ("pay\u{3164}\u{ffa0}pal ❤\u{fe0f}\u{fe0f}", "paypal ❤\u{fe0f}"),
         ] {
             assert_eq!(one_line(raw), seen, "{raw:?}");
         }
