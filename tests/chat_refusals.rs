@@ -111,19 +111,16 @@ fn a_refusal_whose_body_never_ends_is_heard_by_its_status() {
 }
 
 #[test]
-fn an_answer_that_is_compressed_unasked_is_named_as_that() {
+fn an_answer_in_an_encoding_that_is_not_known_is_named_as_that() {
     let reply = Reply::with_headers(
         200,
-        &[
-            ("content-type", "text/event-stream"),
-            ("content-encoding", "gzip"),
-        ],
+        &[("content-type", "text/event-stream"), ("content-encoding", "br")],
         b"\x1f\x8b\x08\0",
     );
     ask([reply], &[]).gives(
         76,
         "",
-        "qwen-chat: 'S': the answer is encoded as 'gzip', which was not asked for\n",
+        "qwen-chat: 'S': the answer is encoded as 'br', which was not asked for\n",
     );
     let body = text("one") + &finish("stop");
     let reply = Reply::with_headers(

@@ -1,7 +1,7 @@
 //! The provider of an API key, and its base URL.
 
 use qwen_shared::exit::{Exit, Failure};
-use qwen_shared::net::http::{BaseUrl, BaseUrlError, check_endpoint};
+use qwen_shared::net::http::{BaseUrl, BaseUrlError, check_transport};
 use qwen_shared::provider::{self, Provider};
 use qwen_shared::terminal::Terminal;
 
@@ -136,10 +136,10 @@ fn base_url_in_environment() -> Option<BaseUrl> {
 /// Parses `--base-url`.
 ///
 /// # Errors
-/// 64 for an invalid URL; 78 for one that no key may be sent to.
+/// 64 for an invalid URL; 78 for one to which nothing may be sent. Whether a key may is seen when there is one.
 pub(crate) fn parse_option(text: &str, allow_http: bool) -> Result<BaseUrl, Failure> {
     let url = parse(text).map_err(|(exit, reason)| Failure::new(exit, format!("--base-url: {reason}")))?;
-    check_endpoint(&url, allow_http)?;
+    check_transport(&url, allow_http, false)?;
     Ok(url)
 }
 
@@ -149,7 +149,7 @@ pub(crate) fn parse_option(text: &str, allow_http: bool) -> Result<BaseUrl, Fail
 /// What is wrong with it.
 pub(crate) fn parse_answer(text: &str, allow_http: bool) -> Result<BaseUrl, String> {
     let url = parse(text).map_err(|(_, reason)| reason)?;
-    check_endpoint(&url, allow_http).map_err(|failure| failure.message)?;
+    check_transport(&url, allow_http, false).map_err(|failure| failure.message)?;
     Ok(url)
 }
 

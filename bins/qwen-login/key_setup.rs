@@ -7,7 +7,8 @@ use qwen_shared::fs::cannot_read_stdin;
 use qwen_shared::net::config::Method;
 use qwen_shared::net::credential::{Store, Stored};
 use qwen_shared::net::http::BaseUrl;
-use qwen_shared::provider::{Provider, is_loopback};
+use qwen_shared::net::http::check_endpoint;
+use qwen_shared::provider::{Provider, is_own_server};
 use qwen_shared::secret::Secret;
 use qwen_shared::terminal::Terminal;
 
@@ -49,7 +50,10 @@ fn ask_all(login: &mut Login<'_>) -> Result<KeySetup, Failure> {
         base_url = base_url.clone().with_path(&path);
         model
     });
-    let needs_key = provider.needs_key && !is_loopback(&base_url);
+    let needs_key = provider.needs_key && !is_own_server(&base_url);
+    if needs_key || login.args.with_key {
+        check_endpoint(&base_url, login.profile.settings.allow_http)?;
+    }
     // Opened before the key is typed: it may not be usable.
     let store = (needs_key || login.args.with_key)
         .then(|| choose_store(login, false))

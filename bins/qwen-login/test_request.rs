@@ -21,6 +21,7 @@ const TIMEOUTS: Timeouts = Timeouts {
     connect: Duration::from_secs(10),
     first_byte: Duration::from_secs(30),
     idle: Duration::from_secs(10),
+    progress: Duration::from_secs(30),
     total: Some(Duration::from_secs(45)),
 };
 

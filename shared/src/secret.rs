@@ -44,6 +44,24 @@ pub fn mask(text: &str) -> String {
     super::text::one_line(&format!("{head}***{tail}"))
 }
 
+/// True for the name of a header, a parameter or a member whose value is a secret by what it is called.
+#[must_use]
+pub fn is_secret_name(name: &str) -> bool {
+    const WORDS: [&str; 8] = [
+        "auth",
+        "key",
+        "token",
+        "secret",
+        "cookie",
+        "pass",
+        "sig",
+        "credential",
+    ];
+    let name = name.to_ascii_lowercase();
+    // The header that names the kind of login is not one that logs in.
+    name != "x-dashscope-authtype" && WORDS.iter().any(|word| name.contains(word))
+}
+
 impl<T: Zeroize> fmt::Debug for Secret<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Secret(***)")

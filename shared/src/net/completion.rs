@@ -70,6 +70,7 @@ fn get(typed: &Overrides, url: impl Fn(&Endpoint) -> Url) -> Option<Vec<u8>> {
         connect: LIMIT,
         first_byte: LIMIT,
         idle: LIMIT,
+        progress: LIMIT,
         total: Some(LIMIT),
     };
     let client = Client::new(endpoint.base_url(), timeouts).ok()?;

@@ -8,6 +8,8 @@ use std::sync::OnceLock;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
+use std::net::Ipv4Addr;
+
 use url::{Host, Url};
 
 /// Returns every provider, in the order of menus. `custom` is the last.
@@ -338,6 +340,54 @@ pub fn is_loopback(url: &Url) -> bool {
         Some(Host::Ipv6(address)) => address.is_loopback(),
         None => false,
     }
+}
+
+/// True for another machine of a private network: an address of RFC 1918, RFC 6598, RFC 3927 or RFC 4193, a name without a
+/// dot, as in a Compose file, or one below a domain that is never public (RFC 6762 with its appendix G, RFC 8375).
+///
+/// `0.0.0.0`, where a server listens, counts too: people copy it from there.
+#[must_use]
+pub fn is_private_network(url: &Url) -> bool {
+    const DOMAINS: [&str; 8] = [
+        "local",
+        "localhost",
+        "internal",
+        "lan",
+        "home",
+        "private",
+        "intranet",
+        "corp",
+    ];
+    let is_private_v4 = |address: Ipv4Addr| {
+        let [first, second, ..] = address.octets();
+        address.is_private()
+            || address.is_link_local()
+            || address.is_unspecified()
+            || (first == 100 && second & 0xc0 == 64)
+    };
+    match url.host() {
+        Some(Host::Domain(name)) => {
+            let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
+            match name.rsplit_once('.') {
+                Some((rest, domain)) => {
+                    DOMAINS.contains(&domain) || domain == "arpa" && rest.ends_with(".home")
+                }
+                None => !name.is_empty(),
+            }
+        }
+        Some(Host::Ipv4(address)) => is_private_v4(address),
+        Some(Host::Ipv6(address)) => match address.to_ipv4_mapped() {
+            Some(address) => is_private_v4(address),
+            None => address.is_unique_local() || address.is_unicast_link_local() || address.is_unspecified(),
+        },
+        None => false,
+    }
+}
+
+/// True for an endpoint that is asked without a key unless one is given: loopback, and plain `http` in a private network.
+#[must_use]
+pub fn is_own_server(url: &Url) -> bool {
+    is_loopback(url) || url.scheme() == "http" && is_private_network(url)
 }
 
 /// Returns `base` with `path` below it. A slash at the end of the base is dropped; nothing is added, not even `/v1`.

@@ -8,11 +8,11 @@ use crate::net::credential::{
     Credential, KeyringTimeout, RefreshPolicy, Store, StoreKind, Stored, valid_credential,
 };
 use crate::net::date::rfc3339;
-use crate::net::http::{BaseUrl, Timeouts, check_endpoint};
+use crate::net::http::{BaseUrl, Timeouts, check_endpoint, check_transport};
 use crate::net::oauth::{self, BlockingTransport, Endpoints, PublicClient, TokenResponse};
 use crate::output::Reporter;
 use crate::provider::OauthSettings;
-use crate::secret::Secret;
+use crate::secret::{Secret, is_secret_name};
 
 /// What authorizes requests.
 #[derive(Debug, Default)]
@@ -35,7 +35,11 @@ impl Authorization {
     pub fn base_url(&self, settings: &Settings) -> Result<BaseUrl, Failure> {
         let Sourced { value: url, source } = &settings.base_url;
         let Auth::Oauth { server, .. } = &settings.auth.value else {
-            check_endpoint(url, settings.allow_http)?;
+            check_transport(
+                url,
+                settings.allow_http,
+                self.token.is_some() || carries_secret(settings),
+            )?;
             return Ok(url.clone());
         };
         let is_default = matches!(source, Source::Provider(_) | Source::Default);
@@ -80,7 +84,13 @@ pub fn authorize(
     reporter: &Reporter,
 ) -> Result<Authorization, Failure> {
     let (key, source) = match &settings.auth.value {
-        Auth::None => return Ok(Authorization::default()),
+        Auth::None => {
+            let url = &settings.base_url.value;
+            if let Ok(Some(notice)) = check_transport(url, settings.allow_http, false) {
+                reporter.notice(&notice);
+            }
+            return Ok(Authorization::default());
+        }
         Auth::Oauth { server, .. } => return login(settings, server, policy, reporter),
         Auth::ApiKey(Key::Stored(_)) => return stored_key(&store_of(settings, reporter)?, reporter),
         Auth::ApiKey(Key::Given(key)) => (key.clone(), settings.auth.source.to_string()),
@@ -93,6 +103,12 @@ pub fn authorize(
         token: Some(sendable(key, &source)?),
         ..Authorization::default()
     })
+}
+
+/// True when a header or parameter of the settings is a secret by its name.
+pub(super) fn carries_secret(settings: &Settings) -> bool {
+    let mut names = settings.headers.keys().chain(settings.query.keys());
+    names.any(|name| is_secret_name(name))
 }
 
 fn stored_key(store: &Store, reporter: &Reporter) -> Result<Authorization, Failure> {

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use url::Url;
 
+use super::authorization::carries_secret;
 use crate::exit::Failure;
 use crate::net::config::Settings;
-use crate::net::http::{BaseUrl, HttpError, Request, check_endpoint};
+use crate::net::http::{BaseUrl, HttpError, Request, check_transport};
 use crate::provider::{self, Provider};
 use crate::secret::Secret;
 
@@ -29,14 +30,15 @@ impl Endpoint {
     /// `resource_url` goes before the settings'.
     ///
     /// # Errors
-    /// 78 for a URL to which no secret may go ([`check_endpoint`]).
+    /// 78 for a URL to which requests may not go ([`check_transport`]).
     pub fn new(
         settings: &Settings,
         secret: Option<Secret<String>>,
         base_url: Option<BaseUrl>,
     ) -> Result<Self, Failure> {
         let base_url = base_url.unwrap_or_else(|| settings.base_url.value.clone());
-        check_endpoint(&base_url, settings.allow_http)?;
+        let has_secret = secret.is_some() || carries_secret(settings);
+        check_transport(&base_url, settings.allow_http, has_secret)?;
         let provider = settings.provider.value;
         let key_header = match settings.uses_oauth() {
             true => "bearer".to_owned(),

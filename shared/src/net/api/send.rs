@@ -12,7 +12,6 @@ use crate::exit::Failure;
 use crate::net::chat::{Refusal, RefusalHead};
 use crate::net::http::{Client, HttpError, Request, Response};
 use crate::net::ratelimit::{self, Permit, RateLimit};
-use crate::text::clip;
 
 /// The most bytes of a refusal's body that are read.
 const REFUSAL_LIMIT: usize = 64 << 10;
@@ -150,7 +149,7 @@ async fn attempt(
 }
 
 async fn first_chunk(response: &mut Response) -> Result<Option<Vec<u8>>, HttpError> {
-    refuse_encoding(response)?;
+    response.decode()?;
     let chunk = response.chunk().await.map_err(|error| match error {
         // Nothing of the answer has come yet: the head is not part of it.
         HttpError::Cut(reason) => HttpError::Reset(reason),
@@ -169,17 +168,12 @@ async fn refusal(response: &mut Response, permit: Option<&Permit>, provider: &'s
     Refusal::read(&head, &body, provider)
 }
 
-/// Refuses a compressed body, since no encoding was offered: it would look like a broken answer.
-fn refuse_encoding(response: &Response) -> Result<(), HttpError> {
-    match response.header("content-encoding") {
-        None => Ok(()),
-        Some(encoding) if encoding.trim().eq_ignore_ascii_case("identity") => Ok(()),
-        Some(encoding) => Err(HttpError::Encoded(clip(encoding, 40))),
-    }
-}
-
 /// Reads as much of a refusal's body as there is in time. A fault in it changes nothing: the status is known.
 async fn refusal_body(response: &mut Response) -> Vec<u8> {
+    // One that cannot be decoded says nothing.
+    if response.decode().is_err() {
+        return Vec::new();
+    }
     let mut body = Vec::new();
     let reading = async {
         while let Ok(Some(bytes)) = response.chunk().await {

@@ -112,6 +112,7 @@ impl TimeoutSettings {
             connect: self.connect.unwrap_or(defaults.connect),
             first_byte: self.first_byte.unwrap_or(defaults.first_byte),
             idle: self.idle.unwrap_or(defaults.idle),
+            progress: defaults.progress,
             total: self.total.or(defaults.total),
         }
     }

@@ -10,7 +10,7 @@ use super::settings::{Auth, Key, Overrides, Settings, Source, Sourced};
 use crate::dotenv::{Trust, may_pair};
 use crate::exit::{Exit, Failure};
 use crate::net::http::BaseUrl;
-use crate::provider::{self, Provider, is_loopback};
+use crate::provider::{self, Provider, is_own_server};
 use crate::secret::Secret;
 
 impl Settings {
@@ -357,7 +357,7 @@ impl Resolver<'_> {
         if let Some(key) = self.key_of_qwen_code(base_url) {
             return Ok(key.map(given));
         }
-        if base_url.is_some_and(|url| is_loopback(&url.value)) || !provider.value.needs_key {
+        if base_url.is_some_and(|url| is_own_server(&url.value)) || !provider.value.needs_key {
             return Ok(Sourced::new(Auth::None, provider.source.clone()));
         }
         let failure = match self.name {

@@ -15,6 +15,13 @@ use tokio::time::Instant;
 /// The most bytes sent in one piece.
 const PIECE: usize = 64 << 10;
 
+/// How many pieces hyper holds back before it has written them: it takes no more while so many wait for the kernel.
+const HELD_BACK: u64 = 16;
+
+/// The size from which the end of a body is sent byte by byte, `HELD_BACK` of them: when hyper takes the last one, the kernel
+/// has taken all the others. A smaller body fits what the kernel takes at once.
+const PRECISE_FROM: u64 = 32 << 10;
+
 /// A form (RFC 7578) with one file, which is read while it is sent. Clones share the file.
 #[derive(Clone, Debug)]
 pub struct Upload {
@@ -67,17 +74,30 @@ pub(super) fn bytes_noting(bytes: Vec<u8>, progress: &Progress) -> reqwest::Body
     })
 }
 
-/// When the connection last took a piece of the body: never before it is established, and not while it is blocked.
+/// How far a body is on its way: never begun before the connection is established, and not going on while that is blocked.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Progress(Arc<Mutex<Option<Instant>>>);
+pub(super) struct Progress(Arc<Mutex<Option<Sent>>>);
+
+/// What of a body the connection has taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Sent {
+    /// When the last piece was taken.
+    pub(super) at: Instant,
+    /// True when that was the end of the body.
+    pub(super) is_all: bool,
+}
 
 impl Progress {
-    fn note(&self) {
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    fn note(&self, is_all: bool) {
+        let sent = Sent {
+            at: Instant::now(),
+            is_all,
+        };
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(sent);
     }
 
-    /// Returns when that was; `None` before the first piece.
-    pub(super) fn last(&self) -> Option<Instant> {
+    /// Returns what was sent; `None` before the first piece.
+    pub(super) fn sent(&self) -> Option<Sent> {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -100,7 +120,12 @@ struct Pieces {
 impl Pieces {
     fn next(&self) -> io::Result<Bytes> {
         let left = self.length - self.offset;
-        let size = usize::try_from(left).unwrap_or(PIECE).min(PIECE);
+        let size = match self.length < PRECISE_FROM {
+            true => left,
+            false if left > HELD_BACK => left - HELD_BACK,
+            false => 1,
+        };
+        let size = usize::try_from(size).unwrap_or(PIECE).min(PIECE);
         match &self.source {
             Source::Bytes(bytes) => {
                 let start = bytes.len() - usize::try_from(left).unwrap_or_default();
@@ -124,7 +149,6 @@ impl Body for Pieces {
     type Error = io::Error;
 
     fn poll_frame(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<io::Result<Frame<Bytes>>>> {
-        self.progress.note();
         if self.is_end_stream() {
             return Poll::Ready(None);
         }
@@ -132,6 +156,7 @@ impl Body for Pieces {
         if let Ok(piece) = &piece {
             self.offset += piece.len() as u64;
         }
+        self.progress.note(self.is_end_stream());
         Poll::Ready(Some(piece.map(Frame::data)))
     }
 
@@ -185,13 +210,20 @@ mod tests {
             progress: Progress::default(),
         };
         for mut pieces in [bytes, file_of(&longer, length)] {
-            assert_eq!(pieces.progress.last(), None);
-            let mut whole = Vec::new();
+            assert_eq!(pieces.progress.sent(), None);
+            let (mut whole, mut sizes) = (Vec::new(), Vec::new());
             while let Some(piece) = next(&mut pieces) {
                 whole.extend_from_slice(&piece.unwrap());
+                let is_all = pieces.progress.sent().unwrap().is_all;
+                assert_eq!(is_all, whole.len() == content.len());
+                sizes.push(whole.len());
             }
             assert!(whole == content && pieces.is_end_stream());
-            assert!(pieces.progress.last().is_some());
+            let tail: Vec<usize> = (content.len() - 16..=content.len()).collect();
+            assert!(
+                sizes.ends_with(&tail),
+                "the last sixteen come one by one: {sizes:?}"
+            );
         }
     }
 

@@ -3,13 +3,15 @@
 use std::pin::pin;
 use std::time::Duration;
 
+use bytes::Bytes;
 use reqwest::StatusCode;
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{ACCEPT_ENCODING, HeaderMap, HeaderName, HeaderValue};
 use reqwest::redirect::Policy;
 use tokio::time::{Instant, timeout_at};
 use url::Url;
 
-use super::body::{Progress, Upload, bytes_noting};
+use super::body::{Progress, Sent, Upload, bytes_noting};
+use super::decode::Decoder;
 use super::error::{HttpError, Phase};
 use super::proxy::Proxy;
 use super::tls::tls_settings;
@@ -30,13 +32,13 @@ pub struct Request {
 }
 
 impl Request {
-    /// Makes a request without headers and body.
+    /// Makes a request without a body that asks for an answer without compression.
     #[must_use]
     pub fn new(method: &'static str, url: Url) -> Self {
         Self {
             method,
             url,
-            headers: HeaderMap::new(),
+            headers: HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static("identity"))]),
             body: Vec::new(),
             upload: None,
         }
@@ -141,48 +143,76 @@ impl Client {
         }
         Ok(Response {
             inner,
-            first_byte: Some((began + self.timeouts.first_byte, self.timeouts.first_byte)),
-            idle: self.timeouts.idle,
+            decoder: None,
+            began,
+            last_said: None,
+            is_unjudged: false,
+            timeouts: self.timeouts,
             deadline,
         })
     }
 
-    /// Waits for the head of an answer. Returns with it from when the limit for the first byte runs, since a head is not
-    /// yet a byte of the answer.
+    /// Waits for the head of an answer. Returns with it from when the limit for the first byte runs, since a head says
+    /// nothing yet.
     ///
-    /// It runs from the last piece of the body that the connection took: making the connection has a limit of its own.
-    /// A request without a body says nothing on its way, so that the limit then includes the connection.
+    /// It runs from the end of the request's body; until then the limit is that for a pause, from the last piece that was
+    /// taken. Making the connection has a limit of its own. A request without a body says nothing on its way, so that
+    /// the limit for the first byte then includes the connection.
     async fn head<F: Future>(
         &self,
         deadline: Option<(Instant, Duration)>,
         sending: F,
         progress: Option<&Progress>,
     ) -> Result<(F::Output, Instant), HttpError> {
-        let limit = self.timeouts.first_byte;
+        let Timeouts { first_byte, idle, .. } = self.timeouts;
         let started = Instant::now();
-        let last = || progress.map_or(Some(started), Progress::last);
+        let all_at = |at| Some(Sent { at, is_all: true });
+        let sent = || progress.map_or(all_at(started), Progress::sent);
         let mut sending = pin!(sending);
         loop {
-            let before = last();
-            let end = before.unwrap_or_else(Instant::now) + limit;
-            let (end, error) = nearer(deadline, end, HttpError::Timeout(Phase::FirstByte, limit));
+            let before = sent();
+            let (end, error) = match before {
+                Some(Sent { at, is_all: true }) => {
+                    (at + first_byte, HttpError::Timeout(Phase::FirstByte, first_byte))
+                }
+                Some(Sent { at, is_all: false }) => (at + idle, HttpError::Timeout(Phase::Upload, idle)),
+                // Not connected yet.
+                None => (Instant::now() + idle, HttpError::Timeout(Phase::Upload, idle)),
+            };
+            let (end, error) = nearer(deadline, end, error);
             match timeout_at(end, &mut sending).await {
-                Ok(head) => return Ok((head, last().unwrap_or(started))),
+                Ok(head) => return Ok((head, sent().map_or(started, |sent| sent.at))),
                 Err(_) if matches!(error, HttpError::Timeout(Phase::Total, _)) => return Err(error),
-                Err(_) if before.is_some() && last() == before => return Err(error),
+                Err(_) if before.is_some() && sent() == before => return Err(error),
                 Err(_) => {}
             }
         }
     }
 }
 
+/// What the reader of an answer made of the bytes that came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Heard {
+    /// Comments, blank lines, white space: nothing of an answer yet.
+    Nothing,
+    /// An event that says nothing new, such as one with an empty text.
+    Event,
+    /// Text, reasoning, a part of a tool call, a finish reason, usage, an error.
+    Something,
+}
+
 /// A response whose head has arrived.
 #[derive(Debug)]
 pub struct Response {
     inner: reqwest::Response,
-    /// Until when the first piece of the body has to come, and the limit that says so; `None` once it has.
-    first_byte: Option<(Instant, Duration)>,
-    idle: Duration,
+    decoder: Option<Decoder>,
+    /// From when the limit for the first byte runs.
+    began: Instant,
+    /// When the answer last said something, or began to.
+    last_said: Option<Instant>,
+    /// True once a piece has come whose reader does not tell what it heard: then only pauses are limited.
+    is_unjudged: bool,
+    timeouts: Timeouts,
     deadline: Option<(Instant, Duration)>,
 }
 
@@ -205,20 +235,81 @@ impl Response {
         headers.filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)))
     }
 
+    /// Undoes the body's compression from here on, if there is any.
+    ///
+    /// # Errors
+    /// [`HttpError::Encoded`] for an encoding that is not known.
+    pub fn decode(&mut self) -> Result<(), HttpError> {
+        self.decoder = match self.header("content-encoding") {
+            Some(encoding) => Decoder::new(encoding)?,
+            None => None,
+        };
+        Ok(())
+    }
+
+    /// Tells, after each piece, what the reader made of it: the limits for the first byte and for progress go by that. A reader
+    /// that never does so is under the limit for the first byte until a piece has come, and after that under the one for a
+    /// pause alone.
+    pub fn heard(&mut self, heard: Heard) {
+        self.is_unjudged = false;
+        match heard {
+            Heard::Nothing => {}
+            Heard::Event => drop(self.last_said.get_or_insert_with(Instant::now)),
+            Heard::Something => self.last_said = Some(Instant::now()),
+        }
+    }
+
+    /// Returns for how long the answer has said nothing.
+    #[must_use]
+    pub fn silence(&self) -> Duration {
+        self.last_said.unwrap_or(self.began).elapsed()
+    }
+
     /// Waits for more of the body; `None` at its end. Cancelling the wait loses nothing.
     ///
     /// # Errors
-    /// A connection that breaks, stalls, or takes longer than allowed. The first piece is due within the limit for the
-    /// first byte and within the one for a pause, whichever ends first.
-    pub async fn chunk(&mut self) -> Result<Option<impl AsRef<[u8]> + use<>>, HttpError> {
-        let end = Instant::now() + self.idle;
-        let (end, error) = match self.first_byte {
-            Some((by, limit)) if by < end => (by, HttpError::Timeout(Phase::FirstByte, limit)),
-            _ => (end, HttpError::Timeout(Phase::Idle, self.idle)),
+    /// A connection that breaks, stalls, or takes longer than allowed, whichever limit ends first.
+    pub async fn chunk(&mut self) -> Result<Option<Bytes>, HttpError> {
+        loop {
+            if let Some(decoder) = &mut self.decoder
+                && let Some(piece) = decoder.pull()?
+            {
+                return Ok(Some(piece.into()));
+            }
+            let chunk = self.raw_chunk().await?;
+            let Some(decoder) = &mut self.decoder else {
+                return Ok(chunk);
+            };
+            match chunk {
+                Some(chunk) => decoder.push(&chunk),
+                None => return decoder.finish().map(|()| None),
+            }
+        }
+    }
+
+    /// As [`Response::chunk`], as it came.
+    async fn raw_chunk(&mut self) -> Result<Option<Bytes>, HttpError> {
+        let Timeouts {
+            first_byte,
+            idle,
+            progress,
+            ..
+        } = self.timeouts;
+        let pause = Instant::now() + idle;
+        let (end, error) = match self.last_said {
+            None => (
+                self.began + first_byte,
+                HttpError::Timeout(Phase::FirstByte, first_byte),
+            ),
+            Some(since) => (since + progress, HttpError::Timeout(Phase::Progress, progress)),
+        };
+        let (end, error) = match self.is_unjudged || pause < end {
+            true => (pause, HttpError::Timeout(Phase::Idle, idle)),
+            false => (end, error),
         };
         let (end, error) = nearer(self.deadline, end, error);
         let chunk = timeout_at(end, self.inner.chunk()).await.map_err(|_| error)?;
-        self.first_byte = None;
+        self.is_unjudged = true;
         chunk.map_err(|error| HttpError::within_body(&error))
     }
 
@@ -229,11 +320,16 @@ impl Response {
     pub async fn body(mut self, limit: usize) -> Result<Vec<u8>, HttpError> {
         let mut body = Vec::new();
         while let Some(chunk) = self.chunk().await? {
-            let chunk = chunk.as_ref();
+            let is_blank = chunk.iter().all(u8::is_ascii_whitespace);
+            self.heard(if is_blank {
+                Heard::Nothing
+            } else {
+                Heard::Something
+            });
             if body.len() + chunk.len() > limit {
                 return Err(HttpError::TooLarge(limit));
             }
-            body.extend_from_slice(chunk);
+            body.extend_from_slice(&chunk);
         }
         Ok(body)
     }

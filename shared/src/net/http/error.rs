@@ -2,19 +2,25 @@
 
 use std::error::Error;
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
+use super::tls::{SelfSigned, is_of_authority, other_fault};
 use crate::exit::{Exit, Failure, io_reason};
+use crate::text::one_line;
 
 /// The part of a request that a limit applies to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
     /// Setting up the connection.
     Connect,
-    /// Waiting for the head of the answer.
+    /// Waiting for the connection to take more of the request.
+    Upload,
+    /// Waiting for the first event of the answer.
     FirstByte,
     /// Waiting for more of the body.
     Idle,
+    /// Waiting for an event that says something.
+    Progress,
     /// The whole request.
     Total,
 }
@@ -26,7 +32,8 @@ impl Phase {
         match self {
             Self::Connect => "--connect-timeout",
             Self::FirstByte => "--first-byte-timeout",
-            Self::Idle => "--idle-timeout",
+            Self::Upload | Self::Idle => "--idle-timeout",
+            Self::Progress => "--progress-timeout",
             Self::Total => "--max-time",
         }
     }
@@ -92,7 +99,9 @@ impl HttpError {
         match self {
             Self::Tls {
                 unknown_issuer: true, ..
-            } => failure.hint("set SSL_CERT_FILE to the file that holds your organisation's CA certificate"),
+            } => failure.hint(
+                "set SSL_CERT_FILE to the file that holds the certificate of its CA, or the server's own if you trust it",
+            ),
             Self::ProxyAuth => failure
                 .hint("put them into the variable that names it: HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT"),
             Self::Timeout(phase, _) => failure.hint(format!("raise it with {} SECONDS", phase.flag())),
@@ -109,6 +118,12 @@ impl fmt::Display for HttpError {
             Self::Tls { reason, .. } => write!(f, "no secure connection: {reason}"),
             Self::Timeout(Phase::Connect, limit) => write!(f, "no connection within {}", seconds(*limit)),
             Self::Timeout(Phase::FirstByte, limit) => write!(f, "no answer within {}", seconds(*limit)),
+            Self::Timeout(Phase::Upload, limit) => {
+                write!(f, "nothing of the request was taken for {}", seconds(*limit))
+            }
+            Self::Timeout(Phase::Progress, limit) => {
+                write!(f, "the answer said nothing for {}", seconds(*limit))
+            }
             Self::Timeout(Phase::Idle, limit) => write!(f, "the answer stalled for {}", seconds(*limit)),
             Self::Timeout(Phase::Total, limit) => write!(f, "not done within {}", seconds(*limit)),
             Self::Reset(reason) => write!(f, "the connection broke before an answer: {reason}"),
@@ -179,35 +194,127 @@ fn not_connected(reason: String, proxy: Option<&str>) -> HttpError {
 }
 
 fn tls_error(error: &rustls::Error) -> HttpError {
-    use rustls::CertificateError as Bad;
+    use rustls::Error as Tls;
     let (reason, unknown_issuer) = match error {
-        rustls::Error::InvalidCertificate(bad) => match bad {
-            Bad::Expired | Bad::ExpiredContext { .. } => {
-                ("the server's certificate has expired".to_owned(), false)
-            }
-            Bad::NotValidYet | Bad::NotValidYetContext { .. } => (
-                "the server's certificate is not valid yet; check the clock".to_owned(),
-                false,
-            ),
-            Bad::NotValidForName | Bad::NotValidForNameContext { .. } => (
-                "the server's certificate is for another host name".to_owned(),
-                false,
-            ),
-            Bad::UnknownIssuer => (
-                "the server's certificate is from an unknown issuer".to_owned(),
-                true,
-            ),
-            other => (
-                format!("the server's certificate is not acceptable: {other}"),
-                false,
-            ),
-        },
-        other => (other.to_string(), false),
+        Tls::InvalidCertificate(fault) => certificate_fault(fault),
+        Tls::NoCertificatesPresented => ("the server sent no certificate".to_owned(), false),
+        Tls::AlertReceived(alert) => (
+            format!("the server refused the handshake ({})", words(alert)),
+            false,
+        ),
+        Tls::PeerIncompatible(_) => (
+            "the server offers no version or cipher of TLS that is safe".to_owned(),
+            false,
+        ),
+        Tls::InvalidMessage(_)
+        | Tls::InappropriateMessage { .. }
+        | Tls::InappropriateHandshakeMessage { .. } => {
+            ("the server does not speak TLS on this port".to_owned(), false)
+        }
+        _ => ("the server broke the rules of TLS".to_owned(), false),
     };
     HttpError::Tls {
         reason,
         unknown_issuer,
     }
+}
+
+/// Says what is wrong with a server's certificate, and whether that is its issuer.
+fn certificate_fault(fault: &rustls::CertificateError) -> (String, bool) {
+    use rustls::CertificateError as Bad;
+    if let Bad::Other(other) = fault
+        && other.0.is::<SelfSigned>()
+    {
+        return ("the server's certificate is self-signed".to_owned(), true);
+    }
+    let reason = match fault {
+        Bad::UnknownIssuer => {
+            return (
+                "the server's certificate is from an unknown issuer".to_owned(),
+                true,
+            );
+        }
+        Bad::ExpiredContext { not_after, .. } => {
+            format!("the server's certificate has expired on {}", date(*not_after))
+        }
+        Bad::Expired => "the server's certificate has expired".to_owned(),
+        Bad::NotValidYetContext { not_before, .. } => format!(
+            "the server's certificate is not valid yet, but from {} on; check the clock",
+            date(*not_before)
+        ),
+        Bad::NotValidYet => "the server's certificate is not valid yet; check the clock".to_owned(),
+        Bad::NotValidForName => "the server's certificate is for another host name".to_owned(),
+        Bad::NotValidForNameContext { presented, .. } => {
+            format!(
+                "the server's certificate is for another host name{}",
+                names(presented)
+            )
+        }
+        Bad::Revoked => "the server's certificate has been revoked".to_owned(),
+        Bad::InvalidPurpose | Bad::InvalidPurposeContext { .. } => {
+            "the server's certificate is not for servers".to_owned()
+        }
+        Bad::BadSignature => "the signature of the server's certificate is wrong".to_owned(),
+        Bad::UnsupportedSignatureAlgorithmContext { .. }
+        | Bad::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
+            "the server's certificate is signed in a way that is not safe or not known".to_owned()
+        }
+        fault if is_of_authority(fault) => {
+            "the server's certificate is that of a certificate authority, not of a server".to_owned()
+        }
+        fault => match other_fault(fault) {
+            Some(webpki::Error::UnsupportedCertVersion) => {
+                "the server's certificate is of an old version that names no host; make one of version 3"
+                    .to_owned()
+            }
+            Some(webpki::Error::NameConstraintViolation) => {
+                "the server's certificate names a host that its issuer may not certify".to_owned()
+            }
+            Some(webpki::Error::PathLenConstraintViolated | webpki::Error::EndEntityUsedAsCa) => {
+                "the server's certificate was issued by one that may not issue any".to_owned()
+            }
+            _ => "the server's certificate cannot be read or is not acceptable".to_owned(),
+        },
+    };
+    (reason, false)
+}
+
+/// Returns the day of a moment, as in `2027-01-31`.
+fn date(moment: rustls::pki_types::UnixTime) -> String {
+    let time = SystemTime::UNIX_EPOCH + Duration::from_secs(moment.as_secs());
+    let text = humantime::format_rfc3339_seconds(time).to_string();
+    text.split('T').next().unwrap_or(&text).to_owned()
+}
+
+/// Lists the names that a certificate is for, which webpki quotes as `DnsName("x")`.
+fn names(presented: &[String]) -> String {
+    const SHOWN: usize = 3;
+    let name = |text: &String| {
+        let inner = text.split_once('(').map_or(text.as_str(), |(_, inner)| inner);
+        one_line(inner.trim_end_matches(')').trim_matches('"'))
+    };
+    let shown: Vec<String> = presented.iter().take(SHOWN).map(name).collect();
+    match shown.is_empty() {
+        true => " (it names none)".to_owned(),
+        false => format!(
+            " ({}{})",
+            shown.join(", "),
+            if presented.len() > SHOWN { ", …" } else { "" }
+        ),
+    }
+}
+
+/// Returns the name of an alert in words: `HandshakeFailure` is `handshake failure`.
+fn words(alert: &rustls::AlertDescription) -> String {
+    let name = format!("{alert:?}");
+    let name = name.split('(').next().unwrap_or_default();
+    name.chars().fold(String::new(), |mut words, c| {
+        if c.is_uppercase() && !words.is_empty() {
+            words.push(' ');
+        }
+        words.extend(c.to_lowercase());
+        words
+    })
 }
 
 /// Finds a cause of type `T` in the chain, also inside an I/O error that wraps it.
@@ -237,7 +344,29 @@ fn innermost(error: &reqwest::Error) -> String {
     while let Some(deeper) = cause.source() {
         cause = deeper;
     }
-    cause
+    let text = cause
         .downcast_ref::<std::io::Error>()
-        .map_or_else(|| cause.to_string(), io_reason)
+        .map_or_else(|| cause.to_string(), io_reason);
+    in_plain_words(text)
+}
+
+/// Says by our own words what libraries say by theirs.
+fn in_plain_words(text: String) -> String {
+    let plain = match text.as_str() {
+        "unexpected EOF during handshake" | "tls handshake eof" => {
+            "the server ended it during the TLS handshake"
+        }
+        "tunnel error: unsuccessful" => "the proxy refuses to connect to it",
+        "tunnel error: unexpected end of file" => "the proxy ended the connection",
+        "tunnel error: proxy response headers too long" => "the proxy answers with no HTTP",
+        "connection closed before message completed" => "the server ended it",
+        "end of file before message length reached" | "unexpected EOF during chunk size line" => {
+            "the server ended it early"
+        }
+        lookup if lookup.starts_with("failed to lookup address information") => {
+            "no address is known for that name"
+        }
+        _ => return text,
+    };
+    plain.to_owned()
 }

@@ -6,14 +6,15 @@
 
 mod body;
 mod client;
+mod decode;
 mod error;
 mod proxy;
 mod tls;
 mod url;
 
-pub use self::url::{BaseUrl, BaseUrlError, check_endpoint};
+pub use self::url::{BaseUrl, BaseUrlError, check_endpoint, check_transport};
 pub use body::Upload;
-pub use client::{Client, Request, Response};
+pub use client::{Client, Heard, Request, Response};
 pub use error::{HttpError, Phase};
 
 use std::sync::OnceLock;
@@ -31,10 +32,13 @@ pub const USER_AGENT: &str = concat!("qwen-toolkit/", env!("CARGO_PKG_VERSION"))
 pub struct Timeouts {
     /// For the connection, TLS included.
     pub connect: Duration,
-    /// From the end of the request to the end of the answer's head, and to the first piece of its body.
+    /// From the moment when the kernel has taken the last byte of the request to what the reader of the answer calls its first
+    /// event ([`Heard`]).
     pub first_byte: Duration,
-    /// Between two pieces of the answer's body.
+    /// Between two pieces of the request's body that the connection takes, and two of the answer's.
     pub idle: Duration,
+    /// Between two events of the answer that say something.
+    pub progress: Duration,
     /// For the whole request; `None` for no limit.
     pub total: Option<Duration>,
 }
@@ -43,8 +47,9 @@ impl Default for Timeouts {
     fn default() -> Self {
         Self {
             connect: Duration::from_secs(10),
-            first_byte: Duration::from_secs(120),
-            idle: Duration::from_secs(60),
+            first_byte: Duration::from_secs(600),
+            idle: Duration::from_secs(300),
+            progress: Duration::from_secs(600),
             total: None,
         }
     }
@@ -60,6 +65,7 @@ impl Timeouts {
             connect: ALL,
             first_byte: ALL,
             idle: ALL,
+            progress: ALL,
             total: Some(ALL),
         }
     }
@@ -75,6 +81,7 @@ impl Timeouts {
             connect: Duration::from_secs(10),
             first_byte: ALL,
             idle: ALL,
+            progress: ALL,
             total: Some(ALL),
         }
     }

@@ -1,9 +1,16 @@
 //! The certificates that are trusted, and the TLS settings made of them.
 
+use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-use rustls::{ClientConfig, RootCertStore};
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{WebPkiServerVerifier, verify_server_name};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, OtherError, RootCertStore, SignatureScheme,
+};
 use rustls_native_certs::{CertificateResult, ErrorKind, load_certs_from_paths, load_native_certs};
 
 use super::error::HttpError;
@@ -37,10 +44,102 @@ pub(super) fn tls_settings(with_roots: bool) -> Result<ClientConfig, HttpError> 
         }
     }
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let settings = ClientConfig::builder_with_provider(provider)
+    let settings = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
         .map_err(|error| HttpError::Invalid(error.to_string()))?;
-    Ok(settings.with_root_certificates(roots).with_no_client_auth())
+    if roots.is_empty() {
+        return Ok(settings.with_root_certificates(roots).with_no_client_auth());
+    }
+    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider)
+        .build()
+        .map_err(|error| HttpError::Invalid(error.to_string()))?;
+    let verifier = Arc::new(Verifier(verifier));
+    let settings = settings.dangerous().with_custom_certificate_verifier(verifier);
+    Ok(settings.with_no_client_auth())
+}
+
+/// A certificate that its own key signed, and that is not trusted.
+#[derive(Debug)]
+pub(super) struct SelfSigned;
+
+impl fmt::Display for SelfSigned {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("self-signed")
+    }
+}
+
+impl std::error::Error for SelfSigned {}
+
+/// The usual checks, and one more case that passes: a server's certificate that stands byte for byte among the trusted ones,
+/// as every tutorial for one's own server makes it (`openssl req -x509`). By itself the verifier refuses such a certificate
+/// where it is marked as an authority's, and one whose issuer is not there.
+#[derive(Debug)]
+struct Verifier(Arc<WebPkiServerVerifier>);
+
+impl ServerCertVerifier for Verifier {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        let verified = self
+            .0
+            .verify_server_cert(end_entity, intermediates, name, ocsp_response, now);
+        // Both are found after the dates were checked, and before the name is.
+        let Err(rustls::Error::InvalidCertificate(fault)) = &verified else {
+            return verified;
+        };
+        if *fault != CertificateError::UnknownIssuer && !is_of_authority(fault) {
+            return verified;
+        }
+        if load().certs.contains(end_entity) {
+            verify_server_name(&ParsedCertificate::try_from(end_entity)?, name)?;
+            return Ok(ServerCertVerified::assertion());
+        }
+        let parsed = webpki::EndEntityCert::try_from(end_entity);
+        if parsed.is_ok_and(|parsed| parsed.issuer() == parsed.subject()) {
+            return Err(CertificateError::Other(OtherError(Arc::new(SelfSigned))).into());
+        }
+        verified
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.0.verify_tls12_signature(message, certificate, signed)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        self.0.verify_tls13_signature(message, certificate, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.supported_verify_schemes()
+    }
+}
+
+/// True for the fault of a certificate that is an authority's where a server's is due.
+pub(super) fn is_of_authority(fault: &CertificateError) -> bool {
+    matches!(other_fault(fault), Some(webpki::Error::CaUsedAsEndEntity))
+}
+
+/// Returns the fault that rustls has no name for.
+pub(super) fn other_fault(fault: &CertificateError) -> Option<&webpki::Error> {
+    match fault {
+        CertificateError::Other(other) => other.0.downcast_ref(),
+        _ => None,
+    }
 }
 
 /// Returns the variable that names the certificates.
@@ -53,7 +152,7 @@ fn named() -> Option<&'static str> {
 fn reason(error: &rustls_native_certs::Error) -> String {
     match &error.kind {
         ErrorKind::Io { inner, path } => cannot("read", path, inner),
-        _ => error.to_string(),
+        _ => "a file does not hold PEM".to_owned(),
     }
 }
 

@@ -6,7 +6,7 @@ use std::ops::Deref;
 use url::{ParseError, Url};
 
 use crate::exit::{Exit, Failure};
-use crate::provider::is_loopback;
+use crate::provider::{is_loopback, is_private_network};
 use crate::text::one_line;
 
 /// The base URL of an endpoint: `http` or `https`, without user info, fragment and the path of chat completions.
@@ -89,7 +89,19 @@ impl fmt::Display for BaseUrl {
 impl fmt::Display for BaseUrlError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Syntax(error) => write!(f, "this is not a URL ({error})"),
+            Self::Syntax(error) => f.write_str(match error {
+                ParseError::RelativeUrlWithoutBase => {
+                    "this is not a URL: one begins with 'https://' or 'http://'"
+                }
+                ParseError::EmptyHost => "this URL has no host",
+                ParseError::InvalidPort => "the port of this URL is not a number up to 65535",
+                ParseError::InvalidIpv4Address => "the host of this URL is not an IPv4 address",
+                ParseError::InvalidIpv6Address => "the host of this URL is not an IPv6 address",
+                ParseError::IdnaError | ParseError::InvalidDomainCharacter => {
+                    "the host of this URL holds a character that no name has"
+                }
+                _ => "this is not a URL",
+            }),
             Self::Scheme => f.write_str("a URL must begin with 'https://' or 'http://'"),
             Self::UserInfo => f.write_str("a URL must not hold a user name or password"),
         }
@@ -104,21 +116,45 @@ impl std::error::Error for BaseUrlError {}
 /// # Errors
 /// Exit 78.
 pub fn check_endpoint(url: &Url, allow_http: bool) -> Result<(), Failure> {
-    let mut shown = url.clone();
-    let _ = shown.set_username("");
-    let _ = shown.set_password(None);
-    let shown = one_line(shown.as_str());
+    check_transport(url, allow_http, true).map(drop)
+}
+
+/// As [`check_endpoint`] for requests with or without a secret. Without one, plain `http` to a machine of a private network
+/// passes too, with the notice that is returned: questions and answers can be read there.
+///
+/// # Errors
+/// Exit 78.
+pub fn check_transport(url: &Url, allow_http: bool, has_secret: bool) -> Result<Option<String>, Failure> {
+    let shown = shown(url);
     let refuse = |reason: &str| Failure::new(Exit::Config, format!("'{shown}': {reason}"));
     if has_user_info(url) {
         return Err(refuse(&BaseUrlError::UserInfo.to_string()));
     }
     match url.scheme() {
-        "https" => Ok(()),
-        "http" if allow_http || is_loopback(url) => Ok(()),
-        "http" => Err(refuse("plain http would show the secret to the network")
+        "https" => Ok(None),
+        "http" if allow_http || is_loopback(url) => Ok(None),
+        "http" if has_secret => Err(refuse("plain http would show the secret to the network")
             .hint("use https, or set \"allow_http\": true in the profile if that network is yours")),
+        "http" if is_private_network(url) => Ok(Some(format!(
+            "'{shown}': plain http: who is on that network can read questions and answers"
+        ))),
+        "http" => Err(
+            refuse("plain http would show questions and answers to everyone on the way")
+                .hint("use https, or set \"allow_http\": true in the profile if the network is yours"),
+        ),
         other => Err(refuse(&format!("'{other}' is not http or https"))),
     }
+}
+
+/// Returns a URL for messages: without user info, and with the values of its query masked.
+fn shown(url: &Url) -> String {
+    let mut url = url.clone();
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+    one_line(&match BaseUrl::try_from(url.clone()) {
+        Ok(url) => url.to_string(),
+        Err(_) => url.into(),
+    })
 }
 
 fn has_user_info(url: &Url) -> bool {
@@ -127,7 +163,7 @@ fn has_user_info(url: &Url) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{BaseUrl, check_endpoint};
+    use super::{BaseUrl, check_endpoint, check_transport};
 
     #[test]
     fn a_base_url_is_http_and_holds_no_password() {
@@ -136,10 +172,10 @@ mod tests {
             ("http://127.0.0.1:8080", "http://127.0.0.1:8080/"),
             (
                 "api.openai.com/v1",
-                "this is not a URL (relative URL without a base)",
+                "this is not a URL: one begins with 'https://' or 'http://'",
             ),
-            ("", "this is not a URL (relative URL without a base)"),
-            ("https://", "this is not a URL (empty host)"),
+            ("", "this is not a URL: one begins with 'https://' or 'http://'"),
+            ("https://", "this URL has no host"),
             ("ftp://x.example", "a URL must begin with 'https://' or 'http://'"),
             (
                 "file:///etc/passwd",
@@ -208,6 +244,47 @@ mod tests {
                 may,
                 "{url} {allow_http}"
             );
+        }
+    }
+
+    #[test]
+    fn without_a_secret_plain_http_stays_in_a_private_network() {
+        for (url, passes) in [
+            ("http://192.168.1.50:11434/v1", true),
+            ("http://10.1.2.3", true),
+            ("http://172.16.0.1", true),
+            ("http://172.32.0.1", false),
+            ("http://100.64.0.1", true),
+            ("http://100.128.0.1", false),
+            ("http://169.254.7.7", true),
+            ("http://0.0.0.0:11434", true),
+            ("http://8.8.8.8", false),
+            ("http://[fd00::1]:8000", true),
+            ("http://[fe80::1]", true),
+            ("http://[::ffff:192.168.1.1]", true),
+            ("http://[2001:db8::1]", false),
+            ("http://[::ffff:8.8.8.8]", false),
+            ("http://ollama:11434/v1", true),
+            ("http://OLLAMA./v1", true),
+            ("http://nas.local:8080", true),
+            ("http://host.docker.internal:11434/v1", true),
+            ("http://host.containers.internal", true),
+            ("http://gpu.lan", true),
+            ("http://box.home.arpa", true),
+            ("http://x.arpa", false),
+            ("http://local.example.com", false),
+            ("http://192.168.1.50.evil.example", false),
+            ("http://llm.example/v1", false),
+        ] {
+            let url = BaseUrl::parse(url).unwrap();
+            let notice = check_transport(&url, false, false);
+            assert_eq!(notice.is_ok(), passes, "{url}");
+            assert!(
+                notice.is_err() || notice.is_ok_and(|notice| notice.is_some()),
+                "{url}"
+            );
+            assert!(check_endpoint(&url, false).is_err(), "{url}");
+            assert_eq!(check_transport(&url, true, true).ok(), Some(None), "{url}");
         }
     }
 }

@@ -1,0 +1,306 @@
+//! Bodies that a server compressed though it was asked not to: gzip (RFC 1952) and deflate (RFC 1950, or RFC 1951 alone).
+
+use flate2::{Crc, Decompress, FlushDecompress, Status};
+
+use super::error::HttpError;
+
+/// The most bytes that are given out in one piece.
+const PIECE: usize = 16 << 10;
+
+/// The largest head of a gzip member: it may hold a file name and a comment.
+const LARGEST_HEAD: usize = 64 << 10;
+
+/// The flags of a gzip member's head (RFC 1952, section 2.3.1).
+const HAS_CHECK: u8 = 0x02;
+const HAS_EXTRA: u8 = 0x04;
+const HAS_NAME: u8 = 0x08;
+const HAS_COMMENT: u8 = 0x10;
+
+/// Undoes the compression of one body, piece by piece: what came is given out at once, and no piece is larger than 16 KiB
+/// however much a body grows.
+pub(super) struct Decoder {
+    is_gzip: bool,
+    state: State,
+    /// What came and was not decoded yet.
+    input: Vec<u8>,
+    crc: Crc,
+}
+
+enum State {
+    Head,
+    Data(Box<Decompress>),
+    Trailer,
+    /// The body is whole. What follows, padding as a rule, is passed over.
+    End,
+}
+
+impl std::fmt::Debug for Decoder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Decoder")
+            .field("is_gzip", &self.is_gzip)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Decoder {
+    /// Makes the decoder for a value of `Content-Encoding`; `None` where nothing is to be undone.
+    ///
+    /// # Errors
+    /// [`HttpError::Encoded`] for another encoding than gzip and deflate.
+    pub(super) fn new(encoding: &str) -> Result<Option<Self>, HttpError> {
+        let mut codings = encoding
+            .split(',')
+            .map(|coding| coding.trim().to_ascii_lowercase())
+            .filter(|coding| !coding.is_empty() && coding != "identity");
+        let is_gzip = match (codings.next().as_deref(), codings.next()) {
+            (None, _) => return Ok(None),
+            (Some("gzip" | "x-gzip"), None) => true,
+            (Some("deflate"), None) => false,
+            _ => return Err(HttpError::Encoded(encoding.chars().take(40).collect())),
+        };
+        Ok(Some(Self {
+            is_gzip,
+            state: State::Head,
+            input: Vec::new(),
+            crc: Crc::new(),
+        }))
+    }
+
+    /// Takes more of the body as it came.
+    pub(super) fn push(&mut self, bytes: &[u8]) {
+        self.input.extend_from_slice(bytes);
+    }
+
+    /// Returns the next piece of what was pushed; `None` when more is needed for it.
+    ///
+    /// # Errors
+    /// The body is not compressed as the head of the answer said.
+    pub(super) fn pull(&mut self) -> Result<Option<Vec<u8>>, HttpError> {
+        loop {
+            match &mut self.state {
+                State::Head => {
+                    let Some((length, inflate)) = self.head()? else {
+                        return Ok(None);
+                    };
+                    self.input.drain(..length);
+                    self.state = State::Data(Box::new(inflate));
+                }
+                State::Data(inflate) => {
+                    let mut piece = Vec::with_capacity(PIECE);
+                    let before = inflate.total_in();
+                    let status = inflate
+                        .decompress_vec(&self.input, &mut piece, FlushDecompress::None)
+                        .map_err(|_| corrupt())?;
+                    let taken = usize::try_from(inflate.total_in() - before).unwrap_or(usize::MAX);
+                    self.input.drain(..taken.min(self.input.len()));
+                    if status == Status::StreamEnd {
+                        self.state = if self.is_gzip { State::Trailer } else { State::End };
+                    }
+                    if !piece.is_empty() {
+                        self.crc.update(&piece);
+                        return Ok(Some(piece));
+                    }
+                    if taken == 0 && status != Status::StreamEnd {
+                        return Ok(None);
+                    }
+                }
+                State::Trailer => {
+                    let Some(trailer) = self.input.first_chunk::<8>().copied() else {
+                        return Ok(None);
+                    };
+                    let [a, b, c, d, e, f, g, h] = trailer;
+                    if u32::from_le_bytes([a, b, c, d]) != self.crc.sum()
+                        || u32::from_le_bytes([e, f, g, h]) != self.crc.amount()
+                    {
+                        return Err(corrupt());
+                    }
+                    self.input.drain(..8);
+                    self.crc.reset();
+                    self.state = State::End;
+                }
+                // A file may be several members, one after another (RFC 1952, section 2.2).
+                State::End if self.is_gzip && self.input.starts_with(&[0x1f, 0x8b]) => {
+                    self.state = State::Head
+                }
+                State::End => {
+                    // The first byte of the next member's mark may have come without the second.
+                    if self.input.len() > 1 {
+                        self.input.clear();
+                    }
+                    return Ok(None);
+                }
+            }
+        }
+    }
+
+    /// Checks, at the end of the body, that it was whole. A body without a byte is.
+    ///
+    /// # Errors
+    /// [`HttpError::Cut`].
+    pub(super) fn finish(&self) -> Result<(), HttpError> {
+        match self.state {
+            State::End => Ok(()),
+            State::Head if self.input.is_empty() => Ok(()),
+            _ => Err(HttpError::Cut("its compressed data ends early".to_owned())),
+        }
+    }
+
+    /// Reads the head of the data; returns its length and the decoder of what follows, or `None` when more is needed.
+    fn head(&self) -> Result<Option<(usize, Decompress)>, HttpError> {
+        if self.is_gzip {
+            return match gzip_head(&self.input)? {
+                None if self.input.len() > LARGEST_HEAD => Err(corrupt()),
+                None => Ok(None),
+                Some(length) => Ok(Some((length, Decompress::new(false)))),
+            };
+        }
+        // What is called deflate is zlib's format by the standard, and the bare data from some servers.
+        let Some(&[method, check]) = self.input.first_chunk::<2>() else {
+            return Ok(None);
+        };
+        let is_zlib = method & 0x0f == 8 && u16::from_be_bytes([method, check]) % 31 == 0;
+        Ok(Some((0, Decompress::new(is_zlib))))
+    }
+}
+
+/// Returns the length of the head of a gzip member; `None` when it is not all there.
+fn gzip_head(input: &[u8]) -> Result<Option<usize>, HttpError> {
+    let mark = [0x1f, 0x8b, 8];
+    if !mark.starts_with(&input[..input.len().min(3)]) && !input.starts_with(&mark) {
+        return Err(corrupt());
+    }
+    let Some(&flags) = input.get(3) else {
+        return Ok(None);
+    };
+    let mut at = 10;
+    if flags & HAS_EXTRA != 0 {
+        let Some(&[low, high]) = input.get(at..).and_then(<[u8]>::first_chunk::<2>) else {
+            return Ok(None);
+        };
+        at += 2 + usize::from(u16::from_le_bytes([low, high]));
+    }
+    for flag in [HAS_NAME, HAS_COMMENT] {
+        if flags & flag != 0 {
+            let rest = input.get(at..).unwrap_or_default();
+            let Some(end) = rest.iter().position(|&byte| byte == 0) else {
+                return Ok(None);
+            };
+            at += end + 1;
+        }
+    }
+    if flags & HAS_CHECK != 0 {
+        at += 2;
+    }
+    Ok((input.len() >= at).then_some(at))
+}
+
+fn corrupt() -> HttpError {
+    HttpError::Malformed("its compressed data is broken".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use flate2::Compression;
+    use flate2::write::{DeflateEncoder, GzEncoder, ZlibEncoder};
+
+    use super::{Decoder, PIECE};
+
+    const TEXT: &[u8] = b"data: {\"choices\":[]}\n\ndata: [DONE]\n\n";
+
+    fn gzip(bytes: &[u8]) -> Vec<u8> {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    fn forms() -> Vec<(&'static str, Vec<u8>)> {
+        let mut zlib = ZlibEncoder::new(Vec::new(), Compression::default());
+        zlib.write_all(TEXT).unwrap();
+        let mut bare = DeflateEncoder::new(Vec::new(), Compression::default());
+        bare.write_all(TEXT).unwrap();
+        let named = flate2::GzBuilder::new().filename("a").comment("b").extra(*b"xy");
+        let mut named = named.write(Vec::new(), Compression::best());
+        named.write_all(TEXT).unwrap();
+        vec![
+            ("gzip", gzip(TEXT)),
+            ("X-GZIP", named.finish().unwrap()),
+            ("identity, gzip", [gzip(&TEXT[..7]), gzip(&TEXT[7..])].concat()),
+            ("gzip", [gzip(TEXT), vec![0; 20]].concat()),
+            ("deflate", zlib.finish().unwrap()),
+            ("deflate", bare.finish().unwrap()),
+        ]
+    }
+
+    fn decode(encoding: &str, body: &[u8], step: usize) -> Result<Vec<u8>, String> {
+        let mut decoder = Decoder::new(encoding).unwrap().unwrap();
+        let mut text = Vec::new();
+        for bytes in body.chunks(step) {
+            decoder.push(bytes);
+            while let Some(piece) = decoder.pull().map_err(|error| error.to_string())? {
+                assert!(!piece.is_empty() && piece.len() <= PIECE);
+                text.extend_from_slice(&piece);
+            }
+        }
+        decoder.finish().map_err(|error| error.to_string())?;
+        Ok(text)
+    }
+
+    #[test]
+    fn every_form_is_undone_wherever_it_is_cut_into_pieces() {
+        for (encoding, body) in forms() {
+            for step in 1..=body.len() {
+                assert_eq!(decode(encoding, &body, step).unwrap(), TEXT, "{encoding} {step}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_body_that_ends_early_or_is_broken_is_never_whole() {
+        let body = gzip(TEXT);
+        for end in 1..body.len() {
+            assert!(decode("gzip", &body[..end], 5).is_err(), "{end}");
+        }
+        for at in [0, 1, 2, body.len() - 1, body.len() - 8] {
+            let mut broken = body.clone();
+            broken[at] ^= 0x55;
+            assert!(decode("gzip", &broken, 5).is_err(), "{at}");
+        }
+        assert!(decode("gzip", TEXT, 3).is_err());
+        assert_eq!(decode("gzip", b"", 1).unwrap(), b"");
+    }
+
+    #[test]
+    fn what_was_flushed_is_given_out_before_more_comes() {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+        let mut decoder = Decoder::new("gzip").unwrap().unwrap();
+        for word in ["one", "two", "three"] {
+            encoder.write_all(word.as_bytes()).unwrap();
+            encoder.flush().unwrap();
+            decoder.push(&std::mem::take(encoder.get_mut()));
+            assert_eq!(decoder.pull().unwrap().unwrap(), word.as_bytes());
+            assert_eq!(decoder.pull().unwrap(), None);
+        }
+    }
+
+    #[test]
+    fn a_body_that_grows_a_thousandfold_comes_in_small_pieces() {
+        let body = gzip(&vec![b'a'; 8 << 20]);
+        assert_eq!(decode("gzip", &body, body.len()).unwrap().len(), 8 << 20);
+    }
+
+    #[test]
+    fn other_encodings_are_named() {
+        for encoding in ["br", "zstd", "gzip, br", "deflate, gzip"] {
+            let error = Decoder::new(encoding).unwrap_err().to_string();
+            assert_eq!(
+                error,
+                format!("the answer is encoded as '{encoding}', which was not asked for")
+            );
+        }
+        for encoding in ["", "identity", " Identity , "] {
+            assert!(Decoder::new(encoding).unwrap().is_none(), "{encoding:?}");
+        }
+    }
+}
