@@ -48,7 +48,7 @@ fn what_the_user_wrote_into_the_configuration_survives() {
     let server = Server::script([Reply::json(200, r#"{"data": [{"id": "gpt-4o"}]}"#)]);
     let sandbox = Sandbox::new();
     sandbox.config(
-        r#"{"theme": {"dark": true}, "default_profile": "work", "profiles": {
+        r#"{"mine": {"dark": true}, "default_profile": "work", "profiles": {
             "other": {"method": "api-key", "x": [1]},
             "work": {"method": "oauth", "mine": "kept", "headers": {"X-Team": "blue"}, "rate": {"per_minute": 5}}}}"#,
     );
@@ -57,7 +57,7 @@ fn what_the_user_wrote_into_the_configuration_survives() {
         .run()
         .exits(0);
     let config: Value = serde_json::from_str(&sandbox.read("home/.config/qwen/config.json")).unwrap();
-    assert_eq!(config["theme"], json!({"dark": true}));
+    assert_eq!(config["mine"], json!({"dark": true}));
     assert_eq!(
         config["profiles"]["other"],
         json!({"method": "api-key", "x": [1]})

@@ -56,7 +56,9 @@ fn log_out(name: &str, profile: &Profile, reporter: &Reporter) -> Result<(), Fai
     let Some(kind) = profile.store()? else {
         let place = match &profile.key {
             Some(KeySetting::Env(variable)) => format!("its key is in the variable {variable}"),
-            Some(KeySetting::Command(words)) => format!("its key comes from the command '{}'", words[0]),
+            Some(KeySetting::Command { words, .. }) => {
+                format!("its key comes from the command '{}'", words[0])
+            }
             _ => "it has no credential".to_owned(),
         };
         reporter.notice(&format!("profile '{name}': nothing is stored, {place}"));

@@ -51,7 +51,7 @@ fn row(
     let key = match (profile.store()?, &profile.key) {
         (Some(store), _) => Some(store.to_string()),
         (None, Some(KeySetting::Env(name))) => Some(format!("variable {name}")),
-        (None, Some(KeySetting::Command(words))) => {
+        (None, Some(KeySetting::Command { words, .. })) => {
             words.first().map(|program| format!("command '{program}'"))
         }
         (None, _) => None,

@@ -196,6 +196,7 @@ fn timeouts(flags: &LimitArgs, profile: TimeoutSettings, default_first_byte: Dur
         connect: flags.connect_timeout,
         first_byte: flags.first_byte_timeout,
         idle: flags.idle_timeout,
+        progress: None,
         total: flags.max_time,
     };
     flags.or(profile).with_defaults(Timeouts {

@@ -215,6 +215,7 @@ fn timeouts(configured: TimeoutSettings, limits: &LimitArgs) -> Timeouts {
         connect: limits.connect_timeout,
         first_byte: limits.first_byte_timeout,
         idle: limits.idle_timeout,
+        progress: None,
         total: None,
     };
     Timeouts {

@@ -335,7 +335,7 @@ impl EnvChain {
 
 /// Writes a path as one word for a shell, without quotes, so that a message can quote the command: a backslash before
 /// every character that any shell could give a meaning to.
-fn escaped(path: &str) -> Option<String> {
+pub(crate) fn escaped(path: &str) -> Option<String> {
     let mut word = String::with_capacity(path.len());
     for c in path.chars() {
         if c.is_control() || is_hostile(c) {

@@ -15,6 +15,8 @@ mod search;
 mod stamp;
 pub mod trust;
 
+#[cfg(feature = "net")]
+pub(crate) use chain::escaped;
 pub use chain::{Assignment, Candidate, CandidateStatus, Decision, Ended, EnvChain, EnvFile, Variable};
 pub use consent::Consent;
 pub use content::{Content, FILE_LIMIT, Unusable, read};

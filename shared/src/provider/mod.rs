@@ -2,6 +2,7 @@
 //!
 //! `catalogue.json` is embedded in the programs; to add a provider, add an entry. Its order is the order of menus.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::OnceLock;
 
@@ -113,6 +114,30 @@ pub struct OauthSettings {
     /// Hosts that may be sent the access token: exact names, or `*.example.org` for a name and all below it.
     #[serde(default)]
     pub allowed_hosts: Vec<String>,
+    /// Further parameters of device and refresh requests, such as `audience` (RFC 6749, section 8.2).
+    #[serde(default, deserialize_with = "parameters")]
+    pub parameters: BTreeMap<String, String>,
+}
+
+/// Reads parameters, none of which may be one that the standards define for these requests.
+fn parameters<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, String>, D::Error> {
+    const OURS: [&str; 10] = [
+        "client_id",
+        "client_secret",
+        "code",
+        "code_challenge",
+        "code_challenge_method",
+        "code_verifier",
+        "device_code",
+        "grant_type",
+        "refresh_token",
+        "scope",
+    ];
+    let parameters = BTreeMap::<String, String>::deserialize(deserializer)?;
+    match parameters.keys().find(|name| OURS.contains(&name.as_str())) {
+        Some(name) => Err(D::Error::custom(format!("\"parameters\" must not hold '{name}'"))),
+        None => Ok(parameters),
+    }
 }
 
 impl OauthSettings {

@@ -12,6 +12,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
+use super::members::unknown_members;
 use super::profile::{Profile, ProfileName};
 use crate::exit::{Exit, Failure};
 use crate::fs::{self, Links, Lock, cannot_read, cannot_write, lock_path};
@@ -30,6 +31,47 @@ struct KnownMembers {
     default_profile: Option<String>,
     #[serde(default)]
     profiles: BTreeMap<ProfileName, Profile>,
+    /// Read to be refused when it is invalid.
+    #[serde(default, rename = "env")]
+    _env: EnvMember,
+    theme: Option<Theme>,
+}
+
+/// What `qwen-env` takes from project files without consent. It reads this member by itself; here it is validated.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, expecting = "an object")]
+struct EnvMember {
+    #[serde(rename = "allow")]
+    _allow: Vec<AllowedName>,
+}
+
+/// A variable's name; `*` stands for any characters.
+#[derive(Debug, Deserialize)]
+#[serde(try_from = "String")]
+struct AllowedName;
+
+impl TryFrom<String> for AllowedName {
+    type Error = String;
+
+    fn try_from(name: String) -> Result<Self, Self::Error> {
+        let is_name = |c: u8| c.is_ascii_alphanumeric() || b"_*.-".contains(&c);
+        match !name.is_empty() && name.bytes().all(is_name) {
+            true => Ok(Self),
+            false => Err("a name of \"allow\" is made of letters, digits, '_' and '*'".to_owned()),
+        }
+    }
+}
+
+/// The colours of code and Markdown on a terminal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Theme {
+    /// For a dark background.
+    Dark,
+    /// For a light background.
+    Light,
+    /// No colours.
+    None,
 }
 
 /// The configuration; empty when there is no file.
@@ -39,6 +81,10 @@ pub struct Config {
     pub default_profile: Option<String>,
     /// The profiles by name.
     pub profiles: BTreeMap<String, Profile>,
+    /// The colours of answers on a terminal.
+    pub theme: Option<Theme>,
+    /// What is odd about the file.
+    pub notices: Vec<String>,
 }
 
 impl Config {
@@ -151,6 +197,7 @@ fn parse(path: &Path, text: &str) -> Result<Config, Failure> {
     let known: KnownMembers = serde_json::from_str::<Unique>(text)
         .and_then(|_| serde_json::from_str(text))
         .map_err(|error| invalid(path, &error))?;
+    let members: Map<String, Value> = serde_json::from_str(text).map_err(|error| invalid(path, &error))?;
     Ok(Config {
         default_profile: known.default_profile.filter(|name| !name.trim().is_empty()),
         profiles: known
@@ -158,7 +205,24 @@ fn parse(path: &Path, text: &str) -> Result<Config, Failure> {
             .into_iter()
             .map(|(name, profile)| (name.0, profile))
             .collect(),
+        theme: known.theme,
+        notices: unknown_notice(path, &members).into_iter().collect(),
     })
+}
+
+/// Says in one line which member no program reads.
+fn unknown_notice(path: &Path, members: &Map<String, Value>) -> Option<String> {
+    let unknown = unknown_members(members);
+    let first = unknown.first()?;
+    let meant = first
+        .nearest
+        .map_or_else(String::new, |name| format!(", did you mean '{name}'?"));
+    let others = match unknown.len() - 1 {
+        0 => String::new(),
+        count => format!(" (and {count} more)"),
+    };
+    let (path, member) = (path.display(), &first.path);
+    Some(format!("{path}: '{member}' is not known{meant}{others}"))
 }
 
 fn invalid(path: &Path, error: &serde_json::Error) -> Failure {

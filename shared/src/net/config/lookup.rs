@@ -1,9 +1,11 @@
 //! Variables of the process environment and of the `.env` chain.
 
 use std::cell::OnceCell;
+use std::ffi::OsStr;
+use std::path::Path;
 
 use super::settings::{Source, Sourced};
-use crate::dotenv::{EnvChain, Search};
+use crate::dotenv::{EnvChain, Record, Search, Trust};
 use crate::exit::Failure;
 
 /// The process environment and the chain of the working directory, which is read when first needed.
@@ -12,6 +14,7 @@ pub(super) struct Lookup {
     /// `None` for a lookup that finds nothing.
     search: Option<Search>,
     chain: OnceCell<EnvChain>,
+    record: OnceCell<Record>,
 }
 
 impl Lookup {
@@ -20,22 +23,30 @@ impl Lookup {
     pub(super) fn from_process() -> Result<Self, Failure> {
         Ok(Self {
             search: Some(Search::from_process(None, None)?),
-            chain: OnceCell::new(),
+            ..Self::default()
         })
     }
 
     /// Returns the first value that is not blank: a variable that a wrapper or a CI system sets to nothing hides
     /// nothing.
     pub(super) fn value(&self, name: &str) -> Option<Sourced<String>> {
+        self.environment(name).or_else(|| self.in_chain(name))
+    }
+
+    /// Returns the value in the process environment, unless it is blank.
+    pub(super) fn environment(&self, name: &str) -> Option<Sourced<String>> {
         let search = self.search.as_ref()?;
-        let environment = std::env::var_os(name).unwrap_or_default();
-        let value = environment.to_string_lossy();
-        if !value.trim().is_empty() {
-            let source = Source::Environment(name.to_owned());
-            return Some(Sourced::new(value.trim().to_owned(), source));
+        let raw = std::env::var_os(name)?;
+        let value = raw.to_string_lossy();
+        let value = value.trim();
+        if value.is_empty() {
+            return None;
         }
-        let chain = self.chain.get_or_init(|| EnvChain::resolve(search));
-        let variable = chain.variable(name)?;
+        Some(Sourced::new(value.to_owned(), self.standing(search, name, &raw)))
+    }
+
+    fn in_chain(&self, name: &str) -> Option<Sourced<String>> {
+        let variable = self.chain()?.variable(name)?;
         let value = variable.value.expose().trim();
         let source = Source::EnvFile {
             name: name.to_owned(),
@@ -45,4 +56,40 @@ impl Lookup {
         };
         (!value.is_empty()).then(|| Sourced::new(value.to_owned(), source))
     }
+
+    /// Returns the chain.
+    pub(super) fn chain(&self) -> Option<&EnvChain> {
+        let search = self.search.as_ref()?;
+        Some(self.chain.get_or_init(|| EnvChain::resolve(search)))
+    }
+
+    /// What `qwen-env` exported has the standing of its file as it is now: consent given since counts.
+    fn standing(&self, search: &Search, name: &str, value: &OsStr) -> Source {
+        let record = self
+            .record
+            .get_or_init(|| Record::from_process().unwrap_or_default());
+        let own = || Source::Environment(name.to_owned());
+        match record.origin(name, value).filter(|exported| exported.project) {
+            None => own(),
+            Some(exported) => match exported.file {
+                Some(file) if is_trusted(search, &file, name, value) => own(),
+                path => Source::Exported {
+                    name: name.to_owned(),
+                    path,
+                },
+            },
+        }
+    }
+}
+
+/// True when the file sets this value still, and the user has consented to it.
+fn is_trusted(search: &Search, file: &Path, name: &str, value: &OsStr) -> bool {
+    let search = Search {
+        file: Some(file.to_path_buf()),
+        ..search.clone()
+    };
+    let chain = EnvChain::resolve(&search);
+    chain.variable(name).is_some_and(|variable| {
+        variable.trust != Trust::UntrustedProject && OsStr::new(variable.value.expose()) == value
+    })
 }

@@ -1,15 +1,19 @@
 //! Settings with their sources: flag → process environment → `.env` chain → profile → Qwen Code's settings →
 //! provider default. The first value wins; blank counts as absent.
 
+mod binding;
+mod destination;
 mod file;
 mod lookup;
+mod members;
 mod profile;
 mod qwen_code;
 mod resolver;
 mod settings;
 
-pub use file::Config;
-pub use profile::{KeySetting, Method, Profile, TimeoutSettings, check_name};
+pub use binding::Binding;
+pub use file::{Config, Theme};
+pub use profile::{KeySetting, Method, Profile, Reasoning, TimeoutSettings, check_name};
 pub use qwen_code::{Connection, Given, QwenCodeSettings};
 pub use resolver::{ProfileSummary, active_profile, unknown_provider};
 pub use settings::{Auth, Key, Overrides, Settings, Source, Sourced};

@@ -43,10 +43,15 @@ pub enum KeySetting {
     /// `{"env": "NAME"}`.
     Env(String),
     /// `{"command": ["pass", "show", "x"]}`, run without a shell, prints it on its first line.
-    Command(Vec<String>),
+    Command {
+        /// The program and its arguments.
+        words: Vec<String>,
+        /// How long the key is good; `None` until it is refused.
+        ttl: Option<Duration>,
+    },
 }
 
-/// `key` as written: exactly one member.
+/// `key` as written: exactly one member, and `ttl` beside a command.
 #[derive(Deserialize)]
 #[serde(
     deny_unknown_fields,
@@ -56,19 +61,25 @@ struct KeyForm {
     store: Option<StoreKind>,
     env: Option<String>,
     command: Option<Vec<String>>,
+    #[serde(default, deserialize_with = "seconds")]
+    ttl: Option<Duration>,
 }
 
 impl TryFrom<KeyForm> for KeySetting {
     type Error = &'static str;
 
     fn try_from(form: KeyForm) -> Result<Self, Self::Error> {
+        let ttl = form.ttl;
+        if ttl.is_some() && form.command.is_none() {
+            return Err("\"ttl\" of 'key' is for a \"command\" alone");
+        }
         match (form.store, form.env, form.command) {
             (Some(store), None, None) => Ok(Self::Store(store)),
             (None, Some(name), None) if is_shell_name(&name) => Ok(Self::Env(name)),
             // The name is not repeated: it may be a misplaced key.
             (None, Some(_), None) => Err("\"env\" of 'key' is not the name of a variable"),
             (None, None, Some(words)) if words.first().is_some_and(|program| !program.is_empty()) => {
-                Ok(Self::Command(words))
+                Ok(Self::Command { words, ttl })
             }
             _ => Err("'key' takes exactly one of \"store\", \"env\" and \"command\""),
         }
@@ -88,6 +99,9 @@ pub struct TimeoutSettings {
     /// As [`Timeouts::idle`].
     #[serde(deserialize_with = "seconds")]
     pub idle: Option<Duration>,
+    /// The time since the last event that said something.
+    #[serde(deserialize_with = "seconds")]
+    pub progress: Option<Duration>,
     /// As [`Timeouts::total`].
     #[serde(deserialize_with = "seconds")]
     pub total: Option<Duration>,
@@ -101,6 +115,7 @@ impl TimeoutSettings {
             connect: self.connect.or(other.connect),
             first_byte: self.first_byte.or(other.first_byte),
             idle: self.idle.or(other.idle),
+            progress: self.progress.or(other.progress),
             total: self.total.or(other.total),
         }
     }
@@ -112,7 +127,7 @@ impl TimeoutSettings {
             connect: self.connect.unwrap_or(defaults.connect),
             first_byte: self.first_byte.unwrap_or(defaults.first_byte),
             idle: self.idle.unwrap_or(defaults.idle),
-            progress: defaults.progress,
+            progress: self.progress.unwrap_or(defaults.progress),
             total: self.total.or(defaults.total),
         }
     }
@@ -125,6 +140,14 @@ fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration
     };
     let invalid = |reason| D::Error::custom(format!("a time-out of {seconds} s {reason}"));
     limit(seconds).map(Some).map_err(invalid)
+}
+
+/// How answers begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Reasoning {
+    /// In thought, which ends at the first `</think>`.
+    Open,
 }
 
 /// A profile. Unknown members are ignored here and kept in the file.
@@ -163,6 +186,8 @@ pub struct Profile {
     /// Allows plain `http` to other machines.
     #[serde(default)]
     pub allow_http: bool,
+    /// How answers begin, where that is not known from the answer.
+    pub reasoning: Option<Reasoning>,
 }
 
 impl Profile {
@@ -189,6 +214,14 @@ impl Profile {
     #[must_use]
     pub fn uses_oauth(&self) -> bool {
         self.method == Some(Method::Oauth)
+    }
+
+    /// True for a profile without a key and a login whose headers or query authenticate: by `Authorization`, a cookie, or
+    /// whatever is called a key or token.
+    #[must_use]
+    pub fn authenticates_by_members(&self) -> bool {
+        let mut names = self.headers.keys().chain(self.query.keys());
+        self.key.is_none() && !self.uses_oauth() && names.any(|name| is_credential(name))
     }
 
     /// Returns the store of the profile's credential: the one that `QWEN_CREDENTIAL_STORE` names, else
@@ -236,6 +269,30 @@ impl Profile {
         }
         headers
     }
+}
+
+/// True when a word of a header's or parameter's name says that its value authenticates.
+fn is_credential(name: &str) -> bool {
+    const WORDS: [&str; 14] = [
+        "auth",
+        "authorization",
+        "cookie",
+        "key",
+        "apikey",
+        "token",
+        "secret",
+        "password",
+        "passwd",
+        "pass",
+        "pwd",
+        "sig",
+        "signature",
+        "credential",
+    ];
+    let words = name.split(|c: char| !c.is_ascii_alphanumeric());
+    words
+        .map(str::to_ascii_lowercase)
+        .any(|word| WORDS.contains(&word.as_str()))
 }
 
 /// Blank counts as absent.

@@ -1,13 +1,18 @@
 //! Precedence: flag, environment, `.env` chain, profile, Qwen Code's settings, provider.
 
+mod notices;
+
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value};
 
+use super::binding::Binding;
+use super::destination::{Credential, Destination};
 use super::file::Config;
 use super::lookup::Lookup;
 use super::profile::{KeySetting, Method, Profile, check_name};
 use super::qwen_code::{Connection, Given, QwenCodeSettings};
 use super::settings::{Auth, Key, Overrides, Settings, Source, Sourced};
-use crate::dotenv::{Trust, may_pair};
 use crate::exit::{Exit, Failure};
 use crate::net::http::BaseUrl;
 use crate::provider::{self, Provider, is_own_server};
@@ -42,10 +47,13 @@ impl Settings {
             name: name.as_ref(),
             profile,
             qwen_code: &qwen_code,
+            profiles: &config.profiles,
             connection: None,
             is_qwen_code_asked: false,
         };
-        resolver.resolve()
+        let mut settings = resolver.resolve()?;
+        settings.notices.splice(0..0, config.notices);
+        Ok(settings)
     }
 }
 
@@ -66,7 +74,12 @@ fn active_name(
     config: &Config,
 ) -> Result<Option<Sourced<String>>, Failure> {
     let name = flag_value(flag, "--profile")
-        .or_else(|| lookup.value("QWEN_PROFILE"))
+        // A file, and what was exported from one, does not choose the account.
+        .or_else(|| {
+            lookup
+                .environment("QWEN_PROFILE")
+                .filter(|name| !name.source.is_project())
+        })
         .or_else(|| {
             let mut names = config.profiles.keys();
             let only = names.next().filter(|_| names.next().is_none());
@@ -102,6 +115,7 @@ impl ProfileSummary {
             name: None,
             profile,
             qwen_code,
+            profiles: &BTreeMap::new(),
             connection: None,
             is_qwen_code_asked: false,
         };
@@ -127,6 +141,8 @@ struct Resolver<'a> {
     name: Option<&'a Sourced<String>>,
     profile: &'a Profile,
     qwen_code: &'a QwenCodeSettings,
+    /// All of them.
+    profiles: &'a BTreeMap<String, Profile>,
     /// What Qwen Code uses, where nobody else names an endpoint.
     connection: Option<Connection>,
     is_qwen_code_asked: bool,
@@ -135,32 +151,50 @@ struct Resolver<'a> {
 impl Resolver<'_> {
     fn resolve(&mut self) -> Result<Settings, Failure> {
         self.ask_qwen_code()?;
-        let base_url = self.configured_base_url()?;
-        let provider = self.provider(base_url.as_ref())?;
-        let auth = self.auth(&provider, base_url.as_ref())?;
-        let uses_oauth = matches!(auth.value, Auth::Oauth { .. });
+        let named = self.configured_base_url()?;
+        let provider = self.provider(named.as_ref())?;
+        let credential = self.credential(&provider, named.as_ref());
+        self.check_passed_over(credential.as_ref().ok())?;
+        let credential = credential?;
+        let uses_oauth = matches!(credential.auth.value, Auth::Oauth { .. });
         let Endpoint {
             provider,
             base_url,
             model,
-        } = self.endpoint(base_url, provider, uses_oauth)?;
-        check_destination(&auth, &base_url, provider.value, self.profile)?;
+        } = self.endpoint(named, provider, uses_oauth)?;
+        let own = self.own_endpoint()?;
+        let destination = Destination {
+            base_url: &base_url,
+            profile: self.name,
+            chain: self.lookup.chain(),
+        };
+        destination.check(&credential, |variable| self.binding_of_variable(variable, &own))?;
+        // What is not bound to the endpoint is not in the settings, so that no program can send it.
+        let elsewhere = Profile::default();
+        let carried = match own.covers(&base_url.value) {
+            true => self.profile,
+            false => &elsewhere,
+        };
         let of_provider = provider
             .value
             .rate
             .filter(|_| uses_oauth || provider.value.oauth.is_none());
         Ok(Settings {
-            headers: self.profile.headers_for(provider.value),
-            query: self.profile.query.clone(),
-            body: merged(&provider.value.body, &self.profile.body),
-            rate: self.profile.rate.or(of_provider),
-            timeouts: self.profile.timeouts,
-            allow_http: self.profile.allow_http,
+            headers: carried.headers_for(provider.value),
+            query: carried.query.clone(),
+            body: merged(&provider.value.body, &carried.body),
+            rate: carried.rate.or(of_provider),
+            timeouts: carried.timeouts,
+            allow_http: carried.allow_http,
+            starts_in_reasoning: carried.reasoning.is_some(),
             api_version: self.lookup.value("OPENAI_API_VERSION"),
             profile: self.name.cloned(),
-            notices: self.notices(&auth, &base_url),
+            notices: self.notices(&credential, &base_url, &model, &own),
+            binding: credential
+                .binding
+                .unwrap_or_else(|| Binding::to(base_url.value.clone(), provider.value)),
+            auth: credential.auth,
             provider,
-            auth,
             base_url,
             model,
         })
@@ -170,8 +204,8 @@ impl Resolver<'_> {
         self.ask_qwen_code()?;
         let base_url = self.configured_base_url()?;
         let provider = self.provider(base_url.as_ref())?;
-        let method = match self.auth(&provider, base_url.as_ref()) {
-            Ok(auth) => Some(auth.value.method()),
+        let method = match self.credential(&provider, base_url.as_ref()) {
+            Ok(credential) => Some(credential.auth.value.method()),
             Err(_) => self.written_method(),
         };
         let endpoint = self.endpoint(base_url, provider, self.profile.uses_oauth())?;
@@ -328,55 +362,73 @@ impl Resolver<'_> {
             })
     }
 
-    fn auth(
+    /// Returns what authenticates: a flag's key, a variable's, the profile's own, Qwen Code's, or nothing where nothing is
+    /// needed.
+    fn credential(
         &self,
         provider: &Sourced<&'static Provider>,
         base_url: Option<&Sourced<BaseUrl>>,
-    ) -> Result<Sourced<Auth>, Failure> {
+    ) -> Result<Credential, Failure> {
         let given = |key| Auth::ApiKey(Key::Given(key));
         let flag = self.overrides.api_key.clone();
         if let Some(key) = flag.filter(|key| !key.expose().trim().is_empty()) {
-            return Ok(Sourced::new(given(key), Source::Flag("--openai-api-key")));
+            return Ok(Credential::free(Sourced::new(
+                given(key),
+                Source::Flag("--openai-api-key"),
+            )));
         }
         if self.overrides.profile_first
-            && let Some(auth) = self.own_auth()?
+            && let Some(own) = self.own_credential()?
         {
-            return Ok(auth);
+            return Ok(own);
         }
         if let Some(connection) = &self.connection
             && let Some(key) = &connection.key
         {
-            return Ok(key.clone().map(given));
+            let url = connection.base_url.value.clone();
+            return Ok(Credential::bound(
+                key.clone().map(given),
+                Binding::to(url, provider.value),
+            ));
         }
         if let Some(key) = self.variable_key(provider.value) {
-            return Ok(key.map(|key| given(Secret::new(key))));
+            return Ok(Credential::free(key.map(|key| given(Secret::new(key)))));
         }
-        if let Some(auth) = self.own_auth()? {
-            return Ok(auth);
+        if let Some(own) = self.own_credential()? {
+            return Ok(own);
         }
-        if let Some(key) = self.key_of_qwen_code(base_url) {
-            return Ok(key.map(given));
+        if let Some(url) = base_url
+            && let Some(key) = self.key_of_qwen_code(url)
+        {
+            let binding = Binding::to(url.value.clone(), provider.value);
+            return Ok(Credential::bound(key.map(given), binding));
         }
         if base_url.is_some_and(|url| is_own_server(&url.value)) || !provider.value.needs_key {
-            return Ok(Sourced::new(Auth::None, provider.source.clone()));
+            let none = Sourced::new(Auth::None, provider.source.clone());
+            return Ok(Credential::free(none));
         }
+        Err(self.missing(provider.value))
+    }
+
+    /// The failure when there is no credential at all.
+    fn missing(&self, provider: &Provider) -> Failure {
         let failure = match self.name {
             Some(name) => no_credential(&name.value),
-            None => no_method(),
+            None if self.profiles.is_empty() => no_method(),
+            None => no_profile_in_use(self.profiles),
         };
+        let names: Vec<&str> = [provider.key_variable.as_deref(), Some("OPENAI_API_KEY")]
+            .into_iter()
+            .flatten()
+            .collect();
         // A file that was passed over may be the one that has the key.
         let notices = self.qwen_code_notices().into_iter();
-        Err(notices.fold(failure, Failure::hint))
+        self.explained(notices.fold(failure, Failure::hint), &names)
     }
 
     /// Returns the key that Qwen Code's settings have for an endpoint of the user's own.
-    fn key_of_qwen_code(&self, base_url: Option<&Sourced<BaseUrl>>) -> Option<Sourced<Secret<String>>> {
-        let url = base_url?;
-        let is_users = match &url.source {
-            Source::EnvFile { trust, .. } => *trust != Trust::UntrustedProject,
-            Source::Flag(_) | Source::Environment(_) => true,
-            _ => false,
-        };
+    fn key_of_qwen_code(&self, url: &Sourced<BaseUrl>) -> Option<Sourced<Secret<String>>> {
+        let is_users = url.source.is_given() && !url.source.is_project();
         let variables = |name: &str| self.lookup.value(name);
         is_users
             .then(|| self.qwen_code.key_for(&url.value, &variables))
@@ -392,13 +444,15 @@ impl Resolver<'_> {
             .flatten()
             .filter_map(|name| self.lookup.value(name))
             .collect();
-        let in_environment = |key: &Sourced<String>| matches!(key.source, Source::Environment(_));
+        let in_environment =
+            |key: &Sourced<String>| matches!(key.source, Source::Environment(_) | Source::Exported { .. });
         let first = keys.iter().position(in_environment).unwrap_or(0);
         (!keys.is_empty()).then(|| keys.swap_remove(first))
     }
 
     /// Returns what the profile, or Qwen Code's own login, authenticates with.
-    fn own_auth(&self) -> Result<Option<Sourced<Auth>>, Failure> {
+    fn own_credential(&self) -> Result<Option<Credential>, Failure> {
+        let own = || self.own_endpoint();
         let stored = self.profile.store()?;
         let auth = match (stored, &self.profile.key) {
             (Some(store), _) if self.profile.uses_oauth() => Auth::Oauth {
@@ -406,20 +460,63 @@ impl Resolver<'_> {
                 store,
             },
             (Some(store), _) => Auth::ApiKey(Key::Stored(store)),
-            (None, Some(KeySetting::Command(words))) => Auth::ApiKey(Key::Command(words.clone())),
+            (None, Some(KeySetting::Command { words, .. })) => Auth::ApiKey(Key::Command(words.clone())),
             (None, Some(KeySetting::Env(name))) => {
                 let key = self
                     .lookup
                     .value(name)
                     .ok_or_else(|| self.unset_key_variable(name))?;
-                return Ok(Some(key.map(|key| Auth::ApiKey(Key::Given(Secret::new(key))))));
+                let key = key.map(|key| Auth::ApiKey(Key::Given(Secret::new(key))));
+                return Ok(Some(Credential::bound(key, own()?)));
             }
+            (None, _) if self.profile.authenticates_by_members() => Auth::None,
             (None, _) => return Ok(None),
         };
-        Ok(Some(Sourced::new(auth, self.own_source())))
+        let auth = Sourced::new(auth, self.own_source());
+        Ok(Some(Credential::bound(auth, own()?)))
     }
 
-    /// Returns the source of [`Resolver::own_auth`].
+    /// Returns the endpoints to which all that the profile says is bound: its base URL, the regions of its provider, or
+    /// those of the default.
+    fn own_endpoint(&self) -> Result<Binding, Failure> {
+        let named = match &self.profile.provider {
+            Some(name) => provider::named(name),
+            None => None,
+        };
+        if let Some(own) = &self.profile.base_url {
+            let provider = named.or_else(|| provider::recognise(own));
+            let provider = provider.ok_or_else(broken_catalogue)?;
+            return Ok(Binding::to(own.clone(), provider));
+        }
+        if let Some(named) = named {
+            return Ok(Binding::to_regions(named));
+        }
+        if let Some(connection) = &self.connection {
+            let url = connection.base_url.value.clone();
+            let provider = provider::recognise(&url).ok_or_else(broken_catalogue)?;
+            return Ok(Binding::to(url, provider));
+        }
+        let default = if self.profile.uses_oauth() {
+            "qwen"
+        } else {
+            "openai"
+        };
+        Ok(Binding::to_regions(catalogued(default, Source::Default)?.value))
+    }
+
+    /// Returns the endpoints to which the key in a variable goes whoever names them: the profile's, when the profile takes
+    /// its key from there, else those of the provider whose variable it is.
+    fn binding_of_variable(&self, variable: &str, own: &Binding) -> Binding {
+        if matches!(&self.profile.key, Some(KeySetting::Env(name)) if name == variable) {
+            return own.clone();
+        }
+        let owners = provider::all()
+            .iter()
+            .filter(|provider| provider.key_variable.as_deref() == Some(variable));
+        Binding::any(owners.map(Binding::to_regions))
+    }
+
+    /// Returns the source of [`Resolver::own_credential`].
     fn own_source(&self) -> Source {
         match self.name {
             Some(_) => self.profile_source(),
@@ -433,12 +530,6 @@ impl Resolver<'_> {
         }
     }
 
-    fn notices(&self, auth: &Sourced<Auth>, base_url: &Sourced<BaseUrl>) -> Vec<String> {
-        let mut notices = self.qwen_code_notices();
-        notices.extend(self.mixture(auth, base_url));
-        notices
-    }
-
     /// Returns what is wrong with Qwen Code's files, where they were asked.
     fn qwen_code_notices(&self) -> Vec<String> {
         if !self.is_qwen_code_asked {
@@ -450,80 +541,12 @@ impl Resolver<'_> {
         notices
     }
 
-    /// Names the mixture that surprises: the profile's endpoint with a key that is not the profile's.
-    fn mixture(&self, auth: &Sourced<Auth>, base_url: &Sourced<BaseUrl>) -> Option<String> {
-        let has_own = self.profile.key.is_some() || self.profile.uses_oauth();
-        let is_own = matches!((&self.profile.key, &auth.source),
-            (Some(KeySetting::Env(own)), Source::Environment(name) | Source::EnvFile { name, .. }) if own == name);
-        let is_mixed = has_own && !is_own && auth.source.is_given();
-        let (key, profile) = (&auth.source, &base_url.source);
-        (is_mixed && matches!(profile, Source::Profile(_)))
-            .then(|| format!("the key of {key} is used in place of that of {profile}"))
-    }
-
     fn unset_key_variable(&self, variable: &str) -> Failure {
         let profile = self.name.map_or("default", |name| &name.value);
         let message = format!("profile '{profile}' takes its key from {variable}, which is not set");
-        Failure::new(Exit::NoAuth, message)
-            .hint(format!("set {variable}, or run 'qwen-login --profile {profile}'"))
-    }
-}
-
-/// Refuses to send a secret to an endpoint that an untrusted project's file set, unless the key is from the same file
-/// or bound to the endpoint's origin.
-fn check_destination(
-    auth: &Sourced<Auth>,
-    base_url: &Sourced<BaseUrl>,
-    provider: &Provider,
-    profile: &Profile,
-) -> Result<(), Failure> {
-    let secret = match auth.value {
-        Auth::None => return Ok(()),
-        Auth::Oauth { .. } => "token",
-        Auth::ApiKey(_) => "key",
-    };
-    let Source::EnvFile { path, trust, .. } = &base_url.source else {
-        return Ok(());
-    };
-    let key_file = match &auth.source {
-        Source::EnvFile { path, .. } => Some(path.as_path()),
-        _ => None,
-    };
-    if may_pair(*trust, path, key_file) || is_bound(&auth.source, &base_url.value, provider, profile) {
-        return Ok(());
-    }
-    let message = format!(
-        "{}: the {secret} of {} is not sent to '{}', which an untrusted project file set",
-        base_url.source, auth.source, base_url.value
-    );
-    Err(Failure::new(Exit::Config, message)
-        .hint(format!(
-            "run 'qwen-env --trust {}' if that endpoint may have it",
-            path.display()
-        ))
-        .hint("or set OPENAI_BASE_URL in the environment to choose the endpoint yourself"))
-}
-
-/// True when the secret would go to that origin also without the project's file: a profile's, its variable's too, to
-/// the profile's own endpoint, a provider's own variable to the provider, `OPENAI_API_KEY` to OpenAI.
-fn is_bound(secret: &Source, url: &BaseUrl, provider: &Provider, profile: &Profile) -> bool {
-    let owns = |name: &str| provider::named(name).is_some_and(|named| named.owns(url));
-    let of_profile = || match (&profile.base_url, &profile.provider) {
-        (Some(own), _) => own.origin() == url.origin(),
-        (None, Some(name)) => owns(name),
-        (None, None) => false,
-    };
-    match secret {
-        Source::Environment(name) | Source::EnvFile { name, .. } => {
-            let is_of_profile = matches!(&profile.key, Some(KeySetting::Env(own)) if own == name);
-            is_of_profile && of_profile()
-                || match name.as_str() {
-                    "OPENAI_API_KEY" => owns("openai"),
-                    name => provider.key_variable.as_deref() == Some(name) && provider.owns(url),
-                }
-        }
-        Source::Profile(_) => of_profile(),
-        _ => false,
+        let failure = Failure::new(Exit::NoAuth, message)
+            .hint(format!("set {variable}, or run 'qwen-login --profile {profile}'"));
+        self.explained(failure, &[variable])
     }
 }
 
@@ -584,6 +607,22 @@ fn no_method() -> Failure {
         .hint("or set OPENAI_API_KEY, and OPENAI_BASE_URL and OPENAI_MODEL where they are not OpenAI's")
 }
 
+/// The failure when it is not said which of several profiles to use.
+fn no_profile_in_use(profiles: &BTreeMap<String, Profile>) -> Failure {
+    let names: Vec<&str> = profiles.keys().map(String::as_str).collect();
+    let message = format!(
+        "no credential: no profile is in use, and there are {}: {}",
+        names.len(),
+        names.join(", ")
+    );
+    Failure::new(Exit::NoAuth, message)
+        .hint(format!(
+            "run 'qwen-auth use {}'",
+            names.first().unwrap_or(&"NAME")
+        ))
+        .hint("or choose one with --profile NAME, or set QWEN_PROFILE")
+}
+
 fn no_credential(profile: &str) -> Failure {
     Failure::new(Exit::NoAuth, format!("no credential for profile '{profile}'"))
         .hint(format!("run 'qwen-login --profile {profile}'"))
@@ -592,7 +631,7 @@ fn no_credential(profile: &str) -> Failure {
 
 /// Adds the source of a profile's name that was not given on the command line.
 fn with_source(source: &Source, mut failure: Failure) -> Failure {
-    if matches!(source, Source::Environment(_) | Source::EnvFile { .. }) {
+    if source.variable().is_some() {
         failure.message.push_str(&format!(" (from {source})"));
     }
     failure

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
+use super::binding::Binding;
 use super::profile::TimeoutSettings;
 use crate::dotenv::Trust;
 use crate::net::credential::StoreKind;
@@ -58,6 +59,8 @@ pub enum Auth {
 }
 
 /// The resolved settings of one run.
+///
+/// What a profile says about requests is here only where the endpoint is the profile's own.
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// The profile in use; `None` when no profile takes part.
@@ -68,6 +71,8 @@ pub struct Settings {
     pub auth: Sourced<Auth>,
     /// The endpoint. Under OAuth a `resource_url` of the credential goes before a provider's default.
     pub base_url: Sourced<BaseUrl>,
+    /// Where the secret may go: the profile's endpoint for what is the profile's, else [`Settings::base_url`].
+    pub binding: Binding,
     /// The model.
     pub model: Sourced<String>,
     /// The API version that a provider's query asks for.
@@ -84,6 +89,8 @@ pub struct Settings {
     pub timeouts: TimeoutSettings,
     /// True when the profile allows plain `http` to other machines.
     pub allow_http: bool,
+    /// True when the profile says that answers begin in thought.
+    pub starts_in_reasoning: bool,
     /// What is surprising in all this.
     pub notices: Vec<String>,
 }
@@ -160,6 +167,13 @@ pub enum Source {
     Flag(&'static str),
     /// A variable of the process environment.
     Environment(String),
+    /// A variable of the process environment that `qwen-env` exported from a project's file without consent.
+    Exported {
+        /// The variable.
+        name: String,
+        /// The file, where it is known.
+        path: Option<PathBuf>,
+    },
     /// A line of a `.env` file.
     EnvFile {
         /// The variable.
@@ -190,7 +204,40 @@ impl Source {
     /// True for a flag, the environment and the chain, which go before a profile.
     #[must_use]
     pub const fn is_given(&self) -> bool {
-        matches!(self, Self::Flag(_) | Self::Environment(_) | Self::EnvFile { .. })
+        matches!(
+            self,
+            Self::Flag(_) | Self::Environment(_) | Self::Exported { .. } | Self::EnvFile { .. }
+        )
+    }
+
+    /// True for a project's file to which the user has not consented, and for what was exported from one: whoever wrote
+    /// the project said so, not the user.
+    #[must_use]
+    pub const fn is_project(&self) -> bool {
+        match self {
+            Self::EnvFile { trust, .. } => matches!(trust, Trust::UntrustedProject),
+            Self::Exported { .. } => true,
+            _ => false,
+        }
+    }
+
+    /// Returns the `.env` file that said so.
+    #[must_use]
+    pub fn env_file(&self) -> Option<&Path> {
+        match self {
+            Self::EnvFile { path, .. } => Some(path),
+            Self::Exported { path, .. } => path.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// Returns the variable that said so.
+    #[must_use]
+    pub fn variable(&self) -> Option<&str> {
+        match self {
+            Self::Environment(name) | Self::Exported { name, .. } | Self::EnvFile { name, .. } => Some(name),
+            _ => None,
+        }
     }
 }
 
@@ -199,6 +246,13 @@ impl fmt::Display for Source {
         match self {
             Self::Flag(flag) => write!(f, "flag {flag}"),
             Self::Environment(name) => write!(f, "environment {name}"),
+            Self::Exported {
+                name,
+                path: Some(path),
+            } => write!(f, "environment {name} (exported from {})", path.display()),
+            Self::Exported { name, path: None } => {
+                write!(f, "environment {name} (exported from a project's file)")
+            }
             Self::EnvFile { path, line, .. } => write!(f, "{}:{line}", path.display()),
             Self::Profile(name) => write!(f, "profile '{name}'"),
             Self::QwenCode { path, member } if member.is_empty() => write!(f, "{}", path.display()),

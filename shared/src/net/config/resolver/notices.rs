@@ -1,0 +1,253 @@
+//! What is surprising about the settings, said in one line each.
+
+use super::Resolver;
+use crate::dotenv::{EnvChain, Unusable, escaped};
+use crate::exit::{Exit, Failure, Hint};
+use crate::net::config::binding::Binding;
+use crate::net::config::destination::Credential;
+use crate::net::config::profile::{KeySetting, Profile};
+use crate::net::config::settings::{Source, Sourced};
+use crate::net::http::BaseUrl;
+
+impl Resolver<'_> {
+    /// Collects the notices about settings that are used.
+    pub(super) fn notices(
+        &self,
+        credential: &Credential,
+        base_url: &Sourced<BaseUrl>,
+        model: &Sourced<String>,
+        own: &Binding,
+    ) -> Vec<String> {
+        let key = &credential.auth.source;
+        let about_endpoint = [
+            self.of_project(key, base_url),
+            self.outvoted(key, base_url, model),
+            self.left_behind(base_url, own),
+            self.ignored_address(),
+            self.ignored_profile(),
+        ];
+        let mut notices = self.qwen_code_notices();
+        notices.extend(about_endpoint.into_iter().flatten());
+        notices.extend(self.passed_over());
+        notices
+    }
+
+    /// Says that whoever wrote the project, and not the user, chose who is asked and with which key. Consent makes the
+    /// choice the user's own.
+    fn of_project(&self, key: &Source, base_url: &Sourced<BaseUrl>) -> Option<String> {
+        let has_login = self.qwen_code.uses_oauth() || self.qwen_code.selected_type().is_some();
+        let usual = match self.name {
+            Some(name) => format!("profile '{}'", name.value),
+            None if has_login => "Qwen Code's settings".to_owned(),
+            None if self.profiles.is_empty() => return None,
+            None => "a profile".to_owned(),
+        };
+        let address = &base_url.source;
+        let server = server(&base_url.value);
+        let whose = match (address.is_project(), key.is_project()) {
+            (true, true) => "endpoint and key are",
+            (true, false) => "the endpoint is",
+            (false, true) => "the key is",
+            (false, false) => return None,
+        };
+        let source = if address.is_project() { address } else { key };
+        let place = match source.env_file() {
+            Some(file) => format!("of '{}'", file.display()),
+            None => format!("of {source}"),
+        };
+        Some(format!("'{server}' is asked: {whose} {place}, not of {usual}"))
+    }
+
+    /// Names what goes before a profile: all of it when the profile was named by flag, else the mixture of its endpoint with
+    /// a key that is not its own.
+    fn outvoted(&self, key: &Source, base_url: &Sourced<BaseUrl>, model: &Sourced<String>) -> Option<String> {
+        let profile = self.profile;
+        let is_own_variable = matches!((&profile.key, key.variable()),
+            (Some(KeySetting::Env(own)), Some(name)) if own == name);
+        let has_key = profile.key.is_some() || profile.uses_oauth();
+        let replaces_key = has_key && !is_own_variable && key.is_given();
+        let name = self.name?;
+        if name.source != Source::Flag("--profile") {
+            let is_mixed = replaces_key && matches!(base_url.source, Source::Profile(_)) && !key.is_project();
+            let profile = &base_url.source;
+            return is_mixed.then(|| format!("the key of {key} is used in place of that of {profile}"));
+        }
+        let names_endpoint = profile.base_url.is_some() || profile.provider.is_some();
+        let outvoted = [
+            ("key", replaces_key, key),
+            ("endpoint", names_endpoint, &base_url.source),
+            ("model", profile.model.is_some(), &model.source),
+        ];
+        let outvoted: Vec<String> = outvoted
+            .into_iter()
+            .filter(|(_, says, source)| *says && source.variable().is_some())
+            .map(|(what, _, source)| format!("the {what} of {source}"))
+            .collect();
+        let name = &name.value;
+        (!outvoted.is_empty()).then(|| {
+            format!(
+                "profile '{name}' was named, but {} goes before its own",
+                listed(&outvoted)
+            )
+        })
+    }
+
+    /// Says what of the profile is not used, since the endpoint is another one than the profile's.
+    fn left_behind(&self, base_url: &Sourced<BaseUrl>, own: &Binding) -> Option<String> {
+        let (name, url) = (self.name?, &base_url.value);
+        let members = request_members(self.profile);
+        if members.is_empty() || own.covers(url) {
+            return None;
+        }
+        let name = &name.value;
+        Some(format!(
+            "profile '{name}': its {} not used, '{url}' is not its endpoint (from {})",
+            match members.as_slice() {
+                [one] => format!("{one} is"),
+                several => format!("{} are", listed(several)),
+            },
+            base_url.source
+        ))
+    }
+
+    /// The name that older clients read.
+    fn ignored_address(&self) -> Option<String> {
+        let older = self.lookup.value("OPENAI_API_BASE")?;
+        let is_said = self.overrides.base_url.is_some() || self.lookup.value("OPENAI_BASE_URL").is_some();
+        (!is_said).then(|| {
+            format!(
+                "{}: OPENAI_API_BASE is not read; set OPENAI_BASE_URL",
+                older.source
+            )
+        })
+    }
+
+    /// A profile that a file names, where another one or none is used.
+    fn ignored_profile(&self) -> Option<String> {
+        const NAME: &str = "QWEN_PROFILE";
+        let chain = self.lookup.chain()?;
+        let named = chain
+            .assignments()
+            .find(|assignment| assignment.variable.name == NAME)?;
+        let wanted = named.variable.value.expose().trim();
+        let is_used = self.name.is_some_and(|name| name.value == wanted);
+        (!is_used && !wanted.is_empty())
+            .then(|| format!("{}: no file sets {NAME}; it is not used", named.variable.place()))
+    }
+
+    /// Stops where the user's own project file was passed over and another key would be used in the place of that file's.
+    ///
+    /// # Errors
+    /// 78, with the file and the remedy.
+    pub(super) fn check_passed_over(&self, credential: Option<&Credential>) -> Result<(), Failure> {
+        let is_above = |source: &Source| {
+            matches!(
+                source,
+                Source::Flag(_) | Source::Environment(_) | Source::Exported { .. }
+            )
+        };
+        if credential.is_some_and(|credential| is_above(&credential.auth.source)) {
+            return Ok(());
+        }
+        let Some(chain) = self.lookup.chain() else {
+            return Ok(());
+        };
+        let own = chain.passed_over().find(|candidate| candidate.is_own_project());
+        let Some((file, objection)) = own.and_then(|file| Some((&file.path, file.objection()?))) else {
+            return Ok(());
+        };
+        let shown = file.display();
+        let word = file.to_str().and_then(escaped);
+        let word = word.unwrap_or_else(|| "FILE".to_owned());
+        let instead = match credential {
+            Some(credential) => format!("no key is taken from {} in its place", credential.auth.source),
+            None => "it may hold the key".to_owned(),
+        };
+        let remedy = match objection {
+            Unusable::WritableByAll => format!("run 'chmod o-w {word}'"),
+            Unusable::Unreadable(_) => format!("run 'chmod u+r {word}'"),
+            _ => format!("mend or remove '{shown}'"),
+        };
+        let failure = Failure::new(Exit::Config, format!("'{shown}' {objection}; {instead}")).hint(remedy);
+        let trust = chain.trust_command(file, false);
+        let trust = trust.filter(|_| *objection == Unusable::WritableByAll);
+        let failure = match trust {
+            Some(command) => failure.hint(format!("or run '{command}' if its mode cannot be changed")),
+            None => failure,
+        };
+        Err(failure.hint("or set OPENAI_API_KEY in the environment"))
+    }
+
+    /// The notices about files that were passed over, as far as the chain was looked at.
+    fn passed_over(&self) -> Vec<String> {
+        let candidates = self.lookup.chain().into_iter().flat_map(EnvChain::passed_over);
+        candidates
+            .filter_map(|candidate| Some((&candidate.path, candidate.objection()?)))
+            .filter(|(_, objection)| !matches!(objection, Unusable::NotAFile(_)))
+            .map(|(path, objection)| format!("'{}' is passed over: it {objection}", path.display()))
+            .collect()
+    }
+
+    /// Adds to a missing credential which file may be why: one that waits for consent, or ended the search.
+    pub(super) fn explained(&self, mut failure: Failure, names: &[&str]) -> Failure {
+        let Some(chain) = self.lookup.chain() else {
+            return failure;
+        };
+        let waiting = chain.waiting().map(|assignment| &assignment.variable);
+        if let Some(variable) = waiting
+            .into_iter()
+            .find(|variable| names.contains(&variable.name.as_str()))
+        {
+            let (name, place) = (&variable.name, variable.place());
+            failure
+                .message
+                .push_str(&format!("; {place} sets {name}, and waits for your consent"));
+            if let Some(command) = chain.trust_command(&variable.path, false) {
+                let hint = Hint(format!("run '{command}' if you trust that file"));
+                failure.hints.insert(0, hint);
+            }
+        } else if let Some(ended) = chain.ended_by(names) {
+            let (by, before, name) = (ended.by.display(), ended.before.display(), ended.name);
+            failure.message.push_str(&format!(
+                "; '{by}' ended the search before '{before}', which sets {name}"
+            ));
+            failure
+                .hints
+                .insert(0, Hint("set QWEN_ENV_CHAIN=merge to read both".to_owned()));
+        }
+        failure
+    }
+}
+
+/// The server's name: host, and port where it is not the usual one.
+fn server(url: &BaseUrl) -> String {
+    let host = url.host_str().unwrap_or_default();
+    url.port()
+        .map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+}
+
+/// The members of a profile that are about its endpoint's requests, as far as they are set.
+fn request_members(profile: &Profile) -> Vec<String> {
+    let timeouts = profile.timeouts != Default::default();
+    [
+        ("headers", !profile.headers.is_empty()),
+        ("query", !profile.query.is_empty()),
+        ("body", !profile.body.is_empty()),
+        ("rate", profile.rate.is_some()),
+        ("timeouts", timeouts),
+        ("allow_http", profile.allow_http),
+        ("reasoning", profile.reasoning.is_some()),
+    ]
+    .into_iter()
+    .filter(|(_, is_set)| *is_set)
+    .map(|(name, _)| format!("'{name}'"))
+    .collect()
+}
+
+/// Joins words as people do: `a, b and c`.
+fn listed(words: &[String]) -> String {
+    match words {
+        [before @ .., last] if !before.is_empty() => format!("{} and {last}", before.join(", ")),
+        words => words.concat(),
+    }
+}
