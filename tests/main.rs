@@ -69,6 +69,7 @@ mod rate_limit;
 mod readme;
 mod secrets;
 mod settings;
+mod standing;
 mod start;
 mod token;
 mod token_crash;

@@ -12,7 +12,10 @@ use crate::{profiles, revocation};
 pub(crate) fn one(name: Option<&str>, reporter: &Reporter) -> Outcome {
     let (config, active) = active_profile(name)?;
     let Some(name) = active.map(|active| active.value) else {
-        return without_profile(reporter);
+        return match config.profiles.is_empty() {
+            true => without_profile(reporter),
+            false => Err(which_profile(&config)),
+        };
     };
     match config.profiles.get(&name) {
         Some(profile) => log_out(&name, profile, reporter)?,
@@ -23,6 +26,18 @@ pub(crate) fn one(name: Option<&str>, reporter: &Reporter) -> Outcome {
         reporter.notice(&format!("the key of {source} is still set"));
     }
     Ok(Exit::Ok)
+}
+
+/// The failure when it is not said which of several profiles is meant.
+fn which_profile(config: &Config) -> Failure {
+    let names: Vec<&str> = config.profiles.keys().map(String::as_str).collect();
+    let message = format!("no profile is in use; name one of {}", names.join(", "));
+    Failure::new(Exit::Usage, message)
+        .hint(format!(
+            "run 'qwen-auth logout {}'",
+            names.first().unwrap_or(&"NAME")
+        ))
+        .hint("or 'qwen-auth logout --all'")
 }
 
 /// Logs out of every profile. A failure of one does not spare the others.

@@ -29,7 +29,7 @@ pub(crate) fn show(profile: Option<&str>, format: Format, reporter: &Reporter) -
     }
     let name = report.settings.profile_name().to_owned();
     let message = match report.state {
-        State::Valid | State::Unbounded | State::Renewable => return Ok(Exit::Ok),
+        State::Valid | State::Unbounded | State::Renewable | State::NotTried => return Ok(Exit::Ok),
         State::Expired => format!("the login of profile '{name}' has expired"),
         State::Missing => format!("no credential for profile '{name}'"),
         State::Unknown(failure) => return Err(failure),
@@ -48,6 +48,8 @@ enum State {
     /// An expired access token without a refresh token.
     Expired,
     Missing,
+    /// The key of a command, which is not run here: it may ask for a password.
+    NotTried,
     /// The store could not be read.
     Unknown(Failure),
 }
@@ -60,7 +62,7 @@ impl State {
             Self::Renewable => "renewable",
             Self::Expired => "expired",
             Self::Missing => "missing",
-            Self::Unknown(_) => "unknown",
+            Self::NotTried | Self::Unknown(_) => "unknown",
         }
     }
 
@@ -69,6 +71,7 @@ impl State {
             Self::Unbounded => "valid until the server says otherwise",
             Self::Renewable => "expired, refreshed at the next use",
             Self::Missing => "nothing is stored",
+            Self::NotTried => "unknown, the command was not run",
             other => other.name(),
         }
     }
@@ -127,6 +130,7 @@ impl Report {
             Auth::ApiKey(Key::Command(words)) => {
                 let program = words.first().map_or("", String::as_str);
                 self.place = format!("command '{program}'");
+                self.state = State::NotTried;
             }
             Auth::ApiKey(Key::Stored(_)) | Auth::Oauth { .. } => return self.load_from_store(reporter),
         }

@@ -6,6 +6,7 @@ use qwen_shared::net::api::authorize;
 use qwen_shared::net::config::Settings;
 use qwen_shared::net::credential::{Refresh, RefreshPolicy};
 use qwen_shared::output::{Reporter, Stdout};
+use qwen_shared::secret::mask;
 use qwen_shared::text::escape_json;
 use serde_json::{Map, Value, json};
 
@@ -29,15 +30,17 @@ pub(crate) fn print_json(
     let endpoint = endpoint(settings, reporter)?;
     let mut headers = Map::new();
     for (name, value) in endpoint.headers() {
-        headers.insert(name.clone(), mask_if_secret(name, value).into());
+        headers.insert(name.clone(), value.clone().into());
+    }
+    for (name, value) in settings.profile_headers() {
+        headers.insert(name.to_owned(), mask(value).into());
     }
     if let Some(secret) = endpoint.secret() {
         let (name, before) = endpoint.secret_header();
         headers.insert(name.to_owned(), format!("{before}{}", secret.masked()).into());
     }
     headers.insert("content-type".into(), "application/json".into());
-    let body: Value = serde_json::from_slice(&body.to_json(messages)?)
-        .map_err(|error| Failure::new(Exit::Bug, "the request is not JSON").caused_by(error))?;
+    let body = masked_body(settings, &body.to_json(messages)?)?;
     let sources: Map<String, Value> = settings
         .origins()
         .into_iter()
@@ -45,7 +48,7 @@ pub(crate) fn print_json(
         .collect();
     let shown = json!({
         "method": "POST",
-        "url": shown_url(&endpoint),
+        "url": shown_url(settings, &endpoint),
         "headers": headers,
         "body": body,
         "settings": sources,
@@ -70,49 +73,58 @@ pub(crate) fn print_curl(
 ) -> Result<Exit, Failure> {
     let silent = Reporter::new("qwen-chat", true, false, qwen_shared::output::Color::Never);
     let endpoint = endpoint(settings, &silent)?;
-    let json = body.to_json(messages)?;
+    let json = masked_body(settings, &body.to_json(messages)?)?.to_string();
     if json.len() > LONGEST_ARGUMENT {
         let message = format!("the request is too long for a command line: {} bytes", json.len());
         return Err(Failure::new(Exit::Data, message).hint("--dry-run prints it as JSON"));
     }
-    let mut command = String::new();
-    if endpoint.secret().is_some() {
-        command.push_str(&token_command(args, reporter));
-        command.push_str(" | ");
+    let mut curl = String::from("curl --no-buffer --globoff --fail-with-body");
+    let url = shown_url(settings, &endpoint);
+    let has_secret = endpoint.secret().is_some() || settings.profile_headers().next().is_some();
+    if has_secret {
+        curl = format!(
+            "{} | {curl} --config -",
+            token_command(settings, args, &url, reporter)
+        );
     }
-    command.push_str("curl --no-buffer --globoff --fail-with-body");
-    if endpoint.secret().is_some() {
-        command.push_str(" --header @-");
+    curl.push_str(" --header 'content-type: application/json'");
+    let own: Vec<&str> = settings.profile_headers().map(|(name, _)| name).collect();
+    for (name, value) in endpoint.headers() {
+        if !own.contains(&name.as_str()) {
+            curl.push_str(&format!(" --header {}", quoted(&format!("{name}: {value}"))));
+        }
     }
-    command.push_str(" --header 'content-type: application/json'");
-    command.push_str(&header_options(&endpoint, reporter));
-    let json = String::from_utf8_lossy(&json);
-    command.push_str(&format!(
-        " --data-raw {} {}\n",
-        quoted(&json),
-        quoted(&shown_url(&endpoint))
-    ));
-    Stdout::write(command.as_bytes())?;
+    curl.push_str(&format!(" --data-raw {}", quoted(&json)));
+    if !has_secret {
+        curl.push_str(&format!(" {}", quoted(&url)));
+    }
+    report_masked(settings, &endpoint, reporter);
+    curl.push('\n');
+    Stdout::write(curl.as_bytes())?;
     Ok(Exit::Ok)
 }
 
-/// Returns the options for the headers of provider and profile.
-fn header_options(endpoint: &Endpoint, reporter: &Reporter) -> String {
-    let mut options = String::new();
-    for (name, value) in endpoint.headers() {
-        let shown = mask_if_secret(name, value);
-        if shown != *value {
-            reporter.notice(&format!(
-                "put the value of header '{name}' in yourself: it is masked"
-            ));
-        }
-        options.push_str(&format!(" --header {}", quoted(&format!("{name}: {shown}"))));
+/// Says which values of the profile the user has to put into the command.
+fn report_masked(settings: &Settings, endpoint: &Endpoint, reporter: &Reporter) {
+    let url = endpoint.chat_url();
+    for (name, _) in url
+        .query_pairs()
+        .filter(|(name, _)| !is_of_provider(settings, name))
+    {
+        reporter.notice(&format!(
+            "put the value of parameter '{name}' in yourself: it is masked"
+        ));
     }
-    options
+    let body = settings.body.iter();
+    for (name, _) in body.filter(|(name, value)| is_masked(settings, name, value)) {
+        reporter.notice(&format!(
+            "put the value of body member '{name}' in yourself: it is masked"
+        ));
+    }
 }
 
 /// Returns the qwen-token command that gets the key which this command line is about, sent as its endpoint wants it.
-fn token_command(args: &Args, reporter: &Reporter) -> String {
+fn token_command(settings: &Settings, args: &Args, url: &str, reporter: &Reporter) -> String {
     let mut command = String::new();
     if args.endpoint.openai_api_key.is_some() {
         reporter.notice(
@@ -123,13 +135,13 @@ fn token_command(args: &Args, reporter: &Reporter) -> String {
         command.push_str(&format!("OPENAI_BASE_URL={} ", quoted(url)));
     }
     command.push_str("qwen-token");
-    if let Some(profile) = &args.common.profile {
-        command.push_str(&format!(" --profile {}", quoted(profile)));
+    if let Some(profile) = &settings.profile {
+        command.push_str(&format!(" --profile {}", quoted(&profile.value)));
     }
     if let Some(directory) = &args.common.directory {
         command.push_str(&format!(" --directory {}", quoted(&directory.to_string_lossy())));
     }
-    command + " --format header"
+    command + &format!(" --for {} --format curl", quoted(url))
 }
 
 /// Makes the endpoint without any network. A token that cannot be had without one is shown as three asterisks.
@@ -151,30 +163,61 @@ fn endpoint(settings: &Settings, reporter: &Reporter) -> Result<Endpoint, Failur
     }
 }
 
-/// Returns the URL with the values of parameters masked that look like secrets.
-fn shown_url(endpoint: &Endpoint) -> String {
+/// Returns the URL with the values masked that are the profile's or stand in its base URL.
+fn shown_url(settings: &Settings, endpoint: &Endpoint) -> String {
     let mut url = endpoint.chat_url();
     if url.query().is_some() {
+        let shown = |name: &str, value: &str| match is_of_provider(settings, name) {
+            true => value.to_owned(),
+            false => mask(value),
+        };
         let pairs: Vec<(String, String)> = url
             .query_pairs()
-            .map(|(name, value)| (name.to_string(), mask_if_secret(&name, &value)))
+            .map(|(name, value)| (name.to_string(), shown(&name, &value)))
             .collect();
         url.query_pairs_mut().clear().extend_pairs(pairs);
     }
     url.into()
 }
 
-/// Masks the value of a header or parameter whose name says that it is a secret.
-fn mask_if_secret(name: &str, value: &str) -> String {
-    let name = name.to_ascii_lowercase();
-    let is_secret = ["auth", "key", "token", "secret", "cookie", "password", "sig"]
-        .iter()
-        .any(|word| name.contains(word));
-    // The header that names the kind of login is not one that logs in.
-    if is_secret && name != "x-dashscope-authtype" {
-        qwen_shared::secret::mask(value)
-    } else {
-        value.to_owned()
+/// True for a parameter that the catalogue names.
+fn is_of_provider(settings: &Settings, parameter: &str) -> bool {
+    settings.provider.value.query.contains_key(parameter) && !settings.query.contains_key(parameter)
+}
+
+/// Returns the body with the texts masked that the profile puts into it.
+fn masked_body(settings: &Settings, body: &[u8]) -> Result<Value, Failure> {
+    let mut body: Map<String, Value> = serde_json::from_slice(body)
+        .map_err(|error| Failure::new(Exit::Bug, "the request is not JSON").caused_by(error))?;
+    for (name, value) in &settings.body {
+        if is_masked(settings, name, value)
+            && let Some(shown) = body.get_mut(name).filter(|shown| *shown == value)
+        {
+            mask_texts(shown);
+        }
+    }
+    Ok(Value::Object(body))
+}
+
+fn is_masked(settings: &Settings, name: &str, value: &Value) -> bool {
+    settings.provider.value.body.get(name) != Some(value) && has_text(value)
+}
+
+fn has_text(value: &Value) -> bool {
+    match value {
+        Value::String(_) => true,
+        Value::Array(items) => items.iter().any(has_text),
+        Value::Object(members) => members.values().any(has_text),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+    }
+}
+
+fn mask_texts(value: &mut Value) {
+    match value {
+        Value::String(text) => *text = mask(text),
+        Value::Array(items) => items.iter_mut().for_each(mask_texts),
+        Value::Object(members) => members.values_mut().for_each(mask_texts),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }
 

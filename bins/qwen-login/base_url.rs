@@ -1,7 +1,9 @@
 //! The provider of an API key, and its base URL.
 
 use qwen_shared::exit::{Exit, Failure};
+use qwen_shared::net::config::own_variable;
 use qwen_shared::net::http::{BaseUrl, BaseUrlError, check_transport};
+use qwen_shared::output::Reporter;
 use qwen_shared::provider::{self, Provider};
 use qwen_shared::terminal::Terminal;
 
@@ -17,13 +19,17 @@ pub(crate) fn provider_and_base_url(login: &mut Login<'_>) -> Result<(&'static P
     let given = given
         .map(|url| parse_option(url, login.profile.settings.allow_http))
         .transpose()?;
-    let provider = provider_for(login, given.as_ref())?;
+    let in_environment = match given {
+        Some(_) => None,
+        None => base_url_in_environment(login.reporter),
+    };
+    let provider = provider_for(login, given.as_ref(), in_environment.as_ref())?;
     if let Some(notice) = &provider.notice {
         login.reporter.notice(notice);
     }
     let base_url = match given {
         Some(url) => url,
-        None => base_url_for(login, provider)?,
+        None => base_url_for(login, provider, in_environment)?,
     };
     let known = provider::recognise(&base_url).filter(|known| known.name != "custom");
     let provider = match known {
@@ -34,7 +40,11 @@ pub(crate) fn provider_and_base_url(login: &mut Login<'_>) -> Result<(&'static P
 }
 
 /// Returns the provider of the options, else asks. The default is the profile's, that of `OPENAI_BASE_URL`, or OpenAI.
-fn provider_for(login: &mut Login<'_>, base_url: Option<&BaseUrl>) -> Result<&'static Provider, Failure> {
+fn provider_for(
+    login: &mut Login<'_>,
+    base_url: Option<&BaseUrl>,
+    in_environment: Option<&BaseUrl>,
+) -> Result<&'static Provider, Failure> {
     if let Some(provider) = login
         .provider
         .or_else(|| base_url.and_then(|url| provider::recognise(url)))
@@ -54,7 +64,7 @@ fn provider_for(login: &mut Login<'_>, base_url: Option<&BaseUrl>) -> Result<&'s
         .collect();
     let current = login.profile.provider().filter(|own| own.oauth.is_none());
     let default = current
-        .or_else(|| provider::recognise(&*base_url_in_environment()?))
+        .or_else(|| provider::recognise(in_environment?))
         .and_then(|default| known.iter().position(|known| known.name == default.name))
         .unwrap_or(0);
     let chosen = match login.terminal.as_mut() {
@@ -80,12 +90,16 @@ fn ask_provider(terminal: &mut Terminal, known: &[&Provider], default: usize) ->
 
 /// Returns the profile's base URL or `OPENAI_BASE_URL` if it is the provider's, else one of the catalogue, and asks unless
 /// `--provider` has named it.
-fn base_url_for(login: &mut Login<'_>, provider: &Provider) -> Result<BaseUrl, Failure> {
+fn base_url_for(
+    login: &mut Login<'_>,
+    provider: &Provider,
+    in_environment: Option<BaseUrl>,
+) -> Result<BaseUrl, Failure> {
     let profile = &login.profile.settings;
     let own = profile.base_url.clone().filter(|_| login.profile.is_of(provider));
     let is_its = |url: &BaseUrl| provider::recognise(url).is_some_and(|known| known.name == provider.name);
     let current = own
-        .or_else(|| base_url_in_environment().filter(|url| login.provider.is_none() && is_its(url)))
+        .or_else(|| in_environment.filter(|url| login.provider.is_none() && is_its(url)))
         .map(|url| url.as_str().to_owned());
     let allow_http = profile.allow_http;
     let Some(terminal) = login.terminal.as_mut() else {
@@ -129,8 +143,16 @@ fn ask_region(terminal: &mut Terminal, provider: &Provider) -> Result<Option<Str
     Ok(urls.get(chosen).map(|url| (*url).to_owned()))
 }
 
-fn base_url_in_environment() -> Option<BaseUrl> {
-    BaseUrl::parse(&std::env::var("OPENAI_BASE_URL").ok()?).ok()
+/// Returns `OPENAI_BASE_URL` where it is the user's own word: a key is not sent where a project says, and no project's
+/// address is stored.
+fn base_url_in_environment(reporter: &Reporter) -> Option<BaseUrl> {
+    match own_variable("OPENAI_BASE_URL") {
+        Ok(url) => BaseUrl::parse(&url?).ok(),
+        Err(source) => {
+            reporter.notice(&format!("{source} is not your own word: it is not used"));
+            None
+        }
+    }
 }
 
 /// Parses `--base-url`.

@@ -4,7 +4,8 @@ use std::io::{IsTerminal, Read};
 
 use qwen_shared::exit::{Exit, Failure, Outcome};
 use qwen_shared::fs::cannot_read_stdin;
-use qwen_shared::net::config::Method;
+use qwen_shared::net::api::check_key;
+use qwen_shared::net::config::{Method, own_variable};
 use qwen_shared::net::credential::{Store, Stored};
 use qwen_shared::net::http::BaseUrl;
 use qwen_shared::net::http::check_endpoint;
@@ -105,8 +106,9 @@ fn model_for(
     }
     let profile = &login.profile;
     let current = profile.settings.model.clone().filter(|_| profile.is_of(provider));
-    let from_environment = std::env::var("OPENAI_MODEL")
+    let from_environment = own_variable("OPENAI_MODEL")
         .ok()
+        .flatten()
         .filter(|_| login.provider.is_none());
     let default = deployment
         .or(current)
@@ -229,6 +231,7 @@ fn check(key: &str) -> Result<(), &'static str> {
     if key.is_empty() {
         return Err("the key is empty");
     }
+    check_key(key)?;
     if key.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Ok(());
     }

@@ -4,7 +4,9 @@ use std::ffi::OsString;
 
 use clap::{Command, CommandFactory, Parser, ValueEnum, ValueHint};
 use qwen_shared::app::{CommandLine, Common, lacks_command};
+use qwen_shared::net::http::BaseUrl;
 use qwen_shared::shell::parent_shell;
+use url::Url;
 
 /// Print a valid token, refreshing it when due
 #[derive(Debug, Parser)]
@@ -22,6 +24,9 @@ pub(crate) struct Args {
     /// Print nothing; exit 0 if the token is valid and 1 if not; use no network
     #[arg(long, conflicts_with_all = ["refresh", "format", "command"])]
     pub(crate) check: bool,
+    /// Print it only if it may go to this URL
+    #[arg(long = "for", value_name = "URL", value_parser = url)]
+    pub(crate) destination: Option<Url>,
     /// Output format: raw, json, header, env or curl
     #[arg(
         long,
@@ -48,8 +53,15 @@ pub(crate) enum Format {
     Header,
     /// Shell statements that export OPENAI_API_KEY, OPENAI_BASE_URL and OPENAI_MODEL
     Env,
-    /// Configuration lines, for 'curl -K -'
+    /// Configuration lines, for 'curl -K -'; with '--for' the URL is among them
     Curl,
+}
+
+/// Reads a URL that requests are sent to.
+fn url(text: &str) -> Result<Url, String> {
+    let url = Url::parse(text.trim()).map_err(|_| "this is not a URL".to_owned())?;
+    BaseUrl::try_from(url.clone()).map_err(|error| error.to_string())?;
+    Ok(url)
 }
 
 impl CommandLine for Args {

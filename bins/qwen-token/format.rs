@@ -11,9 +11,10 @@ use qwen_shared::secret::Secret;
 use qwen_shared::shell::{Change, parent_shell};
 use qwen_shared::text::escape_json;
 use serde::Serialize;
+use url::Url;
 use zeroize::Zeroizing;
 
-use super::args::Format;
+use super::args::{Args, Format};
 
 /// The key for an endpoint that needs none: clients insist on one.
 const NO_KEY: &str = "none";
@@ -23,19 +24,17 @@ const NO_KEY: &str = "none";
 /// # Errors
 /// 77 for a raw token that the endpoint does not need, 78 where the token may not go to the endpoint.
 pub(crate) fn format(
-    format: Format,
+    args: &Args,
     settings: &Settings,
     authorization: &Authorization,
 ) -> Result<Secret<String>, Failure> {
-    let text = match format {
+    let text = match args.format {
         Format::Raw => format!("{}\n", token(settings, authorization)?.expose()),
         Format::Json => json(settings, authorization)?,
         Format::Header => header(settings, authorization)
             .map(|line| format!("{}\n", line.expose()))
             .unwrap_or_default(),
-        Format::Curl => header(settings, authorization)
-            .map(|line| format!("header = {}\n", quoted(line.expose())))
-            .unwrap_or_default(),
+        Format::Curl => curl_options(settings, authorization, args.destination.as_ref()),
         Format::Env => statements(settings, authorization)?,
     };
     Ok(Secret::new(text))
@@ -79,6 +78,29 @@ fn header(settings: &Settings, authorization: &Authorization) -> Option<Secret<S
         None => format!("Authorization: Bearer {token}"),
         Some(name) => format!("{name}: {token}"),
     }))
+}
+
+/// Returns lines for curl's `--config`. With a URL they are a whole request's but for its body, the profile's headers
+/// included: curl does nothing where there are none.
+fn curl_options(settings: &Settings, authorization: &Authorization, url: Option<&Url>) -> String {
+    let mut options = String::new();
+    let mut add = |name: &str, value: &str| options.push_str(&format!("{name} = {}\n", quoted(value)));
+    if let Some(url) = url {
+        add("url", url.as_str());
+        for (name, value) in settings.profile_headers() {
+            add("header", &format!("{name}: {value}"));
+        }
+    }
+    let is_own = |name: &str| {
+        settings
+            .profile_headers()
+            .any(|(own, _)| own.eq_ignore_ascii_case(name))
+    };
+    let name = key_header(settings).unwrap_or("authorization");
+    if let Some(line) = header(settings, authorization).filter(|_| url.is_none() || !is_own(name)) {
+        add("header", line.expose());
+    }
+    options
 }
 
 /// Returns the name of the header with the key, if it is not that of RFC 6750.

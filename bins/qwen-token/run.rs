@@ -30,7 +30,13 @@ pub(crate) fn run(args: Args, reporter: &Reporter) -> Outcome {
     if args.check {
         return check(&args, &settings, reporter);
     }
+    if let Some(url) = args.destination.as_ref().filter(|_| !settings.uses_oauth()) {
+        settings.check_destination(&settings.base_url.value, url)?;
+    }
     let authorization = authorize(&settings, &refresh_policy(&args), reporter)?;
+    if let Some(url) = &args.destination {
+        settings.check_destination(&authorization.base_url(&settings)?, url)?;
+    }
     if reporter.is_verbose() {
         report_endpoint(&settings, &authorization, reporter);
     }
@@ -43,7 +49,7 @@ pub(crate) fn run(args: Args, reporter: &Reporter) -> Outcome {
     if let Some((program, arguments)) = args.command.split_first() {
         return command::run(program, arguments, &settings, &authorization);
     }
-    let text = format::format(args.format, &settings, &authorization)?;
+    let text = format::format(&args, &settings, &authorization)?;
     Stdout::write(text.expose().as_bytes())?;
     Ok(Exit::Ok)
 }
@@ -75,6 +81,13 @@ fn check(args: &Args, settings: &Settings, reporter: &Reporter) -> Outcome {
         Err(failure) if failure.exit == Exit::NoAuth => return no(&failure.message, reporter),
         other => other?,
     };
+    if let Some(url) = &args.destination
+        && let Err(failure) = authorization
+            .base_url(settings)
+            .and_then(|base_url| settings.check_destination(&base_url, url))
+    {
+        return no(&failure.message, reporter);
+    }
     too_short(args, &authorization).map_or(Ok(Exit::Ok), |reason| no(&reason, reporter))
 }
 

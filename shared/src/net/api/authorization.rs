@@ -54,7 +54,7 @@ impl Authorization {
         }
         check_endpoint(url, settings.allow_http)?;
         // A profile that names server and endpoint, and no hosts, allows its own endpoint.
-        let is_own = matches!(source, Source::Profile(_)) && server.allowed_hosts.is_empty();
+        let is_own = settings.binding.covers(url) && !is_default && server.allowed_hosts.is_empty();
         if is_own || oauth::is_allowed(url, &server.allowed_hosts) {
             return Ok(url.clone());
         }
@@ -187,11 +187,41 @@ fn refresh(
         .map_err(|error| error.failure(token_endpoint.as_str()))
 }
 
+/// Checks that a text is a key alone, without what stands around it where it was copied.
+///
+/// # Errors
+/// What it begins with that no key begins with.
+pub fn check_key(key: &str) -> Result<(), &'static str> {
+    if key.starts_with(['"', '\'', '`']) {
+        return Err("no key begins with a quote; give it without its quotes");
+    }
+    let first = key.split_ascii_whitespace().next().unwrap_or_default();
+    if first.len() < key.len() && ["bearer", "authorization:"].contains(&first.to_ascii_lowercase().as_str())
+    {
+        return Err("no key begins with 'Bearer'; give what follows it");
+    }
+    let name = key
+        .split_once('=')
+        .filter(|(_, value)| !value.trim_matches('=').is_empty());
+    let is_variable = |name: &str| {
+        let name = name.trim_start_matches("export ").trim();
+        let is_upper = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
+        name.contains('_') && name.bytes().all(is_upper)
+    };
+    if name.is_some_and(|(name, _)| is_variable(name)) {
+        return Err("no key begins with the name of a variable; give what follows the '='");
+    }
+    Ok(())
+}
+
 /// Refuses a secret that no header can carry, such as two lines of a file.
 fn sendable(secret: Secret<String>, source: &str) -> Result<Secret<String>, Failure> {
     let text = secret.expose();
     if text.trim().is_empty() {
         return Err(Failure::new(Exit::NoAuth, format!("{source}: the key is empty")));
+    }
+    if let Err(reason) = check_key(text) {
+        return Err(Failure::new(Exit::Config, format!("{source}: {reason}")));
     }
     if text.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
         return Ok(secret);
@@ -245,8 +275,39 @@ pub fn keyring_timeout(reporter: &Reporter) -> KeyringTimeout {
 
 #[cfg(test)]
 mod tests {
+    use super::check_key;
     use crate::net::credential::LOCK_LIMIT;
     use crate::net::http::Timeouts;
+
+    #[test]
+    fn a_key_comes_without_what_stood_around_it() {
+        for key in [
+            "sk-proj-aB_9==",
+            "bearer",
+            "BearerOf-1",
+            "abc=def",
+            "AIzaSy=x",
+            "c2VjcmV0X2tleQ==",
+            "A_B=",
+            "gsk_x",
+        ] {
+            assert_eq!(check_key(key), Ok(()), "{key}");
+        }
+        for key in [
+            "\"sk-1\"",
+            "'sk-1'",
+            "`sk-1`",
+            "\"",
+            "Bearer sk-1",
+            "bearer\tsk-1",
+            "Authorization: Bearer sk-1",
+            "OPENAI_API_KEY=sk-1",
+            "OPENAI_API_KEY=\"sk-1\"",
+            "export MY_KEY=sk-1",
+        ] {
+            assert!(check_key(key).is_err(), "{key}");
+        }
+    }
 
     #[test]
     fn waiting_for_the_lock_outlives_a_holder_that_gets_no_answer() {

@@ -10,7 +10,7 @@ mod models;
 mod retry;
 mod send;
 
-pub use authorization::{Authorization, authorize, hint_when_refused, keyring_timeout, store_of};
+pub use authorization::{Authorization, authorize, check_key, hint_when_refused, keyring_timeout, store_of};
 pub use endpoint::Endpoint;
 pub use error::SendError;
 pub use models::{model_name, read_models};

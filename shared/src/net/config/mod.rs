@@ -15,5 +15,5 @@ pub use binding::Binding;
 pub use file::{Config, Theme};
 pub use profile::{KeySetting, Method, Profile, Reasoning, TimeoutSettings, check_name};
 pub use qwen_code::{Connection, Given, QwenCodeSettings};
-pub use resolver::{ProfileSummary, active_profile, unknown_provider};
+pub use resolver::{ProfileSummary, active_profile, own_variable, unknown_provider};
 pub use settings::{Auth, Key, Overrides, Settings, Source, Sourced};

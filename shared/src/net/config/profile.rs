@@ -11,6 +11,7 @@ use crate::exit::{Exit, Failure};
 use crate::net::credential::StoreKind;
 use crate::net::http::{BaseUrl, Timeouts, USER_AGENT, limit};
 use crate::provider::{self, OauthSettings, Provider, Rate};
+use crate::secret::is_secret_name;
 use crate::shell::is_shell_name;
 
 /// How a profile authenticates.
@@ -216,12 +217,12 @@ impl Profile {
         self.method == Some(Method::Oauth)
     }
 
-    /// True for a profile without a key and a login whose headers or query authenticate: by `Authorization`, a cookie, or
-    /// whatever is called a key or token.
+    /// True for a profile without a key and a login whose headers or query authenticate: one of them is called as a secret
+    /// is.
     #[must_use]
     pub fn authenticates_by_members(&self) -> bool {
         let mut names = self.headers.keys().chain(self.query.keys());
-        self.key.is_none() && !self.uses_oauth() && names.any(|name| is_credential(name))
+        self.key.is_none() && !self.uses_oauth() && names.any(|name| is_secret_name(name))
     }
 
     /// Returns the store of the profile's credential: the one that `QWEN_CREDENTIAL_STORE` names, else
@@ -269,30 +270,6 @@ impl Profile {
         }
         headers
     }
-}
-
-/// True when a word of a header's or parameter's name says that its value authenticates.
-fn is_credential(name: &str) -> bool {
-    const WORDS: [&str; 14] = [
-        "auth",
-        "authorization",
-        "cookie",
-        "key",
-        "apikey",
-        "token",
-        "secret",
-        "password",
-        "passwd",
-        "pass",
-        "pwd",
-        "sig",
-        "signature",
-        "credential",
-    ];
-    let words = name.split(|c: char| !c.is_ascii_alphanumeric());
-    words
-        .map(str::to_ascii_lowercase)
-        .any(|word| WORDS.contains(&word.as_str()))
 }
 
 /// Blank counts as absent.

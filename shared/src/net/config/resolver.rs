@@ -67,6 +67,19 @@ pub fn active_profile(flag: Option<&str>) -> Result<(Config, Option<Sourced<Stri
     Ok((config, name))
 }
 
+/// Returns a variable of the process environment that is the user's own word: not blank, and not what was exported from a
+/// project's file without consent. That is the error, with its source.
+///
+/// # Errors
+/// The source of a value that is not the user's own.
+pub fn own_variable(name: &str) -> Result<Option<String>, Source> {
+    let lookup = Lookup::from_process().unwrap_or_default();
+    match lookup.environment(name) {
+        Some(value) if value.source.is_project() => Err(value.source),
+        value => Ok(value.map(|value| value.value)),
+    }
+}
+
 /// Returns the profile in use: by flag, `QWEN_PROFILE`, `default_profile`, else the only one.
 fn active_name(
     flag: Option<&str>,

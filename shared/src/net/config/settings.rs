@@ -5,12 +5,14 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
+use url::Url;
 
 use super::binding::Binding;
-use super::profile::TimeoutSettings;
+use super::profile::{Profile, TimeoutSettings};
 use crate::dotenv::Trust;
+use crate::exit::{Exit, Failure};
 use crate::net::credential::StoreKind;
-use crate::net::http::BaseUrl;
+use crate::net::http::{BaseUrl, check_endpoint};
 use crate::output::Reporter;
 use crate::provider::{OauthSettings, Provider, Rate};
 use crate::secret::Secret;
@@ -133,6 +135,39 @@ impl Settings {
             origins.push(origin("api_version", &version.value, &version.source));
         }
         origins
+    }
+
+    /// Returns the headers that are the profile's: they may hold secrets.
+    pub fn profile_headers(&self) -> impl Iterator<Item = (&str, &str)> {
+        let of_provider = Profile::default().headers_for(self.provider.value);
+        let own = self
+            .headers
+            .iter()
+            .filter(move |(name, value)| of_provider.get(*name) != Some(value));
+        own.map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
+    /// Checks that the secret may be sent to `url`. `base_url` is the endpoint that it is used for.
+    ///
+    /// # Errors
+    /// 78 where `url` is neither below that endpoint nor below one that the secret is bound to, and for plain `http` to
+    /// another machine.
+    pub fn check_destination(&self, base_url: &BaseUrl, url: &Url) -> Result<(), Failure> {
+        check_endpoint(url, self.allow_http)?;
+        let endpoint = Binding::to(base_url.clone(), self.provider.value);
+        if endpoint.covers(url) || self.binding.covers(url) {
+            return Ok(());
+        }
+        let kind = match self.auth.value {
+            Auth::Oauth { .. } => "token",
+            Auth::ApiKey(_) | Auth::None => "key",
+        };
+        let mut asked = url.clone();
+        asked.set_query(None);
+        let source = &self.auth.source;
+        let message = format!("the {kind} of {source} is not for '{asked}': it belongs to '{base_url}'");
+        Err(Failure::new(Exit::Config, message)
+            .hint("choose the profile of that endpoint with --profile NAME; 'qwen-auth list' shows them"))
     }
 
     /// Prints the notices, and with `--verbose` the source of each setting.
