@@ -69,6 +69,7 @@ mod rate_limit;
 mod readme;
 mod secrets;
 mod settings;
+mod settings_qwen_code;
 mod standing;
 mod start;
 mod token;

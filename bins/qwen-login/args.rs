@@ -20,7 +20,7 @@ pub(crate) struct Args {
     /// Set up an API key
     #[arg(long)]
     pub(crate) api_key: bool,
-    /// Import the login of Qwen Code
+    /// Import the login or API key that Qwen Code uses
     #[arg(long, conflicts_with_all = ["with_key", "provider", "base_url"])]
     pub(crate) import: bool,
     /// Use this provider: openai, dashscope, openrouter, …; 'custom' for any other endpoint

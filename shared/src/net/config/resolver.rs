@@ -200,7 +200,7 @@ impl Resolver<'_> {
             timeouts: carried.timeouts,
             allow_http: carried.allow_http,
             starts_in_reasoning: carried.reasoning.is_some(),
-            api_version: self.lookup.value("OPENAI_API_VERSION"),
+            api_version: self.api_version(),
             profile: self.name.cloned(),
             notices: self.notices(&credential, &base_url, &model, &own),
             binding: credential
@@ -439,6 +439,16 @@ impl Resolver<'_> {
         self.explained(notices.fold(failure, Failure::hint), &names)
     }
 
+    fn api_version(&self) -> Option<Sourced<String>> {
+        let name = "OPENAI_API_VERSION";
+        let mapped = || {
+            self.qwen_code
+                .variable(name)
+                .filter(|_| self.connection.is_some())
+        };
+        self.lookup.value(name).or_else(mapped)
+    }
+
     /// Returns the key that Qwen Code's settings have for an endpoint of the user's own.
     fn key_of_qwen_code(&self, url: &Sourced<BaseUrl>) -> Option<Sourced<Secret<String>>> {
         let is_users = url.source.is_given() && !url.source.is_project();
@@ -451,7 +461,9 @@ impl Resolver<'_> {
     /// Returns the key of a variable. The provider's own variable goes before `OPENAI_API_KEY`, in the environment and
     /// in the chain.
     fn variable_key(&self, provider: &Provider) -> Option<Sourced<String>> {
-        let names = [provider.key_variable.as_deref(), Some("OPENAI_API_KEY")];
+        // Qwen Code's settings have weighed it for the endpoint that they name.
+        let general = Some("OPENAI_API_KEY").filter(|_| self.connection.is_none());
+        let names = [provider.key_variable.as_deref(), general];
         let mut keys: Vec<_> = names
             .into_iter()
             .flatten()
@@ -478,6 +490,7 @@ impl Resolver<'_> {
                 let key = self
                     .lookup
                     .value(name)
+                    .or_else(|| self.qwen_code.variable(name))
                     .ok_or_else(|| self.unset_key_variable(name))?;
                 let key = key.map(|key| Auth::ApiKey(Key::Given(Secret::new(key))));
                 return Ok(Some(Credential::bound(key, own()?)));

@@ -81,10 +81,14 @@ impl Chooser<'_> {
     pub(super) fn key_for(&self, url: &BaseUrl) -> Option<Sourced<Secret<String>>> {
         let is_it = |text: &Text| BaseUrl::parse(&text.value.value).is_ok_and(|own| is_same(&own, url));
         let entries = entries::read(self.scopes);
-        let entry = entries
+        let there: Vec<&Entry> = entries
             .iter()
-            .find(|entry| entry.protocol == Protocol::Chat && entry.base_url.as_ref().is_some_and(is_it));
-        if let Some(entry) = entry {
+            .filter(|entry| entry.protocol == Protocol::Chat && entry.base_url.as_ref().is_some_and(is_it))
+            .collect();
+        let model = self.model_of_settings().map(|model| model.value);
+        let of_model = there.iter().find(|entry| Some(&entry.id) == model.as_ref());
+        let entry = of_model.or(there.first()).copied();
+        if let Some(entry) = entry.or_else(|| self.entry_without_address(&entries)) {
             return self.key_named(entry.key_name()).or_else(|| self.api_key());
         }
         let own = self.scopes.text(&["security", "auth", "baseUrl"]);
@@ -92,9 +96,32 @@ impl Chooser<'_> {
         if own.as_ref().is_some_and(is_it) || mapped.as_ref().is_some_and(is_it) {
             return self.mapped(DEFAULT_KEY).or_else(|| self.api_key());
         }
+        let is_bound = |name: &str| {
+            let is_its = |entry: &Entry| entry.base_url.is_some() && entry.key_name() == name;
+            entries.iter().any(is_its)
+        };
+        let of_provider = || {
+            let name = provider::recognise(url)?.key_variable.as_deref()?;
+            self.mapped(name)
+                .filter(|_| name != DEFAULT_KEY && !is_bound(name))
+        };
+        let of_none = || {
+            let default = self.mapped(DEFAULT_KEY).filter(|_| !is_bound(DEFAULT_KEY));
+            let has_address = |entry: &Entry| entry.base_url.is_some();
+            let is_entrys = entries.iter().any(has_address);
+            default.or_else(|| self.api_key().filter(|_| !is_entrys))
+        };
         let has_address = own.is_some() || mapped.is_some();
-        let is_entrys = entries.iter().any(|entry| entry.base_url.is_some());
-        (!has_address && !is_entrys).then(|| self.api_key()).flatten()
+        of_provider().or_else(|| of_none().filter(|_| !has_address))
+    }
+
+    /// Returns the chosen model's entry if it leaves the endpoint open, and its key belongs to no other one.
+    fn entry_without_address<'e>(&self, entries: &'e [Entry]) -> Option<&'e Entry> {
+        let model = self.model_of_settings()?.value;
+        let entry = self.entry(entries, &Protocol::Chat, &model, false)?;
+        let is_bound = |other: &Entry| other.base_url.is_some() && other.key_name() == entry.key_name();
+        let is_open = entry.protocol == Protocol::Chat && entry.base_url.is_none();
+        (is_open && !entries.iter().any(is_bound)).then_some(entry)
     }
 
     /// `model.name`, without the mark of a model that was set up by hand; else that of the `env` map.
@@ -164,11 +191,18 @@ impl Chooser<'_> {
             Some(text) => parse(text)?,
             None => self.address_without(entry)?,
         };
+        let key = self.key_of(entry)?;
+        let notice = (entry.has_unread_key && key.is_none()).then(|| {
+            format!(
+                "{}: \"apiKey\" is not read there; \"envKey\" names the variable of the key",
+                entry.source
+            )
+        });
         Ok(Connection {
-            key: self.key_of(entry)?,
             base_url,
+            key,
             model: Some(entry.model()),
-            notice: None,
+            notice,
         })
     }
 
@@ -250,7 +284,7 @@ impl Chooser<'_> {
     fn first_entry(&self, entries: &[Entry], model: Option<&str>) -> Result<Option<Connection>, Failure> {
         let spoken: Vec<&Entry> = entries
             .iter()
-            .filter(|entry| entry.protocol.is_openai())
+            .filter(|entry| entry.protocol.is_openai() && !entry.is_special)
             .collect();
         let Some(first) = spoken.first() else {
             let unspoken = entries.iter().find(|entry| Some(entry.id.as_str()) == model);

@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::scopes::{Scope, Scopes, Text};
 use crate::exit::{Exit, Failure};
 use crate::net::config::settings::{Source, Sourced};
+use crate::text::clip;
 
 /// The variable of the key where an entry names none.
 pub(super) const DEFAULT_KEY: &str = "OPENAI_API_KEY";
@@ -16,8 +17,10 @@ pub(super) enum Protocol {
     Chat,
     /// OpenAI's other one: `wireApi: "responses"`, `openai-responses`.
     Responses,
-    /// `anthropic`, `gemini`, … or a name that nobody knows.
+    /// `anthropic`, `gemini`, …
     Other(String),
+    /// A provider of the user's own, for which `providerProtocol` names none.
+    Unnamed(String),
 }
 
 /// One model of `modelProviders`.
@@ -28,6 +31,10 @@ pub(super) struct Entry {
     /// `envKey`: the variable of its key.
     pub(super) key_variable: Option<String>,
     pub(super) protocol: Protocol,
+    /// True for a model that draws, speaks or listens, which is never chosen unnamed.
+    pub(super) is_special: bool,
+    /// True where the entry holds a key itself, which Qwen Code does not read.
+    pub(super) has_unread_key: bool,
     pub(super) source: Source,
 }
 
@@ -44,14 +51,6 @@ impl Protocol {
     /// True for OpenAI's two, between which Qwen Code goes by the model.
     pub(super) const fn is_openai(&self) -> bool {
         matches!(self, Self::Chat | Self::Responses)
-    }
-
-    fn name(&self) -> &str {
-        match self {
-            Self::Chat => "openai",
-            Self::Responses => "openai-responses",
-            Self::Other(name) => name,
-        }
     }
 }
 
@@ -74,15 +73,39 @@ impl Entry {
 /// The failure where Qwen Code uses a protocol that the toolkit does not speak.
 pub(super) fn not_spoken(source: &Source, protocol: &Protocol) -> Failure {
     let what = match protocol {
-        Protocol::Responses => "speaks OpenAI's Responses API".to_owned(),
-        other => format!("speaks '{}'", crate::text::clip(other.name(), 64)),
+        Protocol::Unnamed(provider) => {
+            let provider = clip(provider, 64);
+            let message = format!("{source}: nothing says which protocol '{provider}' speaks");
+            return Failure::new(Exit::Config, message).hint(format!(
+                "add \"providerProtocol\": {{\"{provider}\": \"openai\"}} there if it is OpenAI's"
+            ));
+        }
+        Protocol::Chat | Protocol::Responses => "OpenAI's Responses API".to_owned(),
+        Protocol::Other(name) => format!("'{}'", clip(name, 64)),
     };
-    Failure::new(
-        Exit::Config,
-        format!("{source} {what}; the toolkit speaks OpenAI's chat completions only"),
-    )
-    .hint("run 'qwen-login --api-key' to set up an endpoint that does")
-    .hint("or name a model of modelProviders.openai with --model")
+    let message = format!("{source}: this speaks {what}, and the toolkit OpenAI's chat completions only");
+    Failure::new(Exit::Config, message)
+        .hint("name a model of modelProviders.openai with --model")
+        .hint("or run 'qwen-login --api-key' to set up another endpoint")
+}
+
+/// Returns what in `modelProviders` cannot be read.
+pub(super) fn faults(scopes: &Scopes) -> Vec<String> {
+    let mut faults = Vec::new();
+    for provider in scopes.names(&["modelProviders"]) {
+        if let Some((value, scope)) = scopes.value(&["modelProviders", provider])
+            && list(value).is_none()
+        {
+            let source = scope.source(&format!("modelProviders.{}", clip(provider, 64)));
+            faults.push(format!("{source} is not a list of models; it is not used"));
+        }
+    }
+    faults
+}
+
+/// The models of a provider. A short-lived form of the file wrapped the list.
+fn list(value: &Value) -> Option<&Vec<Value>> {
+    value.as_array().or_else(|| value.get("models")?.as_array())
 }
 
 /// Reads the entries of all providers, in Qwen Code's order.
@@ -92,24 +115,35 @@ pub(super) fn read(scopes: &Scopes) -> Vec<Entry> {
         let Some((value, scope)) = scopes.value(&["modelProviders", provider]) else {
             continue;
         };
-        // A short-lived form of the file wrapped the list.
-        let list = value.as_array().or_else(|| value.get("models")?.as_array());
         let protocol = protocol_of(scopes, provider, value);
-        for item in list.into_iter().flatten() {
+        for item in list(value).into_iter().flatten() {
             entries.extend(entry(scopes, scope, provider, &protocol, item));
         }
     }
     entries
 }
 
+/// The providers whose name is a protocol's.
+const PROTOCOLS: [&str; 6] = [
+    "openai",
+    "openai-responses",
+    "anthropic",
+    "gemini",
+    "vertex-ai",
+    "qwen-oauth",
+];
+
 /// `providerProtocol` names the protocol of a provider; else its own name is one.
 fn protocol_of(scopes: &Scopes, provider: &str, value: &Value) -> Protocol {
-    let mapped = scopes.text(&["providerProtocol", provider]);
+    let mapped = scopes
+        .text(&["providerProtocol", provider])
+        .or_else(|| scopes.text(&["security", "auth", "providerProtocol", provider]));
     let wrapped = value.get("protocol").and_then(Value::as_str);
-    match (&mapped, wrapped) {
+    match (mapped, wrapped) {
         (Some(mapped), _) => Protocol::named(&mapped.value.value),
         (None, Some(wrapped)) => Protocol::named(wrapped),
-        (None, None) => Protocol::named(provider),
+        (None, None) if PROTOCOLS.contains(&provider) => Protocol::named(provider),
+        (None, None) => Protocol::Unnamed(provider.to_owned()),
     }
 }
 
@@ -117,7 +151,7 @@ fn entry(scopes: &Scopes, scope: &Scope, provider: &str, protocol: &Protocol, it
     let label = |id: &str| format!("modelProviders.{provider} '{id}'");
     let text = |name: &str| scopes.expanded(item.get(name)?, scope, name);
     let id = text("id")?.value.value;
-    let label = label(&id);
+    let label = label(&clip(&id, 64));
     let base_url = item
         .get("baseUrl")
         .and_then(|value| scopes.expanded(value, scope, &label));
@@ -132,6 +166,10 @@ fn entry(scopes: &Scopes, scope: &Scope, provider: &str, protocol: &Protocol, it
     };
     Some(Entry {
         key_variable: text("envKey").map(|text| text.value.value),
+        is_special: ["imageOnly", "voiceOnly", "realtimeOnly"]
+            .iter()
+            .any(|name| item.get(*name) == Some(&Value::Bool(true))),
+        has_unread_key: text("apiKey").is_some(),
         source: scope.source(&label),
         id,
         base_url,

@@ -7,6 +7,7 @@ mod connection;
 mod entries;
 mod scopes;
 
+use std::ffi::OsStr;
 use std::path::PathBuf;
 
 use connection::Variables;
@@ -21,6 +22,7 @@ use crate::exit::Failure;
 use crate::net::http::BaseUrl;
 use crate::paths;
 use crate::secret::Secret;
+use crate::text::shell_word;
 
 /// What Qwen Code's settings say.
 #[derive(Debug)]
@@ -44,9 +46,10 @@ impl QwenCodeSettings {
     #[must_use]
     pub fn notices(&self) -> Vec<String> {
         let mut notices = self.scopes.notices.clone();
+        notices.extend(entries::faults(&self.scopes));
         notices.extend(self.scopes.limited().map(|path| {
-            let path = path.display();
-            format!("{path}: only the model is taken from a project's settings; 'qwen-env --trust {path}' allows the rest")
+            let (path, word) = (path.to_string_lossy(), shell_word(&path.to_string_lossy()).into_owned());
+            format!("{path}: only the model is taken from a project's settings; run 'qwen-env --trust {word}' to allow the rest")
         }));
         notices
     }
@@ -84,13 +87,11 @@ impl QwenCodeSettings {
         };
         self.connection(given, &|name| {
             let found = lookup.value(name)?;
-            let came_with_project = matches!(
-                found.source,
-                Source::EnvFile {
-                    trust: Trust::UntrustedProject,
-                    ..
-                }
-            );
+            let came_with_project = match &found.source {
+                Source::EnvFile { trust, .. } => *trust == Trust::UntrustedProject,
+                Source::Environment(name) => self.scopes.came_with_project(name, OsStr::new(&found.value)),
+                _ => false,
+            };
             (!came_with_project).then_some(found)
         })
     }
@@ -116,15 +117,17 @@ impl QwenCodeSettings {
             return selected.value == "qwen-oauth";
         }
         let has_login = || paths::qwen_home().is_some_and(|home| home.join("oauth_creds.json").exists());
-        let says_other = [
-            &["security", "auth", "apiKey"] as &[&str],
-            &["env", "OPENAI_API_KEY"],
-            &["modelProviders"],
-        ];
-        !says_other
-            .iter()
-            .any(|member| self.scopes.value(member).is_some())
-            && has_login()
+        let says_other = self.scopes.text(&["security", "auth", "apiKey"]).is_some()
+            || self.scopes.text(&["env", "OPENAI_API_KEY"]).is_some()
+            || !entries::read(&self.scopes).is_empty();
+        !says_other && has_login()
+    }
+
+    /// Returns a variable of the `env` map, for what names it: a profile's key, a provider's.
+    #[must_use]
+    pub fn variable(&self, name: &str) -> Option<Sourced<String>> {
+        let text = self.scopes.text(&["env", name])?;
+        (!text.is_unset()).then_some(text.value)
     }
 
     fn chooser<'a>(&'a self, given: Given<'a>, variables: Variables<'a>) -> Chooser<'a> {

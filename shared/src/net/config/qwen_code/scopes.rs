@@ -3,6 +3,7 @@
 use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::env;
+use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -10,7 +11,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value};
 
 use crate::dotenv::trust::{Answer, TrustStore};
-use crate::dotenv::{self, Scanner, decode};
+use crate::dotenv::{self, Record, Scanner, decode};
 use crate::fs::{self, Links, NotOwn, cannot_read, parse_jsonc};
 use crate::net::config::settings::{Source, Sourced};
 use crate::paths;
@@ -46,6 +47,7 @@ pub(super) struct Scopes {
     /// The first file that somebody else could have written.
     pub(super) refused: Option<NotOwn>,
     home_variables: OnceCell<HashMap<String, String>>,
+    record: OnceCell<Option<Record>>,
 }
 
 /// A text of a settings file, expanded.
@@ -238,10 +240,20 @@ impl Scopes {
         if name.is_empty() || name.contains(['=', '\0']) {
             return None;
         }
-        if let Some(value) = env::var_os(name) {
+        // What a clone's file gave to the environment says nothing in the user's settings.
+        if let Some(value) = env::var_os(name)
+            && !self.came_with_project(name, &value)
+        {
             return Some(value.to_string_lossy().into_owned());
         }
         self.home_variables.get_or_init(home_variables).get(name).cloned()
+    }
+
+    /// True for a variable that `qwen-env` exported from a project's file without consent.
+    pub(super) fn came_with_project(&self, name: &str, value: &OsStr) -> bool {
+        let record = self.record.get_or_init(Record::from_process);
+        let origin = record.as_ref().and_then(|record| record.origin(name, value));
+        origin.is_some_and(|origin| origin.project)
     }
 }
 
