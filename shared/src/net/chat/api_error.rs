@@ -264,7 +264,7 @@ fn embedded(text: &str) -> Option<Value> {
         Value::Array(list) => list.first().is_some_and(Value::is_object),
         _ => false,
     };
-    (is_error && words(&parsed, 2).is_some()).then_some(parsed)
+    (is_error && words(&parsed, 4).is_some()).then_some(parsed)
 }
 
 /// Reads what Python's `repr` prints for plain lists, tuples and dictionaries.

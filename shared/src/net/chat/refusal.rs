@@ -104,6 +104,8 @@ enum Body {
     /// A redirect's, which nobody reads.
     Redirect,
     Error(ApiError),
+    /// The error of a storage service or another front door, in XML.
+    Markup(ApiError),
     /// JSON or XML that is no known error, or plain text; on one line.
     Text(String),
     /// HTML: its title.
@@ -167,7 +169,7 @@ impl Body {
         }
     }
 
-    /// Reads the error of a storage service or a front door: `<Error><Code>…</Code><Message>…</Message></Error>`.
+    /// Reads `<Error><Code>…</Code><Message>…</Message></Error>`.
     fn from_xml(text: &str) -> Self {
         let first = |names: &[&str]| {
             names
@@ -181,7 +183,7 @@ impl Body {
         );
         match code.is_empty() && message.is_empty() {
             true => Self::Text(text.to_owned()),
-            false => Self::Error(ApiError::from_member(
+            false => Self::Markup(ApiError::from_member(
                 &serde_json::json!({ "code": code, "message": message }),
             )),
         }
@@ -190,14 +192,15 @@ impl Body {
     /// Returns the error to judge by.
     fn error(&self) -> ApiError {
         match self {
-            Self::Error(error) => error.clone(),
+            Self::Error(error) | Self::Markup(error) => error.clone(),
             Self::Text(text) | Self::Page(text) => ApiError::from_text(text),
             Self::Empty | Self::Redirect | Self::Unknown(_) => ApiError::default(),
         }
     }
 
+    /// True for what no API writes: it says nothing about a key.
     const fn is_page(&self) -> bool {
-        matches!(self, Self::Page(_))
+        matches!(self, Self::Page(_) | Self::Markup(_))
     }
 
     fn words(&self, head: &RefusalHead) -> String {
@@ -207,7 +210,7 @@ impl Body {
             {
                 String::new()
             }
-            Self::Error(error) => error.describe(),
+            Self::Error(error) | Self::Markup(error) => error.describe(),
             Self::Redirect => {
                 let location = head.location.as_deref().unwrap_or_default();
                 format!("to '{}'", clip(&one_line(location), BODY_LIMIT))

@@ -1,8 +1,8 @@
 //! The table that tells what a server's codes and words mean: `provider/refusals.json`, parsed at the first refusal.
 //!
-//! The first rule that matches wins, a provider's own before the general ones. A rule matches when one of its codes, its
-//! parameter, or one of its patterns does, its statuses (if it names any) hold the status, and none of its `unless`
-//! patterns matches.
+//! The first rule that matches wins, a provider's own before the general ones. A rule matches when one of its codes or
+//! patterns does; a pattern does not where one of the rule's `unless` patterns matches too. Where the rule names statuses
+//! or parameters, those of the error must be among them.
 //!
 //! - A code is compared without case and separators: `RateLimitExceeded` is `rate_limit_exceeded`. `*` at its end or
 //!   beginning stands for anything.
@@ -19,8 +19,8 @@ use super::api_error::ApiError;
 use super::verdict::ErrorKind;
 
 /// The most words that `..` stands for, and the most that `~` does.
-const GAP: usize = 12;
-const NAME_GAP: usize = 8;
+const GAP: usize = 16;
+const NAME_GAP: usize = 12;
 
 /// The most characters of a message that are compared.
 const COMPARED: usize = 4000;
@@ -31,7 +31,7 @@ pub(super) fn find(error: &ApiError, status: Option<u16>) -> Option<&'static Rul
     let codes: Vec<String> = error.names.iter().map(|name| squeeze(name)).collect();
     // A code with blanks in it is a sentence (xAI).
     let sentences = error.names.iter().filter(|name| name.contains(' '));
-    let mut text = normalise(&error.message);
+    let mut text = normalise(&without_urls(&error.message));
     for sentence in sentences {
         text.push(Token::Stop);
         text.extend(normalise(sentence));
@@ -42,6 +42,17 @@ pub(super) fn find(error: &ApiError, status: Option<u16>) -> Option<&'static Rul
         .iter()
         .chain(&table.rules)
         .find(|rule| rule.matches(&codes, &error.param, &text, status))
+}
+
+/// True for an error that says no more than that it is one: `Forbidden`, `access_denied`.
+pub(super) fn says_nothing(error: &ApiError) -> bool {
+    let silent = &table().silent;
+    let is_silent = |token: &Token| match token {
+        Token::Word(word) => silent.words.contains(word),
+        Token::Comma | Token::Stop => true,
+    };
+    normalise(&error.message).iter().all(is_silent)
+        && error.names.iter().all(|name| silent.codes.contains(&squeeze(name)))
 }
 
 /// Returns the page on which a provider shows balance and limits.
@@ -59,6 +70,15 @@ fn table() -> &'static Table {
 struct Table {
     rules: Vec<Rule>,
     providers: HashMap<String, OwnRules>,
+    silent: Silent,
+}
+
+/// Words and codes that say only that there is an error.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Silent {
+    words: Vec<String>,
+    codes: Vec<String>,
 }
 
 #[derive(Debug)]
@@ -90,8 +110,7 @@ impl Rule {
             && (codes
                 .iter()
                 .any(|code| self.codes.iter().any(|known| code_matches(known, code)))
-                || is_any(&self.patterns))
-            && !is_any(&self.unless)
+                || (is_any(&self.patterns) && !is_any(&self.unless)))
     }
 }
 
@@ -128,6 +147,13 @@ enum Token {
     /// A comma: part of a gap, not of a name.
     Comma,
     Stop,
+}
+
+/// Drops addresses: `https://x.example/settings/billing` says nothing about the balance.
+fn without_urls(text: &str) -> String {
+    let words = text.split_inclusive(char::is_whitespace);
+    let kept = words.filter(|word| !word.contains("://"));
+    kept.collect()
 }
 
 /// Splits a text into words: in lower case, without quotes and signs, contractions written out.
@@ -270,6 +296,7 @@ fn gap(rest: &[Item], text: &[Token], limit: usize, may_pass: impl Fn(&Token) ->
 struct File {
     classes: HashMap<String, Vec<String>>,
     rules: Vec<RuleText>,
+    silent: Silent,
     providers: HashMap<String, ProviderText>,
 }
 
@@ -317,9 +344,14 @@ impl Table {
             );
             providers.insert(name, OwnRules { billing, rules });
         }
+        let mut silent = file.silent;
+        for code in &mut silent.codes {
+            *code = squeeze(code);
+        }
         Ok(Self {
             rules: rules(file.rules)?,
             providers,
+            silent,
         })
     }
 }

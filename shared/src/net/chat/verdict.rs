@@ -155,7 +155,7 @@ impl Verdict {
             .wait
             .or_else(|| error.named_wait().map(|wait| wait.from(now)));
         let kind = match named {
-            Some(wait) if is_rolling && wait < ROLLING => ErrorKind::RateLimit,
+            Some(wait) if is_rolling && !wait.is_zero() && wait < ROLLING => ErrorKind::RateLimit,
             _ => kind,
         };
         let may_renew = matches!(kind, ErrorKind::RateLimit | ErrorKind::Quota);
@@ -235,7 +235,7 @@ fn kind(error: &ApiError, status: Option<u16>, is_page: bool) -> (ErrorKind, boo
     let kind = match status {
         Some(401) if !is_page => ErrorKind::Auth,
         // It is about the credential only where it says so, which a rule has found, or says nothing.
-        Some(403) if !is_page && error.message.trim().is_empty() => ErrorKind::Auth,
+        Some(403) if !is_page && rules::says_nothing(error) => ErrorKind::Auth,
         Some(401 | 403 | 451) => ErrorKind::Permission,
         Some(402) => ErrorKind::Quota,
         Some(404..=406 | 410 | 415 | 426) => ErrorKind::Path,
