@@ -61,7 +61,8 @@ fn a_request_that_is_ours_to_fix_is_a_data_error_in_the_servers_words() {
 
 #[test]
 fn an_unknown_model_or_path_is_unavailable() {
-    let hint = "hint: run 'qwen-chat --list-models', or 'qwen-auth status' for endpoint and quota";
+    let hint = "hint: run 'qwen-chat --list-models'";
+    let base_url = "hint: check the base URL: many end in '/v1'";
     let missing = error(
         404,
         r#"{"message":"The model 'm-1' does not exist","code":"model_not_found"}"#,
@@ -83,8 +84,8 @@ fn an_unknown_model_or_path_is_unavailable() {
         69,
         "",
         &[
-            "'S': no such model or path (404): the answer is an HTML page",
-            hint,
+            "'S': no such model or path (404): the answer is an HTML page, 'Not Found'",
+            base_url,
         ],
     );
     let as_400 = error(400, r#"{"message":"Unknown model: m-1"}"#);
@@ -188,7 +189,7 @@ fn retries_are_silent_with_quiet() {
 
 #[test]
 fn a_used_up_quota_is_not_tried_again() {
-    let hint = "hint: run 'qwen-chat --list-models', or 'qwen-auth status' for endpoint and quota";
+    let hint = "hint: run 'qwen-auth status' for endpoint and account";
     for reply in [
         error(
             429,
@@ -213,7 +214,7 @@ fn a_failing_servers_html_is_never_shown() {
         &["--retries", "0"],
         75,
         "",
-        &["'S': the server failed (502): the answer is an HTML page"],
+        &["'S': the server failed (502): the answer is an HTML page, 'Bad Gateway'"],
     );
 }
 
@@ -313,7 +314,7 @@ fn a_malformed_event_leaves_the_part() {
 
 #[test]
 fn an_error_within_the_stream_is_told_and_ends_by_its_code() {
-    let quota = "hint: run 'qwen-chat --list-models', or 'qwen-auth status' for endpoint and quota";
+    let quota = "hint: run 'qwen-auth status' for endpoint and account";
     for (json, code, words) in [
         (
             r#"{"error":{"message":"Out of credit","code":"insufficient_quota"}}"#,

@@ -40,8 +40,13 @@ fn an_error_is_told_in_whatever_form_it_comes_in_the_stream_or_instead_of_it() {
         (r#"{"detail":"Not allowed here"}"#, 76, "Not allowed here"),
         (
             r#"{"detail":[{"loc":["body"],"msg":"field required"}]}"#,
-            76,
+            65,
             "field required",
+        ),
+        (
+            r#"{"Response":{"Error":{"Code":"InvalidParameter","Message":"max_tokens is out of range"},"RequestId":"x"}}"#,
+            65,
+            "max_tokens is out of range",
         ),
         (
             r#"{"code":"Throttling","message":"Slow down","request_id":"x"}"#,
@@ -55,7 +60,7 @@ fn an_error_is_told_in_whatever_form_it_comes_in_the_stream_or_instead_of_it() {
         ),
         (
             r#"{"object":"error","message":"vLLM says","code":400}"#,
-            76,
+            65,
             "vLLM says",
         ),
         (
@@ -187,4 +192,141 @@ fn what_is_no_http_is_told_at_once_and_not_tried_again() {
         assert_eq!(run.stderr.lines().count(), 1, "{run:#?}");
         assert_eq!((run.code(), server.requests().len()), (76, 1), "{run:#?}");
     }
+}
+
+/// Every so many of the recorded refusals goes through the whole program; all of them are judged by a unit test.
+const SAMPLED: usize = 6;
+
+#[test]
+fn recorded_refusals_end_the_program_by_what_they_mean() {
+    let cases = include_str!("data/refusals.json");
+    let cases: Vec<serde_json::Value> = serde_json::from_str(cases).unwrap();
+    let is_taken_back =
+        |case: &serde_json::Value| case["kind"] == "stream-only" || case["option"] == "stream_options";
+    let sample = cases.iter().step_by(SAMPLED).filter(|case| !is_taken_back(case));
+    for case in sample {
+        let status = u16::try_from(case["status"].as_u64().unwrap()).unwrap();
+        let body = case["text"]
+            .as_str()
+            .map_or_else(|| case["body"].to_string(), str::to_owned);
+        let media_type = match body.trim_start().as_bytes().first() {
+            Some(b'<') => "text/html",
+            Some(b'{' | b'[' | b'"') => "application/json",
+            _ => "text/plain",
+        };
+        let run = ask([Reply::new(status, media_type, &body)], &["--retries", "0"]);
+        assert_eq!(
+            i64::from(run.code()),
+            case["exit"].as_i64().unwrap(),
+            "{case} {run:#?}"
+        );
+        assert!(run.stderr.starts_with("qwen-chat: 'S': "), "{case} {run:#?}");
+        assert!(!run.stderr.contains("</"), "{case} {run:#?}");
+        if let Some(words) = case["words"].as_str() {
+            assert!(run.stderr.contains(words), "{case} {run:#?}");
+        }
+    }
+}
+
+#[test]
+fn a_page_says_nothing_about_the_key() {
+    for status in [401, 403] {
+        for (title, shown) in [
+            ("<title>Just a moment...</title>", ", 'Just a moment...'"),
+            (
+                "<h1>401 Authorization <b>Required</b></h1>",
+                ", '401 Authorization Required'",
+            ),
+            ("", ""),
+        ] {
+            let page = format!("<html><body>{title}</body></html>");
+            let line = format!(
+                "qwen-chat: 'S': access is denied ({status}): the answer is an HTML page{shown}\n\
+                 qwen-chat: hint: run 'qwen-auth status' for endpoint and account\n"
+            );
+            ask([Reply::new(status, "text/html", &page)], &[]).gives(69, "", &line);
+        }
+    }
+    let portal = "<html><title>Hotspot login</title></html>";
+    ask([Reply::new(511, "text/html", portal)], &["--retries", "0"])
+        .fails(76, &["this is not the API", "log in to it first"]);
+}
+
+#[test]
+fn a_hint_fits_the_case_and_is_not_the_command_that_failed() {
+    let missing = r#"{"error":{"message":"The model `m-1` does not exist"}}"#;
+    for (args, status, body, hint) in [
+        (&["hi"][..], 404, missing, "hint: run 'qwen-chat --list-models'\n"),
+        (
+            &["hi"],
+            404,
+            r#"{"detail":"Not Found"}"#,
+            "hint: check the base URL: many end in '/v1'\n",
+        ),
+        (
+            &["--list-models"],
+            404,
+            r#"{"detail":"Not Found"}"#,
+            "hint: check the base URL: many end in '/v1'\n",
+        ),
+        (
+            &["hi"],
+            413,
+            "",
+            "hint: split the input, or choose a model that takes more\n",
+        ),
+        (
+            &["hi"],
+            403,
+            r#"{"error":{"message":"Country, region, or territory not supported"}}"#,
+            "hint: run 'qwen-auth status' for endpoint and account\n",
+        ),
+    ] {
+        let sandbox = Sandbox::new();
+        let server = Server::script([Reply::json(status, body)]);
+        let run = chat(&sandbox, &server).args(args).run();
+        assert!(run.stderr.ends_with(hint), "{args:?} {body} {run:#?}");
+    }
+    let sandbox = Sandbox::new();
+    let server = Server::script([Reply::json(404, missing)]);
+    let run = chat(&sandbox, &server).arg("--list-models").run().exits(69);
+    assert!(!run.stderr.contains("--list-models"), "{run:#?}");
+}
+
+#[test]
+fn a_wait_that_the_server_names_anywhere_is_kept() {
+    let limited = |headers: &[(&str, &str)], message: &str| {
+        let mut all = vec![("content-type", "application/json")];
+        all.extend(headers);
+        let body = serde_json::json!({ "error": { "message": message } });
+        Reply::with_headers(429, &all, body.to_string())
+    };
+    for reply in [
+        limited(&[("retry-after-ms", "120000")], "slow"),
+        limited(&[("retry-after", "120")], "slow"),
+        limited(&[("x-ratelimit-reset-requests", "2m0s")], "slow"),
+        limited(&[], "Rate limit reached. Please try again in 2m0s."),
+        limited(&[], "请求过于频繁,请在 120 秒后重试"),
+        Reply::json(
+            429,
+            r#"[{"error":{"message":"slow","status":"RESOURCE_EXHAUSTED","details":[{"retryDelay":"120s"}]}}]"#,
+        ),
+    ] {
+        let sandbox = Sandbox::new();
+        let server = Server::script([reply]);
+        let run = chat(&sandbox, &server)
+            .args(["--retries", "3", "hi"])
+            .run()
+            .exits(75);
+        assert!(run.stderr.contains("120 s"), "{run:#?}");
+        assert_eq!(server.requests().len(), 1, "{run:#?}");
+    }
+    let reply = Reply::with_headers(500, &[("x-should-retry", "false")], "no use");
+    let sandbox = Sandbox::new();
+    let server = Server::script([reply]);
+    chat(&sandbox, &server)
+        .arg("hi")
+        .run()
+        .fails(75, &["the server failed (500): no use"]);
+    assert_eq!(server.requests().len(), 1);
 }

@@ -11,6 +11,13 @@ use crate::text::{clip, one_line};
 /// The most characters of a server's message that are shown.
 pub(super) const MESSAGE_LIMIT: usize = 400;
 
+/// The most characters of it that are kept.
+const KEPT: usize = 4000;
+
+/// The longest text that may hold JSON, in bytes, and the most codes that are kept.
+const EMBEDDED_LIMIT: usize = 64 << 10;
+const NAMES: usize = 32;
+
 /// How deep an error may be nested, JSON in strings included.
 const DEPTH: usize = 8;
 
@@ -62,7 +69,7 @@ impl ApiError {
     pub fn from_member(value: &Value) -> Self {
         let mut error = Self::default();
         error.gather(value, DEPTH);
-        error.message = words(value, DEPTH).unwrap_or_default();
+        error.message = clip(&words(value, DEPTH).unwrap_or_default(), KEPT);
         error
     }
 
@@ -128,6 +135,12 @@ impl ApiError {
         }
     }
 
+    fn add_name(&mut self, name: &str) {
+        if self.names.len() < NAMES {
+            self.names.push(clip(name, MESSAGE_LIMIT));
+        }
+    }
+
     fn gather_member(&mut self, name: &str, member: &Value, depth: usize) {
         match name {
             "code" | "errorcode" | "errcode" | "statuscode" | "retcode" | "status" | "reason" | "quotaid"
@@ -140,7 +153,7 @@ impl ApiError {
                     if first.is_empty() && name != "reason" && name != "kind" {
                         first.clone_from(&text);
                     }
-                    self.names.push(text);
+                    self.add_name(&text);
                 } else {
                     self.gather(member, depth - 1);
                 }
@@ -166,7 +179,7 @@ impl ApiError {
                 if let (true, Value::String(text)) = (name == "error", member)
                     && !text.contains(char::is_whitespace)
                 {
-                    self.names.push(text.clone());
+                    self.add_name(text);
                 }
                 self.gather(member, depth - 1);
             }
@@ -253,6 +266,9 @@ fn location(value: &Value) -> String {
 /// Returns the JSON in a text: the whole of it, as Python prints it too, or what follows the words before it.
 fn embedded(text: &str) -> Option<Value> {
     let text = text.trim();
+    if text.len() > EMBEDDED_LIMIT {
+        return None;
+    }
     let start = text.find(['{', '['])?;
     let json = &text[start..];
     // What follows the words of a sentence is the error only where it reads as one: `400 - {"error": …}`.
@@ -358,4 +374,160 @@ fn by_field(fields: &Map<String, Value>, depth: usize) -> Option<String> {
         .iter()
         .filter_map(|(field, faults)| Some(format!("{field}: {}", words(faults, depth)?)));
     Some(said.take(LIST_LIMIT).collect::<Vec<_>>().join("; ")).filter(|text| !text.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::ApiError;
+
+    #[test]
+    fn error_objects_of_every_make_are_read() {
+        for (json, words, code) in [
+            (
+                r#"{"error":{"message":"No such model.","type":"t","code":"model_not_found"}}"#,
+                "No such model",
+                "model_not_found",
+            ),
+            (r#"{"error":{"message":"busy","code":503}}"#, "busy", "503"),
+            (r#"{"error":"plain words"}"#, "plain words", ""),
+            (
+                r#"{"error":["one","two"],"error_type":"validation"}"#,
+                "one; two",
+                "",
+            ),
+            (r#"{"object":"error","message":"top","code":400}"#, "top", "400"),
+            (
+                r#"{"code":"Throttling","message":"slow","request_id":"x"}"#,
+                "slow",
+                "Throttling",
+            ),
+            (r#"{"Message":"AWS"}"#, "AWS", ""),
+            (r#"{"detail":"Not Found"}"#, "Not Found", ""),
+            (r#"{"detail":{"error":"nested"}}"#, "nested", ""),
+            (
+                r#"{"detail":[{"loc":["body"],"msg":"field required"}]}"#,
+                "field required",
+                "",
+            ),
+            (
+                r#"{"detail":[{"loc":["body","messages",0],"msg":"one"},{"loc":["body","n"],"msg":"two"}]}"#,
+                "messages.0: one; n: two",
+                "",
+            ),
+            (r#"{"errors":[{"message":"one"}]}"#, "one", ""),
+            (
+                r#"{"errors":{"message":"ModelScope"},"request_id":"x"}"#,
+                "ModelScope",
+                "",
+            ),
+            (
+                r#"{"title":"Bad","status":400,"errors":{"temperature":["at most 2"],"n":["no"]}}"#,
+                "temperature: at most 2; n: no",
+                "400",
+            ),
+            (
+                r#"{"type":"about:blank","title":"Gone","status":410,"detail":"why"}"#,
+                "why",
+                "410",
+            ),
+            (
+                r#"[{"error":{"code":404,"message":"in a list"}}]"#,
+                "in a list",
+                "404",
+            ),
+            (r#"{"error":{"code":"only_code"}}"#, "only_code", "only_code"),
+            (
+                r#"{"Response":{"Error":{"Code":"InvalidParameter","Message":"Tencent"},"RequestId":"x"}}"#,
+                "Tencent",
+                "InvalidParameter",
+            ),
+            (
+                r#"{"base_resp":{"status_code":1008,"status_msg":"MiniMax"}}"#,
+                "MiniMax",
+                "1008",
+            ),
+            (
+                r#"{"fault":{"faultstring":"Apigee","detail":{"errorcode":"a.b"}}}"#,
+                "Apigee",
+                "a.b",
+            ),
+            (
+                r#"{"error":{"message":"{\"error\":{\"message\":\"inner\"}}","code":400}}"#,
+                "inner",
+                "400",
+            ),
+            (
+                r#"{"error":{"message":"400 - {'error': {'message': 'Python', 'code': None}}"}}"#,
+                "Python",
+                "",
+            ),
+            (
+                r#"{"error":{"message":"outer","code":400,"metadata":{"raw":"{\"error\":\"why\"}","provider_name":"Acme"}}}"#,
+                "Acme: why",
+                "400",
+            ),
+            (r#"{"error":{"message":"a {curly} word"}}"#, "a {curly} word", ""),
+            (r#"{"error":{"message":"a\u001b[31m\nb\u202e"}}"#, "a[31m b", ""),
+        ] {
+            let error = ApiError::parse(json).unwrap();
+            assert_eq!(
+                (error.describe().as_str(), error.code.as_str()),
+                (words, code),
+                "{json}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_no_error_is_none() {
+        for none in [
+            r#"{"error":null}"#,
+            r#"{"error":{}}"#,
+            r#"{"error":""}"#,
+            r#"{"error":false}"#,
+            r#"{"error":{"code":null}}"#,
+            r#"{"base_resp":{"status_code":0,"status_msg":"success"}}"#,
+            "{}",
+            "[]",
+            "3",
+            r#"{"choices":[]}"#,
+        ] {
+            assert_eq!(ApiError::parse(none), None, "{none}");
+        }
+    }
+
+    #[test]
+    fn a_message_is_bounded_and_nesting_ends() {
+        let long = ApiError::from_text(&"x".repeat(5000));
+        assert_eq!(long.describe().chars().count(), 401);
+        let mut deep = "{\"error\":\"at the bottom\"}".to_owned();
+        for _ in 0..100 {
+            deep = format!("{{\"error\":{deep}}}");
+        }
+        ApiError::parse(&deep).unwrap();
+        let brackets = format!("{{\"error\":{{\"message\":\"{}\"}}}}", "[{".repeat(20_000));
+        ApiError::parse(&brackets).unwrap();
+    }
+
+    #[test]
+    fn an_error_in_a_good_response_ends_by_what_it_says() {
+        for (json, exit) in [
+            (r#"{"error":{"code":"insufficient_quota","message":"m"}}"#, 69),
+            (r#"{"error":{"code":"model_not_found","message":"m"}}"#, 69),
+            (r#"{"error":{"code":429,"message":"m"}}"#, 75),
+            (r#"{"error":{"code":"rate_limit_exceeded","message":"m"}}"#, 75),
+            (r#"{"error":{"type":"server_error","message":"m"}}"#, 75),
+            (r#"{"error":{"type":"overloaded_error","message":"m"}}"#, 75),
+            (r#"{"error":{"code":"502","message":"m"}}"#, 75),
+            (r#"{"error":{"code":"invalid_api_key","message":"m"}}"#, 77),
+            (r#"{"error":{"code":400,"message":"m"}}"#, 65),
+            (r#"{"error":{"message":"what?"}}"#, 76),
+        ] {
+            assert_eq!(
+                ApiError::parse(json).unwrap().verdict().exit().code(),
+                exit,
+                "{json}"
+            );
+        }
+    }
 }

@@ -52,7 +52,10 @@ pub(super) fn says_nothing(error: &ApiError) -> bool {
         Token::Comma | Token::Stop => true,
     };
     normalise(&error.message).iter().all(is_silent)
-        && error.names.iter().all(|name| silent.codes.contains(&squeeze(name)))
+        && error
+            .names
+            .iter()
+            .all(|name| silent.codes.contains(&squeeze(name)))
 }
 
 /// Returns the page on which a provider shows balance and limits.

@@ -82,9 +82,8 @@ impl ErrorKind {
         match self {
             Self::Auth => "the credential was refused",
             Self::Permission => "access is denied",
-            Self::Quota => "the quota or balance is used up",
-            Self::Model => "no such model for this account",
-            Self::Path => "no such path",
+            Self::Quota => "the quota is used up",
+            Self::Model | Self::Path => "no such model or path",
             Self::RateLimit => "too many requests",
             Self::Busy => "the server is busy",
             Self::Server => "the server failed",
@@ -195,28 +194,24 @@ impl Verdict {
     /// Returns what to type next. What depends on the settings (another key, another login) is the caller's.
     #[must_use]
     pub fn hints(&self, asked: Asked) -> Vec<String> {
+        const STATUS: &str = "run 'qwen-auth status' for endpoint and account";
         let hint = match self.kind {
             ErrorKind::Quota => match self.billing {
-                Some(page) => format!("balance and limits: {page}"),
-                None => "run 'qwen-auth use NAME' for another profile".to_owned(),
+                Some(page) => return vec![format!("balance and limits are shown at {page}")],
+                None => STATUS,
             },
-            ErrorKind::Permission => {
-                "run 'qwen-auth use NAME' for another profile, or choose another region or plan".to_owned()
-            }
-            ErrorKind::Model if asked != Asked::Models => "run 'qwen-chat --list-models'".to_owned(),
-            ErrorKind::Path => "check the base URL: many end in '/v1'".to_owned(),
-            ErrorKind::TooLarge => "split the input, or choose a model that takes more".to_owned(),
-            ErrorKind::Page => {
-                "check the base URL, and whether this network wants you to log in to it first".to_owned()
-            }
-            ErrorKind::Redirect => "check the base URL; the key goes nowhere else than there".to_owned(),
+            ErrorKind::Permission => STATUS,
+            ErrorKind::Model if asked != Asked::Models => "run 'qwen-chat --list-models'",
+            ErrorKind::Path => "check the base URL: many end in '/v1'",
+            ErrorKind::TooLarge => "split the input, or choose a model that takes more",
+            ErrorKind::Page => "check the base URL, and whether this network wants you to log in to it first",
+            ErrorKind::Redirect => "check the base URL; the key goes nowhere else than there",
             ErrorKind::Proxy => {
                 "put them into the variable that names it: HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT"
-                    .to_owned()
             }
             _ => return Vec::new(),
         };
-        vec![hint]
+        vec![hint.to_owned()]
     }
 }
 

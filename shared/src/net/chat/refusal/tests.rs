@@ -117,3 +117,122 @@ fn recorded_refusals_are_understood() {
         faults.join("\n")
     );
 }
+
+fn refusal(status: u16, content_type: &str, body: &str) -> Refusal {
+    let head = RefusalHead::read(
+        status,
+        [("content-type", content_type)].into_iter(),
+        SystemTime::now(),
+    );
+    Refusal::read(&head, body.as_bytes(), "custom")
+}
+
+#[test]
+fn a_status_counts_where_the_words_say_nothing() {
+    for (status, exit, is_retried) in [
+        (400, 65, false),
+        (401, 77, false),
+        (402, 69, false),
+        (403, 77, false),
+        (404, 69, false),
+        (405, 69, false),
+        (406, 69, false),
+        (407, 78, false),
+        (408, 75, true),
+        (409, 75, true),
+        (410, 69, false),
+        (411, 65, false),
+        (413, 65, false),
+        (414, 65, false),
+        (415, 69, false),
+        (418, 65, false),
+        (421, 75, true),
+        (422, 65, false),
+        (425, 75, true),
+        (426, 69, false),
+        (429, 75, true),
+        (431, 65, false),
+        (451, 69, false),
+        (500, 75, true),
+        (502, 75, true),
+        (503, 75, true),
+        (511, 76, false),
+        (529, 75, true),
+        (599, 75, true),
+        (307, 76, false),
+        (204, 76, false),
+        (600, 76, false),
+    ] {
+        for body in ["", "{}", r#"{"error":{}}"#] {
+            let verdict = refusal(status, "application/json", body).verdict;
+            assert_eq!(
+                (verdict.exit().code(), verdict.retry),
+                (exit, is_retried),
+                "{status} {body}"
+            );
+        }
+    }
+}
+
+#[test]
+fn of_every_body_one_harmless_line_is_shown() {
+    for (content_type, body, words) in [
+        (
+            "text/html",
+            "<h1>Bad gateway</h1>",
+            ": the answer is an HTML page, 'Bad gateway'",
+        ),
+        ("", "\n <!DOCTYPE html>", ": the answer is an HTML page"),
+        (
+            "text/html",
+            "<html><head><TITLE lang=en>Tom &amp; <b>Jerry</b>\n\x1b[2J</TITLE>",
+            ": the answer is an HTML page, 'Tom & Jerry [2J'",
+        ),
+        ("text/plain", "oops <b>x</b>", ": the answer is 'text/plain'"),
+        (
+            "text/plain",
+            "upstream\x1b[2J is down.\n",
+            ": upstream[2J is down",
+        ),
+        ("application/json", "{\"half", ": {\"half"),
+        (
+            "application/json",
+            r#"{"weird":{"thing":[1,2]}}"#,
+            r#": {"weird":{"thing":[1,2]}}"#,
+        ),
+        ("application/json", "\"a text\"", ": a text"),
+        (
+            "application/octet-stream",
+            "\0\u{1}\u{2}",
+            ": the answer is 'application/octet-stream'",
+        ),
+        ("", "", ""),
+        ("application/json", r#"{"error":{"message":"told"}}"#, ": told"),
+        (
+            "application/xml",
+            "<?xml version='1.0'?><Error><Code>SlowDown</Code><Message>Reduce your rate.</Message></Error>",
+            ": Reduce your rate",
+        ),
+        ("application/xml", "<odd><thing/></odd>", ": <odd><thing/></odd>"),
+    ] {
+        let refusal = refusal(500, content_type, body);
+        assert!(
+            refusal.describe().ends_with(&format!("(500){words}")),
+            "{} {body}",
+            refusal.describe()
+        );
+    }
+    let long = refusal(500, "text/plain", &"y".repeat(10_000));
+    assert!(long.describe().chars().count() < 260);
+}
+
+#[test]
+fn a_redirect_names_where_it_leads() {
+    let headers = [("location", "https://elsewhere.example/v1\u{202e}")];
+    let head = RefusalHead::read(308, headers.into_iter(), SystemTime::now());
+    let refusal = Refusal::read(&head, b"<html>moved</html>", "custom");
+    assert_eq!(
+        refusal.describe(),
+        "refused to follow a redirect (308) to 'https://elsewhere.example/v1'"
+    );
+}
