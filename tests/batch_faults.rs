@@ -265,7 +265,7 @@ fn a_403_about_one_request_is_the_result_of_that_request() {
     let result = &results_in(&sandbox.work().join("out.jsonl"))["q5"];
     assert_eq!(
         (&result["error"]["code"], &result["response"]["status_code"]),
-        (&json!("no-auth"), &json!(403))
+        (&json!("data"), &json!(403))
     );
 }
 

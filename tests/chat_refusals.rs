@@ -21,10 +21,6 @@ fn a_parameter_that_the_model_lacks_is_ours_to_fix_and_no_missing_model() {
             "Unsupported parameter: 'max_tokens' is not supported with this model. Use 'max_completion_tokens' instead",
         ),
         (
-            r#"{"message":"This model's maximum context length is 8192 tokens","param":"messages","code":"context_length_exceeded"}"#,
-            "This model's maximum context length is 8192 tokens",
-        ),
-        (
             r#"{"message":"image_url is not supported by this model"}"#,
             "image_url is not supported by this model",
         ),

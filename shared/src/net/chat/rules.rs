@@ -10,7 +10,7 @@
 //!   without a verb (a name), `word*` any word that begins so, `{class}` one of the phrases of that class. Chinese
 //!   characters are words of their own.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::OnceLock;
 
 use serde::Deserialize;
@@ -31,11 +31,12 @@ pub(super) fn find(error: &ApiError, status: Option<u16>) -> Option<&'static Rul
     let codes: Vec<String> = error.names.iter().map(|name| squeeze(name)).collect();
     // A code with blanks in it is a sentence (xAI).
     let sentences = error.names.iter().filter(|name| name.contains(' '));
-    let mut text = normalise(&without_urls(&error.message));
+    let mut tokens = normalise(&without_urls(&error.message));
     for sentence in sentences {
-        text.push(Token::Stop);
-        text.extend(normalise(sentence));
+        tokens.push(Token::Stop);
+        tokens.extend(normalise(sentence));
     }
+    let text = Text::new(&tokens);
     let own = error.provider.and_then(|name| table.providers.get(name));
     let rules = own.map_or(&[][..], |provider| &provider.rules);
     rules
@@ -104,7 +105,7 @@ pub(super) struct Rule {
 }
 
 impl Rule {
-    fn matches(&self, codes: &[String], param: &str, text: &[Token], status: Option<u16>) -> bool {
+    fn matches(&self, codes: &[String], param: &str, text: &Text<'_>, status: Option<u16>) -> bool {
         let has_status =
             self.statuses.is_empty() || self.statuses.iter().any(|known| status_matches(known, status));
         let is_any = |patterns: &[Pattern]| patterns.iter().any(|pattern| pattern.is_in(text));
@@ -206,6 +207,25 @@ fn end_word(word: &mut String, tokens: &mut Vec<Token>) {
     }
 }
 
+/// A message, and the set of its words.
+struct Text<'a> {
+    tokens: &'a [Token],
+    words: HashSet<&'a str>,
+}
+
+impl<'a> Text<'a> {
+    fn new(tokens: &'a [Token]) -> Self {
+        let words = tokens.iter().filter_map(|token| match token {
+            Token::Word(word) => Some(word.as_str()),
+            _ => None,
+        });
+        Self {
+            tokens,
+            words: words.collect(),
+        }
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Item {
     Word(String),
@@ -250,8 +270,16 @@ const VERBS: [&str; 26] = [
 ];
 
 impl Pattern {
-    fn is_in(&self, text: &[Token]) -> bool {
-        (0..text.len()).any(|start| begins(&self.0, &text[start..]))
+    fn is_in(&self, text: &Text<'_>) -> bool {
+        // Most patterns lack a word, and need not be looked for at every place.
+        let may_be_there = self.0.iter().all(|item| match item {
+            Item::Word(known) => text.words.contains(known.as_str()),
+            Item::Class(phrases) => phrases
+                .iter()
+                .any(|phrase| phrase.iter().all(|known| text.words.contains(known.as_str()))),
+            Item::Prefix(_) | Item::Gap | Item::Name => true,
+        });
+        may_be_there && (0..text.tokens.len()).any(|start| begins(&self.0, &text.tokens[start..]))
     }
 }
 
@@ -413,7 +441,7 @@ fn compile(text: &str, classes: &HashMap<String, Vec<String>>) -> Result<Pattern
 
 #[cfg(test)]
 mod tests {
-    use super::{Table, compile, normalise};
+    use super::{Table, Text, compile, normalise};
     use std::collections::HashMap;
 
     #[test]
@@ -451,7 +479,11 @@ mod tests {
             ("v1.5", "not in v1.5.", true),
         ] {
             let pattern = compile(pattern, &classes).unwrap();
-            assert_eq!(pattern.is_in(&normalise(text)), is_found, "{pattern:?} {text}");
+            assert_eq!(
+                pattern.is_in(&Text::new(&normalise(text))),
+                is_found,
+                "{pattern:?} {text}"
+            );
         }
     }
 }
