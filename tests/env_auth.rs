@@ -43,10 +43,13 @@ fn the_three_variables_of_the_profile_are_exported_and_taken_back() {
 fn a_command_and_the_data_formats_get_them_too() {
     let sandbox = profiles();
     sandbox.write("work/.env", "EXTRA=1\n");
-    sh(&sandbox, &format!("qwen-env --auth -- sh -c '{SHOW} $EXTRA'"))
-        .run()
-        .gives(0, "sk-work http://127.0.0.1:9/work work 1\n", "");
-    let json = sh(&sandbox, "qwen-env --auth --format json")
+    sh(
+        &sandbox,
+        &format!("qwen-env --all --auth -- sh -c '{SHOW} $EXTRA'"),
+    )
+    .run()
+    .gives(0, "sk-work http://127.0.0.1:9/work work 1\n", "");
+    let json = sh(&sandbox, "qwen-env --all --auth --format json")
         .run()
         .exits(0)
         .text();
