@@ -41,11 +41,11 @@ fn every_variable_is_told_with_its_place_and_status() {
     let file = sandbox.write(
         "work/.env",
         format!(
-            "A=1\nA=2\nKEPT=3\nDEBUG=4\nLD_PRELOAD=5\nA.B=6\nUID=7\nN=\0\nLONG={}\nX_BASE_URL=u\nQWEN_ENV_EXPORTED=e\n",
+            "A=1\nA=2\nKEPT=3\nDEBUG=4\nLD_PRELOAD=5\nA.B=6\nUID=7\nN=\0\nLONG={}\nOPENAI_BASE_URL=u\nQWEN_ENV_EXPORTED=e\n",
             "x".repeat(131_071)
         ),
     );
-    let told = explained(&sandbox, &["--shell", "bash"]);
+    let told = explained(&sandbox, &["--shell", "bash", "--all"]);
     assert_eq!(
         statuses(&told),
         [
@@ -61,8 +61,8 @@ fn every_variable_is_told_with_its_place_and_status() {
             (
                 "LD_PRELOAD",
                 5,
-                "refused",
-                "an untrusted project file may not set loader variables"
+                "waiting",
+                "for your consent (dynamic linker: loads code)"
             ),
             ("A.B", 6, "refused", "such a name cannot be a shell variable"),
             ("UID", 7, "refused", "the shell reserves that name"),
@@ -74,16 +74,21 @@ fn every_variable_is_told_with_its_place_and_status() {
                 "with its value it is longer than 131071 bytes"
             ),
             (
-                "X_BASE_URL",
+                "OPENAI_BASE_URL",
                 10,
                 "withheld",
-                "an untrusted project file may set it only together with 'X_API_KEY', and that is not the key in force"
+                "an untrusted project file may set it only together with 'OPENAI_API_KEY', and that is not the key in force"
             ),
             ("QWEN_ENV_EXPORTED", 11, "refused", "no file may set it"),
         ]
     );
     assert_eq!(told["variables"][0]["file"], file.to_str().unwrap());
     assert_eq!(told["variables"][0]["trust"], "untrusted project");
+    assert_eq!(told["variables"][4]["mark"]["program"], "dynamic linker");
+    assert_eq!(
+        told["notice"],
+        "1 variable waits for your consent: run 'qwen-env --trust' to see what this file sets, and to let it"
+    );
     assert_eq!((&told["rule"], &told["shell"]), (&"first".into(), &"bash".into()));
 }
 
@@ -109,7 +114,7 @@ fn every_file_is_told_with_its_status() {
         )
     };
     assert_eq!(status("work/sub/.qwen/.env"), "absent: ");
-    assert_eq!(status("work/sub/.env"), "ignored: is writable by all");
+    assert_eq!(status("work/sub/.env"), "passed over: is writable by all");
     assert_eq!(status("work/.env"), "read: untrusted project file");
     assert_eq!(
         status("home/.env"),
@@ -123,7 +128,7 @@ fn merged_files_tell_which_one_won() {
     let sandbox = Sandbox::new();
     let project = sandbox.write("work/.env", "A=1\n");
     sandbox.write("home/.env", "A=2\nB=3\n");
-    let told = explained(&sandbox, &["--chain", "merge"]);
+    let told = explained(&sandbox, &["--chain", "merge", "--all"]);
     let shadowed = format!("by {}:1", project.display());
     assert_eq!(
         statuses(&told),
@@ -163,10 +168,22 @@ fn values_are_masked_unless_secrets_are_asked_for() {
 }
 
 #[test]
+fn an_address_is_told_without_the_secrets_in_it() {
+    let sandbox = Sandbox::new();
+    sandbox.write("work/.env", "OPENAI_API_KEY=sk-canary-0123456789\nOPENAI_BASE_URL=https://u:canary@h.example/v1?sig=canary#canary\nDATABASE_URL=postgres://u:canary@db/app\n");
+    let told = explained(&sandbox, &[]);
+    assert!(!told.to_string().contains("canary"), "{told}");
+    assert_eq!(told["variables"][1]["value"], "https://***@h.example/v1?***");
+    assert_eq!(told["variables"][2]["value"], "postgres://***@db/app");
+    assert_eq!(told["variables"][2]["status"], "waiting");
+    assert_eq!(told["variables"][2]["mark"], Value::Null);
+}
+
+#[test]
 fn what_will_be_taken_back_is_told() {
     let sandbox = Sandbox::new();
     sandbox.write("work/one/.env", "A=1\n");
-    let script = "cd one; eval $(qwen-env); cd ..; qwen-env --explain | tail -n 2";
+    let script = "cd one; eval $(qwen-env --all); cd ..; qwen-env --explain | tail -n 2";
     let run = sandbox.command("/bin/dash").args(["-c", script]).run();
     run.gives(0, "  none\n  A was exported earlier and is unset\n", "");
 }
@@ -206,7 +223,6 @@ fn the_check_names_every_kind_of_mistake_with_its_line() {
         "3: is no assignment; it is skipped",
         "4: 'C' takes its value from a later line",
         "4: 'C': dotenvy cannot read it",
-        "7: 'PATH' is refused: an untrusted project file may not set path variables",
         "8: 'E.F' cannot be the name of a shell variable",
         "9: 'X_BASE_URL' is not exported: 'X_API_KEY' is not set beside it",
         "10: is no assignment; it is skipped",

@@ -115,10 +115,13 @@ fn fault_of(keys: &BTreeSet<&str>, assignment: &Assignment) -> Option<String> {
     let name = &assignment.variable.name;
     match assignment.decision {
         Decision::Overwritten(line) => Some(format!("'{name}' is set again on line {line}, which wins")),
-        Decision::Accepted if !is_shell_name(name) => {
+        Decision::Waiting(_) if assignment.variable.value.expose().contains('\0') => {
+            Some(format!("'{name}' is refused: {}", Decision::Nul.refusal()?))
+        }
+        Decision::Accepted | Decision::Waiting(_) if !is_shell_name(name) => {
             Some(format!("'{name}' cannot be the name of a shell variable"))
         }
-        Decision::Accepted => address_without_key(keys, &assignment.variable),
+        Decision::Accepted | Decision::Waiting(_) => address_without_key(keys, &assignment.variable),
         refused => Some(format!("'{name}' is refused: {}", refused.refusal()?)),
     }
 }

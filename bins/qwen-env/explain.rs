@@ -4,12 +4,15 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use qwen_shared::dotenv::{Assignment, CandidateStatus, Decision, EnvChain, Search, Variable};
+use qwen_shared::dotenv::{
+    Answer, Assignment, CandidateStatus, Decision, EnvChain, EnvFile, Mark, Search, Variable,
+};
 use qwen_shared::shell::Shell;
 use qwen_shared::text::{escape_json, one_line};
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use super::consent::{count_of, shown};
 use super::plan::{Action, Entry, Origin, Plan};
 use crate::notices;
 
@@ -29,6 +32,8 @@ struct FileRow<'c> {
     /// Empty when the status needs none.
     reason: String,
     trust: Option<&'static str>,
+    /// What the user said about the file with this content: `yes`, `no`, or nothing.
+    answer: Option<&'static str>,
 }
 
 /// A variable of the list.
@@ -44,6 +49,14 @@ struct VariableRow {
     status: &'static str,
     /// Empty when the status needs none.
     reason: String,
+    /// By which a program is known to run code or move secrets.
+    mark: Option<MarkRow>,
+}
+
+#[derive(Serialize)]
+struct MarkRow {
+    program: &'static str,
+    effect: &'static str,
 }
 
 impl Explanation<'_> {
@@ -64,6 +77,9 @@ impl Explanation<'_> {
         for name in &self.plan.unset {
             let _ = writeln!(text, "  {name} was exported earlier and is unset");
         }
+        if let Some(notice) = self.notice() {
+            let _ = writeln!(text, "{}", one_line(&notice));
+        }
         text
     }
 
@@ -76,6 +92,7 @@ impl Explanation<'_> {
             "files": self.files().collect::<Vec<_>>(),
             "variables": self.variables(),
             "unset": self.plan.unset,
+            "notice": self.notice(),
         });
         escape_json(&format!("{whole:#}\n")).into_owned()
     }
@@ -83,9 +100,8 @@ impl Explanation<'_> {
     fn files(&self) -> impl Iterator<Item = FileRow<'_>> {
         self.chain.candidates.iter().map(|candidate| {
             let read = self.chain.files.iter().find(|file| file.path == candidate.path);
-            let trust = read.map(|file| file.trust.name());
             let (status, reason) = match &candidate.status {
-                CandidateStatus::Read => ("read", format!("{} file", trust.unwrap_or_default())),
+                CandidateStatus::Read => ("read", read.map(of_file).unwrap_or_default()),
                 CandidateStatus::PassedOver(reason) => ("passed over", reason.to_string()),
                 // Nothing but this explanation needs to know whether it exists.
                 CandidateStatus::NotReached if candidate.path.symlink_metadata().is_ok() => (
@@ -98,9 +114,27 @@ impl Explanation<'_> {
                 path: candidate.path.to_string_lossy(),
                 status,
                 reason,
-                trust,
+                trust: read.map(|file| file.trust.name()),
+                answer: read.and_then(|file| file.answer).map(|answer| match answer {
+                    Answer::Yes => "yes",
+                    Answer::No => "no",
+                }),
             }
         })
+    }
+
+    /// What waits, and the command that lets it through.
+    fn notice(&self) -> Option<String> {
+        let file = self
+            .chain
+            .files
+            .iter()
+            .find(|file| file.waiting().next().is_some())?;
+        let waiting = count_of(file.waiting().count(), "variable waits", "variables wait");
+        let command = self.chain.trust_command(&file.path, false);
+        let hint =
+            command.map(|command| format!(": run '{command}' to see what this file sets, and to let it"));
+        Some(format!("{waiting} for your consent{}", hint.unwrap_or_default()))
     }
 
     fn variables(&self) -> Vec<VariableRow> {
@@ -125,13 +159,14 @@ impl Explanation<'_> {
         let (status, reason) = status_of(entry);
         VariableRow {
             name: entry.name.to_owned(),
-            value: self.shown(entry.value),
+            value: self.shown(entry.name, entry.value),
             masked: !self.show_secrets,
             file: None,
             line: None,
             trust: None,
             status,
             reason,
+            mark: None,
         }
     }
 
@@ -141,32 +176,62 @@ impl Explanation<'_> {
             Decision::Accepted => accepted(variable, entries),
             Decision::Overwritten(line) => ("overwritten", format!("by line {line}")),
             Decision::Excluded => ("excluded", notices::EXCLUSION.to_owned()),
-            Decision::Waiting(mark) => (
-                "waiting",
-                mark.map(|mark| format!("{}: {}", mark.program, mark.effect))
-                    .unwrap_or_default(),
-            ),
+            Decision::Waiting(mark) => ("waiting", waiting(mark, self.is_refused(variable))),
             decision => ("refused", decision.refusal().unwrap_or_default()),
         };
         VariableRow {
             name: variable.name.clone(),
-            value: self.shown(variable.value.expose()),
+            value: self.shown(&variable.name, variable.value.expose()),
             masked: !self.show_secrets,
             file: Some(variable.path.to_string_lossy().into_owned()),
             line: Some(variable.line),
             trust: Some(variable.trust.name()),
             status,
             reason,
+            mark: match assignment.decision {
+                Decision::Waiting(mark) => mark.map(|mark| MarkRow {
+                    program: mark.program,
+                    effect: mark.effect,
+                }),
+                _ => None,
+            },
         }
     }
 
-    /// A value as it may be shown: masked, or with every control character escaped.
-    fn shown(&self, value: &str) -> String {
+    /// True when the user said no to the file of a variable.
+    fn is_refused(&self, variable: &Variable) -> bool {
+        let mut files = self.chain.files.iter();
+        files.any(|file| file.path == variable.path && file.answer == Some(Answer::No))
+    }
+
+    /// A value as it may be shown: as it is, or masked.
+    fn shown(&self, name: &str, value: &str) -> String {
         if self.show_secrets {
             return value.to_owned();
         }
-        qwen_shared::secret::mask(value)
+        shown(name, value)
     }
+}
+
+/// What kind of file was read, and what the user said about it.
+fn of_file(file: &EnvFile) -> String {
+    let refused = if file.answer == Some(Answer::No) {
+        ", refused by you"
+    } else {
+        ""
+    };
+    format!("{} file{refused}", file.trust.name())
+}
+
+/// Why a variable waits, and what programs are known to do by its name.
+fn waiting(mark: Option<Mark>, refused: bool) -> String {
+    let reason = if refused {
+        "you refused this file"
+    } else {
+        "for your consent"
+    };
+    let mark = mark.map(|mark| format!(" ({}: {})", mark.program, mark.effect));
+    format!("{reason}{}", mark.unwrap_or_default())
 }
 
 /// The status of a variable that the chain accepts.
