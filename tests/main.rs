@@ -39,6 +39,7 @@ mod dependencies;
 mod env;
 mod env_auth;
 mod env_chain;
+mod env_consent;
 mod env_dialects;
 mod env_explain;
 mod env_grammar;

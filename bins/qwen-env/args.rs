@@ -110,7 +110,7 @@ impl Args {
     /// True when the user may be asked: for statements or a command, and neither in CI nor quietly. The hook never asks.
     pub(crate) fn may_ask(&self) -> bool {
         let wanted = self.is_evaluated() || !self.command.is_empty();
-        wanted && !self.at_prompt && !self.unset && !self.common.quiet && !is_ci()
+        wanted && !self.at_prompt && !self.unset && !self.common.quiet && !is_unattended()
     }
 
     /// True when the output is for a shell to evaluate.
@@ -141,10 +141,13 @@ impl CommandLine for Args {
     }
 }
 
-/// `CI` as the CI services set it; some people set it to `false`.
-fn is_ci() -> bool {
-    let value = std::env::var_os("CI").unwrap_or_default();
-    !["", "0", "false"].iter().any(|no| value == *no)
+/// In CI, and in a shell that an editor starts to read the environment, even on a terminal of its own. Some people set
+/// `CI` to `false`.
+fn is_unattended() -> bool {
+    const EDITORS: [&str; 2] = ["VSCODE_RESOLVING_ENVIRONMENT", "INTELLIJ_ENVIRONMENT_READER"];
+    let ci = std::env::var_os("CI").unwrap_or_default();
+    let is_ci = !["", "0", "false"].iter().any(|no| ci == *no);
+    is_ci || EDITORS.iter().any(|name| std::env::var_os(name).is_some())
 }
 
 /// True when the output of a command line that cannot be parsed may be evaluated by a shell.

@@ -39,16 +39,17 @@ pub(crate) fn ask_about_waiting(
         return Ok(());
     };
     let path = file.path.clone();
+    record.ensure_key();
     if !record.says(&format!("asked about {}", path.display()), file.bytes.expose()) {
         return Ok(());
     }
     let settings: Vec<Setting> = file.assignments.iter().filter_map(Setting::in_question).collect();
     let waiting = file.waiting().count();
     let title = format!(
-        "{}: {} in '{}' without your consent",
+        "{}: '{}' sets {} for your consent",
         reporter.program(),
-        count_of(waiting, "variable waits", "variables wait"),
-        path.display()
+        path.display(),
+        count_of(waiting, "variable that waits", "variables that wait")
     );
     let Reply::Answer(answer) = ask(&mut terminal, &title, settings, Some(SHOWN)) else {
         return Ok(());

@@ -121,6 +121,15 @@ impl Terminal {
         }
     }
 
+    /// Waits for the program's end, with exit 0, and returns everything that was shown.
+    pub fn shown_at_end(mut self) -> String {
+        let code = Run::wait(self.child.take().unwrap(), "on the terminal").code();
+        assert_eq!(code, 0, "{}", self.shown());
+        // The reader ends when nobody has the terminal open any more.
+        wait_until("the end of the terminal", || Arc::strong_count(&self.shown) == 1);
+        self.shown()
+    }
+
     /// Waits for the program's end; the exit code is as a shell shows it.
     pub fn ends(mut self) -> i32 {
         Run::wait(self.child.take().unwrap(), "on the terminal").code()

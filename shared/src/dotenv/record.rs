@@ -311,6 +311,13 @@ impl Record {
         items
     }
 
+    /// Makes the key that digests need, where there is none yet.
+    pub fn ensure_key(&mut self) {
+        if self.key.is_none() {
+            self.key = RecordKey::load_or_create();
+        }
+    }
+
     /// Returns whether this notice was given in this shell, and remembers it from now on.
     ///
     /// `secret` is content that must not be guessed from the record; it counts only where there is a key.

@@ -1,6 +1,4 @@
 //! The C shells: `setenv NAME VALUE;`, for ``eval `qwen-env` ``.
-//!
-//! In tcsh a backslash in front keeps an alias of that name out; csh would not find its own command then.
 
 use std::fmt::Write as _;
 
@@ -12,7 +10,7 @@ pub(super) fn tcsh(changes: &[Change<'_>]) -> String {
     for change in at_once_last(changes) {
         match change {
             Change::Set(name, value) => {
-                let _ = write!(script, "\\setenv {name} $'");
+                let _ = write!(script, "setenv {name} $'");
                 for c in value.chars() {
                     if c.is_ascii() && !is_inert(c as u8) {
                         let _ = write!(script, "\\{:03o}", c as u8);
@@ -22,9 +20,7 @@ pub(super) fn tcsh(changes: &[Change<'_>]) -> String {
                 }
                 script.push_str("';\n");
             }
-            Change::Unset(name) => {
-                let _ = writeln!(script, "\\unsetenv {name};");
-            }
+            Change::Unset(name) => unset(&mut script, name),
         }
     }
     script
@@ -49,9 +45,7 @@ pub(super) fn csh(changes: &[Change<'_>]) -> String {
                     let _ = writeln!(script, "setenv {name} {before}\"`printf '{}'`\";", octal(piece));
                 }
             }
-            Change::Unset(name) => {
-                let _ = writeln!(script, "unsetenv {name};");
-            }
+            Change::Unset(name) => unset(&mut script, name),
         }
     }
     script
@@ -82,4 +76,8 @@ fn octal(bytes: &[u8]) -> String {
         }
     }
     text
+}
+
+fn unset(script: &mut String, name: &str) {
+    let _ = writeln!(script, "unsetenv {name};");
 }

@@ -1,0 +1,395 @@
+//! What a person sees of consent: the question, each of its answers, and the situations that are never held up.
+
+use std::fs;
+
+use crate::support::{Sandbox, Terminal, peers};
+
+/// A clone with a key of its own, ten other names, and a tool's address.
+const CLONE: &str = "OPENAI_API_KEY=sk-clone-0123456789\nOPENAI_BASE_URL=https://clone.example/v1\nOPENAI_MODEL=small\n\
+    GREETING=hello\nN1=1\nN2=2\nN3=3\nN4=4\nN5=5\nN6=6\nN7=7\nN8=8\nN9=9\nVAULT_ADDR=https://evil.example\n";
+
+const QUESTION: &str = "Enter for not now: ";
+
+fn clone() -> Sandbox {
+    let sandbox = Sandbox::new();
+    sandbox.write("work/.env", CLONE);
+    sandbox
+}
+
+/// An interactive shell in the clone.
+struct Shell {
+    terminal: Terminal,
+    evaluation: &'static str,
+    steps: usize,
+}
+
+impl Shell {
+    fn start(shell: &str, sandbox: &Sandbox) -> Option<Self> {
+        let (arguments, evaluation): (&[&str], _) = match shell {
+            "bash" => (&["--norc", "--noprofile", "-i"], "eval $(qwen-env)"),
+            "zsh" => (&["-f", "-i"], "eval $(qwen-env)"),
+            _ => (&["-N", "-i"], "qwen-env | source"),
+        };
+        let program = peers::command(shell);
+        if !peers::present(shell, program.is_some()) {
+            return None;
+        }
+        let tool = sandbox.command(program?).args(arguments);
+        Some(Self {
+            terminal: Terminal::start(tool.env("TERM", "dumb").env("PS1", "$ ")),
+            evaluation,
+            steps: 0,
+        })
+    }
+
+    /// Everything shown so far, as it reads.
+    fn seen(&self) -> usize {
+        self.terminal.plain().len()
+    }
+
+    /// Evaluates, and answers the question that must come; returns what the question showed.
+    #[track_caller]
+    fn is_asked(&mut self, answer: &str) -> String {
+        let start = self.seen();
+        self.terminal.types(&format!("{}\r", self.evaluation));
+        self.terminal.shows_after(start, QUESTION);
+        let shown = self.terminal.plain()[start..].to_owned();
+        self.terminal.types(&format!("{answer}\r"));
+        shown
+    }
+
+    /// Types a line and waits until it is done; returns what it showed, which must not be the question.
+    #[track_caller]
+    fn does(&mut self, line: &str) -> String {
+        self.steps += 1;
+        let (start, step) = (self.seen(), self.steps);
+        self.terminal
+            .types(&format!("{line}\recho did 's'\"tep\" {step}.\r"));
+        self.terminal.shows_after(start, &format!("did step {step}."));
+        let shown = self.terminal.plain()[start..].to_owned();
+        assert!(!shown.contains(QUESTION), "{line}: {shown}");
+        shown
+    }
+
+    #[track_caller]
+    fn evaluates(&mut self) -> String {
+        self.does(self.evaluation)
+    }
+
+    /// Checks variables as a program sees them.
+    #[track_caller]
+    fn has(&mut self, values: &str) {
+        let shown = self.does("sh -c 'echo \"has $OPENAI_MODEL,$GREETING,$N9,$VAULT_ADDR.\"'");
+        assert!(shown.contains(&format!("has {values}.")), "{shown}");
+    }
+}
+
+const ALL: &str = "small,hello,9,https://evil.example";
+const OWN: &str = "small,,,";
+
+#[test]
+fn in_a_script_the_toolkits_own_names_are_set_and_one_line_says_what_waits() {
+    let sandbox = clone();
+    let script = "eval $(qwen-env); echo $OPENAI_API_KEY $OPENAI_BASE_URL $OPENAI_MODEL [$GREETING$VAULT_ADDR]; eval $(qwen-env)";
+    let run = sandbox.command("/bin/dash").args(["-c", script]).run().exits(0);
+    assert_eq!(
+        run.text(),
+        "sk-clone-0123456789 https://clone.example/v1 small []\n"
+    );
+    let lines: Vec<&str> = run.stderr.lines().collect();
+    assert_eq!(lines.len(), 2, "{lines:?}");
+    assert!(
+        lines[0].contains("11 variables wait for consent: GREETING, N1,"),
+        "{lines:?}"
+    );
+    assert!(lines[1].contains("hint: run 'qwen-env --trust'"), "{lines:?}");
+    sandbox.tool("qwen-env").arg("--trust").run().exits(0);
+    let script = "eval $(qwen-env); echo $OPENAI_MODEL,$GREETING,$N9,$VAULT_ADDR";
+    let run = sandbox.command("/bin/dash").args(["-c", script]).run();
+    run.gives(0, format!("{ALL}\n"), "");
+}
+
+#[test]
+fn yes_is_kept_until_a_byte_changes() {
+    for name in ["bash", "zsh", "fish"] {
+        let sandbox = clone();
+        let Some(mut shell) = Shell::start(name, &sandbox) else {
+            continue;
+        };
+        let shown = shell.is_asked("y");
+        for part in [
+            "work/.env",
+            "11 variables",
+            "VAULT_ADDR",
+            "https://evil.example",
+            "Vault: sends a token there",
+        ] {
+            assert!(shown.contains(part), "{name}: no {part} in {shown}");
+        }
+        assert!(shown.find("VAULT_ADDR") < shown.find("GREETING"), "{shown}");
+        assert!(!shown.contains("sk-clone-0123456789"), "{shown}");
+        shell.has(ALL);
+        shell.does("cd /");
+        shell.evaluates();
+        shell.has(",,,");
+        shell.does(&format!("cd {}", sandbox.work().display()));
+        shell.evaluates();
+        shell.has(ALL);
+        let mut second = Shell::start(name, &sandbox).unwrap();
+        second.evaluates();
+        second.has(ALL);
+        sandbox.write("work/.env", CLONE.replace("small", "large"));
+        shell.is_asked("");
+        shell.has("large,,,");
+    }
+}
+
+#[test]
+fn no_is_kept_and_not_spoken_of_until_it_is_taken_back() {
+    for name in ["bash", "zsh", "fish"] {
+        let sandbox = clone();
+        let Some(mut shell) = Shell::start(name, &sandbox) else {
+            continue;
+        };
+        shell.is_asked("no");
+        shell.has(OWN);
+        let shown = shell.evaluates();
+        assert!(!shown.contains("wait"), "{shown}");
+        let mut second = Shell::start(name, &sandbox).unwrap();
+        second.evaluates();
+        second.has(OWN);
+        let explained = sandbox.tool("qwen-env").arg("--explain").run().exits(0).text();
+        assert!(
+            explained.contains("untrusted project file, refused by you"),
+            "{explained}"
+        );
+        assert!(
+            explained.contains("waiting: you refused this file"),
+            "{explained}"
+        );
+        let untrust = sandbox.tool("qwen-env").arg("--untrust").run().exits(0);
+        assert!(untrust.stderr.contains("no longer refused"), "{untrust:?}");
+        second.is_asked("yes");
+        second.has(ALL);
+    }
+}
+
+#[test]
+fn not_now_holds_for_this_shell_and_this_content() {
+    for name in ["bash", "zsh", "fish"] {
+        let sandbox = clone();
+        let Some(mut shell) = Shell::start(name, &sandbox) else {
+            continue;
+        };
+        shell.is_asked("");
+        shell.has(OWN);
+        shell.evaluates();
+        assert!(!sandbox.home().join(".local/state/qwen/trust.json").exists());
+        let mut second = Shell::start(name, &sandbox).unwrap();
+        let start = second.seen();
+        second.is_asked("later");
+        let again = format!("later\nSet them as long as the file stays as it is?\n[y]es, [n]o, {QUESTION}");
+        second.terminal.shows_after(start, &again);
+        second.terminal.types("\r");
+        second.has(OWN);
+        sandbox.write("work/.env", format!("{CLONE}NEW=1\n"));
+        shell.is_asked("\u{4}y");
+        shell.has(OWN);
+    }
+}
+
+#[test]
+fn all_names_are_shown_when_asked_for_and_dangerous_ones_are_never_among_the_rest() {
+    let sandbox = Sandbox::new();
+    let many: String = (10..50).map(|number| format!("NAME_{number}=1\n")).collect();
+    sandbox.write(
+        "work/.env",
+        format!("{many}GIT_SSH_COMMAND=evil\nX=\"\u{1b}[2J\u{202e}://h\"\n"),
+    );
+    let mut terminal =
+        Terminal::start(
+            sandbox
+                .tool("qwen-env")
+                .args(["--", "/bin/sh", "-c", "echo \"ran [$NAME_49]\""]),
+        );
+    terminal.shows("[s]how all, Enter for not now: ");
+    let shown = terminal.plain();
+    assert!(
+        shown.contains("GIT_SSH_COMMAND") && shown.contains("git: runs a command"),
+        "{shown}"
+    );
+    assert!(
+        shown.contains("and 22 more") && !shown.contains("NAME_49"),
+        "{shown}"
+    );
+    assert!(
+        !terminal.shown().contains("\u{1b}[2J") && !shown.contains('\u{202e}'),
+        "{shown}"
+    );
+    terminal.types("s\r");
+    terminal.shows("NAME_49");
+    terminal.types("y\r");
+    terminal.shows("ran [1]");
+    assert_eq!(terminal.ends(), 0);
+}
+
+#[test]
+fn ctrl_c_ends_the_question_by_sigint_and_leaves_no_answer() {
+    let sandbox = clone();
+    let mut terminal = Terminal::start(sandbox.tool("qwen-env").args(["--", "/bin/true"]));
+    terminal.shows(QUESTION);
+    terminal.types("\u{3}");
+    assert_eq!(terminal.ends(), 130);
+    assert!(!sandbox.home().join(".local/state/qwen/trust.json").exists());
+}
+
+/// Each line is typed at a terminal, where a question would hold it up for good.
+#[test]
+fn what_nobody_can_answer_or_wants_to_is_never_held_up() {
+    let sandbox = clone();
+    let Some(mut shell) = Shell::start("bash", &sandbox) else {
+        return;
+    };
+    for line in [
+        // A login shell started by an editor, scp, rsync, ssh with a command: no terminal on standard input or error.
+        "echo | bash -c 'eval $(qwen-env)' 2>&1",
+        "bash -c 'eval $(qwen-env)' </dev/null",
+        "bash -c 'eval $(qwen-env)' 2>../said",
+        "ENV=$PWD/../rc sh -ic 'true' </dev/null >../out 2>&1",
+        // Nobody at the terminal, or somebody else in its foreground.
+        "nohup bash -c 'eval $(qwen-env)' >../out 2>&1",
+        "setsid -w bash -c 'eval $(qwen-env)'",
+        "(qwen-env >../out & wait)",
+        "qwen-env >../out & wait",
+        "qwen-env -- true & wait",
+        // Said not to ask.
+        "CI=1 qwen-env >../out",
+        "CI=true qwen-env -- true",
+        "VSCODE_RESOLVING_ENVIRONMENT=1 qwen-env >../out",
+        "INTELLIJ_ENVIRONMENT_READER=1 qwen-env >../out",
+        "qwen-env -q >../out",
+        // No statements, no command.
+        "qwen-env --get GREETING",
+        "qwen-env --format json",
+        "qwen-env --format dotenv",
+        "qwen-env --format null",
+        "qwen-env --explain",
+        "qwen-env --check",
+        "qwen-env --unset",
+        "eval \"$(qwen-env --hook bash)\"",
+        "cd ..; cd work",
+        // Nothing waits.
+        "qwen-env --all >../out",
+        "qwen-env --file .env --all >../out",
+    ] {
+        let allowed = line.contains("--all");
+        if allowed {
+            sandbox.write("work/.env", "GREETING=hello\n");
+        }
+        shell.does(line);
+    }
+}
+
+#[test]
+fn trust_shows_what_a_file_sets_and_grants_exactly_that() {
+    let sandbox = clone();
+    let start = || Terminal::start(sandbox.tool("qwen-env").arg("--trust"));
+    let get = |code| {
+        sandbox
+            .tool("qwen-env")
+            .args(["--get", "GREETING"])
+            .run()
+            .exits(code)
+    };
+    for refusal in ["\r", "n\r", "\u{4}"] {
+        let mut terminal = start();
+        terminal.shows(QUESTION);
+        let shown = terminal.plain();
+        assert!(
+            shown.contains("sets 14 variables") && shown.contains("sk-***89"),
+            "{shown}"
+        );
+        terminal.types(refusal);
+        assert_eq!(terminal.ends(), 1);
+        get(1);
+    }
+    // What is written while the question is open is not what was shown.
+    let mut terminal = start();
+    terminal.shows(QUESTION);
+    sandbox.write("work/.env", format!("{CLONE}LATE=1\n"));
+    terminal.types("y\r");
+    assert_eq!(terminal.ends(), 0);
+    get(1);
+    sandbox.write("work/.env", CLONE);
+    get(0);
+    sandbox.tool("qwen-env").arg("--untrust").run().exits(0);
+    let terminal = Terminal::start(sandbox.tool("qwen-env").args(["--trust", "--yes"]));
+    terminal.shows("trusted with its present content");
+    assert_eq!(terminal.ends(), 0);
+    get(0);
+    sandbox.tool("qwen-env").args(["--yes"]).run().exits(64);
+}
+
+#[test]
+fn trust_of_qwen_codes_settings_shows_their_members() {
+    let sandbox = Sandbox::new();
+    let file = sandbox.write(
+        "work/.qwen/settings.json",
+        "{ // a comment\n\"env\": {\"MY_KEY\": \"sk-canary-0123456789\"}, \"security\": {\"auth\": {\"baseUrl\": \"https://u:p@h.example/v1\"}} }",
+    );
+    let run = sandbox.tool("qwen-env").arg("--trust").arg(&file).run().exits(0);
+    for part in [
+        "env.MY_KEY",
+        "sk-***89",
+        "security.auth.baseUrl",
+        "https://***@h.example/v1",
+    ] {
+        assert!(run.stderr.contains(part), "no {part} in {}", run.stderr);
+    }
+    assert!(!run.stderr.contains("canary"));
+}
+
+#[test]
+fn a_file_passed_over_for_its_mode_is_found_by_trust_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    for place in ["work/.env", "home/.env"] {
+        let sandbox = Sandbox::new();
+        let file = sandbox.write(place, "OPENAI_MODEL=loose\n");
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o666)).unwrap();
+        let get = || sandbox.tool("qwen-env").args(["--get", "OPENAI_MODEL"]).run();
+        get().exits(1);
+        sandbox.tool("qwen-env").arg("--trust").run().exits(0);
+        get().gives(0, "loose\n", "");
+    }
+}
+
+/// Statements of every shell and every other form, on a terminal and in a pipe.
+#[test]
+fn a_terminal_shows_what_would_act_on_it_and_a_pipe_gets_the_exact_bytes() {
+    let sandbox = Sandbox::new();
+    let value = "a\u{1b}]52;c;QUFB\u{7}b\u{9b}31mc\u{202e}d";
+    sandbox.write("work/.env", format!("V='{value}'\n"));
+    let mut forms: Vec<Vec<&str>> = ["json", "dotenv", "null"]
+        .map(|form| vec!["--format", form])
+        .to_vec();
+    forms.push(vec!["--get", "V"]);
+    forms.push(vec!["--explain", "--show-secrets"]);
+    for shell in [
+        "sh", "dash", "bash", "zsh", "ksh", "mksh", "busybox", "yash", "posh", "fish", "tcsh", "csh",
+        "elvish", "xonsh", "nu", "pwsh",
+    ] {
+        forms.push(vec!["--shell", shell]);
+    }
+    for form in forms {
+        let tool = || sandbox.tool("qwen-env").args(["--all", "-q"]).args(&form);
+        let terminal = Terminal::start(tool());
+        let shown = terminal.shown_at_end();
+        for hostile in ['\u{1b}', '\u{7}', '\u{9b}', '\u{202e}'] {
+            assert!(!shown.contains(hostile), "{form:?}: {shown:?}");
+        }
+        let piped = tool().run().exits(0);
+        if form[0] == "--get" {
+            assert_eq!(piped.text(), format!("{value}\n"));
+        }
+    }
+}
