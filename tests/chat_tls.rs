@@ -262,3 +262,116 @@ fn certificates_that_cannot_be_had_are_named_by_where_they_were_looked_for() {
         run.fails(78, &["no CA certificates: ", message, "hint: set SSL_CERT_FILE"]);
     }
 }
+
+/// What a certificate may say of being an authority's: as every tutorial makes it, as a careful one does, and nothing.
+const FORMS: [&str; 3] = [
+    "basicConstraints=critical,CA:TRUE",
+    "basicConstraints=critical,CA:FALSE",
+    "keyUsage=digitalSignature",
+];
+
+#[test]
+fn a_self_signed_certificate_is_trusted_where_it_is_named_byte_for_byte() {
+    let Some(authority) = Authority::new() else { return };
+    for form in FORMS {
+        for host in ["localhost", "127.0.0.1"] {
+            let (sandbox, server) = (
+                Sandbox::new(),
+                Server::script([answer(&["own"]), answer(&["own"])]),
+            );
+            let (guarded, certificate) = authority.guard_self_signed(&server, host, NOW, form);
+            let tool = || ask(&sandbox, &format!("https://{host}:{}/v1", guarded.port()));
+            tool().run().fails(
+                78,
+                &[
+                    "no secure connection: the server's certificate is self-signed",
+                    "hint: set SSL_CERT_FILE to the file that holds the certificate of its CA, or the server's own",
+                ],
+            );
+            tool()
+                .env("SSL_CERT_FILE", &certificate)
+                .run()
+                .gives(0, "own\n", "");
+            let directory = authority.directory_of(&certificate);
+            tool().env("SSL_CERT_DIR", directory).run().gives(0, "own\n", "");
+        }
+    }
+}
+
+#[test]
+fn a_self_signed_certificate_that_is_named_is_still_checked() {
+    let Some(authority) = Authority::new() else { return };
+    let (sandbox, server) = (Sandbox::new(), Server::untouched());
+    for form in FORMS {
+        for (host, days, code, reason) in [
+            (
+                "localhost",
+                ("20200101", "20200102"),
+                76,
+                "has expired on 2020-01-02",
+            ),
+            (
+                "localhost",
+                ("20980101", "20991231"),
+                76,
+                "is not valid yet, but from 2098-01-01 on",
+            ),
+            (
+                "other.example",
+                NOW,
+                76,
+                "is for another host name (other.example)",
+            ),
+        ] {
+            let (guarded, certificate) = authority.guard_self_signed(&server, host, days, form);
+            let tool = ask(&sandbox, &format!("https://localhost:{}/v1", guarded.port()));
+            let run = tool.env("SSL_CERT_FILE", certificate).run();
+            run.fails(code, &["no secure connection: the server's certificate ", reason]);
+        }
+        // The same names, another key.
+        let (_, older) = authority.guard_self_signed(&server, "localhost", NOW, form);
+        let (guarded, _) = authority.guard_self_signed(&server, "localhost", NOW, form);
+        let tool = ask(&sandbox, &format!("https://localhost:{}/v1", guarded.port()));
+        let run = tool.env("SSL_CERT_FILE", older).run();
+        run.fails(78, &["the server's certificate is self-signed"]);
+    }
+}
+
+#[test]
+fn a_server_that_shows_its_authoritys_certificate_is_told_so() {
+    let Some(authority) = Authority::new() else { return };
+    let (sandbox, server) = (Sandbox::new(), Server::untouched());
+    let guarded = authority.guard_by_itself(&server);
+    let run = ask(&sandbox, &format!("https://localhost:{}/v1", guarded.port())).run();
+    let run = run.fails(78, &["the server's certificate is self-signed"]);
+    for word in [
+        "CaUsedAsEndEntity",
+        "UnknownIssuer",
+        "InvalidCertificate",
+        "Other(",
+    ] {
+        assert!(!run.stderr.contains(word), "{run:#?}");
+    }
+}
+
+#[test]
+fn https_to_a_server_of_plain_http_says_that_it_speaks_no_tls() {
+    let Some(authority) = Authority::new() else { return };
+    let sandbox = Sandbox::new();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            let mut bytes = [0; 4096];
+            let _ = std::io::Read::read(&mut stream, &mut bytes);
+            let _ = std::io::Write::write_all(
+                &mut stream,
+                b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n",
+            );
+        }
+    });
+    let run = ask(&sandbox, &format!("https://localhost:{port}/v1"))
+        .env("SSL_CERT_FILE", authority.certificate())
+        .run();
+    run.fails(76, &["the server does not speak TLS on this port"]);
+}

@@ -135,9 +135,13 @@ fn what_is_no_file_in_the_place_of_one_lets_nothing_hang() {
         (config, &["qwen-batch", "run", "questions"], 66),
         (config, &["qwen-login", "--oauth"], 66),
         ("home/.qwen/settings.json", &["qwen-chat", "hi"], 0),
-        ("home/.qwen/settings.json", &["qwen-env", "--get", "A"], 0),
+        (
+            "home/.qwen/settings.json",
+            &["qwen-env", "--all", "--get", "A"],
+            0,
+        ),
         (session, &["qwen-chat", "--session", "x", "hi"], 66),
-        (trust, &["qwen-env", "--get", "A"], 0),
+        (trust, &["qwen-env", "--get", "A"], 1),
         (trust, &["qwen-env", "--trust"], 74),
     ] {
         for fifo in [true, false] {
@@ -202,7 +206,7 @@ fn endpoint() -> Server {
 
 /// A program with something to say, whatever it is asked.
 fn talkative(sandbox: &Sandbox, server: &Server, words: &[&str]) -> Tool {
-    sandbox.write("work/.env", "FOO=bar\nnonsense\n");
+    sandbox.write("home/.env", "FOO=bar\nnonsense\n");
     sandbox.write("work/questions", "{\"prompt\":\"hello\"}\n");
     let tool = match words[1..] {
         [COMPLETION] => sandbox.tool(words[0]).env("QWEN_COMPLETE", "bash"),
@@ -436,6 +440,7 @@ fn json_holds_nothing_that_acts_on_a_terminal() {
 #[test]
 fn a_home_that_is_no_path_is_no_home() {
     let (sandbox, server) = (Sandbox::new(), Server::untouched());
+    sandbox.write("work/.env", "A=1\n");
     for home in ["relative", "./home", "  "] {
         let tool = |words: &[&str]| {
             let tool = talkative(&sandbox, &server, words).env("HOME", home);
@@ -504,13 +509,15 @@ fn a_command_is_found_and_run_as_a_shell_does() {
     sandbox.program("work/here", script);
     let run = |path: &str, words: &[&str]| {
         let path = path.replace("ROOT", &sandbox.root().display().to_string());
-        let tool = sandbox.tool("qwen-env").arg("--").args(words);
+        let tool = sandbox.tool("qwen-env").args(["--all", "--"]).args(words);
         tool.env("PATH", path).run()
     };
     // A file without a `#!` line is a script of sh, and one that nobody may run is passed over.
     run("ROOT/none:ROOT/one:ROOT/two", &["tool", "x y"]).gives(0, "1 x y\n", "");
     run("", &["./here", "z"]).gives(0, "1 z\n", "");
-    run("ROOT/none::ROOT/two", &["here", "z"]).gives(0, "1 z\n", "");
+    // An empty entry, which means the working directory to a shell, is passed over.
+    run("ROOT/none::ROOT/two", &["here", "z"])
+        .fails(127, &["qwen-env: 'here': command not found (an empty entry"]);
     let denied = "qwen-env: cannot run 'tool': permission denied\n";
     run("ROOT/one:ROOT/none", &["tool"]).gives(126, "", denied);
     let missing = "qwen-env: 'tool': command not found\n";
@@ -524,5 +531,95 @@ fn a_directory_that_is_not_there_is_named() {
         let said = format!("{name}: cannot enter '/no/such/place': no such file or directory\n");
         let run = sandbox.tool(name).args(["-C", "/no/such/place"]).run();
         run.gives(66, last_words(name), &said);
+    }
+}
+
+#[test]
+fn no_words_of_a_library_reach_the_user() {
+    const THEIRS: [&str; 12] = [
+        "relative URL without a base",
+        "invalid digit found",
+        "invalid float",
+        "target type",
+        "os error",
+        "CaUsedAsEndEntity",
+        "UnknownIssuer",
+        "ParseIntError",
+        "Utf8Error",
+        "lookup address information",
+        "error sending request",
+        "empty host",
+    ];
+    let sandbox = Sandbox::new();
+    sandbox.write("work/in.jsonl", "{\"prompt\": \"hello\"}\n");
+    for (words, code) in [
+        (&["qwen-chat", "--retries", "x", "hi"][..], 64),
+        (&["qwen-chat", "--retries", "-1", "hi"], 64),
+        (&["qwen-chat", "--retries", "99999999999999999999", "hi"], 64),
+        (&["qwen-chat", "--max-tokens", "1.5", "hi"], 64),
+        (&["qwen-chat", "--seed", "x", "hi"], 64),
+        (&["qwen-chat", "--temperature", "warm", "hi"], 64),
+        (&["qwen-chat", "--top-p", "", "hi"], 64),
+        (&["qwen-chat", "--connect-timeout", "soon", "hi"], 64),
+        (&["qwen-chat", "--param", "x={", "hi"], 64),
+        (&["qwen-batch", "run", "-j", "many", "in.jsonl"], 64),
+        (&["qwen-token", "--min-ttl", "x"], 64),
+        (&["qwen-chat", "--openai-base-url", "api.openai.com/v1", "hi"], 0),
+        (&["qwen-chat", "--openai-base-url", "https://", "hi"], 0),
+        (&["qwen-chat", "--openai-base-url", "https://h:99999/", "hi"], 0),
+        (&["qwen-chat", "--openai-base-url", "https://[::1/", "hi"], 0),
+        (&["qwen-chat", "--openai-base-url", "https://a b/", "hi"], 0),
+        (&["qwen-chat", "--openai-base-url", "https://xn--/", "hi"], 0),
+        (
+            &[
+                "qwen-chat",
+                "--retries",
+                "0",
+                "--openai-base-url",
+                "https://no-such-host.invalid/",
+                "hi",
+            ],
+            75,
+        ),
+        (
+            &[
+                "qwen-login",
+                "--with-key",
+                "--provider",
+                "custom",
+                "--base-url",
+                "localhost:1",
+                "--model",
+                "m",
+            ],
+            0,
+        ),
+        (
+            &[
+                "qwen-login",
+                "--with-key",
+                "--provider",
+                "custom",
+                "--base-url",
+                "//x",
+                "--model",
+                "m",
+            ],
+            0,
+        ),
+        (&["qwen-env", "--file", "/no/such"], 66),
+    ] {
+        let tool = sandbox
+            .detached(words[0])
+            .args(&words[1..])
+            .env("OPENAI_API_KEY", "sk-0123456789abc");
+        let run = tool.stdin("sk-0123456789abc\n").run();
+        match code {
+            0 => assert!([64, 78].contains(&run.code()), "{run:#?}"),
+            code => assert_eq!(run.code(), code, "{run:#?}"),
+        }
+        for word in THEIRS {
+            assert!(!run.stderr.contains(word), "{word}: {run:#?}");
+        }
     }
 }

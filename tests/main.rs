@@ -52,6 +52,7 @@ mod env_record;
 mod env_shells;
 mod examples;
 mod house;
+mod http_limits;
 mod install;
 mod login_browser;
 mod login_config;

@@ -80,6 +80,54 @@ impl Authority {
     }
 }
 
+impl Authority {
+    /// Puts TLS in front of a server with a certificate for `host` that its own key signed and that says `extension`, as in
+    /// every tutorial; returns its file too.
+    pub fn guard_self_signed(
+        &self,
+        server: &Server,
+        host: &str,
+        days: (&str, &str),
+        extension: &str,
+    ) -> (Guarded, PathBuf) {
+        let kind = if host.parse::<std::net::IpAddr>().is_ok() {
+            "IP"
+        } else {
+            "DNS"
+        };
+        let name = format!(
+            "own-{}",
+            std::fs::read_dir(self.directory.path()).unwrap().count()
+        );
+        self.openssl(&format!(
+            "req -new -config settings -newkey ec -pkeyopt ec_paramgen_curve:P-256 -noenc -subj /CN=own \
+             -addext subjectAltName={kind}:{host} -addext {extension} -keyout {name}.key -out {name}.csr"
+        ));
+        self.openssl(&format!(
+            "ca -batch -config settings -selfsign -keyfile {name}.key -in {name}.csr -out {name}.pem -notext \
+             -startdate {}000000Z -enddate {}000000Z",
+            days.0, days.1
+        ));
+        let certificate = self.path(&format!("{name}.pem"));
+        let guarded = Guarded::start(server.port(), &certificate, &self.path(&format!("{name}.key")));
+        (guarded, certificate)
+    }
+
+    /// Puts TLS in front of a server with the authority's own certificate.
+    pub fn guard_by_itself(&self, server: &Server) -> Guarded {
+        Guarded::start(server.port(), &self.certificate(), &self.path("ca.key"))
+    }
+
+    /// Makes a directory that holds this certificate by its hash, for `SSL_CERT_DIR`.
+    pub fn directory_of(&self, certificate: &Path) -> PathBuf {
+        let directory = certificate.with_extension("d");
+        std::fs::create_dir(&directory).unwrap();
+        std::fs::copy(certificate, directory.join("server.pem")).unwrap();
+        self.openssl(&format!("rehash {}", directory.display()));
+        directory
+    }
+}
+
 /// A TLS endpoint that passes requests on to a scripted server.
 pub struct Guarded {
     port: u16,

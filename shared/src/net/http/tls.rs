@@ -88,11 +88,16 @@ impl ServerCertVerifier for Verifier {
         let verified = self
             .0
             .verify_server_cert(end_entity, intermediates, name, ocsp_response, now);
-        // Both are found after the dates were checked, and before the name is.
+        // These are found after the dates were checked, and before the name is.
         let Err(rustls::Error::InvalidCertificate(fault)) = &verified else {
             return verified;
         };
-        if *fault != CertificateError::UnknownIssuer && !is_of_authority(fault) {
+        // A signature is wrong where one of the same name but of another key is trusted.
+        let is_about_issuer = matches!(
+            fault,
+            CertificateError::UnknownIssuer | CertificateError::BadSignature
+        ) || is_of_authority(fault);
+        if !is_about_issuer {
             return verified;
         }
         if load().certs.contains(end_entity) {
