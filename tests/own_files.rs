@@ -3,7 +3,8 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, chown, lchown, symlink};
 use std::path::Path;
 
-use crate::support::{Sandbox, peers};
+use crate::support::chat::chat;
+use crate::support::{Sandbox, Server, Terminal, peers};
 
 /// A profile whose key needs no store.
 const CONFIG: &str = r#"{"profiles": {"a": {"key": {"command": ["echo", "k"]}}}}"#;
@@ -364,4 +365,35 @@ fn a_program_in_the_working_directory_is_not_run_in_the_place_of_one_on_path() {
     // Who types a path means it.
     sandbox.tool("qwen-env").args(["--", "./planted"]).run().exits(0);
     assert_eq!(sandbox.read("ran"), "planted\n");
+}
+
+#[test]
+fn a_history_that_others_can_change_is_not_used_and_one_that_they_can_read_is_closed() {
+    let (sandbox, server) = (Sandbox::new(), Server::untouched());
+    let file = sandbox.write("home/.local/state/qwen/history", "\"planted\"\n");
+    for (mode, refused, after) in [(0o666, true, 0o666), (0o644, false, 0o600), (0o600, false, 0o600)] {
+        set_mode(&file, mode);
+        let mut terminal = Terminal::start(chat(&sandbox, &server).env("NO_COLOR", "1"));
+        terminal.shows("/help lists the commands");
+        let notice = "history' is not used: it is writable by all (mode 0666)";
+        assert_eq!(
+            terminal.plain().contains(notice),
+            refused,
+            "{mode:o}: {}",
+            terminal.plain()
+        );
+        terminal.types("/quit\r");
+        assert_eq!(terminal.ends(), 0);
+        assert_eq!(sandbox.mode(&file), after);
+        let kept = if refused {
+            "\"planted\"\n"
+        } else {
+            "\"planted\"\n\"/quit\"\n"
+        };
+        assert!(
+            sandbox.read(&file).starts_with(kept),
+            "{mode:o}: {}",
+            sandbox.read(&file)
+        );
+    }
 }

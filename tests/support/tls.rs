@@ -113,6 +113,14 @@ impl Authority {
         (guarded, certificate)
     }
 
+    /// Puts TLS in front of a server with a certificate made by these openssl commands, which write `own.pem` and `own.key`.
+    pub fn guard_made_by(&self, server: &Server, commands: &[&str]) -> (Guarded, PathBuf) {
+        commands.iter().for_each(|command| self.openssl(command));
+        let certificate = self.path("own.pem");
+        let guarded = Guarded::start(server.port(), &certificate, &self.path("own.key"));
+        (guarded, certificate)
+    }
+
     /// Puts TLS in front of a server with the authority's own certificate.
     pub fn guard_by_itself(&self, server: &Server) -> Guarded {
         Guarded::start(server.port(), &self.certificate(), &self.path("ca.key"))

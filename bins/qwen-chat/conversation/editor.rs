@@ -1,10 +1,12 @@
 //! The line editor of a conversation, its completion and history.
 
+use std::fs::{Permissions, set_permissions};
 use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 
 use qwen_shared::exit::{Exit, Failure};
-use qwen_shared::fs::{Links, create_private_dir, options, read_private, write_private};
+use qwen_shared::fs::{Links, NotOwn, PrivateFile, create_private_dir, options, read_private, write_private};
 use qwen_shared::paths;
 use qwen_shared::terminal::keep_terminal_modes;
 use rustyline::completion::Completer;
@@ -53,6 +55,11 @@ impl Editor {
             let _ = inner.add_history_entry(entry);
         }
         Ok(Self { inner, history })
+    }
+
+    /// Returns that the history of earlier conversations is not used, and why.
+    pub(super) fn notice(&self) -> Option<&str> {
+        self.history.notice.as_deref()
     }
 
     /// Reads an input; a line that ends in a backslash continues on the next one.
@@ -138,20 +145,31 @@ const TRUNCATED_FROM: usize = 1 << 20;
 /// The largest file that is read, in bytes.
 const LIMIT: u64 = 16 << 20;
 
-/// The history. A file that cannot be read or written is ignored.
+/// The history. A file that cannot be read or written is ignored; one that others can read is closed to them.
 #[derive(Debug)]
 pub(super) struct History {
     path: Option<PathBuf>,
     entries: Vec<String>,
+    /// That the file is not used, since others could have written it.
+    notice: Option<String>,
 }
 
 impl History {
     /// Reads the file.
     pub(super) fn open() -> Self {
         let path = paths::state_dir().map(|directory| directory.join("history"));
-        let file = path
-            .as_deref()
-            .and_then(|path| read_private(path, LIMIT).ok().flatten());
+        let read = path.as_deref().map_or(Ok(None), |path| read_private(path, LIMIT));
+        if let Some(not_own) = read.as_ref().err().and_then(NotOwn::of) {
+            return Self {
+                path: None,
+                entries: Vec::new(),
+                notice: Some(not_own.failure().message),
+            };
+        }
+        let file = read.ok().flatten();
+        if let (Some(path), true) = (&path, file.as_ref().is_some_and(PrivateFile::is_loose)) {
+            let _ = set_permissions(path, Permissions::from_mode(0o600));
+        }
         let bytes = file.map(|file| file.bytes).unwrap_or_default();
         let lines = bytes.split(|byte| *byte == b'\n');
         let all: Vec<String> = lines
@@ -162,7 +180,11 @@ impl History {
             let kept: Vec<String> = entries.iter().map(|entry| line(entry)).collect();
             let _ = write_private(path, kept.concat().as_bytes());
         }
-        Self { path, entries }
+        Self {
+            path,
+            entries,
+            notice: None,
+        }
     }
 
     /// Returns the entries, the oldest first.

@@ -36,6 +36,9 @@ pub(crate) fn run(args: &Args, reporter: &Reporter) -> Outcome {
     let ctrl_c = Arc::new(ctrl_c);
     let mut conversation = Conversation::begin(args, Arc::clone(&ctrl_c), reporter)?;
     let mut editor = Editor::new()?;
+    if let Some(notice) = editor.notice() {
+        reporter.notice(notice);
+    }
     conversation.greet();
     loop {
         let text = match editor.read("> ")? {

@@ -10,6 +10,9 @@ const PIECE: usize = 16 << 10;
 /// The largest head of a gzip member: it may hold a file name and a comment.
 const LARGEST_HEAD: usize = 64 << 10;
 
+/// The first two bytes of a gzip member.
+const GZIP: [u8; 2] = [0x1f, 0x8b];
+
 /// The flags of a gzip member's head (RFC 1952, section 2.3.1).
 const HAS_CHECK: u8 = 0x02;
 const HAS_EXTRA: u8 = 0x04;
@@ -30,6 +33,8 @@ enum State {
     Head,
     Data(Box<Decompress>),
     Trailer,
+    /// The server says that it compressed the body, and did not.
+    Plain,
     /// The body is whole. What follows, padding as a rule, is passed over.
     End,
 }
@@ -78,6 +83,13 @@ impl Decoder {
     pub(super) fn pull(&mut self) -> Result<Option<Vec<u8>>, HttpError> {
         loop {
             match &mut self.state {
+                State::Head if self.is_gzip && !GZIP.starts_with(&self.input[..self.input.len().min(2)]) => {
+                    self.state = State::Plain;
+                }
+                State::Plain => {
+                    let piece: Vec<u8> = self.input.drain(..self.input.len().min(PIECE)).collect();
+                    return Ok((!piece.is_empty()).then_some(piece));
+                }
                 State::Head => {
                     let Some((length, inflate)) = self.head()? else {
                         return Ok(None);
@@ -119,9 +131,7 @@ impl Decoder {
                     self.state = State::End;
                 }
                 // A file may be several members, one after another (RFC 1952, section 2.2).
-                State::End if self.is_gzip && self.input.starts_with(&[0x1f, 0x8b]) => {
-                    self.state = State::Head
-                }
+                State::End if self.is_gzip && self.input.starts_with(&GZIP) => self.state = State::Head,
                 State::End => {
                     // The first byte of the next member's mark may have come without the second.
                     if self.input.len() > 1 {
@@ -139,7 +149,7 @@ impl Decoder {
     /// [`HttpError::Cut`].
     pub(super) fn finish(&self) -> Result<(), HttpError> {
         match self.state {
-            State::End => Ok(()),
+            State::End | State::Plain => Ok(()),
             State::Head if self.input.is_empty() => Ok(()),
             _ => Err(HttpError::Cut("its compressed data ends early".to_owned())),
         }
@@ -165,8 +175,7 @@ impl Decoder {
 
 /// Returns the length of the head of a gzip member; `None` when it is not all there.
 fn gzip_head(input: &[u8]) -> Result<Option<usize>, HttpError> {
-    let mark = [0x1f, 0x8b, 8];
-    if !mark.starts_with(&input[..input.len().min(3)]) && !input.starts_with(&mark) {
+    if input.get(2).is_some_and(|&method| method != 8) {
         return Err(corrupt());
     }
     let Some(&flags) = input.get(3) else {
@@ -262,13 +271,20 @@ mod tests {
         for end in 1..body.len() {
             assert!(decode("gzip", &body[..end], 5).is_err(), "{end}");
         }
-        for at in [0, 1, 2, body.len() - 1, body.len() - 8] {
+        for at in [2, body.len() - 1, body.len() - 8] {
             let mut broken = body.clone();
             broken[at] ^= 0x55;
             assert!(decode("gzip", &broken, 5).is_err(), "{at}");
         }
-        assert!(decode("gzip", TEXT, 3).is_err());
+        assert!(decode("deflate", b"\xff\xff\xff", 3).is_err());
         assert_eq!(decode("gzip", b"", 1).unwrap(), b"");
+    }
+
+    #[test]
+    fn a_body_that_is_said_to_be_gzip_and_is_not_passes_as_it_came() {
+        for step in [1, 2, 7, 100] {
+            assert_eq!(decode("gzip", TEXT, step).unwrap(), TEXT);
+        }
     }
 
     #[test]

@@ -295,7 +295,7 @@ fn names(presented: &[String]) -> String {
     };
     let shown: Vec<String> = presented.iter().take(SHOWN).map(name).collect();
     match shown.is_empty() {
-        true => " (it names none)".to_owned(),
+        true => ": it names none as 'subjectAltName', where a certificate names its host".to_owned(),
         false => format!(
             " ({}{})",
             shown.join(", "),
