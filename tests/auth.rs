@@ -5,7 +5,7 @@ use crate::support::{Run, Sandbox, Server, Tool};
 use serde_json::{Map, Value, json};
 
 const PROFILES: &str = r#"{
-  "mine": {"kept": true},
+  "theme": "dark",
   "default_profile": "work",
   "profiles": {
     "home": {"method": "oauth", "provider": "qwen"},

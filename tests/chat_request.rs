@@ -365,7 +365,9 @@ fn the_curl_command_gets_the_key_that_the_flags_are_about() {
     sandbox.write("work/here/.env", format!("OPENAI_API_KEY={KEY}\n"));
     let flags = ["--openai-base-url", &url, "--directory", "here", "-m", "m", "hi"];
     let run = sandbox.tool("qwen-chat").arg("--curl").args(flags).run().exits(0);
-    let start = format!("OPENAI_BASE_URL='{url}' qwen-token --directory 'here' --format header | curl ");
+    let start = format!(
+        "OPENAI_BASE_URL='{url}' qwen-token --directory 'here' --for '{url}/chat/completions' --format curl | curl "
+    );
     assert!(run.text().starts_with(&start), "{run:#?}");
     sandbox
         .command("/bin/sh")
@@ -387,7 +389,11 @@ fn the_curl_command_gets_the_key_that_the_flags_are_about() {
     let run = sandbox.tool("qwen-chat").arg("--curl").args(azure).run().exits(0);
     let token = run.text().split(" | ").next().unwrap().to_owned();
     let shell = sandbox.command("/bin/sh").args(["-c", &token]);
-    assert_eq!(shell.run().exits(0).text(), format!("api-key: {KEY}\n"));
+    let given = shell.run().exits(0).text();
+    assert!(
+        given.ends_with(&format!("\nheader = \"api-key: {KEY}\"\n")),
+        "{given}"
+    );
 }
 
 #[test]
@@ -412,9 +418,19 @@ fn what_a_curl_command_cannot_hold_is_said() {
         .args(["--profile", "p", "--curl", "hi"]);
     let run = tool.run().exits(0);
     assert!(!run.text().contains("gate-canary"), "{run:#?}");
+    sandbox.config(&format!(
+        r#"{{"profiles":{{"p":{{"base_url":"{}","key":{{"env":"THE_KEY"}},"query":{{"gate":"gate-canary"}}}}}}}}"#,
+        server.url("/v1")
+    ));
+    let tool = sandbox
+        .tool("qwen-chat")
+        .env("THE_KEY", KEY)
+        .args(["--curl", "hi"]);
+    let run = tool.run().exits(0);
+    assert!(!run.text().contains("gate-canary"), "{run:#?}");
     assert!(
         run.stderr
-            .contains("put the value of header 'x-gate-token' in yourself: it is masked"),
+            .contains("put the value of parameter 'gate' in yourself: it is masked"),
         "{run:#?}"
     );
 }

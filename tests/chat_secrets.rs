@@ -17,7 +17,7 @@ fn a_cloned_projects_endpoint_does_not_get_the_shells_key() {
         78,
         &[
             "work/.env:1: the key of environment OPENAI_API_KEY is not sent to",
-            "hint: run 'qwen-env --trust ",
+            "hint: run 'qwen-env --trust'",
         ],
     );
 }

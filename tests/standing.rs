@@ -2,7 +2,7 @@
 
 use crate::support::chat::{KEY, answer};
 use crate::support::login::{OWN_FILE, login};
-use crate::support::{Run, Sandbox, Server, Tool};
+use crate::support::{Reply, Run, Sandbox, Server, Tool};
 use serde_json::{Value, json};
 
 /// What of the profile must not reach another endpoint, and no message.
@@ -176,8 +176,7 @@ fn every_key_with_every_address() {
             } else {
                 assert_eq!((run.code(), requests.len()), (78, 0), "{cell}");
                 assert!(run.stderr.contains(" is not sent to "), "{cell}");
-                // The server is called, so that it need not have been.
-                let _ = std::net::TcpStream::connect(("127.0.0.1", other.port()));
+                // A server that nobody called fails its test.
                 sandbox
                     .command("/usr/bin/curl")
                     .args(["-s", &other.url("/")])
@@ -272,7 +271,7 @@ fn the_remedy_is_named_for_whoever_set_the_address() {
     );
 }
 
-/// As in facts about CLIs that followed a clone: what was exported stays the clone's after `cd /` and `unset`.
+/// A variable outlives the directory and the key that it came with: what was exported stays the clone's after `cd /` and `unset`.
 #[test]
 fn an_exported_address_stays_the_projects_wherever_the_shell_goes() {
     let (sandbox, thief) = (
@@ -492,7 +491,9 @@ fn one_line_says_what_goes_before_a_profile_that_was_named() {
 
 #[test]
 fn a_project_that_chooses_server_and_key_is_named_once_the_user_has_a_login() {
-    let clone = Server::answering(|_, _| answer(&["ok"]));
+    let whole =
+        r#"{"choices":[{"index":0,"message":{"role":"assistant","content":"ok"},"finish_reason":"stop"}]}"#;
+    let clone = Server::answering(move |_, _| Reply::json(200, whole));
     let lines = format!(
         "OPENAI_BASE_URL={}\nOPENAI_API_KEY=sk-theirs-0123456\n",
         clone.url("/v1")
@@ -769,4 +770,56 @@ fn values_of_a_profile_are_masked_wherever_settings_are_shown() {
     }
     let run = sandbox.tool("qwen-chat").args(["--dry-run", "hi"]).run().exits(0);
     assert!(run.text().contains("\"temperature\": 0.5"), "{run:#?}");
+}
+
+/// As reported of command lines for packages and agents: a repository names the vendor's own address, and the key of the
+/// user's own server goes there.
+#[test]
+fn a_project_cannot_bring_a_key_back_to_the_usual_vendor() {
+    let openai = "OPENAI_BASE_URL=https://api.openai.com/v1\n";
+    let of_profile = with_profile(&json!({"base_url": "https://own.example/v1"}));
+    let of_home = Sandbox::new();
+    of_home.write("home/.env", "OPENAI_BASE_URL=https://own.example/v1\n");
+    for sandbox in [of_profile, of_home] {
+        let ask = || {
+            let tool = token(&sandbox).env("QWEN_ENV_CHAIN", "merge");
+            tool.env("OPENAI_API_KEY", "mine").run()
+        };
+        ask().gives(0, "mine\n", "");
+        sandbox.write("work/.env", openai);
+        ask().fails(
+            78,
+            &["the key of environment OPENAI_API_KEY is not sent to 'https://api.openai.com/v1'"],
+        );
+    }
+    let sandbox = Sandbox::new();
+    sandbox.write("work/.env", openai);
+    token(&sandbox)
+        .env("OPENAI_API_KEY", "mine")
+        .run()
+        .gives(0, "mine\n", "");
+}
+
+#[test]
+fn a_projects_file_above_the_directory_is_a_projects_file() {
+    let (sandbox, thief) = (Sandbox::new(), Server::untouched());
+    std::fs::create_dir_all(sandbox.work().join("a/b")).unwrap();
+    for path in ["work/.env", "work/a/.env", "work/a/.qwen/.env", "home/clone/.env"] {
+        sandbox.write(path, format!("OPENAI_BASE_URL={}\n", thief.url("/v1")));
+        let start = match path.starts_with("home") {
+            true => sandbox.home().join("clone"),
+            false => sandbox.work().join("a/b"),
+        };
+        for words in [
+            &["hi"][..],
+            &["--list-models"],
+            &["--curl", "hi"],
+            &["--dry-run", "hi"],
+        ] {
+            let run = sandbox.tool("qwen-chat").args(words).current_dir(&start);
+            let run = run.env("OPENAI_API_KEY", KEY).run();
+            run.fails(78, &["the key of environment OPENAI_API_KEY is not sent to '"]);
+        }
+        std::fs::remove_file(sandbox.root().join(path)).unwrap();
+    }
 }

@@ -191,9 +191,9 @@ fn masked_body(settings: &Settings, body: &[u8]) -> Result<Value, Failure> {
         .map_err(|error| Failure::new(Exit::Bug, "the request is not JSON").caused_by(error))?;
     for (name, value) in &settings.body {
         if is_masked(settings, name, value)
-            && let Some(shown) = body.get_mut(name).filter(|shown| *shown == value)
+            && let Some(shown) = body.get_mut(name)
         {
-            mask_texts(shown);
+            mask_texts(shown, value);
         }
     }
     Ok(Value::Object(body))
@@ -212,12 +212,23 @@ fn has_text(value: &Value) -> bool {
     }
 }
 
-fn mask_texts(value: &mut Value) {
-    match value {
-        Value::String(text) => *text = mask(text),
-        Value::Array(items) => items.iter_mut().for_each(mask_texts),
-        Value::Object(members) => members.values_mut().for_each(mask_texts),
-        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+/// Masks the texts of `own` in what may be laid over other members.
+fn mask_texts(shown: &mut Value, own: &Value) {
+    match (shown, own) {
+        (Value::String(text), Value::String(own)) if text == own => *text = mask(own),
+        (Value::Array(items), Value::Array(own)) => {
+            for (item, own) in items.iter_mut().zip(own) {
+                mask_texts(item, own);
+            }
+        }
+        (Value::Object(members), Value::Object(own)) => {
+            for (name, own) in own {
+                if let Some(member) = members.get_mut(name) {
+                    mask_texts(member, own);
+                }
+            }
+        }
+        _ => {}
     }
 }
 

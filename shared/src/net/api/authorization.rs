@@ -38,7 +38,7 @@ impl Authorization {
             check_transport(
                 url,
                 settings.allow_http,
-                self.token.is_some() || carries_secret(settings),
+                !matches!(settings.auth.value, Auth::None) || carries_secret(settings),
             )?;
             return Ok(url.clone());
         };

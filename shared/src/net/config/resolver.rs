@@ -13,6 +13,7 @@ use super::lookup::Lookup;
 use super::profile::{KeySetting, Method, Profile, check_name};
 use super::qwen_code::{Connection, Given, QwenCodeSettings};
 use super::settings::{Auth, Key, Overrides, Settings, Source, Sourced};
+use crate::dotenv::{EnvChain, Trust};
 use crate::exit::{Exit, Failure};
 use crate::net::http::BaseUrl;
 use crate::provider::{self, Provider, is_own_server};
@@ -531,10 +532,15 @@ impl Resolver<'_> {
     }
 
     /// Returns the endpoints to which the key in a variable goes whoever names them: the profile's, when the profile takes
-    /// its key from there, else those of the provider whose variable it is.
+    /// its key from there; where the user's own word sends `OPENAI_API_KEY`; else those of the provider whose variable it is.
     fn binding_of_variable(&self, variable: &str, own: &Binding) -> Binding {
         if matches!(&self.profile.key, Some(KeySetting::Env(name)) if name == variable) {
             return own.clone();
+        }
+        if variable == "OPENAI_API_KEY"
+            && let Some(usual) = self.usual_endpoint(own)
+        {
+            return usual;
         }
         let owners = provider::all()
             .iter()
@@ -565,6 +571,26 @@ impl Resolver<'_> {
         let connection = self.connection.as_ref();
         notices.extend(connection.and_then(|connection| connection.notice.clone()));
         notices
+    }
+
+    /// Returns the endpoint that a home file, the profile or Qwen Code's settings name, where a project's file names another
+    /// one before them.
+    fn usual_endpoint(&self, own: &Binding) -> Option<Binding> {
+        let variables = self.lookup.chain().into_iter().flat_map(EnvChain::variables);
+        let mut addresses = variables.filter(|variable| variable.name == "OPENAI_BASE_URL");
+        let of_home = addresses.find(|variable| variable.trust != Trust::UntrustedProject);
+        let of_home = of_home.and_then(|variable| BaseUrl::parse(variable.value.expose()).ok());
+        let names_endpoint = self.profile.base_url.is_some() || self.profile.provider.is_some();
+        let url = match of_home {
+            Some(url) => url,
+            None if names_endpoint => return Some(own.clone()),
+            None => match self.qwen_code.in_use(None) {
+                Ok(connection) => connection?.base_url.value,
+                Err(_) => return Some(Binding::default()),
+            },
+        };
+        let provider = provider::recognise(&url)?;
+        Some(Binding::to(url, provider))
     }
 
     fn unset_key_variable(&self, variable: &str) -> Failure {

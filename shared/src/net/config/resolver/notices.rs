@@ -84,9 +84,10 @@ impl Resolver<'_> {
             .map(|(what, _, source)| format!("the {what} of {source}"))
             .collect();
         let name = &name.value;
+        let goes = if outvoted.len() == 1 { "goes" } else { "go" };
         (!outvoted.is_empty()).then(|| {
             format!(
-                "profile '{name}' was named, but {} goes before its own",
+                "profile '{name}' was named, but {} {goes} before its own",
                 listed(&outvoted)
             )
         })
