@@ -7,7 +7,6 @@ mod connection;
 mod entries;
 mod scopes;
 
-use std::ffi::OsStr;
 use std::path::PathBuf;
 
 use connection::Variables;
@@ -86,12 +85,7 @@ impl QwenCodeSettings {
         };
         self.connection(given, &|name| {
             let found = lookup.value(name)?;
-            let came_with_project = match &found.source {
-                Source::EnvFile { trust, .. } => *trust == Trust::UntrustedProject,
-                Source::Environment(name) => self.scopes.came_with_project(name, OsStr::new(&found.value)),
-                _ => false,
-            };
-            (!came_with_project).then_some(found)
+            (!found.source.is_project()).then_some(found)
         })
     }
 
