@@ -359,7 +359,7 @@ fn templates_and_instructions_can_be_files() {
 
 #[test]
 fn an_answer_that_is_none_is_a_failure_in_words() {
-    let cut = json!({"choices": [{"index": 0, "message": {"content": "half"}, "finish_reason": null}]});
+    let cut = json!({"choices": [{"index": 0, "delta": {"content": "half"}, "finish_reason": null}]});
     for (reply, code, words) in [
         (
             Reply::json(200, &cut.to_string()),
@@ -382,9 +382,12 @@ fn an_answer_that_is_none_is_a_failure_in_words() {
             "error within the answer: overloaded",
         ),
         (
-            crate::support::chat::answer(&["streamed"]),
-            "protocol",
-            "the answer came as a stream",
+            Reply::json(
+                200,
+                r#"{"choices":[{"message":{"content":"half"},"finish_reason":"insufficient_system_resource"}]}"#,
+            ),
+            "try-again",
+            "the server interrupted the answer (finish_reason 'insufficient_system_resource')",
         ),
         (
             Reply::json(
@@ -420,7 +423,19 @@ fn an_answer_that_is_none_is_a_failure_in_words() {
 }
 
 #[test]
-fn an_answer_that_a_limit_cut_is_an_answer_and_is_counted() {
+fn an_answer_that_comes_as_a_stream_is_recorded_as_the_object_that_it_amounts_to() {
+    let sandbox = Sandbox::new();
+    let server = Server::script([crate::support::chat::answer(&["strea", "med"])]);
+    let tool = batch(&sandbox, &server).arg("run").stdin(line("a", "x"));
+    let results = results(&tool.run().exits(0).text());
+    assert_eq!(text(&results["a"]), "streamed");
+    let body = &results["a"]["response"]["body"];
+    assert_eq!(body["choices"][0]["finish_reason"], "stop");
+    assert_eq!(body["usage"]["total_tokens"], 7);
+}
+
+#[test]
+fn an_answer_whose_end_is_doubtful_is_an_answer_and_is_counted() {
     let sandbox = Sandbox::new();
     let mut body = whole_body("half a sent");
     body["choices"][0]["finish_reason"] = "length".into();
@@ -431,7 +446,7 @@ fn an_answer_that_a_limit_cut_is_an_answer_and_is_counted() {
         .run()
         .exits(0);
     assert_eq!(text(&results(&run.text())["a"]), "half a sent");
-    assert_eq!(run.stderr, "qwen-batch: 1 done, 1 cut by a limit or a filter\n");
+    assert_eq!(run.stderr, "qwen-batch: 1 done, 1 limited, filtered or of doubtful end\n");
 }
 
 #[test]

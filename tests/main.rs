@@ -80,3 +80,4 @@ mod token_keyring;
 mod token_lock;
 mod token_many;
 mod token_refresh;
+mod wire;

@@ -14,7 +14,7 @@ use serde_json::value::RawValue;
 pub(crate) struct Record {
     pub(crate) response: Option<RecordedResponse>,
     pub(crate) error: Option<RecordError>,
-    /// True for an answer that a token limit or a content filter cut.
+    /// True for an answer that was limited or filtered, or whose end is doubtful.
     #[serde(skip)]
     pub(crate) is_cut: bool,
 }

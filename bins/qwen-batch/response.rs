@@ -3,8 +3,9 @@
 use std::time::SystemTime;
 
 use qwen_shared::exit::Exit;
-use qwen_shared::net::chat::{AnswerReader, Refusal, RefusalHead};
+use qwen_shared::net::chat::{AnswerReader, Delta, Dialect, Refusal, RefusalHead};
 use qwen_shared::net::http::{HttpError, Response};
+use serde_json::value::to_raw_value;
 
 use crate::record::{Record, RecordError, RecordedResponse, json_on_one_line};
 
@@ -62,12 +63,17 @@ impl WholeResponse {
         }
     }
 
-    /// Returns the record of a response with a good status. Its body may be bad all the same: cut, a stream, an error.
+    /// Returns the record of a response with a good status. Its body may be bad all the same: cut, an error. A stream is
+    /// recorded as the object that it amounts to.
     pub(crate) fn into_record(self, is_chat: bool) -> Record {
         let recorded = self.recorded();
         let is_json = recorded.body.is_some();
+        let (whole, streamed) = match is_json {
+            true => (Some(recorded), None),
+            false => (None, Some(recorded)),
+        };
         let mut record = Record {
-            response: is_json.then_some(recorded),
+            response: whole,
             ..Record::default()
         };
         if !is_chat {
@@ -80,14 +86,26 @@ impl WholeResponse {
             }
             return record;
         }
-        let mut reader = AnswerReader::new(self.content_type.as_deref());
-        let read = reader.push(&self.body, &mut |_| {});
-        match read.and_then(|()| reader.finish(&mut |_| {}).map_err(|(error, _)| error)) {
-            Ok(summary) if is_json => {
-                record.is_cut = summary.finish_reason.is_some_and(|reason| reason.is_cut());
-            }
-            Ok(_) => {
-                record.error = Some(RecordError::new(Exit::Protocol, "the answer came as a stream"));
+        let mut answer = String::new();
+        let mut reasoning = String::new();
+        let mut sink = |delta: Delta<'_>| match delta {
+            Delta::Text(text) => answer.push_str(text),
+            Delta::Reasoning(text) => reasoning.push_str(text),
+            Delta::TextWasReasoning => reasoning.push_str(&std::mem::take(&mut answer)),
+        };
+        let dialect = Dialect {
+            provider: self.provider,
+            ..Dialect::default()
+        };
+        let mut reader = AnswerReader::new(self.content_type.as_deref()).dialect(dialect);
+        let read = reader.push(&self.body, &mut sink);
+        match read.and_then(|()| reader.finish(&mut sink).map_err(|(error, _)| error)) {
+            Ok(summary) => {
+                record.is_cut = !summary.caveats.is_empty();
+                if let Some(recorded) = streamed {
+                    let body = to_raw_value(&summary.completion(&answer, &reasoning)).ok();
+                    record.response = Some(RecordedResponse { body, ..recorded });
+                }
             }
             Err(error) => record.error = Some(RecordError::new(error.exit(), error.to_string())),
         }

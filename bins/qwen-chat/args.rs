@@ -167,7 +167,7 @@ pub(crate) struct OutputArgs {
     /// Print tokens and time on standard error
     #[arg(long)]
     pub(crate) usage: bool,
-    /// Exit 1 if the answer was cut by a limit or a filter
+    /// Exit 1 if the answer was cut, refused, or ended without a known reason
     #[arg(long)]
     pub(crate) strict: bool,
 }

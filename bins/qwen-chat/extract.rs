@@ -52,6 +52,11 @@ impl Extractor {
         !matches!(self.state, State::Before)
     }
 
+    /// Returns how many bytes wait for the end of their line.
+    pub(crate) const fn held(&self) -> usize {
+        self.line.len()
+    }
+
     fn take(&mut self, line: &str, sink: &mut impl FnMut(&str)) {
         match &self.state {
             State::Before => {

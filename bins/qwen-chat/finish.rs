@@ -1,9 +1,9 @@
 //! The end of an answer: validation, notices and exit status.
 
 use qwen_shared::exit::{Exit, Failure, Outcome};
-use qwen_shared::net::chat::FinishReason;
+use qwen_shared::net::chat::{FinishReason, Meaning};
 use qwen_shared::output::Reporter;
-use qwen_shared::text::clip;
+use qwen_shared::text::{clip, one_line};
 use serde_json::Value;
 
 use super::args::OutputArgs;
@@ -51,12 +51,6 @@ pub(crate) fn finish(
 /// Validates a complete answer.
 fn validate(response: &mut Response, schema: Option<&Value>) -> Result<(), Failure> {
     let summary = &response.summary;
-    if matches!(&summary.finish_reason, Some(FinishReason::Other(word)) if word == "error") {
-        return Err(Failure::new(
-            Exit::Protocol,
-            "the server ended the answer by an error that it does not name",
-        ));
-    }
     if let (Some(call), false) = (summary.tool_calls.first(), response.output.is_json_output()) {
         let message = format!("the model calls a tool, '{}', though none was offered", call.name);
         return Err(Failure::new(Exit::Protocol, message).hint("--json shows the call"));
@@ -65,6 +59,11 @@ fn validate(response: &mut Response, schema: Option<&Value>) -> Result<(), Failu
     let Some(schema) = schema else {
         return Ok(());
     };
+    let refused = |reason: &FinishReason| reason.meaning == Meaning::Refusal;
+    if summary.is_refusal || summary.finish_reason.as_ref().is_some_and(refused) {
+        let words = clip(&one_line(response.output.text.as_deref().unwrap_or_default()), MAX_ERROR);
+        return Err(Failure::new(Exit::Data, format!("the model refused to answer: '{}'", words.trim())));
+    }
     let text = strip_fence(response.output.text.as_deref().unwrap_or_default());
     let checked = check_schema(&text, schema);
     response.output.text = Some(text);
@@ -77,22 +76,22 @@ fn validate(response: &mut Response, schema: Option<&Value>) -> Result<(), Failu
     })
 }
 
-/// Reports how a complete answer was limited; `No` when it was cut.
+/// Reports what is doubtful about a complete answer; `No` when anything is.
 fn exit_status(response: &Response, reporter: &Reporter) -> Exit {
-    let summary = &response.summary;
-    match &summary.finish_reason {
-        Some(FinishReason::Length) => {
-            reporter.notice("the answer is cut: it reached the limit of tokens (finish_reason 'length')");
-            return Exit::No;
-        }
-        Some(FinishReason::ContentFilter) => {
-            reporter.notice("the answer is cut: by the provider's filter (finish_reason 'content_filter')");
-            return Exit::No;
-        }
-        _ if !summary.has_text && summary.tool_calls.is_empty() => reporter.notice("the answer is empty"),
-        _ => {}
+    let reasoning = response
+        .output
+        .has_shown_reasoning
+        .then_some("the answer began with reasoning, which ended at a closing tag alone");
+    let caveats = response.summary.caveats.iter().map(String::as_str).chain(reasoning);
+    let mut exit = Exit::Ok;
+    for caveat in caveats {
+        reporter.notice(caveat);
+        exit = Exit::No;
     }
-    Exit::Ok
+    if reasoning.is_some() {
+        reporter.hint("set \"reasoning\": \"open\" in the profile, for models that begin in thought");
+    }
+    exit
 }
 
 /// The most validation errors that a message names.

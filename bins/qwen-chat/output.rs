@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use qwen_shared::exit::{Exit, Failure};
 use qwen_shared::net::api::Event;
-use qwen_shared::net::chat::{Delta, Summary};
+use qwen_shared::net::chat::{ANSWER_LIMIT, AnswerError, Delta, Summary};
 use qwen_shared::net::ratelimit::Notice;
 use qwen_shared::output::{Reporter, Stdout};
 use qwen_shared::text::{escape_json, make_visible};
@@ -42,6 +42,8 @@ pub(crate) struct Output {
     extractor: Option<Extractor>,
     reporter: Reporter,
     buffer: Vec<u8>,
+    /// The text so far, while none of it has been written: it may turn out to be reasoning.
+    unwritten: String,
     /// Reasoning that waits to be written to stderr.
     stderr: String,
     /// The printed text, where it is printed at the end.
@@ -53,6 +55,8 @@ pub(crate) struct Output {
     has_reasoning: bool,
     has_text: bool,
     has_written: bool,
+    /// Reasoning was written as text.
+    pub(crate) has_shown_reasoning: bool,
 }
 
 impl Output {
@@ -79,12 +83,14 @@ impl Output {
             extractor: args.extract.then(Extractor::default),
             reporter: reporter.clone(),
             buffer: Vec::new(),
+            unwritten: String::new(),
             stderr: String::new(),
             reasoning_text: args.json.then(String::new),
             last_written: b'\n',
             has_reasoning: false,
             has_text: false,
             has_written: false,
+            has_shown_reasoning: false,
         }
     }
 
@@ -92,9 +98,13 @@ impl Output {
     pub(crate) fn push(&mut self, delta: Delta<'_>) {
         match delta {
             Delta::Reasoning(text) => self.push_reasoning(text),
+            Delta::TextWasReasoning => self.take_back_text(),
             Delta::Text(text) => {
                 if let Some(answer) = &mut self.answer {
                     answer.push_str(text);
+                }
+                if !self.has_written {
+                    self.unwritten.push_str(text);
                 }
                 match self.extractor.take() {
                     None => self.push_text(text),
@@ -105,6 +115,33 @@ impl Output {
                 }
             }
         }
+    }
+
+    /// Makes reasoning of the text so far, as far as nobody has seen it.
+    fn take_back_text(&mut self) {
+        if let Some(answer) = &mut self.answer {
+            answer.clear();
+        }
+        if self.has_written {
+            self.has_shown_reasoning = true;
+            if matches!(self.form, Form::Events) {
+                add_line(&json!({ "type": "text_was_reasoning" }), &mut self.buffer);
+            }
+            return;
+        }
+        self.buffer.clear();
+        self.has_text = false;
+        if let Some(text) = &mut self.text {
+            text.clear();
+        }
+        if let Some(extractor) = &mut self.extractor {
+            *extractor = Extractor::default();
+        }
+        if let Form::Rendered(markdown) = &mut self.form {
+            **markdown = Markdown::new(columns);
+        }
+        let text = std::mem::take(&mut self.unwritten);
+        self.push_reasoning(&text);
     }
 
     fn push_text(&mut self, text: &str) {
@@ -152,17 +189,32 @@ impl Output {
     }
 
     /// True when the buffer should be written although more may follow at once: for the first piece, which the user waits
-    /// for, and then when it is full.
+    /// for, and then when it is full. True, too, when there is more to keep than [`Output::flush`] allows.
     pub(crate) fn should_flush(&self) -> bool {
-        self.pending() >= if self.has_written { FULL } else { 1 }
+        self.pending() >= if self.has_written { FULL } else { 1 } || self.kept() > ANSWER_LIMIT
+    }
+
+    /// Returns how many bytes are kept until the end of the answer.
+    fn kept(&self) -> usize {
+        let texts = [&self.text, &self.answer, &self.reasoning_text];
+        let extractor = self.extractor.as_ref().map_or(0, Extractor::held);
+        let kept: usize = texts.into_iter().flatten().map(String::len).sum();
+        kept + self.unwritten.len() + extractor
     }
 
     /// Writes the buffer.
     ///
     /// # Errors
-    /// 74 when stdout takes no more.
+    /// 74 when stdout takes no more; 76 when what must be kept is too much.
     pub(crate) fn flush(&mut self) -> Result<(), Failure> {
-        self.has_written |= self.pending() > 0;
+        if self.kept() > ANSWER_LIMIT {
+            let error = AnswerError::TooMuch;
+            return Err(Failure::new(error.exit(), error.to_string()));
+        }
+        if self.pending() > 0 {
+            self.has_written = true;
+            self.unwritten = String::new();
+        }
         if !self.stderr.is_empty() {
             self.reporter.flow(&self.stderr);
             self.stderr.clear();

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use qwen_shared::exit::{Exit, Failure};
 use qwen_shared::net::api::{self, Endpoint, Event, ResponseStart, SendError};
-use qwen_shared::net::chat::{AnswerError, AnswerReader, Asked, Summary};
+use qwen_shared::net::chat::{AnswerError, AnswerReader, Asked, Dialect, Summary};
 use qwen_shared::net::http::{self, HttpError};
 use qwen_shared::net::ratelimit::RateLimit;
 
@@ -98,7 +98,7 @@ impl Request {
         let start = start
             .await
             .map_err(|error| (RequestError::Send(Box::new(error)), Summary::default()))?;
-        read(start, output).await
+        read(start, output, endpoint.dialect()).await
     }
 }
 
@@ -110,18 +110,22 @@ const TAIL: Duration = Duration::from_secs(5);
 ///
 /// # Errors
 /// The error, with what is known so far. The text that came before has been written.
-async fn read(start: ResponseStart, output: &mut Output) -> Result<Summary, (RequestError, Summary)> {
+async fn read(
+    start: ResponseStart,
+    output: &mut Output,
+    dialect: Dialect,
+) -> Result<Summary, (RequestError, Summary)> {
     let ResponseStart {
         mut response,
         first_chunk,
     } = start;
-    let mut reader = AnswerReader::new(response.header("content-type"));
+    let mut reader = AnswerReader::new(response.header("content-type")).dialect(dialect);
     let mut result = match first_chunk {
         Some(bytes) => push(&mut reader, &bytes, output),
         None => Ok(()),
     };
     while result.is_ok() && !reader.is_done() {
-        result = match next_chunk(&mut response, output, reader.is_complete()).await {
+        result = match next_chunk(&mut response, output, reader.awaits_tail()).await {
             Ok(Some(bytes)) => push(&mut reader, bytes.as_ref(), output),
             Ok(None) => break,
             Err(RequestError::Http(_)) if reader.is_complete() => break,
@@ -155,7 +159,7 @@ fn push(reader: &mut AnswerReader, bytes: &[u8], output: &mut Output) -> Result<
 async fn next_chunk(
     response: &mut http::Response,
     output: &mut Output,
-    is_complete: bool,
+    awaits_tail: bool,
 ) -> Result<Option<impl AsRef<[u8]> + use<>>, RequestError> {
     let mut was_woken = false;
     let mut chunk = pin!(response.chunk());
@@ -172,7 +176,7 @@ async fn next_chunk(
         }
         Poll::Pending
     });
-    if !is_complete {
+    if !awaits_tail {
         return chunk.await;
     }
     tokio::time::timeout(TAIL, chunk).await.unwrap_or(Ok(None))

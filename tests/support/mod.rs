@@ -26,6 +26,7 @@ pub mod shells;
 mod terminal;
 pub mod tls;
 pub mod tree;
+pub mod wire;
 
 pub use identity::Identity;
 pub use installed::Installed;

@@ -17,7 +17,7 @@ pub(crate) struct Summary {
     failed: u64,
     /// Results that an earlier run wrote, failed ones included.
     existing: u64,
-    /// Successful answers that a token limit or a filter cut.
+    /// Successful answers that were limited or filtered, or whose end is doubtful.
     cut: u64,
     last_wait_notice: Option<Instant>,
 }
@@ -81,7 +81,7 @@ impl Summary {
         for (count, what) in [
             (self.existing, "there already"),
             (self.failed, "failed"),
-            (self.cut, "cut by a limit or a filter"),
+            (self.cut, "limited, filtered or of doubtful end"),
         ] {
             if count > 0 {
                 text.push_str(&format!(", {count} {what}"));

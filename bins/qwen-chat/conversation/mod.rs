@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use qwen_shared::exit::{Exit, Failure, Outcome};
 use qwen_shared::input::system_prompt;
-use qwen_shared::net::chat::Summary;
+use qwen_shared::net::chat::{Summary, Usage};
 use qwen_shared::net::config::{Overrides, Settings};
 use qwen_shared::output::Reporter;
 use qwen_shared::signal::{self, Caught};
@@ -20,7 +20,6 @@ use super::finish::finish;
 use super::message::{Message, Role};
 use super::output::Output;
 use super::session::{Session, with_system};
-use super::usage::Usage;
 use crate::conversation::commands::Command;
 use crate::conversation::editor::{Editor, Input};
 use crate::{models, request};

@@ -7,6 +7,7 @@ use url::Url;
 use super::authorization::carries_secret;
 use crate::exit::Failure;
 use crate::net::config::Settings;
+use crate::net::chat::Dialect;
 use crate::net::http::{BaseUrl, HttpError, Request, check_transport};
 use crate::provider::{self, Provider};
 use crate::secret::Secret;
@@ -23,6 +24,7 @@ pub struct Endpoint {
     secret: Option<Secret<String>>,
     /// How the secret is sent: `bearer`, or a header's name.
     key_header: String,
+    starts_in_reasoning: bool,
 }
 
 impl Endpoint {
@@ -53,7 +55,17 @@ impl Endpoint {
             headers: settings.headers.clone(),
             secret,
             key_header,
+            starts_in_reasoning: settings.starts_in_reasoning,
         })
+    }
+
+    /// Returns what is known of its answers.
+    #[must_use]
+    pub fn dialect(&self) -> Dialect {
+        Dialect {
+            provider: &self.provider.name,
+            starts_in_reasoning: self.starts_in_reasoning,
+        }
     }
 
     /// Returns the server's name for messages: host, and port where it is not the usual one.

@@ -1,13 +1,12 @@
 //! One chunk of a chat completion, read without copying where JSON allows it.
 
-use std::borrow::Cow;
-
-use serde::de::Error;
-use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::Value;
+use serde::Deserialize;
 use serde_json::value::RawValue;
+use serde_json::{Value, json};
 
-/// A chunk.
+use super::content::{Content, Text};
+
+/// A chunk, or the whole answer of a server that does not stream.
 #[derive(Debug, Default, Deserialize)]
 #[serde(expecting = "an object")]
 pub(super) struct Chunk<'a> {
@@ -18,50 +17,221 @@ pub(super) struct Chunk<'a> {
     #[serde(borrow, default)]
     pub(super) choices: Option<Vec<Option<Choice<'a>>>>,
     #[serde(borrow, default)]
-    pub(super) usage: Option<&'a RawValue>,
+    usage: Option<&'a RawValue>,
     #[serde(borrow, default)]
-    pub(super) error: Option<&'a RawValue>,
+    error: Option<&'a RawValue>,
+    /// Groq's own members.
+    #[serde(borrow, default)]
+    x_groq: Option<Groq<'a>>,
+    /// MiniMax's verdict, which stands beside a good answer too.
+    #[serde(borrow, default)]
+    base_resp: Option<&'a RawValue>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(expecting = "an object")]
+struct Groq<'a> {
+    #[serde(borrow, default)]
+    usage: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    error: Option<&'a RawValue>,
 }
 
 impl<'a> Chunk<'a> {
-    /// Returns the first choice, by its index.
-    pub(super) fn choice(&self) -> Option<&Choice<'a>> {
-        let choices = self.choices.iter().flatten().zip(0..);
-        choices
-            .filter_map(|(choice, place)| Some((choice.as_ref()?, place)))
-            .find_map(|(choice, place)| (choice.index.unwrap_or(place) == 0).then_some(choice))
+    /// Parses a chunk. What stands in another form than usual is put straight first.
+    ///
+    /// # Errors
+    /// Those of the parser, for what is no JSON or no chunk.
+    pub(super) fn parse(json: &'a str, straightened: &'a mut String) -> serde_json::Result<Self> {
+        let error = match serde_json::from_str(json) {
+            Ok(chunk) => return Ok(chunk),
+            Err(error) => error,
+        };
+        if !error.is_data() {
+            return Err(error);
+        }
+        let mut value: Value = serde_json::from_str(json)?;
+        straighten(&mut value);
+        *straightened = value.to_string();
+        serde_json::from_str(straightened)
     }
 
-    /// Returns the error that the chunk reports, for all of the answer or for its choice (OpenRouter).
-    pub(super) fn error(&self) -> Option<&RawValue> {
-        self.error.or_else(|| self.choice()?.error)
+    /// Returns the choices that there are, each with its index: the one that it has, or `None`.
+    pub(super) fn choices(&self) -> impl Iterator<Item = &Choice<'a>> {
+        self.choices.iter().flatten().flatten()
     }
 
-    /// True for an object with neither an answer nor a token count: anything else in it is an error.
-    pub(super) const fn is_bare(&self) -> bool {
-        self.choices.is_none() && self.usage.is_none()
+    /// Returns the error that the chunk reports, for all of the answer or for a choice (OpenRouter).
+    ///
+    /// A member that says nothing (`""`, `{}`, `false`, a code of 0) is no error.
+    pub(super) fn error(&self) -> Option<Value> {
+        let groq = self.x_groq.as_ref().and_then(|groq| groq.error);
+        let of_choices = self.choices().filter_map(|choice| choice.error);
+        let members = self.error.into_iter().chain(groq).chain(of_choices);
+        let named = members.filter_map(parse).find(says_error);
+        named.or_else(|| {
+            let verdict = parse(self.base_resp?)?;
+            let error = || json!({ "code": verdict["status_code"], "message": verdict["status_msg"] });
+            says_error(&verdict).then(error)
+        })
+    }
+
+    /// Returns the count of tokens, wherever it stands.
+    pub(super) fn usage(&self) -> Option<&'a RawValue> {
+        let groq = self.x_groq.as_ref().and_then(|groq| groq.usage);
+        let of_choices = self.choices().filter_map(|choice| choice.usage);
+        let mut places = self.usage.into_iter().chain(groq).chain(of_choices);
+        places.find(|usage| usage.get().starts_with('{'))
     }
 }
 
-/// One choice: `delta` in a stream, `message` in a whole answer.
+fn parse(raw: &RawValue) -> Option<Value> {
+    serde_json::from_str(raw.get()).ok()
+}
+
+/// True when the value of an `error` member says that there is an error.
+pub(super) fn says_error(error: &Value) -> bool {
+    match error {
+        Value::Null | Value::Bool(false) => false,
+        Value::Bool(true) => true,
+        Value::Number(number) => number.as_f64() != Some(0.0),
+        Value::String(words) => !is_good_word(words),
+        Value::Array(list) => list.iter().any(says_error),
+        Value::Object(members) => {
+            let code = ["code", "status_code", "error_code"]
+                .iter()
+                .find_map(|name| members.get(*name));
+            match code {
+                Some(code) if is_good_code(code) => false,
+                _ => members.values().any(says_error),
+            }
+        }
+    }
+}
+
+fn is_good_code(code: &Value) -> bool {
+    match code {
+        Value::Number(number) => matches!(number.as_i64(), Some(0 | 200)),
+        Value::String(word) => !word.is_empty() && is_good_word(word),
+        _ => false,
+    }
+}
+
+fn is_good_word(word: &str) -> bool {
+    let word = word.trim();
+    ["", "0", "200", "ok", "success", "none", "null"]
+        .iter()
+        .any(|good| word.eq_ignore_ascii_case(good))
+}
+
+/// Puts the members of a chunk that stand in another form than the API's into the API's form: a lone choice in the place
+/// of the list, an index as text, text in the place of a message.
+fn straighten(chunk: &mut Value) {
+    let Value::Object(members) = chunk else { return };
+    if let Some(groq) = members.get("x_groq")
+        && !groq.is_object()
+    {
+        members.remove("x_groq");
+    }
+    let Some(choices) = members.get_mut("choices") else {
+        return;
+    };
+    let list = match choices.take() {
+        Value::Array(list) => list,
+        choice @ Value::Object(_) => vec![choice],
+        _ => Vec::new(),
+    };
+    *choices = list.into_iter().map(straighten_choice).collect();
+}
+
+fn straighten_choice(choice: Value) -> Value {
+    let mut members = match choice {
+        Value::Object(members) => members,
+        Value::String(text) => return json!({ "text": text }),
+        _ => return Value::Null,
+    };
+    if let Some(index) = members.get_mut("index") {
+        let number = match &*index {
+            Value::Number(number) => number.as_f64(),
+            Value::String(digits) => digits.trim().parse().ok(),
+            _ => None,
+        };
+        *index = number.map_or(Value::Null, |number: f64| Value::from(number as u64));
+    }
+    for name in ["delta", "message"] {
+        if let Some(message) = members.get_mut(name)
+            && !message.is_object()
+        {
+            *message = match message.take() {
+                content @ (Value::Array(_) | Value::String(_) | Value::Number(_)) => {
+                    json!({ "content": content })
+                }
+                _ => Value::Null,
+            };
+        }
+    }
+    Value::Object(members)
+}
+
+/// One choice: `delta` in a stream, `message` in a whole answer, `text` from an older endpoint.
 #[derive(Debug, Default, Deserialize)]
 #[serde(expecting = "an object")]
 pub(super) struct Choice<'a> {
     #[serde(default)]
-    index: Option<u64>,
+    pub(super) index: Option<u64>,
     #[serde(borrow, default)]
     delta: Option<Message<'a>>,
     #[serde(borrow, default)]
     message: Option<Message<'a>>,
     #[serde(borrow, default)]
-    pub(super) finish_reason: Option<Text<'a>>,
+    text: Content<'a>,
+    #[serde(borrow, default)]
+    finish_reason: Option<Text<'a>>,
+    /// An older form of the finish reason.
+    #[serde(borrow, default)]
+    finish_details: Option<Details<'a>>,
     #[serde(borrow, default)]
     error: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    usage: Option<&'a RawValue>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Details<'a> {
+    #[serde(borrow, default, rename = "type")]
+    kind: Option<Text<'a>>,
 }
 
 impl<'a> Choice<'a> {
-    pub(super) fn message(&self) -> Option<&Message<'a>> {
-        self.delta.as_ref().or(self.message.as_ref())
+    /// Returns what the choice says, and whether it says it as a whole message.
+    pub(super) fn message(&self) -> Option<(&Message<'a>, bool)> {
+        let delta = self.delta.as_ref();
+        match (delta, self.message.as_ref()) {
+            (Some(delta), message) if message.is_none() || !delta.is_empty() => Some((delta, false)),
+            (_, message) => message.map(|message| (message, true)),
+        }
+    }
+
+    /// Returns the text of an older endpoint's choice.
+    pub(super) const fn text(&self) -> &Content<'a> {
+        &self.text
+    }
+
+    /// True for a choice of a whole answer, not of a stream.
+    pub(super) const fn is_whole(&self) -> bool {
+        self.delta.is_none()
+    }
+
+    /// True when it brings a part of the answer.
+    pub(super) fn says_something(&self) -> bool {
+        !self.text.is_empty() || self.message().is_some_and(|(message, _)| !message.is_empty())
+    }
+
+    /// Returns the server's word for why the model stopped; an empty one while it goes on.
+    pub(super) fn finish_reason(&self) -> &str {
+        let details = self.finish_details.as_ref();
+        let words = [self.finish_reason.as_ref(), details.and_then(|details| details.kind.as_ref())];
+        words.into_iter().flatten().map(|word| &*word.0).find(|word| !word.is_empty()).unwrap_or_default()
     }
 }
 
@@ -70,11 +240,21 @@ impl<'a> Choice<'a> {
 #[serde(expecting = "an object")]
 pub(super) struct Message<'a> {
     #[serde(borrow, default)]
-    content: Option<Text<'a>>,
+    content: Content<'a>,
     #[serde(borrow, default)]
     reasoning_content: Option<Text<'a>>,
     #[serde(borrow, default)]
     reasoning: Option<Text<'a>>,
+    /// GitHub Copilot's name of it.
+    #[serde(borrow, default)]
+    reasoning_text: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    thinking: Option<Text<'a>>,
+    /// OpenRouter's and MiniMax's list of it.
+    #[serde(borrow, default)]
+    reasoning_details: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    thinking_blocks: Option<Text<'a>>,
     #[serde(borrow, default)]
     refusal: Option<Text<'a>>,
     #[serde(borrow, default)]
@@ -84,230 +264,41 @@ pub(super) struct Message<'a> {
     pub(super) function_call: Option<&'a RawValue>,
 }
 
-impl Message<'_> {
-    /// Returns the content, or else the refusal.
-    pub(super) fn content(&self) -> &str {
-        first_of(self.content.as_ref(), self.refusal.as_ref())
+impl<'a> Message<'a> {
+    pub(super) const fn content(&self) -> &Content<'a> {
+        &self.content
     }
 
-    /// Returns the reasoning. Servers that send both members send the same text in both.
+    /// Returns the words with which the model refuses.
+    pub(super) fn refusal(&self) -> &str {
+        self.refusal.as_ref().map_or(&*self.content.refusal, |text| &text.0)
+    }
+
+    /// Returns the reasoning. Servers that send several of its members send the same text in all.
     pub(super) fn reasoning(&self) -> &str {
-        first_of(self.reasoning_content.as_ref(), self.reasoning.as_ref())
+        let members = [
+            &self.reasoning_content,
+            &self.reasoning,
+            &self.reasoning_text,
+            &self.thinking,
+            &self.reasoning_details,
+            &self.thinking_blocks,
+        ];
+        let mut texts = members.into_iter().flatten().map(|text| &*text.0);
+        texts.find(|text| !text.is_empty()).unwrap_or(&self.content.reasoning)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.content.is_empty()
+            && self.reasoning().is_empty()
+            && self.refusal().is_empty()
+            && !self.has_tool_calls()
+    }
+
+    /// True when it brings a part of a tool call.
+    pub(super) fn has_tool_calls(&self) -> bool {
+        let is_empty = |raw: &RawValue| matches!(raw.get(), "null" | "[]" | "{}" | "false" | "\"\"");
+        [self.tool_calls, self.function_call].into_iter().flatten().any(|raw| !is_empty(raw))
     }
 }
 
-fn first_of<'t>(one: Option<&'t Text<'_>>, other: Option<&'t Text<'_>>) -> &'t str {
-    match one {
-        Some(text) if !text.0.is_empty() => &text.0,
-        _ => other.map_or("", |text| &text.0),
-    }
-}
-
-/// Text, borrowed where it holds no escape. A list of parts is joined; anything else counts as no text.
-#[derive(Debug, Default)]
-pub(super) struct Text<'a>(pub(super) Cow<'a, str>);
-
-impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        struct Literal<'a>(#[serde(borrow)] Cow<'a, str>);
-
-        #[derive(Deserialize)]
-        struct TextPart<'a> {
-            #[serde(borrow, default)]
-            text: Option<Text<'a>>,
-        }
-
-        let json = <&RawValue>::deserialize(deserializer)?.get();
-        let text = match json.as_bytes().first() {
-            Some(b'"') => serde_json::from_str(json).map(|literal: Literal<'a>| literal.0),
-            Some(b'[') => serde_json::from_str(json).map(|parts: Vec<Option<TextPart<'_>>>| {
-                let texts = parts.into_iter().flatten().filter_map(|part| part.text);
-                Cow::Owned(texts.map(|text| text.0).collect())
-            }),
-            _ => Ok(Cow::default()),
-        };
-        text.map(Self).map_err(D::Error::custom)
-    }
-}
-
-/// A tool call that the model asks for.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct ToolCall {
-    /// The server's name for the call.
-    pub id: String,
-    /// The tool's name.
-    pub name: String,
-    /// The arguments: JSON as text, as the model wrote it.
-    pub arguments: String,
-}
-
-/// Adds the `tool_calls` of one chunk to the calls so far.
-///
-/// A delta names its call by `index`; one without continues the last call, unless it has another `id`.
-pub(super) fn add_tool_calls(calls: &mut Vec<ToolCall>, raw: &RawValue) {
-    let Ok(Value::Array(deltas)) = serde_json::from_str(raw.get()) else {
-        return;
-    };
-    for delta in &deltas {
-        let id = text(&delta["id"]);
-        let index = delta["index"]
-            .as_u64()
-            .and_then(|index| usize::try_from(index).ok());
-        let place = match index {
-            Some(index) => index,
-            None if id.is_empty() => calls.len().saturating_sub(1),
-            None => calls.iter().position(|call| call.id == id).unwrap_or(calls.len()),
-        };
-        add_function(calls, place, id, &delta["function"]);
-    }
-}
-
-/// Adds the older form, `function_call`, of which there is one.
-pub(super) fn add_function_call(calls: &mut Vec<ToolCall>, raw: &RawValue) {
-    if let Ok(function) = serde_json::from_str::<Value>(raw.get())
-        && function.is_object()
-    {
-        add_function(calls, 0, "", &function);
-    }
-}
-
-/// The most calls that one answer may hold: an index is outside input, and must not make us reserve memory.
-const MAX_TOOL_CALLS: usize = 128;
-
-fn add_function(calls: &mut Vec<ToolCall>, place: usize, id: &str, function: &Value) {
-    if place >= MAX_TOOL_CALLS {
-        return;
-    }
-    if calls.len() <= place {
-        calls.resize(place + 1, ToolCall::default());
-    }
-    let call = &mut calls[place];
-    if call.id.is_empty() {
-        id.clone_into(&mut call.id);
-    }
-    call.name.push_str(text(&function["name"]));
-    match &function["arguments"] {
-        Value::String(part) => call.arguments.push_str(part),
-        Value::Null => {}
-        whole => call.arguments.push_str(&whole.to_string()),
-    }
-}
-
-fn text(value: &Value) -> &str {
-    value.as_str().unwrap_or_default()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::Chunk;
-
-    #[test]
-    fn chunks_of_every_make_are_read() {
-        for (json, text, reasoning) in [
-            (r#"{"choices":[{"delta":{"content":"a"}}]}"#, "a", ""),
-            (
-                r#"{"choices":[{"index":0,"delta":{"content":"a\nb"}}],"usage":null}"#,
-                "a\nb",
-                "",
-            ),
-            (
-                r#"{"choices":[{"delta":{"content":null,"reasoning_content":"t"}}]}"#,
-                "",
-                "t",
-            ),
-            (
-                r#"{"choices":[{"delta":{"reasoning":"t","reasoning_content":"t"}}]}"#,
-                "",
-                "t",
-            ),
-            (
-                r#"{"choices":[{"delta":{"reasoning":"t","reasoning_content":null}}]}"#,
-                "",
-                "t",
-            ),
-            (
-                r#"{"choices":[{"delta":{"content":[{"type":"text","text":"a"},null,{"x":1},{"text":"b"}]}}]}"#,
-                "ab",
-                "",
-            ),
-            (
-                r#"{"choices":[{"message":{"role":"assistant","content":"whole"},"delta":null}]}"#,
-                "whole",
-                "",
-            ),
-            (
-                r#"{"choices":[{"index":1,"delta":{"content":"no"}},{"index":0,"delta":{"content":"yes"}}]}"#,
-                "yes",
-                "",
-            ),
-            (r#"{"choices":[{"index":1,"delta":{"content":"no"}}]}"#, "", ""),
-            (r#"{"choices":[null,{"delta":{"content":"no"}}]}"#, "", ""),
-            (
-                r#"{"choices":[{"delta":{"content":null,"refusal":"cannot"}}]}"#,
-                "cannot",
-                "",
-            ),
-            (
-                r#"{"choices":[{"delta":{"content":{"odd":1}},"logprobs":{"content":[]}}],"id":5}"#,
-                "",
-                "",
-            ),
-            (r#"{"choices":null}"#, "", ""),
-            (r"{}", "", ""),
-        ] {
-            let chunk: Chunk<'_> = serde_json::from_str(json).unwrap();
-            let message = chunk.choice().and_then(|choice| choice.message());
-            assert_eq!(message.map_or("", |message| message.content()), text, "{json}");
-            assert_eq!(
-                message.map_or("", |message| message.reasoning()),
-                reasoning,
-                "{json}"
-            );
-        }
-    }
-}
-
-#[cfg(test)]
-mod tools_tests {
-    use super::ToolCall;
-    use super::add_tool_calls;
-    use serde_json::value::RawValue;
-
-    #[test]
-    fn calls_are_put_together_from_their_pieces() {
-        for (pieces, expected) in [
-            (
-                vec![
-                    r#"[{"index":0,"id":"a","function":{"name":"f","arguments":"{"}}]"#,
-                    r#"[{"index":0,"function":{"arguments":"}"}}]"#,
-                ],
-                vec![("a", "f", "{}")],
-            ),
-            (
-                vec![
-                    r#"[{"id":"a","function":{"name":"f","arguments":{"x":1}}},{"id":"b","function":{"name":"g"}}]"#,
-                ],
-                vec![("a", "f", r#"{"x":1}"#), ("b", "g", "")],
-            ),
-            (
-                vec![r#"[{"index":99999999999,"id":"a"}]"#, "null", "3", r#"[null]"#],
-                vec![("", "", "")],
-            ),
-        ] {
-            let mut calls = Vec::new();
-            for piece in pieces {
-                add_tool_calls(&mut calls, &RawValue::from_string(piece.to_owned()).unwrap());
-            }
-            let expected: Vec<ToolCall> = expected
-                .into_iter()
-                .map(|(id, name, arguments)| ToolCall {
-                    id: id.into(),
-                    name: name.into(),
-                    arguments: arguments.into(),
-                })
-                .collect();
-            assert_eq!(calls, expected);
-        }
-    }
-}

@@ -12,7 +12,7 @@ pub(super) enum ContentKind {
 /// Decides by the content type and the first bytes; `None` while there is only whitespace and a byte-order mark.
 ///
 /// The bytes count more than the header: servers that ignore `stream` send JSON with any content type, and small ones
-/// send events as `text/plain`. HTML is never an answer.
+/// send events as `text/plain` or `text/html`. What is HTML by its bytes is never an answer.
 ///
 /// # Errors
 /// [`AnswerError::NotAnAnswer`].
@@ -23,19 +23,19 @@ pub(super) fn content_kind(
     let declared = content_type.unwrap_or("none");
     let refused = || AnswerError::NotAnAnswer(declared.to_owned());
     let is_events = declared.to_ascii_lowercase().contains("event-stream");
-    if declared.to_ascii_lowercase().contains("html") {
-        return Err(refused());
-    }
     let mark: &[u8] = b"\xef\xbb\xbf";
     if !bytes.is_empty() && mark.starts_with(bytes) && bytes.len() < mark.len() {
         return Ok(None);
     }
     let bytes = bytes.strip_prefix(mark).unwrap_or(bytes);
     let Some(first) = bytes.iter().find(|byte| !byte.is_ascii_whitespace()) else {
-        return Ok(None);
+        return match bytes.is_empty() && declared.to_ascii_lowercase().contains("html") {
+            true => Err(refused()),
+            false => Ok(None),
+        };
     };
     match first {
-        b'{' | b'[' => Ok(Some(ContentKind::Json)),
+        b'{' | b'[' | b'"' => Ok(Some(ContentKind::Json)),
         b'<' => Err(refused()),
         _ if is_events => Ok(Some(ContentKind::Events)),
         b':' | b'd' | b'e' | b'i' | b'r' if may_be_field(bytes.trim_ascii_start()) => {
@@ -47,7 +47,7 @@ pub(super) fn content_kind(
 
 /// True when the bytes begin like a field of an event, as far as they go.
 fn may_be_field(bytes: &[u8]) -> bool {
-    [":", "data:", "event:", "id:", "retry:"].iter().any(|field| {
+    [":", "data:", "event:", "error:", "id:", "retry:"].iter().any(|field| {
         let length = field.len().min(bytes.len());
         field.as_bytes()[..length] == bytes[..length]
     })
@@ -78,7 +78,12 @@ mod tests {
             (Some("text/plain"), "Hello", Err(())),
             (None, "event: x", Ok(Some(ContentKind::Events))),
             (None, "[", Ok(Some(ContentKind::Json))),
-            (Some("text/html"), "data: x", Err(())),
+            (Some("text/html"), "data: x", Ok(Some(ContentKind::Events))),
+            (Some("text/html"), "{", Ok(Some(ContentKind::Json))),
+            (Some("text/html"), "Hello", Err(())),
+            (events, "error: {", Ok(Some(ContentKind::Events))),
+            (Some("text/plain"), "error: {", Ok(Some(ContentKind::Events))),
+            (None, "\"{", Ok(Some(ContentKind::Json))),
             (Some("text/HTML"), "", Err(())),
         ] {
             let seen = content_kind(content_type, bytes.as_bytes()).map_err(|_| ());

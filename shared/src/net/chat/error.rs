@@ -3,24 +3,38 @@
 use std::fmt;
 
 use super::api_error::{ApiError, MESSAGE_LIMIT};
+use super::finish_reason::{FinishReason, Meaning};
 use super::verdict::Asked;
 use crate::exit::{Exit, Failure};
-use crate::text::clip;
+use crate::text::{clip, one_line};
 
 /// The largest event that is kept, in bytes. Servers have sent single events of 8 MiB; what is larger is an attack.
 pub(super) const EVENT_LIMIT: usize = 64 << 20;
+
+/// The most bytes of one answer that are kept, of all that must be kept until its end.
+pub const ANSWER_LIMIT: usize = 64 << 20;
 
 /// Why a body is not a complete answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum AnswerError {
     /// The body is something else: a captive portal's page, another service's answer. With its content type.
     NotAnAnswer(String),
+    /// The body is JSON, but no answer. With the JSON.
+    OtherJson(String),
     /// An event, or the whole body, is not valid JSON.
     Malformed(String),
     /// One event, or a whole answer in one piece, is larger than 64 MiB.
     TooLong,
+    /// What has to be kept of the answer is more than 64 MiB, or more tool calls than anybody makes.
+    TooMuch,
     /// The server reports an error in the answer.
     Api(ApiError),
+    /// In the place of text stands something of that kind, which is no text.
+    NotText(String),
+    /// The server says that it was interrupted.
+    Interrupted(FinishReason),
+    /// The body ended, without an error, and no part of it was an answer.
+    NoChoice,
     /// The body ended, without an error, before the answer did.
     Incomplete,
 }
@@ -31,6 +45,7 @@ impl AnswerError {
     pub fn exit(&self) -> Exit {
         match self {
             Self::Api(error) => error.verdict().exit(),
+            Self::Interrupted(reason) if reason.meaning == Meaning::Busy => Exit::TryAgain,
             _ => Exit::Protocol,
         }
     }
@@ -48,6 +63,7 @@ impl AnswerError {
                 .hints(Asked::Chat)
                 .into_iter()
                 .fold(failure, Failure::hint),
+            Self::OtherJson(_) => failure.hint("check the base URL: many end in /v1"),
             _ => failure,
         }
     }
@@ -57,13 +73,32 @@ impl fmt::Display for AnswerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotAnAnswer(kind) => write!(f, "not an API answer: the content type is '{kind}'"),
+            Self::OtherJson(json) => {
+                write!(f, "not an API answer: {}", clip(one_line(json).trim(), MESSAGE_LIMIT))
+            }
             Self::Malformed(reason) => write!(f, "the answer is malformed: {}", clip(reason, MESSAGE_LIMIT)),
             Self::TooLong => write!(
                 f,
                 "the answer is malformed: an event is larger than {} MiB",
                 EVENT_LIMIT >> 20
             ),
+            Self::TooMuch => write!(
+                f,
+                "the answer is too large: more than {} MiB would have to be kept",
+                ANSWER_LIMIT >> 20
+            ),
             Self::Api(error) => write!(f, "error within the answer: {}", error.describe()),
+            Self::NotText(kind) => write!(
+                f,
+                "the answer holds what is no text: '{}'",
+                clip(one_line(kind).trim(), 60)
+            ),
+            Self::Interrupted(reason) => write!(
+                f,
+                "the server interrupted the answer (finish_reason {})",
+                reason.quoted()
+            ),
+            Self::NoChoice => f.write_str("the answer is incomplete: it ended before it began"),
             Self::Incomplete => f.write_str("the answer is incomplete: it ended without a finish reason"),
         }
     }

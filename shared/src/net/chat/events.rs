@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use memchr::memchr2;
+use serde::de::IgnoredAny;
 
 use super::error::{AnswerError, EVENT_LIMIT};
 
@@ -20,8 +21,10 @@ pub(super) struct Event<'a> {
 
 /// The reader's state between two pieces of the stream.
 ///
-/// Memory is bounded by the longest event. `id` and `retry` fields are read over, since nothing is ever resumed. An
-/// event that the end of the stream cuts off is never dispatched, as the standard says.
+/// Memory is bounded by the longest event. `id` and `retry` fields are read over, since nothing is ever resumed.
+///
+/// Beyond the standard it reads what servers send: events one line feed apart, a line that is a JSON object without a
+/// field name, the field `error` (llama.cpp), an error without data, and a last event without its blank line.
 #[derive(Debug, Default)]
 pub(super) struct EventReader {
     /// The beginning of a line whose end has not come.
@@ -29,6 +32,8 @@ pub(super) struct EventReader {
     data: Vec<u8>,
     has_data: bool,
     name: Vec<u8>,
+    /// The name that stood before the data, where another one came after it.
+    earlier_name: Option<Vec<u8>>,
     started: bool,
     /// The last byte was a carriage return: a line feed that follows belongs to it.
     after_cr: bool,
@@ -99,9 +104,18 @@ impl EventReader {
         if line.is_empty() {
             return self.dispatch(sink);
         }
+        if line[0] == b'{' || line == b"[DONE]" {
+            return self.take_bare_line(line, sink);
+        }
         let (field, value) = split_field(line);
         match field {
             b"data" => {
+                if self.has_data && begins_event(value) && is_whole(&self.data) {
+                    let name = self.earlier_name.take().unwrap_or_else(|| self.name.clone());
+                    emit(&name, &self.data, sink)?;
+                    self.has_data = false;
+                    self.data.clear();
+                }
                 if self.data.len() + value.len() >= EVENT_LIMIT {
                     return Err(AnswerError::TooLong);
                 }
@@ -111,22 +125,41 @@ impl EventReader {
                 self.data.extend_from_slice(value);
             }
             b"event" => {
+                if self.has_data {
+                    self.earlier_name = Some(std::mem::take(&mut self.name));
+                }
                 self.name.clear();
                 self.name.extend_from_slice(value);
             }
+            b"error" if !value.trim_ascii().is_empty() => emit(b"error", value, sink)?,
             // `id`, `retry`, a comment (whose field name is empty), and anything unknown.
             _ => {}
         }
         Ok(())
     }
 
-    /// Ends an event. A block without a `data` field (comments, `id:`, `retry:` or `event:` alone) is none; one whose
-    /// `data` field is empty is an event with empty data (section 9.2.6).
+    /// Takes a line without a field name: an event of its own, if it is whole. Something else is a field that nobody knows.
+    fn take_bare_line(
+        &mut self,
+        line: &[u8],
+        sink: &mut impl FnMut(Event<'_>) -> Result<(), AnswerError>,
+    ) -> Result<(), AnswerError> {
+        if !is_whole(line) {
+            return Ok(());
+        }
+        if self.has_data {
+            self.dispatch(sink)?;
+        }
+        emit(b"", line, sink)
+    }
+
+    /// Ends an event. A block without a `data` field (comments, `id:`, `retry:` or `event:` alone) is none, but for an
+    /// error; one whose `data` field is empty is an event with empty data (section 9.2.6).
     fn dispatch(
         &mut self,
         sink: &mut impl FnMut(Event<'_>) -> Result<(), AnswerError>,
     ) -> Result<(), AnswerError> {
-        let outcome = if self.has_data {
+        let outcome = if self.has_data || self.name.eq_ignore_ascii_case(b"error") {
             emit(&self.name, &self.data, sink)
         } else {
             Ok(())
@@ -135,7 +168,29 @@ impl EventReader {
         self.data.shrink_to(KEPT);
         self.has_data = false;
         self.name.clear();
+        self.earlier_name = None;
         outcome
+    }
+
+    /// Ends the stream. A last event that lacks only its blank line is dispatched; true when one was cut off.
+    ///
+    /// # Errors
+    /// The sink's.
+    pub(super) fn finish(
+        &mut self,
+        sink: &mut impl FnMut(Event<'_>) -> Result<(), AnswerError>,
+    ) -> Result<bool, AnswerError> {
+        let line = std::mem::take(&mut self.line);
+        let is_mid_line = !line.is_empty() && !matches!(line[0], b':');
+        if !line.is_empty() {
+            self.take_line(&line, sink)?;
+        }
+        if self.has_data && !is_whole(&self.data) {
+            return Ok(true);
+        }
+        let has_event = self.has_data;
+        self.dispatch(sink)?;
+        Ok(is_mid_line && !has_event)
     }
 
     /// True where nothing of an event, nor of a line, has come yet.
@@ -166,6 +221,20 @@ fn whole_event(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let after = line[end..].strip_prefix(b"\n\n")?;
     let data = line[..end].strip_prefix(b" ").unwrap_or(&line[..end]);
     Some((data, after))
+}
+
+/// True for data that may begin an event, and no line of pretty-printed JSON within one.
+fn begins_event(data: &[u8]) -> bool {
+    matches!(data.trim_ascii(), [b'{', ..] | b"[DONE]")
+}
+
+/// True for data that nothing can follow: a JSON object to its last brace, or the end.
+fn is_whole(data: &[u8]) -> bool {
+    match data.trim_ascii() {
+        b"[DONE]" => true,
+        data @ [b'{', .., b'}'] => serde_json::from_slice::<IgnoredAny>(data).is_ok(),
+        _ => false,
+    }
 }
 
 /// Splits a line at its first colon; one blank after it is not part of the value.

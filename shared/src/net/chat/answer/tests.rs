@@ -1,7 +1,7 @@
 //! Answers, whole and broken.
 
 use super::{AnswerReader, Delta, FinishReason, Summary};
-use crate::net::chat::error::AnswerError;
+use crate::net::chat::AnswerError;
 
 pub(super) const EVENTS: Option<&str> = Some("text/event-stream");
 
@@ -16,6 +16,7 @@ pub(super) fn read(content_type: Option<&str>, pieces: &[&[u8]]) -> Seen {
     let mut sink = |delta: Delta<'_>| match delta {
         Delta::Text(piece) => text.push_str(piece),
         Delta::Reasoning(piece) => reasoning.push_str(piece),
+        Delta::TextWasReasoning => reasoning.push_str(&std::mem::take(&mut text)),
     };
     let mut reader = AnswerReader::new(content_type);
     let mut end = Ok(());
@@ -45,13 +46,13 @@ const USAGE: &str = r#"{"choices":[],"usage":{"prompt_tokens":3,"completion_toke
 #[test]
 fn an_answer_is_whole_with_a_finish_reason_or_done() {
     for (stream, reason) in [
-        (events(&[A, B, STOP, USAGE, "[DONE]"]), Some(FinishReason::Stop)),
-        (events(&[A, B, STOP]), Some(FinishReason::Stop)),
+        (events(&[A, B, STOP, USAGE, "[DONE]"]), FinishReason::parse("stop", "")),
+        (events(&[A, B, STOP]), FinishReason::parse("stop", "")),
         (events(&[A, B, "[DONE]"]), None),
         (events(&[A, B, "[DONE]", "not json"]), None),
         (
             events(&["", A, "", B, STOP, " [DONE] "]),
-            Some(FinishReason::Stop),
+            FinishReason::parse("stop", ""),
         ),
     ] {
         let seen = read(EVENTS, &[stream.as_bytes()]);
@@ -83,7 +84,7 @@ fn what_came_is_kept_and_what_is_missing_is_named() {
             "the answer is incomplete: it ended without a finish reason",
         ),
         (
-            events(&[A]) + "data: [DONE]",
+            events(&[A]) + "data: [DON",
             "par",
             "the answer is incomplete: it ended without a finish reason",
         ),
@@ -95,7 +96,7 @@ fn what_came_is_kept_and_what_is_missing_is_named() {
         (
             events(&[A, "oops", B]),
             "par",
-            "the answer is malformed: expected value at line 1 column 1",
+            "the answer is malformed: no JSON object",
         ),
         (events(&[A, api, B]), "par", "error within the answer: boom"),
         (
@@ -116,12 +117,17 @@ fn what_came_is_kept_and_what_is_missing_is_named() {
         (
             ": only a comment\n\n".into(),
             "",
-            "the answer is incomplete: it ended without a finish reason",
+            "the answer is incomplete: it ended before it began",
         ),
         (
             String::new(),
             "",
-            "the answer is incomplete: it ended without a finish reason",
+            "the answer is incomplete: it ended before it began",
+        ),
+        (
+            events(&["[DONE]"]),
+            "",
+            "the answer is incomplete: it ended before it began",
         ),
     ] {
         let seen = read(EVENTS, &[stream.as_bytes()]);
@@ -142,7 +148,7 @@ fn a_server_that_does_not_stream_gives_a_valid_answer() {
         let seen = read(content_type, &bytes);
         let summary = seen.end.unwrap();
         assert_eq!(seen.text, "whole");
-        assert_eq!(summary.finish_reason, Some(FinishReason::Length));
+        assert_eq!(summary.finish_reason, FinishReason::parse("length", ""));
         assert_eq!(summary.usage.unwrap()["completion_tokens"], 2);
     }
     for (body, words) in [
@@ -153,14 +159,14 @@ fn a_server_that_does_not_stream_gives_a_valid_answer() {
         ),
         (
             r#"{"status":"ok"}"#,
-            "not an API answer: the content type is 'application/json'",
+            r#"not an API answer: {"status":"ok"}"#,
         ),
         (
             r#"{"choices":[{"message":{"content":"half"}"#,
             "the answer is malformed: it breaks off within its JSON",
         ),
         (
-            r#"{"choices":[{"message":{"content":"x"}}]}"#,
+            r#"{"choices":[{"delta":{"content":"x"}}]}"#,
             "the answer is incomplete: it ended without a finish reason",
         ),
     ] {
@@ -216,8 +222,9 @@ fn tool_calls_reasoning_and_odd_finish_reasons_are_kept() {
         ("", "why", false)
     );
     assert_eq!(summary.tool_calls[0].arguments, "{}");
-    assert_eq!(summary.finish_reason, Some(FinishReason::ToolCalls));
+    assert_eq!(summary.finish_reason, FinishReason::parse("tool_calls", ""));
     let odd = events(&[r#"{"choices":[{"delta":{"content":"x"},"finish_reason":"eos"}]}"#]);
     let summary = read(EVENTS, &[odd.as_bytes()]).end.unwrap();
     assert_eq!(summary.finish_reason.unwrap().as_str(), "eos");
+    assert!(summary.caveats.is_empty());
 }

@@ -1,0 +1,213 @@
+//! What stands in the place of text: a string, a number, a part, a list of parts.
+
+use std::borrow::Cow;
+
+use serde::de::Error;
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
+
+/// How deep parts may hold parts.
+const DEPTH: u8 = 8;
+
+/// Text, borrowed where it holds no escape.
+///
+/// A number is its own spelling: servers send tokens that look like numbers as numbers. Parts are joined. What else may
+/// stand there counts as no text.
+#[derive(Debug, Default)]
+pub(super) struct Text<'a>(pub(super) Cow<'a, str>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Text<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let json = <&RawValue>::deserialize(deserializer)?.get();
+        if json.starts_with('"') {
+            return literal(json).map(Self).map_err(D::Error::custom);
+        }
+        Ok(Self(flat_text(json, DEPTH)))
+    }
+}
+
+/// The content of a message, by kind.
+#[derive(Debug, Default)]
+pub(super) struct Content<'a> {
+    pub(super) text: Cow<'a, str>,
+    /// The text of parts that are reasoning (Mistral).
+    pub(super) reasoning: Cow<'a, str>,
+    /// The text of parts that refuse.
+    pub(super) refusal: Cow<'a, str>,
+    /// The kind of a part that is no text.
+    pub(super) odd: Option<String>,
+}
+
+impl Content<'_> {
+    pub(super) fn is_empty(&self) -> bool {
+        self.text.is_empty() && self.reasoning.is_empty() && self.refusal.is_empty() && self.odd.is_none()
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Content<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let json = <&RawValue>::deserialize(deserializer)?.get();
+        let mut content = Self::default();
+        match json.as_bytes().first() {
+            Some(b'"') => content.text = literal(json).map_err(D::Error::custom)?,
+            Some(b'[') => {
+                let parts: Vec<&RawValue> = serde_json::from_str(json).map_err(D::Error::custom)?;
+                for part in parts {
+                    content.add_part(part.get());
+                }
+            }
+            Some(b'{') => content.add_part(json),
+            Some(b'n') | None => {}
+            Some(_) => content.text = Cow::Borrowed(json),
+        }
+        Ok(content)
+    }
+}
+
+/// The members of a part that may hold its text. Their names say of what kind it is.
+#[derive(Debug, Default, Deserialize)]
+struct Part<'a> {
+    #[serde(borrow, default, rename = "type")]
+    kind: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    text: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    thinking: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    reasoning: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    summary: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    content: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    refusal: Option<&'a RawValue>,
+}
+
+impl<'a> Part<'a> {
+    /// Returns the text of the part, whatever its kind.
+    fn text(&self, depth: u8) -> Cow<'a, str> {
+        let members = [
+            self.text,
+            self.thinking,
+            self.reasoning,
+            self.summary,
+            self.content,
+            self.refusal,
+        ];
+        let mut texts = members.into_iter().flatten().map(|raw| flat_text(raw.get(), depth));
+        texts.find(|text| !text.is_empty()).unwrap_or_default()
+    }
+}
+
+impl<'a> Content<'a> {
+    fn add_part(&mut self, json: &'a str) {
+        if !json.starts_with('{') {
+            return append(&mut self.text, flat_text(json, 1));
+        }
+        let Ok(part) = serde_json::from_str::<Part<'_>>(json) else {
+            self.odd = Some("a part that cannot be read".to_owned());
+            return;
+        };
+        let kind = part.kind.as_ref().map_or("", |kind| &kind.0).to_ascii_lowercase();
+        if kind.contains("think") || kind.contains("reason") || (part.text.is_none() && part.thinking.is_some()) {
+            append(&mut self.reasoning, part.text(DEPTH));
+        } else if kind.contains("refusal") || (part.text.is_none() && part.refusal.is_some()) {
+            append(&mut self.refusal, part.text(DEPTH));
+        } else if part.text.is_some() || kind.contains("text") {
+            append(&mut self.text, part.text(DEPTH));
+        } else if !is_annotation(&kind) && json.len() > 2 {
+            self.odd = Some(if kind.is_empty() { "a part without a type".to_owned() } else { kind });
+        }
+    }
+}
+
+/// True for parts that belong to the text and are none: Mistral's references, citations.
+fn is_annotation(kind: &str) -> bool {
+    ["reference", "citation", "annotation"].iter().any(|name| kind.contains(name))
+}
+
+fn append<'a>(to: &mut Cow<'a, str>, text: Cow<'a, str>) {
+    if to.is_empty() {
+        *to = text;
+    } else if !text.is_empty() {
+        to.to_mut().push_str(&text);
+    }
+}
+
+/// Returns the text of any JSON in the place of text.
+fn flat_text(json: &str, depth: u8) -> Cow<'_, str> {
+    match json.as_bytes().first() {
+        Some(b'"') => literal(json).unwrap_or_default(),
+        Some(b'-' | b'0'..=b'9') => Cow::Borrowed(json),
+        Some(b'[') if depth > 0 => {
+            let parts: Vec<&RawValue> = serde_json::from_str(json).unwrap_or_default();
+            let mut text = Cow::default();
+            for part in parts {
+                append(&mut text, flat_text(part.get(), depth - 1));
+            }
+            text
+        }
+        Some(b'{') if depth > 0 => {
+            let part: Part<'_> = serde_json::from_str(json).unwrap_or_default();
+            part.text(depth - 1)
+        }
+        _ => Cow::default(),
+    }
+}
+
+fn literal(json: &str) -> serde_json::Result<Cow<'_, str>> {
+    #[derive(Deserialize)]
+    struct Literal<'a>(#[serde(borrow)] Cow<'a, str>);
+
+    serde_json::from_str(json).map(|literal: Literal<'_>| literal.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Content;
+
+    #[test]
+    fn text_is_text_whatever_its_json_is() {
+        for (json, text, reasoning, refusal, odd) in [
+            (r#""a\nb""#, "a\nb", "", "", None),
+            ("5", "5", "", "", None),
+            ("1.50", "1.50", "", "", None),
+            ("-1e3", "-1e3", "", "", None),
+            ("true", "true", "", "", None),
+            ("false", "false", "", "", None),
+            ("null", "", "", "", None),
+            ("[]", "", "", "", None),
+            ("{}", "", "", "", None),
+            (r#"{"type":"text","text":"lone"}"#, "lone", "", "", None),
+            (r#"["a",5,null,{"text":"b"},{"type":"output_text","text":6}]"#, "a5b6", "", "", None),
+            (
+                r#"[{"type":"thinking","thinking":[{"type":"text","text":"why"}]},{"type":"text","text":"so"}]"#,
+                "so",
+                "why",
+                "",
+                None,
+            ),
+            (r#"[{"type":"reasoning","text":"hm"},{"thinking":"m"}]"#, "", "hmm", "", None),
+            (r#"[{"type":"refusal","refusal":"no"}]"#, "", "", "no", None),
+            (r#"[{"type":"reference","reference_ids":[1]},{"type":"text","text":"x"}]"#, "x", "", "", None),
+            (r#"[{"type":"image_url","image_url":{"url":"u"}}]"#, "", "", "", Some("image_url")),
+            (r#"{"odd":1}"#, "", "", "", Some("a part without a type")),
+        ] {
+            let content: Content<'_> = serde_json::from_str(json).unwrap();
+            assert_eq!(
+                (&*content.text, &*content.reasoning, &*content.refusal, content.odd.as_deref()),
+                (text, reasoning, refusal, odd),
+                "{json}"
+            );
+        }
+    }
+
+    #[test]
+    fn parts_within_parts_without_end_are_no_text_and_no_crash() {
+        let deep = format!("{}1{}", "[".repeat(100), "]".repeat(100));
+        let content: Content<'_> = serde_json::from_str(&deep).unwrap();
+        assert!(content.text.is_empty());
+        let deep = format!("{}1{}", "[".repeat(1_000_000), "]".repeat(1_000_000));
+        let _ = serde_json::from_str::<Content<'_>>(&deep);
+    }
+}

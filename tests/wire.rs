@@ -1,0 +1,184 @@
+//! What real servers send: every case of tests/data/wire, whole, byte by byte, cut at every byte, and by the program.
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use qwen_shared::exit::Exit;
+use qwen_shared::net::chat::{AnswerReader, Delta, Summary};
+
+use crate::support::chat::chat;
+use crate::support::wire::Case;
+use crate::support::{Reply, Run, Sandbox, Server};
+
+/// What a reader made of some bytes.
+struct Seen {
+    text: String,
+    reasoning: String,
+    /// True where nothing that follows can make the answer less than whole.
+    is_complete: bool,
+    end: Result<Summary, (Exit, String)>,
+}
+
+fn read<'b>(case: &Case, pieces: impl IntoIterator<Item = &'b [u8]>) -> Seen {
+    let (mut text, mut reasoning) = (String::new(), String::new());
+    let mut sink = |delta: Delta<'_>| match delta {
+        Delta::Text(piece) => text.push_str(piece),
+        Delta::Reasoning(piece) => reasoning.push_str(piece),
+        Delta::TextWasReasoning => reasoning.push_str(&std::mem::take(&mut text)),
+    };
+    let mut reader = AnswerReader::new(Some(&case.content_type));
+    let mut pushed = Ok(());
+    for piece in pieces {
+        if pushed.is_err() || reader.is_done() {
+            break;
+        }
+        pushed = reader.push(piece, &mut sink);
+    }
+    let is_complete = reader.is_complete();
+    let end = match pushed {
+        Ok(()) => reader.finish(&mut sink).map_err(|(error, _)| error),
+        Err(error) => {
+            reader.close(&mut sink);
+            Err(error)
+        }
+    };
+    Seen {
+        text,
+        reasoning,
+        is_complete,
+        end: end.map_err(|error| (error.exit(), error.to_string())),
+    }
+}
+
+/// What the program would exit with, and say.
+fn judge(case: &Case, seen: &Seen) -> (u8, String) {
+    match &seen.end {
+        Err((exit, words)) => (exit.code(), words.clone()),
+        Ok(summary) => {
+            let calls = summary.tool_calls.iter();
+            let calls: Vec<String> = calls.map(|call| format!("calls a tool, '{}'", call.name)).collect();
+            if !calls.is_empty() {
+                return (Exit::Protocol.code(), calls.concat());
+            }
+            let is_strict = case.args.iter().any(|arg| arg == "--strict");
+            let exit = u8::from(is_strict && !summary.caveats.is_empty());
+            (exit, summary.caveats.join("\n"))
+        }
+    }
+}
+
+#[track_caller]
+fn check(case: &Case, seen: &Seen) {
+    let (exit, words) = judge(case, seen);
+    let name = &case.name;
+    assert_eq!(seen.text, case.stdout.trim_end_matches('\n'), "{name}: {words}");
+    if case.is_reset {
+        assert_eq!(seen.is_complete, case.exit == 0, "{name}");
+        return;
+    }
+    assert_eq!(exit, case.exit, "{name}: {words}");
+    let usage = seen.end.iter().filter_map(|summary| summary.usage.as_ref());
+    let usage: String = usage
+        .map(|usage| {
+            let usage = qwen_shared::net::chat::Usage::read(usage);
+            format!("{} tokens in, {} out", usage.prompt_tokens, usage.completion_tokens)
+        })
+        .collect();
+    for part in &case.stderr {
+        let said = [&words, &seen.reasoning, &usage];
+        assert!(
+            said.iter().any(|words| words.contains(part.as_str())),
+            "{name}: {said:?}"
+        );
+    }
+}
+
+#[test]
+fn every_answer_comes_to_what_it_should_whole_and_byte_by_byte() {
+    for case in Case::all() {
+        let body = case.body();
+        check(&case, &read(&case, [body.as_slice()]));
+        check(&case, &read(&case, body.chunks(1)));
+    }
+}
+
+#[test]
+fn no_cut_makes_less_than_the_whole_answer_count_as_whole() {
+    for case in Case::all() {
+        let body = case.body();
+        let whole = read(&case, [body.as_slice()]);
+        let is_whole = whole.end.is_ok();
+        for cut in 0..body.len() {
+            let seen = read(&case, [&body[..cut]]);
+            let place = format!("{} cut at {cut}", case.name);
+            // A break after the known end changes nothing; one before it is never the end.
+            if seen.is_complete && is_whole && !case.is_withdrawn {
+                assert_eq!(seen.text, whole.text, "{place}");
+            }
+            // A body that ends in good order there ends by the server's own word, if by any.
+            if let Ok(summary) = seen.end {
+                let has_word = summary.finish_reason.is_some();
+                assert!(seen.text == whole.text || has_word, "{place}: {:?}", seen.text);
+            }
+        }
+    }
+}
+
+#[test]
+fn every_answer_comes_to_what_it_should_by_the_program() {
+    let cases = Case::all();
+    let next = std::sync::atomic::AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                let sandbox = Sandbox::new();
+                while let Some(case) = cases.get(next.fetch_add(1, std::sync::atomic::Ordering::Relaxed)) {
+                    check_run(case, &ask(&sandbox, case));
+                }
+            });
+        }
+    });
+}
+
+fn ask(sandbox: &Sandbox, case: &Case) -> Run {
+    let head = format!(
+        "HTTP/1.1 200 OK\r\ncontent-type: {}\r\ntransfer-encoding: chunked\r\n\r\n",
+        case.content_type
+    );
+    let mut reply = Reply::default().send(head);
+    for (seconds, part) in case.parts() {
+        if seconds > 0.0 {
+            reply = reply.pause(Duration::from_secs_f64(seconds));
+        }
+        if !part.is_empty() {
+            reply = reply.chunk(part);
+        }
+    }
+    reply = match case.is_reset {
+        true => reply.close(),
+        false => reply.send("0\r\n\r\n"),
+    };
+    let server = Server::script([reply]);
+    let tool = chat(sandbox, &server).args(["--retries", "0"]).args(&case.args);
+    tool.arg("hi").run()
+}
+
+#[track_caller]
+fn check_run(case: &Case, run: &Run) {
+    let name = &case.name;
+    assert_eq!(run.code(), i32::from(case.exit), "{name}: {run:#?}");
+    assert_eq!(run.text(), case.stdout, "{name}: {run:#?}");
+    for part in &case.stderr {
+        assert!(run.stderr.contains(part.as_str()), "{name}: {run:#?}");
+    }
+    if case.exit == 0 && case.stderr.is_empty() {
+        assert_eq!(run.stderr, "", "{name}");
+    }
+}
+
+#[test]
+fn the_cases_are_many_and_of_many_makes() {
+    let cases = Case::all();
+    assert!(cases.len() >= 100, "{}", cases.len());
+    let makes: BTreeSet<&str> = cases.iter().filter_map(|case| case.name.split('-').next()).collect();
+    assert!(makes.len() >= 15, "{makes:?}");
+}
