@@ -95,6 +95,20 @@ fn an_upload_of_which_nothing_is_taken_is_given_up() {
 }
 
 #[test]
+fn a_server_that_says_nothing_is_given_up_after_the_limit_for_the_first_byte_alone() {
+    for body in ["short", &"x".repeat(200 << 10)] {
+        let (sandbox, server) = (Sandbox::new(), Server::script([Reply::default().hold()]));
+        let tool = chat(&sandbox, &server).args(["--retries", "0", "--first-byte-timeout", "0.3"]);
+        let run = tool
+            .args(["--stdin", "hello"])
+            .stdin(body)
+            .limit(Duration::from_secs(60))
+            .run();
+        run.fails(75, &["no answer within 0.3 s", "--first-byte-timeout SECONDS"]);
+    }
+}
+
+#[test]
 fn what_is_sent_asks_for_no_compression() {
     let (sandbox, server) = (
         Sandbox::new(),

@@ -175,15 +175,23 @@ impl Client {
                 Some(Sent { at, is_all: true }) => {
                     (at + first_byte, HttpError::Timeout(Phase::FirstByte, first_byte))
                 }
-                Some(Sent { at, is_all: false }) => (at + idle, HttpError::Timeout(Phase::Upload, idle)),
-                // Not connected yet.
-                None => (Instant::now() + idle, HttpError::Timeout(Phase::Upload, idle)),
+                // Not connected yet, or on its way: what counts may have changed by the end of the shorter limit.
+                _ => (
+                    before.map_or_else(Instant::now, |sent| sent.at) + idle,
+                    HttpError::Timeout(Phase::Upload, idle),
+                ),
             };
-            let (end, error) = nearer(deadline, end, error);
-            match timeout_at(end, &mut sending).await {
+            let is_all = before.is_some_and(|sent| sent.is_all);
+            let wake = if is_all {
+                end
+            } else {
+                end.min(Instant::now() + first_byte)
+            };
+            let (wake, at_wake) = nearer(deadline, wake, error);
+            match timeout_at(wake, &mut sending).await {
                 Ok(head) => return Ok((head, sent().map_or(started, |sent| sent.at))),
-                Err(_) if matches!(error, HttpError::Timeout(Phase::Total, _)) => return Err(error),
-                Err(_) if before.is_some() && sent() == before => return Err(error),
+                Err(_) if matches!(at_wake, HttpError::Timeout(Phase::Total, _)) => return Err(at_wake),
+                Err(_) if wake == end && before.is_some() && sent() == before => return Err(at_wake),
                 Err(_) => {}
             }
         }
