@@ -72,6 +72,10 @@ fn what_passes_is_tried_again() {
         refusal(429, "{}"),
         Reply::with_headers(429, &[("retry-after", "1")], "{}"),
         refusal(503, "{}"),
+        Reply::json(
+            200,
+            r#"{"error":{"code":502,"message":"Provider returned error"}}"#,
+        ),
         Reply::default().reset(),
         Reply::default().close(),
     ] {

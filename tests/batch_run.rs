@@ -446,7 +446,10 @@ fn an_answer_whose_end_is_doubtful_is_an_answer_and_is_counted() {
         .run()
         .exits(0);
     assert_eq!(text(&results(&run.text())["a"]), "half a sent");
-    assert_eq!(run.stderr, "qwen-batch: 1 done, 1 limited, filtered or of doubtful end\n");
+    assert_eq!(
+        run.stderr,
+        "qwen-batch: 1 done, 1 limited, filtered or of doubtful end\n"
+    );
 }
 
 #[test]

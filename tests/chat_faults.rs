@@ -290,18 +290,12 @@ fn a_malformed_event_leaves_the_part() {
             text("part") + &data(r#"{"choices":["#) + &text("lost"),
             "it breaks off within its JSON",
         ),
-        (
-            text("part") + &data("oops") + &finish("stop"),
-            "no JSON object",
-        ),
+        (text("part") + &data("oops") + &finish("stop"), "no JSON object"),
         (
             text("part") + &data("[1]") + &finish("stop"),
             "a list where an object should be",
         ),
-        (
-            text("part") + &data("3") + &finish("stop"),
-            "no JSON object",
-        ),
+        (text("part") + &data("3") + &finish("stop"), "no JSON object"),
     ] {
         expect(
             [stream(bytes)],
@@ -336,17 +330,13 @@ fn an_error_within_the_stream_is_told_and_ends_by_its_code() {
         (r#"{"error":"just words"}"#, 76, "just words"),
     ] {
         let line = format!("'S': error within the answer: {words}");
-        let lines: Vec<&str> = if code == 69 {
-            vec![&line, quota]
-        } else {
-            vec![&line]
-        };
+        let lines = [line.as_str(), quota];
         let server = expect(
             [stream(text("part") + &data(json) + &text("lost"))],
             &[],
             code,
             "part",
-            &lines,
+            if code == 69 { &lines } else { &lines[..1] },
         );
         assert_eq!(server.requests().len(), 1);
     }
@@ -507,4 +497,183 @@ fn an_empty_answer_prints_nothing_but_a_notice() {
         "",
         &["the answer is empty"],
     );
+}
+
+/// The events that come before any text.
+const ROLE: &str =
+    "data: {\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"\"}}]}\n\n";
+
+#[test]
+fn what_fails_before_any_text_is_tried_again_whatever_came() {
+    let busy = r#"{"error":{"code":502,"message":"Provider returned error"}}"#;
+    let thought = data(r#"{"choices":[{"index":0,"delta":{"reasoning_content":"hm"}}]}"#);
+    for reply in [
+        stream(format!(": PROCESSING\n\n{}", data(busy))),
+        stream(format!("{ROLE}{}", data(busy))),
+        stream(format!("{thought}{}", data(busy))),
+        Reply::json(200, busy),
+        Reply::stream_head().chunk(": PROCESSING\n\n").reset(),
+        Reply::stream_head().chunk(ROLE).reset(),
+        Reply::stream_head().chunk(ROLE).send("40\r\nhalf").close(),
+    ] {
+        let server = expect_retry(&reply, &[]);
+        assert_eq!(server.requests().len(), 2, "{reply:?}");
+    }
+    // Text, of whatever kind, is not taken back.
+    for part in [text("a"), format!("{ROLE}{}", text("a"))] {
+        let reply = stream(format!("{part}{}", data(busy)));
+        let (run, server) = ask([reply, answer(&["fine"])], &[]);
+        assert_eq!((run.code(), server.requests().len()), (75, 1), "{run:#?}");
+    }
+}
+
+#[track_caller]
+fn expect_retry(reply: &Reply, args: &[&str]) -> Server {
+    let (run, server) = ask([reply.clone(), answer(&["fine"])], args);
+    assert_eq!((run.code(), run.text().as_str()), (0, "fine\n"), "{run:#?}");
+    let said = said(&run, &server);
+    assert!(
+        said.iter().any(|line| line.contains("; try 2 of 4 in ")),
+        "{said:?}"
+    );
+    server
+}
+
+#[test]
+fn reasoning_on_stdout_is_not_taken_back_and_with_events_a_retry_says_that_the_answer_begins_anew() {
+    let thought = data(r#"{"choices":[{"index":0,"delta":{"reasoning_content":"hm"}}]}"#);
+    let busy = data(r#"{"error":{"code":502,"message":"busy"}}"#);
+    let replies = || [stream(format!("{thought}{busy}")), answer(&["fine"])];
+    let shown = Gate::default();
+    let gated = Reply::stream_head()
+        .chunk(&thought)
+        .gate(&shown)
+        .chunk(&busy)
+        .send("0\r\n\r\n");
+    let (sandbox, server) = (Sandbox::new(), Server::script([gated, answer(&["fine"])]));
+    let tool = chat(&sandbox, &server).args(["--reasoning", "stdout", "hi"]);
+    let mut child = tool.start();
+    let mut part = [0; 2];
+    child.stdout.as_mut().unwrap().read_exact(&mut part).unwrap();
+    shown.open();
+    let run = Run::wait(child, "qwen-chat");
+    assert_eq!((run.code(), &part, server.count()), (75, b"hm", 1), "{run:#?}");
+    let (run, server) = ask(replies(), &["--events"]);
+    assert_eq!((run.code(), server.count()), (0, 2), "{run:#?}");
+    let kinds: Vec<String> = run
+        .text()
+        .lines()
+        .map(|line| {
+            serde_json::from_str::<serde_json::Value>(line).unwrap()["type"]
+                .as_str()
+                .unwrap()
+                .to_owned()
+        })
+        .collect();
+    assert_eq!(kinds, ["reasoning", "retry", "text", "end"]);
+    // With --json only the answer's own reasoning is in the result.
+    let (run, _server) = ask(replies(), &["--json"]);
+    let json: serde_json::Value = serde_json::from_slice(&run.stdout).unwrap();
+    assert_eq!((&json["text"], &json["attempts"]), (&"fine".into(), &2.into()));
+    assert!(json["reasoning"].is_null(), "{json}");
+}
+
+#[test]
+fn what_was_added_and_then_refused_is_taken_back_once() {
+    for refusal in [
+        error(
+            400,
+            r#"{"message":"Unrecognized request argument supplied: stream_options"}"#,
+        ),
+        Reply::json(
+            422,
+            r#"{"object":"error","message":{"detail":[{"type":"extra_forbidden","loc":["body","stream_options"],"msg":"Extra inputs are not permitted"}]}}"#,
+        ),
+    ] {
+        let (run, server) = ask([refusal.clone(), answer(&["fine"])], &[]);
+        assert_eq!(
+            (run.code(), run.text().as_str(), run.stderr.as_str()),
+            (0, "fine\n", ""),
+            "{run:#?}"
+        );
+        let bodies: Vec<_> = server.requests().iter().map(|request| request.json()).collect();
+        assert_eq!(bodies[0]["stream_options"]["include_usage"], true);
+        assert!(bodies[1]["stream_options"].is_null() && bodies[1]["stream"] == true);
+        // Refused all the same, or asked for by the user: nothing more is tried.
+        let (run, server) = ask([refusal.clone()], &[]);
+        assert_eq!((run.code(), server.count()), (65, 2), "{run:#?}");
+        let flags = ["--param", r#"stream_options={"include_usage":true}"#];
+        let (run, server) = ask([refusal], &flags);
+        assert_eq!((run.code(), server.count()), (65, 1), "{run:#?}");
+    }
+}
+
+#[test]
+fn a_model_that_only_streams_is_asked_for_a_stream_and_one_that_never_does_for_the_whole() {
+    let refusal = error(
+        400,
+        r#"{"message":"This model only support stream mode, please enable the stream parameter to access the model. ","code":"invalid_parameter_error"}"#,
+    );
+    let (run, server) = ask([refusal, answer(&["fi", "ne"])], &["--no-stream"]);
+    assert_eq!((run.code(), run.text().as_str()), (0, "fine\n"), "{run:#?}");
+    let streams = |server: &Server| -> Vec<_> {
+        let requests = server.requests();
+        requests
+            .iter()
+            .map(|request| request.json()["stream"].clone())
+            .collect()
+    };
+    assert_eq!(streams(&server), [false, true]);
+    let refusal = error(
+        400,
+        r#"{"message":"Unsupported value: 'stream' does not support true with this model.","param":"stream","code":"unsupported_value"}"#,
+    );
+    let (run, server) = ask([refusal, crate::support::batch::whole("fine")], &[]);
+    assert_eq!((run.code(), run.text().as_str()), (0, "fine\n"), "{run:#?}");
+    assert_eq!(streams(&server), [true, false]);
+}
+
+#[test]
+fn a_base_url_without_its_version_is_said_wherever_it_fails() {
+    let sandbox = Sandbox::new();
+    for (reply, args, code) in [
+        (Reply::json(404, r#"{"detail":"Not Found"}"#), &["hi"][..], 69),
+        (
+            Reply::json(404, r#"{"detail":"Not Found"}"#),
+            &["--list-models"],
+            69,
+        ),
+        (Reply::new(200, "text/html", "<html>"), &["hi"], 76),
+    ] {
+        let server = Server::script([reply]);
+        let run = chat(&sandbox, &server)
+            .env("OPENAI_BASE_URL", server.url("/api"))
+            .args(args)
+            .run();
+        let run = run.fails(code, &["many", "end in '/v1'"]);
+        assert!(!run.stderr.contains("list-models'"), "{run:#?}");
+    }
+}
+
+#[test]
+fn a_key_command_is_run_again_where_its_key_is_refused_and_only_once() {
+    let server = Server::answering(|_, request| match request.header("authorization") {
+        Some("Bearer key-2") => answer(&["fine"]),
+        _ => Reply::json(401, "{}"),
+    });
+    let counting = "cd; n=$(($(cat n 2>/dev/null || echo 0) + 1)); echo $n >n; echo key-$n";
+    for (script, code, asked) in [(counting, 0, 2), ("echo key-1", 77, 1), ("cd; date +%N", 77, 2)] {
+        let sandbox = Sandbox::new();
+        let profile = serde_json::json!({
+            "base_url": server.url("/v1"), "model": "m", "key": {"command": ["/bin/sh", "-c", script]},
+        });
+        sandbox.config(&serde_json::json!({"profiles": {"p": profile}}).to_string());
+        let before = server.count();
+        let run = sandbox.tool("qwen-chat").args(["--no-stdin", "hi"]).run();
+        assert_eq!(
+            (run.code(), server.count() - before),
+            (code, asked),
+            "{script}: {run:#?}"
+        );
+    }
 }

@@ -1,7 +1,7 @@
 //! qwen-login and `config.json`: read strictly, written whole, by many at once.
 
 use crate::support::authority::Authority;
-use crate::support::{Reply, Run, Sandbox, Server, Tool};
+use crate::support::{Run, Sandbox, Server, Tool};
 use serde_json::{Value, json};
 
 fn login(sandbox: &Sandbox) -> Tool {
@@ -45,7 +45,7 @@ fn a_configuration_that_cannot_be_written_is_found_before_the_key_is_used() {
 
 #[test]
 fn what_the_user_wrote_into_the_configuration_survives() {
-    let server = Server::script([Reply::json(200, r#"{"data": [{"id": "gpt-4o"}]}"#)]);
+    let server = Server::script([crate::support::chat::answer(&["Hello"])]);
     let sandbox = Sandbox::new();
     sandbox.config(
         r#"{"mine": {"dark": true}, "default_profile": "work", "profiles": {
@@ -144,7 +144,7 @@ fn what_is_no_file_is_not_replaced_by_one() {
 
 #[test]
 fn a_key_goes_to_the_endpoint_that_the_profile_names() {
-    let server = Server::script([Reply::json(200, r#"{"data": [{"id": "m"}]}"#)]);
+    let server = Server::script([crate::support::chat::answer(&["Hello"])]);
     let sandbox = Sandbox::new();
     let url = server.url("/v1");
     sandbox.config(&json!({"profiles": {"lab": {"base_url": url, "model": "m"}}}).to_string());

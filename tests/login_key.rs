@@ -3,7 +3,11 @@ use crate::support::{Reply, Request, Run, Sandbox, Server, Tool};
 use serde_json::{Value, json};
 
 const KEY: &str = "sk-canary-0123456789";
-const MODELS: &str = r#"{"object": "list", "data": [{"id": "gpt-4o"}, {"id": "small"}]}"#;
+
+/// An answer: the only proof of a key.
+fn good() -> Reply {
+    crate::support::chat::answer(&["Hello"])
+}
 
 fn login(sandbox: &Sandbox) -> Tool {
     sandbox
@@ -47,7 +51,7 @@ fn token(sandbox: &Sandbox) -> Value {
 
 #[test]
 fn a_key_from_stdin_is_tried_stored_and_in_use() {
-    let server = Server::script([Reply::json(200, MODELS)]);
+    let server = Server::script([good()]);
     let sandbox = Sandbox::new();
     let url = server.url("/v1");
     let run = login(&sandbox).args(["--base-url", &url]).run().exits(0);
@@ -62,7 +66,12 @@ fn a_key_from_stdin_is_tried_stored_and_in_use() {
     assert_eq!(requests.len(), 1);
     assert_eq!(
         (requests[0].method.as_str(), requests[0].target.as_str()),
-        ("GET", "/v1/models")
+        ("POST", "/v1/chat/completions")
+    );
+    // What qwen-chat would ask, byte for byte.
+    assert_eq!(
+        requests[0].text(),
+        r#"{"model":"gpt-4o","messages":[{"role":"user","content":"hi"}],"stream":true,"stream_options":{"include_usage":true}}"#
     );
     assert_eq!(
         requests[0].header("authorization"),
@@ -95,7 +104,10 @@ fn a_refused_key_is_not_stored_and_not_repeated() {
     let run = login(&sandbox).args(["-v", "--base-url", &url]).run();
     let run = run.fails(
         77,
-        &["the credential was refused (401)", "sk-***89", "--no-verify"],
+        &[
+            "the credential was refused (401): Incorrect API key provided: ***",
+            "--no-verify",
+        ],
     );
     assert!(!run.stderr.contains(KEY), "{run:#?}");
     nothing_is_stored(&sandbox);
@@ -107,114 +119,134 @@ fn a_refused_key_is_not_stored_and_not_repeated() {
     assert_eq!(server.requests().len(), 1, "--no-verify asks nobody");
 }
 
+/// The request of qwen-chat, with the same profile, environment and `.env`.
 #[test]
-fn an_endpoint_without_a_list_of_models_is_asked_one_token() {
-    for absent in [404, 405, 403] {
-        let server = Server::answering(move |_, request: &Request| match request.method.as_str() {
-            "GET" => Reply::json(absent, r#"{"error": {"message": "no"}}"#),
-            _ => Reply::json(
-                200,
-                r#"{"choices": [{"message": {"content": "h"}, "finish_reason": "length"}]}"#,
-            ),
-        });
-        let sandbox = Sandbox::new();
-        login(&sandbox)
-            .args(["--base-url", &server.url("/v1"), "--model", "small"])
-            .run()
-            .exits(0);
-        let requests = server.requests();
-        assert_eq!(requests[1].target, "/v1/chat/completions");
-        let body = requests[1].json();
-        assert_eq!(
-            (&body["model"], &body["max_tokens"]),
-            (&json!("small"), &json!(1))
-        );
-        assert_eq!(
-            requests[1].header("authorization"),
-            Some(format!("Bearer {KEY}").as_str())
-        );
-    }
+fn the_trial_is_the_request_that_a_question_would_be() {
+    let sandbox = Sandbox::new();
+    let server = Server::script([good()]);
+    let old = json!({
+        "provider": "azure", "base_url": server.url("/"), "model": "dep", "headers": {"x-team": "blue", "api-key": "of-the-profile"},
+        "query": {"api-version": "2030-01-01", "tenant": "t"}, "body": {"user": "me", "stream_options": null},
+    });
+    sandbox.config(&json!({"default_profile": "work", "profiles": {"work": old}}).to_string());
+    sandbox.write("home/.env", "OPENAI_API_VERSION=2029-09-09\n");
+    login(&sandbox)
+        .args([
+            "--provider",
+            "azure",
+            "--base-url",
+            &server.url("/"),
+            "--model",
+            "dep",
+        ])
+        .run()
+        .exits(0);
+    sandbox
+        .tool("qwen-chat")
+        .args(["--no-stdin", "hi"])
+        .run()
+        .gives(0, "Hello\n", "");
+    let requests = server.requests();
+    let [trial, question] = &requests[..] else {
+        panic!("{requests:#?}")
+    };
+    assert_eq!((&trial.target, trial.text()), (&question.target, question.text()));
+    let headers = |request: &Request| {
+        let mut headers = request.headers.clone();
+        headers.sort();
+        headers
+    };
+    assert_eq!(headers(trial), headers(question));
+    assert_eq!(
+        trial.target,
+        "/openai/deployments/dep/chat/completions?api-version=2030-01-01&tenant=t"
+    );
+    assert_eq!(trial.header("api-key"), Some("of-the-profile"));
+    assert!(trial.json()["stream_options"].is_null());
 }
 
 #[test]
 fn what_a_trial_finds_decides() {
-    let page = || Reply::new(200, "text/html", "<html>welcome</html>");
     let error = |status, code: &str| {
         Reply::json(
             status,
             &json!({"error": {"message": "m", "code": code}}).to_string(),
         )
     };
-    let none = || Reply::json(404, "{}");
     let cases = [
         (
-            none(),
             error(401, "invalid_api_key"),
             77,
             "the credential was refused (401)",
         ),
         (
-            none(),
-            error(404, "model_not_found"),
-            69,
-            "no such model or path (404)",
+            Reply::json(400, r#"{"error": {"message": "this answer is an HTTP 400"}}"#),
+            65,
+            "the request was refused (400)",
         ),
-        (page(), page(), 76, "not that of an OpenAI-compatible endpoint"),
-        (error(500, "x"), none(), 75, "the server failed (500)"),
+        (error(404, "model_not_found"), 69, "(404)"),
+        (error(402, "x"), 69, "(402)"),
+        (error(429, "insufficient_quota"), 69, "the quota is used up (429)"),
+        (error(429, "rate_limit_exceeded"), 75, "too many requests (429)"),
+        (
+            Reply::new(200, "text/html", "<html>welcome</html>"),
+            76,
+            "not an API answer",
+        ),
+        (Reply::json(200, "{}"), 76, "not an API answer"),
+        (Reply::json(200, r#"{"data": []}"#), 76, "not an API answer"),
+        (error(500, "x"), 75, "the server failed (500)"),
         (
             Reply::with_headers(301, &[("location", "https://elsewhere.example/")], ""),
-            none(),
             76,
             "refused to follow a redirect",
         ),
-        (Reply::default().close(), none(), 75, "broke before an answer"),
-        (
-            none(),
-            error(400, "unsupported_parameter"),
-            0,
-            "the endpoint accepts the key",
-        ),
-        (
-            none(),
-            error(429, "insufficient_quota"),
-            0,
-            "the endpoint accepts the key, but says: the quota is used up",
-        ),
-        (
-            none(),
-            error(429, "rate_limit_exceeded"),
-            0,
-            "but says: too many requests",
-        ),
+        (Reply::default().close(), 75, "broke before an answer"),
     ];
-    for (models, chat, code, said) in cases {
-        let server = Server::answering(move |_, request: &Request| match request.method.as_str() {
-            "GET" => models.clone(),
-            _ => chat.clone(),
-        });
+    for (reply, code, said) in cases {
+        let server = Server::script([reply]);
         let sandbox = Sandbox::new();
         let run = login(&sandbox).args(["--base-url", &server.url("/v1")]).run();
         let run = run.exits(code);
         assert!(run.stderr.contains(said), "no {said:?} in {run:#?}");
-        if code == 0 {
-            assert_eq!(stored(&sandbox, "default")["api_key"], KEY);
-        } else {
-            nothing_is_stored(&sandbox);
-        }
+        assert!(run.stderr.contains("nothing was stored"), "{run:#?}");
+        assert!(!run.stderr.contains("run 'qwen-login'"), "{run:#?}");
+        nothing_is_stored(&sandbox);
     }
 }
 
 #[test]
-fn a_model_that_is_not_listed_is_mentioned() {
-    let server = Server::script([Reply::json(200, MODELS)]);
+fn anything_of_an_answer_is_proof_enough_and_the_rest_is_not_waited_for() {
+    let reasoning =
+        crate::support::chat::data(r#"{"choices":[{"index":0,"delta":{"reasoning_content":"hm"}}]}"#);
+    for reply in [
+        Reply::stream_head()
+            .chunk(crate::support::chat::text("He"))
+            .hold(),
+        Reply::stream_head().chunk(reasoning).hold(),
+        Reply::json(
+            200,
+            r#"{"choices": [{"message": {"content": "h"}, "finish_reason": "length"}]}"#,
+        ),
+    ] {
+        let server = Server::script([reply]);
+        let sandbox = Sandbox::new();
+        login(&sandbox)
+            .args(["--base-url", &server.url("/v1")])
+            .run()
+            .exits(0);
+        assert_eq!(stored(&sandbox, "default")["api_key"], KEY);
+    }
+}
+
+#[test]
+fn a_base_url_without_its_version_is_told_so() {
+    let server = Server::script([Reply::json(404, r#"{"detail": "Not Found"}"#)]);
     let sandbox = Sandbox::new();
-    let run = login(&sandbox)
-        .args(["--base-url", &server.url("/v1"), "--model", "gpt-9"])
-        .run()
-        .exits(0);
-    assert!(
-        run.stderr.contains("the endpoint does not list model 'gpt-9'"),
-        "{run:#?}"
+    let run = login(&sandbox).args(["--base-url", &server.url("/api")]).run();
+    run.fails(
+        69,
+        &["no such model or path (404): Not Found", "many end in '/v1'"],
     );
 }
 
@@ -327,7 +359,7 @@ fn presets_bring_their_endpoint_and_model() {
 
 #[test]
 fn azure_gets_the_key_in_its_own_header_and_version() {
-    let server = Server::script([Reply::json(200, MODELS)]);
+    let server = Server::script([good()]);
     let sandbox = Sandbox::new();
     login(&sandbox)
         .args(["--provider", "azure", "--base-url", &server.url("/")])
@@ -335,7 +367,10 @@ fn azure_gets_the_key_in_its_own_header_and_version() {
         .run()
         .exits(0);
     let request = &server.requests()[0];
-    assert_eq!(request.target, "/openai/models?api-version=2025-01-01");
+    assert_eq!(
+        request.target,
+        "/openai/deployments/gpt-4o/chat/completions?api-version=2025-01-01"
+    );
     assert_eq!(request.header("api-key"), Some(KEY));
     assert!(request.header("authorization").is_none());
     assert_eq!(profile(&sandbox, "default")["provider"], "azure");
@@ -371,29 +406,15 @@ fn the_whole_address_of_an_azure_deployment_names_its_model() {
 }
 
 #[test]
-fn a_public_list_of_models_proves_no_key() {
-    let server = Server::answering(|_, request: &Request| match request.method.as_str() {
-        "GET" => Reply::json(200, MODELS),
-        _ => Reply::json(401, r#"{"error": {"message": "no", "code": 401}}"#),
-    });
-    let sandbox = Sandbox::new();
-    let run = login(&sandbox)
-        .args(["--provider", "openrouter", "--base-url", &server.url("/v1")])
-        .run();
-    run.fails(77, &["the credential was refused (401)"]);
-    nothing_is_stored(&sandbox);
-}
-
-#[test]
 fn the_whole_address_of_a_request_is_cut_to_its_base() {
-    let server = Server::script([Reply::json(200, MODELS)]);
+    let server = Server::script([good()]);
     let sandbox = Sandbox::new();
     login(&sandbox)
         .args(["--base-url", &server.url("/v1/chat/completions/")])
         .run()
         .exits(0);
     assert_eq!(profile(&sandbox, "default")["base_url"], server.url("/v1"));
-    assert_eq!(server.requests()[0].target, "/v1/models");
+    assert_eq!(server.requests()[0].target, "/v1/chat/completions");
 }
 
 #[test]
@@ -418,7 +439,7 @@ fn a_key_in_the_environment_is_said_to_go_first() {
 
 #[test]
 fn an_endpoint_that_wants_no_key_is_set_up_without_one() {
-    let server = Server::script([Reply::json(200, r#"{"data": [{"id": "qwen3"}]}"#)]);
+    let server = Server::script([good()]);
     let sandbox = Sandbox::new();
     let run: Run = sandbox
         .detached("qwen-login")
@@ -483,7 +504,7 @@ fn without_a_terminal_nothing_is_asked() {
 /// A second login without a word would set up the endpoint anew, without the key.
 #[test]
 fn without_a_terminal_a_profile_keeps_the_key_that_it_has() {
-    let models = Reply::json(200, r#"{"data": [{"id": "qwen3"}]}"#);
+    let models = good();
     let server = Server::script([models]);
     let sandbox = Sandbox::new();
     login(&sandbox)

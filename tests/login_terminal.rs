@@ -26,7 +26,7 @@ fn default_profile(sandbox: &Sandbox) -> Value {
 fn endpoint() -> Server {
     Server::answering(|_, request: &Request| {
         if request.header("authorization") == Some(&format!("Bearer {GOOD}")) {
-            Reply::json(200, r#"{"data": [{"id": "gpt-4o"}, {"id": "small"}]}"#)
+            crate::support::chat::answer(&["Hello"])
         } else {
             Reply::json(401, r#"{"error": {"message": "no", "code": "invalid_api_key"}}"#)
         }
@@ -131,7 +131,7 @@ fn a_chosen_provider_stays_at_an_endpoint_that_nobody_knows() {
 fn a_server_of_ones_own_needs_no_key_wherever_it_listens() {
     for (choice, provider) in [("llama.cpp\n", "llama.cpp"), ("custom\n", "custom")] {
         let sandbox = Sandbox::new();
-        let server = Server::answering(|_, _| Reply::json(200, r#"{"data": [{"id": "tiny"}]}"#));
+        let server = Server::answering(|_, _| crate::support::chat::answer(&["Hello"]));
         let mut terminal = Terminal::start(at_a_terminal(&sandbox));
         terminal.answers(&[
             ("choice [2]: ", "\n"),
@@ -194,7 +194,7 @@ fn a_region_is_asked_where_there_are_several() {
 
 #[test]
 fn giving_up_after_a_refused_key_stores_nothing_and_storing_all_the_same_does() {
-    for (answer, code, stored) in [("3\n", 77, false), ("2\n", 0, true)] {
+    for (answer, code, stored) in [("give up\n", 77, false), ("store\n", 0, true)] {
         let (sandbox, server) = (Sandbox::new(), endpoint());
         let tool = at_a_terminal(&sandbox).args(["--base-url", &server.url("/v1"), "--model", "small"]);
         let mut terminal = Terminal::start(tool);
@@ -222,6 +222,42 @@ fn an_endpoint_that_cannot_be_reached_is_tried_again_with_the_same_key() {
     terminal.types("give up\n");
     assert_eq!(terminal.ends(), 75);
     nothing_is_stored(&sandbox);
+}
+
+#[test]
+fn every_answer_can_be_changed_after_a_failure_and_what_it_is_about_comes_first() {
+    let (sandbox, missing) = (
+        Sandbox::new(),
+        Server::script([Reply::json(404, r#"{"detail": "Not Found"}"#)]),
+    );
+    let server = Server::answering(|_, request: &Request| match request.json()["model"].as_str() {
+        Some("small") => crate::support::chat::answer(&["Hello"]),
+        _ => Reply::json(
+            404,
+            r#"{"error": {"message": "The model `big` does not exist", "code": "model_not_found"}}"#,
+        ),
+    });
+    let tool = at_a_terminal(&sandbox).args(["--base-url", &missing.url("/v1"), "--model", "big"]);
+    let mut terminal = Terminal::start(tool);
+    terminal.shows("API key");
+    terminal.types(&format!("{GOOD}\n"));
+    terminal.answers(&[
+        ("choice [1]: ", "change the base\n"),
+        ("base URL [", &format!("{}\n", server.url("/v1"))),
+    ]);
+    terminal.shows("does not exist");
+    terminal.shows("  1) change the model");
+    let before = terminal.plain().len();
+    terminal.types("\n");
+    terminal.shows_after(before, "model [big]: ");
+    terminal.types("small\n");
+    terminal.shows("the endpoint accepts the key");
+    assert_eq!(terminal.ends(), 0);
+    let profile = default_profile(&sandbox);
+    assert_eq!(
+        (&profile["base_url"], &profile["model"]),
+        (&json!(server.url("/v1")), &json!("small"))
+    );
 }
 
 #[test]

@@ -51,6 +51,7 @@ mod env_policy;
 mod env_record;
 mod env_shells;
 mod examples;
+mod gateways;
 mod house;
 mod http_limits;
 mod install;

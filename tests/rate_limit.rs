@@ -338,3 +338,22 @@ fn another_key_has_a_quota_of_its_own_and_another_profile_with_the_key_has_not()
     chat(&sandbox).env("OPENAI_API_KEY", "sk-another").run().exits(0);
     assert_eq!(server.requests().len(), 2);
 }
+
+#[test]
+fn a_pause_is_about_one_model_and_leaves_the_others_free() {
+    let server = Server::answering(|_, request| match request.json()["model"].as_str() {
+        Some("m") => Reply::with_headers(429, &[("retry-after", "30")], "{}"),
+        _ => reply(request),
+    });
+    for rate in ["{}", r#"{"per_minute": 600}"#] {
+        let sandbox = sandbox(&server, rate);
+        let before = server.count();
+        chat(&sandbox).args(["--retries", "0"]).run().exits(75);
+        chat(&sandbox).args(["-m", "other"]).run().gives(0, "hello\n", "");
+        chat(&sandbox)
+            .args(["--max-time", "0.5"])
+            .run()
+            .fails(75, &["the server asked for a pause", "not done within 0.5 s"]);
+        assert_eq!(server.count() - before, 2, "the paused model was not asked again");
+    }
+}

@@ -55,7 +55,9 @@ fn judge(case: &Case, seen: &Seen) -> (u8, String) {
         Err((exit, words)) => (exit.code(), words.clone()),
         Ok(summary) => {
             let calls = summary.tool_calls.iter();
-            let calls: Vec<String> = calls.map(|call| format!("calls a tool, '{}'", call.name)).collect();
+            let calls: Vec<String> = calls
+                .map(|call| format!("calls a tool, '{}'", call.name))
+                .collect();
             if !calls.is_empty() {
                 return (Exit::Protocol.code(), calls.concat());
             }
@@ -80,7 +82,10 @@ fn check(case: &Case, seen: &Seen) {
     let usage: String = usage
         .map(|usage| {
             let usage = qwen_shared::net::chat::Usage::read(usage);
-            format!("{} tokens in, {} out", usage.prompt_tokens, usage.completion_tokens)
+            format!(
+                "{} tokens in, {} out",
+                usage.prompt_tokens, usage.completion_tokens
+            )
         })
         .collect();
     for part in &case.stderr {
@@ -179,6 +184,9 @@ fn check_run(case: &Case, run: &Run) {
 fn the_cases_are_many_and_of_many_makes() {
     let cases = Case::all();
     assert!(cases.len() >= 100, "{}", cases.len());
-    let makes: BTreeSet<&str> = cases.iter().filter_map(|case| case.name.split('-').next()).collect();
+    let makes: BTreeSet<&str> = cases
+        .iter()
+        .filter_map(|case| case.name.split('-').next())
+        .collect();
     assert!(makes.len() >= 15, "{makes:?}");
 }

@@ -8,6 +8,7 @@ use clap::{CommandFactory, Parser, Subcommand, ValueEnum, ValueHint};
 use clap_complete::engine::{ArgValueCandidates, ArgValueCompleter, CompletionCandidate};
 use qwen_shared::app::{CommandLine, Common};
 use qwen_shared::completion::{Request, at_file};
+use qwen_shared::net::api;
 use qwen_shared::net::completion;
 use qwen_shared::net::config::Overrides;
 use qwen_shared::net::http::parse_limit;
@@ -74,19 +75,9 @@ pub(crate) struct RequestArgs {
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Limits")]
 pub(crate) struct LimitArgs {
-    /// Retry up to COUNT times when the server is busy or the connection fails [default: 3]
-    #[arg(long, value_name = "COUNT", default_value_t = 3, hide_default_value = true)]
-    pub(crate) retries: u32,
-    /// Limit for connecting [default: 10]
-    #[arg(long, value_name = "SECONDS", value_parser = parse_limit)]
-    pub(crate) connect_timeout: Option<Duration>,
-    /// Limit for the beginning of an answer [default: 600 for run, else 120]
-    #[arg(long, value_name = "SECONDS", value_parser = parse_limit)]
-    pub(crate) first_byte_timeout: Option<Duration>,
-    /// Limit for a pause within an answer [default: 60]
-    #[arg(long, value_name = "SECONDS", value_parser = parse_limit)]
-    pub(crate) idle_timeout: Option<Duration>,
-    /// Limit for each request as a whole [default: none]
+    #[command(flatten)]
+    pub(crate) common: api::LimitArgs,
+    /// Limit for each attempt as a whole [default: none]
     #[arg(long, value_name = "SECONDS", value_parser = parse_limit)]
     pub(crate) max_time: Option<Duration>,
 }

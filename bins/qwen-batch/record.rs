@@ -29,6 +29,14 @@ pub(crate) struct RecordedResponse {
 }
 
 impl RecordedResponse {
+    pub(crate) fn new(status_code: u16, request_id: Option<&str>, body: &[u8]) -> Self {
+        Self {
+            status_code,
+            request_id: request_id.unwrap_or_default().to_owned(),
+            body: json_on_one_line(body),
+        }
+    }
+
     /// Changes the body's text. A body that is no longer JSON is dropped.
     pub(crate) fn map_body(mut self, change: impl FnOnce(String) -> String) -> Self {
         let text = self.body.map(|body| body.get().to_owned());
@@ -151,7 +159,7 @@ impl<'a> ExistingRecord<'a> {
 }
 
 /// Puts JSON on one line; `None` when it is not JSON. Bytes that are not UTF-8 become U+FFFD.
-pub(crate) fn json_on_one_line(body: &[u8]) -> Option<Box<RawValue>> {
+fn json_on_one_line(body: &[u8]) -> Option<Box<RawValue>> {
     let text = String::from_utf8_lossy(body);
     let text = text.trim_start_matches('\u{feff}').trim();
     if text.contains(['\n', '\r']) {

@@ -2,7 +2,7 @@
 
 use qwen_shared::exit::Failure;
 use qwen_shared::input::{system_prompt, text_or_file};
-use qwen_shared::net::chat::{merge, parse_params};
+use qwen_shared::net::chat::{Form, merge, parse_params};
 use serde_json::{Map, Value, json};
 
 use super::args::RequestArgs;
@@ -31,6 +31,19 @@ impl BatchRequest {
 
     pub(crate) fn model(&self) -> &str {
         self.body.get("model").and_then(Value::as_str).unwrap_or_default()
+    }
+
+    /// Returns the body as JSON. A stream is asked for only where the form says so: a result holds the whole answer.
+    pub(crate) fn to_json(&self, form: Form) -> Result<Vec<u8>, serde_json::Error> {
+        if form.stream != Some(true) {
+            return serde_json::to_vec(&self.body);
+        }
+        let mut body = self.body.clone();
+        body.insert("stream".to_owned(), true.into());
+        if !form.without_stream_options {
+            body.insert("stream_options".to_owned(), json!({ "include_usage": true }));
+        }
+        serde_json::to_vec(&body)
     }
 
     /// Returns the line for an input file of the Batch API, line end included.

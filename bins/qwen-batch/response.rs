@@ -1,13 +1,11 @@
 //! Responses, read whole: as a refusal, or as the record of an answer.
 
-use std::time::SystemTime;
-
 use qwen_shared::exit::Exit;
-use qwen_shared::net::chat::{AnswerReader, Delta, Dialect, Refusal, RefusalHead};
+use qwen_shared::net::chat::{AnswerError, AnswerReader, Delta, Dialect};
 use qwen_shared::net::http::{HttpError, Response};
 use serde_json::value::to_raw_value;
 
-use crate::record::{Record, RecordError, RecordedResponse, json_on_one_line};
+use crate::record::{Record, RecordError, RecordedResponse};
 
 /// A response with its body.
 #[derive(Debug)]
@@ -16,57 +14,29 @@ pub(crate) struct WholeResponse {
     pub(crate) body: Vec<u8>,
     request_id: Option<String>,
     content_type: Option<String>,
-    head: RefusalHead,
-    provider: &'static str,
 }
 
 impl WholeResponse {
-    /// Reads a response to its end. A refusal whose body cannot be read is one without a body.
+    /// Reads a response to its end.
     ///
     /// # Errors
     /// Those of [`Response::body`].
-    pub(crate) async fn read(
-        response: Response,
-        limit: usize,
-        provider: &'static str,
-    ) -> Result<Self, HttpError> {
+    pub(crate) async fn read(response: Response, limit: usize) -> Result<Self, HttpError> {
         let header = |name: &str| response.header(name).map(str::to_owned);
         let mut whole = Self {
             status: response.status(),
             body: Vec::new(),
             request_id: header("x-request-id"),
             content_type: header("content-type"),
-            head: RefusalHead::read(response.status(), response.headers(), SystemTime::now()),
-            provider,
         };
-        match response.body(limit).await {
-            Ok(body) => whole.body = body,
-            Err(error) if whole.is_success() => return Err(error),
-            Err(_) => {}
-        }
+        whole.body = response.body(limit).await?;
         Ok(whole)
     }
 
-    pub(crate) fn is_success(&self) -> bool {
-        (200..300).contains(&self.status)
-    }
-
-    pub(crate) fn refusal(&self) -> Refusal {
-        Refusal::read(&self.head, &self.body, self.provider)
-    }
-
-    pub(crate) fn recorded(&self) -> RecordedResponse {
-        RecordedResponse {
-            status_code: self.status,
-            request_id: self.request_id.clone().unwrap_or_default(),
-            body: json_on_one_line(&self.body),
-        }
-    }
-
-    /// Returns the record of a response with a good status. Its body may be bad all the same: cut, an error. A stream is
-    /// recorded as the object that it amounts to.
-    pub(crate) fn into_record(self, is_chat: bool) -> Record {
-        let recorded = self.recorded();
+    /// Returns the record of a response with a good status. Its body may be bad all the same: cut, or an error, which comes
+    /// with the record. A stream is recorded as the object that it amounts to.
+    pub(crate) fn into_record(self, is_chat: bool, dialect: Dialect) -> (Record, Option<AnswerError>) {
+        let recorded = RecordedResponse::new(self.status, self.request_id.as_deref(), &self.body);
         let is_json = recorded.body.is_some();
         let (whole, streamed) = match is_json {
             true => (Some(recorded), None),
@@ -84,7 +54,7 @@ impl WholeResponse {
                     format!("not an API answer: the content type is '{content_type}'"),
                 ));
             }
-            return record;
+            return (record, None);
         }
         let mut answer = String::new();
         let mut reasoning = String::new();
@@ -92,10 +62,6 @@ impl WholeResponse {
             Delta::Text(text) => answer.push_str(text),
             Delta::Reasoning(text) => reasoning.push_str(text),
             Delta::TextWasReasoning => reasoning.push_str(&std::mem::take(&mut answer)),
-        };
-        let dialect = Dialect {
-            provider: self.provider,
-            ..Dialect::default()
         };
         let mut reader = AnswerReader::new(self.content_type.as_deref()).dialect(dialect);
         let read = reader.push(&self.body, &mut sink);
@@ -107,8 +73,11 @@ impl WholeResponse {
                     record.response = Some(RecordedResponse { body, ..recorded });
                 }
             }
-            Err(error) => record.error = Some(RecordError::new(error.exit(), error.to_string())),
+            Err(error) => {
+                record.error = Some(RecordError::new(error.exit(), error.to_string()));
+                return (record, Some(error));
+            }
         }
-        record
+        (record, None)
     }
 }

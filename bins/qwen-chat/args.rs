@@ -8,6 +8,7 @@ use clap::{ArgGroup, Command, CommandFactory, Parser, ValueEnum, ValueHint};
 use clap_complete::engine::{ArgValueCandidates, ArgValueCompleter, CompletionCandidate};
 use qwen_shared::app::{CommandLine, Common};
 use qwen_shared::completion::{Request, at_file};
+use qwen_shared::net::api;
 use qwen_shared::net::completion;
 use qwen_shared::net::config::Overrides;
 use qwen_shared::net::http::parse_limit;
@@ -176,18 +177,8 @@ pub(crate) struct OutputArgs {
 #[derive(Clone, Debug, Default, clap::Args)]
 #[command(next_help_heading = "Limits")]
 pub(crate) struct LimitArgs {
-    /// Retry up to COUNT times when the server is busy or the connection fails [default: 3]
-    #[arg(long, value_name = "COUNT", default_value_t = 3, hide_default_value = true)]
-    pub(crate) retries: u32,
-    /// Limit for the connection [default: 10]
-    #[arg(long, value_name = "SECONDS", value_parser = parse_limit)]
-    pub(crate) connect_timeout: Option<Duration>,
-    /// Limit for the first byte of the answer [default: 120]
-    #[arg(long, value_name = "SECONDS", value_parser = parse_limit)]
-    pub(crate) first_byte_timeout: Option<Duration>,
-    /// Limit for a pause within the answer [default: 60]
-    #[arg(long, value_name = "SECONDS", value_parser = parse_limit)]
-    pub(crate) idle_timeout: Option<Duration>,
+    #[command(flatten)]
+    pub(crate) common: api::LimitArgs,
     /// Limit for everything, retries included [default: none]
     #[arg(long, value_name = "SECONDS", value_parser = parse_limit)]
     pub(crate) max_time: Option<Duration>,

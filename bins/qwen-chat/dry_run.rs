@@ -3,6 +3,7 @@
 use qwen_shared::exit::{Exit, Failure};
 use qwen_shared::net::api::Endpoint;
 use qwen_shared::net::api::authorize;
+use qwen_shared::net::chat::{ChatBody, Form};
 use qwen_shared::net::config::Settings;
 use qwen_shared::net::credential::{Refresh, RefreshPolicy};
 use qwen_shared::output::{Reporter, Stdout};
@@ -12,7 +13,6 @@ use serde_json::{Map, Value, json};
 
 use super::args::Args;
 use super::message::Message;
-use super::request::Body;
 
 /// The longest body on a command line: Linux allows 128 KiB for one argument.
 const LONGEST_ARGUMENT: usize = 100 << 10;
@@ -23,7 +23,7 @@ const LONGEST_ARGUMENT: usize = 100 << 10;
 /// Those of the settings. No token is refreshed: nothing is sent, not even to the login server.
 pub(crate) fn print_json(
     settings: &Settings,
-    body: &Body,
+    body: &ChatBody,
     messages: &[Message],
     reporter: &Reporter,
 ) -> Result<Exit, Failure> {
@@ -40,7 +40,7 @@ pub(crate) fn print_json(
         headers.insert(name.to_owned(), format!("{before}{}", secret.masked()).into());
     }
     headers.insert("content-type".into(), "application/json".into());
-    let body = masked_body(settings, &body.to_json(messages)?)?;
+    let body = masked_body(settings, &body.to_json(&messages, Form::default())?)?;
     let sources: Map<String, Value> = settings
         .origins()
         .into_iter()
@@ -66,14 +66,14 @@ pub(crate) fn print_json(
 /// Those of the settings; 65 when the body is too long for a command line.
 pub(crate) fn print_curl(
     settings: &Settings,
-    body: &Body,
+    body: &ChatBody,
     messages: &[Message],
     args: &Args,
     reporter: &Reporter,
 ) -> Result<Exit, Failure> {
     let silent = Reporter::new("qwen-chat", true, false, qwen_shared::output::Color::Never);
     let endpoint = endpoint(settings, &silent)?;
-    let json = masked_body(settings, &body.to_json(messages)?)?.to_string();
+    let json = masked_body(settings, &body.to_json(&messages, Form::default())?)?.to_string();
     if json.len() > LONGEST_ARGUMENT {
         let message = format!("the request is too long for a command line: {} bytes", json.len());
         return Err(Failure::new(Exit::Data, message).hint("--dry-run prints it as JSON"));

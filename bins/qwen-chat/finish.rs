@@ -7,7 +7,7 @@ use qwen_shared::text::{clip, one_line};
 use serde_json::Value;
 
 use super::args::OutputArgs;
-use super::client::Response;
+use super::call::Response;
 use super::extract::Extractor;
 use super::output::Report;
 use super::usage::usage_line;
@@ -61,8 +61,14 @@ fn validate(response: &mut Response, schema: Option<&Value>) -> Result<(), Failu
     };
     let refused = |reason: &FinishReason| reason.meaning == Meaning::Refusal;
     if summary.is_refusal || summary.finish_reason.as_ref().is_some_and(refused) {
-        let words = clip(&one_line(response.output.text.as_deref().unwrap_or_default()), MAX_ERROR);
-        return Err(Failure::new(Exit::Data, format!("the model refused to answer: '{}'", words.trim())));
+        let words = clip(
+            &one_line(response.output.text.as_deref().unwrap_or_default()),
+            MAX_ERROR,
+        );
+        return Err(Failure::new(
+            Exit::Data,
+            format!("the model refused to answer: '{}'", words.trim()),
+        ));
     }
     let text = strip_fence(response.output.text.as_deref().unwrap_or_default());
     let checked = check_schema(&text, schema);
@@ -82,7 +88,12 @@ fn exit_status(response: &Response, reporter: &Reporter) -> Exit {
         .output
         .has_shown_reasoning
         .then_some("the answer began with reasoning, which ended at a closing tag alone");
-    let caveats = response.summary.caveats.iter().map(String::as_str).chain(reasoning);
+    let caveats = response
+        .summary
+        .caveats
+        .iter()
+        .map(String::as_str)
+        .chain(reasoning);
     let mut exit = Exit::Ok;
     for caveat in caveats {
         reporter.notice(caveat);

@@ -1,19 +1,19 @@
 //! qwen-chat — ask a model one question and print its answer.
 
 mod args;
+mod call;
 mod client;
 mod conversation;
-mod deadline;
 mod dry_run;
 mod extract;
 mod finish;
+mod interrupt;
 mod markdown;
 mod message;
 mod models;
 mod output;
 mod prompt;
 mod request;
-mod response;
 mod run;
 mod session;
 mod usage;

@@ -3,33 +3,25 @@
 use std::sync::Arc;
 
 use qwen_shared::exit::{Exit, Failure};
-use qwen_shared::net::api::{model_name, read_models};
+use qwen_shared::net::api::{self, Client, Error, model_name, read_models};
+use qwen_shared::net::chat::{AnswerError, ApiError, Asked};
 use qwen_shared::output::Stdout;
 use qwen_shared::signal::Caught;
 use qwen_shared::text::{escape_json, one_line};
 use serde_json::Value;
 
-use super::client::Client;
+use super::interrupt::until_interrupted;
 
 /// Prints the names of the models, one per line, or the server's list as JSON. With `ctrl_c`, Ctrl-C ends the wait
 /// instead of the program.
 ///
 /// # Errors
 /// As for a chat request; 76 when the answer is no list of models.
-pub(crate) fn print(
-    client: &mut Client,
-    as_json: bool,
-    ctrl_c: Option<&Arc<Caught>>,
-) -> Result<Exit, Failure> {
-    let body = client.get_models(ctrl_c)?;
-    let models = read_models(&body).ok_or_else(|| {
-        let server = client.server();
-        Failure::new(
-            Exit::Protocol,
-            format!("'{server}': the answer is not a list of models"),
-        )
-        .hint("check the base URL")
-    })?;
+pub(crate) fn print(client: &Client, as_json: bool, ctrl_c: Option<&Arc<Caught>>) -> Result<Exit, Failure> {
+    let (asking, ctrl_c) = (client.clone(), ctrl_c.cloned());
+    let body = api::run(async move { until_interrupted(ctrl_c, asking.models()).await })?
+        .map_err(|error| client.failure(error, Asked::Models))?;
+    let models = read_models(&body).ok_or_else(|| not_a_list(client, &body))?;
     let mut lines = String::new();
     if as_json {
         lines = format!("{}\n", escape_json(&Value::Array(models).to_string()));
@@ -44,4 +36,17 @@ pub(crate) fn print(
     }
     Stdout::write(lines.as_bytes())?;
     Ok(Exit::Ok)
+}
+
+/// The failure of an answer that is no list of models: an error of the server, or another service's answer.
+fn not_a_list(client: &Client, body: &[u8]) -> Failure {
+    if let Some(error) = ApiError::parse(&String::from_utf8_lossy(body)) {
+        return client.failure(Error::Answer(AnswerError::Api(error)), Asked::Models);
+    }
+    let server = client.server();
+    Failure::new(
+        Exit::Protocol,
+        format!("'{server}': the answer is not a list of models"),
+    )
+    .hint("check the base URL")
 }

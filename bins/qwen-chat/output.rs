@@ -57,6 +57,9 @@ pub(crate) struct Output {
     has_written: bool,
     /// Reasoning was written as text.
     pub(crate) has_shown_reasoning: bool,
+    /// Text of the answer has come, whether it was printed or not.
+    has_answer: bool,
+    has_written_stdout: bool,
 }
 
 impl Output {
@@ -91,6 +94,8 @@ impl Output {
             has_text: false,
             has_written: false,
             has_shown_reasoning: false,
+            has_answer: false,
+            has_written_stdout: false,
         }
     }
 
@@ -100,6 +105,7 @@ impl Output {
             Delta::Reasoning(text) => self.push_reasoning(text),
             Delta::TextWasReasoning => self.take_back_text(),
             Delta::Text(text) => {
+                self.has_answer |= !text.is_empty();
                 if let Some(answer) = &mut self.answer {
                     answer.push_str(text);
                 }
@@ -130,7 +136,7 @@ impl Output {
             return;
         }
         self.buffer.clear();
-        self.has_text = false;
+        (self.has_text, self.has_answer) = (false, false);
         if let Some(text) = &mut self.text {
             text.clear();
         }
@@ -220,6 +226,7 @@ impl Output {
             self.stderr.clear();
         }
         if let Some(&last) = self.buffer.last() {
+            self.has_written_stdout = true;
             Stdout::write(&self.buffer)?;
             self.last_written = last;
             self.buffer.clear();
@@ -228,8 +235,38 @@ impl Output {
         Ok(())
     }
 
+    /// True as long as the answer may begin anew: none of its text has come, and nothing is on stdout that a new one would
+    /// contradict. An event that says so may follow others.
+    pub(crate) const fn may_restart(&self) -> bool {
+        !self.has_answer && (!self.has_written_stdout || matches!(self.form, Form::Events))
+    }
+
+    /// Forgets what came of an answer that begins anew.
+    pub(crate) fn restart(&mut self) {
+        self.has_reasoning = false;
+        if let Some(reasoning) = &mut self.reasoning_text {
+            reasoning.clear();
+        }
+        if !matches!(self.form, Form::Events) {
+            self.buffer.clear();
+        }
+    }
+
+    /// Says that the answer goes on and says nothing.
+    pub(crate) fn report_silence(&self, silence: Duration) {
+        let seconds = silence.as_secs();
+        self.reporter.notice(&format!(
+            "nothing new of the answer for {seconds} s; waiting until --progress-timeout"
+        ));
+    }
+
     /// Reports what happens before the answer, with `--events` also on stdout.
     pub(crate) fn notify(&mut self, event: &Event) {
+        if self.has_reasoning && self.reasoning == Reasoning::Stderr {
+            // A line of reasoning may have broken off.
+            self.stderr.push('\n');
+            self.reporter.flow(&std::mem::take(&mut self.stderr));
+        }
         self.reporter.notice(&event.to_string());
         if matches!(self.form, Form::Events) {
             event_line(event, &mut self.buffer);

@@ -11,7 +11,8 @@ use qwen_shared::secret::forbid_core_dump;
 use serde_json::Value;
 
 use super::args::Args;
-use super::client::{Client, Response, resolve_settings};
+use super::call::{Response, ask};
+use super::client::{connect, resolve_settings};
 use super::finish::finish;
 use super::message::Message;
 use super::output::{Output, Report};
@@ -66,8 +67,8 @@ struct Answer {
 fn send(args: &Args, reporter: &Reporter) -> Result<Done, Failure> {
     let settings = resolve_settings(&args.overrides(), reporter)?;
     if args.endpoint.list_models {
-        let mut client = Client::new(settings, &args.limits, reporter)?;
-        return models::print(&mut client, args.output.json, None).map(Done::Printed);
+        let client = connect(settings, &args.limits, reporter)?;
+        return models::print(&client, args.output.json, None).map(Done::Printed);
     }
     let session = Session::open(args.input.session.as_deref(), args.input.continue_last)?;
     let schema = args.model.schema.as_deref().map(request::schema).transpose()?;
@@ -81,9 +82,9 @@ fn send(args: &Args, reporter: &Reporter) -> Result<Done, Failure> {
     if args.endpoint.curl {
         return dry_run::print_curl(&settings, &body, &messages, args, reporter).map(Done::Printed);
     }
-    let mut client = Client::new(settings, &args.limits, reporter)?;
+    let client = connect(settings, &args.limits, reporter)?;
     let output = Output::new(&args.output, session.is_some(), schema.is_some(), reporter);
-    let response = client.send(body.to_json(&messages)?, output, None)?;
+    let response = ask(&client, body, messages, output, None)?;
     Ok(Done::Answered(Box::new(Answer {
         response,
         schema,

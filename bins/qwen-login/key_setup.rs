@@ -5,20 +5,20 @@ use std::io::{IsTerminal, Read};
 use qwen_shared::exit::{Exit, Failure, Outcome};
 use qwen_shared::fs::cannot_read_stdin;
 use qwen_shared::net::api::check_key;
-use qwen_shared::net::config::{Method, own_variable};
-use qwen_shared::net::credential::{Store, Stored};
-use qwen_shared::net::http::BaseUrl;
-use qwen_shared::net::http::check_endpoint;
-use qwen_shared::provider::{Provider, is_own_server};
+use qwen_shared::net::chat::ErrorKind;
+use qwen_shared::net::config::{Method, Profile, Settings, own_variable};
+use qwen_shared::net::credential::{RefreshPolicy, Store, Stored};
+use qwen_shared::net::http::{BaseUrl, check_endpoint};
+use qwen_shared::provider::{self, Provider, is_own_server};
 use qwen_shared::secret::Secret;
 use qwen_shared::terminal::Terminal;
 
-use crate::base_url::provider_and_base_url;
+use crate::base_url::{parse_answer, provider_and_base_url};
 use crate::login::Login;
 use crate::profile::ProfileUpdate;
 use crate::questions::{ask, choose};
 use crate::store::choose_store;
-use crate::test_request::{self, Candidate};
+use crate::test_request::{self, TestFailure};
 
 struct KeySetup {
     provider: &'static Provider,
@@ -117,50 +117,124 @@ fn model_for(
     let default = default.unwrap_or_else(|| provider.default_model.clone());
     match login.terminal.as_mut() {
         None => Ok(default),
-        Some(terminal) => ask(terminal, "model", Some(&default), |text| match text.trim() {
-            "" => Err("enter a name".to_owned()),
-            model => Ok(model.to_owned()),
-        }),
+        Some(terminal) => ask_model(terminal, &default),
     }
 }
 
-/// Tests the key and returns a message. After a failure a person may try again, or store it anyway.
+/// Tests the key and returns a message. After a failure a person may change an answer, or store it anyway.
 fn test_key(login: &mut Login<'_>, setup: &mut KeySetup) -> Result<String, Failure> {
     if login.args.no_verify {
         return Ok("stored without a test".to_owned());
     }
     loop {
-        let candidate = Candidate {
-            provider: setup.provider,
-            base_url: &setup.base_url,
-            model: &setup.model,
-            key: setup.key.as_ref(),
-            profile: &login.profile.settings,
-        };
-        let failure = match test_request::test_key(&candidate, login.reporter) {
-            Ok(result) => return Ok(result),
-            Err(failure) => failure.hint("nothing was stored; --no-verify stores it without a test"),
-        };
-        let Some(terminal) = login.terminal.as_mut().filter(|_| !login.args.with_key) else {
-            return Err(failure);
-        };
+        let settings = setup.settings(login)?;
+        let TestFailure { failure, kind } =
+            match test_request::test(settings, &RefreshPolicy::default(), login.reporter) {
+                Ok(_) if setup.key.is_some() => return Ok("the endpoint accepts the key".to_owned()),
+                Ok(_) => return Ok("the endpoint answers".to_owned()),
+                Err(failure) => failure,
+            };
         let exit = failure.exit;
-        login.reporter.failure(&Failure {
-            hints: Vec::new(),
-            ..failure
-        });
-        let again = match exit {
-            Exit::TryAgain => "try again",
-            _ => "type the key again",
-        };
-        terminal.print("What now?\n")?;
-        match choose(terminal, &[again, "store it anyway", "give up"], 0)? {
-            0 if exit == Exit::TryAgain => {}
-            0 => setup.key = key_from_terminal(terminal, setup.needs_key)?,
-            1 => return Ok("stored, though the test failed".to_owned()),
-            _ => return Err(Failure::new(exit, "nothing was stored")),
+        if login.terminal.is_none() || login.args.with_key {
+            return Err(failure.hint("nothing was stored; --no-verify stores it without a test"));
+        }
+        login.reporter.failure(&failure);
+        match ask_what_now(login, exit, kind)? {
+            WhatNow::TryAgain => {}
+            WhatNow::ChangeUrl => setup.change_base_url(login)?,
+            WhatNow::ChangeKey => {
+                let needs_key = setup.needs_key;
+                if let Some(terminal) = login.terminal.as_mut() {
+                    setup.key = key_from_terminal(terminal, needs_key)?;
+                }
+            }
+            WhatNow::ChangeModel => setup.change_model(login)?,
+            WhatNow::Store => return Ok("stored, though the test failed".to_owned()),
+            WhatNow::GiveUp => return Err(Failure::new(exit, "nothing was stored")),
         }
     }
+}
+
+/// What a person may do after a failure.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum WhatNow {
+    TryAgain,
+    ChangeUrl,
+    ChangeKey,
+    ChangeModel,
+    Store,
+    GiveUp,
+}
+
+/// Asks what to do after a failure. What the failure is about comes first.
+fn ask_what_now(login: &mut Login<'_>, exit: Exit, kind: Option<ErrorKind>) -> Result<WhatNow, Failure> {
+    let mut options = [
+        (WhatNow::ChangeUrl, "change the base URL"),
+        (WhatNow::ChangeKey, "type the key again"),
+        (WhatNow::ChangeModel, "change the model"),
+        (WhatNow::TryAgain, "try again"),
+        (WhatNow::Store, "store it anyway"),
+        (WhatNow::GiveUp, "give up"),
+    ];
+    let first = match (exit, kind) {
+        (Exit::TryAgain, _) => WhatNow::TryAgain,
+        (Exit::NoAuth, _) => WhatNow::ChangeKey,
+        (_, Some(ErrorKind::Model)) => WhatNow::ChangeModel,
+        _ => WhatNow::ChangeUrl,
+    };
+    options.sort_by_key(|(what, _)| *what != first);
+    let Some(terminal) = login.terminal.as_mut() else {
+        return Ok(WhatNow::GiveUp);
+    };
+    terminal.print("What now?\n")?;
+    let chosen = choose(terminal, &options.map(|(_, text)| text), 0)?;
+    Ok(options.get(chosen).map_or(WhatNow::GiveUp, |(what, _)| *what))
+}
+
+impl KeySetup {
+    /// Returns the settings that the profile will give once it is stored.
+    fn settings(&self, login: &Login<'_>) -> Result<Settings, Failure> {
+        let profile = Profile {
+            method: Some(Method::ApiKey),
+            provider: Some(self.provider.name.clone()),
+            base_url: Some(self.base_url.clone()),
+            model: Some(self.model.clone()),
+            key: None,
+            ..login.profile.settings.clone()
+        };
+        Settings::for_candidate(&login.profile.name, &profile, self.key.clone())
+    }
+
+    fn change_base_url(&mut self, login: &mut Login<'_>) -> Result<(), Failure> {
+        let allow_http = login.profile.settings.allow_http;
+        let Some(terminal) = login.terminal.as_mut() else {
+            return Ok(());
+        };
+        let current = self.base_url.as_str().to_owned();
+        self.base_url = ask(terminal, "base URL", Some(&current), |text| {
+            parse_answer(text, allow_http)
+        })?;
+        if login.provider.is_none()
+            && let Some(known) = provider::recognise(&self.base_url)
+        {
+            self.provider = known;
+        }
+        Ok(())
+    }
+
+    fn change_model(&mut self, login: &mut Login<'_>) -> Result<(), Failure> {
+        if let Some(terminal) = login.terminal.as_mut() {
+            self.model = ask_model(terminal, &self.model)?;
+        }
+        Ok(())
+    }
+}
+
+fn ask_model(terminal: &mut Terminal, default: &str) -> Result<String, Failure> {
+    ask(terminal, "model", Some(default), |text| match text.trim() {
+        "" => Err("enter a name".to_owned()),
+        model => Ok(model.to_owned()),
+    })
 }
 
 /// In bytes.

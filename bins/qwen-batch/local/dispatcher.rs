@@ -1,19 +1,19 @@
-//! Sends one request until there is a result: rate limit, retries, token renewal.
+//! Sends one request until there is a result, and decides what a fault means for the run.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use qwen_shared::exit::Failure;
-use qwen_shared::net::api::{Backoff, Endpoint, LONGEST_WAIT, jitter};
-use qwen_shared::net::chat::Asked;
+use qwen_shared::net::api::{Call, Client, Endpoint, Error, RefusedResponse};
+use qwen_shared::net::chat::{Asked, Change, Dialect, Form, Refusal};
 use qwen_shared::net::http::{self, HttpError};
-use qwen_shared::net::ratelimit::{Notice, Permit};
+use qwen_shared::net::ratelimit::{Notice, Permit, RateLimit};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::time::sleep;
 
+use super::LONGEST_WAIT;
 use super::failure_policy::FailurePolicy;
-use crate::client::Client;
-use crate::record::{Record, RecordError};
+use crate::record::{Record, RecordError, RecordedResponse};
 use crate::request::BatchRequest;
 use crate::response::WholeResponse;
 
@@ -23,7 +23,7 @@ const ANSWER_LIMIT: usize = 64 << 20;
 /// What all requests of a run share.
 #[derive(Debug)]
 pub(crate) struct Dispatcher {
-    client: Arc<Client>,
+    client: Client,
     /// One permit for each request that may be under way.
     pub(crate) slots: Arc<Semaphore>,
     /// True once the run is ending: nothing more is sent.
@@ -35,14 +35,6 @@ pub(crate) struct Dispatcher {
     policy: FailurePolicy,
 }
 
-/// The result of sending a request once.
-enum Attempt {
-    Done(Record),
-    /// Retry after the pause that the server asks for, if any; the result if no retries are left.
-    Retry(Option<Duration>, Result<Record, Failure>),
-    TokenRenewed,
-}
-
 impl Dispatcher {
     pub(crate) fn new(
         client: Client,
@@ -51,7 +43,7 @@ impl Dispatcher {
         notices: mpsc::UnboundedSender<Notice>,
     ) -> Self {
         Self {
-            client: Arc::new(client),
+            client,
             slots: Arc::new(Semaphore::new(slots)),
             is_ending,
             notices,
@@ -70,44 +62,20 @@ impl Dispatcher {
         request: &BatchRequest,
         slot: OwnedSemaphorePermit,
     ) -> Result<Option<Record>, Failure> {
-        let mut backoff = Backoff::new(self.client.retries);
-        let mut slot = Some(slot);
-        let mut may_renew = true;
-        loop {
-            if slot.is_none() {
-                slot = Arc::clone(&self.slots).acquire_owned().await.ok();
-            }
-            let Some(permit) = self.rate_limit_permit().await? else {
-                return Ok(None);
-            };
-            let (retry_after, result) = match self.attempt(request, permit, may_renew).await? {
-                Attempt::Done(record) => return Ok(Some(record)),
-                Attempt::TokenRenewed => {
-                    may_renew = false;
-                    continue;
-                }
-                Attempt::Retry(retry_after, result) => (retry_after, result),
-            };
-            let Some(pause) = backoff.next_pause(retry_after, jitter()) else {
-                return result.map(Some);
-            };
-            slot = None;
-            if self.unless_ending(sleep(pause)).await.is_none() {
-                return Ok(None);
-            }
-        }
-    }
-
-    /// Waits for the rate limit; `None` when the run ends first.
-    async fn rate_limit_permit(&self) -> Result<Option<Permit>, Failure> {
-        let permit = async {
-            let _queue = self.queue.lock().await;
-            let mut notify = |notice| {
-                let _ = self.notices.send(notice);
-            };
-            self.client.rate_limit.acquire(&mut notify).await
+        let mut call = BatchCall {
+            dispatcher: self,
+            request,
+            slot: Some(slot),
+            dialect: Dialect::default(),
+            response: None,
+            record: None,
+            is_rate_limit_for_all: false,
         };
-        self.unless_ending(permit).await.transpose()
+        match self.client.call(&mut call).await {
+            Ok(record) => Ok(Some(record)),
+            Err(Error::Stopped) => Ok(None),
+            Err(error) => call.failed(error).map(Some),
+        }
     }
 
     /// Waits for a future; `None` when the run ends first.
@@ -119,94 +87,153 @@ impl Dispatcher {
             value = future => Some(value),
         }
     }
+}
 
-    async fn attempt(
-        &self,
-        request: &BatchRequest,
-        permit: Permit,
-        may_renew: bool,
-    ) -> Result<Attempt, Failure> {
-        let endpoint = self.client.valid_endpoint().await?;
-        let server = endpoint.server();
-        let http_request = http_request(&endpoint, request).map_err(|error| error.failure(&server))?;
-        let response = match self.client.http.send(http_request).await {
-            Ok(response) => response,
-            Err(error) => {
-                if error.is_unsent() {
-                    permit.not_sent();
-                }
-                return no_response(&error, &server);
+struct BatchCall<'a> {
+    dispatcher: &'a Dispatcher,
+    request: &'a BatchRequest,
+    slot: Option<OwnedSemaphorePermit>,
+    dialect: Dialect,
+    /// The last refusal as it came.
+    response: Option<RecordedResponse>,
+    /// The record of a response that reports an error.
+    record: Option<Record>,
+    is_rate_limit_for_all: bool,
+}
+
+impl Call for BatchCall<'_> {
+    type Output = Record;
+
+    fn model(&self) -> Option<&str> {
+        Some(self.request.model())
+    }
+
+    fn request(&mut self, endpoint: &Endpoint, form: Form) -> Result<http::Request, Error> {
+        self.dialect = endpoint.dialect();
+        let request = self.request;
+        let url = match request.url.strip_prefix("/v1") {
+            Some(path) if !request.is_chat() => endpoint.url_below(path),
+            _ => endpoint.chat_url_for(request.model()),
+        };
+        let body = request
+            .to_json(form)
+            .map_err(|error| HttpError::Invalid(error.to_string()))?;
+        let mut http_request = endpoint.request("POST", url)?;
+        http_request.body("application/json", body)?;
+        let accepted = match form.stream {
+            Some(true) => "text/event-stream, application/json",
+            _ => "application/json",
+        };
+        http_request.header("accept", accepted)?;
+        Ok(http_request)
+    }
+
+    async fn read(&mut self, response: http::Response) -> Result<Record, Error> {
+        let response = WholeResponse::read(response, ANSWER_LIMIT).await?;
+        let (record, error) = response.into_record(self.request.is_chat(), self.dialect);
+        match error {
+            None => {
+                self.dispatcher.policy.count_answer();
+                Ok(record)
             }
-        };
-        permit.answered();
-        let response = match WholeResponse::read(response, ANSWER_LIMIT, &endpoint.provider().name).await {
-            Ok(response) => response,
-            Err(error) => return Ok(Attempt::Done(failed(&error))),
-        };
-        if response.is_success() {
-            self.policy.count_answer();
-            return Ok(Attempt::Done(response.into_record(request.is_chat())));
+            Some(error) => {
+                self.record = Some(record);
+                Err(error.into())
+            }
         }
-        if may_renew
-            && self.policy.is_about_credential(&response.refusal())
-            && self.client.renew_refused(&endpoint).await?
-        {
-            return Ok(Attempt::TokenRenewed);
-        }
-        self.refused(&response, &permit, &server)
     }
 
-    /// Decides what a refusal means for this request and for the run.
-    fn refused(&self, response: &WholeResponse, permit: &Permit, server: &str) -> Result<Attempt, Failure> {
-        let refusal = response.refusal();
-        let failure = refusal.failure(server, Asked::Chat);
+    /// An answer that broke off is a result: its tokens are paid.
+    fn may_repeat(&self, error: &Error) -> bool {
+        !matches!(error, Error::Http(HttpError::Cut(_)))
+    }
+
+    fn restart(&mut self) {
+        (self.response, self.record) = (None, None);
+    }
+
+    fn allows(&self, _: Change) -> bool {
+        self.request.is_chat()
+    }
+
+    /// A single 429 is about its request; many in a row are about all processes.
+    fn refused(&mut self, response: &RefusedResponse<'_>) -> bool {
+        let recorded = RecordedResponse::new(response.refusal.status, response.request_id, response.body);
+        self.response = Some(recorded);
+        self.is_rate_limit_for_all = self.dispatcher.policy.count_rate_limit(response.refusal);
+        self.is_rate_limit_for_all
+    }
+
+    async fn permit(&mut self, limit: &RateLimit) -> Result<Option<Permit>, Error> {
+        let (dispatcher, model) = (self.dispatcher, self.request.model());
+        let permit = async {
+            let _queue = dispatcher.queue.lock().await;
+            let mut notify = |notice| {
+                let _ = dispatcher.notices.send(notice);
+            };
+            limit.acquire(model, &mut notify).await
+        };
+        match dispatcher.unless_ending(permit).await {
+            Some(permit) => Ok(Some(permit?)),
+            None => Err(Error::Stopped),
+        }
+    }
+
+    async fn pause(&mut self, pause: Duration) -> bool {
+        let dispatcher = self.dispatcher;
+        self.slot = None;
+        if dispatcher.unless_ending(sleep(pause)).await.is_none() {
+            return false;
+        }
+        self.slot = Arc::clone(&dispatcher.slots).acquire_owned().await.ok();
+        true
+    }
+}
+
+impl BatchCall<'_> {
+    /// Decides what an error means: a result of this request, or the end of the run.
+    fn failed(self, error: Error) -> Result<Record, Failure> {
+        let client = &self.dispatcher.client;
+        match error {
+            Error::Refused(refusal) => self.refusal_record(refusal),
+            Error::Answer(error) => Ok(self.record.unwrap_or_else(|| {
+                let message = client.redacted(error.to_string());
+                RecordError::new(error.exit(), message).into()
+            })),
+            Error::Http(error) if is_about_connection(&error) => {
+                Err(client.failure(error.into(), Asked::Chat))
+            }
+            Error::Http(error) => Ok(RecordError::new(error.exit(), error.to_string()).into()),
+            error => Err(client.failure(error, Asked::Chat)),
+        }
+    }
+
+    fn refusal_record(self, refusal: Refusal) -> Result<Record, Failure> {
+        let Dispatcher { client, policy, .. } = self.dispatcher;
         let is_transient = refusal.verdict.retry;
-        let is_rate_limit_for_all = self.policy.count_rate_limit(&refusal);
         let is_too_long = refusal.verdict.wait.is_some_and(|wait| wait > LONGEST_WAIT);
-        if self.policy.concerns_all(&refusal)
-            || (is_rate_limit_for_all && is_too_long)
-            || (!is_transient && self.policy.count_permanent_refusal())
+        if policy.concerns_all(&refusal)
+            || (self.is_rate_limit_for_all && is_too_long)
+            || (!is_transient && policy.count_permanent_refusal())
         {
-            return Err(self.client.with_hint(failure));
+            return Err(client.failure(Error::Refused(refusal), Asked::Chat));
         }
-        let error = RecordError::new(failure.exit, self.client.redacted(refusal.describe()));
-        let record = Record {
-            response: Some(response.recorded().map_body(|body| self.client.redacted(body))),
-            error: Some(error),
+        let exit = refusal.verdict.exit();
+        Ok(Record {
+            response: self
+                .response
+                .map(|response| response.map_body(|body| client.redacted(body))),
+            error: Some(RecordError::new(exit, client.redacted(refusal.describe()))),
             is_cut: false,
-        };
-        if !is_transient {
-            return Ok(Attempt::Done(record));
-        }
-        // A single 429 is about its request; many in a row are about all processes.
-        if let (true, Some(pause)) = (is_rate_limit_for_all, refusal.verdict.wait) {
-            permit.retry_after(pause);
-        }
-        Ok(Attempt::Retry(refusal.verdict.wait, Ok(record)))
+        })
     }
 }
 
-fn http_request(endpoint: &Endpoint, request: &BatchRequest) -> Result<http::Request, HttpError> {
-    let url = match request.url.strip_prefix("/v1") {
-        Some(path) if !request.is_chat() => endpoint.url_below(path),
-        _ => endpoint.chat_url_for(request.model()),
-    };
-    let body = serde_json::to_vec(&request.body).map_err(|error| HttpError::Invalid(error.to_string()))?;
-    let mut http_request = endpoint.request("POST", url)?;
-    http_request.body("application/json", body)?;
-    http_request.header("accept", "application/json")?;
-    Ok(http_request)
-}
-
-fn failed(error: &HttpError) -> Record {
-    RecordError::new(error.exit(), error.to_string()).into()
-}
-
-fn no_response(error: &HttpError, server: &str) -> Result<Attempt, Failure> {
-    match error {
-        _ if error.is_unsent() => Ok(Attempt::Retry(None, Err(error.failure(server)))),
-        HttpError::Reset(_) => Ok(Attempt::Retry(None, Ok(failed(error)))),
-        HttpError::Tls { .. } | HttpError::ProxyAuth | HttpError::Invalid(_) => Err(error.failure(server)),
-        _ => Ok(Attempt::Done(failed(error))),
-    }
+/// True for a fault that every other request would meet too.
+fn is_about_connection(error: &HttpError) -> bool {
+    error.is_unsent()
+        || matches!(
+            error,
+            HttpError::Tls { .. } | HttpError::ProxyAuth | HttpError::Invalid(_)
+        )
 }

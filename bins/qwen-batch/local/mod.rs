@@ -16,7 +16,7 @@ use qwen_shared::output::{Reporter, Stdout};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use super::args::RunArgs;
-use super::client::{Client, ClientOptions};
+use super::client::{ClientOptions, connect};
 use super::input::Input;
 use super::progress::Progress;
 use super::request::RequestBuilder;
@@ -25,8 +25,8 @@ use reorder::ReorderBuffer;
 use runner::{Plan, Runner};
 use summary::Summary;
 
-/// An answer that is not streamed begins when it is complete: a long one takes minutes.
-const FIRST_BYTE: Duration = Duration::from_secs(600);
+/// The longest pause that the server may ask a run for: nobody sits and waits.
+const LONGEST_WAIT: Duration = Duration::from_secs(600);
 /// With `--ordered`: how many results may wait for an earlier one, for each parallel request.
 const WAITING_PER_JOB: usize = 16;
 /// Open files besides the connections: input, output, the runtime's, the rate limit's, certificates.
@@ -51,11 +51,12 @@ pub(crate) fn run(args: &RunArgs, profile: Option<&String>, reporter: &Reporter)
         profile,
         model: args.request.model.as_ref(),
         limits: &args.limits,
-        first_byte: FIRST_BYTE,
-        paced: !args.no_pace,
+        longest_wait: LONGEST_WAIT,
+        is_paced: !args.no_pace,
     };
-    let client = Client::new(&options, reporter)?;
-    let settings = client.settings();
+    let client = connect(&options, reporter)?;
+    let endpoint = client.endpoint();
+    let settings = endpoint.settings();
     let builder = RequestBuilder::new(&args.request, &settings.model.value, &settings.body)?;
     let mut completed = CompletedIds::default();
     let results = Results::open(args.output.as_ref(), args.retry_failed, &mut completed, reporter)?;

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use qwen_shared::exit::{Exit, Failure, Outcome};
+use qwen_shared::net::api::Client;
 use qwen_shared::net::ratelimit::Notice;
 use qwen_shared::signal::end_by_signal;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
@@ -12,7 +13,6 @@ use super::dispatcher::Dispatcher;
 use super::reorder::{FinishedRecord, ReorderBuffer};
 use super::signals::Signals;
 use super::summary::Summary;
-use crate::client::Client;
 use crate::input::InputLine;
 use crate::record::{Record, RecordError, RecordWriter};
 use crate::request::{BatchRequest, RequestBuilder, default_id};

@@ -1,25 +1,27 @@
 //! Requests to the Batch API.
 
-use std::sync::Arc;
+use std::future::{Future, ready};
 
 use qwen_shared::exit::{Exit, Failure};
-use qwen_shared::net::api::{Backoff, Event, SendError, jitter};
-use qwen_shared::net::chat::{Asked, ErrorKind};
-use qwen_shared::net::http::{Response, Timeouts, Upload};
+use qwen_shared::net::api::{Call, Client, Endpoint, Error, Event, LONGEST_WAIT};
+use qwen_shared::net::chat::{Asked, ErrorKind, Form};
+use qwen_shared::net::http::{self, Bytes, Response, Upload};
 use qwen_shared::output::Reporter;
 use serde_json::Value;
 
 use super::batch::Batch;
 use crate::args::LimitArgs;
-use crate::client::{Client, ClientOptions};
-use crate::response::WholeResponse;
+use crate::client::{ClientOptions, connect};
 
 /// The largest JSON answer, in bytes.
 const ANSWER_LIMIT: usize = 8 << 20;
 
+/// Here it is about the state of a batch, which a retry does not change.
+const CONFLICT: u16 = 409;
+
 #[derive(Debug)]
 pub(crate) struct BatchApi {
-    client: Arc<Client>,
+    client: Client,
     reporter: Reporter,
 }
 
@@ -36,7 +38,7 @@ pub(crate) struct ApiRequest {
 #[derive(Debug)]
 enum Body {
     None,
-    Json(Value),
+    Json(Bytes),
     Form(Upload),
 }
 
@@ -58,7 +60,7 @@ impl ApiRequest {
     pub(crate) fn create(path: impl Into<String>, body: Value) -> Self {
         Self {
             is_idempotent: false,
-            ..Self::new("POST", path, Body::Json(body))
+            ..Self::new("POST", path, Body::Json(body.to_string().into()))
         }
     }
 
@@ -76,16 +78,6 @@ impl ApiRequest {
         }
     }
 
-    /// What is not idempotent is retried only if the server did not process it.
-    fn may_retry(&self, error: &SendError) -> bool {
-        let was_not_processed = match error {
-            SendError::Http(error) => error.is_unsent(),
-            SendError::Refused(refusal) => refusal.verdict.kind == ErrorKind::RateLimit,
-            SendError::Failed(_) => false,
-        };
-        error.is_transient() && (self.is_idempotent || was_not_processed)
-    }
-
     pub(crate) fn query(mut self, name: &'static str, value: String) -> Self {
         self.query.push((name, value));
         self
@@ -94,7 +86,7 @@ impl ApiRequest {
 
 impl BatchApi {
     /// # Errors
-    /// Those of [`Client::new`].
+    /// Those of [`connect`].
     pub(crate) fn new(
         profile: Option<&String>,
         model: Option<&String>,
@@ -105,16 +97,16 @@ impl BatchApi {
             profile,
             model,
             limits,
-            first_byte: Timeouts::default().first_byte,
-            paced: true,
+            longest_wait: LONGEST_WAIT,
+            is_paced: true,
         };
         Ok(Self {
-            client: Arc::new(Client::new(&options, reporter)?),
+            client: connect(&options, reporter)?,
             reporter: reporter.clone(),
         })
     }
 
-    pub(crate) fn client(&self) -> &Client {
+    pub(crate) const fn client(&self) -> &Client {
         &self.client
     }
 
@@ -153,61 +145,19 @@ impl BatchApi {
     /// # Errors
     /// 69 for what the server does not have, 75 for one that does not answer, 77 for a refused credential.
     pub(crate) async fn send(&self, request: ApiRequest) -> Result<Response, Failure> {
-        let mut backoff = Backoff::new(self.client.retries);
-        let mut may_renew = true;
-        loop {
-            let endpoint = self.client.valid_endpoint().await?;
-            let error = match self.attempt(&request).await {
-                Ok(response) => return Ok(response),
-                Err(error) => error,
-            };
-            if may_renew && error.is_refused_credential() && self.client.renew_refused(&endpoint).await? {
-                may_renew = false;
-                continue;
+        let mut call = ApiCall {
+            request,
+            reporter: &self.reporter,
+        };
+        self.client.call(&mut call).await.map_err(|mut error| {
+            if let Error::Refused(refusal) = &mut error
+                && refusal.status == CONFLICT
+            {
+                refusal.verdict.kind = ErrorKind::BadRequest;
+                refusal.verdict.retry = false;
             }
-            let pause = match request.may_retry(&error) {
-                true => backoff.next_pause(error.retry_after(), jitter()),
-                false => None,
-            };
-            let Some(pause) = pause else {
-                return Err(self.client.with_hint(error.failure(&self.server(), Asked::Other)));
-            };
-            let event = Event::Retry {
-                server: self.server(),
-                reason: self.client.redacted(error.describe()),
-                pause,
-                attempt: backoff.tries(),
-                limit: backoff.limit(),
-            };
-            self.reporter.notice(&event.to_string());
-            tokio::time::sleep(pause).await;
-        }
-    }
-
-    async fn attempt(&self, request: &ApiRequest) -> Result<Response, SendError> {
-        let endpoint = self.client.endpoint();
-        let mut url = endpoint.url_below(&request.path);
-        for (name, value) in &request.query {
-            url.query_pairs_mut().append_pair(name, value);
-        }
-        let mut http_request = endpoint.request(request.method, url)?;
-        match &request.body {
-            Body::None => {}
-            Body::Json(value) => http_request.body("application/json", value.to_string().into_bytes())?,
-            Body::Form(form) => http_request.upload(form.clone()),
-        }
-        let response = self.client.http.send(http_request).await?;
-        if (200..300).contains(&response.status()) {
-            return Ok(response);
-        }
-        let response = WholeResponse::read(response, ANSWER_LIMIT, &endpoint.provider().name).await?;
-        let mut refusal = response.refusal();
-        if response.status == 409 {
-            // Here it is about the state of a batch, which a retry does not change.
-            refusal.verdict.kind = ErrorKind::BadRequest;
-            refusal.verdict.retry = false;
-        }
-        Err(SendError::Refused(refusal))
+            self.client.failure(error, Asked::Other)
+        })
     }
 
     pub(crate) fn unexpected_answer(&self, what: &str) -> Failure {
@@ -219,7 +169,49 @@ impl BatchApi {
 
     /// Returns the server's name for messages.
     pub(crate) fn server(&self) -> String {
-        self.client.endpoint().server()
+        self.client.server()
+    }
+}
+
+struct ApiCall<'a> {
+    request: ApiRequest,
+    reporter: &'a Reporter,
+}
+
+impl Call for ApiCall<'_> {
+    type Output = Response;
+
+    fn request(&mut self, endpoint: &Endpoint, _: Form) -> Result<http::Request, Error> {
+        let request = &self.request;
+        let mut url = endpoint.url_below(&request.path);
+        for (name, value) in &request.query {
+            url.query_pairs_mut().append_pair(name, value);
+        }
+        let mut http_request = endpoint.request(request.method, url)?;
+        match &request.body {
+            Body::None => {}
+            Body::Json(json) => http_request.body("application/json", json.clone())?,
+            Body::Form(form) => http_request.upload(form.clone()),
+        }
+        Ok(http_request)
+    }
+
+    fn read(&mut self, response: Response) -> impl Future<Output = Result<Response, Error>> + Send {
+        ready(Ok(response))
+    }
+
+    /// What is not idempotent is repeated only if the server did not process it.
+    fn may_repeat(&self, error: &Error) -> bool {
+        let was_not_processed = match error {
+            Error::Http(error) => error.is_unsent(),
+            error => matches!(error.kind(), Some(ErrorKind::RateLimit | ErrorKind::Auth)),
+        };
+        let is_conflict = matches!(error, Error::Refused(refusal) if refusal.status == CONFLICT);
+        !is_conflict && (self.request.is_idempotent || was_not_processed)
+    }
+
+    fn notify(&mut self, event: &Event) {
+        self.reporter.notice(&event.to_string());
     }
 }
 

@@ -22,7 +22,8 @@ pub(crate) fn submit(args: &SubmitArgs, profile: Option<&String>, reporter: &Rep
     let metadata = metadata(&args.metadata)?;
     let input = Input::open(Some(&args.input))?;
     let api = BatchApi::new(profile, args.request.model.as_ref(), &args.limits, reporter)?;
-    let settings = api.client().settings();
+    let endpoint = api.client().endpoint();
+    let settings = endpoint.settings();
     let provider = settings.provider.value;
     let Some(limits) = &provider.batch else {
         let message = format!("provider '{provider}' has no Batch API");

@@ -8,15 +8,17 @@ use std::sync::Arc;
 
 use qwen_shared::exit::{Exit, Failure, Outcome};
 use qwen_shared::input::system_prompt;
+use qwen_shared::net::api::Client;
 use qwen_shared::net::chat::{Summary, Usage};
 use qwen_shared::net::config::{Overrides, Settings};
 use qwen_shared::output::Reporter;
 use qwen_shared::signal::{self, Caught};
 
 use super::args::Args;
-use super::client::{Client, resolve_settings};
-use super::deadline::forget_interrupts;
+use super::call::ask;
+use super::client::{connect, resolve_settings};
 use super::finish::finish;
+use super::interrupt::forget_interrupts;
 use super::message::{Message, Role};
 use super::output::Output;
 use super::session::{Session, with_system};
@@ -160,10 +162,9 @@ impl<'a> Conversation<'a> {
         let message = Message::text(Role::User, text);
         let mut messages = with_system(self.system.clone(), self.messages.clone());
         messages.push(message.clone());
-        let json = body.to_json(&messages)?;
         let output = Output::new(&self.args.output, true, false, self.reporter);
         let ctrl_c = Arc::clone(&self.ctrl_c);
-        let mut response = self.client()?.send(json, output, Some(&ctrl_c))?;
+        let mut response = ask(self.client()?, body, messages, output, Some(&ctrl_c))?;
         self.tokens.add(&response.summary);
         let outcome = finish(&mut response, &self.args.output, None, self.reporter);
         let answer = response.output.answer.take().unwrap_or_default();
@@ -178,10 +179,10 @@ impl<'a> Conversation<'a> {
         outcome.map(|_| ())
     }
 
-    fn client(&mut self) -> Result<&mut Client, Failure> {
+    fn client(&mut self) -> Result<&Client, Failure> {
         let client = match self.client.take() {
             Some(client) => client,
-            None => Client::new(self.settings.clone(), &self.args.limits, self.reporter)?,
+            None => connect(self.settings.clone(), &self.args.limits, self.reporter)?,
         };
         Ok(self.client.insert(client))
     }

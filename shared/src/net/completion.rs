@@ -6,10 +6,10 @@ use serde_json::Value;
 use url::Url;
 
 use crate::completion::{LIMIT, within_limit};
-use crate::net::api::{Endpoint, authorize, model_name, read_models, send};
+use crate::net::api::{Client, ClientOptions, Endpoint, Get, model_name, read_models};
 use crate::net::config::{Auth, Key, Overrides, Settings};
 use crate::net::credential::{Refresh, RefreshPolicy, StoreKind};
-use crate::net::http::{Client, Timeouts, runtime};
+use crate::net::http::{Timeouts, runtime};
 use crate::output::{Color, Reporter};
 
 /// The longest answer that is read, in bytes.
@@ -48,7 +48,7 @@ fn is_value(name: &&str) -> bool {
     !name.starts_with('-')
 }
 
-fn get(typed: &Overrides, url: impl Fn(&Endpoint) -> Url) -> Option<Vec<u8>> {
+fn get(typed: &Overrides, url: impl Fn(&Endpoint) -> Url + Send) -> Option<Vec<u8>> {
     let settings = Settings::resolve(typed).ok()?;
     match &settings.auth.value {
         Auth::ApiKey(Key::Command(_) | Key::Stored(StoreKind::Keyring))
@@ -63,26 +63,23 @@ fn get(typed: &Overrides, url: impl Fn(&Endpoint) -> Url) -> Option<Vec<u8>> {
         ..RefreshPolicy::default()
     };
     let quiet = Reporter::new("completion", true, false, Color::Never);
-    let authorization = authorize(&settings, &policy, &quiet).ok()?;
-    let base_url = authorization.base_url(&settings).ok()?;
-    let endpoint = Endpoint::new(&settings, authorization.token, Some(base_url)).ok()?;
-    let timeouts = Timeouts {
-        connect: LIMIT,
-        first_byte: LIMIT,
-        idle: LIMIT,
-        progress: LIMIT,
-        total: Some(LIMIT),
+    let endpoint = Endpoint::open(settings, &policy, &quiet).ok()?;
+    let options = ClientOptions {
+        timeouts: Timeouts {
+            connect: LIMIT,
+            first_byte: LIMIT,
+            idle: LIMIT,
+            progress: LIMIT,
+            total: Some(LIMIT),
+        },
+        max_time: Some(LIMIT),
+        retries: 0,
+        longest_wait: LIMIT,
+        is_paced: false,
     };
-    let client = Client::new(endpoint.base_url(), timeouts).ok()?;
-    let request = || {
-        endpoint
-            .request("GET", url(&endpoint))
-            .map_err(|error| error.failure(&endpoint.server()))
-    };
-    runtime().ok()?.block_on(async {
-        let opened = send(&client, &endpoint, None, 0, request, |_| {}).await.ok()?;
-        let mut body = opened.first_chunk.unwrap_or_default();
-        body.extend(opened.response.body(LONGEST).await.ok()?);
-        Some(body)
-    })
+    let client = Client::new(endpoint, options, &quiet).ok()?;
+    runtime()
+        .ok()?
+        .block_on(client.call(&mut Get::once(url, LONGEST)))
+        .ok()
 }

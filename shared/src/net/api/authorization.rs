@@ -234,7 +234,7 @@ fn sendable(secret: Secret<String>, source: &str) -> Result<Secret<String>, Fail
 
 /// Returns the hint for a credential that the endpoint refused; `is_fresh` for a token that was just refreshed.
 #[must_use]
-pub fn hint_when_refused(settings: &Settings, is_fresh: bool) -> String {
+pub(super) fn hint_when_refused(settings: &Settings, is_fresh: bool) -> String {
     let profile = settings.profile_name();
     match &settings.auth.value {
         Auth::Oauth { .. } if is_fresh => format!(

@@ -1,35 +1,56 @@
 //! Requests as the provider wants them: path, query, headers, key.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::SystemTime;
 
+use bytes::Bytes;
 use url::Url;
 
-use super::authorization::carries_secret;
+use super::authorization::{authorize, carries_secret};
 use crate::exit::Failure;
-use crate::net::config::Settings;
 use crate::net::chat::Dialect;
+use crate::net::config::{Auth, Key, Settings};
+use crate::net::credential::{Refresh, RefreshPolicy};
 use crate::net::http::{BaseUrl, HttpError, Request, check_transport};
+use crate::output::Reporter;
 use crate::provider::{self, Provider};
 use crate::secret::Secret;
 
-/// One endpoint and how to authenticate to it.
+/// One endpoint, what is bound to it, and how to authenticate to it.
 #[derive(Clone, Debug)]
 pub struct Endpoint {
-    provider: &'static Provider,
+    settings: Arc<Settings>,
     base_url: BaseUrl,
-    model: String,
-    version: Option<String>,
-    query: BTreeMap<String, String>,
-    headers: BTreeMap<String, String>,
     secret: Option<Secret<String>>,
-    /// How the secret is sent: `bearer`, or a header's name.
-    key_header: String,
-    starts_in_reasoning: bool,
+    /// When the secret expires, as far as that is known.
+    expires_at: Option<SystemTime>,
 }
 
 impl Endpoint {
-    /// Makes the endpoint of these settings. `secret` is the key or token, `base_url` where a credential's own
-    /// `resource_url` goes before the settings'.
+    /// Gets the credential and makes the endpoint that it may go to. Must not be called from within a runtime.
+    ///
+    /// # Errors
+    /// Those of [`authorize`]; 78 where the secret may not go to the endpoint.
+    pub fn open(
+        settings: impl Into<Arc<Settings>>,
+        policy: &RefreshPolicy,
+        reporter: &Reporter,
+    ) -> Result<Self, Failure> {
+        let settings = settings.into();
+        let authorization = authorize(&settings, policy, reporter)?;
+        let base_url = authorization.base_url(&settings)?;
+        check(&settings, authorization.token.as_ref(), &base_url)?;
+        let credential = authorization.credential.as_ref();
+        Ok(Self {
+            expires_at: credential.and_then(|credential| credential.expires_at),
+            secret: authorization.token,
+            settings,
+            base_url,
+        })
+    }
+
+    /// Makes the endpoint of these settings with a secret from elsewhere: a masked one, to show the request.
     ///
     /// # Errors
     /// 78 for a URL to which requests may not go ([`check_transport`]).
@@ -39,23 +60,12 @@ impl Endpoint {
         base_url: Option<BaseUrl>,
     ) -> Result<Self, Failure> {
         let base_url = base_url.unwrap_or_else(|| settings.base_url.value.clone());
-        let has_secret = secret.is_some() || carries_secret(settings);
-        check_transport(&base_url, settings.allow_http, has_secret)?;
-        let provider = settings.provider.value;
-        let key_header = match settings.uses_oauth() {
-            true => "bearer".to_owned(),
-            false => provider.key_header.clone(),
-        };
+        check(settings, secret.as_ref(), &base_url)?;
         Ok(Self {
-            provider,
+            settings: Arc::new(settings.clone()),
             base_url,
-            model: settings.model.value.clone(),
-            version: settings.api_version.as_ref().map(|version| version.value.clone()),
-            query: settings.query.clone(),
-            headers: settings.headers.clone(),
             secret,
-            key_header,
-            starts_in_reasoning: settings.starts_in_reasoning,
+            expires_at: None,
         })
     }
 
@@ -63,9 +73,43 @@ impl Endpoint {
     #[must_use]
     pub fn dialect(&self) -> Dialect {
         Dialect {
-            provider: &self.provider.name,
-            starts_in_reasoning: self.starts_in_reasoning,
+            provider: &self.provider().name,
+            starts_in_reasoning: self.settings.starts_in_reasoning,
         }
+    }
+
+    /// True where another secret can be had without a person: under OAuth, and from a key command.
+    #[must_use]
+    pub fn can_renew(&self) -> bool {
+        self.secret.is_some()
+            && matches!(
+                self.settings.auth.value,
+                Auth::Oauth { .. } | Auth::ApiKey(Key::Command { .. })
+            )
+    }
+
+    /// Returns the endpoint with a secret that is valid now. Must not be called from within a runtime.
+    ///
+    /// # Errors
+    /// As [`Endpoint::open`].
+    pub fn renewed(&self, refresh: Refresh, reporter: &Reporter) -> Result<Self, Failure> {
+        let policy = RefreshPolicy {
+            refresh,
+            ..RefreshPolicy::default()
+        };
+        Self::open(Arc::clone(&self.settings), &policy, reporter)
+    }
+
+    /// Returns what the endpoint was made of.
+    #[must_use]
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Returns when the secret expires; `None` when that is not known.
+    #[must_use]
+    pub const fn expires_at(&self) -> Option<SystemTime> {
+        self.expires_at
     }
 
     /// Returns the server's name for messages: host, and port where it is not the usual one.
@@ -79,8 +123,8 @@ impl Endpoint {
 
     /// Returns the provider.
     #[must_use]
-    pub const fn provider(&self) -> &'static Provider {
-        self.provider
+    pub fn provider(&self) -> &'static Provider {
+        self.settings.provider.value
     }
 
     /// Returns the base URL.
@@ -104,24 +148,16 @@ impl Endpoint {
         }
     }
 
-    /// Replaces a token that was refused.
-    pub fn set_secret(&mut self, secret: Secret<String>) {
-        self.secret = Some(secret);
-    }
-
     /// Returns the URL of chat completions, query included.
     #[must_use]
     pub fn chat_url(&self) -> Url {
-        self.chat_url_for(&self.model)
+        self.chat_url_for(&self.settings.model.value)
     }
 
     /// Returns the URL of chat completions by another model than the settings': on Azure it is part of the path.
     #[must_use]
     pub fn chat_url_for(&self, model: &str) -> Url {
-        self.with_query(
-            self.provider
-                .chat_url(&self.base_url, model, self.version.as_deref()),
-        )
+        self.with_query(self.provider().chat_url(&self.base_url, model, self.version()))
     }
 
     /// Returns the URL of another service below the base URL: `/files`, `/batches/ID`. The path is not escaped.
@@ -133,22 +169,23 @@ impl Endpoint {
     /// Returns the URL of the list of models.
     #[must_use]
     pub fn models_url(&self) -> Url {
-        self.with_query(self.provider.models_url(&self.base_url, self.version.as_deref()))
+        self.with_query(self.provider().models_url(&self.base_url, self.version()))
     }
 
     /// Returns the headers of every request, that of the secret apart: provider's and profile's.
     #[must_use]
-    pub const fn headers(&self) -> &BTreeMap<String, String> {
-        &self.headers
+    pub fn headers(&self) -> &BTreeMap<String, String> {
+        &self.settings.headers
     }
 
     /// Returns the name of the header that carries the secret, and the prefix of its value.
     #[must_use]
     pub fn secret_header(&self) -> (&str, &'static str) {
-        if self.key_header == "bearer" {
+        let name = &self.provider().key_header;
+        if self.settings.uses_oauth() || name == "bearer" {
             ("authorization", "Bearer ")
         } else {
-            (&self.key_header, "")
+            (name, "")
         }
     }
 
@@ -158,12 +195,15 @@ impl Endpoint {
     /// [`HttpError::Invalid`] for a header or a secret that HTTP cannot hold.
     pub fn request(&self, method: &'static str, url: Url) -> Result<Request, HttpError> {
         let mut request = Request::new(method, url);
-        for (name, value) in &self.headers {
+        for (name, value) in self.headers() {
             request.header(name, value)?;
         }
         if let Some(secret) = &self.secret {
             let (name, before) = self.secret_header();
-            let taken = self.headers.keys().any(|known| known.eq_ignore_ascii_case(name));
+            let taken = self
+                .headers()
+                .keys()
+                .any(|known| known.eq_ignore_ascii_case(name));
             if !taken {
                 request.header(name, &format!("{before}{}", secret.expose()))?;
             }
@@ -175,27 +215,38 @@ impl Endpoint {
     ///
     /// # Errors
     /// As [`Endpoint::request`].
-    pub fn chat_request(&self, body: Vec<u8>) -> Result<Request, HttpError> {
+    pub fn chat_request(&self, body: impl Into<Bytes>) -> Result<Request, HttpError> {
         let mut request = self.request("POST", self.chat_url())?;
         request.body("application/json", body)?;
         request.header("accept", "text/event-stream, application/json")?;
         Ok(request)
     }
 
+    fn version(&self) -> Option<&str> {
+        Some(self.settings.api_version.as_ref()?.value.as_str())
+    }
+
     /// Adds the profile's query; a name that the URL has already is replaced.
     fn with_query(&self, mut url: Url) -> Url {
-        if self.query.is_empty() {
+        let query = &self.settings.query;
+        if query.is_empty() {
             return url;
         }
         let kept: Vec<(String, String)> = url
             .query_pairs()
-            .filter(|(name, _)| !self.query.contains_key(name.as_ref()))
+            .filter(|(name, _)| !query.contains_key(name.as_ref()))
             .map(|(name, value)| (name.into_owned(), value.into_owned()))
             .collect();
         url.query_pairs_mut()
             .clear()
             .extend_pairs(kept)
-            .extend_pairs(&self.query);
+            .extend_pairs(query);
         url
     }
+}
+
+/// Refuses a URL to which these requests may not go.
+fn check(settings: &Settings, secret: Option<&Secret<String>>, base_url: &BaseUrl) -> Result<(), Failure> {
+    let has_secret = secret.is_some() || carries_secret(settings);
+    check_transport(base_url, settings.allow_http, has_secret).map(|_| ())
 }

@@ -1,63 +1,60 @@
-//! Why a request got no response.
+//! Why a call got no answer, or not all of it.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
-use super::retry::LONGEST_WAIT;
-use crate::exit::Failure;
-use crate::net::chat::{Asked, ErrorKind, Refusal};
+use crate::exit::{Exit, Failure};
+use crate::net::chat::{AnswerError, Asked, ErrorKind, Refusal, Verdict};
 use crate::net::http::HttpError;
 
-/// Why there is no response.
+/// Why there is no complete answer.
 #[derive(Debug)]
-pub enum SendError {
-    /// The request could not be made; another attempt would not change that.
+pub enum Error {
+    /// Nothing that the server did: the request cannot be made, the answer cannot be written.
     Failed(Failure),
-    /// No HTTP response.
+    /// No HTTP response, or only a part of one.
     Http(HttpError),
     /// A status other than 2xx.
     Refused(Refusal),
+    /// The answer is invalid, incomplete, or reports an error.
+    Answer(AnswerError),
+    /// The caller wants no answer any more.
+    Stopped,
 }
 
-impl SendError {
-    /// Turns it into a failure that names the server, with hints that fit what was asked for.
+impl Error {
+    /// Turns it into a failure that names the server.
     #[must_use]
     pub fn failure(self, server: &str, asked: Asked) -> Failure {
         match self {
             Self::Failed(failure) => failure,
             Self::Http(error) => error.failure(server),
-            Self::Refused(refusal) => {
-                let failure = refusal.failure(server, asked);
-                match refusal.verdict.wait.filter(|wait| *wait > LONGEST_WAIT) {
-                    Some(wait) => failure.hint(format!("the server asks to wait {} s", wait.as_secs())),
-                    None => failure,
-                }
-            }
+            Self::Refused(refusal) => refusal.failure(server, asked),
+            Self::Answer(error) => error.failure(server),
+            Self::Stopped => Failure::new(Exit::TryAgain, "stopped"),
         }
     }
 
-    /// True when the server refuses the credential.
+    /// Returns what the server means by it; `None` when the server did not say anything.
     #[must_use]
-    pub const fn is_refused_credential(&self) -> bool {
-        matches!(self, Self::Refused(refusal) if matches!(refusal.verdict.kind, ErrorKind::Auth))
-    }
-
-    /// True when another attempt may succeed.
-    #[must_use]
-    pub const fn is_transient(&self) -> bool {
+    pub fn verdict(&self) -> Option<Cow<'_, Verdict>> {
         match self {
-            Self::Failed(_) => false,
-            Self::Http(error) => error.is_unsent() || matches!(error, HttpError::Reset(_)),
-            Self::Refused(refusal) => refusal.verdict.retry,
+            Self::Refused(refusal) => Some(Cow::Borrowed(&refusal.verdict)),
+            Self::Answer(AnswerError::Api(error)) => Some(Cow::Owned(error.verdict())),
+            _ => None,
         }
+    }
+
+    /// Returns what the server says it is about.
+    #[must_use]
+    pub fn kind(&self) -> Option<ErrorKind> {
+        Some(self.verdict()?.kind)
     }
 
     /// Returns how long the server asks to wait.
     #[must_use]
-    pub fn retry_after(&self) -> Option<Duration> {
-        match self {
-            Self::Refused(refusal) => refusal.verdict.wait,
-            _ => None,
-        }
+    pub fn wait(&self) -> Option<Duration> {
+        self.verdict()?.wait
     }
 
     /// Returns the message without the name of the server.
@@ -67,12 +64,26 @@ impl SendError {
             Self::Failed(failure) => failure.message.clone(),
             Self::Http(error) => error.to_string(),
             Self::Refused(refusal) => refusal.describe(),
+            Self::Answer(error) => error.to_string(),
+            Self::Stopped => "stopped".to_owned(),
         }
     }
 }
 
-impl From<HttpError> for SendError {
+impl From<Failure> for Error {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+impl From<HttpError> for Error {
     fn from(error: HttpError) -> Self {
         Self::Http(error)
+    }
+}
+
+impl From<AnswerError> for Error {
+    fn from(error: AnswerError) -> Self {
+        Self::Answer(error)
     }
 }

@@ -1,18 +1,25 @@
-//! Requests to an endpoint, made of settings, provider and credential.
+//! Calls of an endpoint's API.
 //!
-//! [`Endpoint`] makes requests; [`fn@send`] sends one, with retries, until its response begins.
+//! An [`Endpoint`] is made of settings, provider and credential, and carries what is bound to it; a [`Client`] is made of
+//! an endpoint and sends [`Call`]s to it: it paces, retries, renews and limits them.
 
+mod answer;
 mod authorization;
+mod call;
+mod client;
 mod endpoint;
 mod error;
 mod key_command;
+mod limits;
 mod models;
 mod retry;
-mod send;
 
-pub use authorization::{Authorization, authorize, check_key, hint_when_refused, keyring_timeout, store_of};
+pub use answer::{AnswerSink, read_answer};
+pub use authorization::{Authorization, authorize, check_key, keyring_timeout, store_of};
+pub use call::{Call, Event, Get, RefusedResponse};
+pub use client::{Client, ClientOptions, run};
 pub use endpoint::Endpoint;
-pub use error::SendError;
+pub use error::Error;
+pub use limits::LimitArgs;
 pub use models::{model_name, read_models};
-pub use retry::{Backoff, LONGEST_WAIT, jitter};
-pub use send::{Event, ResponseStart, send};
+pub use retry::LONGEST_WAIT;

@@ -324,7 +324,8 @@ impl AnswerReader {
             caveats.push("the model wanted to call a tool, and no call came".to_owned());
         }
         if self.end.differs {
-            caveats.push("the server repeated the answer in other words; the first ones are shown".to_owned());
+            caveats
+                .push("the server repeated the answer in other words; the first ones are shown".to_owned());
         }
         if !summary.has_text && self.tool_calls.is_empty() && caveats.is_empty() {
             caveats.push(match summary.has_reasoning {
@@ -560,9 +561,8 @@ impl AnswerReader {
         // One without an index is the one that there is, or the first of several.
         let is_lone = choices.next().is_none();
         let chosen = chunk.choices().find(|choice| choice.index == Some(index));
-        let chosen = chosen.or_else(|| {
-            Some(first).filter(|first| first.index.is_none() && (is_lone || index == 0))
-        });
+        let chosen =
+            chosen.or_else(|| Some(first).filter(|first| first.index.is_none() && (is_lone || index == 0)));
         let Some(choice) = chosen else {
             return self.hold(json, sink);
         };
@@ -607,7 +607,11 @@ impl AnswerReader {
         Ok(())
     }
 
-    fn take_choice(&mut self, choice: &Choice<'_>, sink: &mut impl FnMut(Delta<'_>)) -> Result<(), AnswerError> {
+    fn take_choice(
+        &mut self,
+        choice: &Choice<'_>,
+        sink: &mut impl FnMut(Delta<'_>),
+    ) -> Result<(), AnswerError> {
         let reason = FinishReason::parse(choice.finish_reason(), self.dialect.provider);
         let mut says = choice.says_something();
         if let Some((message, true)) = choice.message()
@@ -636,7 +640,11 @@ impl AnswerReader {
         Ok(())
     }
 
-    fn take_message(&mut self, message: &Message<'_>, sink: &mut impl FnMut(Delta<'_>)) -> Result<(), AnswerError> {
+    fn take_message(
+        &mut self,
+        message: &Message<'_>,
+        sink: &mut impl FnMut(Delta<'_>),
+    ) -> Result<(), AnswerError> {
         let content = message.content();
         let reasoning = message.reasoning();
         if !reasoning.is_empty() {

@@ -230,8 +230,16 @@ impl<'a> Choice<'a> {
     /// Returns the server's word for why the model stopped; an empty one while it goes on.
     pub(super) fn finish_reason(&self) -> &str {
         let details = self.finish_details.as_ref();
-        let words = [self.finish_reason.as_ref(), details.and_then(|details| details.kind.as_ref())];
-        words.into_iter().flatten().map(|word| &*word.0).find(|word| !word.is_empty()).unwrap_or_default()
+        let words = [
+            self.finish_reason.as_ref(),
+            details.and_then(|details| details.kind.as_ref()),
+        ];
+        words
+            .into_iter()
+            .flatten()
+            .map(|word| &*word.0)
+            .find(|word| !word.is_empty())
+            .unwrap_or_default()
     }
 }
 
@@ -271,7 +279,9 @@ impl<'a> Message<'a> {
 
     /// Returns the words with which the model refuses.
     pub(super) fn refusal(&self) -> &str {
-        self.refusal.as_ref().map_or(&*self.content.refusal, |text| &text.0)
+        self.refusal
+            .as_ref()
+            .map_or(&*self.content.refusal, |text| &text.0)
     }
 
     /// Returns the reasoning. Servers that send several of its members send the same text in all.
@@ -285,7 +295,9 @@ impl<'a> Message<'a> {
             &self.thinking_blocks,
         ];
         let mut texts = members.into_iter().flatten().map(|text| &*text.0);
-        texts.find(|text| !text.is_empty()).unwrap_or(&self.content.reasoning)
+        texts
+            .find(|text| !text.is_empty())
+            .unwrap_or(&self.content.reasoning)
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -298,7 +310,9 @@ impl<'a> Message<'a> {
     /// True when it brings a part of a tool call.
     pub(super) fn has_tool_calls(&self) -> bool {
         let is_empty = |raw: &RawValue| matches!(raw.get(), "null" | "[]" | "{}" | "false" | "\"\"");
-        [self.tool_calls, self.function_call].into_iter().flatten().any(|raw| !is_empty(raw))
+        [self.tool_calls, self.function_call]
+            .into_iter()
+            .flatten()
+            .any(|raw| !is_empty(raw))
     }
 }
-

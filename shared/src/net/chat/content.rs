@@ -94,7 +94,10 @@ impl<'a> Part<'a> {
             self.content,
             self.refusal,
         ];
-        let mut texts = members.into_iter().flatten().map(|raw| flat_text(raw.get(), depth));
+        let mut texts = members
+            .into_iter()
+            .flatten()
+            .map(|raw| flat_text(raw.get(), depth));
         texts.find(|text| !text.is_empty()).unwrap_or_default()
     }
 }
@@ -109,21 +112,30 @@ impl<'a> Content<'a> {
             return;
         };
         let kind = part.kind.as_ref().map_or("", |kind| &kind.0).to_ascii_lowercase();
-        if kind.contains("think") || kind.contains("reason") || (part.text.is_none() && part.thinking.is_some()) {
+        if kind.contains("think")
+            || kind.contains("reason")
+            || (part.text.is_none() && part.thinking.is_some())
+        {
             append(&mut self.reasoning, part.text(DEPTH));
         } else if kind.contains("refusal") || (part.text.is_none() && part.refusal.is_some()) {
             append(&mut self.refusal, part.text(DEPTH));
         } else if part.text.is_some() || kind.contains("text") {
             append(&mut self.text, part.text(DEPTH));
         } else if !is_annotation(&kind) && json.len() > 2 {
-            self.odd = Some(if kind.is_empty() { "a part without a type".to_owned() } else { kind });
+            self.odd = Some(if kind.is_empty() {
+                "a part without a type".to_owned()
+            } else {
+                kind
+            });
         }
     }
 }
 
 /// True for parts that belong to the text and are none: Mistral's references, citations.
 fn is_annotation(kind: &str) -> bool {
-    ["reference", "citation", "annotation"].iter().any(|name| kind.contains(name))
+    ["reference", "citation", "annotation"]
+        .iter()
+        .any(|name| kind.contains(name))
 }
 
 fn append<'a>(to: &mut Cow<'a, str>, text: Cow<'a, str>) {
@@ -179,7 +191,13 @@ mod tests {
             ("[]", "", "", "", None),
             ("{}", "", "", "", None),
             (r#"{"type":"text","text":"lone"}"#, "lone", "", "", None),
-            (r#"["a",5,null,{"text":"b"},{"type":"output_text","text":6}]"#, "a5b6", "", "", None),
+            (
+                r#"["a",5,null,{"text":"b"},{"type":"output_text","text":6}]"#,
+                "a5b6",
+                "",
+                "",
+                None,
+            ),
             (
                 r#"[{"type":"thinking","thinking":[{"type":"text","text":"why"}]},{"type":"text","text":"so"}]"#,
                 "so",
@@ -187,15 +205,38 @@ mod tests {
                 "",
                 None,
             ),
-            (r#"[{"type":"reasoning","text":"hm"},{"thinking":"m"}]"#, "", "hmm", "", None),
+            (
+                r#"[{"type":"reasoning","text":"hm"},{"thinking":"m"}]"#,
+                "",
+                "hmm",
+                "",
+                None,
+            ),
             (r#"[{"type":"refusal","refusal":"no"}]"#, "", "", "no", None),
-            (r#"[{"type":"reference","reference_ids":[1]},{"type":"text","text":"x"}]"#, "x", "", "", None),
-            (r#"[{"type":"image_url","image_url":{"url":"u"}}]"#, "", "", "", Some("image_url")),
+            (
+                r#"[{"type":"reference","reference_ids":[1]},{"type":"text","text":"x"}]"#,
+                "x",
+                "",
+                "",
+                None,
+            ),
+            (
+                r#"[{"type":"image_url","image_url":{"url":"u"}}]"#,
+                "",
+                "",
+                "",
+                Some("image_url"),
+            ),
             (r#"{"odd":1}"#, "", "", "", Some("a part without a type")),
         ] {
             let content: Content<'_> = serde_json::from_str(json).unwrap();
             assert_eq!(
-                (&*content.text, &*content.reasoning, &*content.refusal, content.odd.as_deref()),
+                (
+                    &*content.text,
+                    &*content.reasoning,
+                    &*content.refusal,
+                    content.odd.as_deref()
+                ),
                 (text, reasoning, refusal, odd),
                 "{json}"
             );

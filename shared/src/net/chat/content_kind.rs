@@ -47,10 +47,12 @@ pub(super) fn content_kind(
 
 /// True when the bytes begin like a field of an event, as far as they go.
 fn may_be_field(bytes: &[u8]) -> bool {
-    [":", "data:", "event:", "error:", "id:", "retry:"].iter().any(|field| {
-        let length = field.len().min(bytes.len());
-        field.as_bytes()[..length] == bytes[..length]
-    })
+    [":", "data:", "event:", "error:", "id:", "retry:"]
+        .iter()
+        .any(|field| {
+            let length = field.len().min(bytes.len());
+            field.as_bytes()[..length] == bytes[..length]
+        })
 }
 
 #[cfg(test)]

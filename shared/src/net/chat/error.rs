@@ -74,7 +74,11 @@ impl fmt::Display for AnswerError {
         match self {
             Self::NotAnAnswer(kind) => write!(f, "not an API answer: the content type is '{kind}'"),
             Self::OtherJson(json) => {
-                write!(f, "not an API answer: {}", clip(one_line(json).trim(), MESSAGE_LIMIT))
+                write!(
+                    f,
+                    "not an API answer: {}",
+                    clip(one_line(json).trim(), MESSAGE_LIMIT)
+                )
             }
             Self::Malformed(reason) => write!(f, "the answer is malformed: {}", clip(reason, MESSAGE_LIMIT)),
             Self::TooLong => write!(

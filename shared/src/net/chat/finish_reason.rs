@@ -149,7 +149,8 @@ fn find(letters: &str, words: &Words) -> Option<Meaning> {
             .filter_map(|meaning| Some((meaning, words.get(&meaning)?)))
     };
     let equal = lists().find(|(_, list)| list.equal.iter().any(|word| word == letters));
-    let contain = || lists().find(|(_, list)| list.contain.iter().any(|part| letters.contains(part.as_str())));
+    let contain =
+        || lists().find(|(_, list)| list.contain.iter().any(|part| letters.contains(part.as_str())));
     equal.or_else(contain).map(|(meaning, _)| meaning)
 }
 
@@ -216,7 +217,13 @@ mod tests {
             ),
             (
                 Meaning::ToolCalls,
-                &["tool_calls", "function_call", "tool_use", "TOOL_CALL", "toolCalls"],
+                &[
+                    "tool_calls",
+                    "function_call",
+                    "tool_use",
+                    "TOOL_CALL",
+                    "toolCalls",
+                ],
             ),
             (
                 Meaning::Limit,

@@ -28,7 +28,7 @@ pub use error::{ANSWER_LIMIT, AnswerError};
 pub use finish_reason::{FinishReason, Meaning};
 pub use reasoning::Delta;
 pub use refusal::{Refusal, RefusalHead};
-pub use request::{merge, parse_params};
+pub use request::{Change, ChatBody, Form, merge, parse_params};
 pub use tool_calls::ToolCall;
 pub use usage::Usage;
 pub use verdict::{Asked, ErrorKind, Verdict};

@@ -24,7 +24,11 @@ const TAGS: [(&str, &str, bool); 13] = [
     ("<|begin_of_thought|>", "<|end_of_thought|>", true),
     ("<|START_THINKING|>", "<|END_THINKING|>", true),
     ("<|inner_prefix|>", "<|inner_suffix|>", true),
-    ("<|channel|>analysis<|message|>", "<|channel|>final<|message|>", true),
+    (
+        "<|channel|>analysis<|message|>",
+        "<|channel|>final<|message|>",
+        true,
+    ),
     ("<unused94>thought", "<unused95>", true),
 ];
 
@@ -142,7 +146,11 @@ impl ReasoningSplitter {
             return true;
         }
         if text.is_empty() && blanks > BLANKS {
-            self.state = if is_after { State::AfterReasoning } else { State::Text };
+            self.state = if is_after {
+                State::AfterReasoning
+            } else {
+                State::Text
+            };
             if is_after {
                 self.held.clear();
             }
@@ -213,7 +221,8 @@ impl ReasoningSplitter {
             return true;
         }
         let pending = find_closing(&self.held, from).map(|(at, _)| self.held.len() - at);
-        let kept = pending.unwrap_or_else(|| part_of_closing(&self.held, None).max(part_of(&self.held, "<think>")));
+        let kept =
+            pending.unwrap_or_else(|| part_of_closing(&self.held, None).max(part_of(&self.held, "<think>")));
         let end = self.held.len() - kept;
         if end > 0 {
             sink(Delta::Text(&self.held[..end]));
@@ -265,7 +274,8 @@ fn part_of_closing(text: &str, close: Option<&str>) -> usize {
 
 fn part_of(text: &str, tag: &str) -> usize {
     let bytes = text.as_bytes();
-    let is_part = |length: &usize| tag.is_char_boundary(*length) && bytes.ends_with(&tag.as_bytes()[..*length]);
+    let is_part =
+        |length: &usize| tag.is_char_boundary(*length) && bytes.ends_with(&tag.as_bytes()[..*length]);
     (1..tag.len()).rev().find(is_part).unwrap_or(0)
 }
 
@@ -348,7 +358,11 @@ mod tests {
             ("The tag `</think>` ends it", "", "The tag `</think>` ends it"),
             ("\"</think>\" ends it", "", "\"</think>\" ends it"),
             ("Use <think>x</think> so", "", "Use <think>x</think> so"),
-            ("a < b [1] \u{201c}c\u{201d} </thin", "", "a < b [1] \u{201c}c\u{201d} </thin"),
+            (
+                "a < b [1] \u{201c}c\u{201d} </thin",
+                "",
+                "a < b [1] \u{201c}c\u{201d} </thin",
+            ),
             ("one</think>two</think>three", "one", "two</think>three"),
         ] {
             check(false, text, reasoning, answer);

@@ -139,6 +139,9 @@ mod tests {
         assert_eq!(second.json, r#"{"a":"\ud83d\ude00y","b":"\ud83d\ude00"}"#);
         assert!(second.is_joined && second.half.is_none());
         let stray = repair_json(r#"{"a":"y\ude00"}"#, first.half).unwrap();
-        assert_eq!((stray.json.as_str(), stray.is_joined), (r#"{"a":"y\ufffd"}"#, false));
+        assert_eq!(
+            (stray.json.as_str(), stray.is_joined),
+            (r#"{"a":"y\ufffd"}"#, false)
+        );
     }
 }

@@ -162,7 +162,10 @@ mod tests {
                 ],
                 vec![("a", "f", "{}")],
             ),
-            (vec![r#"{"id":"a","function":{"name":"f"}}"#], vec![("a", "f", "")]),
+            (
+                vec![r#"{"id":"a","function":{"name":"f"}}"#],
+                vec![("a", "f", "")],
+            ),
             (vec!["null", "3", "[null]"], vec![]),
         ] {
             let mut calls = ToolCalls::default();
@@ -188,7 +191,10 @@ mod tests {
             calls.add(&raw(r#"[{"index":99999999999,"id":"a"}]"#)),
             Err(AnswerError::TooMuch)
         );
-        let piece = format!(r#"[{{"index":0,"function":{{"arguments":"{}"}}}}]"#, "x".repeat(8 << 20));
+        let piece = format!(
+            r#"[{{"index":0,"function":{{"arguments":"{}"}}}}]"#,
+            "x".repeat(8 << 20)
+        );
         let piece = raw(&piece);
         let mut count = 0;
         while calls.add(&piece).is_ok() {

@@ -58,6 +58,44 @@ impl Settings {
     }
 }
 
+impl Settings {
+    /// Returns what [`Settings::resolve`] would return with this profile stored and switched to. The key is given by hand;
+    /// without one nothing authenticates.
+    ///
+    /// # Errors
+    /// 78 for invalid or contradictory settings.
+    pub fn for_candidate(
+        name: &str,
+        profile: &Profile,
+        key: Option<Secret<String>>,
+    ) -> Result<Self, Failure> {
+        let has_key = key.is_some();
+        let overrides = Overrides {
+            // Anything: it is taken out again, but keeps those of the environment away.
+            api_key: key.or_else(|| Some(Secret::new("none".to_owned()))),
+            profile_first: true,
+            ..Overrides::default()
+        };
+        let source = Source::Profile(name.to_owned());
+        let mut resolver = Resolver {
+            overrides: &overrides,
+            lookup: &Lookup::from_process()?,
+            name: Some(&Sourced::new(name.to_owned(), source.clone())),
+            profile,
+            qwen_code: &QwenCodeSettings::load(),
+            profiles: &BTreeMap::new(),
+            connection: None,
+            is_qwen_code_asked: false,
+        };
+        let mut settings = resolver.resolve()?;
+        settings.auth.source = source;
+        if !has_key {
+            settings.auth.value = Auth::None;
+        }
+        Ok(settings)
+    }
+}
+
 /// Reads the configuration and returns the profile in use; `None` when none takes part.
 ///
 /// # Errors

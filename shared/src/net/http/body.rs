@@ -65,10 +65,10 @@ impl Upload {
 }
 
 /// Makes a body of bytes.
-pub(super) fn bytes_noting(bytes: Vec<u8>, progress: &Progress) -> reqwest::Body {
+pub(super) fn bytes_noting(bytes: Bytes, progress: &Progress) -> reqwest::Body {
     reqwest::Body::wrap(Pieces {
         length: bytes.len() as u64,
-        source: Source::Bytes(bytes.into()),
+        source: Source::Bytes(bytes),
         offset: 0,
         progress: progress.clone(),
     })

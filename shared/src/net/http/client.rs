@@ -26,7 +26,7 @@ pub struct Request {
     pub url: Url,
     headers: HeaderMap,
     /// The body; empty for none.
-    pub body: Vec<u8>,
+    pub body: Bytes,
     /// A form with a file, instead of `body`.
     upload: Option<Upload>,
 }
@@ -39,7 +39,7 @@ impl Request {
             method,
             url,
             headers: HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static("identity"))]),
-            body: Vec::new(),
+            body: Bytes::new(),
             upload: None,
         }
     }
@@ -66,8 +66,8 @@ impl Request {
     ///
     /// # Errors
     /// As [`Request::header`].
-    pub fn body(&mut self, content_type: &str, body: Vec<u8>) -> Result<(), HttpError> {
-        self.body = body;
+    pub fn body(&mut self, content_type: &str, body: impl Into<Bytes>) -> Result<(), HttpError> {
+        self.body = body.into();
         self.header("content-type", content_type)
     }
 
@@ -147,6 +147,7 @@ impl Client {
             began,
             last_said: None,
             is_unjudged: false,
+            has_begun: false,
             timeouts: self.timeouts,
             deadline,
         })
@@ -220,6 +221,8 @@ pub struct Response {
     last_said: Option<Instant>,
     /// True once a piece has come whose reader does not tell what it heard: then only pauses are limited.
     is_unjudged: bool,
+    /// True once a piece of the body has come.
+    has_begun: bool,
     timeouts: Timeouts,
     deadline: Option<(Instant, Duration)>,
 }
@@ -317,8 +320,13 @@ impl Response {
         };
         let (end, error) = nearer(self.deadline, end, error);
         let chunk = timeout_at(end, self.inner.chunk()).await.map_err(|_| error)?;
+        let is_first = !std::mem::replace(&mut self.has_begun, true);
         self.is_unjudged = true;
-        chunk.map_err(|error| HttpError::within_body(&error))
+        chunk.map_err(|error| match HttpError::within_body(&error) {
+            // Nothing of the answer has come yet: the head is not part of it.
+            HttpError::Cut(reason) if is_first => HttpError::Reset(reason),
+            error => error,
+        })
     }
 
     /// Reads the whole body.

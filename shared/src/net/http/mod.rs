@@ -14,6 +14,7 @@ mod url;
 
 pub use self::url::{BaseUrl, BaseUrlError, check_endpoint, check_transport};
 pub use body::Upload;
+pub use bytes::Bytes;
 pub use client::{Client, Heard, Request, Response};
 pub use error::{HttpError, Phase};
 

@@ -18,7 +18,11 @@ use std::time::{Duration, Instant, UNIX_EPOCH};
 use tokio::time::sleep;
 use url::Url;
 
-use self::state::{Decision, HEARTBEAT, LONGEST_PAUSE, Limits, Millis, NO_TICKET, State, WaitReason, Window};
+use sha2::{Digest, Sha256};
+
+use self::state::{
+    Decision, HEARTBEAT, LONGEST_PAUSE, Limits, Millis, Model, NO_TICKET, State, WaitReason, Window,
+};
 use self::state_file::{StateError, StateFile, now};
 use crate::exit::{Exit, Failure};
 use crate::net::config::{Auth, Settings};
@@ -115,18 +119,19 @@ impl RateLimit {
         state.map_or(0, |state| state.today(now()))
     }
 
-    /// Waits until one request may be sent, and counts it. Send it at once. Every attempt needs a permit of its own: the
+    /// Waits until one request to a model may be sent, and counts it. Send it at once. Every attempt needs a permit of its own: the
     /// server counts them too.
     ///
     /// # Errors
     /// 69 when the day's requests are used up, with the time from which there are more.
-    pub async fn acquire(&self, notify: &mut impl FnMut(Notice)) -> Result<Permit, Failure> {
+    pub async fn acquire(&self, model: &str, notify: &mut impl FnMut(Notice)) -> Result<Permit, Failure> {
+        let model = digest(model);
         let mut ticket = NO_TICKET;
         let mut announced = false;
         let mut last_decision = Instant::now();
         loop {
-            let wait = match self.decide(&mut ticket, notify) {
-                Ok(Decision::Send) => return Ok(self.permit(ticket)),
+            let wait = match self.decide(&mut ticket, model, notify) {
+                Ok(Decision::Send) => return Ok(self.permit(ticket, model)),
                 Ok(Decision::DayUsedUp(until)) => return Err(self.day_used_up(until)),
                 Ok(Decision::Wait(wait, reason)) => {
                     last_decision = Instant::now();
@@ -145,25 +150,31 @@ impl RateLimit {
                             "requests are not rate limited: they cannot be counted: {error}"
                         )));
                     }
-                    return Ok(self.permit(NO_TICKET));
+                    return Ok(self.permit(NO_TICKET, model));
                 }
             };
             sleep(Duration::from_millis(wait)).await;
         }
     }
 
-    fn permit(&self, ticket: u64) -> Permit {
+    fn permit(&self, ticket: u64, model: Model) -> Permit {
         Permit {
             limit: self.clone(),
             ticket,
+            model,
         }
     }
 
-    fn decide(&self, ticket: &mut u64, notify: &mut impl FnMut(Notice)) -> Result<Decision, StateError> {
+    fn decide(
+        &self,
+        ticket: &mut u64,
+        model: Model,
+        notify: &mut impl FnMut(Notice),
+    ) -> Result<Decision, StateError> {
         let Shared { limits, waits, .. } = *self.0;
         let file = self.0.file.as_ref().ok_or_else(StateError::no_home)?;
         if limits.is_none() {
-            let pause = file.read().map_or(0, |state| state.remaining_pause(now()));
+            let pause = file.read().map_or(0, |state| state.remaining_pause(model, now()));
             return Ok(match pause {
                 1.. if waits => Decision::Wait(pause, WaitReason::Server),
                 _ => Decision::Send,
@@ -171,7 +182,7 @@ impl RateLimit {
         }
         let (decision, is_new) = file.update(Duration::ZERO, |state, now| {
             if waits {
-                return state.decide(ticket, limits, now);
+                return state.decide(ticket, model, limits, now);
             }
             *ticket = state.count_unlimited(limits, now);
             Decision::Send
@@ -204,12 +215,22 @@ impl RateLimit {
     }
 }
 
+/// Returns a digest of a model's name: the state holds nothing but numbers.
+fn digest(model: &str) -> Model {
+    let digest = Sha256::digest(model.as_bytes());
+    digest
+        .iter()
+        .take(8)
+        .fold(0, |number, byte| number << 8 | Model::from(*byte))
+}
+
 /// Permission to send one request now. Without a report it counts as used.
 #[derive(Debug)]
 #[must_use = "a permit is for one request, to be sent at once"]
 pub struct Permit {
     limit: RateLimit,
     ticket: u64,
+    model: Model,
 }
 
 impl Permit {
@@ -221,12 +242,12 @@ impl Permit {
         }
     }
 
-    /// The server asks to wait (429 or 503 with `Retry-After`). All processes wait, if it is for 60 s at most: a longer
-    /// pause is a refusal, which the next process gets for itself.
+    /// The server asks to wait (429 or 503 with `Retry-After`). All requests to this model wait, in all processes, if it
+    /// is for 60 s at most: a longer pause is a refusal, which the next process gets for itself.
     pub fn retry_after(&self, pause: Duration) {
         let pause = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
         if (1..=LONGEST_PAUSE).contains(&pause) && self.limit.0.waits {
-            self.update(|state, now| state.pause(pause, now));
+            self.update(|state, now| state.pause(self.model, pause, now));
         }
     }
 

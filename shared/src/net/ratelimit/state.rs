@@ -5,6 +5,9 @@ use serde::{Deserialize, Serialize};
 /// Milliseconds since the epoch. Wall time, because it is compared across processes and restarts.
 pub(super) type Millis = u64;
 
+/// A digest of a model's name.
+pub(super) type Model = u64;
+
 /// The version of the file format.
 const VERSION: u8 = 1;
 /// How long a start is kept: longer than the longest window.
@@ -71,6 +74,15 @@ struct Start {
 struct Waiter {
     ticket: u64,
     lease: Millis,
+    #[serde(default)]
+    model: Model,
+}
+
+/// A pause that the server asked for: it is about one model.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Pause {
+    model: Model,
+    until: Millis,
 }
 
 /// The requests of one credential: those of the last minute, those that wait, and the day's count.
@@ -83,7 +95,8 @@ pub(super) struct State {
     next: u64,
     starts: Vec<Start>,
     queue: Vec<Waiter>,
-    not_before: Millis,
+    #[serde(default)]
+    pauses: Vec<Pause>,
     day: u64,
     count: u32,
 }
@@ -95,7 +108,7 @@ impl Default for State {
             next: 1,
             starts: Vec::new(),
             queue: Vec::new(),
-            not_before: 0,
+            pauses: Vec::new(),
             day: 0,
             count: 0,
         }
@@ -123,24 +136,30 @@ impl State {
         if self.day == now / DAY { self.count } else { 0 }
     }
 
-    /// Returns how much of a pause for all processes is left.
-    pub(super) fn remaining_pause(&self, now: Millis) -> Millis {
-        self.not_before.saturating_sub(now).min(LONGEST_PAUSE)
+    /// Returns how much is left of a pause of that model.
+    pub(super) fn remaining_pause(&self, model: Model, now: Millis) -> Millis {
+        self.paused_until(model).saturating_sub(now).min(LONGEST_PAUSE)
+    }
+
+    fn paused_until(&self, model: Model) -> Millis {
+        let pause = self.pauses.iter().find(|pause| pause.model == model);
+        pause.map_or(0, |pause| pause.until)
     }
 
     /// Takes a place at the end of the queue and returns its ticket.
-    fn enqueue(&mut self, now: Millis) -> u64 {
+    fn enqueue(&mut self, model: Model, now: Millis) -> u64 {
         let ticket = self.next.max(1);
         self.next = self.next.wrapping_add(1).max(1);
         self.queue.push(Waiter {
             ticket,
             lease: now.saturating_add(LEASE),
+            model,
         });
         ticket
     }
 
     /// Decides whether a request may be sent. A ticket that has lost its place gets a new one at the end.
-    pub(super) fn decide(&mut self, ticket: &mut u64, limits: Limits, now: Millis) -> Decision {
+    pub(super) fn decide(&mut self, ticket: &mut u64, model: Model, limits: Limits, now: Millis) -> Decision {
         self.expire(now);
         if limits.per_day.is_some_and(|most| self.count >= most) {
             self.dequeue(*ticket);
@@ -149,14 +168,14 @@ impl State {
         let place = match self.place_of(*ticket) {
             Some(place) => place,
             None => {
-                *ticket = self.enqueue(now);
+                *ticket = self.enqueue(model, now);
                 self.queue.len() - 1
             }
         };
         let start = self.start_time(place, limits.window, now);
         if start > now {
             self.queue[place].lease = now.saturating_add(LEASE);
-            let reason = if start == self.not_before {
+            let reason = if start == self.paused_until(model) {
                 WaitReason::Server
             } else {
                 WaitReason::Rate
@@ -171,7 +190,7 @@ impl State {
     /// Counts a request that does not wait, and returns its ticket.
     pub(super) fn count_unlimited(&mut self, limits: Limits, now: Millis) -> u64 {
         self.expire(now);
-        let ticket = self.enqueue(now);
+        let ticket = self.enqueue(Model::default(), now);
         self.dequeue(ticket);
         self.start(ticket, limits.window, now);
         ticket
@@ -218,10 +237,13 @@ impl State {
         }
     }
 
-    /// Pauses all processes, as the server asks.
-    pub(super) fn pause(&mut self, pause: Millis, now: Millis) {
+    /// Pauses all requests to a model, in all processes, as the server asks.
+    pub(super) fn pause(&mut self, model: Model, pause: Millis, now: Millis) {
         let until = now.saturating_add(pause.min(LONGEST_PAUSE));
-        self.not_before = self.not_before.max(until);
+        match self.pauses.iter_mut().find(|pause| pause.model == model) {
+            Some(pause) => pause.until = pause.until.max(until),
+            None => self.pauses.push(Pause { model, until }),
+        }
     }
 
     /// Drops what no longer counts, and corrects times that lie ahead because the clock was set back.
@@ -239,7 +261,10 @@ impl State {
             waiter.lease = waiter.lease.min(now.saturating_add(LEASE));
         }
         self.queue.retain(|waiter| waiter.lease > now);
-        self.not_before = self.not_before.min(now.saturating_add(LONGEST_PAUSE));
+        for pause in &mut self.pauses {
+            pause.until = pause.until.min(now.saturating_add(LONGEST_PAUSE));
+        }
+        self.pauses.retain(|pause| pause.until > now);
         let today = now / DAY;
         // A clock set back over midnight does not start a new day; a day further ahead was never right.
         if self.day != today && self.day != today + 1 {
@@ -252,13 +277,18 @@ impl State {
         self.queue.iter().position(|waiter| waiter.ticket == ticket)
     }
 
-    /// Returns when the waiter at that place may start, if all before it start as early as they may.
+    /// Returns when the waiter at that place may start, if all before it start as early as they may. One whose model is
+    /// paused waits for the server, not for the rate, and is not in the way of others.
     fn start_time(&self, place: usize, window: Option<Window>, now: Millis) -> Millis {
-        let earliest = now.max(self.not_before);
+        let own = self.queue[place].model;
+        let earliest = now.max(self.paused_until(own));
         let Some(window) = window else { return earliest };
+        let before = self.queue[..place]
+            .iter()
+            .filter(|waiter| waiter.model == own || self.paused_until(waiter.model) <= now);
         let mut times: Vec<Millis> = self.starts.iter().map(|start| start.at).collect();
         let mut start = earliest;
-        for _ in 0..=place {
+        for _ in 0..=before.count() {
             start = times.len().checked_sub(window.count).map_or(earliest, |oldest| {
                 earliest.max(times[oldest].saturating_add(window.span))
             });

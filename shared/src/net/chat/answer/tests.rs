@@ -46,7 +46,10 @@ const USAGE: &str = r#"{"choices":[],"usage":{"prompt_tokens":3,"completion_toke
 #[test]
 fn an_answer_is_whole_with_a_finish_reason_or_done() {
     for (stream, reason) in [
-        (events(&[A, B, STOP, USAGE, "[DONE]"]), FinishReason::parse("stop", "")),
+        (
+            events(&[A, B, STOP, USAGE, "[DONE]"]),
+            FinishReason::parse("stop", ""),
+        ),
         (events(&[A, B, STOP]), FinishReason::parse("stop", "")),
         (events(&[A, B, "[DONE]"]), None),
         (events(&[A, B, "[DONE]", "not json"]), None),
@@ -157,10 +160,7 @@ fn a_server_that_does_not_stream_gives_a_valid_answer() {
             r#"[{"error":{"message":"no","code":503}}]"#,
             "error within the answer: no",
         ),
-        (
-            r#"{"status":"ok"}"#,
-            r#"not an API answer: {"status":"ok"}"#,
-        ),
+        (r#"{"status":"ok"}"#, r#"not an API answer: {"status":"ok"}"#),
         (
             r#"{"choices":[{"message":{"content":"half"}"#,
             "the answer is malformed: it breaks off within its JSON",

@@ -60,7 +60,7 @@ fn run(rate: u32, total: usize, width: usize, latency: Millis, dice: &mut Dice) 
         }
         let place = waiting.iter().position(|entry| entry.0 <= now).unwrap();
         let (_, mut ticket) = waiting.swap_remove(place);
-        match state.decide(&mut ticket, limits, now) {
+        match state.decide(&mut ticket, 0, limits, now) {
             Decision::Send => {
                 let way = dice.below(latency / 2);
                 assert!(

@@ -20,7 +20,7 @@ fn a_day(most: u32) -> Limits {
 }
 
 fn request(state: &mut State, limits: Limits, now: Millis) -> Decision {
-    state.decide(&mut NO_TICKET.clone(), limits, now)
+    state.decide(&mut NO_TICKET.clone(), 0, limits, now)
 }
 
 #[test]
@@ -31,13 +31,13 @@ fn a_prompt_answer_tells_when_its_minute_begins_and_a_slow_one_does_not() {
         let mut state = State::default();
         let mut tickets = [NO_TICKET; 60];
         for ticket in &mut tickets {
-            assert_eq!(state.decide(ticket, limits, MORNING), Decision::Send);
+            assert_eq!(state.decide(ticket, 0, limits, MORNING), Decision::Send);
         }
         for ticket in tickets {
             state.answered(ticket, limits.window, MORNING + answered);
         }
         let now = MORNING + 2_000;
-        let wait = state.decide(&mut NO_TICKET.clone(), limits, now);
+        let wait = state.decide(&mut NO_TICKET.clone(), 0, limits, now);
         assert_eq!(
             wait,
             Decision::Wait(begins + 6_006 - 2_000, WaitReason::Rate),
@@ -56,7 +56,7 @@ fn those_who_wait_are_served_in_the_order_in_which_they_came() {
     let mut tickets = [NO_TICKET; 4];
     let waits: Vec<Decision> = tickets
         .iter_mut()
-        .map(|ticket| state.decide(ticket, limits, MORNING))
+        .map(|ticket| state.decide(ticket, 0, limits, MORNING))
         .collect();
     // Not yet answered, a request may have come as late as the margin allows; the minute runs from then.
     let (first, second) = (64_064, 124_124);
@@ -65,7 +65,7 @@ fn those_who_wait_are_served_in_the_order_in_which_they_came() {
     for later in (1_000..=64_000).step_by(1_000) {
         for ticket in &mut tickets {
             assert!(matches!(
-                state.decide(ticket, limits, MORNING + later),
+                state.decide(ticket, 0, limits, MORNING + later),
                 Decision::Wait(..)
             ));
         }
@@ -74,7 +74,7 @@ fn those_who_wait_are_served_in_the_order_in_which_they_came() {
     let now = MORNING + 64_064;
     let order: Vec<bool> = [3, 2, 1, 0]
         .into_iter()
-        .map(|place| state.decide(&mut tickets[place], limits, now) == Decision::Send)
+        .map(|place| state.decide(&mut tickets[place], 0, limits, now) == Decision::Send)
         .collect();
     assert_eq!(order, [false, false, true, true]);
 }
@@ -88,16 +88,16 @@ fn one_that_died_while_it_waited_holds_up_nobody_for_long() {
         request(&mut state, limits, MORNING);
     }
     let mut mine = NO_TICKET;
-    let Decision::Wait(long, _) = state.decide(&mut mine, limits, MORNING) else {
+    let Decision::Wait(long, _) = state.decide(&mut mine, 0, limits, MORNING) else {
         panic!()
     };
     assert!(long > 50 * 60_000);
     let mut now = MORNING;
     while now < MORNING + LEASE {
         now += 1_000;
-        state.decide(&mut mine, limits, now);
+        state.decide(&mut mine, 0, limits, now);
     }
-    let Decision::Wait(short, _) = state.decide(&mut mine, limits, now) else {
+    let Decision::Wait(short, _) = state.decide(&mut mine, 0, limits, now) else {
         panic!()
     };
     assert!(short <= 60_000, "{short}");
@@ -109,10 +109,10 @@ fn one_that_was_stopped_for_long_gets_a_new_place() {
     let mut state = State::default();
     request(&mut state, limits, MORNING);
     let mut ticket = NO_TICKET;
-    state.decide(&mut ticket, limits, MORNING);
+    state.decide(&mut ticket, 0, limits, MORNING);
     let before = ticket;
     assert_eq!(
-        state.decide(&mut ticket, limits, MORNING + 90_000),
+        state.decide(&mut ticket, 0, limits, MORNING + 90_000),
         Decision::Send
     );
     assert_ne!(ticket, before);
@@ -128,7 +128,7 @@ fn a_clock_that_steps_costs_a_minute_at_most() {
         for _ in 0..3 {
             request(&mut state, limits, MORNING);
         }
-        state.pause(60_000, MORNING);
+        state.pause(0, 60_000, MORNING);
         match request(&mut state, limits, now) {
             Decision::Wait(wait, _) => assert!(wait <= 66_000, "{wait}"),
             other => panic!("{other:?}"),
@@ -170,7 +170,7 @@ fn a_request_that_was_never_sent_does_not_count() {
     };
     let mut state = State::default();
     let mut ticket = NO_TICKET;
-    assert_eq!(state.decide(&mut ticket, limits, MORNING), Decision::Send);
+    assert_eq!(state.decide(&mut ticket, 0, limits, MORNING), Decision::Send);
     state.not_sent(ticket, MORNING + 9);
     state.not_sent(ticket, MORNING + 9);
     assert_eq!(state.today(MORNING), 0);
@@ -178,18 +178,61 @@ fn a_request_that_was_never_sent_does_not_count() {
 }
 
 #[test]
-fn a_pause_that_the_server_asked_for_holds_everybody() {
+fn a_pause_that_the_server_asked_for_holds_all_who_want_that_model() {
     let mut state = State::default();
-    state.pause(7_000, MORNING);
-    state.pause(3_000, MORNING);
-    assert_eq!(state.remaining_pause(MORNING), 7_000);
+    state.pause(0, 7_000, MORNING);
+    state.pause(0, 3_000, MORNING);
+    assert_eq!(state.remaining_pause(0, MORNING), 7_000);
     assert_eq!(
         request(&mut state, a_day(9), MORNING + 2_000),
         Decision::Wait(5_000, WaitReason::Server)
     );
     assert_eq!(request(&mut state, a_day(9), MORNING + 7_000), Decision::Send);
-    state.pause(Millis::MAX, MORNING);
-    assert_eq!(state.remaining_pause(MORNING), 60_000);
+    state.pause(0, Millis::MAX, MORNING);
+    assert_eq!(state.remaining_pause(0, MORNING), 60_000);
+}
+
+#[test]
+fn a_paused_model_is_not_in_the_way_of_another() {
+    let limits = a_minute(2);
+    let (mut state, mut paused) = (State::default(), NO_TICKET);
+    state.pause(1, 30_000, MORNING);
+    assert_eq!(
+        state.decide(&mut paused, 1, limits, MORNING),
+        Decision::Wait(30_000, WaitReason::Server)
+    );
+    // It waits first in the queue, and both places of this minute go to others all the same.
+    for _ in 0..2 {
+        assert_eq!(
+            state.decide(&mut NO_TICKET.clone(), 2, limits, MORNING),
+            Decision::Send
+        );
+    }
+    // When its pause is over it waits for the rate, as first in the queue.
+    let mut other = NO_TICKET;
+    for later in (1_000..=30_000).step_by(1_000) {
+        for (ticket, model) in [(&mut paused, 1), (&mut other, 2)] {
+            let decision = state.decide(ticket, model, limits, MORNING + later);
+            assert!(matches!(decision, Decision::Wait(..)));
+        }
+    }
+    assert_eq!(
+        state.decide(&mut paused, 1, limits, MORNING + 30_000),
+        Decision::Wait(34_064, WaitReason::Rate)
+    );
+    assert_eq!(
+        (
+            state.remaining_pause(1, MORNING),
+            state.remaining_pause(2, MORNING)
+        ),
+        (0, 0)
+    );
+}
+
+#[test]
+fn a_state_without_pauses_as_earlier_programs_wrote_it_is_read() {
+    let old = r#"{"version":1,"next":1,"starts":[],"queue":[{"ticket":1,"lease":1}],"not_before":9,"day":0,"count":3}"#;
+    assert_eq!(State::from_json(old.as_bytes()).unwrap().today(0), 3);
 }
 
 #[test]
@@ -224,7 +267,7 @@ fn what_is_no_book_is_none_and_what_is_one_comes_back() {
         "{}",
         "[]",
         r#"{"version":2,"next":1,"starts":[],"queue":[],"not_before":0,"day":0,"count":0}"#,
-        r#"{"version":1,"next":1,"starts":[],"queue":[],"not_before":-1,"day":0,"count":0}"#,
+        r#"{"version":1,"next":1,"starts":[],"queue":[],"pauses":[{"model":1,"until":-1}],"day":0,"count":0}"#,
     ] {
         assert_eq!(State::from_json(bad.as_bytes()), None, "{bad}");
     }
@@ -235,7 +278,7 @@ fn hostile_numbers_neither_crash_nor_block() {
     let most = u64::MAX;
     let json = format!(
         r#"{{"version":1,"next":{most},"starts":[{{"ticket":{most},"at":{most}}},{{"ticket":1,"at":0}}],
-        "queue":[{{"ticket":{most},"lease":{most}}}],"not_before":{most},"day":{most},"count":4294967295}}"#
+        "queue":[{{"ticket":{most},"lease":{most}}}],"pauses":[{{"model":0,"until":{most}}}],"day":{most},"count":4294967295}}"#
     );
     let limits = Limits {
         per_day: Some(5),
@@ -244,7 +287,7 @@ fn hostile_numbers_neither_crash_nor_block() {
     let mut state = State::from_json(json.as_bytes()).unwrap();
     let mut ticket = NO_TICKET;
     let mut now = MORNING;
-    while state.decide(&mut ticket, limits, now) != Decision::Send {
+    while state.decide(&mut ticket, 0, limits, now) != Decision::Send {
         now += 1_000;
         assert!(now < MORNING + 125_000, "{state:?}");
     }

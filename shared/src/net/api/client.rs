@@ -1,0 +1,423 @@
+//! The client of one endpoint.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use tokio::time::timeout;
+
+use super::authorization::hint_when_refused;
+use super::call::{Call, Event, Get, RefusedResponse};
+use super::endpoint::Endpoint;
+use super::error::Error;
+use super::retry::{Backoff, Decision, decide, jitter};
+use crate::exit::{Exit, Failure};
+use crate::net::chat::{AnswerError, Asked, Change, ErrorKind, Form, Refusal, RefusalHead};
+use crate::net::credential::Refresh;
+use crate::net::http::{self, BaseUrl, HttpError, Phase, Response, Timeouts, runtime};
+use crate::net::ratelimit::{Permit, RateLimit, identity};
+use crate::output::Reporter;
+
+/// The most bytes of a refusal's body that are read.
+const REFUSAL_LIMIT: usize = 64 << 10;
+
+/// How long a refusal's body is read.
+const REFUSAL_TIME: Duration = Duration::from_secs(5);
+
+/// The most bytes of a list of models.
+const MODELS_LIMIT: usize = 32 << 20;
+
+/// How long before its expiry a token is renewed, so that it outlives the request.
+const RENEW_BEFORE_EXPIRY: Duration = Duration::from_secs(60);
+
+/// A refused token that replaced another refused one so recently is not renewed again: no token will be accepted.
+const FRESH: Duration = Duration::from_secs(60);
+
+/// How a client sends requests.
+#[derive(Clone, Copy, Debug)]
+pub struct ClientOptions {
+    /// The limits of one attempt.
+    pub timeouts: Timeouts,
+    /// The limit of a call as a whole: attempts, and the waits between and before them.
+    pub max_time: Option<Duration>,
+    /// How often a request is sent once more.
+    pub retries: u32,
+    /// The longest pause that the server may ask for.
+    pub longest_wait: Duration,
+    /// Whether requests wait for the quota.
+    pub is_paced: bool,
+}
+
+/// The client of one endpoint: whatever a program asks a server goes through one. Clones share everything.
+#[derive(Clone, Debug)]
+pub struct Client(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    http: http::Client,
+    rate_limit: RateLimit,
+    options: ClientOptions,
+    reporter: Reporter,
+    credential: Mutex<Credential>,
+    /// Held while the credential is renewed: one renewal serves all requests.
+    renewal: tokio::sync::Mutex<()>,
+    /// How questions are put to the models that do not take them as planned.
+    forms: Mutex<BTreeMap<String, Form>>,
+}
+
+/// What a renewal changes.
+#[derive(Debug)]
+struct Credential {
+    endpoint: Arc<Endpoint>,
+    renew_at: Option<SystemTime>,
+    /// When it replaced a refused one.
+    replaced_at: Option<Instant>,
+}
+
+impl Credential {
+    fn new(endpoint: Endpoint) -> Self {
+        // A new token that is due at once would be renewed for every request.
+        let renew_at = endpoint
+            .expires_at()
+            .filter(|_| endpoint.can_renew())
+            .and_then(|expires_at| expires_at.checked_sub(RENEW_BEFORE_EXPIRY))
+            .filter(|renew_at| *renew_at > SystemTime::now());
+        Self {
+            endpoint: Arc::new(endpoint),
+            renew_at,
+            replaced_at: None,
+        }
+    }
+}
+
+impl Client {
+    /// Makes the client of an endpoint. Connects to nothing yet.
+    ///
+    /// # Errors
+    /// 78 for certificates or a proxy that cannot be used.
+    pub fn new(endpoint: Endpoint, options: ClientOptions, reporter: &Reporter) -> Result<Self, Failure> {
+        let http = http::Client::new(endpoint.base_url(), options.timeouts)
+            .map_err(|error| error.failure(&endpoint.server()))?;
+        let settings = endpoint.settings();
+        let identity = identity(settings, endpoint.secret());
+        Ok(Self(Arc::new(Shared {
+            http,
+            rate_limit: RateLimit::new(&identity, settings.rate, options.is_paced),
+            options,
+            reporter: reporter.clone(),
+            credential: Mutex::new(Credential::new(endpoint)),
+            renewal: tokio::sync::Mutex::default(),
+            forms: Mutex::default(),
+        })))
+    }
+
+    /// Returns the endpoint, with the credential that is in use now.
+    #[must_use]
+    pub fn endpoint(&self) -> Arc<Endpoint> {
+        Arc::clone(&self.credential().endpoint)
+    }
+
+    /// Returns the server's name for messages.
+    #[must_use]
+    pub fn server(&self) -> String {
+        self.endpoint().server()
+    }
+
+    /// Calls the API: sends the request, if need be several times, until there is a response that the call can read.
+    ///
+    /// Every attempt waits for the quota. As long as [`Call::may_repeat`] allows it, what passes is retried; a refused
+    /// credential is renewed once; what the toolkit decided by itself is taken back when that was refused. No redirect is
+    /// followed.
+    ///
+    /// # Errors
+    /// The last attempt's.
+    pub async fn call<C: Call>(&self, call: &mut C) -> Result<C::Output, Error> {
+        match self.0.options.max_time {
+            None => self.attempts(call).await,
+            Some(limit) => timeout(limit, self.attempts(call))
+                .await
+                .unwrap_or(Err(HttpError::Timeout(Phase::Total, limit).into())),
+        }
+    }
+
+    /// As [`Client::call`], from outside of a runtime. The call comes back with its result.
+    ///
+    /// It runs as a task, not as the runtime's root future: waking the root costs two system calls each time, and a long
+    /// answer wakes its reader tens of thousands of times.
+    ///
+    /// # Errors
+    /// Only what keeps it from being called at all.
+    pub fn call_blocking<C>(&self, call: C) -> Result<(C, Result<C::Output, Error>), Failure>
+    where
+        C: Call + 'static,
+        C::Output: Send,
+    {
+        let client = self.clone();
+        run(async move {
+            let mut call = call;
+            let result = client.call(&mut call).await;
+            (call, result)
+        })
+    }
+
+    /// Gets the list of models, as the server wrote it.
+    ///
+    /// # Errors
+    /// As [`Client::call`].
+    pub async fn models(&self) -> Result<Vec<u8>, Error> {
+        self.call(&mut Get::new(Endpoint::models_url, MODELS_LIMIT)).await
+    }
+
+    /// Turns an error into a failure, with hints that depend on the settings, and without the secret.
+    #[must_use]
+    pub fn failure(&self, error: Error, asked: Asked) -> Failure {
+        let is_refused = error.kind() == Some(ErrorKind::Auth);
+        let failure = self.plain_failure(error, asked);
+        match is_refused {
+            true => failure.hint(hint_when_refused(self.endpoint().settings(), self.is_fresh())),
+            false => failure,
+        }
+    }
+
+    /// As [`Client::failure`], for a program that gives its own advice on the credential.
+    #[must_use]
+    pub fn plain_failure(&self, error: Error, asked: Asked) -> Failure {
+        let endpoint = self.endpoint();
+        let is_transient = error.verdict().is_some_and(|verdict| verdict.retry);
+        let wait = error
+            .wait()
+            .filter(|wait| is_transient && *wait > self.0.options.longest_wait);
+        let is_foreign = matches!(error, Error::Answer(AnswerError::NotAnAnswer(_)));
+        let mut failure = error.failure(&endpoint.server(), asked);
+        failure.message = endpoint.redacted(failure.message);
+        if let Some(wait) = wait {
+            failure = failure.hint(format!("the server asks to wait {} s", wait.as_secs()));
+        }
+        if is_foreign && !has_version(endpoint.base_url()) {
+            failure = failure.hint("many base URLs end in '/v1'");
+        }
+        failure
+    }
+
+    /// Removes the secret from a text of the server, which may quote it.
+    #[must_use]
+    pub fn redacted(&self, text: String) -> String {
+        self.endpoint().redacted(text)
+    }
+}
+
+/// True when the path ends in what most base URLs end in: the version of the API.
+fn has_version(base: &BaseUrl) -> bool {
+    let last = base.path().trim_end_matches('/').rsplit('/').next();
+    let digits = last.and_then(|last| last.strip_prefix('v')).unwrap_or_default();
+    digits.starts_with(|digit: char| digit.is_ascii_digit())
+}
+
+/// Runs a future as a task of the program's runtime, and waits for it.
+///
+/// # Errors
+/// 74 where there is no runtime, 70 where the task broke.
+pub fn run<T: Send + 'static>(future: impl Future<Output = T> + Send + 'static) -> Result<T, Failure> {
+    let runtime = runtime()?;
+    let task = runtime.spawn(future);
+    runtime
+        .block_on(task)
+        .map_err(|error| Failure::new(Exit::Bug, "the request's task ended by itself").caused_by(error))
+}
+
+impl Client {
+    async fn attempts<C: Call>(&self, call: &mut C) -> Result<C::Output, Error> {
+        let options = &self.0.options;
+        let mut backoff = Backoff::new(options.retries, options.longest_wait);
+        let mut may_renew = true;
+        loop {
+            let endpoint = self.valid_endpoint().await?;
+            let form = self.form(call.model());
+            let error = match self.attempt(&endpoint, form, call).await {
+                Ok(output) => return Ok(output),
+                Err(error) => error,
+            };
+            if !call.may_repeat(&error) {
+                return Err(error);
+            }
+            match decide(&error) {
+                Decision::Stop => return Err(error),
+                Decision::Renew => {
+                    if !std::mem::take(&mut may_renew) || !self.renew_refused(&endpoint).await? {
+                        return Err(error);
+                    }
+                }
+                Decision::Change(change) => {
+                    if !self.change_form(call, form, change) {
+                        return Err(error);
+                    }
+                    let (server, reason) = (endpoint.server(), endpoint.redacted(error.describe()));
+                    self.0.reporter.detail(&format!("'{server}': {reason}; {change}"));
+                }
+                Decision::Retry(wait) => {
+                    let Some(pause) = backoff.next_pause(wait, jitter()) else {
+                        return Err(error);
+                    };
+                    call.notify(&Event::Retry {
+                        server: endpoint.server(),
+                        reason: endpoint.redacted(error.describe()),
+                        pause,
+                        attempt: backoff.tries(),
+                        limit: backoff.limit(),
+                    });
+                    if !call.pause(pause).await {
+                        return Err(Error::Stopped);
+                    }
+                }
+            }
+            call.restart();
+        }
+    }
+
+    /// Sends the request once.
+    async fn attempt<C: Call>(
+        &self,
+        endpoint: &Endpoint,
+        form: Form,
+        call: &mut C,
+    ) -> Result<C::Output, Error> {
+        let request = call.request(endpoint, form)?;
+        let permit = call.permit(&self.0.rate_limit).await?;
+        let mut response = match self.0.http.send(request).await {
+            Ok(response) => response,
+            Err(error) => {
+                if let (Some(permit), true) = (permit, error.is_unsent()) {
+                    permit.not_sent();
+                }
+                return Err(error.into());
+            }
+        };
+        if let Some(permit) = &permit {
+            permit.answered();
+        }
+        if (200..300).contains(&response.status()) {
+            response.decode()?;
+            return call.read(response).await;
+        }
+        let provider = &endpoint.provider().name;
+        let refusal = refusal(&mut response, provider, permit.as_ref(), call).await;
+        Err(Error::Refused(refusal))
+    }
+
+    fn form(&self, model: Option<&str>) -> Form {
+        let forms = self.0.forms.lock().unwrap_or_else(PoisonError::into_inner);
+        model
+            .and_then(|model| forms.get(model).copied())
+            .unwrap_or_default()
+    }
+
+    /// Changes the form of all further questions to the call's model; false where that is no other form than the one that
+    /// was refused, or takes back more than the toolkit decided by itself.
+    fn change_form<C: Call>(&self, call: &C, refused: Form, change: Change) -> bool {
+        let Some(model) = call.model().filter(|_| call.allows(change)) else {
+            return false;
+        };
+        let mut forms = self.0.forms.lock().unwrap_or_else(PoisonError::into_inner);
+        let form = forms.entry(model.to_owned()).or_default();
+        form.apply(change);
+        *form != refused
+    }
+
+    fn credential(&self) -> MutexGuard<'_, Credential> {
+        self.0.credential.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_renewal_due(&self) -> bool {
+        let renew_at = self.credential().renew_at;
+        renew_at.is_some_and(|renew_at| renew_at <= SystemTime::now())
+    }
+
+    /// True when the credential has just replaced a refused one.
+    fn is_fresh(&self) -> bool {
+        let replaced_at = self.credential().replaced_at;
+        replaced_at.is_some_and(|replaced_at| replaced_at.elapsed() < FRESH)
+    }
+
+    /// Returns the endpoint with a credential that outlives the next request, as far as is known.
+    async fn valid_endpoint(&self) -> Result<Arc<Endpoint>, Failure> {
+        if self.is_renewal_due() {
+            let _renewal = self.0.renewal.lock().await;
+            if self.is_renewal_due() {
+                self.renew(Refresh::WhenDue).await?;
+            }
+        }
+        Ok(self.endpoint())
+    }
+
+    /// Renews the credential of `endpoint`, which the server has refused; true when there is another one now.
+    async fn renew_refused(&self, endpoint: &Endpoint) -> Result<bool, Failure> {
+        let Some(refused) = endpoint.secret().filter(|_| endpoint.can_renew()) else {
+            return Ok(false);
+        };
+        let _renewal = self.0.renewal.lock().await;
+        if self.endpoint().secret() == Some(refused) && !self.is_fresh() {
+            self.0
+                .reporter
+                .detail("the credential was refused; renewing it once");
+            self.renew(Refresh::Rejected(refused.clone())).await?;
+            self.credential().replaced_at = Some(Instant::now());
+        }
+        Ok(self.endpoint().secret() != Some(refused))
+    }
+
+    async fn renew(&self, refresh: Refresh) -> Result<(), Failure> {
+        let (endpoint, reporter) = (self.endpoint(), self.0.reporter.clone());
+        // It blocks, and makes a runtime of its own.
+        let renewed = tokio::task::spawn_blocking(move || endpoint.renewed(refresh, &reporter))
+            .await
+            .map_err(|error| {
+                Failure::new(Exit::Bug, "the renewal of the credential broke").caused_by(error)
+            })??;
+        *self.credential() = Credential::new(renewed);
+        Ok(())
+    }
+}
+
+/// Reads a refusal and passes the pause on that it asks for.
+async fn refusal<C: Call>(
+    response: &mut Response,
+    provider: &'static str,
+    permit: Option<&Permit>,
+    call: &mut C,
+) -> Refusal {
+    let head = RefusalHead::read(response.status(), response.headers(), SystemTime::now());
+    let request_id = response.header("x-request-id").map(str::to_owned);
+    let body = refusal_body(response).await;
+    let refusal = Refusal::read(&head, &body, provider);
+    let is_for_all = call.refused(&RefusedResponse {
+        refusal: &refusal,
+        request_id: request_id.as_deref(),
+        body: &body,
+    });
+    if let (Some(permit), Some(pause), true) =
+        (permit, refusal.verdict.wait, is_for_all && refusal.verdict.retry)
+    {
+        permit.retry_after(pause);
+    }
+    refusal
+}
+
+/// Reads as much of a refusal's body as there is in time. A fault in it changes nothing: the status is known.
+async fn refusal_body(response: &mut Response) -> Vec<u8> {
+    // One that cannot be decoded says nothing.
+    if response.decode().is_err() {
+        return Vec::new();
+    }
+    let mut body = Vec::new();
+    let reading = async {
+        while let Ok(Some(bytes)) = response.chunk().await {
+            body.extend_from_slice(&bytes);
+            if body.len() > REFUSAL_LIMIT {
+                body.truncate(REFUSAL_LIMIT);
+                break;
+            }
+        }
+    };
+    let _ = timeout(REFUSAL_TIME, reading).await;
+    body
+}
