@@ -31,18 +31,24 @@ const LIST_LIMIT: usize = 3;
 pub struct ApiError {
     /// What the server says.
     pub message: String,
-    /// The `type` member.
-    pub error_type: String,
     /// The `code` member; a number as text.
     pub code: String,
     /// The member of the request that is at fault.
     pub param: String,
-    /// Every code, type, status and reason in it, of the errors inside too.
-    pub(super) names: Vec<String>,
-    /// The wait that a member names.
-    pub(super) wait: Option<Wait>,
+    details: Box<Details>,
     /// The name of the provider that it came from.
     pub(super) provider: Option<&'static str>,
+}
+
+/// What it is judged by besides its message; apart, since errors are moved about a lot.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Details {
+    /// Every code, type, status and reason in it, of the errors inside too.
+    names: Vec<String>,
+    /// The first `type` member.
+    error_type: String,
+    /// The wait that a member names.
+    wait: Option<Wait>,
 }
 
 impl ApiError {
@@ -89,7 +95,7 @@ impl ApiError {
     /// Returns the message on one harmless line of bounded length; the code when there is no message.
     #[must_use]
     pub fn describe(&self) -> String {
-        let words = [&self.message, &self.code, &self.error_type]
+        let words = [&self.message, &self.code, &self.details.error_type]
             .into_iter()
             .find(|text| !text.trim().is_empty());
         words.map_or_else(
@@ -109,9 +115,19 @@ impl ApiError {
         Verdict::within_answer(self, SystemTime::now())
     }
 
+    /// Returns every code, type, status and reason in it.
+    pub(super) fn names(&self) -> &[String] {
+        &self.details.names
+    }
+
+    /// True for an error without words and codes.
+    pub(super) fn is_empty(&self) -> bool {
+        self.message.is_empty() && self.details.names.is_empty()
+    }
+
     /// Returns the wait that a member or the message names.
     pub(super) fn named_wait(&self) -> Option<Wait> {
-        self.wait.or_else(|| wait::in_words(&self.message))
+        self.details.wait.or_else(|| wait::in_words(&self.message))
     }
 
     /// Collects the codes, the parameter and the wait from a value and from every error inside it.
@@ -136,47 +152,22 @@ impl ApiError {
     }
 
     fn add_name(&mut self, name: &str) {
-        if self.names.len() < NAMES {
-            self.names.push(clip(name, MESSAGE_LIMIT));
+        if self.details.names.len() < NAMES {
+            self.details.names.push(clip(name, MESSAGE_LIMIT));
         }
     }
 
     fn gather_member(&mut self, name: &str, member: &Value, depth: usize) {
         match name {
-            "code" | "errorcode" | "errcode" | "statuscode" | "retcode" | "status" | "reason" | "quotaid"
-            | "kind" | "type" | "errortype" => {
-                if let Some(text) = scalar(member) {
-                    let first = match name {
-                        "type" | "errortype" => &mut self.error_type,
-                        _ => &mut self.code,
-                    };
-                    if first.is_empty() && name != "reason" && name != "kind" {
-                        first.clone_from(&text);
-                    }
-                    self.add_name(&text);
-                } else {
-                    self.gather(member, depth - 1);
-                }
+            _ if CODES.contains(&name) => self.gather_code(name, member, depth),
+            "param" | "parameter" | "field" if self.param.is_empty() => {
+                self.param = scalar(member).unwrap_or_default();
             }
-            "param" | "parameter" | "field" => {
-                if let (true, Some(text)) = (self.param.is_empty(), scalar(member)) {
-                    self.param = text;
-                }
-            }
-            "loc" => {
-                if self.param.is_empty() {
-                    self.param = location(member);
-                }
-            }
-            "retrydelay" | "retryafter" | "retryafterseconds" | "estimatedtime" | "resetsinseconds"
-            | "resetsat" | "xratelimitreset" => {
-                self.wait = self.wait.or_else(|| Wait::parse(&scalar(member)?));
-            }
-            "retryafterms" => {
-                self.wait = self.wait.or_else(|| Wait::from_milliseconds(&scalar(member)?));
-            }
-            _ if is_container(name) => {
-                if let (true, Value::String(text)) = (name == "error", member)
+            "loc" if self.param.is_empty() => self.param = location(member),
+            "retryafterms" => self.set_wait(member, Wait::from_milliseconds),
+            _ if WAITS.contains(&name) => self.set_wait(member, Wait::parse),
+            _ if CONTAINERS.contains(&name) => {
+                if let ("error", Value::String(text)) = (name, member)
                     && !text.contains(char::is_whitespace)
                 {
                     self.add_name(text);
@@ -186,34 +177,78 @@ impl ApiError {
             _ => {}
         }
     }
+
+    fn gather_code(&mut self, name: &str, member: &Value, depth: usize) {
+        let Some(text) = scalar(member) else {
+            return self.gather(member, depth - 1);
+        };
+        self.add_name(&text);
+        let first = match name {
+            "type" | "errortype" => &mut self.details.error_type,
+            "reason" | "kind" => return,
+            _ => &mut self.code,
+        };
+        if first.is_empty() {
+            *first = text;
+        }
+    }
+
+    fn set_wait(&mut self, member: &Value, parse: fn(&str) -> Option<Wait>) {
+        let wait = &mut self.details.wait;
+        *wait = wait.or_else(|| parse(&scalar(member)?));
+    }
 }
 
+/// Members whose value is a code, or a word of that kind.
+const CODES: [&str; 11] = [
+    "code",
+    "errorcode",
+    "errcode",
+    "statuscode",
+    "retcode",
+    "status",
+    "reason",
+    "quotaid",
+    "kind",
+    "type",
+    "errortype",
+];
+
+/// Members whose value is a wait, or the time until when to wait.
+const WAITS: [&str; 7] = [
+    "retrydelay",
+    "retryafter",
+    "retryafterseconds",
+    "estimatedtime",
+    "resetsinseconds",
+    "resetsat",
+    "xratelimitreset",
+];
+
 /// Members whose value is an error, or holds one.
-fn is_container(name: &str) -> bool {
-    matches!(
-        name,
-        "error"
-            | "errors"
-            | "err"
-            | "fault"
-            | "response"
-            | "baseresp"
-            | "detail"
-            | "details"
-            | "message"
-            | "msg"
-            | "metadata"
-            | "raw"
-            | "headers"
-            | "innererror"
-            | "cause"
-            | "violations"
-            | "exception"
-            | "errormessage"
-            | "body"
-            | "output"
-    )
-}
+const CONTAINERS: [&str; 21] = [
+    "error",
+    "errors",
+    "err",
+    "fault",
+    "response",
+    "baseresp",
+    "detail",
+    "details",
+    "message",
+    "msg",
+    "metadata",
+    "raw",
+    "headers",
+    "innererror",
+    "cause",
+    "violations",
+    "exception",
+    "errormessage",
+    "body",
+    "output",
+    "errormsg",
+];
 
 /// True for an object that is, or holds, an error.
 fn is_error(members: &Map<String, Value>) -> bool {

@@ -59,7 +59,7 @@ pub struct Refusal {
     /// What it means.
     pub verdict: Verdict,
     /// The error object, when there is one.
-    pub error: Option<ApiError>,
+    pub error: Option<Box<ApiError>>,
 }
 
 impl Refusal {
@@ -74,7 +74,7 @@ impl Refusal {
         Self {
             status: head.status,
             verdict,
-            error: matches!(body, Body::Error(_)).then_some(error),
+            error: matches!(body, Body::Error(_)).then(|| Box::new(error)),
         }
     }
 
@@ -160,9 +160,9 @@ impl Body {
             other => ApiError::from_json(other),
         };
         match error {
-            Some(error) if !error.message.is_empty() || !error.names.is_empty() => Self::Error(error),
+            Some(error) if !error.is_empty() => Self::Error(error),
             _ => match ApiError::from_member(json) {
-                error if !error.message.is_empty() || !error.names.is_empty() => Self::Error(error),
+                error if !error.is_empty() => Self::Error(error),
                 _ if matches!(text, "{}" | "[]" | "null" | "\"\"") => Self::Empty,
                 _ => Self::Text(text.to_owned()),
             },
@@ -205,11 +205,7 @@ impl Body {
 
     fn words(&self, head: &RefusalHead) -> String {
         match self {
-            Self::Error(error)
-                if error.message.is_empty() && error.code.is_empty() && error.error_type.is_empty() =>
-            {
-                String::new()
-            }
+            Self::Error(error) if error.is_empty() => String::new(),
             Self::Error(error) | Self::Markup(error) => error.describe(),
             Self::Redirect => {
                 let location = head.location.as_deref().unwrap_or_default();

@@ -28,9 +28,9 @@ const COMPARED: usize = 4000;
 /// Returns the rule for an error; `None` when nothing in it is known.
 pub(super) fn find(error: &ApiError, status: Option<u16>) -> Option<&'static Rule> {
     let table = table();
-    let codes: Vec<String> = error.names.iter().map(|name| squeeze(name)).collect();
+    let codes: Vec<String> = error.names().iter().map(|name| squeeze(name)).collect();
     // A code with blanks in it is a sentence (xAI).
-    let sentences = error.names.iter().filter(|name| name.contains(' '));
+    let sentences = error.names().iter().filter(|name| name.contains(' '));
     let mut tokens = normalise(&without_urls(&error.message));
     for sentence in sentences {
         tokens.push(Token::Stop);
@@ -54,7 +54,7 @@ pub(super) fn says_nothing(error: &ApiError) -> bool {
     };
     normalise(&error.message).iter().all(is_silent)
         && error
-            .names
+            .names()
             .iter()
             .all(|name| silent.codes.contains(&squeeze(name)))
 }

@@ -134,9 +134,12 @@ pub struct Verdict {
 impl Verdict {
     /// Judges an error without a status of its own. A code that is an HTTP status counts as one.
     pub(super) fn within_answer(error: &ApiError, now: SystemTime) -> Self {
-        let status = error.names.iter().find_map(|name| status_of(name));
+        let status = error.names().iter().find_map(|name| status_of(name));
         let kind = kind(error, status, false);
-        Self::new(kind, error, &RefusalHead::default(), now)
+        Self {
+            words: error.describe(),
+            ..Self::new(kind, error, &RefusalHead::default(), now)
+        }
     }
 
     /// Judges a response by its head and its error. `is_page` for one whose body is a web page.
@@ -196,10 +199,7 @@ impl Verdict {
     pub fn hints(&self, asked: Asked) -> Vec<String> {
         const STATUS: &str = "run 'qwen-auth status' for endpoint and account";
         let hint = match self.kind {
-            ErrorKind::Quota => match self.billing {
-                Some(page) => return vec![format!("balance and limits are shown at {page}")],
-                None => STATUS,
-            },
+            ErrorKind::Quota => return self.quota_hints(STATUS),
             ErrorKind::Permission => STATUS,
             ErrorKind::Model if asked != Asked::Models => "run 'qwen-chat --list-models'",
             ErrorKind::Path => "check the base URL: many end in '/v1'",
@@ -212,6 +212,22 @@ impl Verdict {
             _ => return Vec::new(),
         };
         vec![hint.to_owned()]
+    }
+
+    /// Returns where the balance is shown, and when the quota renews.
+    fn quota_hints(&self, otherwise: &str) -> Vec<String> {
+        let place = match self.billing {
+            Some(page) => format!("balance and limits are shown at {page}"),
+            None => otherwise.to_owned(),
+        };
+        let wait = self.wait.map(|wait| Duration::from_secs(wait.as_secs()));
+        let renewal = wait.filter(|wait| !wait.is_zero()).map(|wait| {
+            format!(
+                "the server says that it renews in {}",
+                humantime::format_duration(wait)
+            )
+        });
+        std::iter::once(place).chain(renewal).collect()
     }
 }
 
@@ -235,7 +251,7 @@ fn kind(error: &ApiError, status: Option<u16>, is_page: bool) -> (ErrorKind, boo
         Some(402) => ErrorKind::Quota,
         Some(404..=406 | 410 | 415 | 426) => ErrorKind::Path,
         Some(407) => ErrorKind::Proxy,
-        Some(413 | 414 | 431) => ErrorKind::TooLarge,
+        Some(413) => ErrorKind::TooLarge,
         Some(420 | 429) => ErrorKind::RateLimit,
         Some(511) => ErrorKind::Page,
         Some(503 | 529) => ErrorKind::Busy,
@@ -263,7 +279,7 @@ fn option(error: &ApiError) -> Option<String> {
         let word = message[start..end].trim_end_matches(['.', '[']);
         let is_quoted =
             message[..start].ends_with(['\'', '"', '`']) && message[end..].starts_with(['\'', '"', '`']);
-        if (is_quoted || word.contains('_')) && !error.names.iter().any(|name| name == word) {
+        if (is_quoted || word.contains('_')) && !error.names().iter().any(|name| name == word) {
             return Some(word.to_owned());
         }
         place = end;
