@@ -240,33 +240,10 @@ enum Item {
 struct Pattern(Vec<Item>);
 
 /// Words that end a name: `the model x does …`.
-const VERBS: [&str; 26] = [
-    "is",
-    "are",
-    "was",
-    "has",
-    "have",
-    "had",
-    "do",
-    "does",
-    "did",
-    "can",
-    "could",
-    "must",
-    "should",
-    "may",
-    "support",
-    "supports",
-    "requires",
-    "only",
-    "with",
-    "when",
-    "that",
-    "which",
-    "field",
-    "parameter",
-    "output",
-    "response",
+const VERBS: [&str; 32] = [
+    "is", "are", "was", "has", "have", "had", "do", "does", "did", "can", "could", "must", "should", "may", "support",
+    "supports", "requires", "only", "with", "when", "that", "which", "field", "parameter", "output", "response",
+    "produced", "returned", "generated", "failed", "encountered", "responded",
 ];
 
 impl Pattern {
