@@ -101,7 +101,7 @@ impl ApiError {
         words.map_or_else(
             || "no reason given".to_owned(),
             |words| {
-                clip(
+                excerpt(
                     one_line(words).trim().trim_end_matches(['.', '。']),
                     MESSAGE_LIMIT,
                 )
@@ -196,6 +196,19 @@ impl ApiError {
     fn set_wait(&mut self, member: &Value, parse: fn(&str) -> Option<Wait>) {
         let wait = &mut self.details.wait;
         *wait = wait.or_else(|| parse(&scalar(member)?));
+    }
+}
+
+/// Cuts a server's text as [`clip`] does, but not within a word: half a key would not be known as one.
+pub(super) fn excerpt(text: &str, limit: usize) -> String {
+    let clipped = clip(text, limit);
+    if clipped.len() >= text.len() {
+        return clipped;
+    }
+    let is_part = |c: char| c.is_ascii_alphanumeric() || "-_.~+/=…".contains(c);
+    match clipped.trim_end_matches(is_part) {
+        "" => clipped,
+        whole => format!("{}…", whole.trim_end()),
     }
 }
 
@@ -535,6 +548,11 @@ mod tests {
     fn a_message_is_bounded_and_nesting_ends() {
         let long = ApiError::from_text(&"x".repeat(5000));
         assert_eq!(long.describe().chars().count(), 401);
+        let key = ApiError::from_text(&format!(
+            "{} the key 'sk-canary-0123456789' is wrong",
+            "y".repeat(380)
+        ));
+        assert!(key.describe().ends_with("y the key '…"), "{}", key.describe());
         let mut deep = "{\"error\":\"at the bottom\"}".to_owned();
         for _ in 0..100 {
             deep = format!("{{\"error\":{deep}}}");

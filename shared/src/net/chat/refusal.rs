@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::api_error::ApiError;
+use super::api_error::{ApiError, excerpt};
 use super::verdict::{Asked, ErrorKind, Verdict};
 use crate::exit::Failure;
 use crate::net::wait::HeaderWaits;
@@ -212,10 +212,10 @@ impl Body {
                 format!("to '{}'", clip(&one_line(location), BODY_LIMIT))
             }
             Self::Empty => String::new(),
-            Self::Text(text) => clip(one_line(text).trim_end_matches(['.', '。']), BODY_LIMIT),
+            Self::Text(text) => excerpt(one_line(text).trim_end_matches(['.', '。']), BODY_LIMIT),
             Self::Page(title) => match one_line(title) {
                 title if title.is_empty() => "the answer is an HTML page".to_owned(),
-                title => format!("the answer is an HTML page, '{}'", clip(&title, BODY_LIMIT)),
+                title => format!("the answer is an HTML page, '{}'", excerpt(&title, BODY_LIMIT)),
             },
             Self::Unknown(kind) if kind.is_empty() => "the answer is not text".to_owned(),
             Self::Unknown(kind) => format!("the answer is '{}'", clip(&one_line(kind), BODY_LIMIT)),
