@@ -1,13 +1,16 @@
 //! What real servers send: every case of tests/data/wire, whole, byte by byte, cut at every byte, and by the program.
 use std::collections::BTreeSet;
+use std::fs;
+use std::io::Read;
+use std::process::Child;
 use std::time::Duration;
 
 use qwen_shared::exit::Exit;
 use qwen_shared::net::chat::{AnswerReader, Delta, Summary};
 
-use crate::support::chat::chat;
+use crate::support::chat::{DONE, chat, data, finish, text};
 use crate::support::wire::Case;
-use crate::support::{Reply, Run, Sandbox, Server};
+use crate::support::{Gate, Reply, Run, Sandbox, Server};
 
 /// What a reader made of some bytes.
 struct Seen {
@@ -177,6 +180,77 @@ fn check_run(case: &Case, run: &Run) {
     }
     if case.exit == 0 && case.stderr.is_empty() {
         assert_eq!(run.stderr, "", "{name}");
+    }
+}
+
+/// The most memory that a process has had so far, in KiB.
+fn peak_memory(child: &Child) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+/// Events that say one character each.
+fn small_events(count: usize) -> Vec<u8> {
+    b"data: {\"choices\":[{\"delta\":{\"content\":\"x\"}}]}\n\n".repeat(count)
+}
+
+#[test]
+fn a_million_small_events_take_no_more_memory_than_a_thousand() {
+    let sandbox = Sandbox::new();
+    let more = Gate::default();
+    let mut reply = Reply::stream_head().chunk(small_events(1_000)).gate(&more);
+    for _ in 0..100 {
+        reply = reply.chunk(small_events(9_990));
+    }
+    let server = Server::script([reply.hold()]);
+    let mut child = chat(&sandbox, &server).arg("hi").start();
+    let stdout = child.stdout.as_mut().unwrap();
+    let mut text = vec![0; 1_000];
+    stdout.read_exact(&mut text).unwrap();
+    let before = peak_memory(&child);
+    more.open();
+    let stdout = child.stdout.as_mut().unwrap();
+    let mut text = vec![0; 999_000];
+    stdout.read_exact(&mut text).unwrap();
+    let after = peak_memory(&child);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(after <= before + 2_048, "{before} KiB, {after} KiB");
+}
+
+#[test]
+fn what_must_be_kept_and_never_ends_is_given_up() {
+    let filler = "x".repeat(1 << 20);
+    let tool_call = format!(
+        r#"{{"choices":[{{"delta":{{"tool_calls":[{{"index":0,"id":"c","function":{{"name":"f","arguments":"{filler}"}}}}]}}}}]}}"#
+    );
+    let reasoning = format!(r#"{{"choices":[{{"delta":{{"reasoning_content":"{filler}"}}}}]}}"#);
+    let answer = format!(r#"{{"choices":[{{"delta":{{"content":"{filler}"}}}}]}}"#);
+    for (event, args) in [
+        (&tool_call, &["--json"][..]),
+        (&tool_call, &[]),
+        (&reasoning, &["--json"]),
+        (&answer, &["--json"]),
+        (&answer, &["--extract"]),
+    ] {
+        let endless = (0..70).fold(Reply::stream_head(), |reply, _| reply.chunk(data(event)));
+        let (sandbox, server) = (Sandbox::new(), Server::script([endless.hold()]));
+        let run = chat(&sandbox, &server).args(args).arg("hi").run();
+        assert_eq!(run.code(), 76, "{args:?}: {}", run.stderr);
+        assert!(run.stderr.contains("more than 64 MiB would have to be kept"), "{}", run.stderr);
+    }
+}
+
+#[test]
+fn what_need_not_be_kept_may_be_of_any_length() {
+    let filler = "x".repeat(1 << 20);
+    let reasoning = data(&format!(r#"{{"choices":[{{"delta":{{"reasoning":"{filler}"}}}}]}}"#));
+    for event in [reasoning, format!(": {filler}\n\n")] {
+        let long = (0..70).fold(Reply::stream_head(), |reply, _| reply.chunk(&event));
+        let reply = long.chunk(text("fine") + &finish("stop") + DONE).send("0\r\n\r\n");
+        let (sandbox, server) = (Sandbox::new(), Server::script([reply]));
+        chat(&sandbox, &server).arg("hi").run().gives(0, "fine\n", "");
     }
 }
 
