@@ -445,3 +445,46 @@ fn a_limit_of_the_profile_is_obeyed_by_all_that_ask() {
     let run = asked.stdin(line("a", "hello")).run().exits(1);
     assert!(run.text().contains("no answer within 0.2 s"), "{run:#?}");
 }
+
+#[test]
+fn the_version_of_the_api_comes_from_a_file_too() {
+    let sandbox = Sandbox::new();
+    sandbox.write(
+        "work/.env",
+        "OPENAI_API_KEY=k\nOPENAI_BASE_URL=https://mine.openai.azure.com\nOPENAI_API_VERSION=2099-01-01\n",
+    );
+    let run = sandbox.tool("qwen-chat").args(["--dry-run", "-m", "m", "hi"]).run().exits(0);
+    let shown: Value = serde_json::from_slice(&run.stdout).unwrap();
+    let url = "https://mine.openai.azure.com/openai/deployments/m/chat/completions?api-version=2099-01-01";
+    assert_eq!(shown["url"], url);
+}
+
+#[test]
+fn members_that_take_one_of_a_few_words_are_checked() {
+    let sandbox = Sandbox::new();
+    let profile = |members: Value| json!({"profiles": {"a": members}});
+    for (config, said) in [
+        (json!({"theme": "blue"}), "expected one of 'dark', 'light', 'none'"),
+        (json!({"env": {"allow": "NAME"}}), "expected a sequence"),
+        (json!({"env": {"allow": ["$(id)"]}}), "a name of \"allow\""),
+        (profile(json!({"reasoning": "closed"})), "expected 'open'"),
+        (profile(json!({"key": {"store": "file", "ttl": 5}})), "\"ttl\" of 'key' is for a \"command\" alone"),
+        (profile(json!({"key": {"command": ["x"], "ttl": 0}})), "a time-out of 0 s"),
+        (profile(json!({"timeouts": {"progress": -1}})), "a time-out of -1 s"),
+        (
+            profile(json!({"oauth": {"parameters": {"client_id": "x"}}})),
+            "\"parameters\" must not hold 'client_id'",
+        ),
+    ] {
+        sandbox.config(&config.to_string());
+        sandbox.tool("qwen-token").run().fails(78, &["config.json:1:", said]);
+    }
+    let all = json!({
+        "theme": "none", "env": {"allow": ["NAME", "APP_*"]}, "profiles": {"a": {
+            "base_url": "https://x.example/v1", "reasoning": "open", "key": {"command": ["echo", "k"], "ttl": 60},
+            "timeouts": {"progress": 5}, "oauth": {"parameters": {"audience": "x"}},
+        }},
+    });
+    sandbox.config(&all.to_string());
+    sandbox.tool("qwen-token").run().gives(0, "k\n", "");
+}
