@@ -384,6 +384,7 @@ fn a_project_file_may_name_an_endpoint_for_its_own_key_or_for_the_one_that_is_bo
     );
     let own = token(&sandbox).env("DASHSCOPE_API_KEY", "k").run();
     assert_eq!(resolved(own)[0], "k");
+    sandbox.config("{}");
     sandbox.write("work/.env", "OPENAI_BASE_URL=https://api.openai.com/v1\n");
     assert_eq!(resolved(token(&sandbox).env("OPENAI_API_KEY", "k").run())[0], "k");
 }
@@ -453,7 +454,11 @@ fn the_version_of_the_api_comes_from_a_file_too() {
         "work/.env",
         "OPENAI_API_KEY=k\nOPENAI_BASE_URL=https://mine.openai.azure.com\nOPENAI_API_VERSION=2099-01-01\n",
     );
-    let run = sandbox.tool("qwen-chat").args(["--dry-run", "-m", "m", "hi"]).run().exits(0);
+    let run = sandbox
+        .tool("qwen-chat")
+        .args(["--dry-run", "-m", "m", "hi"])
+        .run()
+        .exits(0);
     let shown: Value = serde_json::from_slice(&run.stdout).unwrap();
     let url = "https://mine.openai.azure.com/openai/deployments/m/chat/completions?api-version=2099-01-01";
     assert_eq!(shown["url"], url);
@@ -464,20 +469,35 @@ fn members_that_take_one_of_a_few_words_are_checked() {
     let sandbox = Sandbox::new();
     let profile = |members: Value| json!({"profiles": {"a": members}});
     for (config, said) in [
-        (json!({"theme": "blue"}), "expected one of 'dark', 'light', 'none'"),
+        (
+            json!({"theme": "blue"}),
+            "expected one of 'dark', 'light', 'none'",
+        ),
         (json!({"env": {"allow": "NAME"}}), "expected a sequence"),
         (json!({"env": {"allow": ["$(id)"]}}), "a name of \"allow\""),
         (profile(json!({"reasoning": "closed"})), "expected 'open'"),
-        (profile(json!({"key": {"store": "file", "ttl": 5}})), "\"ttl\" of 'key' is for a \"command\" alone"),
-        (profile(json!({"key": {"command": ["x"], "ttl": 0}})), "a time-out of 0 s"),
-        (profile(json!({"timeouts": {"progress": -1}})), "a time-out of -1 s"),
+        (
+            profile(json!({"key": {"store": "file", "ttl": 5}})),
+            "\"ttl\" of 'key' is for a \"command\" alone",
+        ),
+        (
+            profile(json!({"key": {"command": ["x"], "ttl": 0}})),
+            "a time-out of 0 s",
+        ),
+        (
+            profile(json!({"timeouts": {"progress": -1}})),
+            "a time-out of -1 s",
+        ),
         (
             profile(json!({"oauth": {"parameters": {"client_id": "x"}}})),
             "\"parameters\" must not hold 'client_id'",
         ),
     ] {
         sandbox.config(&config.to_string());
-        sandbox.tool("qwen-token").run().fails(78, &["config.json:1:", said]);
+        sandbox
+            .tool("qwen-token")
+            .run()
+            .fails(78, &["config.json:1:", said]);
     }
     let all = json!({
         "theme": "none", "env": {"allow": ["NAME", "APP_*"]}, "profiles": {"a": {

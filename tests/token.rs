@@ -358,13 +358,17 @@ fn a_token_goes_only_to_hosts_that_its_provider_allows() {
             .env("OPENAI_BASE_URL", "https://evil.example/v1")
             .run()
     };
-    for args in [&["--format", "json"][..], &["--format", "env"], &["--", "env"]] {
+    for args in [
+        &[][..],
+        &["--format", "json"],
+        &["--format", "env"],
+        &["--", "env"],
+    ] {
         let run = elsewhere(args);
         assert_eq!(run.code(), 78, "{run:#?}");
         assert!(run.stderr.contains("is not sent to 'https://evil.example/v1'"));
         assert!(!run.text().contains("at-old"));
     }
-    elsewhere(&[]).gives(0, "at-old\n", "");
 }
 
 #[test]

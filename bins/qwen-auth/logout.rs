@@ -35,7 +35,7 @@ fn which_profile(config: &Config) -> Failure {
     Failure::new(Exit::Usage, message)
         .hint(format!(
             "run 'qwen-auth logout {}'",
-            names.first().unwrap_or(&"NAME")
+            names.first().copied().unwrap_or_default()
         ))
         .hint("or 'qwen-auth logout --all'")
 }

@@ -31,9 +31,9 @@ struct KnownMembers {
     default_profile: Option<String>,
     #[serde(default)]
     profiles: BTreeMap<ProfileName, Profile>,
-    /// Read to be refused when it is invalid.
-    #[serde(default, rename = "env")]
-    _env: EnvMember,
+    #[expect(dead_code, reason = "it is read to be refused when it is invalid")]
+    #[serde(default)]
+    env: EnvMember,
     theme: Option<Theme>,
 }
 
@@ -41,8 +41,7 @@ struct KnownMembers {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, expecting = "an object")]
 struct EnvMember {
-    #[serde(rename = "allow")]
-    _allow: Vec<AllowedName>,
+    allow: Vec<AllowedName>,
 }
 
 /// A variable's name; `*` stands for any characters.

@@ -209,29 +209,36 @@ impl Resolver<'_> {
         self.check_passed_over(credential.as_ref().ok())?;
         let credential = credential?;
         let uses_oauth = matches!(credential.auth.value, Auth::Oauth { .. });
-        let Endpoint {
-            provider,
-            base_url,
-            model,
-        } = self.endpoint(named, provider, uses_oauth)?;
+        let endpoint = self.endpoint(named, provider, uses_oauth)?;
         let own = self.own_endpoint()?;
         let destination = Destination {
-            base_url: &base_url,
+            base_url: &endpoint.base_url,
             profile: self.name,
             chain: self.lookup.chain(),
         };
         destination.check(&credential, |variable| self.binding_of_variable(variable, &own))?;
-        // What is not bound to the endpoint is not in the settings, so that no program can send it.
+        Ok(self.settings(credential, endpoint, &own))
+    }
+
+    /// Puts together what may go to the endpoint. What is bound to another one is not among it, so that no program can send
+    /// it.
+    fn settings(&self, credential: Credential, endpoint: Endpoint, own: &Binding) -> Settings {
+        let Endpoint {
+            provider,
+            base_url,
+            model,
+        } = endpoint;
         let elsewhere = Profile::default();
         let carried = match own.covers(&base_url.value) {
             true => self.profile,
             false => &elsewhere,
         };
+        let uses_oauth = matches!(credential.auth.value, Auth::Oauth { .. });
         let of_provider = provider
             .value
             .rate
             .filter(|_| uses_oauth || provider.value.oauth.is_none());
-        Ok(Settings {
+        Settings {
             headers: carried.headers_for(provider.value),
             query: carried.query.clone(),
             body: merged(&provider.value.body, &carried.body),
@@ -241,7 +248,7 @@ impl Resolver<'_> {
             starts_in_reasoning: carried.reasoning.is_some(),
             api_version: self.api_version(),
             profile: self.name.cloned(),
-            notices: self.notices(&credential, &base_url, &model, &own),
+            notices: self.notices(&credential, &base_url, &model, own),
             binding: credential
                 .binding
                 .unwrap_or_else(|| Binding::to(base_url.value.clone(), provider.value)),
@@ -249,7 +256,7 @@ impl Resolver<'_> {
             provider,
             base_url,
             model,
-        })
+        }
     }
 
     fn summary(&mut self) -> Result<ProfileSummary, Failure> {
@@ -708,7 +715,7 @@ fn no_profile_in_use(profiles: &BTreeMap<String, Profile>) -> Failure {
     Failure::new(Exit::NoAuth, message)
         .hint(format!(
             "run 'qwen-auth use {}'",
-            names.first().unwrap_or(&"NAME")
+            names.first().copied().unwrap_or_default()
         ))
         .hint("or choose one with --profile NAME, or set QWEN_PROFILE")
 }
