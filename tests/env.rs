@@ -65,7 +65,7 @@ fn without_a_file_there_is_no_output_and_no_failure() {
 fn a_command_gets_the_variables_and_its_exit_code_is_the_tools() {
     let sandbox = Sandbox::new();
     sandbox.write("work/.env", "A=one\nWITH.DOT=two\nB=three\n");
-    let tool = || sandbox.tool("qwen-env").env("B", "mine");
+    let tool = || sandbox.tool("qwen-env").arg("--all").env("B", "mine");
     tool()
         .args(["--", "sh", "-c", "echo $A $B; exit 7"])
         .run()
@@ -76,7 +76,8 @@ fn a_command_gets_the_variables_and_its_exit_code_is_the_tools() {
         .gives(0, "one three\n", "");
     let all = tool().args(["--", "env"]).run().exits(0).text();
     assert!(all.contains("WITH.DOT=two\n"), "{all}");
-    assert!(!all.contains("QWEN_ENV_EXPORTED"), "{all}");
+    // The tools that the command runs know which values came with a project.
+    assert!(all.contains("QWEN_ENV_EXPORTED="), "{all}");
     tool().args(["--", "sh", "-c", "kill -TERM $$"]).run().exits(143);
     let piped = tool().args(["--", "cat"]).stdin("through\n").run();
     piped.gives(0, "through\n", "");
@@ -104,7 +105,7 @@ fn a_single_value_is_printed_as_it_is_and_an_unset_one_is_a_no() {
         sandbox
             .tool("qwen-env")
             .env("TAKEN", "mine")
-            .args(["--get", name])
+            .args(["--all", "--get", name])
     };
     get("A").run().gives(0, "two\nlines\n", "");
     get("E").run().gives(0, "\n", "");
@@ -130,7 +131,7 @@ fn data_formats_hold_what_the_statements_would_export() {
         sandbox
             .tool("qwen-env")
             .env("TAKEN", "mine")
-            .args(["--format", format])
+            .args(["--all", "--format", format])
             .run()
     };
     let json: serde_json::Value = serde_json::from_str(&tool("json").exits(0).text()).unwrap();
@@ -152,7 +153,10 @@ fn data_formats_hold_what_the_statements_would_export() {
 fn a_value_that_no_dotenv_line_can_hold_is_left_out_by_name() {
     let sandbox = Sandbox::new();
     sandbox.write("work/.env", "A=\"'\\n`\\n\"\"\nB=1\n");
-    let run = sandbox.tool("qwen-env").args(["--format", "dotenv"]).run();
+    let run = sandbox
+        .tool("qwen-env")
+        .args(["--all", "--format", "dotenv"])
+        .run();
     run.gives(
         0,
         "B=1\n",
@@ -231,12 +235,20 @@ fn contradicting_flags_are_usage_errors() {
 fn notices_are_silenced_by_quiet_and_decisions_told_by_verbose() {
     let sandbox = Sandbox::new();
     sandbox.write("work/.env", "LD_PRELOAD=x\nA=1\nB=2\nC=1\nC=2\nDEBUG=1\n");
-    let tool = || sandbox.tool("qwen-env").env("B", "3").args(["--shell", "bash"]);
+    let tool = || {
+        let tool = sandbox.tool("qwen-env").env("B", "3");
+        tool.args(["--all", "--shell", "bash"])
+    };
     let loud = tool().run().exits(0);
-    assert!(loud.stderr.contains(".env:1: refused 'LD_PRELOAD'"), "{loud:#?}");
+    assert!(
+        loud.stderr
+            .contains(".env: 1 variable waits for consent: LD_PRELOAD\n"),
+        "{loud:#?}"
+    );
     assert_eq!(tool().arg("-q").run().exits(0).stderr, "");
     let told = tool().arg("-v").run().exits(0).stderr;
     for decision in [
+        ".env:1: 'LD_PRELOAD' waits for consent\n",
         ".env:2: 'A' is exported\n",
         ".env:3: 'B' is kept from the environment\n",
         ".env:4: 'C' is overwritten by line 5\n",
@@ -250,7 +262,7 @@ fn notices_are_silenced_by_quiet_and_decisions_told_by_verbose() {
 fn the_full_disk_is_an_error_and_a_closed_pipe_is_silent() {
     use std::os::unix::process::ExitStatusExt;
     let sandbox = Sandbox::new();
-    sandbox.write("work/.env", "A=1\n");
+    sandbox.write("work/.env", "OPENAI_MODEL=1\n");
     let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
     let output = sandbox
         .tool("qwen-env")

@@ -2,10 +2,10 @@
 
 use crate::support::{Sandbox, Tool};
 
-/// The tool, started in a directory of the sandbox, printing one value.
+/// The tool, started in a directory of the sandbox, printing one value. Nothing waits for consent.
 fn get(sandbox: &Sandbox, directory: &str, name: &str) -> Tool {
     std::fs::create_dir_all(sandbox.root().join(directory)).unwrap();
-    let tool = sandbox.tool("qwen-env").args(["--get", name]);
+    let tool = sandbox.tool("qwen-env").args(["--all", "--get", name]);
     tool.current_dir(sandbox.root().join(directory))
 }
 
@@ -39,7 +39,12 @@ fn the_first_file_found_upward_wins_and_files_are_not_merged() {
             .gives(0, format!("{path}\n"), "");
         for other in order.iter().skip(place + 1) {
             let own = format!("OWN{}", other.replace(['/', '.'], "_").to_uppercase());
-            get(&sandbox, "work/a/b", &own).run().gives(1, "", "");
+            let run = get(&sandbox, "work/a/b", &own).run().exits(1);
+            assert_eq!(run.text(), "");
+            // What a home file would have given is told.
+            let is_home = other.starts_with("home/") && !path.starts_with("home/");
+            assert_eq!(run.stderr.contains("ended the search"), is_home, "{run:#?}");
+            assert_eq!(run.stderr.contains("QWEN_ENV_CHAIN=merge"), is_home, "{run:#?}");
         }
         std::fs::remove_file(sandbox.root().join(path)).unwrap();
     }
@@ -79,8 +84,14 @@ fn an_empty_file_is_a_file() {
     let sandbox = Sandbox::new();
     sandbox.write("work/.env", "");
     mark(&sandbox, "home/.env");
-    get(&sandbox, "work", "W").run().gives(1, "", "");
-    sandbox.tool("qwen-env").arg("--require").run().gives(0, "", "");
+    let run = get(&sandbox, "work", "W").run().exits(1);
+    let said = format!("qwen-env: {}/.env: sets no variable\n", sandbox.work().display());
+    assert!(run.text().is_empty() && run.stderr.starts_with(&said), "{run:#?}");
+    let run = sandbox
+        .tool("qwen-env")
+        .args(["--require", "--format", "null"])
+        .run();
+    run.gives(0, "", &said);
 }
 
 #[test]
@@ -95,10 +106,6 @@ fn qwen_home_replaces_the_directory_in_the_home() {
         .run()
         .gives(0, "elsewhere/.env\n", "");
     get(&sandbox, "work", "W")
-        .env("QWEN_HOME", "../elsewhere")
-        .run()
-        .fails(78, &["QWEN_HOME: '../elsewhere' is not an absolute path"]);
-    get(&sandbox, "work", "W")
         .env("QWEN_HOME", " ")
         .run()
         .gives(0, "home/.qwen/.env\n", "");
@@ -107,6 +114,54 @@ fn qwen_home_replaces_the_directory_in_the_home() {
         .env("QWEN_HOME", &elsewhere)
         .run()
         .gives(0, "home/.env\n", "");
+}
+
+#[test]
+fn a_relative_qwen_home_is_refused_lest_each_project_be_the_users_own() {
+    let sandbox = Sandbox::new();
+    sandbox.write(
+        "work/.qwen/.env",
+        "OPENAI_BASE_URL=https://evil.example\nLD_PRELOAD=evil\n",
+    );
+    for home in [
+        ".qwen",
+        "./.qwen",
+        "..",
+        "../work/.qwen",
+        "~x",
+        " .qwen",
+        ".qwen/",
+    ] {
+        let run = sandbox
+            .tool("qwen-env")
+            .env("QWEN_HOME", home)
+            .args(["--format", "json"])
+            .run();
+        run.fails(78, &["QWEN_HOME", home.trim(), "is not an absolute path"]);
+    }
+}
+
+#[test]
+fn what_else_lies_in_the_home_directory_is_no_home_file() {
+    let sandbox = Sandbox::new();
+    let text = "LD_PRELOAD=evil\nOPENAI_MODEL=m\n";
+    for file in [
+        ".env.local",
+        "prod.env",
+        ".qwen/prod.env",
+        "clone/.env",
+        "clone/.qwen/.env",
+    ] {
+        let file = sandbox.write(format!("home/{file}"), text);
+        let tool = sandbox
+            .tool("qwen-env")
+            .args(["-q", "--format", "null", "--file"]);
+        tool.arg(file).run().gives(0, "OPENAI_MODEL=m\0", "");
+    }
+    let tool = sandbox.tool("qwen-env").args(["-q", "--format", "null"]);
+    tool.current_dir(sandbox.home().join("clone"))
+        .run()
+        .gives(0, "OPENAI_MODEL=m\0", "");
 }
 
 #[test]
@@ -140,7 +195,7 @@ fn merging_fills_what_the_project_leaves_unset_from_each_home_file() {
     let flag_wins = get(&sandbox, "work/a", "D")
         .env("QWEN_ENV_CHAIN", "merge")
         .args(["--chain", "first"]);
-    flag_wins.run().gives(1, "", "");
+    assert_eq!(flag_wins.run().exits(1).text(), "");
 }
 
 #[test]
@@ -203,7 +258,7 @@ fn debug_is_not_taken_from_a_projects_plain_file() {
     };
     let project = sandbox.write("work/.env", debug);
     taken(false);
-    sandbox.tool("qwen-env").arg("--trust").run().exits(0);
+    sandbox.tool("qwen-env").args(["--trust", "--yes"]).run().exits(0);
     taken(false);
     std::fs::remove_file(project).unwrap();
     for exempt in ["work/.qwen/.env", "home/.qwen/.env", "home/.env"] {
@@ -213,39 +268,75 @@ fn debug_is_not_taken_from_a_projects_plain_file() {
     }
 }
 
+/// Which of these names the project's file sets.
+fn taken(sandbox: &Sandbox, names: &[&str]) -> Vec<String> {
+    let run = sandbox
+        .tool("qwen-env")
+        .args(["-q", "--all", "--format", "json"])
+        .env(
+            "QWEN_CODE_SYSTEM_SETTINGS_PATH",
+            sandbox.root().join("system.json"),
+        )
+        .env(
+            "QWEN_CODE_SYSTEM_DEFAULTS_PATH",
+            sandbox.root().join("defaults.json"),
+        )
+        .run()
+        .exits(0);
+    let set: serde_json::Value = serde_json::from_str(&run.text()).unwrap();
+    let set = names.iter().filter(|name| set.get(name).is_some());
+    set.map(|name| (*name).to_owned()).collect()
+}
+
 #[test]
-fn qwen_codes_settings_replace_the_excluded_names() {
+fn the_users_and_the_systems_settings_replace_the_excluded_names_and_a_projects_only_add() {
+    const NAMES: [&str; 5] = ["DEBUG", "DEBUG_MODE", "ONE", "TWO", "THREE"];
     let sandbox = Sandbox::new();
-    sandbox.write("work/.env", "DEBUG=1\nONE=1\nTWO=2\nTHREE=3\n");
-    let taken = |names: &str| {
-        for name in ["DEBUG", "ONE", "TWO", "THREE"] {
-            let run = get(&sandbox, "work", name).run();
-            assert_eq!(
-                run.code() == 0,
-                names.split(' ').any(|taken| taken == name),
-                "{name} in {names:?}: {run:#?}"
-            );
-        }
-    };
-    sandbox.write(
-        "home/.qwen/settings.json",
-        "// mine\n{\"advanced\": {\"excludedEnvVars\": [\"ONE\", 7]}}",
-    );
-    taken("DEBUG TWO THREE");
-    sandbox.write(
-        "work/.qwen/settings.json",
-        "{\"excludedProjectEnvVars\": [\"TWO\"]}",
-    );
-    taken("DEBUG THREE");
-    sandbox.write("work/.qwen/settings.json", "{not json");
-    taken("DEBUG TWO THREE");
-    sandbox.write(
-        "home/.qwen/settings.json",
+    let lines = NAMES.iter().map(|name| format!("{name}=1\n"));
+    sandbox.write("work/.env", lines.collect::<String>());
+    let set = || taken(&sandbox, &NAMES).join(" ");
+    assert_eq!(set(), "ONE TWO THREE");
+    let list = |names: &str| format!("// mine\n{{\"advanced\": {{\"excludedEnvVars\": [{names}]}}}}");
+    for file in ["home/.qwen/settings.json", "system.json", "defaults.json"] {
+        let file = sandbox.write(file, list("\"ONE\", 7"));
+        assert_eq!(set(), "DEBUG DEBUG_MODE TWO THREE", "{}", file.display());
+        sandbox.write(
+            "work/.qwen/settings.json",
+            "{\"excludedProjectEnvVars\": [\"TWO\"]}",
+        );
+        assert_eq!(set(), "DEBUG DEBUG_MODE THREE", "{}", file.display());
+        sandbox.write("work/.qwen/settings.json", "{not json");
+        assert_eq!(set(), "DEBUG DEBUG_MODE TWO THREE", "{}", file.display());
+        sandbox.write(&file, list(""));
+        assert_eq!(set(), "DEBUG DEBUG_MODE ONE TWO THREE", "{}", file.display());
+        std::fs::remove_file(file).unwrap();
+    }
+    // The user's and the system's lists together.
+    sandbox.write("home/.qwen/settings.json", list("\"ONE\""));
+    sandbox.write("system.json", list("\"TWO\""));
+    assert_eq!(set(), "DEBUG DEBUG_MODE THREE");
+}
+
+#[test]
+fn no_projects_settings_lift_the_rule_about_debug() {
+    let sandbox = Sandbox::new();
+    sandbox.write("work/.env", "DEBUG=1\nDEBUG_MODE=1\nONE=1\n");
+    for settings in [
         "{\"advanced\": {\"excludedEnvVars\": []}}",
-    );
-    taken("DEBUG ONE TWO THREE");
-    sandbox.write("home/.qwen/settings.json", "{}");
-    taken("ONE TWO THREE");
+        "{\"excludedProjectEnvVars\": []}",
+        "{\"advanced\": {\"excludedEnvVars\": null}}",
+        "{\"advanced\": {\"excludedEnvVars\": [\"OTHER\"]}, \"excludedProjectEnvVars\": []}",
+        "{\"advanced\": {\"excludedEnvVars\": {\"DEBUG\": false}}}",
+        "{\"advanced\": []}",
+        "[]",
+    ] {
+        sandbox.write("work/.qwen/settings.json", settings);
+        assert_eq!(
+            taken(&sandbox, &["DEBUG", "DEBUG_MODE", "ONE"]),
+            ["ONE"],
+            "{settings}"
+        );
+    }
 }
 
 #[test]

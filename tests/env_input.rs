@@ -9,7 +9,7 @@ const LIMIT: usize = 1024 * 1024;
 
 /// Runs `--get A`, which must not wait.
 fn get(sandbox: &Sandbox) -> Run {
-    sandbox.tool("qwen-env").args(["--get", "A"]).run()
+    sandbox.tool("qwen-env").args(["--all", "--get", "A"]).run()
 }
 
 /// A sandbox whose home file is what is left when the project's is passed over.
@@ -23,7 +23,6 @@ fn with_home_file() -> Sandbox {
 fn what_is_no_file_is_passed_over_with_a_notice() {
     for (kind, make) in [
         ("is a directory, not a file", "mkdir .env"),
-        ("is a fifo, not a file", "mkfifo .env"),
         ("is a device, not a file", "ln -s /dev/zero .env"),
         ("is a symbolic link that leads to itself", "ln -s .env .env"),
         (
@@ -37,7 +36,10 @@ fn what_is_no_file_is_passed_over_with_a_notice() {
         assert_eq!(run.text(), "home\n");
         assert_eq!(
             run.stderr,
-            format!("qwen-env: {}/.env: {kind}; ignored\n", sandbox.work().display()),
+            format!(
+                "qwen-env: {}/.env: {kind}; passed over\n",
+                sandbox.work().display()
+            ),
             "{make}"
         );
     }
@@ -45,7 +47,7 @@ fn what_is_no_file_is_passed_over_with_a_notice() {
     let _socket = std::os::unix::net::UnixListener::bind(sandbox.work().join(".env")).unwrap();
     let run = get(&sandbox).exits(0);
     assert!(
-        run.stderr.contains("is a socket, not a file; ignored"),
+        run.stderr.contains("is a socket, not a file; passed over"),
         "{run:#?}"
     );
 }
@@ -71,21 +73,104 @@ fn a_link_to_a_file_is_followed() {
 }
 
 #[test]
-fn a_named_file_must_be_there_and_be_a_file() {
+fn a_named_file_must_be_there_and_hold_something_to_read() {
     let sandbox = with_home_file();
     fs::create_dir(sandbox.work().join("dir")).unwrap();
-    rustix::fs::mkfifoat(rustix::fs::CWD, sandbox.work().join("fifo"), 0o600.into()).unwrap();
-    let loose = sandbox.write("work/loose", "A=1\n");
-    fs::set_permissions(loose, fs::Permissions::from_mode(0o602)).unwrap();
+    let _socket = std::os::unix::net::UnixListener::bind(sandbox.work().join("socket")).unwrap();
     for (file, fault) in [
         ("nope", "nope: no such file"),
         ("nope/nope", "no such file"),
         ("dir", "dir: is a directory, not a file"),
-        ("fifo", "fifo: is a fifo, not a file"),
-        ("loose", "loose: is writable by all"),
+        ("socket", "socket: is a socket, not a file"),
+        ("/dev/zero", "/dev/zero: is larger than 1 MiB"),
     ] {
         let tool = sandbox.tool("qwen-env").args(["--file", file, "--get", "A"]);
         tool.run().fails(66, &[fault]);
+    }
+}
+
+#[test]
+fn a_named_file_is_read_whatever_it_is() {
+    let sandbox = with_home_file();
+    let loose = sandbox.write("work/loose", "A=loose\n");
+    fs::set_permissions(loose, fs::Permissions::from_mode(0o602)).unwrap();
+    symlink("loose", sandbox.work().join("link")).unwrap();
+    let fifo = sandbox.work().join("fifo");
+    rustix::fs::mkfifoat(rustix::fs::CWD, &fifo, 0o600.into()).unwrap();
+    let get = |file: &str| sandbox.tool("qwen-env").args(["--file", file, "--get", "A"]);
+    get("loose").run().gives(0, "loose\n", "");
+    get("link").run().gives(0, "loose\n", "");
+    get("-").stdin("A=typed\n").run().gives(0, "typed\n", "");
+    get("/dev/stdin").stdin("A=typed\n").run().gives(0, "typed\n", "");
+    let run = get("/dev/null").run().exits(1);
+    assert_eq!(run.stderr, "qwen-env: /dev/null: sets no variable\n");
+    let writer = std::thread::spawn(move || fs::write(fifo, "A=fifo\n").unwrap());
+    get("fifo").run().gives(0, "fifo\n", "");
+    writer.join().unwrap();
+    let script = "qwen-env --get A --file <(printf 'A=%s\\n' shell)";
+    let run = sandbox.command("/bin/bash").args(["-c", script]).run();
+    run.gives(0, "shell\n", "");
+    let script = "eval $(printf 'A=%s\\nB=2\\n' piped | qwen-env --file -); echo $A $B; qwen-env --get C --file - </dev/null";
+    let run = sandbox.command("/bin/sh").args(["-c", script]).run();
+    run.gives(1, "piped 2\n", "qwen-env: /dev/stdin: sets no variable\n");
+}
+
+#[test]
+fn what_never_ends_is_given_up() {
+    let sandbox = with_home_file();
+    let fifo = sandbox.work().join(".env");
+    rustix::fs::mkfifoat(rustix::fs::CWD, &fifo, 0o600.into()).unwrap();
+    // One without a writer, and one whose writer says something and stays.
+    for script in [
+        "exec qwen-env --all",
+        "exec 3<>.env; echo A=1 >&3; exec qwen-env --all",
+    ] {
+        let run = sandbox.command("/bin/sh").args(["-c", script]).run();
+        assert_eq!((run.code(), run.text().as_str()), (66, "false;\n"), "{run:#?}");
+        assert!(
+            run.stderr.contains("/.env: did not come to an end within 10 s"),
+            "{run:#?}"
+        );
+    }
+}
+
+#[test]
+fn a_fifo_of_a_password_manager_is_opened_once_and_read_to_its_end() {
+    let sandbox = with_home_file();
+    let fifo = sandbox.work().join(".env");
+    rustix::fs::mkfifoat(rustix::fs::CWD, &fifo, 0o600.into()).unwrap();
+    // The writer comes late, writes in parts, and would notice a second reader by an open that ends.
+    let serve = |parts: &'static [&'static str]| {
+        let fifo = fifo.clone();
+        std::thread::spawn(move || {
+            let mut file = fs::OpenOptions::new().write(true).open(fifo).unwrap();
+            for part in parts {
+                std::io::Write::write_all(&mut file, part.as_bytes()).unwrap();
+                std::thread::yield_now();
+            }
+        })
+    };
+    for (parts, value) in [
+        (&["A=", "on", "e\nB=", "2\n"][..], "one\n"),
+        (&["A='long'\n", "#"][..], "long\n"),
+    ] {
+        let writer = serve(parts);
+        get(&sandbox).gives(0, value, "");
+        writer.join().unwrap();
+    }
+    let writer = serve(&[]);
+    let run = get(&sandbox).exits(1);
+    assert!(run.stderr.contains("/work/.env: sets no variable"), "{run:#?}");
+    writer.join().unwrap();
+    // Its content can be consented to like any other.
+    let writer = serve(&["GIT_PAGER=x\n"]);
+    sandbox.tool("qwen-env").args(["--trust", "--yes"]).run().exits(0);
+    writer.join().unwrap();
+    for (content, code) in [(&["GIT_PAGER=x\n"][..], 0), (&["GIT_PAGER=y\n"][..], 1)] {
+        let writer = serve(content);
+        let run = sandbox.tool("qwen-env").args(["-q", "--get", "GIT_PAGER"]).run();
+        assert_eq!(run.code(), code, "{run:#?}");
+        writer.join().unwrap();
     }
 }
 
@@ -134,13 +219,14 @@ fn an_unreadable_first_file_stops_the_search_with_a_failure() {
     assert_eq!(
         merged.stderr,
         format!(
-            "qwen-env: cannot read '{}': permission denied; ignored\n",
+            "qwen-env: cannot read '{}': permission denied; passed over\n",
             file.display()
         )
     );
     let told = as_nobody(&sandbox, &["--explain"]).unwrap().exits(0);
     assert!(
-        told.text().contains("ignored: cannot be read: permission denied"),
+        told.text()
+            .contains("passed over: cannot be read: permission denied"),
         "{told:#?}"
     );
 }
@@ -168,7 +254,8 @@ fn a_file_over_one_mebibyte_is_passed_over_and_one_of_that_size_read() {
     let run = get(&sandbox).exits(0);
     assert_eq!(run.text(), "home\n");
     assert!(
-        run.stderr.contains("/work/.env: is larger than 1 MiB; ignored"),
+        run.stderr
+            .contains("/work/.env: is larger than 1 MiB; passed over"),
         "{run:#?}"
     );
     sandbox
@@ -182,7 +269,7 @@ fn a_file_over_one_mebibyte_is_passed_over_and_one_of_that_size_read() {
         get(&sandbox)
             .exits(0)
             .stderr
-            .contains("is larger than 1 MiB; ignored")
+            .contains("is larger than 1 MiB; passed over")
     );
 }
 
@@ -191,7 +278,7 @@ fn a_value_as_long_as_the_kernel_takes_is_exported_and_one_byte_more_refused() {
     let sandbox = Sandbox::new();
     let (fits, over) = ("x".repeat(131_071 - 2), "y".repeat(131_071 - 1));
     sandbox.write("work/.env", format!("A={fits}\nB={over}\nC=1\n"));
-    let script = "eval $(qwen-env); /bin/echo ${#A} ${B-unset} $C";
+    let script = "eval $(qwen-env --all); /bin/echo ${#A} ${B-unset} $C";
     let run = sandbox.command("/bin/bash").args(["-c", script]).run().exits(0);
     assert_eq!(run.text(), "131069 unset 1\n");
     assert!(
@@ -201,7 +288,7 @@ fn a_value_as_long_as_the_kernel_takes_is_exported_and_one_byte_more_refused() {
     );
     let run = sandbox
         .tool("qwen-env")
-        .args(["--", "sh", "-c", "echo ${#A}"])
+        .args(["--all", "--", "sh", "-c", "echo ${#A}"])
         .run()
         .exits(0);
     assert_eq!(run.text(), "131069\n");
@@ -216,7 +303,7 @@ fn more_than_the_environment_can_hold_is_refused_by_name() {
     }
     let run = sandbox
         .tool("qwen-env")
-        .args(["--chain", "merge", "--", "/bin/true"])
+        .args(["--all", "--chain", "merge", "--", "/bin/true"])
         .run()
         .exits(0);
     assert!(
@@ -249,7 +336,11 @@ fn a_clone_full_of_names_does_not_hold_the_shell_up() {
 fn a_nul_is_refused_by_name_and_the_rest_used() {
     let sandbox = Sandbox::new();
     sandbox.write("work/.env", b"# \0\nA=a\0b\nB=1\n\0\n");
-    let run = sandbox.tool("qwen-env").args(["--format", "null"]).run().exits(0);
+    let run = sandbox
+        .tool("qwen-env")
+        .args(["--all", "--format", "null"])
+        .run()
+        .exits(0);
     assert_eq!(run.text(), "B=1\0");
     assert!(
         run.stderr.contains(".env:2: refused 'A': its value holds a NUL"),
@@ -277,9 +368,17 @@ fn without_home_the_password_database_tells_it() {
     let sandbox = Sandbox::new();
     sandbox.write("work/.env", "A=1\n");
     for home in [None, Some(""), Some("relative")] {
-        let tool = sandbox.tool("qwen-env").args(["--get", "A"]).env_remove("HOME");
+        let tool = sandbox
+            .tool("qwen-env")
+            .args(["--all", "--get", "A"])
+            .env_remove("HOME");
         let tool = home.map_or(tool.into(), |home| {
-            Some(sandbox.tool("qwen-env").args(["--get", "A"]).env("HOME", home))
+            Some(
+                sandbox
+                    .tool("qwen-env")
+                    .args(["--all", "--get", "A"])
+                    .env("HOME", home),
+            )
         });
         tool.unwrap().run().gives(0, "1\n", "");
     }

@@ -49,7 +49,7 @@ fn an_address_goes_only_with_the_key_of_its_own_file() {
 }
 
 #[test]
-fn the_rule_holds_for_every_vendor_and_every_name_of_an_address() {
+fn the_rule_holds_for_every_address_that_the_configuration_lets_through() {
     for (address, key) in [
         ("DASHSCOPE_BASE_URL", "DASHSCOPE_API_KEY"),
         ("ANTHROPIC_BASE_URL", "ANTHROPIC_API_KEY"),
@@ -59,6 +59,8 @@ fn the_rule_holds_for_every_vendor_and_every_name_of_an_address() {
         ("AZURE_OPENAI_ENDPOINT", "AZURE_OPENAI_API_KEY"),
     ] {
         let sandbox = Sandbox::new();
+        let allow = serde_json::json!({ "env": { "allow": [address, key, "OTHER_API_KEY"] } });
+        sandbox.config(&allow.to_string());
         let file = sandbox.write("work/.env", format!("{address}=u\nOTHER_API_KEY=k\n"));
         let run = added(&sandbox, &[], &[]);
         assert_eq!(run.text(), "OTHER_API_KEY=k\0", "{address}");
@@ -73,14 +75,49 @@ fn the_rule_holds_for_every_vendor_and_every_name_of_an_address() {
 }
 
 #[test]
-fn what_is_only_named_like_an_address_is_exported() {
+fn an_address_of_this_machine_may_stand_without_a_key() {
+    for address in [
+        "http://localhost:11434/v1",
+        "http://127.0.0.1:8080/v1",
+        "http://[::1]:1/v1",
+        "https://localhost/",
+    ] {
+        let sandbox = Sandbox::new();
+        sandbox.write("work/.env", format!("OPENAI_BASE_URL={address}\n"));
+        added(&sandbox, &[], &[]).gives(0, format!("OPENAI_BASE_URL={address}\0"), "");
+        added(&sandbox, &[("OPENAI_API_KEY", " ")], &[]).gives(0, format!("OPENAI_BASE_URL={address}\0"), "");
+        let run = added(&sandbox, &[("OPENAI_API_KEY", "sk-mine")], &[]);
+        assert!(
+            run.text().is_empty() && run.stderr.contains(WITHHELD),
+            "{address}: {run:#?}"
+        );
+    }
+    for address in [
+        "http://localhost.evil.example/v1",
+        "http://127.0.0.1.evil.example",
+        "http://localhost@evil.example/v1",
+        "http://10.0.0.1/v1",
+        "http://0.0.0.0@evil.example",
+        "ftp://localhost/",
+        "localhost:11434",
+    ] {
+        let sandbox = Sandbox::new();
+        sandbox.write("work/.env", format!("OPENAI_BASE_URL={address}\n"));
+        assert_eq!(added(&sandbox, &[], &[]).text(), "", "{address}");
+    }
+}
+
+#[test]
+fn what_else_the_clients_send_is_not_the_users_either() {
     let sandbox = Sandbox::new();
     sandbox.write(
         "work/.env",
-        "_BASE_URL=u\n_API_BASE=u\nBASE_URL=u\nS3_ENDPOINT=u\n",
+        "OPENAI_BASE_URL=https://evil.example/v1\nOPENAI_API_KEY=sk-theirs\n",
     );
-    let expected = "_BASE_URL=u\0_API_BASE=u\0BASE_URL=u\0S3_ENDPOINT=u\0";
-    added(&sandbox, &[], &[]).gives(0, expected, "");
+    for name in ["OPENAI_CUSTOM_HEADERS", "OPENAI_ADMIN_KEY"] {
+        let run = added(&sandbox, &[(name, "mine")], &[]);
+        assert_eq!(run.text(), "OPENAI_API_KEY=sk-theirs\0", "{name}");
+    }
 }
 
 #[test]
@@ -91,7 +128,7 @@ fn a_key_that_the_shell_cannot_hold_does_not_open_the_way_for_its_address() {
         "OPENAI_BASE_URL=https://evil.example\nOPENAI_API_KEY=\"two\nlines\"\n",
     );
     let run = sandbox.tool("qwen-env").args(["--shell", "csh"]).run().exits(0);
-    assert_eq!(run.text(), "");
+    assert!(!run.text().contains("OPENAI"), "{run:#?}");
     assert!(
         run.stderr.contains("cannot hold a line end") && run.stderr.contains(WITHHELD),
         "{run:#?}"
@@ -103,7 +140,7 @@ fn trusted_and_home_files_may_send_a_key_where_they_like() {
     let sandbox = Sandbox::new();
     let url = "OPENAI_BASE_URL=https://proxy.example/v1\n";
     sandbox.write("work/.env", url);
-    sandbox.tool("qwen-env").arg("--trust").run().exits(0);
+    sandbox.tool("qwen-env").args(["--trust", "--yes"]).run().exits(0);
     let exported = "OPENAI_BASE_URL=https://proxy.example/v1\0";
     added(&sandbox, &[("OPENAI_API_KEY", "sk")], &[]).gives(0, exported, "");
     let sandbox = Sandbox::new();

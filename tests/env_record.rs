@@ -1,6 +1,10 @@
 //! Evaluating again: after an edit or a change of directory, what was exported before is updated or unset, and
 //! nothing else is touched.
 
+use std::os::unix::fs::PermissionsExt;
+
+use qwen_shared::dotenv::{Exported, Record};
+
 use crate::support::shells::{Mode, OTHERS, POSIX};
 use crate::support::{Run, Sandbox, peers};
 
@@ -16,7 +20,7 @@ fn projects() -> Sandbox {
 /// Runs a script in dash, where `ev` evaluates and `show` prints A, B and C.
 fn steps(sandbox: &Sandbox, script: &str) -> Run {
     let prelude =
-        "ev() { eval $(qwen-env \"$@\"); }; show() { echo \"${A-unset},${B-unset},${C-unset}\"; }; ";
+        "ev() { eval $(qwen-env --all \"$@\"); }; show() { echo \"${A-unset},${B-unset},${C-unset}\"; }; ";
     let shell = sandbox.command("/bin/dash");
     shell.args(["-c", &format!("{prelude}{script}")]).run()
 }
@@ -43,8 +47,7 @@ fn evaluating_twice_is_evaluating_once() {
 #[test]
 fn an_edit_changes_adds_and_removes() {
     let sandbox = projects();
-    let script =
-        "cd one; ev; show; printf 'A=new\\nC=new\\n' >.env; ev; show; : >.env; ev; show; rm .env; ev; show";
+    let script = "cd one; ev; show; printf 'A=new\\nC=new\\n' >.env; ev; show; : >.env; ev -q; show; rm .env; ev; show";
     steps(&sandbox, script).gives(
         0,
         "one,one  *,unset\nnew,unset,new\nunset,unset,unset\nunset,unset,unset\n",
@@ -96,15 +99,16 @@ fn everything_can_be_taken_back_anywhere() {
     );
     let unset = steps(&sandbox, "cd one; ev; qwen-env --unset --shell sh").exits(0);
     let lines: Vec<String> = unset.text().lines().map(str::to_owned).collect();
-    assert_eq!(lines, ["unset A;", "unset B;", "unset QWEN_ENV_EXPORTED;"]);
+    assert_eq!(lines, ["\\unset A;", "\\unset B;", "\\unset QWEN_ENV_EXPORTED;"]);
 }
 
 #[test]
 fn nested_shells_go_on_where_the_outer_one_was() {
     let sandbox = projects();
-    let inner = "cd ../two; eval $(qwen-env); echo ${A-unset},$B,$C";
-    let script =
-        format!("cd one; ev; bash -c '{inner}'; zsh -f -c '{inner}'; show; qwen-env -- dash -c '{inner}'");
+    let inner = "cd ../two; eval $(qwen-env --all); echo ${A-unset},$B,$C";
+    let script = format!(
+        "cd one; ev; bash -c '{inner}'; zsh -f -c '{inner}'; show; qwen-env --all -- dash -c '{inner}'"
+    );
     if !peers::present("zsh", peers::command("zsh").is_some()) {
         return;
     }
@@ -128,7 +132,7 @@ fn a_nested_shell_is_not_robbed_of_a_name_that_it_keeps_for_itself() {
             let inner = format!("cd ../none; eval $(qwen-env {arguments}); echo ${{A-unset}}; sh -c :");
             let run = steps(
                 &sandbox,
-                &format!("cd one; qwen-env -q --trust; ev; {shell} {flag} -c '{inner}'; show"),
+                &format!("cd one; qwen-env -q --trust --yes; ev; {shell} {flag} -c '{inner}'; show"),
             );
             run.gives(0, "unset\none,unset,unset\n", "");
         }
@@ -138,7 +142,7 @@ fn a_nested_shell_is_not_robbed_of_a_name_that_it_keeps_for_itself() {
 #[test]
 fn a_command_run_from_an_evaluated_shell_sees_the_directory_it_is_in() {
     let sandbox = projects();
-    let script = "cd one; ev; cd ../two; qwen-env -- sh -c 'echo ${A-unset},$B,$C'; cd ../none; \
+    let script = "cd one; ev; cd ../two; qwen-env --all -- sh -c 'echo ${A-unset},$B,$C'; cd ../none; \
                   qwen-env -- sh -c 'echo ${A-unset},${B-unset},${QWEN_ENV_EXPORTED-unset}'";
     steps(&sandbox, script).gives(0, "unset,two,two\nunset,unset,unset\n", "");
 }
@@ -186,26 +190,29 @@ fn more_variables_than_the_record_can_name_are_refused_by_name() {
     let sandbox = Sandbox::new();
     let lines = (0..9000).map(|number| format!("VARIABLE_{number:05}=x\n"));
     sandbox.write("work/.env", lines.collect::<String>());
-    let script =
-        "eval $(qwen-env) && env | grep -c ^VARIABLE_; eval $(qwen-env --unset); env | grep -c VARIABLE_";
+    let script = "eval $(qwen-env --all) && env | grep -c ^VARIABLE_; eval $(qwen-env --unset); env | grep -c VARIABLE_";
     let run = sandbox.command("/bin/bash").args(["-c", script]).run();
     let counts: Vec<usize> = run.text().lines().map(|line| line.parse().unwrap()).collect();
     assert!(counts[0] > 3000 && counts[1] == 0, "{counts:?}");
-    assert_eq!(
-        run.stderr
-            .matches("is not exported: the environment has no room for more")
-            .count(),
-        9000 - counts[0]
-    );
-    // Data and a command need no record.
-    let json = sandbox.tool("qwen-env").args(["--format", "json"]).run().exits(0);
+    let told = run
+        .stderr
+        .matches("is not exported: the environment has no room for more");
+    assert_eq!(told.count(), 20);
+    let more = format!("and {} more notices", 9000 - counts[0] - 20);
+    assert!(run.stderr.contains(&more), "{}", run.stderr);
+    // Data needs no record.
+    let json = sandbox
+        .tool("qwen-env")
+        .args(["--all", "--format", "json"])
+        .run()
+        .exits(0);
     assert_eq!(json.text().matches("VARIABLE_").count(), 9000);
 }
 
 /// The same journey in any shell: each step prints A and B as a child sees them.
 fn journey(mode: &Mode, sandbox: &Sandbox) -> Option<Run> {
     let program = mode.program()?;
-    let call = format!("qwen-env --shell {}", mode.dialect);
+    let call = format!("qwen-env --all --shell {}", mode.dialect);
     let print = "sh -c 'echo \"${A-unset},${B-unset}\"'";
     let show = match mode.dialect {
         "nu" => format!("^{print}"),
@@ -240,4 +247,192 @@ fn the_journey_is_the_same_in_every_shell() {
             );
         }
     }
+}
+
+/// The record that a shell has after an evaluation.
+fn exported(sandbox: &Sandbox, flags: &str) -> String {
+    let script = format!("eval $(qwen-env {flags}); echo \"$QWEN_ENV_EXPORTED\"");
+    let run = sandbox.command("/bin/sh").args(["-c", &script]).run().exits(0);
+    run.text().trim_end().to_owned()
+}
+
+fn origin(record: &str, name: &str) -> Option<Exported> {
+    Record::parse(record.as_ref(), None)
+        .unwrap()
+        .origin(name, "".as_ref())
+}
+
+#[test]
+fn the_record_gives_no_value_away_and_its_key_is_in_a_private_file() {
+    let sandbox = Sandbox::new();
+    sandbox.write("home/.env", "PIN=4711\n");
+    let record = exported(&sandbox, "");
+    let key = sandbox.home().join(".local/state/qwen/record.key");
+    assert_eq!(
+        (sandbox.mode(&key), std::fs::read(&key).unwrap().len()),
+        (0o600, 64)
+    );
+    let (_, rest) = record.split_once("+PIN@").unwrap();
+    let known = &rest[..16];
+    for pin in 0..10_000 {
+        use sha2::Digest as _;
+        let hash = sha2::Sha256::digest(format!("PIN={pin:04}"));
+        let hex: String = hash[..8].iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_ne!(hex, known);
+    }
+    assert_eq!(exported(&sandbox, ""), record);
+    // Another user's key makes other digests; a key that others could read is replaced.
+    let other = Sandbox::new();
+    other.write("home/.env", "PIN=4711\n");
+    assert!(!exported(&other, "").contains(known));
+    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let renewed = exported(&sandbox, "");
+    assert!(
+        !renewed.contains(known) && sandbox.mode(&key) == 0o600,
+        "{renewed}"
+    );
+}
+
+#[test]
+fn many_shells_at_once_make_one_key() {
+    let sandbox = Sandbox::new();
+    sandbox.write("home/.env", "A=1\n");
+    let children: Vec<_> = (0..24)
+        .map(|_| {
+            sandbox
+                .tool("qwen-env")
+                .args(["--", "sh", "-c", "echo $QWEN_ENV_EXPORTED"])
+                .start()
+        })
+        .collect();
+    let records = children
+        .into_iter()
+        .map(|child| Run::wait(child, "qwen-env").exits(0).text());
+    let records: std::collections::BTreeSet<String> = records.collect();
+    assert_eq!(records.len(), 1, "{records:?}");
+}
+
+#[test]
+fn without_a_place_for_the_key_the_record_holds_names_alone() {
+    let sandbox = projects();
+    let script = "cd one; ev; echo $QWEN_ENV_EXPORTED; show; cd ../two; ev; show; cd ../none; ev; show";
+    let prelude =
+        "ev() { eval $(qwen-env --all \"$@\"); }; show() { echo \"${A-unset},${B-unset},${C-unset}\"; }; ";
+    let shell = sandbox.command("/bin/dash").env("XDG_STATE_HOME", "/dev/null");
+    let run = shell.args(["-c", &format!("{prelude}{script}")]).run().exits(0);
+    let (record, rest) = run
+        .text()
+        .split_once('\n')
+        .map(|(a, b)| (a.to_owned(), b.to_owned()))
+        .unwrap();
+    assert!(
+        record.ends_with("+A@:0+B@:0") && !record.contains("key:"),
+        "{record}"
+    );
+    assert_eq!(rest, "one,one  *,unset\nunset,two,two\nunset,unset,unset\n");
+}
+
+#[test]
+fn what_came_with_a_project_keeps_that_standing_in_shells_and_commands() {
+    let pair = "OPENAI_BASE_URL=https://x.example/v1\nOPENAI_API_KEY=theirs\n";
+    for (file, consent, project) in [
+        ("work/.env", false, true),
+        ("work/.qwen/.env", false, true),
+        ("work/.env", true, false),
+        ("home/.env", false, false),
+    ] {
+        let sandbox = Sandbox::new();
+        let path = sandbox.write(file, pair);
+        if consent {
+            sandbox.tool("qwen-env").args(["--trust", "--yes"]).run().exits(0);
+        }
+        let expected = Exported {
+            project,
+            file: Some(path),
+        };
+        let command = sandbox
+            .tool("qwen-env")
+            .args(["--", "sh", "-c", "echo $QWEN_ENV_EXPORTED"]);
+        let command = command.run().exits(0).text();
+        for record in [
+            exported(&sandbox, ""),
+            exported(&sandbox, "--all"),
+            command.trim().to_owned(),
+        ] {
+            for name in ["OPENAI_BASE_URL", "OPENAI_API_KEY"] {
+                assert_eq!(origin(&record, name), Some(expected.clone()), "{file}: {record}");
+            }
+            assert_eq!(origin(&record, "HOME"), None);
+        }
+    }
+}
+
+#[test]
+fn a_hostile_directory_name_is_only_text_in_the_record() {
+    let sandbox = Sandbox::new();
+    let name = "a b'c\"d$(touch PWNED)`touch PWNED`;*?[x]{y,z}~#%41+@:=\u{e9}\n\t!";
+    let file = sandbox.write(format!("work/{name}/.env"), "OPENAI_MODEL=m\n");
+    let directory = file.parent().unwrap();
+    for shell in ["sh", "bash", "zsh"] {
+        if !peers::present(shell, peers::command(shell).is_some()) {
+            continue;
+        }
+        let script =
+            "eval $(qwen-env); echo \"$QWEN_ENV_EXPORTED\"; eval $(qwen-env); eval $(qwen-env --unset); ls";
+        let run = sandbox
+            .command(peers::command(shell).unwrap())
+            .args(["-c", script]);
+        let run = run.current_dir(directory).run().exits(0);
+        assert_eq!(run.text().lines().count(), 1, "{run:#?}");
+        let found = origin(run.text().trim(), "OPENAI_MODEL").unwrap();
+        assert_eq!(found.file.as_deref(), Some(&*file));
+    }
+}
+
+#[test]
+fn a_changed_byte_takes_back_what_consent_had_let_through() {
+    let sandbox = projects();
+    let script = "ev() { eval $(qwen-env \"$@\"); }; cd one; ev -q; show; qwen-env -q --trust --yes; ev; show; \
+                  echo '# changed' >>.env; ev -q; show; qwen-env -q --trust --yes; ev; show; qwen-env -q --untrust; ev -q; show";
+    steps(&sandbox, script).gives(
+        0,
+        "unset,unset,unset\none,one  *,unset\nunset,unset,unset\none,one  *,unset\nunset,unset,unset\n",
+        "",
+    );
+}
+
+#[test]
+fn records_of_older_versions_are_read() {
+    use sha2::Digest as _;
+    let sandbox = projects();
+    let digest = |assignment: &str| -> String {
+        let hash = sha2::Sha256::digest(assignment);
+        hash[..8].iter().map(|byte| format!("{byte:02x}")).collect()
+    };
+    let record = format!(
+        "A@{}+B@{}+C@{}",
+        digest("A=old"),
+        digest("B=old"),
+        digest("C=old")
+    );
+    let shell = sandbox
+        .command("/bin/dash")
+        .env("QWEN_ENV_EXPORTED", record)
+        .env("A", "old")
+        .env("B", "hand")
+        .env("C", "old");
+    let script =
+        "cd one; eval $(qwen-env --all); echo $A,$B,${C-unset}; eval $(qwen-env --unset); echo ${A-unset},$B";
+    shell
+        .args(["-c", script])
+        .run()
+        .gives(0, "one,hand,unset\nunset,hand\n", "");
+}
+
+#[test]
+fn nothing_is_printed_when_nothing_changed() {
+    let sandbox = projects();
+    let script = "cd one; ev; qwen-env --all --shell sh; echo '#' >>.env; qwen-env --all --shell sh; A=2; \
+                  qwen-env --all --shell sh | grep -c B@";
+    steps(&sandbox, script).gives(0, "1\n", "");
 }

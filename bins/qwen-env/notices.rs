@@ -73,11 +73,8 @@ impl<'c> Notices<'c> {
         }
         for entry in &plan.entries {
             if let Some(reason) = reason(entry) {
-                self.add(format!(
-                    "{}: '{}' is not exported: {reason}",
-                    place(entry),
-                    entry.name
-                ));
+                let (place, name) = (place(entry), shortened(entry.name));
+                self.add(format!("{place}: '{name}' is not exported: {reason}"));
                 self.hint_at_pairing(entry);
             }
         }
@@ -133,7 +130,7 @@ impl<'c> Notices<'c> {
         self.add_if_empty(file);
         for assignment in &file.assignments {
             if let Some(reason) = assignment.decision.refusal() {
-                let (place, name) = (assignment.variable.place(), &assignment.variable.name);
+                let (place, name) = (assignment.variable.place(), shortened(&assignment.variable.name));
                 self.add(format!("{place}: refused '{name}': {reason}"));
             }
         }
@@ -219,16 +216,16 @@ const WRITABLE_HINT: &str = "take the right to write from others ('chmod o-w')";
 
 /// The first names, and how many more there are.
 fn listed(names: &[&str]) -> String {
-    let shown: Vec<String> = names
-        .iter()
-        .take(LIMIT)
-        .map(|name| clip(name, LONGEST_NAME))
-        .collect();
+    let shown: Vec<String> = names.iter().take(LIMIT).map(|name| shortened(name)).collect();
     let shown = shown.join(", ");
     match names.len().saturating_sub(LIMIT) {
         0 => shown,
         more => format!("{shown} and {more} more"),
     }
+}
+
+fn shortened(name: &str) -> String {
+    clip(name, LONGEST_NAME)
 }
 
 /// Tells, with `--verbose`, what was done with every variable.

@@ -160,7 +160,10 @@ fn resolve(
         return get(value);
     }
     let notices = notices.about_all(&plan);
-    if !notices.is_empty() && (!is_statements(args) || is_news(&notices, chain, &mut plan)) {
+    if !notices.is_empty()
+        && !reporter.is_quiet()
+        && (!is_statements(args) || is_news(&notices, chain, &mut plan))
+    {
         notices.give(reporter);
     }
     if !args.command.is_empty() {

@@ -14,14 +14,12 @@ use super::consent::{self, Reply, Setting, attended_terminal, count_of, table};
 
 /// Shows what a file sets and, unless a person at the terminal says otherwise, consents to exactly what was shown.
 pub(crate) fn trust(named: Option<PathBuf>, args: &Args, search: &Search, reporter: &Reporter) -> Outcome {
-    let file = target(named, search)?;
-    let content = dotenv::read(&file)
-        .map_err(|reason| EnvError::Unusable {
-            path: file.clone(),
-            reason,
-        })?
-        .ok_or_else(|| EnvError::Missing(file.clone()))?;
-    let settings = settings_of(&file, &content.bytes);
+    let Target { file, bytes } = target(named, search)?;
+    let bytes = match bytes {
+        Some(bytes) => bytes,
+        None => read(&file)?,
+    };
+    let settings = settings_of(&file, &bytes);
     let title = format!(
         "{}: '{}' sets {}",
         reporter.program(),
@@ -35,7 +33,7 @@ pub(crate) fn trust(named: Option<PathBuf>, args: &Args, search: &Search, report
         match consent::ask(&mut terminal, &title, settings, None) {
             Reply::Answer(Answer::Yes) => {}
             Reply::Answer(Answer::No) => {
-                trust::deny(store, &file, &content.bytes, &notify)?;
+                trust::deny(store, &file, &bytes, &notify)?;
                 return Ok(Exit::No);
             }
             Reply::NotNow => return Ok(Exit::No),
@@ -46,7 +44,7 @@ pub(crate) fn trust(named: Option<PathBuf>, args: &Args, search: &Search, report
             .lines()
             .for_each(|line| reporter.plain(line));
     }
-    trust::grant(store, &file, &content.bytes, &notify)?;
+    trust::grant(store, &file, &bytes, &notify)?;
     reporter.notice(&format!(
         "{}: trusted with its present content; a change ends the trust",
         file.display()
@@ -56,7 +54,7 @@ pub(crate) fn trust(named: Option<PathBuf>, args: &Args, search: &Search, report
 
 /// Forgets the answer, a yes or a no.
 pub(crate) fn untrust(named: Option<PathBuf>, search: &Search, reporter: &Reporter) -> Outcome {
-    let file = target(named, search)?;
+    let Target { file, .. } = target(named, search)?;
     let answer = trust::forget(store(search)?, &file, &|text| reporter.notice(text))?;
     let result = match answer {
         Some(Answer::Yes) => "no longer trusted",
@@ -115,14 +113,35 @@ fn collect_members(path: String, value: &Value, members: &mut Vec<Setting>) {
     }
 }
 
+/// The file that is meant.
+struct Target {
+    file: PathBuf,
+    /// What was read of it when it was looked for: a FIFO gives its content once.
+    bytes: Option<Vec<u8>>,
+}
+
 /// The file named, else the project's file that the search finds, else one that was passed over for its owner or mode.
-fn target(named: Option<PathBuf>, search: &Search) -> Result<PathBuf, Failure> {
+fn target(named: Option<PathBuf>, search: &Search) -> Result<Target, Failure> {
     if let Some(named) = named.or_else(|| search.file.clone()) {
-        return Ok(std::path::absolute(&named).unwrap_or(named));
+        let file = std::path::absolute(&named).unwrap_or(named);
+        return Ok(Target { file, bytes: None });
     }
     let chain = EnvChain::resolve(search);
-    let found = chain.trust_target().map(Path::to_path_buf);
-    found.ok_or_else(no_project_file)
+    let file = chain.trust_target().ok_or_else(no_project_file)?;
+    let read = chain.files.iter().find(|read| *read.path == *file);
+    Ok(Target {
+        file: file.to_path_buf(),
+        bytes: read.map(|read| read.bytes.expose().clone()),
+    })
+}
+
+fn read(file: &Path) -> Result<Vec<u8>, Failure> {
+    let content = dotenv::read(file).map_err(|reason| EnvError::Unusable {
+        path: file.to_path_buf(),
+        reason,
+    })?;
+    let content = content.ok_or_else(|| EnvError::Missing(file.to_path_buf()))?;
+    Ok(content.bytes)
 }
 
 fn no_project_file() -> Failure {

@@ -133,10 +133,11 @@ const JSONC_LIMIT: u64 = 1 << 20;
 
 /// Reads JSON with comments and trailing commas, as Qwen Code writes its `settings.json`.
 ///
-/// `None` where there is no such file, or it holds something else: it is Qwen Code's file, and Qwen Code reports the fault.
+/// `None` where there is no such file, somebody else could have written it, or it holds something else: it is Qwen Code's
+/// file, and Qwen Code reports the fault.
 #[must_use]
 pub fn read_jsonc(path: &Path) -> Option<Value> {
-    let file = options(Links::Follow).read(true).open(path).ok()?;
+    let file = open_own(path, Links::Follow).ok()??;
     let metadata = file.metadata().ok()?;
     if !metadata.is_file() || metadata.len() > JSONC_LIMIT {
         return None;

@@ -424,6 +424,9 @@ impl Builder<'_> {
             candidate.own = place.is_own();
             path.home = path.home || self.search.is_home_by_link(&path.path);
             candidate.home = path.home;
+            if let Some(reason) = place.is_no_file(named) {
+                return Err(reason);
+            }
             let objection = place.objection().filter(|_| !named);
             if let Some(reason) = objection
                 && !self.trust_store().may_consent(&path.path)

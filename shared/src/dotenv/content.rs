@@ -123,6 +123,12 @@ impl<'p> Place<'p> {
         }
     }
 
+    /// Returns what it is where that is nothing to read. A file that the user named may be a device too.
+    pub(super) fn is_no_file(&self, named: bool) -> Option<Unusable> {
+        let kind = self.metadata.file_type();
+        (!is_read(kind, named)).then(|| Unusable::NotAFile(name_of(kind)))
+    }
+
     /// Returns why the file does not count unless the user consents to it.
     pub(super) fn objection(&self) -> Option<Unusable> {
         objection(&self.metadata, self.link_owner)
@@ -134,11 +140,10 @@ impl<'p> Place<'p> {
         self.metadata.uid() == me && self.link_owner.is_none_or(|owner| owner == me)
     }
 
-    /// Reads it. The open never waits, and takes no terminal. A file that the user named may be a device too.
+    /// Reads it. The open never waits, and takes no terminal.
     pub(super) fn read(&self, named: bool) -> Result<Content, Unusable> {
-        let kind = self.metadata.file_type();
-        if !is_read(kind, named) {
-            return Err(Unusable::NotAFile(name_of(kind)));
+        if let Some(reason) = self.is_no_file(named) {
+            return Err(reason);
         }
         let links = match self.link_owner {
             Some(_) => Links::Follow,

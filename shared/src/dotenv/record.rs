@@ -17,6 +17,7 @@
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::fmt::Write as _;
+use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
@@ -38,11 +39,15 @@ const PATH_LIMIT: usize = 4096;
 const NOTICE_LIMIT: usize = 16;
 
 /// The length of the key: a block of the hash, as the HMAC takes it.
-const KEY_LENGTH: u64 = 64;
+const KEY_LENGTH: usize = 64;
 
 /// The key of the digests.
 #[derive(Clone, PartialEq, Eq)]
-pub struct RecordKey([u8; 64]);
+pub struct RecordKey {
+    bytes: [u8; KEY_LENGTH],
+    /// A name for the key, to tell another user's record from one's own.
+    id: String,
+}
 
 impl std::fmt::Debug for RecordKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -51,46 +56,65 @@ impl std::fmt::Debug for RecordKey {
 }
 
 impl RecordKey {
+    fn new(bytes: [u8; KEY_LENGTH]) -> Self {
+        let mut key = Self {
+            bytes,
+            id: String::new(),
+        };
+        key.id = key.digest(&[b"key"])[..8].to_owned();
+        key
+    }
+
     /// Reads the key of this user; `None` where there is none that only the user could read and write.
     #[must_use]
     pub fn load() -> Option<Self> {
-        let file = fs::read_private(&key_path()?, KEY_LENGTH).ok()??;
-        let is_private = !file.is_loose();
-        let bytes = file.bytes.try_into().ok().filter(|_| is_private)?;
-        Some(Self(bytes))
+        Self::read(&key_path()?).ok()?
     }
 
-    /// As [`RecordKey::load`], making the key where there is none.
+    /// As [`RecordKey::load`], making the key where there is none, and a new one where others could have read it.
     #[must_use]
     pub fn load_or_create() -> Option<Self> {
-        if let Some(key) = Self::load() {
-            return Some(key);
-        }
         let path = key_path()?;
-        let mut bytes = [0; 64];
+        match Self::read(&path) {
+            Ok(Some(key)) => return Some(key),
+            Ok(None) => {}
+            // It is somebody else's, or cannot be read.
+            Err(_) => return None,
+        }
+        let mut bytes = [0; KEY_LENGTH];
         let filled = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty()).ok()?;
         if filled < bytes.len() {
             return None;
         }
         fs::create_private_dir(path.parent()?).ok()?;
-        // Another process may have been first: what is there then is the key of both.
-        let _ = fs::create_private(&path, &bytes);
-        Self::load()
+        match fs::create_private(&path, &bytes) {
+            Ok(_) => Some(Self::new(bytes)),
+            // Another process was first, and what is there is the key of both; or it is of no use.
+            Err(_) => Self::load().or_else(|| {
+                fs::write_private(&path, &bytes).ok()?;
+                Self::load()
+            }),
+        }
+    }
+
+    /// Reads the file; `None` when there is none, or it is of no use.
+    fn read(path: &Path) -> io::Result<Option<Self>> {
+        let Some(file) = fs::read_private(path, KEY_LENGTH as u64)? else {
+            return Ok(None);
+        };
+        let is_private = !file.is_loose();
+        let bytes = file.bytes.try_into().ok().filter(|_| is_private);
+        Ok(bytes.map(Self::new))
     }
 
     fn digest(&self, parts: &[&[u8]]) -> Digest16 {
-        let mut mac = Hmac::<Sha256>::new(&self.0.into());
+        let mut mac = Hmac::<Sha256>::new(&self.bytes.into());
         for part in parts {
             mac.update(&(part.len() as u64).to_be_bytes());
             mac.update(part);
         }
         let whole: [u8; 32] = mac.finalize().into_bytes().into();
         hex(&whole[..8])
-    }
-
-    /// A name for the key, to tell another user's record from one's own.
-    fn id(&self) -> String {
-        self.digest(&[b"key"])[..8].to_owned()
     }
 }
 
@@ -185,7 +209,7 @@ impl Record {
                 continue;
             }
             match item.split_once(':')? {
-                ("key", id) => is_own_key = key.as_ref().is_some_and(|key| key.id() == id),
+                ("key", id) => is_own_key = key.as_ref().is_some_and(|key| key.id == id),
                 ("file", file) => record.files.push(read_file(file)?),
                 ("said", digest) => record.said.push(checked(digest)?),
                 ("seen", state) => record.seen = Some(read_state(state)?),
@@ -296,7 +320,7 @@ impl Record {
     fn head(&self) -> Vec<String> {
         let mut items = Vec::new();
         if let Some(key) = &self.key {
-            items.push(format!("key:{}", key.id()));
+            items.push(format!("key:{}", key.id));
         }
         items.extend(
             self.files
@@ -463,4 +487,172 @@ fn plain_digest(name: &str, value: &[u8]) -> Digest16 {
         .chain_update(value)
         .finalize();
     hex(&hash[..8])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Exported, KEY_LENGTH, Record, RecordKey, decode, encode};
+    use crate::dotenv::Trust;
+    use crate::dotenv::chain::VARIABLE_LIMIT;
+    use std::ffi::{OsStr, OsString};
+    use std::os::unix::ffi::OsStringExt;
+    use std::path::{Path, PathBuf};
+
+    fn key(byte: u8) -> RecordKey {
+        RecordKey::new([byte; KEY_LENGTH])
+    }
+
+    /// A record with a variable of each standing.
+    fn record(key: Option<RecordKey>) -> Record {
+        let mut record = Record::after(&Record::default(), key);
+        for (name, trust) in [
+            ("A", Trust::UntrustedProject),
+            ("B", Trust::TrustedProject),
+            ("C", Trust::Home),
+        ] {
+            let path = format!("/dir of {name}/.env");
+            assert!(record.insert(name, "1", Some((Path::new(&path), trust)), usize::MAX));
+        }
+        assert!(record.insert("T", "1", None, usize::MAX));
+        record
+    }
+
+    fn again(record: &Record, key: Option<RecordKey>) -> Record {
+        Record::parse(OsStr::new(&record.text()), key).unwrap()
+    }
+
+    fn file(name: &str, project: bool) -> Option<Exported> {
+        Some(Exported {
+            project,
+            file: Some(PathBuf::from(format!("/dir of {name}/.env"))),
+        })
+    }
+
+    #[test]
+    fn a_record_knows_its_variables_and_their_files_until_they_change() {
+        let record = record(Some(key(1)));
+        let again = again(&record, Some(key(1)));
+        assert_eq!(again, record);
+        let one = OsStr::new("1");
+        assert_eq!(again.origin("A", one), file("A", true));
+        assert_eq!(again.origin("B", one), file("B", false));
+        assert_eq!(again.origin("C", one), file("C", false));
+        assert!(again.holds("T", one) && again.origin("T", one).is_none());
+        for name in ["A", "B", "C", "T"] {
+            assert!(!again.holds(name, OsStr::new("2")) && again.origin(name, OsStr::new("2")).is_none());
+        }
+        assert!(!again.holds("X", one));
+        assert!(Record::parse(OsStr::new(""), None).unwrap().is_empty());
+    }
+
+    #[test]
+    fn without_its_key_a_record_holds_names_alone() {
+        for (made, read) in [
+            (Some(key(1)), Some(key(2))),
+            (Some(key(1)), None),
+            (None, Some(key(1))),
+            (None, None),
+        ] {
+            let again = again(&record(made), read);
+            let changed = OsStr::new("anything");
+            assert!(again.holds("A", changed) && !again.holds("X", changed));
+            assert_eq!(again.origin("A", changed), file("A", true));
+        }
+    }
+
+    #[test]
+    fn a_digest_is_of_no_use_without_the_key() {
+        let one = record(Some(key(1))).text();
+        let other = record(Some(key(2))).text();
+        let digest = |text: &str, name: &str| {
+            let (_, rest) = text.split_once(&format!("+{name}@")).unwrap();
+            rest[..16].to_owned()
+        };
+        assert_ne!(digest(&one, "A"), digest(&other, "A"));
+        assert_ne!(digest(&one, "A"), digest(&one, "B"));
+        assert!(!record(None).text().contains("A@0"));
+    }
+
+    #[test]
+    fn older_records_are_read_and_leave_the_origin_open() {
+        let text = OsStr::new("A@8a3fd3a2c8ee4b6a+B@0123456789abcdef");
+        let record = Record::parse(text, Some(key(1))).unwrap();
+        assert_eq!(record.names().collect::<Vec<_>>(), ["A", "B"]);
+        assert!(!record.holds("B", OsStr::new("1")));
+        let value = OsStr::new("one");
+        let plain = super::plain_digest("A", b"one");
+        let record = Record::parse(OsStr::new(&format!("A@{plain}")), None).unwrap();
+        let unknown = Exported {
+            project: true,
+            file: None,
+        };
+        assert!(record.holds("A", value) && record.origin("A", value) == Some(unknown));
+    }
+
+    #[test]
+    fn what_is_no_record_names_nothing() {
+        for text in [
+            "A",
+            "A@",
+            "A@12",
+            "@0123456789abcdef",
+            "A;id@0123456789abcdef",
+            "A@0123456789abcdeg",
+            "$(id)@0123456789abcdef",
+            "A@0123456789abcdef B",
+            "A@0123456789abcdef:0",
+            "A@0123456789abcdef:x",
+            "A@:1+file:home:/x",
+            "file:root:/x+A@:0",
+            "file:home:/x$(id)+A@:0",
+            "file:home:%4+A@:0",
+            "file:home:%zz+A@:0",
+            "said:1",
+            "key",
+            "other:1",
+        ] {
+            assert_eq!(Record::parse(OsStr::new(text), Some(key(1))), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn every_path_is_written_in_characters_without_a_meaning() {
+        let every: Vec<u8> = (1..=255).collect();
+        let path = PathBuf::from(OsString::from_vec([b"/".as_slice(), &every, b"/.env"].concat()));
+        let text = encode(&path);
+        assert!(
+            text.bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"%/._".contains(&byte))
+        );
+        assert_eq!(decode(&text), Some(path));
+        assert_eq!(encode(Path::new(&format!("/{}", "%".repeat(2000)))), "");
+    }
+
+    #[test]
+    fn a_record_never_outgrows_a_variable() {
+        let mut record = Record::after(&Record::default(), Some(key(1)));
+        let names: Vec<String> = (0..20_000).map(|number| format!("NAME_{number}")).collect();
+        let long = format!("/{}/.env", "%".repeat(1300));
+        let kept = names
+            .iter()
+            .filter(|name| record.insert(name, "", Some((Path::new(&long), Trust::Home)), usize::MAX))
+            .count();
+        assert!(kept > 3000 && kept < names.len());
+        assert!("QWEN_ENV_EXPORTED=".len() + record.text().len() <= VARIABLE_LIMIT);
+        assert!(!Record::default().insert("A", "", None, 2));
+        let text = record.text();
+        assert!(!record.insert("B", "", None, text.len()) && record.text() == text);
+    }
+
+    #[test]
+    fn a_notice_is_new_once_and_the_oldest_are_forgotten() {
+        let mut record = Record::after(&Record::default(), Some(key(1)));
+        assert!(record.says("first", b"") && !record.says("first", b"") && record.says("first", b"changed"));
+        let mut again = again(&record, Some(key(1)));
+        assert!(!again.says("first", b"changed"));
+        for number in 0..100 {
+            assert!(again.says(&number.to_string(), b""));
+        }
+        assert!(again.text().len() < 500 && again.says("first", b""));
+    }
 }

@@ -56,13 +56,12 @@ impl Search {
     /// Makes the search of this process: its current directory, its home, and `QWEN_ENV_CHAIN` unless a rule is given.
     ///
     /// # Errors
-    /// `QWEN_ENV_CHAIN` names no rule; `QWEN_HOME` is relative, which would make any project's directory the user's own.
+    /// `QWEN_ENV_CHAIN` names no rule.
     pub fn from_process(rule: Option<ChainRule>, file: Option<PathBuf>) -> Result<Self, EnvError> {
         let rule = match rule {
             Some(rule) => rule,
             None => rule_of_environment()?,
         };
-        refuse_relative_qwen_home()?;
         Ok(Self {
             start: std::env::current_dir().ok().filter(|start| start.is_absolute()),
             home: paths::home(),
@@ -213,16 +212,6 @@ fn in_dot_qwen(file: &Path) -> bool {
         .is_some_and(|directory| directory.ends_with(".qwen"))
 }
 
-/// A tilde stands for the home directory here, as it does to Qwen Code.
-fn refuse_relative_qwen_home() -> Result<(), EnvError> {
-    let given = std::env::var_os("QWEN_HOME").unwrap_or_default();
-    let path = Path::new(&given);
-    if given.to_string_lossy().trim().is_empty() || path.is_absolute() || path.starts_with("~") {
-        return Ok(());
-    }
-    Err(EnvError::RelativeHome(path.to_path_buf()))
-}
-
 fn rule_of_environment() -> Result<ChainRule, EnvError> {
     let value = std::env::var_os("QWEN_ENV_CHAIN").unwrap_or_default();
     let name = value.to_string_lossy();
@@ -237,8 +226,6 @@ fn rule_of_environment() -> Result<ChainRule, EnvError> {
 pub enum EnvError {
     /// `QWEN_ENV_CHAIN` holds neither `first` nor `merge`.
     UnknownRule(String),
-    /// `QWEN_HOME` is not absolute.
-    RelativeHome(PathBuf),
     /// A file that was named, or found first, cannot be used.
     Unusable {
         /// The file.
@@ -264,7 +251,7 @@ impl EnvError {
     #[must_use]
     pub const fn exit(&self) -> Exit {
         match self {
-            Self::UnknownRule(_) | Self::RelativeHome(_) => Exit::Config,
+            Self::UnknownRule(_) => Exit::Config,
             Self::Unusable { .. } | Self::Missing(_) => Exit::NoInput,
             Self::TrustStore { .. } => Exit::Io,
             Self::Locked(failure) => failure.exit,
@@ -278,11 +265,6 @@ impl fmt::Display for EnvError {
             Self::UnknownRule(rule) => {
                 write!(f, "QWEN_ENV_CHAIN: '{rule}' is neither 'first' nor 'merge'")
             }
-            Self::RelativeHome(path) => write!(
-                f,
-                "QWEN_HOME: '{}' is relative; it would be another directory in each project",
-                path.display()
-            ),
             Self::Unusable {
                 path,
                 reason: Unusable::Unreadable(reason),
