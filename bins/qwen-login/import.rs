@@ -2,15 +2,16 @@
 
 use qwen_shared::exit::{Exit, Failure, Outcome};
 use qwen_shared::net::api::keyring_timeout;
-use qwen_shared::net::config::{Connection, Method, QwenCodeSettings};
+use qwen_shared::net::config::{Connection, Method, QwenCodeSettings, Sourced};
 use qwen_shared::net::credential::{Store, StoreKind, Stored};
-use qwen_shared::provider::{self, is_loopback};
+use qwen_shared::net::http::{BaseUrl, check_transport};
+use qwen_shared::provider::{self, is_own_server};
 use qwen_shared::text::clip;
 
 use crate::login::Login;
 use crate::profile::ProfileUpdate;
 use crate::store::choose_store;
-use crate::{base_url, test_request};
+use crate::test_request;
 
 /// Makes the profile share Qwen Code's login, or copies the key that Qwen Code uses, with its endpoint and model.
 pub(crate) fn import(login: &Login<'_>) -> Outcome {
@@ -86,54 +87,55 @@ fn import_login(login: &Login<'_>, shared: &Store, stored: &Stored) -> Outcome {
     Ok(Exit::Ok)
 }
 
-/// Copies the key, which Qwen Code keeps where it is. An endpoint of this machine may need none.
+/// Copies the key, which Qwen Code keeps where it is, with its endpoint and model.
 fn import_key(login: &Login<'_>, connection: &Connection) -> Outcome {
-    let source = &connection.base_url.source;
-    let url = connection.base_url.value.to_string();
-    let base_url = base_url::parse_answer(&url, login.profile.settings.allow_http)
-        .map_err(|reason| Failure::new(Exit::Config, format!("{source}: {reason}")))?;
-    let provider = provider::recognise(&base_url);
-    let needs_key = provider.is_none_or(|known| known.needs_key) && !is_loopback(&base_url);
-    if connection.key.is_none() && needs_key {
-        let message = format!("{source}: Qwen Code has no API key for '{base_url}'");
-        return Err(Failure::new(Exit::NoAuth, message).hint("run 'qwen-login'"));
-    }
+    let base_url = checked_endpoint(login, connection)?;
     let model = login.args.model.clone();
     let model = model.or_else(|| connection.model.as_ref().map(|model| model.value.clone()));
-    let store = connection
-        .key
-        .as_ref()
-        .map(|_| choose_store(login, false))
-        .transpose()?;
-    let update = ProfileUpdate {
+    let mut update = ProfileUpdate {
         method: Method::ApiKey,
-        provider: provider.map(|known| known.name.clone()),
+        provider: provider::recognise(&base_url).map(|known| known.name.clone()),
         base_url: Some(base_url.to_string()),
         model: model.clone(),
-        store: store.as_ref().map(Store::kind),
+        store: None,
     };
-    match connection.key.as_ref().zip(store.as_ref()) {
-        Some((key, store)) => {
-            let key = Stored::ApiKey(key.value.clone());
-            login.profile.save(store, &key, &update, login.reporter)?;
-        }
-        None => login.profile.update(&update)?,
-    }
     let key = match &connection.key {
-        Some(key) => format!("a copy of the key of {}", key.source),
-        None => "no key".to_owned(),
+        Some(key) => {
+            let store = choose_store(login, false)?;
+            update.store = Some(store.kind());
+            let stored = Stored::ApiKey(key.value.clone());
+            login.profile.save(&store, &stored, &update, login.reporter)?;
+            format!("a copy of the key of {}", key.source)
+        }
+        None => {
+            login.profile.update(&update)?;
+            "no key".to_owned()
+        }
     };
+    if let Some(notice) = &connection.notice {
+        login.reporter.notice(notice);
+    }
     let model = model.map_or_else(String::new, |model| {
         format!(", with model '{}'", clip(&model, 64))
     });
-    let notice = connection.notice.as_ref();
-    notice
-        .into_iter()
-        .for_each(|notice| login.reporter.notice(notice));
-    let result = format!(
-        "profile '{}' uses {key} at '{base_url}' of {source}{model}",
-        login.profile.name
-    );
+    let (name, source) = (&login.profile.name, &connection.base_url.source);
+    let result = format!("profile '{name}' uses {key} at '{base_url}' of {source}{model}");
     login.profile.report(&result, login.reporter);
     Ok(Exit::Ok)
+}
+
+/// Returns the endpoint, if it may get the key, or needs none.
+fn checked_endpoint(login: &Login<'_>, connection: &Connection) -> Result<BaseUrl, Failure> {
+    let Sourced { value: url, source } = &connection.base_url;
+    let has_key = connection.key.is_some();
+    check_transport(url, login.profile.settings.allow_http, has_key).map_err(|failure| Failure {
+        message: format!("{source}: {}", failure.message),
+        ..failure
+    })?;
+    let needs_key = provider::recognise(url).is_none_or(|known| known.needs_key) && !is_own_server(url);
+    if has_key || !needs_key {
+        return Ok(url.clone());
+    }
+    let message = format!("{source}: Qwen Code has no API key for '{url}'");
+    Err(Failure::new(Exit::NoAuth, message).hint("run 'qwen-login'"))
 }

@@ -315,16 +315,7 @@ impl Chooser<'_> {
                 ..connection
             }));
         }
-        let mut known: Vec<&str> = spoken.iter().map(|entry| entry.id.as_str()).take(20).collect();
-        known.dedup();
-        let (given, path) = (clip(given, 64), Scopes::user_path());
-        let message = format!(
-            "{}: no entry of modelProviders has model '{given}', so its endpoint is not known",
-            path.display()
-        );
-        Err(Failure::new(Exit::Config, message)
-            .hint(format!("known are {}", known.join(", ")))
-            .hint("or name the endpoint with --openai-base-url"))
+        Err(no_entry(given, &spoken))
     }
 
     /// The endpoint that is not an entry's.
@@ -356,6 +347,20 @@ impl Chooser<'_> {
     fn api_key(&self) -> Option<Sourced<Secret<String>>> {
         secret(self.scopes.text(&["security", "auth", "apiKey"])?)
     }
+}
+
+/// The failure of a model that could be at several endpoints.
+fn no_entry(model: &str, entries: &[&Entry]) -> Failure {
+    let mut known: Vec<&str> = entries.iter().map(|entry| entry.id.as_str()).take(20).collect();
+    known.dedup();
+    let (model, path) = (clip(model, 64), Scopes::user_path());
+    let message = format!(
+        "{}: no entry of modelProviders has model '{model}', so its endpoint is not known",
+        path.display()
+    );
+    Failure::new(Exit::Config, message)
+        .hint(format!("known are {}", clip(&known.join(", "), 1000)))
+        .hint("or name the endpoint with --openai-base-url")
 }
 
 /// The name of a variable that is not set is no key.
@@ -397,4 +402,39 @@ fn without_mark(name: &str) -> &str {
         name = model;
     }
     name
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{is_same, without_mark};
+    use crate::net::http::BaseUrl;
+
+    #[test]
+    fn the_mark_of_a_model_that_was_set_up_by_hand_is_removed_however_often_it_stands_there() {
+        for (name, model) in [
+            ("m1", "m1"),
+            ("$runtime|openai|m1", "m1"),
+            ("$runtime|openai|$runtime|openai|a|b", "a|b"),
+            ("$runtime|openai|", "$runtime|openai|"),
+            ("$runtime|m1", "$runtime|m1"),
+        ] {
+            assert_eq!(without_mark(name), model);
+        }
+    }
+
+    #[test]
+    fn one_endpoint_is_the_same_with_and_without_a_slash_at_its_end() {
+        let url = |text| BaseUrl::parse(text).unwrap();
+        let own = url("https://llm.example/v1");
+        for (other, same) in [
+            ("https://LLM.example:443/v1/", true),
+            ("https://llm.example/v1/chat/completions", true),
+            ("https://llm.example/v1/tenant", false),
+            ("https://llm.example/V1", false),
+            ("http://llm.example/v1", false),
+            ("https://llm.example:8443/v1", false),
+        ] {
+            assert_eq!(is_same(&own, &url(other)), same, "{other}");
+        }
+    }
 }
