@@ -1,6 +1,8 @@
 //! The provider catalogue: how each provider's API differs, as data.
 //!
 //! `catalogue.json` is embedded in the programs; to add a provider, add an entry. Its order is the order of menus.
+//! `refusals.json` beside it says what errors mean, in general and by provider; an error that is not understood is added
+//! to `tests/data/refusals.json` first.
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -40,18 +40,6 @@ pub enum AnswerError {
 }
 
 impl AnswerError {
-    /// Says in our words why something is not the JSON of an answer.
-    #[must_use]
-    pub fn malformed(error: &serde_json::Error) -> Self {
-        use serde_json::error::Category;
-        let reason = match error.classify() {
-            Category::Eof => "it breaks off within its JSON".to_owned(),
-            Category::Data => format!("its JSON is none of an answer, at byte {}", error.column()),
-            Category::Syntax | Category::Io => format!("it is not JSON, at byte {}", error.column()),
-        };
-        Self::Malformed(reason)
-    }
-
     /// Returns how a program ends because of it.
     #[must_use]
     pub fn exit(&self) -> Exit {
