@@ -102,7 +102,7 @@ impl ApiError {
             || "no reason given".to_owned(),
             |words| {
                 excerpt(
-                    one_line(words).trim().trim_end_matches(['.', '。']),
+                    one_line(words).trim().trim_end_matches(['.', '。', ' ']),
                     MESSAGE_LIMIT,
                 )
             },

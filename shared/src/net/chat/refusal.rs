@@ -212,7 +212,7 @@ impl Body {
                 format!("to '{}'", clip(&one_line(location), BODY_LIMIT))
             }
             Self::Empty => String::new(),
-            Self::Text(text) => excerpt(one_line(text).trim_end_matches(['.', '。']), BODY_LIMIT),
+            Self::Text(text) => excerpt(one_line(text).trim_end_matches(['.', '。', ' ']), BODY_LIMIT),
             Self::Page(title) => match one_line(title) {
                 title if title.is_empty() => "the answer is an HTML page".to_owned(),
                 title => format!("the answer is an HTML page, '{}'", excerpt(&title, BODY_LIMIT)),

@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::{Refusal, RefusalHead};
 use crate::net::chat::{ApiError, ErrorKind, Verdict};
 use crate::provider::named;
+use crate::text::one_line;
 
 /// A recorded refusal.
 #[derive(Deserialize)]
@@ -105,9 +106,33 @@ impl Case {
 }
 
 #[test]
+fn a_body_cut_or_broken_anywhere_is_one_harmless_line() {
+    let cases = recorded();
+    let head = RefusalHead {
+        status: 500,
+        ..RefusalHead::default()
+    };
+    for case in cases.iter().step_by(9) {
+        let body = case.raw_body().into_bytes();
+        for at in (0..body.len()).step_by(17) {
+            let mut broken = body.clone();
+            broken[at] = b"\x1b\xff{]\"\\<>"[at % 8];
+            for bytes in [&body[..at], &body[at..], &broken] {
+                let shown = Refusal::read(&head, bytes, "custom").describe();
+                assert_eq!(one_line(&shown), shown, "{}", String::from_utf8_lossy(bytes));
+                assert!(shown.chars().count() < 500, "{shown}");
+            }
+        }
+    }
+}
+
+fn recorded() -> Vec<Case> {
+    serde_json::from_str(include_str!("../../../../../tests/data/refusals.json")).unwrap()
+}
+
+#[test]
 fn recorded_refusals_are_understood() {
-    let cases: Vec<Case> =
-        serde_json::from_str(include_str!("../../../../../tests/data/refusals.json")).unwrap();
+    let cases = recorded();
     let faults: Vec<String> = cases.iter().filter_map(Case::faults).collect();
     assert!(
         faults.is_empty(),
