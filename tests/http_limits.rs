@@ -246,3 +246,56 @@ fn a_server_of_the_private_network_answers_without_a_key() {
         "{run:#?}"
     );
 }
+
+#[test]
+fn a_login_at_a_server_of_the_private_network_needs_no_key_and_sends_none_unless_told_so() {
+    const KEYLESS: &str = "http://192.168.1.50:11434/v1";
+    let login = |sandbox: &Sandbox, base: &str| {
+        let tool = sandbox
+            .detached("qwen-login")
+            .args(["--api-key", "--provider", "custom"]);
+        tool.args([
+            "--base-url",
+            base,
+            "--model",
+            "m",
+            "--no-verify",
+            "--store",
+            "file",
+        ])
+    };
+    let allowed = |sandbox: &Sandbox| {
+        let config: serde_json::Value =
+            serde_json::from_str(&sandbox.read("home/.config/qwen/config.json")).unwrap();
+        config["profiles"]["default"]["allow_http"] == true
+    };
+    let sandbox = Sandbox::new();
+    let run = login(&sandbox, KEYLESS).run().exits(0);
+    assert!(
+        run.stderr.contains("plain http: who is on that network"),
+        "{run:#?}"
+    );
+    assert!(!allowed(&sandbox));
+    let refused = &[
+        "plain http would show the secret to the network",
+        "hint: use https, or add --allow-http if that network is yours",
+    ];
+    let with_key = |base: &str| {
+        login(&sandbox, base)
+            .arg("--with-key")
+            .stdin("sk-0123456789abc\n")
+    };
+    with_key(KEYLESS).run().fails(78, refused);
+    with_key("http://llm.example/v1").run().fails(78, refused);
+    with_key(KEYLESS).arg("--allow-http").run().exits(0);
+    assert!(allowed(&sandbox));
+    // The profile's word holds for its own endpoint alone.
+    with_key(KEYLESS).run().exits(0);
+    assert!(allowed(&sandbox));
+    with_key("http://192.168.1.51:11434/v1").run().fails(78, refused);
+    with_key("https://llm.example/v1")
+        .arg("--allow-http")
+        .run()
+        .exits(0);
+    assert!(!allowed(&sandbox));
+}

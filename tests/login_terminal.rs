@@ -53,10 +53,8 @@ fn every_question_can_be_answered_wrongly_first() {
         ("base URL: ", "\n"),
         ("enter a URL", "api.openai.com\n"),
         ("this is not a URL", "http://llm.example/v1\n"),
-        (
-            "plain http would show the secret",
-            &format!("\u{1b}[200~{url}\u{1b}[201~\n"),
-        ),
+        ("plain http would show the secret", "1\n"),
+        ("base URL: ", &format!("\u{1b}[200~{url}\u{1b}[201~\n")),
     ]);
     terminal.shows("API key (it is not shown; empty for none): ");
     terminal.waits_for_echo(false);

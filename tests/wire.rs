@@ -238,17 +238,25 @@ fn what_must_be_kept_and_never_ends_is_given_up() {
         let (sandbox, server) = (Sandbox::new(), Server::script([endless.hold()]));
         let run = chat(&sandbox, &server).args(args).arg("hi").run();
         assert_eq!(run.code(), 76, "{args:?}: {}", run.stderr);
-        assert!(run.stderr.contains("more than 64 MiB would have to be kept"), "{}", run.stderr);
+        assert!(
+            run.stderr.contains("more than 64 MiB would have to be kept"),
+            "{}",
+            run.stderr
+        );
     }
 }
 
 #[test]
 fn what_need_not_be_kept_may_be_of_any_length() {
     let filler = "x".repeat(1 << 20);
-    let reasoning = data(&format!(r#"{{"choices":[{{"delta":{{"reasoning":"{filler}"}}}}]}}"#));
+    let reasoning = data(&format!(
+        r#"{{"choices":[{{"delta":{{"reasoning":"{filler}"}}}}]}}"#
+    ));
     for event in [reasoning, format!(": {filler}\n\n")] {
         let long = (0..70).fold(Reply::stream_head(), |reply, _| reply.chunk(&event));
-        let reply = long.chunk(text("fine") + &finish("stop") + DONE).send("0\r\n\r\n");
+        let reply = long
+            .chunk(text("fine") + &finish("stop") + DONE)
+            .send("0\r\n\r\n");
         let (sandbox, server) = (Sandbox::new(), Server::script([reply]));
         chat(&sandbox, &server).arg("hi").run().gives(0, "fine\n", "");
     }

@@ -44,6 +44,9 @@ pub(crate) struct Args {
     /// Store the credential there: auto, keyring or file
     #[arg(long, value_name = "WHERE", value_parser = stores(), hide_possible_values = true)]
     pub(crate) store: Option<String>,
+    /// Send the key over plain http to another machine, and remember that for the profile
+    #[arg(long)]
+    pub(crate) allow_http: bool,
     /// Store the credential without a test request
     #[arg(long)]
     pub(crate) no_verify: bool,

@@ -2,9 +2,9 @@
 
 use qwen_shared::exit::{Exit, Failure};
 use qwen_shared::net::config::own_variable;
-use qwen_shared::net::http::{BaseUrl, BaseUrlError, check_transport};
+use qwen_shared::net::http::{BaseUrl, BaseUrlError};
 use qwen_shared::output::Reporter;
-use qwen_shared::provider::{self, Provider};
+use qwen_shared::provider::{self, Provider, is_own_server};
 use qwen_shared::terminal::Terminal;
 
 use crate::login::Login;
@@ -16,9 +16,7 @@ use crate::questions::{ask, choose};
 /// 64 for a bad `--base-url`, or a provider without API keys; 78 for a URL that no key may be sent to.
 pub(crate) fn provider_and_base_url(login: &mut Login<'_>) -> Result<(&'static Provider, BaseUrl), Failure> {
     let given = login.args.base_url.as_deref();
-    let given = given
-        .map(|url| parse_option(url, login.profile.settings.allow_http))
-        .transpose()?;
+    let given = given.map(parse_option).transpose()?;
     let in_environment = match given {
         Some(_) => None,
         None => base_url_in_environment(login.reporter),
@@ -27,10 +25,17 @@ pub(crate) fn provider_and_base_url(login: &mut Login<'_>) -> Result<(&'static P
     if let Some(notice) = &provider.notice {
         login.reporter.notice(notice);
     }
-    let base_url = match given {
+    let mut base_url = match given {
         Some(url) => url,
         None => base_url_for(login, provider, in_environment)?,
     };
+    let with_key = login.args.with_key;
+    while !login.check_http(
+        &base_url,
+        with_key || provider.needs_key && !is_own_server(&base_url),
+    )? {
+        base_url = base_url_for(login, provider, None)?;
+    }
     let known = provider::recognise(&base_url).filter(|known| known.name != "custom");
     let provider = match known {
         Some(known) if login.provider.is_none() => known,
@@ -101,23 +106,22 @@ fn base_url_for(
     let current = own
         .or_else(|| in_environment.filter(|url| login.provider.is_none() && is_its(url)))
         .map(|url| url.as_str().to_owned());
-    let allow_http = profile.allow_http;
     let Some(terminal) = login.terminal.as_mut() else {
         let default = current.or_else(|| regions(provider).next().map(|(_, url)| url.to_owned()));
         let url = default.filter(|url| !url.contains("RESOURCE")).ok_or_else(|| {
             let message = format!("provider '{}' has no default base URL", provider.name);
             Failure::new(Exit::Usage, message).hint("give it with --base-url")
         })?;
-        return parse_option(&url, allow_http);
+        return parse_option(&url);
     };
     let default = match current {
         Some(current) => Some(current),
         None => ask_region(terminal, provider)?,
     };
     match &default {
-        Some(url) if login.provider.is_some() && !url.contains("RESOURCE") => parse_option(url, allow_http),
+        Some(url) if login.provider.is_some() && !url.contains("RESOURCE") => parse_option(url),
         _ => ask(terminal, "base URL", default.as_deref(), |text| {
-            parse_answer(text, allow_http)
+            parse_answer(text)
         }),
     }
 }
@@ -155,24 +159,20 @@ fn base_url_in_environment(reporter: &Reporter) -> Option<BaseUrl> {
     }
 }
 
-/// Parses `--base-url`.
+/// Parses `--base-url`. Whether a secret may go there is seen when there is one.
 ///
 /// # Errors
-/// 64 for an invalid URL; 78 for one to which nothing may be sent. Whether a key may is seen when there is one.
-pub(crate) fn parse_option(text: &str, allow_http: bool) -> Result<BaseUrl, Failure> {
-    let url = parse(text).map_err(|(exit, reason)| Failure::new(exit, format!("--base-url: {reason}")))?;
-    check_transport(&url, allow_http, false)?;
-    Ok(url)
+/// 64 for an invalid URL.
+pub(crate) fn parse_option(text: &str) -> Result<BaseUrl, Failure> {
+    parse(text).map_err(|(exit, reason)| Failure::new(exit, format!("--base-url: {reason}")))
 }
 
 /// Parses an answer to the question for the base URL.
 ///
 /// # Errors
 /// What is wrong with it.
-pub(crate) fn parse_answer(text: &str, allow_http: bool) -> Result<BaseUrl, String> {
-    let url = parse(text).map_err(|(_, reason)| reason)?;
-    check_transport(&url, allow_http, false).map_err(|failure| failure.message)?;
-    Ok(url)
+pub(crate) fn parse_answer(text: &str) -> Result<BaseUrl, String> {
+    parse(text).map_err(|(_, reason)| reason)
 }
 
 fn parse(text: &str) -> Result<BaseUrl, (Exit, String)> {

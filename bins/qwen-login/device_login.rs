@@ -103,7 +103,7 @@ fn profile_update(login: &Login<'_>, provider: Option<&Provider>) -> Result<Prof
     let is_same = profile.method != Some(Method::ApiKey)
         && (profile.provider.is_none() || profile.provider.as_ref() == name);
     let base_url = match &login.args.base_url {
-        Some(given) => Some(base_url::parse_option(given, profile.allow_http)?),
+        Some(given) => Some(base_url::parse_option(given)?),
         None => profile.base_url.clone().filter(|_| is_same),
     };
     let model = profile.model.clone().filter(|_| is_same);
@@ -113,6 +113,7 @@ fn profile_update(login: &Login<'_>, provider: Option<&Provider>) -> Result<Prof
         base_url: base_url.map(|url| url.as_str().to_owned()),
         model: login.args.model.clone().or(model),
         store: None,
+        allow_http: profile.allow_http || login.args.allow_http,
     })
 }
 

@@ -63,6 +63,7 @@ fn import_login(login: &Login<'_>, shared: &Store, stored: &Stored) -> Outcome {
         base_url: None,
         model: login.args.model.clone(),
         store: Some(StoreKind::QwenCode),
+        allow_http: login.profile.settings.allow_http,
     };
     // Never the default: a refresh of one copy ends the other (RFC 9700, section 4.14).
     if login.args.store.as_deref() == Some("keyring") {
@@ -95,9 +96,10 @@ fn import_key(login: &Login<'_>, connection: &Connection) -> Outcome {
     let mut update = ProfileUpdate {
         method: Method::ApiKey,
         provider: provider::recognise(&base_url).map(|known| known.name.clone()),
-        base_url: Some(base_url.to_string()),
+        base_url: Some(base_url.as_str().to_owned()),
         model: model.clone(),
         store: None,
+        allow_http: base_url.scheme() == "http" && login.allows_http(&base_url),
     };
     let key = match &connection.key {
         Some(key) => {
@@ -128,10 +130,11 @@ fn import_key(login: &Login<'_>, connection: &Connection) -> Outcome {
 fn checked_endpoint(login: &Login<'_>, connection: &Connection) -> Result<BaseUrl, Failure> {
     let Sourced { value: url, source } = &connection.base_url;
     let has_key = connection.key.is_some();
-    check_transport(url, login.profile.settings.allow_http, has_key).map_err(|failure| Failure {
+    let notice = check_transport(url, login.allows_http(url), has_key).map_err(|failure| Failure {
         message: format!("{source}: {}", failure.message),
         ..failure
     })?;
+    notice.iter().for_each(|notice| login.reporter.notice(notice));
     let needs_key = provider::recognise(url).is_none_or(|known| known.needs_key) && !is_own_server(url);
     if has_key || !needs_key {
         return Ok(url.clone());

@@ -8,7 +8,7 @@ use qwen_shared::net::api::check_key;
 use qwen_shared::net::chat::ErrorKind;
 use qwen_shared::net::config::{Method, Profile, Settings, own_variable};
 use qwen_shared::net::credential::{RefreshPolicy, Store, Stored};
-use qwen_shared::net::http::{BaseUrl, check_endpoint};
+use qwen_shared::net::http::BaseUrl;
 use qwen_shared::provider::{self, Provider, is_own_server};
 use qwen_shared::secret::Secret;
 use qwen_shared::terminal::Terminal;
@@ -52,18 +52,18 @@ fn ask_all(login: &mut Login<'_>) -> Result<KeySetup, Failure> {
         model
     });
     let needs_key = provider.needs_key && !is_own_server(&base_url);
-    if needs_key || login.args.with_key {
-        check_endpoint(&base_url, login.profile.settings.allow_http)?;
-    }
+    let wants_key = needs_key || login.args.with_key;
     // Opened before the key is typed: it may not be usable.
-    let store = (needs_key || login.args.with_key)
-        .then(|| choose_store(login, false))
-        .transpose()?;
+    let store = wants_key.then(|| choose_store(login, false)).transpose()?;
+    let key = key_for(login, needs_key)?;
+    if key.is_some() && !wants_key && !login.check_http(&base_url, true)? {
+        return ask_all(login);
+    }
     Ok(KeySetup {
         provider,
         base_url,
         needs_key,
-        key: key_for(login, needs_key)?,
+        key,
         model: model_for(login, provider, deployment)?,
         store,
     })
@@ -77,6 +77,7 @@ fn save(login: &Login<'_>, setup: &KeySetup) -> Result<(), Failure> {
         base_url: Some(setup.base_url.as_str().to_owned()),
         model: Some(setup.model.clone()),
         store: key_and_store.map(|(_, store)| store.kind()),
+        allow_http: setup.base_url.scheme() == "http" && login.allows_http(&setup.base_url),
     };
     match key_and_store {
         Some((key, store)) => {
@@ -200,20 +201,23 @@ impl KeySetup {
             base_url: Some(self.base_url.clone()),
             model: Some(self.model.clone()),
             key: None,
+            allow_http: login.allows_http(&self.base_url),
             ..login.profile.settings.clone()
         };
         Settings::for_candidate(&login.profile.name, &profile, self.key.clone())
     }
 
     fn change_base_url(&mut self, login: &mut Login<'_>) -> Result<(), Failure> {
-        let allow_http = login.profile.settings.allow_http;
-        let Some(terminal) = login.terminal.as_mut() else {
-            return Ok(());
-        };
-        let current = self.base_url.as_str().to_owned();
-        self.base_url = ask(terminal, "base URL", Some(&current), |text| {
-            parse_answer(text, allow_http)
-        })?;
+        loop {
+            let Some(terminal) = login.terminal.as_mut() else {
+                return Ok(());
+            };
+            let current = self.base_url.as_str().to_owned();
+            self.base_url = ask(terminal, "base URL", Some(&current), parse_answer)?;
+            if login.check_http(&self.base_url, self.key.is_some())? {
+                break;
+            }
+        }
         if login.provider.is_none()
             && let Some(known) = provider::recognise(&self.base_url)
         {

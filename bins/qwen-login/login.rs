@@ -1,11 +1,14 @@
 //! What every kind of login needs.
 
+use qwen_shared::exit::Failure;
+use qwen_shared::net::http::{BaseUrl, check_transport};
 use qwen_shared::output::Reporter;
 use qwen_shared::provider::Provider;
 use qwen_shared::terminal::Terminal;
 
 use crate::args::Args;
 use crate::profile::LoginProfile;
+use crate::questions::choose;
 
 /// The options, the profile, and how to reach the person.
 pub(crate) struct Login<'a> {
@@ -16,4 +19,48 @@ pub(crate) struct Login<'a> {
     pub(crate) provider: Option<&'static Provider>,
     /// `None` where nobody can be asked.
     pub(crate) terminal: Option<Terminal>,
+}
+
+impl Login<'_> {
+    /// True when a secret may go to this URL over plain http: by `--allow-http`, or by what the profile says of its own endpoint.
+    pub(crate) fn allows_http(&self, url: &BaseUrl) -> bool {
+        let own = &self.profile.settings;
+        self.args.allow_http || own.allow_http && own.base_url.as_ref() == Some(url)
+    }
+
+    /// Checks that requests may go to this URL, with a secret or without. A person is asked where plain http would show
+    /// something; false when they want another URL, and true when they consent as by `--allow-http`.
+    ///
+    /// # Errors
+    /// 78.
+    pub(crate) fn check_http(&mut self, url: &BaseUrl, has_secret: bool) -> Result<bool, Failure> {
+        let failure = match check_transport(url, self.allows_http(url), has_secret) {
+            Ok(notice) => {
+                notice.iter().for_each(|notice| self.reporter.notice(notice));
+                return Ok(true);
+            }
+            Err(failure) => failure,
+        };
+        let Some(terminal) = self.terminal.as_mut() else {
+            let failure = Failure {
+                hints: Vec::new(),
+                ..failure
+            };
+            return Err(failure.hint("use https, or add --allow-http if that network is yours"));
+        };
+        terminal.print(&format!("{}\n", failure.message))?;
+        let options = [
+            "change the URL",
+            "send it all the same, and remember that",
+            "give up",
+        ];
+        match choose(terminal, &options, 0)? {
+            0 => Ok(false),
+            1 => {
+                self.args.allow_http = true;
+                Ok(true)
+            }
+            _ => Err(failure),
+        }
+    }
 }

@@ -23,6 +23,8 @@ pub(crate) struct ProfileUpdate {
     pub(crate) model: Option<String>,
     /// `None` for an endpoint without a key.
     pub(crate) store: Option<StoreKind>,
+    /// Whether a secret may go to the endpoint over plain http.
+    pub(crate) allow_http: bool,
 }
 
 impl LoginProfile {
@@ -193,6 +195,7 @@ impl ProfileUpdate {
             ("base_url", self.base_url.as_ref().map(|url| json!(url))),
             ("model", self.model.as_ref().map(|model| json!(model))),
             ("key", self.store.map(|kind| json!({ "store": kind }))),
+            ("allow_http", self.allow_http.then(|| json!(true))),
         ] {
             match value {
                 Some(value) => profile.insert(name.to_owned(), value),
