@@ -251,6 +251,9 @@ fn every_flag_that_is_mentioned_is_there() {
         "--name",
         "--description",
         "--on-variable",
+        "--on-event",
+        // What the hook's code calls: no flag for people.
+        "--at-prompt",
         "--get",
         "--locked",
         "--path",

@@ -35,7 +35,7 @@ pub(crate) fn ask_about_waiting(
     else {
         return Ok(());
     };
-    let (true, Some(mut terminal)) = (args.may_ask(), attended_terminal()) else {
+    let Some(mut terminal) = args.may_ask().then(attended_terminal).flatten() else {
         return Ok(());
     };
     let path = file.path.clone();
@@ -69,7 +69,8 @@ pub(crate) fn ask_about_waiting(
 /// `rsync`, a background job and cron are never held up.
 pub(crate) fn attended_terminal() -> Option<Terminal> {
     let is_seen = io::stdin().is_terminal() && io::stderr().is_terminal();
-    Terminal::open().filter(|terminal| is_seen && terminal.is_foreground())
+    let terminal = is_seen.then(Terminal::open).flatten();
+    terminal.filter(Terminal::is_foreground)
 }
 
 /// What came of a question.
