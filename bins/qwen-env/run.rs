@@ -145,11 +145,7 @@ fn resolve(
         plan.record.see(stamp.to_owned(), until);
     }
     if args.explain {
-        search
-            .missing_start()
-            .into_iter()
-            .for_each(|notice| reporter.notice(notice));
-        return explain(args, search, chain, &plan);
+        return explain(args, search, chain, &plan, reporter);
     }
     notices::report_details(chain, &plan, reporter);
     // A hint is typed in the directory of the shell, not in the one that was asked about.
@@ -169,15 +165,19 @@ fn resolve(
     if !args.command.is_empty() {
         return Err(command::run(&args.command, &plan));
     }
-    match args.format {
-        Format::Shell => print(&output::script(args.shell(), &plan)),
-        Format::Json => print(&output::json(&plan)),
-        Format::Dotenv => print(&output::dotenv(&plan, reporter)),
-        Format::Null => print(&output::null(&plan)),
-    }
+    print(&match args.format {
+        Format::Shell => output::script(args.shell(), &plan),
+        Format::Json => output::json(&plan),
+        Format::Dotenv => output::dotenv(&plan, reporter),
+        Format::Null => output::null(&plan),
+    })
 }
 
-fn explain(args: &Args, search: &Search, chain: &EnvChain, plan: &Plan<'_>) -> Outcome {
+fn explain(args: &Args, search: &Search, chain: &EnvChain, plan: &Plan<'_>, reporter: &Reporter) -> Outcome {
+    search
+        .missing_start()
+        .into_iter()
+        .for_each(|notice| reporter.notice(notice));
     let explanation = Explanation {
         search,
         chain,
