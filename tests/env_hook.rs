@@ -384,7 +384,8 @@ fn a_prompt_costs_one_run_that_prints_nothing_while_nothing_changes() {
     terminal.shows("end.");
     let runs = runs();
     assert_eq!(runs[before..before + 5], ["0", "0", "0", "0", "0"], "{runs:?}");
-    assert!(runs.len() <= before + 6, "{runs:?}");
+    // The prompt before may still have been under way.
+    assert!(runs.len() <= before + 7, "{runs:?}");
 }
 
 #[test]
