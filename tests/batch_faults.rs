@@ -383,3 +383,43 @@ fn no_credential_is_said_before_the_file_is_made() {
         .fails(77, &["no credential", "qwen-login", "OPENAI_API_KEY"]);
     assert!(!sandbox.work().join("out.jsonl").exists());
 }
+
+#[test]
+fn a_model_that_only_streams_is_asked_for_streams_after_its_first_refusal() {
+    let server = Server::answering(|_, request| match request.json()["stream"].as_bool() {
+        Some(true) => crate::support::chat::answer(&["fi", "ne"]),
+        _ => refusal(
+            400,
+            r#"{"message":"This model only support stream mode, please enable the stream parameter to access the model. ","code":"invalid_parameter_error"}"#,
+        ),
+    });
+    let sandbox = Sandbox::new();
+    let tool = batch(&sandbox, &server).args(["run", "-j", "1"]);
+    let run = tool.stdin(lines(3)).run().exits(0);
+    let results = results(&run.text());
+    for number in 0..3 {
+        let result = &results[&format!("q{number}")];
+        assert_eq!(text(result), "fine");
+        assert_eq!(result["response"]["body"]["usage"]["total_tokens"], 7);
+    }
+    assert_eq!(server.requests().len(), 4, "it is refused once");
+}
+
+#[test]
+fn a_wait_that_the_server_names_in_its_words_is_kept() {
+    let server = Server::script([
+        refusal(
+            429,
+            r#"{"message":"Rate limit reached. Please try again in 1.5s."}"#,
+        ),
+        whole("fine"),
+    ]);
+    let sandbox = Sandbox::new();
+    let run = batch(&sandbox, &server)
+        .arg("run")
+        .stdin(line("a", "x"))
+        .run()
+        .exits(0);
+    assert_eq!(text(&results(&run.text())["a"]), "fine");
+    assert!(run.elapsed >= Duration::from_millis(1_500), "{:?}", run.elapsed);
+}

@@ -222,9 +222,6 @@ pub struct Provider {
     /// The path of the list of models.
     #[serde(default = "models_path")]
     pub models_path: String,
-    /// True where that list needs no key, so that it does not prove one.
-    #[serde(default)]
-    pub public_models: bool,
     /// Query parameters of every request; `{OPENAI_API_VERSION}` is replaced.
     #[serde(default)]
     pub query: Map<String, Value>,
