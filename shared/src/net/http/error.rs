@@ -65,6 +65,8 @@ pub enum HttpError {
     Encoded(String),
     /// The body is larger than the caller allows, in bytes.
     TooLarge(usize),
+    /// The bodies that are read at the same time are together larger than the caller allows, in bytes.
+    TooLargeTogether(usize),
     /// The request itself could not be built: a header value with a line end, for example.
     Invalid(String),
 }
@@ -80,9 +82,12 @@ impl HttpError {
             }
             | Self::ProxyAuth
             | Self::Invalid(_) => Exit::Config,
-            Self::Tls { .. } | Self::Cut(_) | Self::Malformed(_) | Self::Encoded(_) | Self::TooLarge(_) => {
-                Exit::Protocol
-            }
+            Self::Tls { .. }
+            | Self::Cut(_)
+            | Self::Malformed(_)
+            | Self::Encoded(_)
+            | Self::TooLarge(_)
+            | Self::TooLargeTogether(_) => Exit::Protocol,
         }
     }
 
@@ -131,6 +136,11 @@ impl fmt::Display for HttpError {
             Self::Malformed(reason) => write!(f, "the answer is not valid HTTP: {reason}"),
             Self::Encoded(name) => write!(f, "the answer is encoded as '{name}', which was not asked for"),
             Self::TooLarge(limit) => write!(f, "the answer is larger than {limit} bytes"),
+            Self::TooLargeTogether(limit) => write!(
+                f,
+                "the answers that are read at the same time are together larger than {} MiB",
+                limit >> 20
+            ),
             Self::Invalid(reason) => write!(f, "the request cannot be sent: {reason}"),
         }
     }
