@@ -89,6 +89,21 @@ impl<'c> Notices<'c> {
         for file in &self.chain.files {
             self.add_if_empty(file);
         }
+        self.add_withheld(name, plan);
+        if let Some(ended) = self.chain.ended_by(&[name]) {
+            self.add(format!(
+                "'{name}' is set in {}, but {} ended the search",
+                ended.before.display(),
+                ended.by.display()
+            ));
+            self.hint(
+                "set QWEN_ENV_CHAIN=merge to have the home files fill what a project leaves unset".to_owned(),
+            );
+        }
+        self
+    }
+
+    fn add_withheld(&mut self, name: &str, plan: &Plan<'_>) {
         let of_name = self
             .chain
             .assignments()
@@ -113,17 +128,6 @@ impl<'c> Notices<'c> {
             self.add(format!("{}: '{name}' is withheld: {reason}", place(entry)));
             self.hint_at_pairing(entry);
         }
-        if let Some(ended) = self.chain.ended_by(&[name]) {
-            self.add(format!(
-                "'{name}' is set in {}, but {} ended the search",
-                ended.before.display(),
-                ended.by.display()
-            ));
-            self.hint(
-                "set QWEN_ENV_CHAIN=merge to have the home files fill what a project leaves unset".to_owned(),
-            );
-        }
-        self
     }
 
     fn add_file(&mut self, file: &EnvFile) {

@@ -127,13 +127,7 @@ fn resolve(
     stamp: Option<&str>,
     reporter: &Reporter,
 ) -> Outcome {
-    let options = PlanOptions {
-        overriding: args.overriding,
-        empty_is_unset: search.rule == ChainRule::Merge,
-        shell: evaluating_shell(args),
-        utf8: is_utf8(),
-        recorded: is_recorded(args),
-    };
+    let options = options(args, search);
     let mut token = auth::Token::default();
     if args.auth {
         let plan = Plan::new(chain, &[], before, &options);
@@ -171,6 +165,16 @@ fn resolve(
         Format::Dotenv => output::dotenv(&plan, reporter),
         Format::Null => output::null(&plan),
     })
+}
+
+fn options(args: &Args, search: &Search) -> PlanOptions {
+    PlanOptions {
+        overriding: args.overriding,
+        empty_is_unset: search.rule == ChainRule::Merge,
+        shell: evaluating_shell(args),
+        utf8: is_utf8(),
+        recorded: is_recorded(args),
+    }
 }
 
 fn explain(args: &Args, search: &Search, chain: &EnvChain, plan: &Plan<'_>, reporter: &Reporter) -> Outcome {
