@@ -20,6 +20,9 @@ use super::exit::{Exit, Failure, io_reason};
 use super::secret::restore_core_limit;
 use super::signal;
 
+/// What is searched where PATH is not set, as in execvp(3).
+const DEFAULT_PATH: &str = "/bin:/usr/bin";
+
 ctor::declarative::ctor! {
     /// Runs before the runtime of the standard library, which hides what is asked here.
     #[ctor(unsafe)]
@@ -88,6 +91,25 @@ pub fn become_command(command: &Command) -> Failure {
 #[must_use]
 pub fn exec(command: &Command) -> io::Error {
     let program = command.get_program();
+    let environment = environment_of(command);
+    let path = environment.get(OsStr::new("PATH")).cloned();
+    let path = path.unwrap_or_else(|| DEFAULT_PATH.into());
+    let (words, variables) = match words(command).and_then(|words| Ok((words, variables(environment)?))) {
+        Ok(both) => both,
+        Err(error) => return error,
+    };
+    let error = exec_first(&files(program, &path), &words, &variables);
+    if error.kind() == io::ErrorKind::NotFound
+        && !is_path(program)
+        && let Some(entry) = relative_entry_with(program, &path)
+    {
+        return io::Error::new(io::ErrorKind::NotFound, MissingProgram::OnlyIn(entry));
+    }
+    error
+}
+
+/// Returns the environment of this process with the command's changes.
+fn environment_of(command: &Command) -> BTreeMap<OsString, OsString> {
     let mut environment: BTreeMap<OsString, OsString> = env::vars_os().collect();
     for (name, value) in command.get_envs() {
         match value {
@@ -95,42 +117,44 @@ pub fn exec(command: &Command) -> io::Error {
             None => environment.remove(name),
         };
     }
-    let files = match program.as_bytes().contains(&b'/') {
-        true => vec![PathBuf::from(program)],
-        false => {
-            let path = environment.get(OsStr::new("PATH"));
-            env::split_paths(path.map_or(OsStr::new("/bin:/usr/bin"), |path| path))
-                .filter(|entry| entry.is_absolute())
-                .map(|directory| directory.join(program))
-                .collect()
-        }
-    };
-    let skipped = environment
-        .get(OsStr::new("PATH"))
-        .filter(|_| !program.as_bytes().contains(&b'/'))
-        .and_then(|path| relative_entry_with(program, path));
-    let words: Result<Vec<_>, _> = [program]
+    environment
+}
+
+/// Returns the files that a program's name may mean, in the order in which they are tried.
+fn files(program: &OsStr, path: &OsStr) -> Vec<PathBuf> {
+    if is_path(program) {
+        return vec![PathBuf::from(program)];
+    }
+    env::split_paths(path)
+        .filter(|entry| entry.is_absolute())
+        .map(|directory| directory.join(program))
+        .collect()
+}
+
+/// True for a name that is not looked up in PATH.
+fn is_path(program: &OsStr) -> bool {
+    program.as_bytes().contains(&b'/')
+}
+
+/// Returns the command's words as execve(2) takes them.
+fn words(command: &Command) -> io::Result<Vec<CString>> {
+    [command.get_program()]
         .into_iter()
         .chain(command.get_args())
         .map(c_string)
-        .collect();
-    let variables: Result<Vec<_>, _> = environment
+        .collect()
+}
+
+/// Returns the environment as execve(2) takes it.
+fn variables(environment: BTreeMap<OsString, OsString>) -> io::Result<Vec<CString>> {
+    environment
         .into_iter()
         .map(|(mut name, value)| {
             name.push("=");
             name.push(value);
             c_string(&name)
         })
-        .collect();
-    match (words, variables) {
-        (Ok(words), Ok(variables)) => match (exec_first(&files, &words, &variables), skipped) {
-            (error, Some(entry)) if error.kind() == io::ErrorKind::NotFound => {
-                io::Error::new(io::ErrorKind::NotFound, MissingProgram::OnlyIn(entry))
-            }
-            (error, _) => error,
-        },
-        (Err(error), _) | (_, Err(error)) => error,
-    }
+        .collect()
 }
 
 /// Becomes the first of the files that can be run.
@@ -209,10 +233,10 @@ pub fn find_absolute(program: &OsStr) -> Result<PathBuf, MissingProgram> {
     if as_path.is_absolute() {
         return Ok(as_path.to_path_buf());
     }
-    if program.as_bytes().contains(&b'/') {
+    if is_path(program) {
         return Err(MissingProgram::Relative);
     }
-    let path = env::var_os("PATH").unwrap_or_else(|| "/bin:/usr/bin".into());
+    let path = env::var_os("PATH").unwrap_or_else(|| DEFAULT_PATH.into());
     env::split_paths(&path)
         .filter(|entry| entry.is_absolute())
         .map(|entry| entry.join(program))

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::{fmt, fs};
 
 use rustix::fs::{
-    AtFlags, FileType, Mode, OFlags, Stat, StatVfsMountFlags, fstat, openat, readlinkat, statat,
+    AtFlags, FileType, Mode, OFlags, RawMode, Stat, StatVfsMountFlags, fstat, openat, readlinkat, statat,
 };
 use rustix::io::Errno;
 use rustix::process::{getegid, geteuid};
@@ -44,7 +44,7 @@ enum Fault {
     /// It belongs to the user with this number.
     Foreign(u32),
     /// Others may write to it.
-    Writable { mode: u32, owner: u32 },
+    Writable { mode: RawMode, owner: u32 },
 }
 
 impl NotOwn {
@@ -98,9 +98,9 @@ impl fmt::Display for NotOwn {
 
 impl Error for NotOwn {}
 
-const STICKY: u32 = 0o1000;
-const BY_GROUP: u32 = 0o020;
-const BY_ALL: u32 = 0o002;
+const STICKY: RawMode = 0o1000;
+const BY_GROUP: RawMode = 0o020;
+const BY_ALL: RawMode = 0o002;
 
 /// Opens a file for reading that nobody but the user and root can have written; `None` when there is none.
 ///
@@ -220,7 +220,7 @@ impl Check<'_> {
     }
 
     fn mode(&self, path: &Path, role: Role, there: &Stat) -> io::Result<()> {
-        let mode = u32::from(there.st_mode) & 0o7777;
+        let mode = there.st_mode & 0o7777;
         let by_group = || mode & BY_GROUP != 0 && (is_shared(there.st_gid) || has_acl(path));
         if mode & BY_ALL != 0 || by_group() {
             let owner = there.st_uid;

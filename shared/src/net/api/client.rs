@@ -240,35 +240,27 @@ impl Client {
             if !call.may_repeat(&error) {
                 return Err(error);
             }
-            match decide(&error) {
-                Decision::Stop => return Err(error),
-                Decision::Renew => {
-                    if !std::mem::take(&mut may_renew) || !self.renew_refused(&endpoint).await? {
-                        return Err(error);
-                    }
-                }
+            let is_repeated = match decide(&error) {
+                Decision::Stop => false,
+                Decision::Renew => std::mem::take(&mut may_renew) && self.renew_refused(&endpoint).await?,
                 Decision::Change(change) => {
-                    if !self.change_form(call, form, change) {
-                        return Err(error);
+                    let is_changed = self.change_form(call, form, change);
+                    if is_changed {
+                        let (server, reason) = (endpoint.server(), endpoint.redacted(error.describe()));
+                        self.0.reporter.detail(&format!("'{server}': {reason}; {change}"));
                     }
-                    let (server, reason) = (endpoint.server(), endpoint.redacted(error.describe()));
-                    self.0.reporter.detail(&format!("'{server}': {reason}; {change}"));
+                    is_changed
                 }
-                Decision::Retry(wait) => {
-                    let Some(pause) = backoff.next_pause(wait, jitter()) else {
-                        return Err(error);
-                    };
-                    call.notify(&Event::Retry {
-                        server: endpoint.server(),
-                        reason: endpoint.redacted(error.describe()),
-                        pause,
-                        attempt: backoff.tries(),
-                        limit: backoff.limit(),
-                    });
-                    if !call.pause(pause).await {
-                        return Err(Error::Stopped);
+                Decision::Retry(wait) => match backoff.next_pause(wait, jitter()) {
+                    None => false,
+                    Some(pause) => {
+                        pause_before_retry(call, &endpoint, &error, pause, &backoff).await?;
+                        true
                     }
-                }
+                },
+            };
+            if !is_repeated {
+                return Err(error);
             }
             call.restart();
         }
@@ -375,6 +367,30 @@ impl Client {
             })??;
         *self.credential() = Credential::new(renewed);
         Ok(())
+    }
+}
+
+/// Tells the call of another attempt after an error, and waits before it.
+///
+/// # Errors
+/// [`Error::Stopped`] where the call ends the wait.
+async fn pause_before_retry<C: Call>(
+    call: &mut C,
+    endpoint: &Endpoint,
+    error: &Error,
+    pause: Duration,
+    backoff: &Backoff,
+) -> Result<(), Error> {
+    call.notify(&Event::Retry {
+        server: endpoint.server(),
+        reason: endpoint.redacted(error.describe()),
+        pause,
+        attempt: backoff.tries(),
+        limit: backoff.limit(),
+    });
+    match call.pause(pause).await {
+        true => Ok(()),
+        false => Err(Error::Stopped),
     }
 }
 

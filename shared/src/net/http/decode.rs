@@ -86,10 +86,7 @@ impl Decoder {
                 State::Head if self.is_gzip && !GZIP.starts_with(&self.input[..self.input.len().min(2)]) => {
                     self.state = State::Plain;
                 }
-                State::Plain => {
-                    let piece: Vec<u8> = self.input.drain(..self.input.len().min(PIECE)).collect();
-                    return Ok((!piece.is_empty()).then_some(piece));
-                }
+                State::Plain => return Ok(self.take_plain()),
                 State::Head => {
                     let Some((length, inflate)) = self.head()? else {
                         return Ok(None);
@@ -98,37 +95,22 @@ impl Decoder {
                     self.state = State::Data(Box::new(inflate));
                 }
                 State::Data(inflate) => {
-                    let mut piece = Vec::with_capacity(PIECE);
-                    let before = inflate.total_in();
-                    let status = inflate
-                        .decompress_vec(&self.input, &mut piece, FlushDecompress::None)
-                        .map_err(|_| corrupt())?;
-                    let taken = usize::try_from(inflate.total_in() - before).unwrap_or(usize::MAX);
-                    self.input.drain(..taken.min(self.input.len()));
-                    if status == Status::StreamEnd {
+                    let (piece, is_last) = next_piece(inflate, &mut self.input)?;
+                    if is_last {
                         self.state = if self.is_gzip { State::Trailer } else { State::End };
                     }
                     if !piece.is_empty() {
                         self.crc.update(&piece);
                         return Ok(Some(piece));
                     }
-                    if taken == 0 && status != Status::StreamEnd {
+                    if !is_last {
                         return Ok(None);
                     }
                 }
                 State::Trailer => {
-                    let Some(trailer) = self.input.first_chunk::<8>().copied() else {
+                    if !self.take_trailer()? {
                         return Ok(None);
-                    };
-                    let [a, b, c, d, e, f, g, h] = trailer;
-                    if u32::from_le_bytes([a, b, c, d]) != self.crc.sum()
-                        || u32::from_le_bytes([e, f, g, h]) != self.crc.amount()
-                    {
-                        return Err(corrupt());
                     }
-                    self.input.drain(..8);
-                    self.crc.reset();
-                    self.state = State::End;
                 }
                 // A file may be several members, one after another (RFC 1952, section 2.2).
                 State::End if self.is_gzip && self.input.starts_with(&GZIP) => self.state = State::Head,
@@ -155,6 +137,12 @@ impl Decoder {
         }
     }
 
+    /// Takes a piece of a body that is not compressed; `None` when there is none.
+    fn take_plain(&mut self) -> Option<Vec<u8>> {
+        let piece: Vec<u8> = self.input.drain(..self.input.len().min(PIECE)).collect();
+        (!piece.is_empty()).then_some(piece)
+    }
+
     /// Reads the head of the data; returns its length and the decoder of what follows, or `None` when more is needed.
     fn head(&self) -> Result<Option<(usize, Decompress)>, HttpError> {
         if self.is_gzip {
@@ -170,6 +158,43 @@ impl Decoder {
         };
         let is_zlib = method & 0x0f == 8 && u16::from_be_bytes([method, check]) % 31 == 0;
         Ok(Some((0, Decompress::new(is_zlib))))
+    }
+
+    /// Takes off the trailer of a gzip member (RFC 1952, section 2.3.1), which ends it; false when more is needed.
+    ///
+    /// # Errors
+    /// The data is not what the trailer says.
+    fn take_trailer(&mut self) -> Result<bool, HttpError> {
+        let Some(&[a, b, c, d, e, f, g, h]) = self.input.first_chunk::<8>() else {
+            return Ok(false);
+        };
+        let (sum, amount) = (u32::from_le_bytes([a, b, c, d]), u32::from_le_bytes([e, f, g, h]));
+        if sum != self.crc.sum() || amount != self.crc.amount() {
+            return Err(corrupt());
+        }
+        self.input.drain(..8);
+        self.crc.reset();
+        self.state = State::End;
+        Ok(true)
+    }
+}
+
+/// Decompresses the next piece of the input and takes off what it was made of; true for the last one.
+///
+/// The piece may be empty if it is the last, and is where more input is needed for one.
+fn next_piece(inflate: &mut Decompress, input: &mut Vec<u8>) -> Result<(Vec<u8>, bool), HttpError> {
+    let mut piece = Vec::with_capacity(PIECE);
+    loop {
+        let before = inflate.total_in();
+        let status = inflate
+            .decompress_vec(input, &mut piece, FlushDecompress::None)
+            .map_err(|_| corrupt())?;
+        let taken = usize::try_from(inflate.total_in() - before).unwrap_or(usize::MAX);
+        input.drain(..taken.min(input.len()));
+        let is_last = status == Status::StreamEnd;
+        if is_last || taken == 0 || !piece.is_empty() {
+            return Ok((piece, is_last));
+        }
     }
 }
 

@@ -232,61 +232,67 @@ fn tls_error(error: &rustls::Error) -> HttpError {
 /// Says what is wrong with a server's certificate, and whether that is its issuer.
 fn certificate_fault(fault: &rustls::CertificateError) -> (String, bool) {
     use rustls::CertificateError as Bad;
-    if let Bad::Other(other) = fault
-        && other.0.is::<SelfSigned>()
-    {
-        return ("the server's certificate is self-signed".to_owned(), true);
-    }
     let reason = match fault {
+        Bad::Other(other) if other.0.is::<SelfSigned>() => {
+            return ("the server's certificate is self-signed".to_owned(), true);
+        }
         Bad::UnknownIssuer => {
-            return (
-                "the server's certificate is from an unknown issuer".to_owned(),
-                true,
-            );
+            let reason = "the server's certificate is from an unknown issuer";
+            return (reason.to_owned(), true);
         }
         Bad::ExpiredContext { not_after, .. } => {
             format!("the server's certificate has expired on {}", date(*not_after))
         }
-        Bad::Expired => "the server's certificate has expired".to_owned(),
         Bad::NotValidYetContext { not_before, .. } => format!(
             "the server's certificate is not valid yet, but from {} on; check the clock",
             date(*not_before)
         ),
-        Bad::NotValidYet => "the server's certificate is not valid yet; check the clock".to_owned(),
-        Bad::NotValidForName => "the server's certificate is for another host name".to_owned(),
         Bad::NotValidForNameContext { presented, .. } => {
-            format!(
-                "the server's certificate is for another host name{}",
-                names(presented)
-            )
+            let names = names(presented);
+            format!("the server's certificate is for another host name{names}")
         }
-        Bad::Revoked => "the server's certificate has been revoked".to_owned(),
-        Bad::InvalidPurpose | Bad::InvalidPurposeContext { .. } => {
-            "the server's certificate is not for servers".to_owned()
-        }
-        Bad::BadSignature => "the signature of the server's certificate is wrong".to_owned(),
-        Bad::UnsupportedSignatureAlgorithmContext { .. }
-        | Bad::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
-            "the server's certificate is signed in a way that is not safe or not known".to_owned()
-        }
-        fault if is_of_authority(fault) => {
-            "the server's certificate is that of a certificate authority, not of a server".to_owned()
-        }
-        fault => match other_fault(fault) {
-            Some(webpki::Error::UnsupportedCertVersion) => {
-                "the server's certificate is of an old version that names no host; make one of version 3"
-                    .to_owned()
-            }
-            Some(webpki::Error::NameConstraintViolation) => {
-                "the server's certificate names a host that its issuer may not certify".to_owned()
-            }
-            Some(webpki::Error::PathLenConstraintViolated | webpki::Error::EndEntityUsedAsCa) => {
-                "the server's certificate was issued by one that may not issue any".to_owned()
-            }
-            _ => "the server's certificate cannot be read or is not acceptable".to_owned(),
-        },
+        fault => certificate_fault_without_details(fault).to_owned(),
     };
     (reason, false)
+}
+
+/// Says what is wrong with a certificate where that is said without a date or a name, and is not its issuer.
+fn certificate_fault_without_details(fault: &rustls::CertificateError) -> &'static str {
+    use rustls::CertificateError as Bad;
+    match fault {
+        Bad::Expired => "the server's certificate has expired",
+        Bad::NotValidYet => "the server's certificate is not valid yet; check the clock",
+        Bad::NotValidForName => "the server's certificate is for another host name",
+        Bad::Revoked => "the server's certificate has been revoked",
+        Bad::InvalidPurpose | Bad::InvalidPurposeContext { .. } => {
+            "the server's certificate is not for servers"
+        }
+        Bad::BadSignature => "the signature of the server's certificate is wrong",
+        Bad::UnsupportedSignatureAlgorithmContext { .. }
+        | Bad::UnsupportedSignatureAlgorithmForPublicKeyContext { .. } => {
+            "the server's certificate is signed in a way that is not safe or not known"
+        }
+        fault if is_of_authority(fault) => {
+            "the server's certificate is that of a certificate authority, not of a server"
+        }
+        fault => path_fault(other_fault(fault)),
+    }
+}
+
+/// Says what is wrong with a certificate or its path to an authority, in cases that rustls has no name for.
+fn path_fault(fault: Option<&webpki::Error>) -> &'static str {
+    match fault {
+        Some(webpki::Error::UnsupportedCertVersion) => {
+            "the server's certificate is of an old version that names no host; make one of version 3"
+        }
+        Some(webpki::Error::NameConstraintViolation) => {
+            "the server's certificate names a host that its issuer may not certify"
+        }
+        Some(webpki::Error::PathLenConstraintViolated | webpki::Error::EndEntityUsedAsCa) => {
+            "the server's certificate was issued by one that may not issue any"
+        }
+        _ => "the server's certificate cannot be read or is not acceptable",
+    }
 }
 
 /// Returns the day of a moment, as in `2027-01-31`.
