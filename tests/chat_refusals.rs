@@ -139,7 +139,8 @@ fn an_answer_in_an_encoding_that_is_not_known_is_named_as_that() {
 fn a_message_is_short_however_long_what_it_is_about() {
     let long = "y".repeat(1 << 20);
     for (event, shown) in [
-        (data(&format!(r#"{{"choices":"{long}"}}"#)), "malformed"),
+        (data(&format!(r#"{{"choices":"{long}"}}"#)), "incomplete"),
+        (data(&format!(r#"{{"choices":"{long}}}"#)), "malformed"),
         (data(&format!(r#"{{"error":{{"message":"{long}"}}}}"#)), "yyy…"),
         (format!("event: error\ndata: {long}\n\n"), "yyy…"),
     ] {

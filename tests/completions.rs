@@ -366,6 +366,9 @@ fn the_programs_say_what_may_stand_at_the_cursor() {
     sandbox.write("work/.env", "ONE=1\nTWO=2\n");
     sandbox.write("work/other.env", "THREE=3\n");
     sandbox.write("work/sub/.env", "FOUR=4\n");
+    for file in [".env", "sub/.env"] {
+        sandbox.tool("qwen-env").args(["--trust", file]).run().exits(0);
+    }
     sandbox.write("work/system prompt", "");
     for name in ["old", "new", ".hidden"] {
         let path = format!("home/.local/state/qwen/sessions/{name}.json");

@@ -9,7 +9,7 @@ use crate::support::tree;
 const ROOMS: &[(&str, &str)] = &[
     ("api", "chat config credential http oauth ratelimit"),
     ("chat", ""),
-    ("config", "credential http"),
+    ("config", "credential http oauth"),
     ("credential", "oauth"),
     ("http", ""),
     ("oauth", "http"),

@@ -303,7 +303,7 @@ fn wrong_flags_are_usage_errors_and_forbidden_endpoints_configuration_errors() {
         (
             vec!["--base-url", "http://llm.example/v1"],
             78,
-            "plain http would show questions and answers",
+            "plain http would show the secret",
         ),
         (
             vec!["--base-url", "http://192.168.1.50/v1"],

@@ -42,26 +42,34 @@ const OF_LIBRARIES: [(&str, &str); 7] = [
 ];
 
 /// Capital words in the source that are no variables which are read.
-const NO_VARIABLES: [&str; 20] = [
+const NO_VARIABLES: [&str; 28] = [
+    "ADDR",
+    "ADDRESS",
     "CARGO_PKG_VERSION",
     "DEBUG",
     "DEBUG_MODE",
     "DELETE",
     "DIRS",
+    "ENDPOINT",
+    "FILE",
     "GET",
     "GIT_ALLOW_PROTOCOL",
     "GIT_DIR",
     "GIT_NO_LAZY_FETCH",
     "GIT_WORK_TREE",
+    "HOST",
+    "HOSTNAME",
     "OPENAI",
     "OPENAI_ENDPOINT",
     "OPTIND",
     "POST",
+    "PROXY",
+    "QWEN_MODEL",
     "RESOURCE",
     "S256",
-    "SAN_OPTIONS",
-    "SOCKS_",
-    "TLS",
+    "SERVER",
+    "URI",
+    "URL",
     "XONSH_",
 ];
 
@@ -126,6 +134,9 @@ fn the_variables_of_the_pages_are_those_that_are_read() {
         assert!(missing.is_empty(), "ENVIRONMENT of {name} lacks {missing:?}");
         all.extend(own);
         described.extend(listed);
+    }
+    for page in Page::all().iter().filter(|page| page.file.ends_with(".5")) {
+        described.extend(page.items("ENVIRONMENT").into_iter().map(str::to_owned));
     }
     let of_providers = provider::all()
         .iter()

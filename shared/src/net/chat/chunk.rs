@@ -138,7 +138,7 @@ fn straighten(chunk: &mut Value) {
     };
     let list = match choices.take() {
         Value::Array(list) => list,
-        choice @ Value::Object(_) => vec![choice],
+        choice @ (Value::Object(_) | Value::String(_)) => vec![choice],
         _ => Vec::new(),
     };
     *choices = list.into_iter().map(straighten_choice).collect();
