@@ -189,3 +189,95 @@ fn without_auth_no_other_program_is_started() {
         assert!(lines[0].contains("execve("), "{arguments:?}: {calls}");
     }
 }
+
+/// A home with Qwen Code's key for OpenAI, and a clone that names an address and takes no key along.
+fn clone_beside_a_key(settings: &serde_json::Value) -> Sandbox {
+    let sandbox = Sandbox::new();
+    sandbox.write("home/.qwen/settings.json", settings.to_string());
+    sandbox.write("work/.env", "OPENAI_BASE_URL=http://127.0.0.1:9/evil\n");
+    sandbox
+}
+
+#[test]
+fn an_address_of_a_clone_is_no_more_the_users_word_for_the_token() {
+    let selected = json!({ "selectedType": "openai", "apiKey": "sk-canary" });
+    let stored = json!({ "security": { "auth": selected }, "model": { "name": "m1" } });
+    let mapped = json!({ "security": { "auth": { "selectedType": "openai" } }, "model": { "name": "m1" },
+        "env": { "OPENAI_API_KEY": "sk-canary" } });
+    let ways = [
+        "qwen-env --auth --format json",
+        "qwen-env --auth --format dotenv",
+        "qwen-env --auth --get OPENAI_API_KEY",
+        "qwen-env --auth --explain --show-secrets",
+        "qwen-env --auth --all --format json",
+        "qwen-env --auth --file .env --format json",
+        "qwen-env --auth --override --format json",
+        "qwen-env --auth -- env",
+        "eval $(qwen-env --auth --shell sh); env",
+        "eval $(qwen-env --shell sh); qwen-env --auth --format json",
+        "bash -c 'eval \"$(qwen-env --hook bash --auth)\"; eval \"$PROMPT_COMMAND\"; env'",
+    ];
+    for (settings, way) in [&stored, &mapped]
+        .into_iter()
+        .flat_map(|each| ways.map(|way| (each, way)))
+    {
+        let sandbox = clone_beside_a_key(settings);
+        let run = sh(&sandbox, way).run();
+        assert!(!run.text().contains("sk-canary"), "{way}: {run:#?}");
+        assert!(!run.stderr.contains("canary"), "{way}: {run:#?}");
+    }
+}
+
+#[test]
+fn a_login_and_a_profiles_key_stay_where_they_are_whatever_a_clone_says() {
+    let login_here = |sandbox: &Sandbox| {
+        sandbox.logged_in("http://127.0.0.1:1/", &login(-10, 3590));
+    };
+    let key_here = |sandbox: &Sandbox| {
+        let profile = json!({ "provider": "custom", "method": "api-key", "base_url": "https://llm.example.org/v1",
+            "model": "m", "key": { "command": ["echo", "at-old"] } });
+        sandbox.config(&json!({ "profiles": { "work": profile } }).to_string());
+    };
+    let ways: [&dyn Fn(&Sandbox); 2] = [&login_here, &key_here];
+    for prepare in ways {
+        for line in ["", "QWEN_PROFILE=work\n"] {
+            let sandbox = Sandbox::new();
+            prepare(&sandbox);
+            sandbox.write(
+                "work/.env",
+                format!("{line}OPENAI_BASE_URL=http://127.0.0.1:9/evil\n"),
+            );
+            let run = sh(&sandbox, "qwen-env --auth --format json").run();
+            assert_eq!(run.code(), 78, "{run:#?}");
+            assert!(!run.text().contains("at-old"), "{run:#?}");
+            // The shell has no such variable.
+            assert!(!run.stderr.contains("unset OPENAI_BASE_URL"), "{run:#?}");
+            assert!(run.stderr.contains("run 'qwen-env --trust'"), "{run:#?}");
+        }
+    }
+}
+
+#[test]
+fn what_stands_for_no_key_is_none_for_the_tools() {
+    use crate::support::Server;
+    use crate::support::chat::answer;
+    let server = Server::script([answer(&["hi"]), answer(&["hi"])]);
+    let sandbox = Sandbox::new();
+    sandbox.write("work/.env", format!("OPENAI_BASE_URL={}\n", server.url("/v1")));
+    let script = "eval $(qwen-env --auth --shell sh); echo $OPENAI_API_KEY; cd /; qwen-chat --no-stream hi";
+    let run = sh(&sandbox, &format!("{script} || qwen-chat hi")).run();
+    assert!(run.text().starts_with("none\nhi"), "{run:#?}");
+    let requests = server.requests();
+    assert_eq!(requests.len(), 1, "{run:#?}");
+    assert_eq!(requests[0].header("authorization"), None);
+    // A file's word is a key.
+    let sandbox = Sandbox::new();
+    sandbox.write(
+        "home/.env",
+        format!("OPENAI_API_KEY=none\nOPENAI_BASE_URL={}\n", server.url("/v1")),
+    );
+    sh(&sandbox, "eval $(qwen-env --shell sh); qwen-chat hi")
+        .run()
+        .exits(0);
+    assert_eq!(server.requests()[1].header("authorization"), Some("Bearer none"));
+}

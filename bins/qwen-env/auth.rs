@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::process::{Command, Stdio};
 
-use qwen_shared::dotenv::{RECORD, Record};
+use qwen_shared::dotenv::{NO_KEY, RECORD, Record};
 use qwen_shared::exit::{Exit, Failure, io_reason};
 use qwen_shared::process;
 use qwen_shared::secret::Secret;
@@ -33,7 +33,8 @@ pub(crate) struct Token {
 const MARGIN: u64 = 60;
 const PAUSE: u64 = 10;
 
-/// Runs `qwen-token` in the environment that this call gives.
+/// Runs `qwen-token` in the environment that this call gives, with the record of where each value comes from: what a
+/// project says is no more the user's word there than here.
 ///
 /// Without what earlier calls exported: an exported token would count as a key that the user set, and never be refreshed.
 pub(crate) fn token(args: &Args, plan: &Plan<'_>, before: &Record) -> Result<Token, Failure> {
@@ -45,7 +46,7 @@ pub(crate) fn token(args: &Args, plan: &Plan<'_>, before: &Record) -> Result<Tok
         match parsed.get(member).unwrap_or(&Value::Bool(false)) {
             Value::String(value) if !value.contains('\0') => variables.push((name.to_owned(), value.clone())),
             // An endpoint that asks for no key; clients insist on having one.
-            Value::Null if member == "access_token" => variables.push((name.to_owned(), "none".to_owned())),
+            Value::Null if member == "access_token" => variables.push((name.to_owned(), NO_KEY.to_owned())),
             Value::Null => {}
             _ => return Err(unexpected_output()),
         }
@@ -76,7 +77,7 @@ fn run_qwen_token(args: &Args, plan: &Plan<'_>, before: &Record) -> Result<Secre
     for name in unchanged_exports(before, None) {
         command.env_remove(name);
     }
-    command.env_remove(RECORD).envs(plan.exports());
+    command.envs(plan.exports()).env(RECORD, plan.record.text());
     output_of(command)
 }
 

@@ -130,7 +130,12 @@ fn resolve(
     let options = options(args, search);
     let mut token = auth::Token::default();
     if args.auth {
-        let plan = Plan::new(chain, &[], before, &options);
+        // `qwen-token` has to know of each value whose word it is.
+        let recorded = PlanOptions {
+            recorded: true,
+            ..options
+        };
+        let plan = Plan::new(chain, &[], before, &recorded);
         token = auth::token(args, &plan, before)?;
     }
     let mut plan = Plan::new(chain, &token.variables, before, &options);

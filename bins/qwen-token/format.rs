@@ -2,6 +2,7 @@
 
 use std::time::SystemTime;
 
+use qwen_shared::dotenv::NO_KEY;
 use qwen_shared::exit::{Exit, Failure};
 use qwen_shared::net::api::Authorization;
 use qwen_shared::net::config::Settings;
@@ -15,9 +16,6 @@ use url::Url;
 use zeroize::Zeroizing;
 
 use super::args::{Args, Format};
-
-/// The key for an endpoint that needs none: clients insist on one.
-const NO_KEY: &str = "none";
 
 /// Formats the token.
 ///

@@ -23,6 +23,6 @@ pub use content::{Content, FILE_LIMIT, Unusable, read};
 pub use marks::Mark;
 pub use parser::{RawAssignment, Scanner, decode, is_space, unquote};
 pub use policy::{RECORD, is_loopback_address, is_same_origin, key_name, may_pair};
-pub use record::{Exported, Record, RecordKey};
+pub use record::{Exported, NO_KEY, Record, RecordKey};
 pub use search::{ChainRule, EnvError, Search};
 pub use trust::{Answer, Trust, TrustStore};

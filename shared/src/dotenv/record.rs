@@ -32,6 +32,9 @@ use crate::paths;
 use crate::shell::is_shell_name;
 use crate::text::hex;
 
+/// What stands in `OPENAI_API_KEY` for an endpoint that asks for no key: clients insist on having one.
+pub const NO_KEY: &str = "none";
+
 /// The longest path that is written down, percent-encoded. A longer one leaves the standing alone.
 const PATH_LIMIT: usize = 4096;
 
@@ -263,6 +266,13 @@ impl Record {
             project: *standing == PROJECT,
             file: Some(decode(path)?).filter(|path| !path.as_os_str().is_empty()),
         })
+    }
+
+    /// True when a variable of the environment holds [`NO_KEY`] because `qwen-token` gave no key; in a file it is a key.
+    #[must_use]
+    pub fn is_no_key(&self, name: &str, value: &OsStr) -> bool {
+        let entry = self.entry(name, value).filter(|_| value == OsStr::new(NO_KEY));
+        entry.is_some_and(|entry| entry.file.is_none() && !self.older)
     }
 
     fn entry(&self, name: &str, value: &OsStr) -> Option<&Entry> {

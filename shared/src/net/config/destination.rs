@@ -103,8 +103,27 @@ impl Destination<'_> {
         self.hints(credential).into_iter().fold(failure, Failure::hint)
     }
 
+    /// Returns the source of the address; the file, where that would say the same without the variable.
+    fn last_source(&self) -> Source {
+        let Sourced { value: url, source } = self.base_url;
+        let (Source::Environment(name) | Source::Exported { name, .. }) = source else {
+            return source.clone();
+        };
+        let in_chain = self.chain.and_then(|chain| chain.variable(name));
+        let is_same = |text: &str| BaseUrl::parse(text).is_ok_and(|own| own == *url);
+        match in_chain.filter(|variable| is_same(variable.value.expose())) {
+            None => source.clone(),
+            Some(variable) => Source::EnvFile {
+                name: name.clone(),
+                path: variable.path.to_path_buf(),
+                line: variable.line,
+                trust: variable.trust,
+            },
+        }
+    }
+
     fn hints(&self, credential: &Credential) -> Vec<String> {
-        let source = &self.base_url.source;
+        let source = &self.last_source();
         let mut hints = Vec::new();
         match source {
             Source::Environment(name) | Source::Exported { name, .. } => {

@@ -33,13 +33,13 @@ impl Lookup {
         self.environment(name).or_else(|| self.in_chain(name))
     }
 
-    /// Returns the value in the process environment, unless it is blank.
+    /// Returns the value in the process environment, unless it is blank or says that there is no key.
     pub(super) fn environment(&self, name: &str) -> Option<Sourced<String>> {
         let search = self.search.as_ref()?;
         let raw = std::env::var_os(name)?;
         let value = raw.to_string_lossy();
         let value = value.trim();
-        if value.is_empty() {
+        if value.is_empty() || self.record().is_no_key(name, &raw) {
             return None;
         }
         Some(Sourced::new(value.to_owned(), self.standing(search, name, &raw)))
@@ -63,13 +63,19 @@ impl Lookup {
         Some(self.chain.get_or_init(|| EnvChain::resolve(search)))
     }
 
+    fn record(&self) -> &Record {
+        self.record
+            .get_or_init(|| Record::from_process().unwrap_or_default())
+    }
+
     /// What `qwen-env` exported has the standing of its file as it is now: consent given since counts.
     fn standing(&self, search: &Search, name: &str, value: &OsStr) -> Source {
-        let record = self
-            .record
-            .get_or_init(|| Record::from_process().unwrap_or_default());
         let own = || Source::Environment(name.to_owned());
-        match record.origin(name, value).filter(|exported| exported.project) {
+        match self
+            .record()
+            .origin(name, value)
+            .filter(|exported| exported.project)
+        {
             None => own(),
             Some(exported) => match exported.file {
                 Some(file) if is_trusted(search, &file, name, value) => own(),
