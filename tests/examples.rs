@@ -235,6 +235,51 @@ fn the_examples_of_every_page_run() {
     );
 }
 
+/// The request that the introduction's example with curl makes, by the key that it carries.
+fn key_of_the_example(server: &Server, sandbox: &Sandbox) -> String {
+    let pages = Page::all();
+    let page = pages.iter().find(|page| page.file == "qwen.7").unwrap();
+    let examples = page.examples();
+    let example = examples
+        .iter()
+        .find(|example| example.contains("curl -sS"))
+        .unwrap();
+    let before = server.count();
+    let tools = crate::support::binary("qwen");
+    let run = sandbox
+        .command("/bin/sh")
+        .args(["-e", "-c", example])
+        .env(
+            "PATH",
+            format!("{}:/usr/bin:/bin", tools.parent().unwrap().display()),
+        )
+        .env("A_KEY", "sk-of-the-profile")
+        .run()
+        .exits(0);
+    assert!(run.text().contains("tiny"), "{run:#?}");
+    let requests = server.requests();
+    let [request] = &requests[before..] else {
+        panic!("{} requests", requests.len() - before)
+    };
+    assert_eq!(request.target, "/v1/models");
+    request.header("authorization").unwrap_or_default().to_owned()
+}
+
+#[test]
+fn the_example_with_curl_works_with_a_login_and_with_a_file_of_the_project() {
+    let server = server();
+    let url = server.url("/v1");
+    let sandbox = Sandbox::new();
+    let profile = json!({"provider": "custom", "method": "api-key", "base_url": url, "model": "tiny", "key": {"env": "A_KEY"}});
+    sandbox.config(&json!({"profiles": {"home": profile}}).to_string());
+    assert_eq!(key_of_the_example(&server, &sandbox), "Bearer sk-of-the-profile");
+    sandbox.write(
+        "work/.env",
+        format!("OPENAI_API_KEY=sk-of-the-file\nOPENAI_BASE_URL={url}\nOPENAI_MODEL=tiny\n"),
+    );
+    assert_eq!(key_of_the_example(&server, &sandbox), "Bearer sk-of-the-file");
+}
+
 #[test]
 fn what_is_not_run_is_there() {
     let places = NOT_RUN

@@ -229,6 +229,92 @@ fn the_pages_are_clean() {
     assert!(faults.is_empty(), "{faults:#?}");
 }
 
+/// A page as a terminal of `columns` shows it, by each program that renders pages and is here.
+fn rendered(file: &str, columns: usize) -> Vec<(&'static str, String)> {
+    let width = columns - 2;
+    let forms = [
+        ("mandoc", format!("-T utf8 -O width={width}")),
+        ("groff", format!("-K utf8 -mdoc -T utf8 -P -cbou -rLL={width}n")),
+    ];
+    let mut found = Vec::new();
+    for (name, arguments) in forms {
+        let program = command(name);
+        if !present(name, program.is_some()) {
+            continue;
+        }
+        let mut render = Command::new(program.unwrap());
+        render
+            .args(arguments.split(' '))
+            .arg(file)
+            .current_dir(page::directory());
+        let output = render.output().unwrap();
+        assert!(output.status.success(), "{name} {file}: {output:?}");
+        let mut text = String::new();
+        for c in String::from_utf8(output.stdout).unwrap().chars() {
+            // A character, a backspace and the character again is how bold is printed.
+            if c == '\u{8}' {
+                text.pop();
+            } else {
+                text.push(c);
+            }
+        }
+        found.push((name, text));
+    }
+    found
+}
+
+/// The rows of a page's tables, each a list of cells.
+fn rows(page: &Page) -> Vec<Vec<String>> {
+    let cell = |text: &str| text.trim_start_matches("Sy ").trim_matches('"').to_owned();
+    page.text
+        .lines()
+        .filter_map(|line| line.strip_prefix(".It ").filter(|row| row.contains(" Ta ")))
+        .map(|row| row.split(" Ta ").map(cell).collect())
+        .collect()
+}
+
+#[test]
+fn the_cells_of_a_table_stand_apart() {
+    let mut count = 0;
+    for page in Page::all() {
+        let rows = rows(&page);
+        count += rows.len();
+        for columns in [80, 100] {
+            for (renderer, text) in rendered(&page.file, columns) {
+                for row in &rows {
+                    let is_shown = text.lines().any(|line| {
+                        let cells = line.split("  ").map(str::trim).filter(|cell| !cell.is_empty());
+                        cells.eq(row.iter().map(String::as_str))
+                    });
+                    assert!(is_shown, "{renderer} {columns} {}: {row:?}\n{text}", page.file);
+                }
+            }
+        }
+    }
+    assert!(count > 5, "{count} rows");
+}
+
+#[test]
+fn every_quote_is_closed_before_the_next_one_opens() {
+    for page in Page::all() {
+        for (renderer, text) in rendered(&page.file, 80) {
+            let mut open = None;
+            for (number, line) in text.lines().enumerate() {
+                for c in line.chars() {
+                    let is_good = match c {
+                        '\u{2018}' | '\u{201c}' => open.replace(c).is_none(),
+                        '\u{2019}' => open.take() == Some('\u{2018}'),
+                        '\u{201d}' => open.take() == Some('\u{201c}'),
+                        _ => true,
+                    };
+                    assert!(is_good, "{renderer} {}:{}: {line}", page.file, number + 1);
+                }
+            }
+            assert_eq!(open, None, "{renderer} {}", page.file);
+        }
+    }
+}
+
 #[test]
 fn a_page_that_is_referred_to_is_there() {
     let pages = names_in("man");

@@ -119,9 +119,13 @@ fn every_command_runs() {
     sandbox.write("work/Makefile", "test:\n\t@test \"$$OPENAI_MODEL\" = tiny\n");
     sandbox.write("work/in.jsonl", "{\"custom_id\": \"1\", \"prompt\": \"hi\"}\n");
     sandbox.write("work/file", "one\n");
+    // The client of the example only has to find what it reads.
+    let client = "#!/bin/sh\n[ \"$1 $OPENAI_API_KEY $OPENAI_MODEL\" = 'agent.py sk-test tiny' ]\n";
+    sandbox.program("bin/python", client);
     let project = "git init -q . && git add file && echo two >>file";
     bash(&sandbox, project).run().exits(0);
-    let mut script = String::from("set -e -o pipefail\n");
+    let bin = sandbox.root().join("bin");
+    let mut script = format!("set -e -o pipefail\nPATH={}:$PATH\n", bin.display());
     for line in blocks("sh").iter().flat_map(|block| block.lines()) {
         let command = line.split("  #").next().unwrap().trim();
         if let Some((_, stage)) = ELSEWHERE.iter().find(|(known, _)| *known == command) {

@@ -21,7 +21,7 @@ pub struct LimitArgs {
     /// Limit from the end of the request to the beginning of the answer [default: 600]
     #[arg(long, value_name = "SECONDS", value_parser = parse_limit)]
     first_byte_timeout: Option<Duration>,
-    /// Limit for a pause within the answer [default: 300]
+    /// Limit for a pause within the request or the answer [default: 300]
     #[arg(long, value_name = "SECONDS", value_parser = parse_limit)]
     idle_timeout: Option<Duration>,
     /// Limit for an answer that goes on and says nothing new [default: 600]
