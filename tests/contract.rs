@@ -211,6 +211,14 @@ fn values(name: &str, subcommand: Option<&str>, flag: &str) -> Vec<String> {
 }
 
 #[test]
+fn the_short_flag_prints_the_same_help() {
+    for name in built() {
+        let run = Sandbox::new().tool(&name).arg("-h").run().exits(0);
+        assert_eq!(run.text(), help(&name, &[]), "{name}");
+    }
+}
+
+#[test]
 fn the_page_names_every_word_that_an_option_takes() {
     let mut checked = 0;
     for name in built() {
