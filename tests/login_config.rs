@@ -47,10 +47,14 @@ fn a_configuration_that_cannot_be_written_is_found_before_the_key_is_used() {
 fn what_the_user_wrote_into_the_configuration_survives() {
     let server = Server::script([crate::support::chat::answer(&["Hello"])]);
     let sandbox = Sandbox::new();
+    let work = json!({
+        "method": "oauth", "mine": "kept", "base_url": server.url("/v1"), "headers": {"X-Team": "blue"},
+        "rate": {"per_minute": 5},
+    });
+    let other = json!({"method": "api-key", "x": [1]});
+    let profiles = json!({"other": other, "work": work});
     sandbox.config(
-        r#"{"mine": {"dark": true}, "default_profile": "work", "profiles": {
-            "other": {"method": "api-key", "x": [1]},
-            "work": {"method": "oauth", "mine": "kept", "headers": {"X-Team": "blue"}, "rate": {"per_minute": 5}}}}"#,
+        &json!({"mine": {"dark": true}, "default_profile": "work", "profiles": profiles}).to_string(),
     );
     login(&sandbox)
         .args(["--base-url", &server.url("/v1")])

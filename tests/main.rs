@@ -58,6 +58,7 @@ mod install;
 mod login_browser;
 mod login_config;
 mod login_device;
+mod login_endpoint;
 mod login_faults;
 mod login_identity;
 mod login_key;

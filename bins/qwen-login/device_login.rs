@@ -107,14 +107,16 @@ fn profile_update(login: &Login<'_>, provider: Option<&Provider>) -> Result<Prof
         None => profile.base_url.clone().filter(|_| is_same),
     };
     let model = profile.model.clone().filter(|_| is_same);
-    Ok(ProfileUpdate {
+    let mut update = ProfileUpdate {
         method: Method::Oauth,
         provider: name.cloned(),
         base_url: base_url.map(|url| url.as_str().to_owned()),
         model: login.args.model.clone().or(model),
         store: None,
-        allow_http: profile.allow_http || login.args.allow_http,
-    })
+        allow_http: login.args.allow_http,
+    };
+    update.allow_http |= login.profile.moved_to(update.endpoint()).allow_http;
+    Ok(update)
 }
 
 /// Requests the codes, shows them, opens a browser, and polls for the token.

@@ -63,8 +63,9 @@ fn import_login(login: &Login<'_>, shared: &Store, stored: &Stored) -> Outcome {
         base_url: None,
         model: login.args.model.clone(),
         store: Some(StoreKind::QwenCode),
-        allow_http: login.profile.settings.allow_http,
+        allow_http: login.args.allow_http,
     };
+    update.allow_http |= login.profile.moved_to(update.endpoint()).allow_http;
     // Never the default: a refresh of one copy ends the other (RFC 9700, section 4.14).
     if login.args.store.as_deref() == Some("keyring") {
         let store = choose_store(login, true)?;
@@ -74,7 +75,7 @@ fn import_login(login: &Login<'_>, shared: &Store, stored: &Stored) -> Outcome {
             .reporter
             .notice("this is a copy: the first to refresh it, Qwen Code or the toolkit, logs the other out");
     } else {
-        login.profile.update(&update)?;
+        login.profile.update(&update, login.reporter)?;
     }
     let result = format!(
         "profile '{}' uses Qwen Code's login in '{}'",
@@ -110,7 +111,7 @@ fn import_key(login: &Login<'_>, connection: &Connection) -> Outcome {
             format!("a copy of the key of {}", key.source)
         }
         None => {
-            login.profile.update(&update)?;
+            login.profile.update(&update, login.reporter)?;
             "no key".to_owned()
         }
     };

@@ -85,7 +85,7 @@ fn save(login: &Login<'_>, setup: &KeySetup) -> Result<(), Failure> {
                 .profile
                 .save(store, &Stored::ApiKey(key.clone()), &update, login.reporter)
         }
-        None => login.profile.update(&update),
+        None => login.profile.update(&update, login.reporter),
     }
 }
 
@@ -195,14 +195,17 @@ fn ask_what_now(login: &mut Login<'_>, exit: Exit, kind: Option<ErrorKind>) -> R
 impl KeySetup {
     /// Returns the settings that the profile will give once it is stored.
     fn settings(&self, login: &Login<'_>) -> Result<Settings, Failure> {
-        let profile = Profile {
+        let endpoint = Profile {
             method: Some(Method::ApiKey),
             provider: Some(self.provider.name.clone()),
             base_url: Some(self.base_url.clone()),
+            ..Profile::default()
+        };
+        let profile = Profile {
             model: Some(self.model.clone()),
             key: None,
             allow_http: login.allows_http(&self.base_url),
-            ..login.profile.settings.clone()
+            ..login.profile.moved_to(endpoint)
         };
         Settings::for_candidate(&login.profile.name, &profile, self.key.clone())
     }

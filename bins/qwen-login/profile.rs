@@ -1,10 +1,15 @@
 //! The profile that a login is for, and what is written into it.
 
 use qwen_shared::exit::{Exit, Failure};
-use qwen_shared::net::config::{self, Config, KeySetting, Method, Overrides, Profile, Settings, Source};
+use qwen_shared::net::config::{
+    self, BOUND_MEMBERS, Binding, Config, KeySetting, Method, Overrides, Profile, QwenCodeSettings, Settings,
+    Source,
+};
 use qwen_shared::net::credential::{KeyringTimeout, LOCK_LIMIT, Store, StoreKind, Stored};
+use qwen_shared::net::http::BaseUrl;
 use qwen_shared::output::Reporter;
 use qwen_shared::provider::{self, Provider};
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 /// A profile as it was before the login.
@@ -13,6 +18,8 @@ pub(crate) struct LoginProfile {
     pub(crate) settings: Profile,
     /// The store of `--store`, the environment, or the last login; `None` to choose automatically.
     pub(crate) store: Option<StoreKind>,
+    /// True when `--profile` named it.
+    is_named: bool,
 }
 
 /// The members of a profile that a login sets, or removes if `None`.
@@ -33,6 +40,7 @@ impl LoginProfile {
     /// # Errors
     /// 78 for an invalid configuration.
     pub(crate) fn find(name: Option<&str>, store: Option<&str>) -> Result<Self, Failure> {
+        let is_named = name.is_some();
         let (mut config, active) = config::active_profile(name)?;
         let name = active.map_or_else(|| "default".to_owned(), |active| active.value);
         let settings = config.profiles.remove(&name).unwrap_or_default();
@@ -49,6 +57,7 @@ impl LoginProfile {
             name,
             settings,
             store,
+            is_named,
         })
     }
 
@@ -94,6 +103,20 @@ impl LoginProfile {
         self.provider().is_some_and(|own| own.name == provider.name)
     }
 
+    /// Returns the profile with `new`'s endpoint. What is bound to another endpoint stays behind.
+    pub(crate) fn moved_to(&self, new: Profile) -> Profile {
+        let own = match Move::between(&self.settings, &new) {
+            None => self.settings.clone(),
+            Some(_) => Profile::default(),
+        };
+        Profile {
+            method: new.method,
+            provider: new.provider,
+            base_url: new.base_url,
+            ..own
+        }
+    }
+
     /// Checks that the profile can be written.
     ///
     /// # Errors
@@ -117,27 +140,51 @@ impl LoginProfile {
         store
             .lock(LOCK_LIMIT, &|text| reporter.notice(text))?
             .save(stored)?;
-        self.update(update)?;
+        self.update(update, reporter)?;
         self.remove_old_credential(store.kind(), reporter);
         Ok(())
     }
 
-    /// Updates the profile and keeps its other members. The first profile becomes the default one.
+    /// Updates the profile and keeps its other members, apart from what is bound to an endpoint that it leaves. The first
+    /// profile becomes the default one.
     ///
     /// # Errors
     /// As [`Config::edit`].
-    pub(crate) fn update(&self, update: &ProfileUpdate) -> Result<(), Failure> {
+    pub(crate) fn update(&self, update: &ProfileUpdate, reporter: &Reporter) -> Result<(), Failure> {
         config::check_name(&self.name)?;
+        let (mut left, mut removed) = (None, Vec::new());
         Config::edit(|members| {
             let profiles = object(members, "profiles");
             if let Some(profile) = profiles.and_then(|profiles| object(profiles, &self.name)) {
+                let old = Profile::deserialize(&Value::Object(profile.clone())).unwrap_or_default();
+                left = Move::between(&old, &update.endpoint());
+                if left.is_some() {
+                    removed = remove_bound_members(profile);
+                }
                 update.write_to(profile);
             }
             if members.get("default_profile").is_none_or(Value::is_null) {
                 members.insert("default_profile".to_owned(), json!(self.name));
             }
         })?;
+        if let Some(left) = left {
+            self.report_move(&left, &removed, reporter);
+        }
         Ok(())
+    }
+
+    /// Says which endpoint the profile leaves, and what stays behind. Only names are shown: the values may be secrets.
+    fn report_move(&self, Move { old, new, was_in_use }: &Move, removed: &[String], reporter: &Reporter) {
+        let name = &self.name;
+        if *was_in_use && !self.is_named {
+            reporter.notice(&format!("profile '{name}' now uses '{new}' instead of '{old}'"));
+        }
+        if !removed.is_empty() {
+            let removed = removed.join(", ");
+            reporter.notice(&format!(
+                "profile '{name}': removed what was for '{old}' alone: {removed}"
+            ));
+        }
     }
 
     /// Removes the credential that an earlier login left in another store, where it would be forgotten.
@@ -187,7 +234,78 @@ impl LoginProfile {
     }
 }
 
+/// A profile's way from one endpoint to another.
+struct Move {
+    old: String,
+    new: String,
+    /// False for a profile that has never been set up.
+    was_in_use: bool,
+}
+
+impl Move {
+    /// `None` when what is bound to the endpoint of `old` may go to that of `new`.
+    fn between(old: &Profile, new: &Profile) -> Option<Self> {
+        let qwen_code = QwenCodeSettings::load();
+        let endpoints_of = |profile: &Profile| {
+            let method = profile.method.or(profile.oauth.as_ref().map(|_| Method::Oauth));
+            Binding::of_profile(
+                &Profile {
+                    method,
+                    ..profile.clone()
+                },
+                &qwen_code,
+            )
+        };
+        let (from, to) = (endpoints_of(old), endpoints_of(new));
+        let covers_all = !to.endpoints().is_empty() && to.endpoints().iter().all(|url| from.covers(url));
+        if from == to || covers_all {
+            return None;
+        }
+        let label = |profile: &Profile, endpoints: &Binding| match endpoints.endpoints().first() {
+            Some(url) => url.to_string(),
+            None => profile.provider.clone().unwrap_or_default(),
+        };
+        Some(Self {
+            old: label(old, &from),
+            new: label(new, &to),
+            was_in_use: old.method.is_some()
+                || old.base_url.is_some()
+                || old.provider.is_some()
+                || old.key.is_some()
+                || old.oauth.is_some(),
+        })
+    }
+}
+
+/// Removes what is bound to an endpoint; returns the names, with those of the members of objects.
+fn remove_bound_members(profile: &mut Map<String, Value>) -> Vec<String> {
+    let mut removed = Vec::new();
+    for name in BOUND_MEMBERS {
+        let names: Vec<String> = match profile.shift_remove(name) {
+            None | Some(Value::Null) => continue,
+            Some(Value::Object(members)) => members.keys().map(|member| format!("'{member}'")).collect(),
+            Some(_) => Vec::new(),
+        };
+        removed.push(match names.is_empty() {
+            true => name.to_owned(),
+            false => format!("{name} {}", names.join(" ")),
+        });
+    }
+    removed
+}
+
 impl ProfileUpdate {
+    /// Returns a profile of which only the endpoint is set.
+    pub(crate) fn endpoint(&self) -> Profile {
+        let base_url = self.base_url.as_deref().and_then(|url| BaseUrl::parse(url).ok());
+        Profile {
+            method: Some(self.method),
+            provider: self.provider.clone(),
+            base_url,
+            ..Profile::default()
+        }
+    }
+
     fn write_to(&self, profile: &mut Map<String, Value>) {
         for (name, value) in [
             ("method", Some(json!(self.method))),

@@ -13,7 +13,7 @@ mod settings;
 
 pub use binding::Binding;
 pub use file::{Config, Theme};
-pub use profile::{KeySetting, Method, Profile, Reasoning, TimeoutSettings, check_name};
+pub use profile::{BOUND_MEMBERS, KeySetting, Method, Profile, Reasoning, TimeoutSettings, check_name};
 pub use qwen_code::{Connection, Given, QwenCodeSettings};
 pub use resolver::{ProfileSummary, active_profile, own_variable, unknown_provider};
 pub use settings::{Auth, Key, Overrides, Settings, Source, Sourced};

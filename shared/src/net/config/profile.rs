@@ -151,6 +151,18 @@ pub enum Reasoning {
     Open,
 }
 
+/// The members of a profile that say how requests are made. They are bound to the profile's endpoint: another one gets no
+/// header that authenticates, and has a quota and limits of its own.
+pub const BOUND_MEMBERS: [&str; 7] = [
+    "headers",
+    "query",
+    "body",
+    "rate",
+    "timeouts",
+    "reasoning",
+    "allow_http",
+];
+
 /// A profile. Unknown members are ignored here and kept in the file.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(expecting = "an object")]

@@ -144,6 +144,19 @@ fn active_name(
     Ok(name)
 }
 
+impl Binding {
+    /// Binds to the endpoint of a profile, without flags, variables and `.env` files. What the profile says of its requests
+    /// ([`BOUND_MEMBERS`](super::BOUND_MEMBERS)) goes to no other one.
+    #[must_use]
+    pub fn of_profile(profile: &Profile, qwen_code: &QwenCodeSettings) -> Self {
+        let unset = Unset::default();
+        let mut resolver = Resolver::of_profile(profile, qwen_code, &unset);
+        // Where Qwen Code's settings cannot be used the default endpoint is left.
+        let _ = resolver.ask_qwen_code();
+        resolver.own_endpoint().unwrap_or_default()
+    }
+}
+
 /// The settings of a profile without flags, variables and `.env` files; `None` for what is not set.
 #[derive(Debug)]
 pub struct ProfileSummary {
@@ -161,16 +174,8 @@ impl ProfileSummary {
     /// Resolves a profile as [`Settings::resolve`] does. One that cannot be resolved is shown as it is written.
     #[must_use]
     pub fn new(profile: &Profile, qwen_code: &QwenCodeSettings) -> Self {
-        let mut resolver = Resolver {
-            overrides: &Overrides::default(),
-            lookup: &Lookup::default(),
-            name: None,
-            profile,
-            qwen_code,
-            profiles: &BTreeMap::new(),
-            connection: None,
-            is_qwen_code_asked: false,
-        };
+        let unset = Unset::default();
+        let mut resolver = Resolver::of_profile(profile, qwen_code, &unset);
         resolver.summary().unwrap_or_else(|_| Self {
             method: resolver.written_method(),
             provider: profile.provider.clone(),
@@ -198,6 +203,29 @@ struct Resolver<'a> {
     /// What Qwen Code uses, where nobody else names an endpoint.
     connection: Option<Connection>,
     is_qwen_code_asked: bool,
+}
+
+/// What goes before a profile, where nothing does.
+#[derive(Debug, Default)]
+struct Unset {
+    overrides: Overrides,
+    lookup: Lookup,
+    profiles: BTreeMap<String, Profile>,
+}
+
+impl<'a> Resolver<'a> {
+    fn of_profile(profile: &'a Profile, qwen_code: &'a QwenCodeSettings, unset: &'a Unset) -> Self {
+        Self {
+            overrides: &unset.overrides,
+            lookup: &unset.lookup,
+            name: None,
+            profile,
+            qwen_code,
+            profiles: &unset.profiles,
+            connection: None,
+            is_qwen_code_asked: false,
+        }
+    }
 }
 
 impl Resolver<'_> {
