@@ -595,3 +595,123 @@ fn an_address_that_a_project_sets_never_gets_the_key_of_the_users_settings() {
         .find(|request| request.target.contains("/clone/") && key_of(request).is_some());
     assert!(leaked.is_none(), "{leaked:?}");
 }
+
+/// The user's variables that a clone asks for: in the shell, in the home file, and set to what no test forgets.
+const CANARY: &str = "canary-4f1c";
+
+/// Runs qwen-chat in a clone whose settings are these, beside one entry of the user's, and returns what went out.
+fn in_clone(settings: &Value, server: &Server, consent: bool) -> (Run, Option<Request>) {
+    let sandbox = Sandbox::new();
+    let entry = json!({"id": "m1", "baseUrl": server.url("/one/v1"), "envKey": "ONE_KEY"});
+    let own = json!({"modelProviders": {"openai": [entry]}, "env": {"ONE_KEY": "sk-one"}, "model": {"name": "m1"},
+        "security": {"auth": {"selectedType": "openai"}}});
+    sandbox.write("home/.qwen/settings.json", own.to_string());
+    sandbox.write("home/.env", format!("HOME_SECRET={CANARY}\n"));
+    sandbox.write("work/.qwen/settings.json", settings.to_string());
+    if consent {
+        let file = sandbox.work().join(".qwen/settings.json");
+        let trust = sandbox.tool("qwen-env").arg("--trust").arg(file).arg("--yes");
+        trust.run().exits(0);
+    }
+    let before = server.count();
+    let tool = sandbox.tool("qwen-chat").arg("say hi");
+    let run = tool.env("AWS_SECRET", CANARY).env("EMPTY", "").run();
+    (run, server.requests().split_off(before).pop())
+}
+
+fn model_of(request: &Request) -> String {
+    let body: Value = serde_json::from_slice(&request.body).unwrap();
+    body["model"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn nothing_in_a_clones_settings_is_expanded() {
+    let server = recorder();
+    for name in [
+        "$AWS_SECRET",
+        "${AWS_SECRET}",
+        "m-$AWS_SECRET",
+        "${AWS_SECRET}-m",
+        "$HOME_SECRET",
+        "${HOME_SECRET}",
+        "$EMPTY${AWS_SECRET}",
+        "$$AWS_SECRET",
+        "${${AWS_SECRET}}",
+        "$NOT_SET$AWS_SECRET",
+        "$runtime|openai|$AWS_SECRET",
+        "$runtime|$AWS_SECRET|${HOME_SECRET}",
+        "$",
+        "$HOME",
+    ] {
+        for settings in [
+            json!({"model": {"name": name}}),
+            json!({"model": name}),
+            json!({"model": {"name": name, "baseUrl": "$AWS_SECRET"}, "env": {"OPENAI_MODEL": "$AWS_SECRET"}}),
+        ] {
+            let (run, asked) = in_clone(&settings, &server, false);
+            let run = run.exits(0);
+            let asked = asked.unwrap();
+            let out = format!("{}{}{asked:?}", run.text(), run.stderr);
+            let all = out + &String::from_utf8_lossy(&asked.body);
+            assert!(
+                !all.contains(CANARY) && !all.contains("$HOME"),
+                "{name}: {run:#?}"
+            );
+            assert_eq!(model_of(&asked), "m1", "{name}: {run:#?}");
+            for part in ["model.name", "is not used", "qwen-env --trust"] {
+                assert!(run.stderr.contains(part), "{name}: no {part:?} in {run:#?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn nothing_of_a_clones_settings_is_expanded_where_a_profile_or_a_variable_names_the_endpoint() {
+    let server = recorder();
+    let settings = json!({"model": {"name": "${AWS_SECRET}"}}).to_string();
+    let profile = json!({"base_url": server.url("/v1"), "method": "api-key", "key": {"env": "P_KEY"}});
+    for profiles in [json!({}), json!({"p": profile})] {
+        for key in ["OPENAI_API_KEY", "P_KEY"] {
+            let sandbox = Sandbox::new();
+            sandbox.config(&json!({ "profiles": profiles }).to_string());
+            sandbox.write("work/.qwen/settings.json", &settings);
+            let tool = sandbox.tool("qwen-chat").arg("say hi").env("AWS_SECRET", CANARY);
+            let tool = tool.env("OPENAI_BASE_URL", server.url("/v1")).env(key, "sk-own");
+            let before = server.count();
+            let run = tool.run().exits(0);
+            let asked = server.requests().split_off(before).pop().unwrap();
+            assert!(!model_of(&asked).contains(CANARY), "{run:#?}");
+            assert!(run.stderr.contains("model.name is not used"), "{run:#?}");
+        }
+    }
+    for tool in ["qwen-token", "qwen-auth"] {
+        let sandbox = Sandbox::new();
+        sandbox.write("work/.qwen/settings.json", &settings);
+        let arguments: &[&str] = if tool == "qwen-auth" {
+            &["status", "--json"]
+        } else {
+            &["--format", "json"]
+        };
+        let tool = sandbox.tool(tool).args(arguments).env("AWS_SECRET", CANARY);
+        let run = tool.env("OPENAI_API_KEY", "sk-own").run();
+        assert!(
+            !run.text().contains(CANARY) && !run.stderr.contains(CANARY),
+            "{run:#?}"
+        );
+    }
+}
+
+#[test]
+fn what_the_user_consented_to_is_expanded_as_qwen_code_does() {
+    let server = recorder();
+    for (name, model) in [
+        ("$AWS_SECRET", CANARY.to_owned()),
+        ("m-${HOME_SECRET}", format!("m-{CANARY}")),
+        ("${NOT_SET}", "${NOT_SET}".to_owned()),
+    ] {
+        let entry = json!({"id": name, "baseUrl": server.url("/one/v1"), "envKey": "ONE_KEY"});
+        let settings = json!({"model": {"name": name}, "modelProviders": {"openai": [entry]}});
+        let (run, asked) = in_clone(&settings, &server, true);
+        assert_eq!(model_of(&asked.unwrap()), model, "{run:#?}");
+    }
+}

@@ -16,7 +16,7 @@ use crate::test_request;
 /// Makes the profile share Qwen Code's login, or copies the key that Qwen Code uses, with its endpoint and model.
 pub(crate) fn import(login: &Login<'_>) -> Outcome {
     let settings = QwenCodeSettings::load();
-    for notice in settings.notices() {
+    for notice in settings.notices().into_iter().chain(settings.model_notice()) {
         login.reporter.notice(&notice);
     }
     let shared = Store::open(

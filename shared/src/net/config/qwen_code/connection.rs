@@ -1,7 +1,7 @@
 //! Which endpoint Qwen Code uses, and with which key: both from one place, never half of a pair.
 
 use super::entries::{self, DEFAULT_KEY, Entry, Protocol, not_spoken};
-use super::scopes::{Scopes, Text};
+use super::scopes::{Scopes, Text, without_mark};
 use crate::exit::{Exit, Failure};
 use crate::net::config::settings::Sourced;
 use crate::net::http::BaseUrl;
@@ -124,8 +124,12 @@ impl Chooser<'_> {
         (is_open && !entries.iter().any(is_bound)).then_some(entry)
     }
 
-    /// `model.name`, without the mark of a model that was set up by hand; else that of the `env` map.
+    /// The project's model, else `model.name` without the mark of a model that was set up by hand, else that of the `env` map.
     pub(super) fn model_of_settings(&self) -> Option<Sourced<String>> {
+        self.scopes.project_model().or_else(|| self.own_model())
+    }
+
+    fn own_model(&self) -> Option<Sourced<String>> {
         let named = self.scopes.text(&["model", "name"]).map(|text| text.value);
         let named = named.map(|name| name.map(|name| without_mark(&name).to_owned()));
         let mapped = |name| Some(self.scopes.text(&["env", name])?.value);
@@ -389,38 +393,10 @@ fn is_same(own: &BaseUrl, url: &BaseUrl) -> bool {
     own.origin() == url.origin() && own.path().trim_end_matches('/') == url.path().trim_end_matches('/')
 }
 
-/// Removes Qwen Code's `$runtime|PROTOCOL|` from a model that was set up by hand.
-fn without_mark(name: &str) -> &str {
-    let mut name = name;
-    while let Some((_, model)) = name
-        .strip_prefix("$runtime|")
-        .and_then(|rest| rest.split_once('|'))
-    {
-        if model.is_empty() {
-            break;
-        }
-        name = model;
-    }
-    name
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{is_same, without_mark};
+    use super::is_same;
     use crate::net::http::BaseUrl;
-
-    #[test]
-    fn the_mark_of_a_model_that_was_set_up_by_hand_is_removed_however_often_it_stands_there() {
-        for (name, model) in [
-            ("m1", "m1"),
-            ("$runtime|openai|m1", "m1"),
-            ("$runtime|openai|$runtime|openai|a|b", "a|b"),
-            ("$runtime|openai|", "$runtime|openai|"),
-            ("$runtime|m1", "$runtime|m1"),
-        ] {
-            assert_eq!(without_mark(name), model);
-        }
-    }
 
     #[test]
     fn one_endpoint_is_the_same_with_and_without_a_slash_at_its_end() {

@@ -20,7 +20,6 @@ use crate::exit::Failure;
 use crate::net::http::BaseUrl;
 use crate::paths;
 use crate::secret::Secret;
-use crate::text::shell_word;
 
 /// What Qwen Code's settings say.
 #[derive(Debug)]
@@ -45,11 +44,14 @@ impl QwenCodeSettings {
     pub fn notices(&self) -> Vec<String> {
         let mut notices = self.scopes.notices.clone();
         notices.extend(entries::faults(&self.scopes));
-        notices.extend(self.scopes.limited().map(|path| {
-            let (path, word) = (path.to_string_lossy(), shell_word(&path.to_string_lossy()).into_owned());
-            format!("{path}: only the model is taken from a project's settings; run 'qwen-env --trust {word}' to allow the rest")
-        }));
+        notices.extend(self.scopes.limited_notice());
         notices
+    }
+
+    /// Returns what is said where the model that a project's settings name is not taken.
+    #[must_use]
+    pub fn model_notice(&self) -> Option<String> {
+        self.scopes.project_model_notice()
     }
 
     /// Returns `model.name`.

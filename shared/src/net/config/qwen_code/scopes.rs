@@ -15,9 +15,13 @@ use crate::dotenv::{self, Record, Scanner, decode};
 use crate::fs::{self, Links, NotOwn, cannot_read, parse_jsonc};
 use crate::net::config::settings::{Source, Sourced};
 use crate::paths;
+use crate::text::shell_word;
 
 /// The largest file that is read, in bytes.
 const LIMIT: u64 = 1 << 20;
+
+/// The member that is taken from a project's file without consent.
+const MODEL: [&str; 2] = ["model", "name"];
 
 /// One settings file.
 #[derive(Debug)]
@@ -32,7 +36,7 @@ pub(super) struct Scope {
 enum Access {
     /// Everything.
     Whole,
-    /// `model.name` alone: a project's file that the user refused.
+    /// `model.name` alone, as it is written: a project's file that the user refused.
     Model,
     /// As [`Access::Model`], until the user has answered.
     ModelUntilAsked,
@@ -143,8 +147,8 @@ impl Scopes {
         }
     }
 
-    /// Returns the project's file that waits for consent, if it says more than the model about the endpoint.
-    pub(super) fn limited(&self) -> Option<&Path> {
+    /// Says that the project's file waits for consent, if it says more than the model about the endpoint.
+    pub(super) fn limited_notice(&self) -> Option<String> {
         let limited = self
             .scopes
             .iter()
@@ -158,7 +162,12 @@ impl Scopes {
         says_more
             .iter()
             .any(|member| limited.value(member).is_some())
-            .then_some(limited.path.as_path())
+            .then(|| {
+                let path = limited.path.display();
+                limited.with_remedy(format!(
+                    "{path}: only the model is taken from a project's settings"
+                ))
+            })
     }
 
     /// The path of the user's file, for messages; there may be none.
@@ -171,15 +180,38 @@ impl Scopes {
         self.scopes.iter().filter(|scope| scope.access == Access::Whole)
     }
 
-    /// Returns a member from the strongest file that has it, whatever it holds there.
+    /// Returns a member from the strongest file that has it, whatever it holds there. A project's file without consent is
+    /// not among them.
     pub(super) fn value(&self, member: &[&str]) -> Option<(&Value, &Scope)> {
-        let scopes: Box<dyn Iterator<Item = &Scope>> = match member {
-            ["model", "name"] => Box::new(self.scopes.iter()),
-            _ => Box::new(self.usable()),
-        };
-        scopes
+        self.usable()
             .filter_map(|scope| Some((scope.value(member)?, scope)))
             .next()
+    }
+
+    /// Returns the model that a project's file without consent names, where no stronger file names one.
+    ///
+    /// It goes out with each request, so nothing in it is expanded: whoever wrote the file would read any variable of the
+    /// user's that way. A name with a `$` in it is not taken at all.
+    pub(super) fn project_model(&self) -> Option<Sourced<String>> {
+        let (name, scope) = self.project_name()?;
+        (!name.contains('$')).then(|| Sourced::new(name.to_owned(), scope.source(&MODEL.join("."))))
+    }
+
+    /// Says that a project's model is not taken, as its name is more than a name.
+    pub(super) fn project_model_notice(&self) -> Option<String> {
+        let (name, scope) = self.project_name()?;
+        name.contains('$').then(|| {
+            let source = scope.source(&MODEL.join("."));
+            scope.with_remedy(format!(
+                "{source} is not used: '$' means nothing in a project's settings"
+            ))
+        })
+    }
+
+    fn project_name(&self) -> Option<(&str, &Scope)> {
+        let scope = self.scopes.iter().find(|scope| scope.value(&MODEL).is_some())?;
+        let name = without_mark(scope.value(&MODEL)?.as_str()?.trim());
+        (scope.access != Access::Whole && !name.is_empty()).then_some((name, scope))
     }
 
     /// Returns a text; blank counts as absent.
@@ -281,6 +313,20 @@ impl Scope {
         self.settings.get(name).filter(|value| value.is_string())
     }
 
+    /// Adds to what is not taken from a project's file how to allow it, unless the user has refused.
+    fn with_remedy(&self, notice: String) -> String {
+        let path = self.path.to_string_lossy();
+        match self.access {
+            Access::ModelUntilAsked => {
+                format!(
+                    "{notice}; run 'qwen-env --trust {}' to allow it",
+                    shell_word(&path)
+                )
+            }
+            Access::Model | Access::Whole => notice,
+        }
+    }
+
     pub(super) fn source(&self, member: &str) -> Source {
         Source::QwenCode {
             path: self.path.clone(),
@@ -320,6 +366,21 @@ fn home_variables() -> HashMap<String, String> {
         }
     }
     variables
+}
+
+/// Removes Qwen Code's `$runtime|PROTOCOL|` from a model that was set up by hand.
+pub(super) fn without_mark(name: &str) -> &str {
+    let mut name = name;
+    while let Some((_, model)) = name
+        .strip_prefix("$runtime|")
+        .and_then(|rest| rest.split_once('|'))
+    {
+        if model.is_empty() {
+            break;
+        }
+        name = model;
+    }
+    name
 }
 
 fn system_settings() -> PathBuf {
@@ -362,4 +423,22 @@ fn read_all(file: Option<File>) -> io::Result<Option<Vec<u8>>> {
         return Err(io::Error::other("is larger than 1 MiB"));
     }
     Ok(Some(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::without_mark;
+
+    #[test]
+    fn the_mark_of_a_model_that_was_set_up_by_hand_is_removed_however_often_it_stands_there() {
+        for (name, model) in [
+            ("m1", "m1"),
+            ("$runtime|openai|m1", "m1"),
+            ("$runtime|openai|$runtime|openai|a|b", "a|b"),
+            ("$runtime|openai|", "$runtime|openai|"),
+            ("$runtime|m1", "$runtime|m1"),
+        ] {
+            assert_eq!(without_mark(name), model);
+        }
+    }
 }

@@ -27,9 +27,17 @@ impl Resolver<'_> {
             self.ignored_profile(),
         ];
         let mut notices = self.qwen_code_notices();
+        notices.extend(self.model_not_taken(model));
         notices.extend(about_endpoint.into_iter().flatten());
         notices.extend(self.passed_over());
         notices
+    }
+
+    /// Says that the model of a project's settings is not taken, where they would have chosen it.
+    fn model_not_taken(&self, model: &Sourced<String>) -> Option<String> {
+        let is_asked = matches!(model.source, Source::QwenCode { .. } | Source::Provider(_));
+        let is_asked = is_asked && self.profile.provider.is_none();
+        is_asked.then(|| self.qwen_code.model_notice()).flatten()
     }
 
     /// Says that whoever wrote the project, and not the user, chose who is asked and with which key. Consent makes the
