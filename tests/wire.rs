@@ -220,6 +220,22 @@ fn a_million_small_events_take_no_more_memory_than_a_thousand() {
 }
 
 #[test]
+fn a_complete_answer_is_not_kept_waiting_by_what_says_nothing() {
+    for nothing in [
+        ": still here\n\n".to_owned(),
+        data(r#"{"choices":[]}"#),
+        finish("stop"),
+    ] {
+        let reply = Reply::stream_head().chunk(text("fine") + &finish("stop"));
+        let endless = (0..2_000).fold(reply, |reply, _| {
+            reply.pause(Duration::from_millis(250)).chunk(&nothing)
+        });
+        let (sandbox, server) = (Sandbox::new(), Server::script([endless.hold()]));
+        chat(&sandbox, &server).arg("hi").run().gives(0, "fine\n", "");
+    }
+}
+
+#[test]
 fn what_must_be_kept_and_never_ends_is_given_up() {
     let filler = "x".repeat(1 << 20);
     let tool_call = format!(

@@ -6,7 +6,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::error::Error;
 use crate::exit::Failure;
@@ -62,8 +62,9 @@ pub async fn read_answer(
     sink: &mut impl AnswerSink,
 ) -> Result<(), Error> {
     let mut is_silence_told = false;
+    let mut tail = Tail::default();
     while !reader.is_done() && !sink.is_satisfied() {
-        let next = next_chunk(&mut response, sink, reader.awaits_tail());
+        let next = next_chunk(&mut response, sink, tail.end(reader.awaits_tail()));
         let next = match is_silence_told {
             true => next.await,
             false => match timeout(SILENCE, next).await {
@@ -94,6 +95,25 @@ pub async fn read_answer(
     Ok(())
 }
 
+/// Until when the rest of a stream is waited for: [`TAIL`] after the finish reason, whatever comes in that time.
+#[derive(Debug, Default)]
+struct Tail(Option<(u64, Instant)>);
+
+impl Tail {
+    /// Returns the end of the wait for what may follow that event, if nothing else may.
+    fn end(&mut self, event: Option<u64>) -> Option<Instant> {
+        let event = event?;
+        match self.0 {
+            Some((known, end)) if known == event => Some(end),
+            _ => {
+                let end = Instant::now() + TAIL;
+                self.0 = Some((event, end));
+                Some(end)
+            }
+        }
+    }
+}
+
 /// Tells what a piece of an answer said, by what its reader had read before it and has read now.
 const fn heard(before: Progress, now: Progress) -> Heard {
     if now.telling > before.telling {
@@ -112,7 +132,7 @@ const fn heard(before: Progress, now: Progress) -> Heard {
 async fn next_chunk(
     response: &mut Response,
     sink: &mut impl AnswerSink,
-    awaits_tail: bool,
+    end: Option<Instant>,
 ) -> Result<Option<Bytes>, Error> {
     let mut was_woken = false;
     let mut chunk = pin!(response.chunk());
@@ -129,8 +149,10 @@ async fn next_chunk(
         }
         Poll::Pending
     });
-    if !awaits_tail {
-        return chunk.await;
+    match end {
+        None => chunk.await,
+        // A server that never pauses must not be waited for either.
+        Some(end) if Instant::now() >= end => Ok(None),
+        Some(end) => timeout_at(end, chunk).await.unwrap_or(Ok(None)),
     }
-    timeout(TAIL, chunk).await.unwrap_or(Ok(None))
 }

@@ -90,6 +90,10 @@ struct End {
     has_text_without: bool,
     /// The finish reason came with nothing else.
     is_alone: bool,
+    /// The number of the event that brought the finish reason.
+    reason_at: u64,
+    /// The count of tokens came after the finish reason.
+    has_tail: bool,
     /// A finish reason was followed by more of the answer: such a server's reasons are no sign of the end.
     is_unreliable: bool,
     /// The stream ended within an event.
@@ -167,6 +171,10 @@ impl AnswerReader {
             Some(ContentKind::Json) => self.keep(bytes),
             None => {
                 self.keep(bytes)?;
+                trim_head(&mut self.body);
+                if self.body.is_empty() {
+                    return Ok(());
+                }
                 self.kind = content_kind(self.content_type.as_deref(), &self.body)?;
                 if self.kind == Some(ContentKind::Events) {
                     let head = std::mem::take(&mut self.body);
@@ -178,10 +186,10 @@ impl AnswerReader {
         }
     }
 
-    /// True once `[DONE]` has come: there is nothing left to wait for.
+    /// True once `[DONE]` has come, or the count of tokens after the end: there is nothing left to wait for.
     #[must_use]
     pub const fn is_done(&self) -> bool {
-        self.end.is_done
+        self.end.is_done || self.end.has_tail && self.is_complete()
     }
 
     /// True once the end is known, so that nothing which happens to the connection makes the answer less than whole.
@@ -197,10 +205,11 @@ impl AnswerReader {
                 && (end.has_text_without || end.is_alone && end.has_chunk_without)
     }
 
-    /// True while nothing but a count of tokens can follow: some servers neither send it nor end the stream.
+    /// Returns the number of the event since which nothing but a count of tokens can follow: some servers neither send it
+    /// nor end the stream.
     #[must_use]
-    pub const fn awaits_tail(&self) -> bool {
-        self.is_complete() && self.end.is_alone
+    pub fn awaits_tail(&self) -> Option<u64> {
+        (self.is_complete() && self.end.is_alone).then_some(self.end.reason_at)
     }
 
     /// Returns how far the answer has come.
@@ -511,6 +520,7 @@ impl AnswerReader {
         }
         if let Some(usage) = chunk.usage() {
             self.usage = Some(usage.get().to_owned());
+            self.end.has_tail = self.summary.finish_reason.is_some();
             self.progress.telling += 1;
         }
         let error = chunk.error();
@@ -529,6 +539,13 @@ impl AnswerReader {
         }
         Ok(has_choices || chunk.choices.is_some())
     }
+}
+
+/// Drops the byte-order mark and the white space before a body, which may be of any length.
+fn trim_head(body: &mut Vec<u8>) {
+    let text = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+    let blanks = body.len() - text.trim_ascii_start().len();
+    body.drain(..blanks);
 }
 
 /// Splits JSON objects that stand behind each other, as events do that lost the line feed between them.
@@ -618,10 +635,9 @@ impl AnswerReader {
             && self.is_repetition(message, reason.is_some())
         {
             says = self.repeat(message, sink);
+            self.withdraw_reason(says);
         } else {
-            if says && self.summary.finish_reason.take().is_some() {
-                self.end.is_unreliable = true;
-            }
+            self.withdraw_reason(says);
             if let Some((message, is_whole)) = choice.message() {
                 self.end.has_deltas |= !is_whole;
                 self.take_message(message, sink)?;
@@ -630,14 +646,28 @@ impl AnswerReader {
         }
         self.end.has_deltas |= !choice.is_whole();
         self.progress.telling += u64::from(says || reason.is_some());
-        if reason.is_none() {
+        let Some(reason) = reason else {
             self.end.has_chunk_without = true;
             self.end.has_text_without |= says;
-        } else {
-            self.end.is_alone = !says;
-            self.summary.finish_reason = reason;
-        }
+            return Ok(());
+        };
+        self.summary.finish_reason = Some(match self.summary.finish_reason.take() {
+            Some(earlier) => earlier.worse(reason),
+            None => {
+                self.end.reason_at = self.progress.events;
+                reason
+            }
+        });
+        self.end.is_alone = !says;
         Ok(())
+    }
+
+    /// Forgets a finish reason that more of the answer follows.
+    fn withdraw_reason(&mut self, says: bool) {
+        if says && self.summary.finish_reason.take().is_some() {
+            self.end.is_unreliable = true;
+            self.end.has_tail = false;
+        }
     }
 
     fn take_message(

@@ -1,6 +1,9 @@
 //! One chunk of a chat completion, read without copying where JSON allows it.
 
-use serde::Deserialize;
+use std::borrow::Cow;
+
+use serde::de::Error;
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
@@ -186,20 +189,36 @@ pub(super) struct Choice<'a> {
     #[serde(borrow, default)]
     text: Content<'a>,
     #[serde(borrow, default)]
-    finish_reason: Option<Text<'a>>,
+    finish_reason: Option<Reason<'a>>,
     /// An older form of the finish reason.
     #[serde(borrow, default)]
-    finish_details: Option<Details<'a>>,
+    finish_details: Option<Reason<'a>>,
     #[serde(borrow, default)]
     error: Option<&'a RawValue>,
     #[serde(borrow, default)]
     usage: Option<&'a RawValue>,
 }
 
-#[derive(Debug, Deserialize)]
-struct Details<'a> {
-    #[serde(borrow, default, rename = "type")]
-    kind: Option<Text<'a>>,
+/// The server's word for why the model stopped: text, or the `type` of an object (SGLang).
+#[derive(Debug)]
+struct Reason<'a>(Cow<'a, str>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Reason<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let json = <&RawValue>::deserialize(deserializer)?.get();
+        if !json.starts_with('{') {
+            return serde_json::from_str(json)
+                .map(|Text(word)| Self(word))
+                .map_err(D::Error::custom);
+        }
+        let mut reason: Value = serde_json::from_str(json).map_err(D::Error::custom)?;
+        Ok(Self(match reason.get_mut("type").map(Value::take) {
+            Some(Value::String(word)) => word.into(),
+            Some(Value::Null) => Cow::default(),
+            // Whatever it says, it is a reason that nobody knows.
+            _ => json.into(),
+        }))
+    }
 }
 
 impl<'a> Choice<'a> {
@@ -229,12 +248,7 @@ impl<'a> Choice<'a> {
 
     /// Returns the server's word for why the model stopped; an empty one while it goes on.
     pub(super) fn finish_reason(&self) -> &str {
-        let details = self.finish_details.as_ref();
-        let words = [
-            self.finish_reason.as_ref(),
-            details.and_then(|details| details.kind.as_ref()),
-        ];
-        words
+        [&self.finish_reason, &self.finish_details]
             .into_iter()
             .flatten()
             .map(|word| &*word.0)

@@ -33,12 +33,32 @@ pub enum Meaning {
     Busy,
     /// The answer was interrupted.
     Broken,
+    /// The answer goes on. As the last word it is an interruption.
+    GoesOn,
     /// A word that nobody knows: it is no sign of success.
     Unknown,
 }
 
+impl Meaning {
+    /// Returns how much a reason says against the answer.
+    const fn weight(self) -> u8 {
+        match self {
+            Self::GoesOn => 0,
+            Self::Whole => 1,
+            Self::ToolCalls => 2,
+            Self::Unknown => 3,
+            Self::Limit => 4,
+            Self::Refusal => 5,
+            Self::Filter => 6,
+            Self::Busy => 7,
+            Self::Broken => 8,
+        }
+    }
+}
+
 /// The order in which the words that contain another are judged.
-const JUDGED: [Meaning; 7] = [
+const JUDGED: [Meaning; 8] = [
+    Meaning::GoesOn,
     Meaning::Whole,
     Meaning::ToolCalls,
     Meaning::Limit,
@@ -84,6 +104,16 @@ impl FinishReason {
         format!("'{}'", clip(one_line(&self.word).trim(), 60))
     }
 
+    /// Returns the one of two reasons for the same end that counts: the worse, since relays add a `stop` of their own.
+    #[must_use]
+    pub(super) fn worse(self, later: Self) -> Self {
+        if self.meaning.weight() > later.meaning.weight() {
+            self
+        } else {
+            later
+        }
+    }
+
     /// True when the text is known to be incomplete.
     #[must_use]
     pub const fn is_cut(&self) -> bool {
@@ -93,7 +123,7 @@ impl FinishReason {
     /// True when the server could not go on: what came is no answer.
     #[must_use]
     pub const fn is_interruption(&self) -> bool {
-        matches!(self.meaning, Meaning::Busy | Meaning::Broken)
+        matches!(self.meaning, Meaning::Busy | Meaning::Broken | Meaning::GoesOn)
     }
 
     /// Returns what is doubtful about an answer that ends so.
@@ -108,7 +138,9 @@ impl FinishReason {
             Meaning::Unknown => {
                 format!("the answer may be incomplete: the server's finish reason {word} is unknown")
             }
-            Meaning::Whole | Meaning::ToolCalls | Meaning::Busy | Meaning::Broken => return None,
+            Meaning::Whole | Meaning::ToolCalls | Meaning::Busy | Meaning::Broken | Meaning::GoesOn => {
+                return None;
+            }
         })
     }
 }
@@ -187,7 +219,7 @@ mod tests {
     fn the_table_is_read() {
         let read: Table = serde_json::from_str(include_str!("../../provider/finish_reasons.json")).unwrap();
         assert_eq!(table().general.len(), read.general.len());
-        assert_eq!(table().general.len(), 7);
+        assert_eq!(table().general.len(), 8);
         for provider in read.providers.keys() {
             assert!(crate::provider::named(provider).is_some(), "{provider}");
         }
@@ -283,6 +315,7 @@ mod tests {
                     "failed",
                 ],
             ),
+            (Meaning::GoesOn, &["in_progress", "NOT_FINISHED", "processing"]),
             (Meaning::Unknown, &["unknown", "OTHER", "vibes", "42", "余额"]),
         ] {
             for word in words {

@@ -2,7 +2,7 @@
 
 use super::FinishReason;
 use super::tests::{A, B, EVENTS, STOP, events, read};
-use crate::net::chat::AnswerError;
+use crate::net::chat::{AnswerError, AnswerReader, Delta};
 
 #[test]
 fn a_stream_cut_at_any_two_bytes_gives_the_same_answer() {
@@ -121,5 +121,33 @@ fn events_that_are_alike_give_what_each_would_give_alone() {
         let seen = read(EVENTS, &[&stream.as_bytes()[..cut], &stream.as_bytes()[cut..]]);
         assert_eq!((seen.text, seen.reasoning), (text, reasoning), "{stream}");
         assert!(seen.end.is_ok());
+    }
+}
+
+#[test]
+fn white_space_before_an_answer_is_not_kept_however_long_it_is() {
+    let document = r#"{"choices":[{"message":{"content":"hi"},"finish_reason":"stop"}]}"#;
+    let stream = events(&[r#"{"choices":[{"delta":{"content":"hi"}}]}"#, STOP]);
+    for (content_type, mark, answer) in [
+        (Some("application/json"), "", document),
+        (Some("application/json"), "\u{feff}", document),
+        (EVENTS, "", stream.as_str()),
+        (EVENTS, "\u{feff}", stream.as_str()),
+    ] {
+        let mut text = String::new();
+        let mut sink = |delta: Delta<'_>| {
+            if let Delta::Text(piece) = delta {
+                text.push_str(piece);
+            }
+        };
+        let mut reader = AnswerReader::new(content_type);
+        reader.push(mark.as_bytes(), &mut sink).unwrap();
+        for _ in 0..40_000 {
+            reader.push(&[b'\n'; 100], &mut sink).unwrap();
+        }
+        assert!(reader.body.capacity() < 1_000, "{content_type:?}");
+        reader.push(answer.as_bytes(), &mut sink).unwrap();
+        reader.finish(&mut sink).unwrap();
+        assert_eq!(text, "hi", "{content_type:?}");
     }
 }
