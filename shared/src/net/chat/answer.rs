@@ -103,6 +103,7 @@ struct End {
     /// A whole message that came after them says something else.
     differs: bool,
     has_refused: bool,
+    is_filtered: bool,
     not_text: Option<String>,
 }
 
@@ -326,6 +327,9 @@ impl AnswerReader {
         if self.end.has_refused && reason.is_none_or(|reason| reason.meaning != Meaning::Refusal) {
             caveats.push("the model refused to answer".to_owned());
         }
+        if self.end.is_filtered && reason.is_none_or(|reason| reason.meaning != Meaning::Filter) {
+            caveats.push("the answer is cut: by the provider's filter".to_owned());
+        }
         if reason.is_none() && !self.end.is_document {
             caveats.push("the answer may be incomplete: the server named no finish reason".to_owned());
         }
@@ -523,6 +527,7 @@ impl AnswerReader {
             self.end.has_tail = self.summary.finish_reason.is_some();
             self.progress.telling += 1;
         }
+        self.end.is_filtered |= chunk.is_filtered();
         let error = chunk.error();
         let has_choices = chunk.choices().next().is_some();
         self.choose(chunk, json, sink)?;

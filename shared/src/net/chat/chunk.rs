@@ -29,6 +29,9 @@ pub(super) struct Chunk<'a> {
     /// MiniMax's verdict, which stands beside a good answer too.
     #[serde(borrow, default)]
     base_resp: Option<&'a RawValue>,
+    /// MiniMax's word that its filter cut the answer.
+    #[serde(borrow, default)]
+    output_sensitive: Option<&'a RawValue>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -77,6 +80,11 @@ impl<'a> Chunk<'a> {
             let error = || json!({ "code": verdict["status_code"], "message": verdict["status_msg"] });
             says_error(&verdict).then(error)
         })
+    }
+
+    /// True when the provider's filter cut the answer, whatever its finish reason.
+    pub(super) fn is_filtered(&self) -> bool {
+        self.output_sensitive.is_some_and(|raw| raw.get() == "true")
     }
 
     /// Returns the count of tokens, wherever it stands.

@@ -81,6 +81,9 @@ struct Part<'a> {
     content: Option<&'a RawValue>,
     #[serde(borrow, default)]
     refusal: Option<&'a RawValue>,
+    /// The text within a `text` that is an object.
+    #[serde(borrow, default)]
+    value: Option<&'a RawValue>,
 }
 
 impl<'a> Part<'a> {
@@ -93,6 +96,7 @@ impl<'a> Part<'a> {
             self.summary,
             self.content,
             self.refusal,
+            self.value,
         ];
         let mut texts = members
             .into_iter()
