@@ -262,6 +262,8 @@ fn every_flag_that_is_mentioned_is_there() {
         "--on-event",
         // What the hook's code calls: no flag for people.
         "--at-prompt",
+        // Gone, as the introduction says.
+        "--generate",
         "--get",
         "--locked",
         "--path",
