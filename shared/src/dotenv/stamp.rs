@@ -2,7 +2,7 @@
 
 use std::fs::Metadata;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 
 use super::search::Search;
@@ -43,18 +43,28 @@ fn look(path: &Path, hasher: &mut DefaultHasher) {
 }
 
 /// Everything that a change of content, owner or mode leaves a trace in; the time of a change of a file's data can be set
-/// back, the time of a change of its status cannot.
+/// back, the time of a change of its status cannot. Reading a FIFO changes its size and times, so these tell nothing.
 fn identity(found: &Metadata) -> [i64; 10] {
-    [
+    let [dev, ino, mode, uid, gid] = [
         found.dev().cast_signed(),
         found.ino().cast_signed(),
         i64::from(found.mode()),
         i64::from(found.uid()),
+        i64::from(found.gid()),
+    ];
+    if found.file_type().is_fifo() {
+        return [dev, ino, mode, uid, gid, 0, 0, 0, 0, 0];
+    }
+    [
+        dev,
+        ino,
+        mode,
+        uid,
+        gid,
         found.size().cast_signed(),
         found.mtime(),
         found.mtime_nsec(),
         found.ctime(),
         found.ctime_nsec(),
-        i64::from(found.gid()),
     ]
 }
