@@ -123,9 +123,12 @@ fn yes_is_kept_until_a_byte_changes() {
             "VAULT_ADDR",
             "https://evil.example",
             "Vault: sends a token there",
+            "values: qwen-env --explain --show-secrets",
         ] {
             assert!(shown.contains(part), "{name}: no {part} in {shown}");
         }
+        // It is exported anyway.
+        assert!(!shown.contains("OPENAI_BASE_URL"), "{shown}");
         assert!(shown.find("VAULT_ADDR") < shown.find("GREETING"), "{shown}");
         assert!(!shown.contains("sk-clone-0123456789"), "{shown}");
         shell.has(ALL);
@@ -139,8 +142,19 @@ fn yes_is_kept_until_a_byte_changes() {
         second.evaluates();
         second.has(ALL);
         sandbox.write("work/.env", CLONE.replace("small", "large"));
-        shell.is_asked("");
+        let shown = shell.is_asked("");
+        assert!(
+            shown.contains("has changed since you trusted it and sets 11 variables"),
+            "{shown}"
+        );
         shell.has("large,,,");
+        let told = sandbox.tool("qwen-env").run().exits(0).stderr;
+        assert!(
+            told.contains(
+                ".env has changed since you trusted it; 11 variables wait for consent: GREETING, N1"
+            ),
+            "{told}"
+        );
     }
 }
 
@@ -160,17 +174,35 @@ fn no_is_kept_and_not_spoken_of_until_it_is_taken_back() {
         second.has(OWN);
         let explained = sandbox.tool("qwen-env").arg("--explain").run().exits(0).text();
         assert!(
-            explained.contains("untrusted project file, refused by you"),
+            explained.contains("untrusted project file, consent refused"),
             "{explained}"
         );
+        let line = |name: &str| explained.lines().find(|line| line.contains(name)).unwrap();
         assert!(
-            explained.contains("waiting: you refused this file"),
+            line("GREETING").ends_with("left out: you refused this file"),
             "{explained}"
+        );
+        assert!(line("OPENAI_BASE_URL").ends_with("  exported"), "{explained}");
+        let said = "11 variables are left out: you refused this file ('qwen-env --untrust' forgets that)";
+        assert_eq!(explained.lines().last(), Some(said));
+        let get = sandbox
+            .tool("qwen-env")
+            .args(["--get", "GREETING"])
+            .run()
+            .exits(1);
+        assert!(
+            get.stderr.contains(
+                "'GREETING' is left out: you refused this file ('qwen-env --untrust' forgets that)\n"
+            ),
+            "{get:?}"
         );
         let untrust = sandbox.tool("qwen-env").arg("--untrust").run().exits(0);
         assert!(untrust.stderr.contains("no longer refused"), "{untrust:?}");
         second.is_asked("yes");
         second.has(ALL);
+        sandbox.tool("qwen-env").arg("--untrust").run().exits(0);
+        shell.is_asked("");
+        shell.has(OWN);
     }
 }
 
@@ -184,6 +216,22 @@ fn not_now_holds_for_this_shell_and_this_content() {
         shell.is_asked("");
         shell.has(OWN);
         shell.evaluates();
+        // The names were in the question.
+        let shown = shell.terminal.plain();
+        assert!(
+            shown.contains("hint: run 'qwen-env --trust'") && !shown.contains("wait for consent"),
+            "{shown}"
+        );
+        // A script that it starts has said nothing yet.
+        let script = "sh -c 'eval $(qwen-env); eval $(qwen-env)'";
+        for _ in 0..2 {
+            let shown = shell.does(script);
+            assert_eq!(
+                shown.matches("11 variables wait for consent: GREETING").count(),
+                1,
+                "{shown}"
+            );
+        }
         assert!(!sandbox.home().join(".local/state/qwen/trust.json").exists());
         let mut second = Shell::start(name, &sandbox).unwrap();
         let start = second.seen();
@@ -310,6 +358,9 @@ fn trust_shows_what_a_file_sets_and_grants_exactly_that() {
             "{shown}"
         );
         terminal.types(refusal);
+        if refusal == "n\r" {
+            terminal.shows("work/.env: refused; 'qwen-env --untrust' forgets that");
+        }
         assert_eq!(terminal.ends(), 1);
         get(1);
     }
@@ -331,11 +382,103 @@ fn trust_shows_what_a_file_sets_and_grants_exactly_that() {
 }
 
 #[test]
+fn trust_shows_first_what_is_marked_and_not_what_no_file_may_set() {
+    let sandbox = Sandbox::new();
+    sandbox.write(
+        "work/.env",
+        "A=1\nQWEN_PROFILE=x\nQWEN_ENV_EXPORTED=x\nLD_PRELOAD=x\n",
+    );
+    let told = sandbox
+        .tool("qwen-env")
+        .args(["--trust", "--yes"])
+        .run()
+        .exits(0)
+        .stderr;
+    assert!(
+        told.contains("sets 2 variables\n  LD_PRELOAD") && !told.contains("QWEN_"),
+        "{told}"
+    );
+}
+
+#[test]
+fn an_address_that_is_withheld_is_part_of_the_question() {
+    let sandbox = Sandbox::new();
+    sandbox.write(
+        "work/.env",
+        "OPENAI_BASE_URL=https://clone.example/v1\nGREETING=hello\n",
+    );
+    let tool = sandbox
+        .tool("qwen-env")
+        .env("OPENAI_API_KEY", "sk-mine-0123456789");
+    let mut terminal = Terminal::start(tool.args(["--", "/bin/true"]));
+    terminal.shows(QUESTION);
+    let shown = terminal.plain();
+    assert!(shown.contains("sets 2 variables that wait"), "{shown}");
+    assert!(
+        shown.contains("OPENAI_BASE_URL  https://clone.example/v1"),
+        "{shown}"
+    );
+    terminal.types("\r");
+    assert_eq!(terminal.ends(), 0);
+}
+
+#[test]
+fn a_hint_names_the_file_that_was_named_or_is_elsewhere_and_none_for_standard_input() {
+    let sandbox = Sandbox::new();
+    let file = sandbox.write("work/one two/.env", "LD_PRELOAD=x\n");
+    let word = file.display().to_string().replace(' ', "\\ ");
+    let hint = format!("run 'qwen-env --trust {word}'");
+    for place in [["--file", "one two/.env"], ["-C", "one two"]] {
+        for form in [
+            ["--format", "json"],
+            ["--get", "LD_PRELOAD"],
+            ["--explain", "--color=never"],
+        ] {
+            let run = sandbox.tool("qwen-env").args(place).args(form).run();
+            let said = run.text() + &run.stderr;
+            assert!(said.contains(&hint), "{place:?} {form:?}: {said}");
+        }
+    }
+    for form in [
+        ["--format", "json"],
+        ["--get", "LD_PRELOAD"],
+        ["--explain", "--color=never"],
+    ] {
+        let tool = sandbox.tool("qwen-env").args(["--file", "-"]).args(form);
+        let run = tool.stdin("LD_PRELOAD=x\n").run();
+        let said = run.text() + &run.stderr;
+        assert!(!said.contains("--trust"), "{form:?}: {said}");
+    }
+}
+
+#[test]
+fn a_check_finds_no_fault_with_an_address_that_is_exported_or_waits() {
+    let sandbox = Sandbox::new();
+    for address in [
+        "http://127.0.0.1:8080/v1",
+        "http://localhost:1/v1",
+        "http://[::1]:1",
+    ] {
+        sandbox.write(
+            "work/.env",
+            format!("OPENAI_BASE_URL={address}\nX_BASE_URL=https://x.example\n"),
+        );
+        let run = sandbox.tool("qwen-env").arg("--check").run();
+        assert!(!run.text().contains("not exported"), "{run:?}");
+        sandbox
+            .tool("qwen-env")
+            .args(["-q", "--get", "OPENAI_BASE_URL"])
+            .run()
+            .gives(0, format!("{address}\n"), "");
+    }
+}
+
+#[test]
 fn trust_of_qwen_codes_settings_shows_their_members() {
     let sandbox = Sandbox::new();
     let file = sandbox.write(
         "work/.qwen/settings.json",
-        "{ // a comment\n\"env\": {\"MY_KEY\": \"sk-canary-0123456789\"}, \"security\": {\"auth\": {\"baseUrl\": \"https://u:p@h.example/v1\"}} }",
+        "{ // a comment\n\"env\": {\"MY_KEY\": \"sk-canary-0123456789\"}, \"security\": {\"auth\": {\"baseUrl\": \"https://u:p@h.example/v1\"}}, \"modelProviders\": {\"openai\": [{\"id\": \"qwen3-coder-plus\", \"envKey\": \"MY_KEY_NAME\"}, {\"envKey\": \"sk-canary-0123456789\"}]} }",
     );
     let run = sandbox.tool("qwen-env").arg("--trust").arg(&file).run().exits(0);
     for part in [
@@ -343,6 +486,9 @@ fn trust_of_qwen_codes_settings_shows_their_members() {
         "sk-***89",
         "security.auth.baseUrl",
         "https://***@h.example/v1",
+        "sets 5 settings",
+        "modelProviders.openai.0.id      qwen3-coder-plus",
+        "modelProviders.openai.0.envKey  MY_KEY_NAME",
     ] {
         assert!(run.stderr.contains(part), "no {part} in {}", run.stderr);
     }

@@ -211,7 +211,7 @@ fn the_check_names_every_kind_of_mistake_with_its_line() {
     let sandbox = Sandbox::new();
     let file = sandbox.write(
         "work/.env",
-        "A=1#cut\nB=\"open\njunk here\nC:\nD=2\nA=again\nPATH=/x\nE.F=1\nX_BASE_URL=u\nset G=1\nH='a' b\nN=\0\n",
+        "A=1#cut\nB=\"open\njunk here\nC:\nD=2\nA=again\nPATH=/x\nE.F=1\nOPENAI_BASE_URL=u\nset G=1\nH='a' b\nN=\0\n",
     );
     let place = file.display();
     let expected = [
@@ -224,7 +224,7 @@ fn the_check_names_every_kind_of_mistake_with_its_line() {
         "4: 'C' takes its value from a later line",
         "4: 'C': dotenvy cannot read it",
         "8: 'E.F' cannot be the name of a shell variable",
-        "9: 'X_BASE_URL' is not exported: 'X_API_KEY' is not set beside it",
+        "9: 'OPENAI_BASE_URL' is not exported: 'OPENAI_API_KEY' is not set beside it",
         "10: is no assignment; it is skipped",
         "11: 'H' keeps its quote: the value is not quoted as a whole",
         "11: 'H': dotenvy cannot read it",

@@ -339,6 +339,8 @@ fn an_answer_counts_at_the_next_prompt_and_the_notice_comes_once() {
         tool(&session.sandbox, "--untrust");
         session.waits_for_a_prompt();
         session.sees("unset,unset,unset");
+        // What was said before the answer counts no longer.
+        assert_eq!(session.terminal.plain().matches("wait for consent").count(), 2);
         assert!(!session.terminal.plain().contains("not now"), "a hook asked");
     }
 }

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use qwen_shared::dotenv::{
     Assignment, CandidateStatus, Decision, EnvChain, EnvFile, RawAssignment, Scanner, Trust, Variable,
-    key_name,
+    is_loopback_address, key_name,
 };
 use qwen_shared::output::Reporter;
 use qwen_shared::process;
@@ -121,7 +121,8 @@ fn fault_of(keys: &BTreeSet<&str>, assignment: &Assignment) -> Option<String> {
         Decision::Accepted | Decision::Waiting(_) if !is_shell_name(name) => {
             Some(format!("'{name}' cannot be the name of a shell variable"))
         }
-        Decision::Accepted | Decision::Waiting(_) => address_without_key(keys, &assignment.variable),
+        Decision::Accepted => address_without_key(keys, &assignment.variable),
+        Decision::Waiting(_) => None,
         refused => Some(format!("'{name}' is refused: {}", refused.refusal()?)),
     }
 }
@@ -137,10 +138,11 @@ fn keys_of(file: &EnvFile) -> BTreeSet<&str> {
         .collect()
 }
 
-/// An address in an untrusted project file counts only with the key of the same file.
+/// An address in an untrusted project file counts only with the key of the same file, unless it is one of this machine.
 fn address_without_key(keys: &BTreeSet<&str>, address: &Variable) -> Option<String> {
     let name = &address.name;
-    let key = key_name(name).filter(|_| address.trust == Trust::UntrustedProject)?;
+    let needs_key = address.trust == Trust::UntrustedProject && !is_loopback_address(address.value.expose());
+    let key = key_name(name).filter(|_| needs_key)?;
     (!keys.contains(key.as_str())).then(|| format!("'{name}' is not exported: '{key}' is not set beside it"))
 }
 

@@ -2,22 +2,28 @@
 
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal};
+use std::path::Path;
+use std::sync::Arc;
 
-use qwen_shared::dotenv::{Answer, Assignment, Decision, EnvChain, Record, Search, key_name, marks, trust};
+use qwen_shared::dotenv::{
+    Answer, Assignment, EnvChain, EnvFile, Record, Search, command_about, key_name, marks, trust,
+};
 use qwen_shared::exit::Failure;
 use qwen_shared::output::Reporter;
 use qwen_shared::paths;
 use qwen_shared::secret::mask;
+use qwen_shared::shell::is_shell_name;
 use qwen_shared::terminal::Terminal;
 use qwen_shared::text::{clip, one_line};
 
 use super::args::Args;
+use super::plan::{Action, Origin, Plan, PlanOptions};
 
 /// How many names a question shows unless all are asked for.
 const SHOWN: usize = 20;
 
 /// Asks about the file whose names wait, where a person can answer and was not asked about this content in this shell
-/// before, and keeps a yes or no.
+/// before, and keeps a yes or no. Returns the file that stays without an answer.
 ///
 /// # Errors
 /// The answer cannot be kept.
@@ -26,34 +32,38 @@ pub(crate) fn ask_about_waiting(
     search: &Search,
     chain: &mut EnvChain,
     record: &mut Record,
+    options: &PlanOptions,
     reporter: &Reporter,
-) -> Result<(), Failure> {
+) -> Result<Option<Arc<Path>>, Failure> {
+    // An answer may be forgotten, and the question come again.
+    let answered = chain.files.iter().filter(|file| file.answer.is_some());
+    answered.for_each(|file| record.unsay(&question_about(&file.path)));
     let Some(file) = chain
         .files
         .iter()
         .find(|file| file.answer.is_none() && file.waiting().next().is_some())
     else {
-        return Ok(());
+        return Ok(None);
     };
     let Some(mut terminal) = args.may_ask().then(attended_terminal).flatten() else {
-        return Ok(());
+        return Ok(None);
     };
     let path = file.path.clone();
-    record.ensure_key();
-    if !record.says(&format!("asked about {}", path.display()), file.bytes.expose()) {
-        return Ok(());
+    let question = question_about(&path);
+    if !record.says(&question, "", file.bytes.expose()) {
+        return Ok(None);
     }
-    let settings: Vec<Setting> = file.assignments.iter().filter_map(Setting::in_question).collect();
-    let waiting = file.waiting().count();
-    let title = format!(
-        "{}: '{}' sets {} for your consent",
-        reporter.program(),
-        path.display(),
-        count_of(waiting, "variable that waits", "variables that wait")
-    );
-    let Reply::Answer(answer) = ask(&mut terminal, &title, settings, Some(SHOWN)) else {
-        return Ok(());
+    let settings = in_question(file, &Plan::new(chain, &[], record, options));
+    let asked = Question {
+        title: format!("{}: {}", reporter.program(), title_of(file, settings.len())),
+        settings,
+        limit: Some(SHOWN),
+        values: values_command(&path, search.file.is_some() || args.common.directory.is_some()),
     };
+    let Reply::Answer(answer) = ask(&mut terminal, asked) else {
+        return Ok(Some(path));
+    };
+    record.unsay(&question);
     let store = search.trust_store.as_deref().ok_or_else(paths::no_home)?;
     let notify = |text: &str| reporter.notice(text);
     match answer {
@@ -61,7 +71,47 @@ pub(crate) fn ask_about_waiting(
         Answer::No => trust::deny(store, &path, file.bytes.expose(), &notify)?,
     }
     chain.answer(&path, answer);
-    Ok(())
+    Ok(None)
+}
+
+/// Says that so many variables of a file wait.
+fn title_of(file: &EnvFile, waiting: usize) -> String {
+    let changed = match file.changed {
+        true => " has changed since you trusted it and",
+        false => "",
+    };
+    let count = count_of(waiting, "variable that waits", "variables that wait");
+    format!("'{}'{changed} sets {count} for your consent", file.path.display())
+}
+
+/// What the record remembers a question by.
+fn question_about(path: &Path) -> String {
+    format!("asked about {}", path.display())
+}
+
+/// What waits of a file: the names that only a consent lets through, and the addresses that the plan withholds.
+fn in_question(file: &EnvFile, plan: &Plan<'_>) -> Vec<Setting> {
+    let is_withheld = |assignment: &Assignment| {
+        let mut withheld = plan
+            .entries
+            .iter()
+            .filter(|entry| entry.action == Action::Withhold);
+        withheld.any(|entry| matches!(entry.origin, Origin::File(of) if std::ptr::eq(of, &raw const assignment.variable)))
+    };
+    file.assignments
+        .iter()
+        .filter(|assignment| assignment.decision.is_waiting() || is_withheld(assignment))
+        .map(|assignment| Setting::new(&assignment.variable.name, assignment.variable.value.expose()))
+        .collect()
+}
+
+/// Returns the command that shows a file's values; with the path where it was named, or is elsewhere.
+pub(crate) fn values_command(path: &Path, named: bool) -> Option<String> {
+    let command = "qwen-env --explain --show-secrets";
+    match named {
+        true => command_about(&format!("{command} --file"), path),
+        false => Some(command.to_owned()),
+    }
 }
 
 /// Opens the terminal where a person is there to answer: standard input and standard error are terminals, and this
@@ -81,15 +131,28 @@ pub(crate) enum Reply {
     NotNow,
 }
 
-/// Shows what a file sets, at most `limit` settings, and asks.
-pub(crate) fn ask(
-    terminal: &mut Terminal,
-    title: &str,
-    mut settings: Vec<Setting>,
-    mut limit: Option<usize>,
-) -> Reply {
-    settings.sort_by_key(|setting| setting.note.is_none());
-    let mut text = one_line(title) + "\n" + &table(&settings, limit);
+/// What is asked, and shown before.
+pub(crate) struct Question {
+    pub(crate) title: String,
+    pub(crate) settings: Vec<Setting>,
+    /// How many settings are shown unless all are asked for.
+    pub(crate) limit: Option<usize>,
+    /// The command that shows the values.
+    pub(crate) values: Option<String>,
+}
+
+/// Shows what a file sets, and asks.
+pub(crate) fn ask(terminal: &mut Terminal, question: Question) -> Reply {
+    let Question {
+        title,
+        settings,
+        mut limit,
+        values,
+    } = question;
+    let mut text = one_line(&title) + "\n" + &table(&settings, limit);
+    if let Some(command) = values {
+        let _ = writeln!(text, "  values: {command}");
+    }
     loop {
         let has_more = limit.is_some_and(|limit| settings.len() > limit);
         let show = if has_more { "[s]how all, " } else { "" };
@@ -136,31 +199,29 @@ impl Setting {
     /// A member of Qwen Code's settings.
     pub(crate) fn member(name: String, value: &str) -> Self {
         Self {
-            value: shown(&name, value),
+            value: match is_plain_member(&name, value) {
+                true => clip(&one_line(value), 200),
+                false => shown(&name, value),
+            },
             note: address(value).map(|_| "an address".to_owned()),
             name,
         }
     }
-
-    /// What waits, and the addresses that a yes would make the user's own.
-    fn in_question(assignment: &Assignment) -> Option<Self> {
-        let variable = &assignment.variable;
-        let is_address = assignment.decision == Decision::Accepted && key_name(&variable.name).is_some();
-        (assignment.decision.is_waiting() || is_address)
-            .then(|| Self::new(&variable.name, variable.value.expose()))
-    }
 }
 
-/// Writes settings line by line: name, value, note.
+/// Writes settings line by line: name, value, note. Those first that there is something to know about: of 80,000 names
+/// the one that matters is seen.
 pub(crate) fn table(settings: &[Setting], limit: Option<usize>) -> String {
+    let mut settings: Vec<&Setting> = settings.iter().collect();
+    settings.sort_by_key(|setting| setting.note.is_none());
     let shown = &settings[..limit.map_or(settings.len(), |limit| limit.min(settings.len()))];
     let width = |cell: fn(&Setting) -> &str, most: usize| {
-        let widths = shown.iter().map(|setting| cell(setting).chars().count());
+        let widths = shown.iter().map(|&setting| cell(setting).chars().count());
         widths.max().unwrap_or(0).min(most)
     };
     let (names, values) = (width(|row| &row.name, 40), width(|row| &row.value, 50));
     let mut text = String::new();
-    for Setting { name, value, note } in shown {
+    for &Setting { name, value, note } in shown {
         let note = note.as_deref().unwrap_or_default();
         let line = one_line(&format!("{name:names$}  {value:values$}  {note}"));
         let _ = writeln!(text, "  {}", line.trim_end());
@@ -177,6 +238,18 @@ pub(crate) fn shown(name: &str, value: &str) -> String {
     address(value)
         .or_else(|| is_host(name, value).then(|| value.to_owned()))
         .unwrap_or_else(|| mask(value))
+}
+
+/// True for the member of Qwen Code's settings that names a model or a variable: no secret, and what a consent is about.
+fn is_plain_member(path: &str, value: &str) -> bool {
+    let words: Vec<&str> = path.split('.').collect();
+    match words[..] {
+        ["model", "name"] | ["modelProviders", _, _, "id"] => true,
+        ["modelProviders", _, _, "envKey"]
+        | ["advanced", "excludedEnvVars", _]
+        | ["excludedProjectEnvVars", _] => is_shell_name(value),
+        _ => false,
+    }
 }
 
 /// `HOST` or `HOST:PORT`, with a dot or a port.

@@ -22,6 +22,8 @@ pub(crate) struct Explanation<'c> {
     pub(crate) plan: &'c Plan<'c>,
     pub(crate) shell: Shell,
     pub(crate) show_secrets: bool,
+    /// Hints are typed in another directory than the one that was searched.
+    pub(crate) elsewhere: bool,
 }
 
 /// A file of the list.
@@ -123,15 +125,21 @@ impl Explanation<'_> {
         })
     }
 
-    /// What waits, and the command that lets it through.
+    /// What waits and the command that lets it through, or what was refused and the command that forgets that.
     fn notice(&self) -> Option<String> {
         let file = self
             .chain
             .files
             .iter()
             .find(|file| file.waiting().next().is_some())?;
-        let waiting = count_of(file.waiting().count(), "variable waits", "variables wait");
-        let command = self.chain.trust_command(&file.path, false);
+        let count = file.waiting().count();
+        if file.answer == Some(Answer::No) {
+            let left_out = count_of(count, "variable is", "variables are");
+            let command = self.chain.untrust_command(&file.path, self.elsewhere);
+            return Some(format!("{left_out} left out: {}", notices::refusal(command)));
+        }
+        let waiting = count_of(count, "variable waits", "variables wait");
+        let command = self.chain.trust_command(&file.path, self.elsewhere);
         let hint =
             command.map(|command| format!(": run '{command}' to see what this file sets, and to let it"));
         Some(format!("{waiting} for your consent{}", hint.unwrap_or_default()))
@@ -176,7 +184,10 @@ impl Explanation<'_> {
             Decision::Accepted => accepted(variable, entries),
             Decision::Overwritten(line) => ("overwritten", format!("by line {line}")),
             Decision::Excluded => ("excluded", notices::EXCLUSION.to_owned()),
-            Decision::Waiting(mark) => ("waiting", waiting(mark, self.is_refused(variable))),
+            Decision::Waiting(mark) if self.chain.is_refused(&variable.path) => {
+                ("left out", with_mark(notices::refusal(None), mark))
+            }
+            Decision::Waiting(mark) => ("waiting", with_mark("for your consent".to_owned(), mark)),
             decision => ("refused", decision.refusal().unwrap_or_default()),
         };
         VariableRow {
@@ -198,12 +209,6 @@ impl Explanation<'_> {
         }
     }
 
-    /// True when the user said no to the file of a variable.
-    fn is_refused(&self, variable: &Variable) -> bool {
-        let mut files = self.chain.files.iter();
-        files.any(|file| file.path == variable.path && file.answer == Some(Answer::No))
-    }
-
     /// A value as it may be shown: as it is, or masked.
     fn shown(&self, name: &str, value: &str) -> String {
         if self.show_secrets {
@@ -215,23 +220,18 @@ impl Explanation<'_> {
 
 /// What kind of file was read, and what the user said about it.
 fn of_file(file: &EnvFile) -> String {
-    let refused = if file.answer == Some(Answer::No) {
-        ", refused by you"
-    } else {
-        ""
+    let more = match file.answer {
+        Some(Answer::No) => ", consent refused",
+        None if file.changed => ", changed since you trusted it",
+        _ => "",
     };
-    format!("{} file{refused}", file.trust.name())
+    format!("{} file{more}", file.trust.name())
 }
 
-/// Why a variable waits, and what programs are known to do by its name.
-fn waiting(mark: Option<Mark>, refused: bool) -> String {
-    let reason = if refused {
-        "you refused this file"
-    } else {
-        "for your consent"
-    };
+/// Adds to why a variable does not count what programs are known to do by its name.
+fn with_mark(reason: String, mark: Option<Mark>) -> String {
     let mark = mark.map(|mark| format!(" ({}: {})", mark.program, mark.effect));
-    format!("{reason}{}", mark.unwrap_or_default())
+    reason + &mark.unwrap_or_default()
 }
 
 /// The status of a variable that the chain accepts.

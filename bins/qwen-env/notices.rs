@@ -1,9 +1,11 @@
 //! What is said about a run: files that were passed over, names that wait, variables that are not exported.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use qwen_shared::dotenv::{
-    Answer, CandidateStatus, Decision, EnvChain, EnvError, EnvFile, Search, Unusable, key_name,
+    Answer, CandidateStatus, Decision, EnvChain, EnvError, EnvFile, Search, Unusable, Variable,
+    command_about, key_name,
 };
 use qwen_shared::output::Reporter;
 use qwen_shared::text::clip;
@@ -25,7 +27,11 @@ pub(crate) struct Notices<'c> {
     chain: &'c EnvChain,
     /// Hints are typed in another directory than the one that was searched.
     elsewhere: bool,
+    /// The file that was just asked about, with no answer.
+    asked: Option<Arc<Path>>,
     texts: Vec<String>,
+    /// The one of the texts that the question has just told.
+    told: Option<String>,
     hints: Vec<String>,
 }
 
@@ -35,6 +41,8 @@ impl<'c> Notices<'c> {
         let mut notices = Self {
             chain,
             elsewhere,
+            asked: None,
+            told: None,
             texts: search.missing_start().map(str::to_owned).into_iter().collect(),
             hints: Vec::new(),
         };
@@ -58,7 +66,7 @@ impl<'c> Notices<'c> {
         self.add(format!("{error}; passed over"));
         match reason {
             Unusable::WritableByAll => {
-                self.hint(WRITABLE_HINT.to_owned());
+                self.hint(writable_hint(path));
                 self.hint_at_consent(path);
             }
             Unusable::Foreign(_) => self.hint_at_consent(path),
@@ -66,8 +74,9 @@ impl<'c> Notices<'c> {
         }
     }
 
-    /// Adds all that a run has to say.
-    pub(crate) fn about_all(mut self, plan: &Plan<'_>) -> Self {
+    /// Adds all that a run has to say; of the file that was just asked about the hint alone.
+    pub(crate) fn about_all(mut self, plan: &Plan<'_>, asked: Option<Arc<Path>>) -> Self {
+        self.asked = asked;
         for file in &self.chain.files {
             self.add_file(file);
         }
@@ -111,6 +120,10 @@ impl<'c> Notices<'c> {
         for assignment in of_name {
             let variable = &assignment.variable;
             let reason = match assignment.decision {
+                Decision::Waiting(_) if self.chain.is_refused(&variable.path) => {
+                    self.add_left_out(variable);
+                    continue;
+                }
                 Decision::Waiting(_) => Some("it waits for consent".to_owned()),
                 Decision::Excluded => Some(EXCLUSION.to_owned()),
                 decision => decision.refusal(),
@@ -128,6 +141,12 @@ impl<'c> Notices<'c> {
             self.add(format!("{}: '{name}' is withheld: {reason}", place(entry)));
             self.hint_at_pairing(entry);
         }
+    }
+
+    fn add_left_out(&mut self, variable: &Variable) {
+        let command = self.chain.untrust_command(&variable.path, self.elsewhere);
+        let (place, name, reason) = (variable.place(), &variable.name, refusal(command));
+        self.add(format!("{place}: '{name}' is left out: {reason}"));
     }
 
     fn add_file(&mut self, file: &EnvFile) {
@@ -149,11 +168,16 @@ impl<'c> Notices<'c> {
             1 => "1 variable waits".to_owned(),
             count => format!("{count} variables wait"),
         };
-        self.add(format!(
-            "{}: {what} for consent: {}",
+        let changed = if file.changed { CHANGED } else { ":" };
+        let text = format!(
+            "{}{changed} {what} for consent: {}",
             file.path.display(),
             listed(&waiting)
-        ));
+        );
+        if self.asked.as_ref() == Some(&file.path) {
+            self.told = Some(text.clone());
+        }
+        self.add(text);
         self.hint_at_consent(&file.path);
     }
 
@@ -201,10 +225,15 @@ impl<'c> Notices<'c> {
 
     /// Gives the notices, twenty at most, and the hints.
     pub(crate) fn give(&self, reporter: &Reporter) {
-        for text in self.texts.iter().take(LIMIT) {
+        let texts: Vec<&String> = self
+            .texts
+            .iter()
+            .filter(|&text| self.told.as_ref() != Some(text))
+            .collect();
+        for text in texts.iter().take(LIMIT) {
             reporter.notice(text);
         }
-        if let Some(more) = self.texts.len().checked_sub(LIMIT).filter(|&more| more > 0) {
+        if let Some(more) = texts.len().checked_sub(LIMIT).filter(|&more| more > 0) {
             reporter.notice(&format!(
                 "and {more} more notices; 'qwen-env --explain' shows every variable"
             ));
@@ -216,7 +245,21 @@ impl<'c> Notices<'c> {
 }
 
 /// The hint for a file that any user may write to.
-const WRITABLE_HINT: &str = "take the right to write from others ('chmod o-w')";
+fn writable_hint(path: &Path) -> String {
+    command_about("chmod o-w", path).map_or_else(
+        || "take the right to write from others".to_owned(),
+        |command| format!("run '{command}'"),
+    )
+}
+
+/// What is said between a file that is not what the user trusted and what waits of it.
+const CHANGED: &str = " has changed since you trusted it;";
+
+/// Why what waited is left out, and the command that forgets the answer.
+pub(crate) fn refusal(command: Option<String>) -> String {
+    let hint = command.map(|command| format!(" ('{command}' forgets that)"));
+    format!("you refused this file{}", hint.unwrap_or_default())
+}
 
 /// The first names, and how many more there are.
 fn listed(names: &[&str]) -> String {
@@ -243,6 +286,9 @@ pub(crate) fn report_details(chain: &EnvChain, plan: &Plan<'_>, reporter: &Repor
             Decision::Excluded => reporter.detail(&format!("{place}: '{name}' is excluded: {EXCLUSION}")),
             Decision::Overwritten(line) => {
                 reporter.detail(&format!("{place}: '{name}' is overwritten by line {line}"));
+            }
+            Decision::Waiting(_) if chain.is_refused(&assignment.variable.path) => {
+                reporter.detail(&format!("{place}: '{name}' is left out: {}", refusal(None)));
             }
             Decision::Waiting(_) => reporter.detail(&format!("{place}: '{name}' waits for consent")),
             // Told with the plan, or by a notice.

@@ -1,6 +1,7 @@
 //! Runs the tool: which mode was asked for, and the order of its steps.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use qwen_shared::app::check_command;
@@ -8,7 +9,7 @@ use qwen_shared::dotenv::{ChainRule, EnvChain, EnvError, RECORD, Record, Search}
 use qwen_shared::exit::{Exit, Failure, Outcome};
 use qwen_shared::output::{Reporter, Stdout};
 use qwen_shared::secret;
-use qwen_shared::shell::Shell;
+use qwen_shared::shell::{Shell, parent_layout};
 use qwen_shared::text::{escape_json, make_visible};
 use serde_json::json;
 
@@ -78,8 +79,17 @@ fn evaluate(
             return Err(fault.into());
         }
     }
-    consent::ask_about_waiting(args, search, &mut chain, before, reporter)?;
-    resolve(args, search, &chain, before, stamp, reporter)
+    let options = options(args, search);
+    let asked = consent::ask_about_waiting(args, search, &mut chain, before, &options, reporter)?;
+    let found = Found { chain, asked };
+    resolve(args, search, &found, before, stamp, reporter)
+}
+
+/// The chain, and what was said of it.
+struct Found {
+    chain: EnvChain,
+    /// The file that was asked about, with no answer.
+    asked: Option<Arc<Path>>,
 }
 
 /// Refuses to go on without a file that was named, or without any when one is required.
@@ -122,7 +132,7 @@ fn check(args: &Args, search: &Search, chain: &EnvChain, reporter: &Reporter) ->
 fn resolve(
     args: &Args,
     search: &Search,
-    chain: &EnvChain,
+    Found { chain, asked }: &Found,
     before: &Record,
     stamp: Option<&str>,
     reporter: &Reporter,
@@ -154,11 +164,8 @@ fn resolve(
         notices.about(name, value.is_some(), &plan).give(reporter);
         return get(value);
     }
-    let notices = notices.about_all(&plan);
-    if !notices.is_empty()
-        && !reporter.is_quiet()
-        && (!is_statements(args) || is_news(&notices, chain, &mut plan))
-    {
+    let notices = notices.about_all(&plan, asked.clone());
+    if !reporter.is_quiet() && (!is_statements(args) || is_news(&notices, chain, &mut plan)) {
         notices.give(reporter);
     }
     if !args.command.is_empty() {
@@ -193,6 +200,7 @@ fn explain(args: &Args, search: &Search, chain: &EnvChain, plan: &Plan<'_>, repo
         plan,
         shell: args.shell(),
         show_secrets: args.show_secrets,
+        elsewhere: args.common.directory.is_some(),
     };
     if args.format == Format::Json {
         return print(&explanation.json());
@@ -217,14 +225,26 @@ fn is_recorded(args: &Args) -> bool {
     is_statements(args) || !args.command.is_empty()
 }
 
-/// True when the shell has not heard these notices about these contents, which it has from now on.
+/// True when these notices about these contents are not what this shell last heard of these files, as it is from now on.
+/// The record reaches the scripts that a shell starts, which have heard nothing.
 fn is_news(notices: &Notices<'_>, chain: &EnvChain, plan: &mut Plan<'_>) -> bool {
-    let mut contents = Vec::new();
+    let read = chain.files.iter().map(|file| &file.path);
+    let passed_over = chain.passed_over().map(|candidate| &candidate.path);
+    let files: Vec<_> = read
+        .chain(passed_over)
+        .map(|path| path.display().to_string())
+        .collect();
+    let subject = files.join("\n");
+    if notices.is_empty() {
+        plan.record.unsay(&subject);
+        return false;
+    }
+    let mut contents = parent_layout().into_bytes();
     for file in &chain.files {
         contents.extend(file.bytes.expose().len().to_be_bytes());
         contents.extend_from_slice(file.bytes.expose());
     }
-    plan.record.says(&notices.text(), &contents)
+    plan.record.says(&subject, &notices.text(), &contents)
 }
 
 fn get(value: Option<Vec<u8>>) -> Outcome {

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use qwen_shared::dotenv::{self, Answer, EnvChain, EnvError, Search, trust};
+use qwen_shared::dotenv::{self, Answer, EnvChain, EnvError, Search, command_about, is_reserved, trust};
 use qwen_shared::exit::{Exit, Failure, Outcome};
 use qwen_shared::fs::parse_jsonc;
 use qwen_shared::output::Reporter;
@@ -10,37 +10,33 @@ use qwen_shared::paths;
 use serde_json::Value;
 
 use super::args::Args;
-use super::consent::{self, Reply, Setting, attended_terminal, count_of, table};
+use super::consent::{self, Question, Reply, Setting, attended_terminal, count_of, table, values_command};
 
 /// Shows what a file sets and, unless a person at the terminal says otherwise, consents to exactly what was shown.
 pub(crate) fn trust(named: Option<PathBuf>, args: &Args, search: &Search, reporter: &Reporter) -> Outcome {
+    let is_named = named.is_some() || search.file.is_some() || args.common.directory.is_some();
     let Target { file, bytes } = target(named, search)?;
     let bytes = match bytes {
         Some(bytes) => bytes,
         None => read(&file)?,
     };
-    let settings = settings_of(&file, &bytes);
-    let title = format!(
-        "{}: '{}' sets {}",
-        reporter.program(),
-        file.display(),
-        count_of(settings.len(), "variable", "variables")
-    );
+    let question = question(reporter.program(), &file, &bytes, is_named);
     let store = store(search)?;
     let notify = |text: &str| reporter.notice(text);
     let terminal = attended_terminal().filter(|_| !args.yes && !reporter.is_quiet());
     if let Some(mut terminal) = terminal {
-        match consent::ask(&mut terminal, &title, settings, None) {
+        match consent::ask(&mut terminal, question) {
             Reply::Answer(Answer::Yes) => {}
             Reply::Answer(Answer::No) => {
                 trust::deny(store, &file, &bytes, &notify)?;
+                reporter.notice(&refused(&file, is_named));
                 return Ok(Exit::No);
             }
             Reply::NotNow => return Ok(Exit::No),
         }
     } else if !reporter.is_quiet() {
-        reporter.plain(&title);
-        table(&settings, None)
+        reporter.plain(&question.title);
+        table(&question.settings, None)
             .lines()
             .for_each(|line| reporter.plain(line));
     }
@@ -50,6 +46,33 @@ pub(crate) fn trust(named: Option<PathBuf>, args: &Args, search: &Search, report
         file.display()
     ));
     Ok(Exit::Ok)
+}
+
+/// What there is to say of a file, and to ask.
+fn question(program: &str, file: &Path, bytes: &[u8], is_named: bool) -> Question {
+    let Content { settings, is_json } = settings_of(file, bytes);
+    let (one, many) = match is_json {
+        true => ("setting", "settings"),
+        false => ("variable", "variables"),
+    };
+    let count = count_of(settings.len(), one, many);
+    Question {
+        title: format!("{program}: '{}' sets {count}", file.display()),
+        settings,
+        limit: None,
+        values: values_command(file, is_named).filter(|_| !is_json),
+    }
+}
+
+/// Says that a no is kept, and how it is taken back.
+fn refused(file: &Path, is_named: bool) -> String {
+    let command = "qwen-env --untrust";
+    let command = match is_named {
+        true => command_about(command, file),
+        false => Some(command.to_owned()),
+    };
+    let hint = command.map(|command| format!("; '{command}' forgets that"));
+    format!("{}: refused{}", file.display(), hint.unwrap_or_default())
 }
 
 /// Forgets the answer, a yes or a no.
@@ -65,14 +88,25 @@ pub(crate) fn untrust(named: Option<PathBuf>, search: &Search, reporter: &Report
     Ok(Exit::Ok)
 }
 
-/// What a file sets, each name once: the last line of a name counts. Of Qwen Code's settings, every member.
-fn settings_of(file: &Path, bytes: &[u8]) -> Vec<Setting> {
+/// What a file holds.
+struct Content {
+    settings: Vec<Setting>,
+    /// It holds Qwen Code's settings, not variables.
+    is_json: bool,
+}
+
+/// What a file sets, each name once: the last line of a name counts, and none that no file sets. Of Qwen Code's settings,
+/// every member.
+fn settings_of(file: &Path, bytes: &[u8]) -> Content {
     let text = dotenv::decode(bytes);
     let is_json = file.extension().is_some_and(|extension| extension == "json");
     if let Some(settings) = parse_jsonc(&text).ok().filter(|_| is_json) {
         let mut members = Vec::new();
         collect_members(String::new(), &settings, &mut members);
-        return members;
+        return Content {
+            settings: members,
+            is_json,
+        };
     }
     let assignments: Vec<_> = dotenv::Scanner::new(&text).collect();
     let last: std::collections::HashMap<&str, usize> = assignments
@@ -80,12 +114,18 @@ fn settings_of(file: &Path, bytes: &[u8]) -> Vec<Setting> {
         .enumerate()
         .map(|(index, assignment)| (assignment.name, index))
         .collect();
-    assignments
+    let settings = assignments
         .iter()
         .enumerate()
-        .filter(|(index, assignment)| last.get(assignment.name) == Some(index))
+        .filter(|(index, assignment)| {
+            last.get(assignment.name) == Some(index) && !is_reserved(assignment.name)
+        })
         .map(|(_, assignment)| Setting::new(assignment.name, &assignment.value))
-        .collect()
+        .collect();
+    Content {
+        settings,
+        is_json: false,
+    }
 }
 
 /// Adds the members of a value that are neither object nor array, each by its path.

@@ -98,6 +98,8 @@ pub struct EnvFile {
     pub trust: Trust,
     /// What the user said about it with this content.
     pub answer: Option<Answer>,
+    /// The user consented to it with another content.
+    pub changed: bool,
     /// The permission bits.
     pub mode: u32,
     /// Its assignments in the order of the lines.
@@ -217,6 +219,8 @@ pub struct EnvChain {
     pub trust_error: Option<EnvError>,
     /// Why the names that the configuration allows cannot be used; set only where names wait.
     pub allow_error: Option<String>,
+    /// The file was named, in place of a search.
+    named: bool,
 }
 
 impl EnvChain {
@@ -228,7 +232,10 @@ impl EnvChain {
             trust_store: None,
             excluded: None,
             gate: Gate::new(&search.consent, search.file.is_some()),
-            chain: Self::default(),
+            chain: Self {
+                named: search.file.is_some(),
+                ..Self::default()
+            },
         };
         for path in search.paths() {
             builder.add(path);
@@ -275,6 +282,13 @@ impl EnvChain {
             .filter(|candidate| candidate.objection().is_some())
     }
 
+    /// True when the user said no to a file of this chain.
+    #[must_use]
+    pub fn is_refused(&self, path: &Path) -> bool {
+        let mut files = self.files.iter();
+        files.any(|file| *file.path == *path && file.answer == Some(Answer::No))
+    }
+
     /// Applies the user's answer about a file of this chain to what was read of it.
     pub fn answer(&mut self, path: &Path, answer: Answer) {
         let files = self.files.iter_mut();
@@ -294,17 +308,23 @@ impl EnvChain {
     }
 
     /// Returns the command that consents to a file, for a shell in the directory of the search; with the path where it
-    /// is `elsewhere`, or would be about another file without. `None` where no command line can hold the path.
+    /// is `elsewhere`, was named, or would be about another file without. `None` where no command line can hold the path.
     #[must_use]
     pub fn trust_command(&self, path: &Path, elsewhere: bool) -> Option<String> {
-        let command = "qwen-env --trust";
-        if !elsewhere && self.trust_target() == Some(path) {
+        self.command("qwen-env --trust", path, elsewhere)
+    }
+
+    /// Returns the command that forgets the answer about a file; see [`EnvChain::trust_command`].
+    #[must_use]
+    pub fn untrust_command(&self, path: &Path, elsewhere: bool) -> Option<String> {
+        self.command("qwen-env --untrust", path, elsewhere)
+    }
+
+    fn command(&self, command: &str, path: &Path, elsewhere: bool) -> Option<String> {
+        if !elsewhere && !self.named && self.trust_target() == Some(path) {
             return Some(command.to_owned());
         }
-        // What has no place of its own, such as standard input, cannot be consented to.
-        let is_kept = !["/dev", "/proc"].iter().any(|top| path.starts_with(top));
-        let word = escaped(path.to_str().filter(|_| is_kept)?)?;
-        Some(format!("{command} {word}"))
+        command_about(command, path)
     }
 
     /// Returns the project's file that ended the search (rule `first`) before a home file that sets one of these
@@ -331,6 +351,15 @@ impl EnvChain {
         }
         None
     }
+}
+
+/// Returns a command with a file as its last word; `None` where no command line can hold the path, and for what has no
+/// place of its own, such as standard input: it cannot be named again.
+#[must_use]
+pub fn command_about(command: &str, path: &Path) -> Option<String> {
+    let is_kept = !["/dev", "/proc"].iter().any(|top| path.starts_with(top));
+    let word = escaped(path.to_str().filter(|_| is_kept)?)?;
+    Some(format!("{command} {word}"))
 }
 
 /// Writes a path as one word for a shell, without quotes, so that a message can quote the command: a backslash before
@@ -460,11 +489,15 @@ impl Builder<'_> {
             Some(Answer::Yes) => Trust::TrustedProject,
             _ => Trust::UntrustedProject,
         };
+        let changed = trust == Trust::UntrustedProject
+            && answer.is_none()
+            && self.trust_store().may_consent(&path.path);
         let assignments = self.decide(Scanner::new(&text).collect(), path, trust);
         self.chain.files.push(EnvFile {
             path: Arc::clone(&path.path),
             trust,
             answer,
+            changed,
             mode: content.mode,
             assignments,
             text: Secret::new(text),

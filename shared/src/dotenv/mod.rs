@@ -17,12 +17,14 @@ pub mod trust;
 
 #[cfg(feature = "net")]
 pub(crate) use chain::escaped;
-pub use chain::{Assignment, Candidate, CandidateStatus, Decision, Ended, EnvChain, EnvFile, Variable};
+pub use chain::{
+    Assignment, Candidate, CandidateStatus, Decision, Ended, EnvChain, EnvFile, Variable, command_about,
+};
 pub use consent::Consent;
 pub use content::{Content, FILE_LIMIT, Unusable, read};
 pub use marks::Mark;
 pub use parser::{RawAssignment, Scanner, decode, is_space, unquote};
-pub use policy::{RECORD, is_loopback_address, is_same_origin, key_name, may_pair};
+pub use policy::{RECORD, is_loopback_address, is_reserved, is_same_origin, key_name, may_pair};
 pub use record::{Exported, NO_KEY, Record, RecordKey};
 pub use search::{ChainRule, EnvError, Search};
 pub use trust::{Answer, Trust, TrustStore};

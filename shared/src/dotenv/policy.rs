@@ -27,8 +27,9 @@ const OWN: [&str; 4] = [
     "OPENAI_API_VERSION",
 ];
 
-/// Returns whether no file sets this variable.
-pub(super) fn is_reserved(name: &str) -> bool {
+/// Returns whether no file sets this variable, whoever consents.
+#[must_use]
+pub fn is_reserved(name: &str) -> bool {
     RESERVED.contains(&name)
 }
 

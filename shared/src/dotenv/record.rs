@@ -7,7 +7,7 @@
 //! - `file:STANDING:PATH` is a file that variables came from: `home`, `trusted` or `project`, and its percent-encoded path;
 //! - `NAME@DIGEST:FILE` is a variable: the digest of name and value, empty without a key, and the number of its file, from
 //!   0, none for what came from `qwen-token`;
-//! - `said:DIGEST` is a notice that was given, `seen:DIGEST` the state of the files that was last evaluated, with `:TIME`
+//! - `said:DIGEST` is a notice or a question that was given, its first half being about what; `seen:DIGEST` the state of the files that was last evaluated, with `:TIME`
 //!   where that is to be done anew at that time (Unix, in seconds).
 //!
 //! A digest is the beginning of an HMAC-SHA-256 under a random key, which is in a private file and never in the
@@ -352,24 +352,38 @@ impl Record {
         }
     }
 
-    /// Returns whether this notice was given in this shell, and remembers it from now on.
+    /// Returns whether this notice is not what was last said about the subject, as it is from now on.
     ///
     /// `secret` is content that must not be guessed from the record; it counts only where there is a key.
-    pub fn says(&mut self, notice: &str, secret: &[u8]) -> bool {
-        if self.key.is_none() {
-            self.key = RecordKey::load_or_create();
-        }
-        let digest = match &self.key {
-            Some(key) => key.digest(&[b"said", notice.as_bytes(), secret]),
-            None => plain_digest("said", notice.as_bytes()),
-        };
+    pub fn says(&mut self, subject: &str, notice: &str, secret: &[u8]) -> bool {
+        self.ensure_key();
+        let digest = self.half_digest(subject, b"") + &self.half_digest(notice, secret);
         let is_new = !self.said.contains(&digest);
         if is_new {
+            self.unsay(subject);
             self.said.push(digest);
             let surplus = self.said.len().saturating_sub(NOTICE_LIMIT);
             self.said.drain(..surplus);
         }
         is_new
+    }
+
+    /// Forgets what was said about the subject.
+    pub fn unsay(&mut self, subject: &str) {
+        if !self.said.is_empty() {
+            let subject = self.half_digest(subject, b"");
+            self.said.retain(|digest| !digest.starts_with(&subject));
+        }
+    }
+
+    /// Half a digest: of two texts that differ, few enough are alike.
+    fn half_digest(&self, text: &str, secret: &[u8]) -> String {
+        let mut digest = match &self.key {
+            Some(key) => key.digest(&[b"said", text.as_bytes(), secret]),
+            None => plain_digest("said", text.as_bytes()),
+        };
+        digest.truncate(digest.len() / 2);
+        digest
     }
 
     /// Returns whether this is the state of the files that was last evaluated, and still counts `now` (Unix time).
@@ -655,14 +669,19 @@ mod tests {
     }
 
     #[test]
-    fn a_notice_is_new_once_and_the_oldest_are_forgotten() {
+    fn what_was_last_said_of_a_subject_is_not_news_and_the_oldest_are_forgotten() {
         let mut record = Record::after(&Record::default(), Some(key(1)));
-        assert!(record.says("first", b"") && !record.says("first", b"") && record.says("first", b"changed"));
+        assert!(record.says("file", "first", b"") && !record.says("file", "first", b""));
+        assert!(record.says("other", "first", b"") && !record.says("file", "first", b""));
+        assert!(record.says("file", "first", b"changed"));
         let mut again = again(&record, Some(key(1)));
-        assert!(!again.says("first", b"changed"));
+        assert!(!again.says("file", "first", b"changed"));
+        assert!(again.says("file", "second", b"") && again.says("file", "first", b"changed"));
+        again.unsay("file");
+        assert!(!again.says("other", "first", b"") && again.says("file", "first", b"changed"));
         for number in 0..100 {
-            assert!(again.says(&number.to_string(), b""));
+            assert!(again.says(&number.to_string(), "first", b""));
         }
-        assert!(again.text().len() < 500 && again.says("first", b""));
+        assert!(again.text().len() < 500 && again.says("file", "first", b"changed"));
     }
 }

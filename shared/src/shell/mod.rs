@@ -18,7 +18,7 @@ mod xonsh;
 
 pub use change::Change;
 pub use limits::{Unsupported, is_shell_name};
-pub use names::{Shell, parent_shell};
+pub use names::{Shell, parent_layout, parent_shell};
 
 use change::is_inert;
 

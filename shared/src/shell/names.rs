@@ -91,6 +91,26 @@ fn of_parent() -> Shell {
     })
 }
 
+/// Returns what tells the parent of this process from the programs that it starts, and is the same for its subshells:
+/// where the kernel laid out its memory, which a fork inherits and an exec draws anew. Empty where the system does not
+/// tell.
+#[must_use]
+pub fn parent_layout() -> String {
+    /// `startstack`, `start_data` and `env_start` of proc_pid_stat(5), counted from the field after the program's name.
+    const FIELDS: [usize; 3] = [25, 42, 47];
+    let parent = rustix::process::getppid().map(|parent| parent.as_raw_nonzero());
+    let stat = parent.and_then(|parent| std::fs::read(format!("/proc/{parent}/stat")).ok());
+    let stat = String::from_utf8_lossy(stat.as_deref().unwrap_or_default()).into_owned();
+    let after_name: Vec<&str> = stat
+        .rsplit_once(')')
+        .map_or("", |(_, rest)| rest)
+        .split_ascii_whitespace()
+        .collect();
+    FIELDS
+        .map(|field| after_name.get(field).copied().unwrap_or_default())
+        .join(" ")
+}
+
 fn by_program(file: &Path) -> Option<Shell> {
     let name = file.file_name()?.to_str()?;
     // The kernel marks a program that was replaced while it runs.
