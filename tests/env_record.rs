@@ -349,6 +349,7 @@ fn what_came_with_a_project_keeps_that_standing_in_shells_and_commands() {
         let expected = Exported {
             project,
             file: Some(path),
+            proven: false,
         };
         let command = sandbox
             .tool("qwen-env")

@@ -397,3 +397,49 @@ fn a_history_that_others_can_change_is_not_used_and_one_that_they_can_read_is_cl
         );
     }
 }
+
+/// Every link on the way to a file chooses what is read, not the last one alone.
+#[test]
+fn a_link_of_another_user_is_refused_in_the_place_of_any_directory() {
+    if !is_root() {
+        return;
+    }
+    for depth in [".config/qwen", ".config"] {
+        let sandbox = Sandbox::new();
+        sandbox.config(CONFIG);
+        let place = sandbox.home().join(depth);
+        let real = sandbox.root().join("elsewhere");
+        fs::rename(&place, &real).unwrap();
+        symlink(&real, &place).unwrap();
+        sandbox.tool("qwen-token").run().gives(0, KEY, "");
+        lchown(&place, Some(STRANGER), None).unwrap();
+        let run = sandbox.tool("qwen-token").run();
+        run.fails(
+            78,
+            &[&format!(
+                "the symbolic link '{}' belongs to another user",
+                place.display()
+            )],
+        );
+    }
+}
+
+/// The directory is a stranger's word, whoever owns the file.
+#[test]
+fn a_project_file_that_another_users_link_leads_to_is_passed_over() {
+    if !is_root() {
+        return;
+    }
+    let sandbox = Sandbox::new();
+    sandbox.write("clone/.qwen/.env", "OPENAI_MODEL=theirs\n");
+    let link = sandbox.work().join(".qwen");
+    symlink(sandbox.root().join("clone/.qwen"), &link).unwrap();
+    sandbox
+        .tool("qwen-env")
+        .args(["--get", "OPENAI_MODEL"])
+        .run()
+        .gives(0, "theirs\n", "");
+    lchown(&link, Some(STRANGER), None).unwrap();
+    let run = sandbox.tool("qwen-env").args(["--get", "OPENAI_MODEL"]).run();
+    run.fails(1, &["belongs to another user"]);
+}

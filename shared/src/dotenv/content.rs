@@ -93,6 +93,8 @@ pub(super) struct Place<'p> {
     metadata: Metadata,
     /// The owner of the symbolic link that is there.
     link_owner: Option<u32>,
+    /// The owner of the symbolic link in the place of the directory `.qwen`: whoever made it chose the file.
+    directory_link_owner: Option<u32>,
 }
 
 impl<'p> Place<'p> {
@@ -105,11 +107,13 @@ impl<'p> Place<'p> {
             Ok(found) => found,
             Err(error) => return absent_or(&error),
         };
+        let directory_link_owner = path.parent().and_then(link_owner);
         if !found.is_symlink() {
             return Ok(Some(Self {
                 path,
                 metadata: found,
                 link_owner: None,
+                directory_link_owner,
             }));
         }
         match path.metadata() {
@@ -117,6 +121,7 @@ impl<'p> Place<'p> {
                 path,
                 metadata,
                 link_owner: Some(found.uid()),
+                directory_link_owner,
             })),
             Err(error) if is_link_error(&error) => Err(Unusable::LinkLoop),
             Err(error) => absent_or(&error),
@@ -131,13 +136,18 @@ impl<'p> Place<'p> {
 
     /// Returns why the file does not count unless the user consents to it.
     pub(super) fn objection(&self) -> Option<Unusable> {
-        objection(&self.metadata, self.link_owner)
+        objection(&self.metadata, self.link_owners())
+    }
+
+    fn link_owners(&self) -> [Option<u32>; 2] {
+        [self.link_owner, self.directory_link_owner]
     }
 
     /// Returns whether the file, and the link to it, belong to the user who runs this process.
     pub(super) fn is_own(&self) -> bool {
         let me = rustix::process::geteuid().as_raw();
-        self.metadata.uid() == me && self.link_owner.is_none_or(|owner| owner == me)
+        let mut links = self.link_owners().into_iter().flatten();
+        self.metadata.uid() == me && links.all(|owner| owner == me)
     }
 
     /// Reads it. The open never waits, and takes no terminal.
@@ -165,7 +175,7 @@ impl<'p> Place<'p> {
         Ok(Content {
             bytes,
             mode: metadata.mode() & 0o7777,
-            objection: objection(&metadata, self.link_owner),
+            objection: objection(&metadata, self.link_owners()),
         })
     }
 }
@@ -179,12 +189,20 @@ pub(super) fn read_stdin() -> Result<Content, Unusable> {
     })
 }
 
+/// Returns the owner of a symbolic link in the place of a directory `.qwen`. A directory of another name is on the way that
+/// the user went.
+fn link_owner(directory: &Path) -> Option<u32> {
+    let link = directory
+        .ends_with(".qwen")
+        .then(|| directory.symlink_metadata().ok())?;
+    link.filter(Metadata::is_symlink).map(|link| link.uid())
+}
+
 /// What root owns is safe for everybody: root could replace any file.
-fn objection(metadata: &Metadata, link_owner: Option<u32>) -> Option<Unusable> {
+fn objection(metadata: &Metadata, links: [Option<u32>; 2]) -> Option<Unusable> {
     let me = rustix::process::geteuid().as_raw();
-    let foreign = [Some(metadata.uid()), link_owner]
-        .into_iter()
-        .flatten()
+    let foreign = std::iter::once(metadata.uid())
+        .chain(links.into_iter().flatten())
         .find(|&uid| uid != me && uid != 0);
     if let Some(uid) = foreign {
         return Some(Unusable::Foreign(uid));

@@ -153,6 +153,8 @@ pub struct Exported {
     pub project: bool,
     /// The file, where it is known.
     pub file: Option<PathBuf>,
+    /// True when the value is what was exported; false where the name alone tells, since the key of the digests is not at hand.
+    pub proven: bool,
 }
 
 /// The variables that earlier calls exported.
@@ -260,11 +262,13 @@ impl Record {
             return self.older.then_some(Exported {
                 project: true,
                 file: None,
+                proven: true,
             });
         };
         Some(Exported {
             project: *standing == PROJECT,
             file: Some(decode(path)?).filter(|path| !path.as_os_str().is_empty()),
+            proven: entry.proof != Proof::Name,
         })
     }
 
@@ -545,10 +549,11 @@ mod tests {
         Record::parse(OsStr::new(&record.text()), key).unwrap()
     }
 
-    fn file(name: &str, project: bool) -> Option<Exported> {
+    fn file(name: &str, project: bool, proven: bool) -> Option<Exported> {
         Some(Exported {
             project,
             file: Some(PathBuf::from(format!("/dir of {name}/.env"))),
+            proven,
         })
     }
 
@@ -558,9 +563,9 @@ mod tests {
         let again = again(&record, Some(key(1)));
         assert_eq!(again, record);
         let one = OsStr::new("1");
-        assert_eq!(again.origin("A", one), file("A", true));
-        assert_eq!(again.origin("B", one), file("B", false));
-        assert_eq!(again.origin("C", one), file("C", false));
+        assert_eq!(again.origin("A", one), file("A", true, true));
+        assert_eq!(again.origin("B", one), file("B", false, true));
+        assert_eq!(again.origin("C", one), file("C", false, true));
         assert!(again.holds("T", one) && again.origin("T", one).is_none());
         for name in ["A", "B", "C", "T"] {
             assert!(!again.holds(name, OsStr::new("2")) && again.origin(name, OsStr::new("2")).is_none());
@@ -580,7 +585,7 @@ mod tests {
             let again = again(&record(made), read);
             let changed = OsStr::new("anything");
             assert!(again.holds("A", changed) && !again.holds("X", changed));
-            assert_eq!(again.origin("A", changed), file("A", true));
+            assert_eq!(again.origin("A", changed), file("A", true, false));
         }
     }
 
@@ -609,6 +614,7 @@ mod tests {
         let unknown = Exported {
             project: true,
             file: None,
+            proven: true,
         };
         assert!(record.holds("A", value) && record.origin("A", value) == Some(unknown));
     }

@@ -1,12 +1,12 @@
 //! Files that decide where secrets go or what is run: the user's own or root's, and in nobody else's reach.
 
 use std::error::Error;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::{fmt, fs};
 
 use rustix::fs::{
@@ -106,8 +106,9 @@ const BY_ALL: RawMode = 0o002;
 ///
 /// The file, its directory, and where links are followed each link with its directory, belong to the user or to root, and
 /// nobody else can write to the file or the directories: not all, not even in a sticky directory; and no group but the
-/// user's own, which is the primary one where it has no other member. Devices may be written to by anyone. What is checked is what was opened: each
-/// step begins at the directory that the one before it has checked.
+/// user's own, which is the primary one where it has no other member. A symbolic link in the place of any directory on the
+/// way belongs to the user or to root too. Devices may be written to by anyone. What is checked is what was opened: each step
+/// begins at the directory that the one before it has checked.
 ///
 /// # Errors
 /// [`NotOwn::of`] knows the error of a file that somebody else could have written; others are those of opening it.
@@ -126,8 +127,9 @@ pub fn open_own(path: &Path, links: Links) -> io::Result<Option<File>> {
 /// As [`open_own`].
 pub fn check_own_directory(file: &Path) -> io::Result<()> {
     let directory = directory_of(file);
-    match open_directory(directory) {
-        Ok(opened) => Check { file }.directory(directory, &opened),
+    let check = Check { file };
+    match check.open_directory(directory) {
+        Ok(opened) => check.directory(directory, &opened),
         Err(error) if is_absent(&error) => Ok(()),
         Err(error) => Err(error),
     }
@@ -139,7 +141,7 @@ fn open_checked(file: &Path, links: Links) -> io::Result<File> {
     let mut path = file.to_path_buf();
     for _ in 0..=LINK_LIMIT {
         let name = path.file_name().ok_or(io::ErrorKind::IsADirectory)?;
-        let directory = open_directory(directory_of(&path))?;
+        let directory = check.open_directory(directory_of(&path))?;
         match openat(&directory, name, flags, Mode::empty()) {
             Ok(opened) => {
                 check.directory(directory_of(&path), &directory)?;
@@ -177,13 +179,40 @@ fn open_checked(file: &Path, links: Links) -> io::Result<File> {
     Err(Errno::LOOP.into())
 }
 
-fn open_directory(path: &Path) -> io::Result<OwnedFd> {
-    // A directory that may be searched but not listed will do.
-    #[cfg(target_os = "linux")]
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    #[cfg(not(target_os = "linux"))]
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    Ok(openat(rustix::fs::CWD, path, flags, Mode::empty())?)
+// A directory that may be searched but not listed will do.
+#[cfg(target_os = "linux")]
+const DIRECTORY: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+#[cfg(not(target_os = "linux"))]
+const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+
+/// Opens a directory with no symbolic link on the way to it, by one call; `None` where there is one, or no such call.
+#[cfg(target_os = "linux")]
+fn open_without_links(path: &Path) -> Option<io::Result<OwnedFd>> {
+    use rustix::fs::{ResolveFlags, openat2};
+    let resolve = ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+    match openat2(rustix::fs::CWD, path, DIRECTORY, Mode::empty(), resolve) {
+        Err(Errno::LOOP | Errno::NOSYS | Errno::PERM | Errno::INVAL) => None,
+        result => Some(result.map_err(io::Error::from)),
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn open_without_links(_path: &Path) -> Option<io::Result<OwnedFd>> {
+    None
+}
+
+/// Returns where the way to a path begins.
+fn start_of(path: &Path) -> &'static Path {
+    Path::new(if path.is_absolute() { "/" } else { "." })
+}
+
+/// Returns the components of a path, the last one first.
+fn names_of(path: &Path) -> Vec<OsString> {
+    path.components()
+        .rev()
+        .filter(|part| matches!(part, Component::Normal(_) | Component::ParentDir))
+        .map(|part| part.as_os_str().to_owned())
+        .collect()
 }
 
 /// The checks of what stands on the way to a file.
@@ -192,6 +221,39 @@ struct Check<'a> {
 }
 
 impl Check<'_> {
+    /// Opens a directory by its components. Whoever owns a symbolic link among them chooses what is read, so that is the
+    /// user or root.
+    fn open_directory(&self, path: &Path) -> io::Result<OwnedFd> {
+        if let Some(opened) = open_without_links(path) {
+            return opened;
+        }
+        let mut left: Vec<OsString> = names_of(path);
+        let mut at = openat(rustix::fs::CWD, start_of(path), DIRECTORY, Mode::empty())?;
+        let mut way = start_of(path).to_path_buf();
+        let mut links = 0;
+        while let Some(name) = left.pop() {
+            let there = statat(&at, &name, AtFlags::SYMLINK_NOFOLLOW)?;
+            if FileType::from_raw_mode(there.st_mode) != FileType::Symlink {
+                at = openat(&at, &name, DIRECTORY | OFlags::NOFOLLOW, Mode::empty())?;
+                way.push(&name);
+                continue;
+            }
+            self.owner(&way.join(&name), Role::Link, &there)?;
+            links += 1;
+            if links > LINK_LIMIT {
+                return Err(Errno::LOOP.into());
+            }
+            let target = readlinkat(&at, &name, Vec::new())?;
+            let target = Path::new(OsStr::from_bytes(target.as_bytes()));
+            if target.is_absolute() {
+                at = openat(rustix::fs::CWD, "/", DIRECTORY, Mode::empty())?;
+                way = PathBuf::from("/");
+            }
+            left.extend(names_of(target));
+        }
+        Ok(at)
+    }
+
     fn file(&self, path: &Path, file: &Stat) -> io::Result<()> {
         self.owner(path, Role::File, file)?;
         match FileType::from_raw_mode(file.st_mode) {

@@ -79,6 +79,12 @@ impl Lookup {
             None => own(),
             Some(exported) => match exported.file {
                 Some(file) if is_trusted(search, &file, name, value) => own(),
+                // The user may have set another key since: it must not pass for the file's. An address stays the file's.
+                Some(file)
+                    if !exported.proven && name != "OPENAI_BASE_URL" && !sets(search, &file, name, value) =>
+                {
+                    own()
+                }
                 path => Source::Exported {
                     name: name.to_owned(),
                     path,
@@ -90,12 +96,21 @@ impl Lookup {
 
 /// True when the file sets this value still, and the user has consented to it.
 fn is_trusted(search: &Search, file: &Path, name: &str, value: &OsStr) -> bool {
+    trust_of(search, file, name, value).is_some_and(|trust| trust != Trust::UntrustedProject)
+}
+
+/// True when the file sets this value still.
+fn sets(search: &Search, file: &Path, name: &str, value: &OsStr) -> bool {
+    trust_of(search, file, name, value).is_some()
+}
+
+/// Returns how far a file is trusted that sets this value still.
+fn trust_of(search: &Search, file: &Path, name: &str, value: &OsStr) -> Option<Trust> {
     let search = Search {
         file: Some(file.to_path_buf()),
         ..search.clone()
     };
     let chain = EnvChain::resolve(&search);
-    chain.variable(name).is_some_and(|variable| {
-        variable.trust != Trust::UntrustedProject && OsStr::new(variable.value.expose()) == value
-    })
+    let variable = chain.variable(name)?;
+    (OsStr::new(variable.value.expose()) == value).then_some(variable.trust)
 }
