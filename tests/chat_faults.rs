@@ -106,7 +106,7 @@ fn a_refused_key_is_no_auth_and_is_not_tried_again() {
             r#"{"message":"Incorrect API key provided: sk-canary-0123456789.","code":"invalid_api_key"}"#,
         );
         let line = format!("'S': the credential was refused ({status}): Incorrect API key provided: ***");
-        let hint = "hint: check the key of environment OPENAI_API_KEY, or run 'qwen-login'";
+        let hint = "hint: check the key in OPENAI_API_KEY, or run 'qwen-login'";
         let server = expect([reply], &[], 77, "", &[&line, hint]);
         assert_eq!(server.requests().len(), 1);
     }

@@ -299,3 +299,54 @@ fn a_login_at_a_server_of_the_private_network_needs_no_key_and_sends_none_unless
         .exits(0);
     assert!(!allowed(&sandbox));
 }
+
+/// A silent head, comments alone, and a pause after the first words, each as a person sees it half a minute on.
+#[test]
+fn a_long_silence_is_told_with_the_limit_that_ends_it() {
+    let comments = || {
+        let ticks = std::iter::repeat_n(": still here\n\n", 12);
+        ticks.fold(Reply::stream_head(), |reply, tick| {
+            reply.chunk(tick).pause(Duration::from_secs(3))
+        })
+    };
+    let cases = [
+        (
+            Reply::default().hold(),
+            ["--first-byte-timeout", "32"],
+            "waiting for the first word for 30 s; giving up after 32 s (--first-byte-timeout)",
+            "no answer within 32 s",
+        ),
+        (
+            Reply::default().hold(),
+            ["--max-time", "31.5"],
+            "waiting for the first word for 30 s; giving up after 31.5 s (--max-time)",
+            "not done within 31.5 s",
+        ),
+        (
+            comments(),
+            ["--first-byte-timeout", "33"],
+            "giving up after 33 s (--first-byte-timeout)",
+            "no answer within 33 s",
+        ),
+        (
+            Reply::stream_head().chunk(text("part")).hold(),
+            ["--idle-timeout", "32"],
+            "nothing new of the answer for 30 s; giving up after 32 s (--idle-timeout)",
+            "the answer stalled for 32 s",
+        ),
+    ];
+    thread::scope(|scope| {
+        for (reply, flags, told, end) in cases {
+            scope.spawn(move || {
+                let (sandbox, server) = (Sandbox::new(), Server::script([reply]));
+                let tool = chat(&sandbox, &server).args(["--retries", "0", "hello"]);
+                let run = tool.args(flags).limit(Duration::from_secs(120)).run();
+                assert_eq!(run.code(), 75, "{run:#?}");
+                for part in [told, end] {
+                    assert!(run.stderr.contains(part), "no {part:?} in {run:#?}");
+                }
+                assert_eq!(run.stderr.matches("; giving up after").count(), 1, "{run:#?}");
+            });
+        }
+    });
+}

@@ -221,7 +221,7 @@ fn every_key_goes_to_the_profiles_own_endpoint_and_all_that_the_profile_says_wit
             "{key:?} {request:?}"
         );
         assert_eq!(request.json()["user"], "body-canary", "{key:?}");
-        let is_told = run.stderr.contains("is asked: the key is of '");
+        let is_told = run.stderr.contains("the key for '");
         assert_eq!(is_told, key.is_project(), "{key:?}: {run:#?}");
     }
 }
@@ -335,7 +335,8 @@ fn a_login_neither_takes_nor_stores_an_address_that_a_project_exported() {
         .run();
     let run = run.exits(0);
     assert!(
-        run.stderr.contains("is not your own word: it is not used"),
+        run.stderr
+            .contains("comes from a project file that you have not trusted; it is ignored"),
         "{run:#?}"
     );
     let config: Value = serde_json::from_str(&sandbox.read("home/.config/qwen/config.json")).unwrap();
@@ -502,7 +503,7 @@ fn a_project_that_chooses_server_and_key_is_named_once_the_user_has_a_login() {
     let sandbox = with_profile(&profile);
     let file = sandbox.write("work/.env", &lines);
     let said = format!(
-        "'127.0.0.1:{}' is asked: endpoint and key are of '{}', not of profile 'work'\n",
+        "endpoint '127.0.0.1:{}' and its key come from '{}', not from profile 'work'\n",
         clone.port(),
         file.display()
     );
@@ -663,7 +664,7 @@ fn an_older_name_of_the_address_gets_a_notice() {
         let tool = token(&sandbox).env("OPENAI_API_KEY", "k");
         tool.env("OPENAI_API_BASE", "https://mine.example/v1")
     };
-    let said = "qwen-token: environment OPENAI_API_BASE: OPENAI_API_BASE is not read; set OPENAI_BASE_URL\n";
+    let said = "qwen-token: OPENAI_API_BASE is not read; set OPENAI_BASE_URL\n";
     older().run().gives(0, "k\n", said);
     older()
         .env("OPENAI_BASE_URL", "https://mine.example/v1")
@@ -822,4 +823,65 @@ fn a_projects_file_above_the_directory_is_a_projects_file() {
         }
         std::fs::remove_file(sandbox.root().join(path)).unwrap();
     }
+}
+
+#[test]
+fn a_refused_key_that_stood_before_the_profiles_own_is_to_be_taken_away() {
+    let server = Server::answering(|_, _| Reply::json(401, r#"{"error":{"message":"no"}}"#));
+    let profile = json!({"base_url": server.url("/v1"), "key": {"command": ["echo", "k"]}});
+    let sandbox = with_profile(&profile);
+    let ask = || sandbox.tool("qwen-chat").arg("hi");
+    let remedy = "hint: run 'unset OPENAI_API_KEY' to use the credential of profile 'work'\n";
+    ask().env("OPENAI_API_KEY", "bad").run().fails(77, &[remedy]);
+    let file = sandbox.write("home/.env", "OPENAI_API_KEY=bad\n");
+    let remedy = format!(
+        "hint: remove OPENAI_API_KEY from {}:1 to use the credential of profile 'work'\n",
+        file.display()
+    );
+    ask().run().fails(77, &[&remedy]);
+}
+
+#[test]
+fn a_server_that_wants_a_key_is_not_said_to_have_refused_one() {
+    let server = Server::answering(|_, _| Reply::json(401, r#"{"error":{"message":"no"}}"#));
+    let sandbox = Sandbox::new();
+    let tool = sandbox
+        .tool("qwen-chat")
+        .env("OPENAI_BASE_URL", server.url("/v1"));
+    let run = tool.arg("hi").run().fails(
+        77,
+        &[
+            "a credential is needed, and none was sent (401): no",
+            "hint: set OPENAI_API_KEY, or run 'qwen-login --api-key'",
+        ],
+    );
+    assert!(!run.stderr.contains("refused"), "{run:#?}");
+}
+
+#[test]
+fn the_general_key_beside_an_entry_with_a_variable_of_its_own_is_said_to_be_unused() {
+    let server = Server::answering(|_, _| answer(&["ok"]));
+    let sandbox = Sandbox::new();
+    let entry = |id: &str, path: &str| json!({"id": id, "baseUrl": server.url(path), "envKey": "GATE_KEY"});
+    let entries = json!([entry("small", "/small/v1"), entry("big", "/big/v1")]);
+    let settings = json!({"modelProviders": {"openai": entries}, "model": {"name": "small"},
+        "security": {"auth": {"selectedType": "openai"}}});
+    sandbox.write("home/.qwen/settings.json", &settings.to_string());
+    let ask = || sandbox.tool("qwen-chat").env("GATE_KEY", "own").arg("hi");
+    let run = ask().env("OPENAI_API_KEY", "general").run().exits(0);
+    let said = "OPENAI_API_KEY is not used: ";
+    assert!(run.stderr.contains(said), "{run:#?}");
+    assert!(run.stderr.contains(" takes its key from GATE_KEY\n"), "{run:#?}");
+    ask().run().gives(0, "ok\n", "");
+    assert_eq!(server.requests()[0].header("authorization"), Some("Bearer own"));
+    // The command asks qwen-token about the same model, so about the same endpoint.
+    let run = ask().args(["--curl", "-m", "big"]).run().exits(0);
+    let url = server.url("/big/v1/chat/completions");
+    let command = format!("OPENAI_MODEL='big' qwen-token --for '{url}' --format curl | ");
+    assert!(run.text().starts_with(&command), "{run:#?}");
+    let key = sandbox
+        .tool("qwen-token")
+        .env("GATE_KEY", "own")
+        .env("OPENAI_MODEL", "big");
+    key.args(["--for", &url]).run().gives(0, "own\n", "");
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use qwen_shared::exit::Failure;
 use qwen_shared::net::api::{self, AnswerSink, Call, Client, Endpoint, Error, Event, read_answer};
 use qwen_shared::net::chat::{AnswerReader, Asked, Change, ChatBody, Delta, Dialect, Form, Summary};
-use qwen_shared::net::http::{self, Bytes};
+use qwen_shared::net::http::{self, Bytes, Waiting};
 use qwen_shared::signal::Caught;
 use tokio::time::Instant;
 
@@ -147,6 +147,10 @@ impl Call for ChatCall {
     fn notify(&mut self, event: &Event) {
         self.output.notify(event);
     }
+
+    fn waits(&mut self, waiting: &Waiting) {
+        self.output.report_silence(waiting);
+    }
 }
 
 impl AnswerSink for Output {
@@ -166,7 +170,7 @@ impl AnswerSink for Output {
         Self::flush(self)
     }
 
-    fn is_silent(&mut self, silence: Duration) {
-        self.report_silence(silence);
+    fn is_silent(&mut self, waiting: &Waiting) {
+        self.report_silence(waiting);
     }
 }

@@ -4,7 +4,7 @@ use qwen_shared::exit::{Exit, Failure};
 use qwen_shared::net::api::Endpoint;
 use qwen_shared::net::api::authorize;
 use qwen_shared::net::chat::{ChatBody, Form};
-use qwen_shared::net::config::Settings;
+use qwen_shared::net::config::{Settings, Source};
 use qwen_shared::net::credential::{Refresh, RefreshPolicy};
 use qwen_shared::output::{Reporter, Stdout};
 use qwen_shared::secret::mask;
@@ -133,6 +133,10 @@ fn token_command(settings: &Settings, args: &Args, url: &str, reporter: &Reporte
     }
     if let Some(url) = &args.endpoint.openai_base_url {
         command.push_str(&format!("OPENAI_BASE_URL={} ", quoted(url)));
+    }
+    // Which of Qwen Code's endpoints it is depends on the model.
+    if let (Some(model), Source::QwenCode { .. }) = (&args.endpoint.model, &settings.base_url.source) {
+        command.push_str(&format!("OPENAI_MODEL={} ", quoted(model)));
     }
     command.push_str("qwen-token");
     if let Some(profile) = &settings.profile {

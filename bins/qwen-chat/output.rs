@@ -5,6 +5,7 @@ use std::time::Duration;
 use qwen_shared::exit::{Exit, Failure};
 use qwen_shared::net::api::Event;
 use qwen_shared::net::chat::{ANSWER_LIMIT, AnswerError, Delta, Summary};
+use qwen_shared::net::http::Waiting;
 use qwen_shared::net::ratelimit::Notice;
 use qwen_shared::output::{Reporter, Stdout};
 use qwen_shared::text::{escape_json, make_visible};
@@ -252,12 +253,10 @@ impl Output {
         }
     }
 
-    /// Says that the answer goes on and says nothing.
-    pub(crate) fn report_silence(&self, silence: Duration) {
-        let seconds = silence.as_secs();
-        self.reporter.notice(&format!(
-            "nothing new of the answer for {seconds} s; waiting until --progress-timeout"
-        ));
+    /// Says what is waited for, and which limit will end that.
+    pub(crate) fn report_silence(&self, waiting: &Waiting) {
+        let (limit, _) = waiting.limit;
+        self.reporter.notice(&format!("{waiting} ({})", limit.flag()));
     }
 
     /// Reports what happens before the answer, with `--events` also on stdout.

@@ -153,7 +153,9 @@ fn base_url_in_environment(reporter: &Reporter) -> Option<BaseUrl> {
     match own_variable("OPENAI_BASE_URL") {
         Ok(url) => BaseUrl::parse(&url?).ok(),
         Err(source) => {
-            reporter.notice(&format!("{source} is not your own word: it is not used"));
+            reporter.notice(&format!(
+                "{source} comes from a project file that you have not trusted; it is ignored"
+            ));
             None
         }
     }

@@ -141,6 +141,13 @@ impl LoginProfile {
             .lock(LOCK_LIMIT, &|text| reporter.notice(text))?
             .save(stored)?;
         self.update(update, reporter)?;
+        let is_file_chosen = matches!(self.store, Some(StoreKind::File | StoreKind::QwenCode));
+        if store.kind() != StoreKind::Keyring && !is_file_chosen {
+            let place = store.place();
+            reporter.notice(&format!(
+                "there is no system keyring; the credential is stored in '{place}', which only you can read"
+            ));
+        }
         self.remove_old_credential(store.kind(), reporter);
         Ok(())
     }

@@ -31,11 +31,5 @@ pub(crate) fn choose_store(login: &Login<'_>, is_qwen: bool) -> Result<Store, Fa
     };
     let store = Store::open(file, name, timeout)?;
     store.probe()?;
-    if !is_file {
-        let place = store.place();
-        login.reporter.notice(&format!(
-            "there is no system keyring; the credential is stored in '{place}', which only you can read"
-        ));
-    }
     Ok(store)
 }

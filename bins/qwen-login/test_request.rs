@@ -26,17 +26,21 @@ struct TestCall {
 }
 
 /// Takes an answer until there is something of it.
-#[derive(Default)]
-struct Proof {
+struct Proof<'a> {
     has_come: bool,
+    reporter: &'a Reporter,
 }
 
-impl AnswerSink for Proof {
+impl AnswerSink for Proof<'_> {
     fn push(&mut self, delta: Delta<'_>) {
         self.has_come |= match delta {
             Delta::Text(text) | Delta::Reasoning(text) => !text.is_empty(),
             Delta::TextWasReasoning => true,
         };
+    }
+
+    fn is_silent(&mut self, waiting: &http::Waiting) {
+        self.reporter.notice(&format!("test request: {waiting}"));
     }
 
     fn is_satisfied(&self) -> bool {
@@ -64,7 +68,10 @@ impl Call for TestCall {
 
     async fn read(&mut self, response: http::Response) -> Result<(), Error> {
         let mut reader = AnswerReader::new(response.header("content-type")).dialect(self.dialect);
-        let mut proof = Proof::default();
+        let mut proof = Proof {
+            has_come: false,
+            reporter: &self.reporter,
+        };
         read_answer(response, &mut reader, &mut proof).await?;
         if proof.has_come {
             return Ok(());
@@ -79,6 +86,10 @@ impl Call for TestCall {
 
     fn notify(&mut self, event: &Event) {
         self.reporter.notice(&event.to_string());
+    }
+
+    fn waits(&mut self, waiting: &http::Waiting) {
+        self.reporter.notice(&format!("test request: {waiting}"));
     }
 }
 
@@ -118,6 +129,7 @@ pub(crate) fn test(
     let options = ClientOptions {
         max_time: Some(options.max_time.map_or(LIMIT, |limit| limit.min(LIMIT))),
         retries: 1,
+        has_flags: false,
         ..options
     };
     let endpoint = Endpoint::open(settings, policy, reporter)?;

@@ -128,10 +128,16 @@ impl Failure {
         }
     }
 
-    /// Adds a hint line.
+    /// Adds a hint line. An alternative to nothing loses its `or`.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hints.push(Hint(hint.into()));
+        let mut hint = hint.into();
+        if self.hints.is_empty()
+            && let Some(alone) = hint.strip_prefix("or ")
+        {
+            hint = alone.to_owned();
+        }
+        self.hints.push(Hint(hint));
         self
     }
 

@@ -76,6 +76,7 @@ fn get(typed: &Overrides, url: impl Fn(&Endpoint) -> Url + Send) -> Option<Vec<u
         retries: 0,
         longest_wait: LIMIT,
         is_paced: false,
+        has_flags: false,
     };
     let client = Client::new(endpoint, options, &quiet).ok()?;
     runtime()

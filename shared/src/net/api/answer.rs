@@ -11,14 +11,11 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::error::Error;
 use crate::exit::Failure;
 use crate::net::chat::{AnswerReader, Delta, Progress};
-use crate::net::http::{Heard, Response};
+use crate::net::http::{Heard, Response, SILENCE, Waiting};
 
 /// How long the rest of a stream is waited for once the answer is complete: a count of tokens may follow the finish
 /// reason, but some servers neither send it nor end the stream.
 const TAIL: Duration = Duration::from_secs(5);
-
-/// After so long a silence it is told what is waited for.
-const SILENCE: Duration = Duration::from_secs(30);
 
 /// Takes an answer.
 pub trait AnswerSink: Send {
@@ -43,8 +40,8 @@ pub trait AnswerSink: Send {
         Ok(())
     }
 
-    /// Takes note that the answer has said nothing new for so long; once.
-    fn is_silent(&mut self, _silence: Duration) {}
+    /// Takes note that the answer has said nothing new for long; once.
+    fn is_silent(&mut self, _waiting: &Waiting) {}
 
     /// True when no more of the answer is wanted.
     fn is_satisfied(&self) -> bool {
@@ -61,7 +58,8 @@ pub async fn read_answer(
     reader: &mut AnswerReader,
     sink: &mut impl AnswerSink,
 ) -> Result<(), Error> {
-    let mut is_silence_told = false;
+    // A head that came so late was waited for aloud.
+    let mut is_silence_told = response.waiting().is_some();
     let mut tail = Tail::default();
     while !reader.is_done() && !sink.is_satisfied() {
         let next = next_chunk(&mut response, sink, tail.end(reader.awaits_tail()));
@@ -82,9 +80,9 @@ pub async fn read_answer(
                 if sink.should_flush() {
                     sink.flush()?;
                 }
-                if !is_silence_told && response.silence() >= SILENCE {
+                if !is_silence_told && let Some(waiting) = response.waiting() {
                     is_silence_told = true;
-                    sink.is_silent(response.silence());
+                    sink.is_silent(&waiting);
                 }
             }
             Ok(None) => break,

@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use crate::exit::{Exit, Failure};
-use crate::net::config::{Auth, Key, Settings, Source, Sourced};
+use crate::net::config::{Auth, Config, Key, KeySetting, Settings, Source, Sourced};
 use crate::net::credential::{
     Credential, KeyringTimeout, RefreshPolicy, Store, StoreKind, Stored, valid_credential,
 };
@@ -242,8 +242,34 @@ pub(super) fn hint_when_refused(settings: &Settings, is_fresh: bool) -> String {
              run 'qwen-auth use NAME' for another profile than '{profile}'"
         ),
         Auth::Oauth { .. } => format!("run 'qwen-login --profile {profile}'"),
-        Auth::ApiKey(_) => format!("check the key of {}, or run 'qwen-login'", settings.auth.source),
+        Auth::ApiKey(_) => hint_at_key(settings),
         Auth::None => "set OPENAI_API_KEY, or run 'qwen-login --api-key'".to_owned(),
+    }
+}
+
+/// Returns the hint for a refused key: where it is, and how the profile's own is used, if that is another one.
+fn hint_at_key(settings: &Settings) -> String {
+    let source = &settings.auth.source;
+    let variable = source.variable();
+    let place = match source {
+        Source::Environment(name) => name.clone(),
+        source => source.to_string(),
+    };
+    let profile = settings.profile.as_ref().map(|profile| profile.value.as_str());
+    let has_own_key = || {
+        let mut profiles = Config::load().ok()?.profiles;
+        let own = profiles.remove(profile?)?;
+        let is_same = matches!(&own.key, Some(KeySetting::Env(name)) if Some(name.as_str()) == variable);
+        Some(!is_same && (own.key.is_some() || own.uses_oauth()))
+    };
+    match (variable, profile) {
+        (Some(name), Some(profile)) if has_own_key() == Some(true) => match source {
+            Source::EnvFile { .. } => {
+                format!("remove {name} from {place} to use the credential of profile '{profile}'")
+            }
+            _ => format!("run 'unset {name}' to use the credential of profile '{profile}'"),
+        },
+        _ => format!("check the key in {place}, or run 'qwen-login'"),
     }
 }
 

@@ -10,7 +10,7 @@ use url::Url;
 use super::endpoint::Endpoint;
 use super::error::Error;
 use crate::net::chat::{Change, Form, Refusal};
-use crate::net::http::{Request, Response};
+use crate::net::http::{Request, Response, Waiting};
 use crate::net::ratelimit::{self, Permit, RateLimit};
 
 /// What a call sends, and what it makes of the response. [`super::Client::call`] does the rest: credential, quota,
@@ -49,6 +49,9 @@ pub trait Call: Send {
 
     /// Takes note of something that happens before the answer. No event holds the secret.
     fn notify(&mut self, _event: &Event) {}
+
+    /// Takes note that the head of the response is waited for long; once an attempt.
+    fn waits(&mut self, _waiting: &Waiting) {}
 
     /// Takes note of a refusal as it came. Returns whether a pause that it asks for is for all requests to that model, in
     /// this process and in others.

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use tokio::time::timeout;
+use tokio::time::{timeout, timeout_at};
 
-use super::authorization::hint_when_refused;
+use super::authorization::{carries_secret, hint_when_refused};
 use super::call::{Call, Event, Get, RefusedResponse};
 use super::endpoint::Endpoint;
 use super::error::Error;
@@ -14,7 +14,7 @@ use super::retry::{Backoff, Decision, decide, jitter};
 use crate::exit::{Exit, Failure};
 use crate::net::chat::{AnswerError, Asked, Change, ErrorKind, Form, Refusal, RefusalHead};
 use crate::net::credential::Refresh;
-use crate::net::http::{self, BaseUrl, HttpError, Phase, Response, Timeouts, runtime};
+use crate::net::http::{self, BaseUrl, HttpError, Phase, Response, Timeouts, Waiting, runtime};
 use crate::net::ratelimit::{Permit, RateLimit, identity};
 use crate::output::Reporter;
 
@@ -46,6 +46,8 @@ pub struct ClientOptions {
     pub longest_wait: Duration,
     /// Whether requests wait for the quota.
     pub is_paced: bool,
+    /// Whether the program has a flag for each limit.
+    pub has_flags: bool,
 }
 
 /// The client of one endpoint: whatever a program asks a server goes through one. Clones share everything.
@@ -133,10 +135,13 @@ impl Client {
     /// The last attempt's.
     pub async fn call<C: Call>(&self, call: &mut C) -> Result<C::Output, Error> {
         match self.0.options.max_time {
-            None => self.attempts(call).await,
-            Some(limit) => timeout(limit, self.attempts(call))
-                .await
-                .unwrap_or(Err(HttpError::Timeout(Phase::Total, limit).into())),
+            None => self.attempts(call, None).await,
+            Some(limit) => {
+                let end = tokio::time::Instant::now() + limit;
+                timeout_at(end, self.attempts(call, Some((end, limit))))
+                    .await
+                    .unwrap_or(Err(HttpError::Timeout(Phase::Total, limit).into()))
+            }
         }
     }
 
@@ -187,11 +192,18 @@ impl Client {
         let wait = error
             .wait()
             .filter(|wait| is_transient && *wait > self.0.options.longest_wait);
+        let limit = match &error {
+            Error::Http(HttpError::Timeout(phase, _)) if self.0.options.has_flags => Some(phase.flag()),
+            _ => None,
+        };
         let is_foreign = matches!(error, Error::Answer(AnswerError::NotAnAnswer(_)));
         let mut failure = error.failure(&endpoint.server(), asked);
         failure.message = endpoint.redacted(failure.message);
         if let Some(wait) = wait {
             failure = failure.hint(format!("the server asks to wait {} s", wait.as_secs()));
+        }
+        if let Some(flag) = limit {
+            failure = failure.hint(format!("raise it with {flag} SECONDS"));
         }
         if is_foreign && !has_version(endpoint.base_url()) {
             failure = failure.hint("many base URLs end in '/v1'");
@@ -226,14 +238,18 @@ pub fn run<T: Send + 'static>(future: impl Future<Output = T> + Send + 'static) 
 }
 
 impl Client {
-    async fn attempts<C: Call>(&self, call: &mut C) -> Result<C::Output, Error> {
+    async fn attempts<C: Call>(
+        &self,
+        call: &mut C,
+        deadline: Option<(tokio::time::Instant, Duration)>,
+    ) -> Result<C::Output, Error> {
         let options = &self.0.options;
         let mut backoff = Backoff::new(options.retries, options.longest_wait);
         let mut may_renew = true;
         loop {
             let endpoint = self.valid_endpoint().await?;
             let form = self.form(call.model());
-            let error = match self.attempt(&endpoint, form, call).await {
+            let error = match self.attempt(&endpoint, form, call, deadline).await {
                 Ok(output) => return Ok(output),
                 Err(error) => error,
             };
@@ -272,10 +288,12 @@ impl Client {
         endpoint: &Endpoint,
         form: Form,
         call: &mut C,
+        deadline: Option<(tokio::time::Instant, Duration)>,
     ) -> Result<C::Output, Error> {
         let request = call.request(endpoint, form)?;
         let permit = call.permit(&self.0.rate_limit).await?;
-        let mut response = match self.0.http.send(request).await {
+        let mut on_silence = |waiting: &Waiting| call.waits(waiting);
+        let mut response = match self.0.http.send(request, deadline, &mut on_silence).await {
             Ok(response) => response,
             Err(error) => {
                 if let (Some(permit), true) = (permit, error.is_unsent()) {
@@ -292,7 +310,8 @@ impl Client {
             return call.read(response).await;
         }
         let provider = &endpoint.provider().name;
-        let refusal = refusal(&mut response, provider, permit.as_ref(), call).await;
+        let mut refusal = refusal(&mut response, provider, permit.as_ref(), call).await;
+        refusal.is_anonymous = endpoint.secret().is_none() && !carries_secret(endpoint.settings());
         Err(Error::Refused(refusal))
     }
 

@@ -50,6 +50,7 @@ impl LimitArgs {
             retries: self.retries.unwrap_or(RETRIES),
             longest_wait: LONGEST_WAIT,
             is_paced: true,
+            has_flags: true,
         }
     }
 }

@@ -60,6 +60,8 @@ pub struct Refusal {
     pub verdict: Verdict,
     /// The error object, when there is one.
     pub error: Option<Box<ApiError>>,
+    /// True when the request carried no credential that could be refused.
+    pub is_anonymous: bool,
 }
 
 impl Refusal {
@@ -75,6 +77,7 @@ impl Refusal {
             status: head.status,
             verdict,
             error: matches!(body, Body::Error(_)).then(|| Box::new(error)),
+            is_anonymous: false,
         }
     }
 
@@ -82,7 +85,11 @@ impl Refusal {
     #[must_use]
     pub fn describe(&self) -> String {
         let Verdict { kind, words, .. } = &self.verdict;
-        let what = format!("{} ({})", kind.describe(), self.status);
+        let what = match kind {
+            ErrorKind::Auth if self.is_anonymous => "a credential is needed, and none was sent",
+            kind => kind.describe(),
+        };
+        let what = format!("{what} ({})", self.status);
         match (words.as_str(), kind) {
             ("", _) => what,
             (words, ErrorKind::Redirect) => format!("{what} {words}"),

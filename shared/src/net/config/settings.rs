@@ -166,8 +166,25 @@ impl Settings {
         asked.set_query(None);
         let source = &self.auth.source;
         let message = format!("the {kind} of {source} is not for '{asked}': it belongs to '{base_url}'");
-        Err(Failure::new(Exit::Config, message)
-            .hint("choose the profile of that endpoint with --profile NAME; 'qwen-auth list' shows them"))
+        let given = [&self.auth.source, &self.base_url.source].into_iter();
+        let given = given.filter_map(|source| match source {
+            Source::Environment(name) | Source::Exported { name, .. } => Some(name.as_str()),
+            _ => None,
+        });
+        let mut names: Vec<&str> = given.collect();
+        names.dedup();
+        let failure = Failure::new(Exit::Config, message);
+        Err(match (&self.profile, names.as_slice()) {
+            (Some(profile), [_, ..]) => {
+                let (names, profile) = (names.join(" "), &profile.value);
+                failure.hint(format!("run 'unset {names}' to use those of profile '{profile}'"))
+            }
+            (Some(_), []) => failure
+                .hint("choose the profile of that endpoint with --profile NAME; 'qwen-auth list' shows them"),
+            (None, _) => {
+                failure.hint("set OPENAI_BASE_URL to that endpoint, and OPENAI_API_KEY to a key of it")
+            }
+        })
     }
 
     /// Prints the notices, and with `--verbose` the source of each setting.

@@ -1,5 +1,6 @@
 //! A client for one endpoint, its requests and responses.
 
+use std::fmt;
 use std::pin::pin;
 use std::time::Duration;
 
@@ -16,6 +17,9 @@ use super::error::{HttpError, Phase};
 use super::proxy::Proxy;
 use super::tls::tls_settings;
 use super::{Timeouts, USER_AGENT};
+
+/// After so long a silence it is told what is waited for.
+pub const SILENCE: Duration = Duration::from_secs(30);
 
 /// A request.
 #[derive(Debug)]
@@ -118,12 +122,19 @@ impl Client {
         })
     }
 
-    /// Sends a request and waits for the head of the response, whatever its status.
+    /// Sends a request and waits for the head of the response, whatever its status. It ends by `deadline`, if that comes
+    /// before the client's own; with the limit that it is the end of. `on_silence` is told when a wait has become long.
     ///
     /// # Errors
     /// Everything that is not an HTTP response.
-    pub async fn send(&self, request: Request) -> Result<Response, HttpError> {
-        let deadline = self.timeouts.total.map(|total| (Instant::now() + total, total));
+    pub async fn send(
+        &self,
+        request: Request,
+        deadline: Option<(Instant, Duration)>,
+        on_silence: &mut (dyn FnMut(&Waiting) + Send),
+    ) -> Result<Response, HttpError> {
+        let own = self.timeouts.total.map(|total| (Instant::now() + total, total));
+        let deadline = own.into_iter().chain(deadline).min_by_key(|(at, _)| *at);
         let method = reqwest::Method::from_bytes(request.method.as_bytes())
             .map_err(|error| HttpError::Invalid(error.to_string()))?;
         let before_head = |error| HttpError::before_head(&error, self.timeouts.connect, self.proxy);
@@ -136,7 +147,7 @@ impl Client {
             builder = builder.body(bytes_noting(request.body, &progress));
         }
         let progress = has_body.then_some(&progress);
-        let (head, began) = self.head(deadline, builder.send(), progress).await?;
+        let (head, began) = self.head(deadline, builder.send(), progress, on_silence).await?;
         let inner = head.map_err(before_head)?;
         if inner.status() == StatusCode::PROXY_AUTHENTICATION_REQUIRED {
             return Err(HttpError::ProxyAuth);
@@ -148,6 +159,8 @@ impl Client {
             last_said: None,
             is_unjudged: false,
             has_begun: false,
+            waits_since: None,
+            has_idled: false,
             timeouts: self.timeouts,
             deadline,
         })
@@ -164,14 +177,22 @@ impl Client {
         deadline: Option<(Instant, Duration)>,
         sending: F,
         progress: Option<&Progress>,
+        on_silence: &mut (dyn FnMut(&Waiting) + Send),
     ) -> Result<(F::Output, Instant), HttpError> {
-        let Timeouts { first_byte, idle, .. } = self.timeouts;
+        let Timeouts {
+            first_byte,
+            idle,
+            connect,
+            ..
+        } = self.timeouts;
         let started = Instant::now();
         let all_at = |at| Some(Sent { at, is_all: true });
         let sent = || progress.map_or(all_at(started), Progress::sent);
         let mut sending = pin!(sending);
+        let mut is_silence_told = false;
         loop {
             let before = sent();
+            let silent_at = before.map_or(started, |sent| sent.at) + SILENCE;
             let (end, error) = match before {
                 Some(Sent { at, is_all: true }) => {
                     (at + first_byte, HttpError::Timeout(Phase::FirstByte, first_byte))
@@ -189,6 +210,22 @@ impl Client {
                 end.min(Instant::now() + first_byte)
             };
             let (wake, at_wake) = nearer(deadline, wake, error);
+            if !is_silence_told && silent_at < wake {
+                match timeout_at(silent_at, &mut sending).await {
+                    Ok(head) => return Ok((head, sent().map_or(started, |sent| sent.at))),
+                    Err(_) if sent() == before => {
+                        is_silence_told = true;
+                        let (stage, limit) = match before {
+                            None => (Phase::Connect, connect),
+                            Some(Sent { is_all: true, .. }) => (Phase::FirstByte, first_byte),
+                            Some(_) => (Phase::Upload, idle),
+                        };
+                        on_silence(&Waiting::new(stage, silent_at - SILENCE, limit, deadline));
+                    }
+                    Err(_) => {}
+                }
+                continue;
+            }
             match timeout_at(wake, &mut sending).await {
                 Ok(head) => return Ok((head, sent().map_or(started, |sent| sent.at))),
                 Err(_) if matches!(at_wake, HttpError::Timeout(Phase::Total, _)) => return Err(at_wake),
@@ -196,6 +233,45 @@ impl Client {
                 Err(_) => {}
             }
         }
+    }
+}
+
+/// A wait that has become long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Waiting {
+    /// What is waited for.
+    stage: Phase,
+    /// For how long.
+    silence: Duration,
+    /// The limit that ends it, if nothing comes.
+    pub limit: (Phase, Duration),
+}
+
+impl Waiting {
+    /// Makes it of what is waited for, since when and until when, and the end of the request as a whole.
+    fn new(stage: Phase, since: Instant, limit: Duration, deadline: Option<(Instant, Duration)>) -> Self {
+        Self {
+            stage,
+            silence: since.elapsed(),
+            limit: match deadline {
+                Some((at, total)) if at < since + limit => (Phase::Total, total),
+                _ => (stage, limit),
+            },
+        }
+    }
+}
+
+impl fmt::Display for Waiting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.silence.as_secs();
+        match self.stage {
+            Phase::Connect => write!(f, "no connection for {seconds} s"),
+            Phase::Upload => write!(f, "nothing of the request was taken for {seconds} s"),
+            Phase::FirstByte | Phase::Total => write!(f, "waiting for the first word for {seconds} s"),
+            Phase::Idle => write!(f, "nothing of the answer for {seconds} s"),
+            Phase::Progress => write!(f, "nothing new of the answer for {seconds} s"),
+        }?;
+        write!(f, "; giving up after {} s", self.limit.1.as_secs_f64())
     }
 }
 
@@ -223,6 +299,10 @@ pub struct Response {
     is_unjudged: bool,
     /// True once a piece of the body has come.
     has_begun: bool,
+    /// Since when more of the body is waited for.
+    waits_since: Option<Instant>,
+    /// True when pieces have come since the answer last said something: the pause between them is not what will end it.
+    has_idled: bool,
     timeouts: Timeouts,
     deadline: Option<(Instant, Duration)>,
 }
@@ -263,6 +343,7 @@ impl Response {
     /// pause alone.
     pub fn heard(&mut self, heard: Heard) {
         self.is_unjudged = false;
+        self.has_idled = heard != Heard::Something;
         match heard {
             Heard::Nothing => {}
             Heard::Event => drop(self.last_said.get_or_insert_with(Instant::now)),
@@ -270,10 +351,29 @@ impl Response {
         }
     }
 
-    /// Returns for how long the answer has said nothing.
+    /// Returns what is waited for once the answer has said nothing for [`SILENCE`].
     #[must_use]
-    pub fn silence(&self) -> Duration {
-        self.last_said.unwrap_or(self.began).elapsed()
+    pub fn waiting(&self) -> Option<Waiting> {
+        let (stage, limit) = match self.last_said {
+            None => (Phase::FirstByte, self.timeouts.first_byte),
+            Some(_) => (Phase::Progress, self.timeouts.progress),
+        };
+        let since = self.last_said.unwrap_or(self.began);
+        if since.elapsed() < SILENCE {
+            return None;
+        }
+        let idle = self.timeouts.idle;
+        match self.waits_since.filter(|_| !self.has_idled) {
+            Some(pause) if pause + idle < since + limit => {
+                let idle = Waiting::new(Phase::Idle, pause, idle, self.deadline);
+                Some(Waiting {
+                    stage,
+                    silence: since.elapsed(),
+                    ..idle
+                })
+            }
+            _ => Some(Waiting::new(stage, since, limit, self.deadline)),
+        }
     }
 
     /// Waits for more of the body; `None` at its end. Cancelling the wait loses nothing.
@@ -306,7 +406,7 @@ impl Response {
             progress,
             ..
         } = self.timeouts;
-        let pause = Instant::now() + idle;
+        let pause = *self.waits_since.get_or_insert_with(Instant::now) + idle;
         let (end, error) = match self.last_said {
             None => (
                 self.began + first_byte,
@@ -320,6 +420,7 @@ impl Response {
         };
         let (end, error) = nearer(self.deadline, end, error);
         let chunk = timeout_at(end, self.inner.chunk()).await.map_err(|_| error)?;
+        self.waits_since = None;
         let is_first = !std::mem::replace(&mut self.has_begun, true);
         self.is_unjudged = true;
         chunk.map_err(|error| match HttpError::within_body(&error) {

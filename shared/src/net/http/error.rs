@@ -109,7 +109,6 @@ impl HttpError {
             ),
             Self::ProxyAuth => failure
                 .hint("put them into the variable that names it: HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT"),
-            Self::Timeout(phase, _) => failure.hint(format!("raise it with {} SECONDS", phase.flag())),
             _ => failure,
         }
     }

@@ -15,7 +15,7 @@ mod url;
 pub use self::url::{BaseUrl, BaseUrlError, check_endpoint, check_transport};
 pub use body::Upload;
 pub use bytes::Bytes;
-pub use client::{Client, Heard, Request, Response};
+pub use client::{Client, Heard, Request, Response, SILENCE, Waiting};
 pub use error::{HttpError, Phase};
 
 use std::sync::OnceLock;

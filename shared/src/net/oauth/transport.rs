@@ -66,7 +66,7 @@ impl BlockingTransport {
         let client = Client::new(&request.url, self.timeouts)?;
         let runtime = crate::net::http::runtime().map_err(|failure| HttpError::Connect(failure.message))?;
         runtime.block_on(async {
-            let response = client.send(request).await?;
+            let response = client.send(request, None, &mut |_| {}).await?;
             Ok(HttpResponse {
                 status: response.status(),
                 retry_after: HeaderWaits::read(response.headers(), SystemTime::now()).retry_after,

@@ -196,17 +196,29 @@ impl Chooser<'_> {
             None => self.address_without(entry)?,
         };
         let key = self.key_of(entry)?;
-        let notice = (entry.has_unread_key && key.is_none()).then(|| {
+        let unread = (entry.has_unread_key && key.is_none()).then(|| {
             format!(
                 "{}: \"apiKey\" is not read there; \"envKey\" names the variable of the key",
                 entry.source
             )
         });
+        let notice = unread.or_else(|| self.unused_key(entry));
         Ok(Connection {
             base_url,
             key,
             model: Some(entry.model()),
             notice,
+        })
+    }
+
+    /// Says that the general key, which is set, is not used: an entry has a variable of its own.
+    fn unused_key(&self, entry: &Entry) -> Option<String> {
+        let own = entry.key_variable.as_deref().filter(|own| *own != DEFAULT_KEY)?;
+        (!self.given.has_key && (self.variables)(DEFAULT_KEY).is_some()).then(|| {
+            format!(
+                "{DEFAULT_KEY} is not used: {} takes its key from {own}",
+                entry.source
+            )
         })
     }
 
@@ -364,7 +376,7 @@ fn no_entry(model: &str, entries: &[&Entry]) -> Failure {
     );
     Failure::new(Exit::Config, message)
         .hint(format!("known are {}", clip(&known.join(", "), 1000)))
-        .hint("or name the endpoint with --openai-base-url")
+        .hint("or set OPENAI_BASE_URL to that model's endpoint")
 }
 
 /// The name of a variable that is not set is no key.

@@ -53,17 +53,17 @@ impl Resolver<'_> {
         let address = &base_url.source;
         let server = server(&base_url.value);
         let whose = match (address.is_project(), key.is_project()) {
-            (true, true) => "endpoint and key are",
-            (true, false) => "the endpoint is",
-            (false, true) => "the key is",
+            (true, true) => format!("endpoint '{server}' and its key come"),
+            (true, false) => format!("endpoint '{server}' comes"),
+            (false, true) => format!("the key for '{server}' comes"),
             (false, false) => return None,
         };
         let source = if address.is_project() { address } else { key };
         let place = match source.env_file() {
-            Some(file) => format!("of '{}'", file.display()),
-            None => format!("of {source}"),
+            Some(file) => format!("from '{}'", file.display()),
+            None => format!("from {source}"),
         };
-        Some(format!("'{server}' is asked: {whose} {place}, not of {usual}"))
+        Some(format!("{whose} {place}, not from {usual}"))
     }
 
     /// Names what goes before a profile: all of it when the profile was named by flag, else the mixture of its endpoint with
@@ -121,14 +121,9 @@ impl Resolver<'_> {
 
     /// The name that older clients read.
     fn ignored_address(&self) -> Option<String> {
-        let older = self.lookup.value("OPENAI_API_BASE")?;
+        self.lookup.value("OPENAI_API_BASE")?;
         let is_said = self.overrides.base_url.is_some() || self.lookup.value("OPENAI_BASE_URL").is_some();
-        (!is_said).then(|| {
-            format!(
-                "{}: OPENAI_API_BASE is not read; set OPENAI_BASE_URL",
-                older.source
-            )
-        })
+        (!is_said).then(|| "OPENAI_API_BASE is not read; set OPENAI_BASE_URL".to_owned())
     }
 
     /// A profile that a file names, where another one or none is used.
