@@ -71,6 +71,7 @@ mod pages;
 mod qwen;
 mod rate_limit;
 mod readme;
+mod redaction;
 mod secrets;
 mod settings;
 mod settings_qwen_code;

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::hash::{BuildHasher, RandomState};
 
 use qwen_shared::exit::Exit;
+use qwen_shared::net::api::Client;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -17,6 +18,19 @@ pub(crate) struct Record {
     /// True for an answer that was limited or filtered, or whose end is doubtful.
     #[serde(skip)]
     pub(crate) is_cut: bool,
+}
+
+impl Record {
+    /// Removes from the record of an error the secrets that the server quotes.
+    pub(crate) fn redacted(mut self, client: &Client) -> Self {
+        self.response = self
+            .response
+            .map(|response| response.map_body(|body| client.redacted_json(body)));
+        if let Some(error) = &mut self.error {
+            error.message = client.redacted(std::mem::take(&mut error.message));
+        }
+        self
+    }
 }
 
 /// A response of the server, whatever its status.

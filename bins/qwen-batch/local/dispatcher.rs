@@ -196,14 +196,20 @@ impl BatchCall<'_> {
         let client = &self.dispatcher.client;
         match error {
             Error::Refused(refusal) => self.refusal_record(refusal),
-            Error::Answer(error) => Ok(self.record.unwrap_or_else(|| {
-                let message = client.redacted(error.to_string());
-                RecordError::new(error.exit(), message).into()
-            })),
+            Error::Answer(error) => Ok(match self.record {
+                Some(record) => record.redacted(client),
+                None => {
+                    let message = client.redacted(error.to_string());
+                    RecordError::new(error.exit(), message).into()
+                }
+            }),
             Error::Http(error) if is_about_connection(&error) => {
                 Err(client.failure(error.into(), Asked::Chat))
             }
-            Error::Http(error) => Ok(RecordError::new(error.exit(), error.to_string()).into()),
+            Error::Http(error) => {
+                let message = client.redacted(error.to_string());
+                Ok(RecordError::new(error.exit(), message).into())
+            }
             error => Err(client.failure(error, Asked::Chat)),
         }
     }
@@ -219,13 +225,12 @@ impl BatchCall<'_> {
             return Err(client.failure(Error::Refused(refusal), Asked::Chat));
         }
         let exit = refusal.verdict.exit();
-        Ok(Record {
-            response: self
-                .response
-                .map(|response| response.map_body(|body| client.redacted(body))),
-            error: Some(RecordError::new(exit, client.redacted(refusal.describe()))),
+        let record = Record {
+            response: self.response,
+            error: Some(RecordError::new(exit, refusal.describe())),
             is_cut: false,
-        })
+        };
+        Ok(record.redacted(client))
     }
 }
 

@@ -136,7 +136,7 @@ impl BatchApi {
         let body = response
             .body(ANSWER_LIMIT)
             .await
-            .map_err(|error| error.failure(&self.server()))?;
+            .map_err(|error| self.client.failure(error.into(), Asked::Other))?;
         serde_json::from_slice(&body).map_err(|_| self.unexpected_answer("not JSON"))
     }
 

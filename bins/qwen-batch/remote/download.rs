@@ -27,7 +27,7 @@ pub(crate) fn fetch(args: &FetchArgs, profile: Option<&String>, reporter: &Repor
     let runtime = runtime()?;
     let batch = runtime.block_on(api.get_batch(id))?;
     if batch.status() == "failed" {
-        return Err(batch.rejection());
+        return Err(api.client().redacted_failure(batch.rejection()));
     }
     if !batch.has_ended() {
         let message = format!("batch '{id}' has not ended: {}", batch.progress());

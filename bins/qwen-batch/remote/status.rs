@@ -98,7 +98,7 @@ pub(crate) fn wait(args: &WaitArgs, profile: Option<&String>, reporter: &Reporte
     let batch = runtime()?.block_on(wait_until_ended(&api, id, args, reporter))?;
     print(&batch, args.status.show.format)?;
     if batch.status() == "failed" {
-        return Err(batch.rejection());
+        return Err(api.client().redacted_failure(batch.rejection()));
     }
     let is_good = batch.status() == "completed" && batch.counts().failed == 0;
     Ok(if is_good { Exit::Ok } else { Exit::No })

@@ -198,7 +198,7 @@ impl Client {
         };
         let is_foreign = matches!(error, Error::Answer(AnswerError::NotAnAnswer(_)));
         let mut failure = error.failure(&endpoint.server(), asked);
-        failure.message = endpoint.redacted(failure.message);
+        failure = self.redacted_failure(failure);
         if let Some(wait) = wait {
             failure = failure.hint(format!("the server asks to wait {} s", wait.as_secs()));
         }
@@ -211,10 +211,26 @@ impl Client {
         failure
     }
 
-    /// Removes the secret from a text of the server, which may quote it.
+    /// As [`Endpoint::redacted`].
     #[must_use]
     pub fn redacted(&self, text: String) -> String {
         self.endpoint().redacted(text)
+    }
+
+    /// As [`Endpoint::redacted`], for all that is printed of a failure.
+    #[must_use]
+    pub fn redacted_failure(&self, mut failure: Failure) -> Failure {
+        failure.message = self.redacted(failure.message);
+        for hint in &mut failure.hints {
+            hint.0 = self.redacted(std::mem::take(&mut hint.0));
+        }
+        failure
+    }
+
+    /// As [`Endpoint::redacted_json`].
+    #[must_use]
+    pub fn redacted_json(&self, json: String) -> String {
+        self.endpoint().redacted_json(json)
     }
 }
 

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use url::Url;
 
 use super::authorization::{authorize, carries_secret};
+use super::redaction::Redactor;
 use crate::exit::Failure;
 use crate::net::chat::Dialect;
 use crate::net::config::{Auth, Key, Settings};
@@ -139,13 +140,16 @@ impl Endpoint {
         self.secret.as_ref()
     }
 
-    /// Removes the secret from a server's text: a server may quote it.
+    /// Removes from a server's text what requests carry that is secret, key, headers, query and body: a server may quote it.
     #[must_use]
     pub fn redacted(&self, text: String) -> String {
-        match self.secret.as_ref().map(Secret::expose) {
-            Some(secret) if secret.len() >= 4 => text.replace(secret.as_str(), "***"),
-            _ => text,
-        }
+        Redactor::new(self).text(text)
+    }
+
+    /// As [`Endpoint::redacted`], for JSON, which stays JSON.
+    #[must_use]
+    pub fn redacted_json(&self, json: String) -> String {
+        Redactor::new(self).json(json)
     }
 
     /// Returns the URL of chat completions, query included.

@@ -12,6 +12,7 @@ mod error;
 mod key_command;
 mod limits;
 mod models;
+mod redaction;
 mod retry;
 
 pub use answer::{AnswerSink, read_answer};
