@@ -296,6 +296,9 @@ fn a_directory_that_depends_on_where_one_stands_is_refused_by_every_tool() {
         ("QWEN_HOME", "."),
         ("QWEN_CONFIG", "x.json"),
         ("QWEN_CONFIG", "~nobody/x.json"),
+        ("QWEN_CODE_SYSTEM_SETTINGS_PATH", "x.json"),
+        ("QWEN_CODE_SYSTEM_SETTINGS_PATH", "~/x.json"),
+        ("QWEN_CODE_SYSTEM_DEFAULTS_PATH", "../work/x.json"),
     ] {
         for words in [
             &["qwen-token"][..],

@@ -715,3 +715,58 @@ fn what_the_user_consented_to_is_expanded_as_qwen_code_does() {
         assert_eq!(model_of(&asked.unwrap()), model, "{run:#?}");
     }
 }
+
+#[test]
+fn a_clones_model_moves_neither_prompt_nor_key_to_another_endpoint() {
+    let server = recorder();
+    let entry = |id: &str, part: &str, key: &str| json!({"id": id, "baseUrl": server.url(&format!("/{part}/v1")), "envKey": key});
+    let models = [
+        entry("m1", "one", "ONE_KEY"),
+        entry("m2", "two", "TWO_KEY"),
+        entry("m3", "one", "ONE_KEY"),
+    ];
+    let own = json!({"modelProviders": {"openai": models}, "env": {"ONE_KEY": "sk-one", "TWO_KEY": "sk-two"},
+        "model": {"name": "m1"}, "security": {"auth": {"selectedType": "openai"}}});
+    for (file, clone, model) in [
+        (
+            "settings.json",
+            json!({"model": {"name": "zzz"}}).to_string(),
+            "zzz",
+        ),
+        ("settings.json", json!({"model": "zzz"}).to_string(), "zzz"),
+        (
+            "settings.json",
+            json!({"model": {"name": "m2"}}).to_string(),
+            "m1",
+        ),
+        (
+            "settings.json",
+            json!({"model": {"name": "$runtime|openai|m2"}}).to_string(),
+            "m1",
+        ),
+        (
+            "settings.json",
+            json!({"model": {"name": "m3"}}).to_string(),
+            "m3",
+        ),
+        ("settings.json", json!({"model": {"name": ""}}).to_string(), "m1"),
+        ("settings.json", json!({"model": {"name": 5}}).to_string(), "m1"),
+        (".env", "OPENAI_MODEL=zzz\n".to_owned(), "zzz"),
+        (".env", "OPENAI_MODEL=m2\n".to_owned(), "m2"),
+    ] {
+        let sandbox = Sandbox::new();
+        sandbox.write("home/.qwen/settings.json", own.to_string());
+        sandbox.write(format!("work/.qwen/{file}"), &clone);
+        let before = server.count();
+        let tool = sandbox.tool("qwen-chat").arg("say hi");
+        let run = tool.env("OPENAI_API_KEY", "sk-openai").run().exits(0);
+        let asked = server.requests().split_off(before).pop().unwrap();
+        let seen = (asked.target.as_str(), key_of(&asked), model_of(&asked));
+        let expected = (
+            "/one/v1/chat/completions",
+            Some("sk-one".to_owned()),
+            model.to_owned(),
+        );
+        assert_eq!(seen, expected, "{clone}: {run:#?}");
+    }
+}

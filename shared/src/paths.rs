@@ -40,14 +40,17 @@ fn absolute_from(name: &str) -> Option<PathBuf> {
     expanded_from(name).filter(|path| path.is_absolute())
 }
 
-/// Refuses a `QWEN_HOME` or `QWEN_CONFIG` that is not absolute: it would be another place in each directory, and in a clone
+/// Refuses a `QWEN_HOME`, `QWEN_CONFIG` or path of Qwen Code's system settings that is not absolute: it would be another place in each directory, and in a clone
 /// the clone's.
 ///
 /// # Errors
 /// 78 with the variable's name.
 pub fn check_variables() -> Result<(), Failure> {
-    for name in ["QWEN_HOME", "QWEN_CONFIG"] {
-        if let Some(path) = expanded_from(name).filter(|path| !path.is_absolute()) {
+    let expanded = ["QWEN_HOME", "QWEN_CONFIG"].map(|name| (name, expanded_from(name)));
+    let literal = ["QWEN_CODE_SYSTEM_SETTINGS_PATH", "QWEN_CODE_SYSTEM_DEFAULTS_PATH"];
+    let literal = literal.map(|name| (name, path_from(name)));
+    for (name, path) in expanded.into_iter().chain(literal) {
+        if let Some(path) = path.filter(|path| !path.is_absolute()) {
             let message = format!("{name}: '{}' is not an absolute path", path.display());
             return Err(Failure::new(Exit::Config, message)
                 .hint(format!("set {name} to a path from / on, or unset it")));
@@ -60,6 +63,12 @@ pub fn check_variables() -> Result<(), Failure> {
 #[must_use]
 pub fn qwen_home() -> Option<PathBuf> {
     absolute_from("QWEN_HOME").or_else(|| home().map(|home| home.join(".qwen")))
+}
+
+/// Returns the path of Qwen Code's settings for all users that a variable names, if it is absolute.
+#[must_use]
+pub fn system_file(name: &str) -> Option<PathBuf> {
+    path_from(name).filter(|path| path.is_absolute())
 }
 
 /// Returns the toolkit's configuration directory (on Linux `$XDG_CONFIG_HOME/qwen`).

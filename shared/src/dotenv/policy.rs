@@ -8,6 +8,7 @@ use url::Url;
 
 use super::trust::Trust;
 use crate::fs::read_jsonc;
+use crate::paths;
 use crate::provider;
 
 /// The variable in which `qwen-env` remembers what it exported. No file may set it.
@@ -44,10 +45,8 @@ pub(super) fn is_own_name(name: &str) -> bool {
 /// The newer member is `advanced.excludedEnvVars`, the older `excludedProjectEnvVars` at the top. A file that is not
 /// there, or is not JSON, has no list: it is Qwen Code's file, and Qwen Code reports the fault.
 pub(super) fn excluded_names(user: Option<&Path>, project: Option<&Path>) -> BTreeSet<String> {
-    let system = SYSTEM_SETTINGS.map(|(variable, path)| {
-        let named = std::env::var_os(variable).filter(|value| !value.is_empty());
-        named.map_or_else(|| PathBuf::from(path), PathBuf::from)
-    });
+    let system = SYSTEM_SETTINGS
+        .map(|(variable, path)| paths::system_file(variable).unwrap_or_else(|| PathBuf::from(path)));
     let trusted = system.iter().map(PathBuf::as_path).chain(user);
     let mut lists: Vec<Vec<String>> = trusted.filter_map(excluded_list).collect();
     if lists.is_empty() {

@@ -342,10 +342,12 @@ impl Resolver<'_> {
             return Ok(());
         }
         self.is_qwen_code_asked = true;
-        let model = self.configured_model();
+        // A project may name the model; the endpoint is chosen without it.
+        let model = self.configured_model().filter(|model| !model.source.is_project());
+        let model = model.as_ref().map(|model| model.value.as_str());
         let key = self.overrides.api_key.as_ref();
         let given = Given {
-            model: model.as_ref().map(|model| model.value.as_str()),
+            model: model.or(self.profile.model.as_deref().map(str::trim)),
             has_key: key.is_some_and(|key| !key.expose().trim().is_empty()),
         };
         let variables = |name: &str| self.lookup.value(name);

@@ -47,6 +47,42 @@ impl Chooser<'_> {
     /// # Errors
     /// 78 for what the toolkit does not speak, and for settings that contradict each other; 77 for a key that is not there.
     pub(super) fn connection(&self) -> Result<Option<Connection>, Failure> {
+        let own = self.own_connection()?;
+        Ok(own.map(|own| self.with_project_model(own)))
+    }
+
+    /// Lays the model of a project without consent over the user's own choice: it is asked for at the same endpoint, and no
+    /// name moves prompt and key to another one.
+    fn with_project_model(&self, own: Connection) -> Connection {
+        let model = self.scopes.project_model();
+        let Some(model) = model.filter(|_| self.given.model.is_none()) else {
+            return own;
+        };
+        let entries = entries::read(self.scopes);
+        let mut with_name = entries.iter().filter(|entry| entry.id == model.value).peekable();
+        if with_name.peek().is_none() {
+            return Connection {
+                model: Some(model),
+                notice: None,
+                ..own
+            };
+        }
+        let is_there = |found: &Connection| is_same(&found.base_url.value, &own.base_url.value);
+        let there = with_name
+            .filter_map(|entry| self.of_entry(entry).ok())
+            .find(is_there);
+        there.unwrap_or_else(|| Connection {
+            notice: Some(format!(
+                "{}: '{}' is not used: your settings have that model at another endpoint",
+                model.source,
+                clip(&model.value, 64)
+            )),
+            ..own
+        })
+    }
+
+    /// The choice of the user and the system, whatever a project without consent says.
+    fn own_connection(&self) -> Result<Option<Connection>, Failure> {
         if let Some(fault) = &self.scopes.refused {
             return Err(fault.failure());
         }
@@ -58,7 +94,7 @@ impl Chooser<'_> {
         let entries = entries::read(self.scopes);
         let (model, is_given) = match self.given.model {
             Some(model) => (Some(model.to_owned()), true),
-            None => (self.model_of_settings().map(|model| model.value), false),
+            None => (self.own_model().map(|model| model.value), false),
         };
         let chosen = model
             .as_deref()
@@ -85,7 +121,7 @@ impl Chooser<'_> {
             .iter()
             .filter(|entry| entry.protocol == Protocol::Chat && entry.base_url.as_ref().is_some_and(is_it))
             .collect();
-        let model = self.model_of_settings().map(|model| model.value);
+        let model = self.own_model().map(|model| model.value);
         let of_model = there.iter().find(|entry| Some(&entry.id) == model.as_ref());
         let entry = of_model.or(there.first()).copied();
         if let Some(entry) = entry.or_else(|| self.entry_without_address(&entries)) {
@@ -117,16 +153,20 @@ impl Chooser<'_> {
 
     /// Returns the chosen model's entry if it leaves the endpoint open, and its key belongs to no other one.
     fn entry_without_address<'e>(&self, entries: &'e [Entry]) -> Option<&'e Entry> {
-        let model = self.model_of_settings()?.value;
+        let model = self.own_model()?.value;
         let entry = self.entry(entries, &Protocol::Chat, &model, false)?;
         let is_bound = |other: &Entry| other.base_url.is_some() && other.key_name() == entry.key_name();
         let is_open = entry.protocol == Protocol::Chat && entry.base_url.is_none();
         (is_open && !entries.iter().any(is_bound)).then_some(entry)
     }
 
-    /// The project's model, else `model.name` without the mark of a model that was set up by hand, else that of the `env` map.
+    /// The project's model unless an entry says where that is, else `model.name` without the mark of a model that was set up by hand, else that of the `env` map.
     pub(super) fn model_of_settings(&self) -> Option<Sourced<String>> {
-        self.scopes.project_model().or_else(|| self.own_model())
+        let of_project = self.scopes.project_model().filter(|model| {
+            let entries = entries::read(self.scopes);
+            !entries.iter().any(|entry| entry.id == model.value)
+        });
+        of_project.or_else(|| self.own_model())
     }
 
     fn own_model(&self) -> Option<Sourced<String>> {
@@ -292,7 +332,7 @@ impl Chooser<'_> {
         Ok(Some(Connection {
             base_url,
             key,
-            model: self.model_of_settings(),
+            model: self.own_model(),
             notice: None,
         }))
     }

@@ -77,9 +77,8 @@ impl Scopes {
     pub(super) fn load() -> Self {
         let mut scopes = Self::default();
         let system = system_settings();
-        let defaults = env::var_os("QWEN_CODE_SYSTEM_DEFAULTS_PATH")
-            .filter(|path| !path.is_empty())
-            .map_or_else(|| system.with_file_name("system-defaults.json"), PathBuf::from);
+        let defaults = paths::system_file("QWEN_CODE_SYSTEM_DEFAULTS_PATH")
+            .unwrap_or_else(|| system.with_file_name("system-defaults.json"));
         let user = paths::qwen_home().map(|home| home.join("settings.json"));
         scopes.read(system);
         if let Some(project) = project_settings(user.as_deref()) {
@@ -384,9 +383,8 @@ pub(super) fn without_mark(name: &str) -> &str {
 }
 
 fn system_settings() -> PathBuf {
-    env::var_os("QWEN_CODE_SYSTEM_SETTINGS_PATH")
-        .filter(|path| !path.is_empty())
-        .map_or_else(|| PathBuf::from("/etc/qwen-code/settings.json"), PathBuf::from)
+    paths::system_file("QWEN_CODE_SYSTEM_SETTINGS_PATH")
+        .unwrap_or_else(|| PathBuf::from("/etc/qwen-code/settings.json"))
 }
 
 /// Returns the path of the working directory's settings; `None` where they are the user's own.
