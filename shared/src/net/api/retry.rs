@@ -31,6 +31,9 @@ pub(super) enum Decision {
     Change(Change),
 }
 
+/// What a request for a stream gets in addition: the member, and the one inside it that some servers name alone.
+const ADDED: [&str; 2] = ["stream_options", "include_usage"];
+
 /// Decides what may help after an error, as long as nothing of an answer has been shown.
 ///
 /// A time-out is not retried once there is a connection: the server may be working on the request.
@@ -39,7 +42,9 @@ pub(super) fn decide(error: &Error) -> Decision {
         return match verdict.kind {
             ErrorKind::StreamOnly => Decision::Change(Change::Stream(true)),
             ErrorKind::StreamRefused => Decision::Change(Change::Stream(false)),
-            _ if verdict.refuses("stream_options") => Decision::Change(Change::WithoutStreamOptions),
+            _ if ADDED.iter().any(|name| verdict.refuses(name)) => {
+                Decision::Change(Change::WithoutStreamOptions)
+            }
             _ if verdict.is_about_credential() => Decision::Renew,
             _ if verdict.retry => Decision::Retry(verdict.wait),
             _ => Decision::Stop,

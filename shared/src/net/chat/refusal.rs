@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use super::api_error::{ApiError, excerpt};
-use super::verdict::{Asked, ErrorKind, Verdict};
+use super::verdict::{Asked, ErrorKind, Speaker, Verdict};
 use crate::exit::Failure;
 use crate::net::wait::HeaderWaits;
 use crate::text::{clip, one_line};
@@ -71,7 +71,7 @@ impl Refusal {
         let text = String::from_utf8_lossy(body);
         let body = Body::read(head, text.trim_start_matches('\u{feff}').trim());
         let error = body.error().sent_by(provider);
-        let mut verdict = Verdict::of_response(head, &error, body.is_page(), SystemTime::now());
+        let mut verdict = Verdict::of_response(head, &error, body.speaker(), SystemTime::now());
         verdict.words = body.words(head);
         Self {
             status: head.status,
@@ -205,9 +205,12 @@ impl Body {
         }
     }
 
-    /// True for what no API writes: it says nothing about a key.
-    const fn is_page(&self) -> bool {
-        matches!(self, Self::Page(_) | Self::Markup(_))
+    const fn speaker(&self) -> Speaker {
+        match self {
+            Self::Page(_) => Speaker::Page,
+            Self::Markup(_) => Speaker::FrontDoor,
+            _ => Speaker::Api,
+        }
     }
 
     fn words(&self, head: &RefusalHead) -> String {

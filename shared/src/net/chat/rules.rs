@@ -7,8 +7,8 @@
 //! - A code is compared without case and separators: `RateLimitExceeded` is `rate_limit_exceeded`. `*` at its end or
 //!   beginning stands for anything.
 //! - A pattern is a row of words that must stand in one sentence of the message: `..` is a gap of a few words, `~` a gap
-//!   without a verb (a name), `word*` any word that begins so, `{class}` one of the phrases of that class. Chinese
-//!   characters are words of their own.
+//!   without a verb (a name), `word*` any word that begins so, `{class}` one of the phrases of that class. Chinese,
+//!   Japanese and Korean characters are words of their own, and `/day` is `per day`.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::OnceLock;
@@ -28,7 +28,11 @@ const COMPARED: usize = 4000;
 /// Returns the rule for an error; `None` when nothing in it is known.
 pub(super) fn find(error: &ApiError, status: Option<u16>) -> Option<&'static Rule> {
     let table = table();
-    let codes: Vec<String> = error.names().iter().map(|name| squeeze(name)).collect();
+    let mut codes: Vec<String> = error.names().iter().map(|name| squeeze(name)).collect();
+    // A message of one word is a code (Spark).
+    if !error.message.contains(char::is_whitespace) {
+        codes.push(squeeze(&error.message));
+    }
     // A code with blanks in it is a sentence (xAI).
     let sentences = error.names().iter().filter(|name| name.contains(' '));
     let mut tokens = normalise(&without_urls(&error.message));
@@ -168,7 +172,7 @@ fn normalise(text: &str) -> Vec<Token> {
     while let Some(c) = chars.next() {
         let is_last = |next: Option<&char>| next.is_none_or(|next| !next.is_alphanumeric());
         match c {
-            '\u{3400}'..='\u{9fff}' => {
+            '\u{3040}'..='\u{30ff}' | '\u{3400}'..='\u{9fff}' | '\u{ac00}'..='\u{d7a3}' => {
                 end_word(&mut word, &mut tokens);
                 tokens.push(Token::Word(c.into()));
             }
@@ -191,11 +195,30 @@ fn normalise(text: &str) -> Vec<Token> {
                 end_word(&mut word, &mut tokens);
                 tokens.push(Token::Comma);
             }
+            '/' => {
+                end_word(&mut word, &mut tokens);
+                if is_unit(chars.clone()) {
+                    tokens.push(Token::Word("per".to_owned()));
+                }
+            }
             _ => end_word(&mut word, &mut tokens),
         }
     }
     end_word(&mut word, &mut tokens);
     tokens
+}
+
+/// True when the next word is a unit of time.
+fn is_unit(chars: impl Iterator<Item = char>) -> bool {
+    let word = chars
+        .skip_while(|c| *c == ' ')
+        .take_while(|c| c.is_alphanumeric())
+        .take(8);
+    let word = word.collect::<String>().to_lowercase();
+    matches!(
+        word.as_str(),
+        "second" | "sec" | "minute" | "min" | "hour" | "day" | "week" | "month"
+    )
 }
 
 fn end_word(word: &mut String, tokens: &mut Vec<Token>) {

@@ -43,6 +43,8 @@ pub enum ErrorKind {
     StreamRefused,
     /// A proxy on the way wants a login (407).
     Proxy,
+    /// Plain http to a port that speaks https.
+    PlainHttp,
     /// A web page instead of the API: a login to the network, or a service that is no API.
     Page,
     /// A redirect, which is never followed: it would carry the secret along.
@@ -63,7 +65,7 @@ impl ErrorKind {
     pub const fn exit(self) -> Exit {
         match self {
             Self::Auth => Exit::NoAuth,
-            Self::Permission | Self::Quota | Self::Model | Self::Path => Exit::Unavailable,
+            Self::Permission | Self::Quota | Self::Model | Self::Path | Self::PlainHttp => Exit::Unavailable,
             Self::RateLimit | Self::Busy | Self::Server => Exit::TryAgain,
             Self::Moderation
             | Self::BadRequest
@@ -93,6 +95,7 @@ impl ErrorKind {
                 "the request was refused"
             }
             Self::Proxy => "the proxy wants a user name and a password",
+            Self::PlainHttp => "the server wants https",
             Self::Page => "this is not the API",
             Self::Redirect => "refused to follow a redirect",
             Self::Unexpected => "unexpected status",
@@ -113,6 +116,17 @@ pub enum Asked {
 
 /// A day's limit that renews within this time is a rate.
 const ROLLING: Duration = Duration::from_secs(3600);
+
+/// Who speaks in a refusal. Not all of them know the key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Speaker {
+    /// The API.
+    Api,
+    /// A front door that writes XML: its codes may be about the key, its silence is not.
+    FrontDoor,
+    /// A web page, which knows no key.
+    Page,
+}
 
 /// What an error means, and what to do about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -135,16 +149,21 @@ impl Verdict {
     /// Judges an error without a status of its own. A code that is an HTTP status counts as one.
     pub(super) fn within_answer(error: &ApiError, now: SystemTime) -> Self {
         let status = error.names().iter().find_map(|name| status_of(name));
-        let kind = kind(error, status, false);
+        let kind = kind(error, status, Speaker::Api);
         Self {
             words: error.describe(),
             ..Self::new(kind, error, &RefusalHead::default(), now)
         }
     }
 
-    /// Judges a response by its head and its error. `is_page` for one whose body is a web page.
-    pub(super) fn of_response(head: &RefusalHead, error: &ApiError, is_page: bool, now: SystemTime) -> Self {
-        Self::new(kind(error, Some(head.status), is_page), error, head, now)
+    /// Judges a response by its head and its error.
+    pub(super) fn of_response(
+        head: &RefusalHead,
+        error: &ApiError,
+        speaker: Speaker,
+        now: SystemTime,
+    ) -> Self {
+        Self::new(kind(error, Some(head.status), speaker), error, head, now)
     }
 
     fn new(
@@ -202,6 +221,7 @@ impl Verdict {
             ErrorKind::Quota => return self.quota_hints(STATUS),
             ErrorKind::Permission => STATUS,
             ErrorKind::Model if asked != Asked::Models => "run 'qwen-chat --list-models'",
+            ErrorKind::PlainHttp => "let the base URL begin with 'https://'",
             ErrorKind::Path => "check the base URL: many end in '/v1'",
             ErrorKind::TooLarge => "split the input, or choose a model that takes more",
             ErrorKind::Page => "check the base URL, and whether this network wants you to log in to it first",
@@ -237,16 +257,17 @@ fn status_of(code: &str) -> Option<u16> {
 }
 
 /// Decides what an error is about; true for a limit that may be one of the rate.
-fn kind(error: &ApiError, status: Option<u16>, is_page: bool) -> (ErrorKind, bool) {
-    // Whether a key is good no web page can tell.
-    let rule = rules::find(error, status).filter(|rule| !(is_page && rule.kind == ErrorKind::Auth));
+fn kind(error: &ApiError, status: Option<u16>, speaker: Speaker) -> (ErrorKind, bool) {
+    let is_api = speaker == Speaker::Api;
+    let knows_keys = |kind| speaker != Speaker::Page || kind != ErrorKind::Auth;
+    let rule = rules::find(error, status).filter(|rule| knows_keys(rule.kind));
     if let Some(rule) = rule {
         return (rule.kind, rule.is_rolling);
     }
     let kind = match status {
-        Some(401) if !is_page => ErrorKind::Auth,
+        Some(401) if is_api => ErrorKind::Auth,
         // It is about the credential only where it says so, which a rule has found, or says nothing.
-        Some(403) if !is_page && rules::says_nothing(error) => ErrorKind::Auth,
+        Some(403) if is_api && rules::says_nothing(error) => ErrorKind::Auth,
         Some(401 | 403 | 451) => ErrorKind::Permission,
         Some(402) => ErrorKind::Quota,
         Some(404..=406 | 410 | 415 | 426) => ErrorKind::Path,
@@ -277,9 +298,17 @@ fn option(error: &ApiError) -> Option<String> {
             .find(|c| !is_part(c))
             .map_or(message.len(), |end| start + end);
         let word = message[start..end].trim_end_matches(['.', '[']);
+        let word = match word.strip_suffix(']') {
+            Some(inner) if !inner.contains('[') => inner,
+            _ => word,
+        };
         let is_quoted =
             message[..start].ends_with(['\'', '"', '`']) && message[end..].starts_with(['\'', '"', '`']);
-        if (is_quoted || word.contains('_')) && !error.names().iter().any(|name| name == word) {
+        // The name of an object in JSON is a place, not the member at fault.
+        let is_outer = message[end..]
+            .trim_start_matches(['"', ':', ' '])
+            .starts_with('{');
+        if (is_quoted || word.contains('_')) && !is_outer && !error.names().iter().any(|name| name == word) {
             return Some(word.to_owned());
         }
         place = end;
