@@ -885,3 +885,72 @@ fn the_general_key_beside_an_entry_with_a_variable_of_its_own_is_said_to_be_unus
         .env("OPENAI_MODEL", "big");
     key.args(["--for", &url]).run().gives(0, "own\n", "");
 }
+
+/// A login of a profile that names its endpoint stays below it, whatever its server allows.
+#[test]
+fn a_token_stays_below_the_profiles_endpoint_and_its_allowed_hosts() {
+    let own = "https://llm.example.org/team-a";
+    let cases = [
+        (own, 0),
+        ("https://llm.example.org/team-a/v1", 0),
+        ("https://llm.example.org/team-b", 78),
+        ("https://llm.example.org:8443/team-a", 78),
+        ("https://llm.example.org/team-a/..%2fteam-b", 78),
+        ("https://llm.example.org/team-a/%c0%ae%c0%ae/team-b", 78),
+        ("https://other.example.org/team-a", 78),
+        ("http://llm.example.org/team-a", 78),
+    ];
+    for (url, code) in cases {
+        let sandbox = Sandbox::new();
+        let mut stored = login(-10, 3600);
+        stored["access_token"] = json!("at-canary");
+        sandbox.write(OWN_FILE, stored.to_string());
+        let oauth = json!({"token_endpoint": "https://login.example/token", "client_id": "c",
+            "allowed_hosts": ["llm.example.org", "other.example.org"]});
+        let profile = json!({"method": "oauth", "provider": "custom", "base_url": own, "model": "m",
+            "key": {"store": "file"}, "oauth": oauth});
+        sandbox.config(&json!({"profiles": {"work": profile}}).to_string());
+        let run = sandbox
+            .tool("qwen-token")
+            .env("OPENAI_BASE_URL", url)
+            .args(["--format", "json"])
+            .run();
+        assert_eq!(
+            (run.code(), run.text().contains("at-canary")),
+            (code, code == 0),
+            "{url}: {run:#?}"
+        );
+        let run = sandbox.tool("qwen-token").args(["--for", url]).run();
+        assert_eq!(
+            (run.code(), run.text().contains("at-canary")),
+            (code, code == 0),
+            "{url}: {run:#?}"
+        );
+    }
+}
+
+/// On Azure a model is part of the path.
+#[test]
+fn a_model_that_leads_out_of_its_path_is_refused() {
+    for (model, code) in [
+        ("gpt-4.1", 0),
+        ("org/gpt", 0),
+        ("..", 78),
+        (".", 78),
+        ("../../../team-b", 78),
+        ("a/../b", 78),
+        ("a//b", 78),
+        ("..\\team-b", 78),
+        ("%2e%2e", 78),
+        ("..;x", 78),
+        ("a\tb", 78),
+    ] {
+        let sandbox = Sandbox::new();
+        let tool = sandbox.tool("qwen-chat").env("OPENAI_API_KEY", KEY);
+        let tool = tool
+            .env("OPENAI_BASE_URL", "https://me.openai.azure.com")
+            .env("OPENAI_MODEL", model);
+        let run = tool.args(["--dry-run", "hi"]).run();
+        assert_eq!(run.code(), code, "{model}: {run:#?}");
+    }
+}

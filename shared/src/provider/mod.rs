@@ -285,6 +285,14 @@ impl Provider {
         Some((base.to_owned(), model.to_owned()))
     }
 
+    /// True unless the model is part of the path and a server could read it as another path.
+    #[must_use]
+    pub fn can_address(&self, model: &str) -> bool {
+        let is_name = |part: &str| !part.is_empty() && part != "." && !part.trim().starts_with("..");
+        let is_plain = |c: char| !(c.is_control() || matches!(c, '\\' | '%' | ';' | '?' | '#'));
+        !self.chat_path.contains("{model}") || model.split('/').all(is_name) && model.chars().all(is_plain)
+    }
+
     /// Returns the URL of chat completions for a model.
     #[must_use]
     pub fn chat_url(&self, base: &Url, model: &str, version: Option<&str>) -> Url {

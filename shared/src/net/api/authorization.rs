@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use crate::exit::{Exit, Failure};
-use crate::net::config::{Auth, Config, Key, KeySetting, Settings, Source, Sourced};
+use crate::net::config::{Auth, Binding, Config, Key, KeySetting, Settings, Source, Sourced};
 use crate::net::credential::{
     Credential, KeyringTimeout, RefreshPolicy, Store, StoreKind, Stored, valid_credential,
 };
@@ -30,7 +30,8 @@ impl Authorization {
     /// provider's default stands against it.
     ///
     /// # Errors
-    /// 78 where the secret may not go there: an OAuth token to a host that the provider's `allowed_hosts` lack, any
+    /// 78 where the secret may not go there: an OAuth token to what is neither the profile's endpoint nor the login's
+    /// `resource_url`, or to a host that `allowed_hosts` lack; any
     /// secret over plain `http` to another machine.
     pub fn base_url(&self, settings: &Settings) -> Result<BaseUrl, Failure> {
         let Sourced { value: url, source } = &settings.base_url;
@@ -43,9 +44,11 @@ impl Authorization {
             return Ok(url.clone());
         };
         let is_default = matches!(source, Source::Provider(_) | Source::Default);
-        let credential = self.credential.as_ref().filter(|_| is_default);
-        if let Some(resource) = credential.and_then(|own| own.resource_url.as_deref()) {
-            return oauth::base_url_from_resource(resource, &server.allowed_hosts).map_err(|error| {
+        let credential = self.credential.as_ref().filter(|_| settings.follows_resource_url);
+        let resource = credential.and_then(|own| own.resource_url.as_deref());
+        let resource = resource.map(|text| oauth::base_url_from_resource(text, &server.allowed_hosts));
+        if is_default && let Some(resource) = resource {
+            return resource.map_err(|error| {
                 let message = format!("the token is not sent to the credential's 'resource_url' {error}");
                 Failure::new(Exit::Config, message).hint(
                     "set \"base_url\" in the profile, or add the host to \"allowed_hosts\" of its \"oauth\"",
@@ -53,9 +56,11 @@ impl Authorization {
             });
         }
         check_endpoint(url, settings.allow_http)?;
-        // A profile that names server and endpoint, and no hosts, allows its own endpoint.
-        let is_own = settings.binding.covers(url) && !is_default && server.allowed_hosts.is_empty();
-        if is_own || oauth::is_allowed(url, &server.allowed_hosts) {
+        let resource = resource.and_then(Result::ok);
+        let resource = resource.map(|resource| Binding::to(resource, settings.provider.value));
+        let binding = Binding::any([Some(settings.binding.clone()), resource].into_iter().flatten());
+        let is_named = !is_default || !server.allowed_hosts.is_empty();
+        if is_named && settings.auth.value.may_go(&binding, url) {
             return Ok(url.clone());
         }
         let (message, hint) = if is_default {
@@ -64,9 +69,10 @@ impl Authorization {
             (message, "set \"base_url\" in the profile")
         } else {
             let message = format!(
-                "{source}: the token is not sent to '{url}', which the provider's allowed hosts do not include"
+                "{source}: the token is not sent to '{url}', which is no endpoint of the login or no allowed host"
             );
-            let hint = "add the host to \"allowed_hosts\" of the profile's \"oauth\", or use an API key for that endpoint";
+            let hint =
+                "set \"base_url\" and \"allowed_hosts\" in the profile, or use an API key for that endpoint";
             (message, hint)
         };
         Err(Failure::new(Exit::Config, message).hint(hint))

@@ -62,12 +62,37 @@ fn is_path_below(own: &str, path: &str) -> bool {
     rest.is_some_and(|rest| (rest.is_empty() || rest.starts_with('/')) && rest.split('/').all(is_one_segment))
 }
 
-/// False for a segment that leads up for some servers: `..;x`, and what hides a dot, a slash, a backslash or a percent
-/// sign by coding it.
+/// False for a segment that leads up for some servers: `..;x`, and what hides a dot or a separator by coding it, by an
+/// overlong code or by a sign that looks like it.
 fn is_one_segment(segment: &str) -> bool {
-    const HIDING: [&str; 4] = ["%2e", "%2f", "%5c", "%25"];
-    let segment = segment.to_ascii_lowercase();
-    !segment.starts_with("..") && !HIDING.iter().any(|code| segment.contains(code))
+    const CODED: [char; 5] = ['.', '/', '\\', '%', ';'];
+    const ALIKE: [char; 14] = [
+        '\u{2024}', '\u{2025}', '\u{2026}', '\u{3002}', '\u{fe52}', '\u{ff0e}', '\u{ff61}', '\u{2044}',
+        '\u{2215}', '\u{ff0f}', '\u{ff3c}', '\u{ff05}', '\u{fe6a}', '\u{ff1b}',
+    ];
+    let mut decoded = Vec::with_capacity(segment.len());
+    let mut rest = segment.bytes();
+    while let Some(byte) = rest.next() {
+        if byte != b'%' {
+            decoded.push(byte);
+            continue;
+        }
+        let mut digit = || {
+            char::from(rest.next()?)
+                .to_digit(16)
+                .and_then(|digit| u8::try_from(digit).ok())
+        };
+        let (Some(high), Some(low)) = (digit(), digit()) else {
+            return false;
+        };
+        let byte = high * 16 + low;
+        if CODED.contains(&char::from(byte)) {
+            return false;
+        }
+        decoded.push(byte);
+    }
+    let is_plain = |text: &str| !text.contains(|c: char| c.is_control() || ALIKE.contains(&c));
+    String::from_utf8(decoded).is_ok_and(|text| is_plain(&text) && !text.trim().starts_with(".."))
 }
 
 /// A tenant may be named in the query: its values must be the same wherever the own URL has any.
@@ -106,6 +131,7 @@ mod tests {
             ),
             ("https://x.example/v1", "https://X.EXAMPLE:443/v1/models"),
             ("https://x.example", "https://x.example/v1"),
+            ("https://x.example", "https://x.example/bücher%20a/gpt-4.1/.well"),
             ("https://x.example/v1", "https://x.example/v2/../v1/models"),
             ("http://[::1]:8000/v1", "http://[0:0:0:0:0:0:0:1]:8000/v1"),
             ("http://127.0.0.1/v1", "http://127.1/v1"),
@@ -151,6 +177,20 @@ mod tests {
             "https://x.example/team-a/v1/%252e%252e/team-b",
             "https://x.example/team-a/v1/..%5cteam-b",
             "https://x.example/team-a/v1\\..\\..\\team-b",
+            "https://x.example/team-a/v1/%c0%ae%c0%ae/team-b",
+            "https://x.example/team-a/v1/%e0%80%ae/team-b",
+            "https://x.example/team-a/v1/..%00/team-b",
+            "https://x.example/team-a/v1/%00",
+            "https://x.example/team-a/v1/%09../team-b",
+            "https://x.example/team-a/v1/%20../team-b",
+            "https://x.example/team-a/v1/x%3b..",
+            "https://x.example/team-a/v1/%u002e%u002e/team-b",
+            "https://x.example/team-a/v1/x%",
+            "https://x.example/team-a/v1/x%2",
+            "https://x.example/team-a/v1/\u{ff0e}\u{ff0e}/team-b",
+            "https://x.example/team-a/v1/\u{2025}/team-b",
+            "https://x.example/team-a/v1/\u{2024}\u{2024}/team-b",
+            "https://x.example/team-a/v1/x\u{ff0f}team-b",
             "https://x.example//team-a/v1",
             "https:///evil.example/team-a/v1",
             "https:\\\\evil.example\\team-a\\v1",

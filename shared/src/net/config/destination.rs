@@ -46,6 +46,8 @@ impl Credential {
 #[derive(Debug)]
 pub(super) struct Destination<'a> {
     pub(super) base_url: &'a Sourced<BaseUrl>,
+    /// As [`super::Settings::follows_resource_url`].
+    pub(super) follows_resource_url: bool,
     pub(super) profile: Option<&'a Sourced<String>>,
     pub(super) chain: Option<&'a EnvChain>,
 }
@@ -82,11 +84,14 @@ impl Destination<'_> {
             let is_bound = |name: &str| !key.is_project() && binding_of(name).covers(url);
             return !source.is_project() || key.variable().is_some_and(is_bound);
         };
-        let allowed_hosts = match &credential.auth.value {
-            Auth::Oauth { server, .. } => server.allowed_hosts.as_slice(),
-            _ => &[],
+        // Where the login may name the endpoint, its own word is compared once it is read.
+        let may_be_resource = match &credential.auth.value {
+            Auth::Oauth { server, .. } if self.follows_resource_url && !source.is_project() => {
+                oauth::is_allowed(url, &server.allowed_hosts)
+            }
+            _ => false,
         };
-        binding.covers(url) || !source.is_project() && oauth::is_allowed(url, allowed_hosts)
+        may_be_resource || binding.covers(url)
     }
 
     fn refusal(&self, credential: &Credential) -> Failure {

@@ -18,6 +18,7 @@ use crate::exit::{Exit, Failure};
 use crate::net::http::BaseUrl;
 use crate::provider::{self, Provider, is_own_server};
 use crate::secret::Secret;
+use crate::text::one_line;
 
 impl Settings {
     /// Resolves the settings of this process.
@@ -241,6 +242,7 @@ impl Resolver<'_> {
         let own = self.own_endpoint()?;
         let destination = Destination {
             base_url: &endpoint.base_url,
+            follows_resource_url: self.profile.base_url.is_none(),
             profile: self.name,
             chain: self.lookup.chain(),
         };
@@ -277,6 +279,7 @@ impl Resolver<'_> {
             api_version: self.api_version(),
             profile: self.name.cloned(),
             notices: self.notices(&credential, &base_url, &model, own),
+            follows_resource_url: self.profile.base_url.is_none(),
             binding: credential
                 .binding
                 .unwrap_or_else(|| Binding::to(base_url.value.clone(), provider.value)),
@@ -410,6 +413,14 @@ impl Resolver<'_> {
             Sourced::new(model, base_url.source.clone())
         });
         let model = self.model(provider.value, deployment, uses_oauth);
+        if !provider.value.can_address(&model.value) {
+            let (source, name) = (&model.source, one_line(&model.value));
+            let message = format!(
+                "{source}: model '{name}' cannot be part of the path of '{}'",
+                base_url.value
+            );
+            return Err(Failure::new(Exit::Config, message));
+        }
         Ok(Endpoint {
             provider,
             base_url,

@@ -13,6 +13,7 @@ use crate::dotenv::Trust;
 use crate::exit::{Exit, Failure};
 use crate::net::credential::StoreKind;
 use crate::net::http::{BaseUrl, check_endpoint};
+use crate::net::oauth::is_allowed;
 use crate::output::Reporter;
 use crate::provider::{OauthSettings, Provider, Rate};
 use crate::secret::Secret;
@@ -75,6 +76,8 @@ pub struct Settings {
     pub base_url: Sourced<BaseUrl>,
     /// Where the secret may go: the profile's endpoint for what is the profile's, else [`Settings::base_url`].
     pub binding: Binding,
+    /// True when the login's `resource_url` may name an endpoint: the profile names none.
+    pub follows_resource_url: bool,
     /// The model.
     pub model: Sourced<String>,
     /// The API version that a provider's query asks for.
@@ -155,7 +158,7 @@ impl Settings {
     pub fn check_destination(&self, base_url: &BaseUrl, url: &Url) -> Result<(), Failure> {
         check_endpoint(url, self.allow_http)?;
         let endpoint = Binding::to(base_url.clone(), self.provider.value);
-        if endpoint.covers(url) || self.binding.covers(url) {
+        if endpoint.covers(url) || self.auth.value.may_go(&self.binding, url) {
             return Ok(());
         }
         let kind = match self.auth.value {
@@ -201,6 +204,19 @@ impl Settings {
 }
 
 impl Auth {
+    /// True when `url` is at or below an endpoint of `binding` and, for a token, at a host that its server allows.
+    #[must_use]
+    pub fn may_go(&self, binding: &Binding, url: &Url) -> bool {
+        let is_allowed = match self {
+            Self::Oauth { server, .. } => {
+                // A profile that names server and endpoint, and no hosts, allows its own endpoint.
+                server.allowed_hosts.is_empty() || is_allowed(url, &server.allowed_hosts)
+            }
+            Self::ApiKey(_) | Self::None => true,
+        };
+        is_allowed && binding.covers(url)
+    }
+
     /// Returns the method's name for people and JSON.
     #[must_use]
     pub const fn method(&self) -> &'static str {

@@ -50,8 +50,8 @@ fn parse(resource: &str) -> Result<Url, &'static str> {
 
 /// True when an OAuth token may be sent to the URL's host.
 ///
-/// Of the entries of `allowed_hosts`, `host` matches that host on any port, `host:port` on that port, and `*.domain`
-/// the domain and every host below it, but no IP address.
+/// Of the entries of `allowed_hosts`, `host:port` matches that host on that port, `host` on the usual port (on this
+/// machine on any), and `*.domain` the domain and every host below it, but no IP address.
 #[must_use]
 pub fn is_allowed<S: AsRef<str>>(url: &Url, allowed_hosts: &[S]) -> bool {
     let Some(host) = url.host() else {
@@ -63,12 +63,13 @@ pub fn is_allowed<S: AsRef<str>>(url: &Url, allowed_hosts: &[S]) -> bool {
         .map(|port| format!("{name}:{port}"))
         .unwrap_or_default();
     let is_domain = matches!(host, Host::Domain(_));
+    let is_usual_port = url.port().is_none() || is_loopback(url);
     allowed_hosts
         .iter()
         .map(|entry| entry.as_ref().trim())
         .any(|entry| {
             entry.eq_ignore_ascii_case(&with_port)
-                || ((is_domain || !entry.starts_with('*')) && host_matches(entry, &name))
+                || (is_usual_port && (is_domain || !entry.starts_with('*')) && host_matches(entry, &name))
         })
 }
 
@@ -93,10 +94,7 @@ mod tests {
             ("portal.qwen.ai/v1", "https://portal.qwen.ai/v1"),
             ("portal.qwen.ai/v1/", "https://portal.qwen.ai/v1"),
             ("HTTPS://Portal.Qwen.AI", "https://portal.qwen.ai/v1"),
-            (
-                "https://portal.qwen.ai:8443/x",
-                "https://portal.qwen.ai:8443/x/v1",
-            ),
+            ("https://portal.qwen.ai/x", "https://portal.qwen.ai/x/v1"),
             ("portal.qwen.ai/av1", "https://portal.qwen.ai/av1/v1"),
             (
                 "https://dashscope.aliyuncs.com/compatible-mode/v1",
@@ -151,6 +149,8 @@ mod tests {
             "https://",
             "\u{202e}portal.qwen.ai",
             "portal.qwen.ai:99999",
+            "https://portal.qwen.ai:8443/x",
+            "a.lab.example:8443",
         ] {
             assert!(
                 base_url_from_resource(resource, &ALLOWED).is_err(),
