@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use qwen_shared::exit::Failure;
 use qwen_shared::net::api::{Call, Client, Endpoint, Error, RefusedResponse};
-use qwen_shared::net::chat::{Asked, Change, Dialect, Form, Refusal};
+use qwen_shared::net::chat::{AnswerError, Asked, Change, Dialect, Form, Refusal};
 use qwen_shared::net::http::{self, HttpError};
 use qwen_shared::net::ratelimit::{Notice, Permit, RateLimit};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
@@ -196,6 +196,11 @@ impl BatchCall<'_> {
         let client = &self.dispatcher.client;
         match error {
             Error::Refused(refusal) => self.refusal_record(refusal),
+            Error::Answer(AnswerError::Api(said))
+                if self.dispatcher.policy.concerns_all(&said.verdict(), None) =>
+            {
+                Err(client.failure(AnswerError::Api(said).into(), Asked::Chat))
+            }
             Error::Answer(error) => Ok(match self.record {
                 Some(record) => record.redacted(client),
                 None => {
@@ -218,7 +223,7 @@ impl BatchCall<'_> {
         let Dispatcher { client, policy, .. } = self.dispatcher;
         let is_transient = refusal.verdict.retry;
         let is_too_long = refusal.verdict.wait.is_some_and(|wait| wait > LONGEST_WAIT);
-        if policy.concerns_all(&refusal)
+        if policy.concerns_all(&refusal.verdict, Some(refusal.status))
             || (self.is_rate_limit_for_all && is_too_long)
             || (!is_transient && policy.count_permanent_refusal())
         {

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use qwen_shared::net::chat::{ErrorKind, Refusal};
+use qwen_shared::net::chat::{ErrorKind, Refusal, Verdict};
 
 /// So many 429 in a row, without an answer between them, concern all requests.
 const RATE_LIMITS_IN_A_ROW: usize = 8;
@@ -49,19 +49,14 @@ impl FailurePolicy {
             && self.refusals_before_answer.fetch_add(1, Ordering::Relaxed) + 1 >= REFUSALS_BEFORE_ANSWER
     }
 
-    /// True for a refusal of the credential. A 403 after an answer is about the request: some providers send it for
-    /// what their filter refused.
-    pub(crate) fn is_about_credential(&self, refusal: &Refusal) -> bool {
-        refusal.verdict.kind == ErrorKind::Auth
-            && (refusal.status == 401 || !self.has_answered.load(Ordering::Relaxed))
-    }
-
-    /// True for a refusal that every further request would get too.
-    pub(crate) fn concerns_all(&self, refusal: &Refusal) -> bool {
-        match refusal.verdict.kind {
+    /// True for a refusal that every further request would get too. It has no status where it comes within an answer. A
+    /// 403 after an answer is about its request: some providers send it for what their filter refused.
+    pub(crate) fn concerns_all(&self, verdict: &Verdict, status: Option<u16>) -> bool {
+        let has_answered = || self.has_answered.load(Ordering::Relaxed);
+        match verdict.kind {
             ErrorKind::Quota => true,
-            ErrorKind::Auth => self.is_about_credential(refusal),
-            ErrorKind::Redirect => !self.has_answered.load(Ordering::Relaxed),
+            ErrorKind::Auth => matches!(status, Some(401) | None) || !has_answered(),
+            ErrorKind::Redirect => !has_answered(),
             _ => false,
         }
     }
@@ -83,9 +78,11 @@ mod tests {
     #[test]
     fn a_refusal_concerns_all_requests_until_one_is_answered() {
         let policy = FailurePolicy::new(4);
-        assert!(policy.concerns_all(&refusal(401)) && policy.concerns_all(&refusal(403)));
+        let concerns_all = |status| policy.concerns_all(&refusal(status).verdict, Some(status));
+        assert!(concerns_all(401) && concerns_all(403));
         policy.count_answer();
-        assert!(policy.concerns_all(&refusal(401)) && !policy.concerns_all(&refusal(403)));
+        assert!(concerns_all(401) && !concerns_all(403));
+        assert!(policy.concerns_all(&refusal(403).verdict, None));
     }
 
     #[test]
