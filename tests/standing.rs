@@ -866,7 +866,7 @@ fn the_general_key_beside_an_entry_with_a_variable_of_its_own_is_said_to_be_unus
     let entries = json!([entry("small", "/small/v1"), entry("big", "/big/v1")]);
     let settings = json!({"modelProviders": {"openai": entries}, "model": {"name": "small"},
         "security": {"auth": {"selectedType": "openai"}}});
-    sandbox.write("home/.qwen/settings.json", &settings.to_string());
+    sandbox.write("home/.qwen/settings.json", settings.to_string());
     let ask = || sandbox.tool("qwen-chat").env("GATE_KEY", "own").arg("hi");
     let run = ask().env("OPENAI_API_KEY", "general").run().exits(0);
     let said = "OPENAI_API_KEY is not used: ";

@@ -63,20 +63,23 @@ impl Authorization {
         if is_named && settings.auth.value.may_go(&binding, url) {
             return Ok(url.clone());
         }
-        let (message, hint) = if is_default {
-            let profile = settings.profile_name();
-            let message = format!("profile '{profile}' names no endpoint for its token");
-            (message, "set \"base_url\" in the profile")
-        } else {
-            let message = format!(
-                "{source}: the token is not sent to '{url}', which is no endpoint of the login or no allowed host"
-            );
-            let hint =
-                "set \"base_url\" and \"allowed_hosts\" in the profile, or use an API key for that endpoint";
-            (message, hint)
-        };
-        Err(Failure::new(Exit::Config, message).hint(hint))
+        Err(kept_token(settings, is_default))
     }
+}
+
+/// The failure of a token that may not go to the endpoint of these settings.
+fn kept_token(settings: &Settings, is_default: bool) -> Failure {
+    let Sourced { value: url, source } = &settings.base_url;
+    if is_default {
+        let profile = settings.profile_name();
+        let message = format!("profile '{profile}' names no endpoint for its token");
+        return Failure::new(Exit::Config, message).hint("set \"base_url\" in the profile");
+    }
+    let message = format!(
+        "{source}: the token is not sent to '{url}', which is no endpoint of the login or no allowed host"
+    );
+    Failure::new(Exit::Config, message)
+        .hint("set \"base_url\" and \"allowed_hosts\" in the profile, or use an API key for that endpoint")
 }
 
 /// Returns what authorizes requests under these settings. Must not be called from within a runtime.

@@ -166,6 +166,31 @@ impl Client {
         })
     }
 
+    /// Returns what is waited for before the head, and its limit.
+    const fn stage(&self, sent: Option<Sent>) -> (Phase, Duration) {
+        match sent {
+            None => (Phase::Connect, self.timeouts.connect),
+            Some(Sent { is_all: true, .. }) => (Phase::FirstByte, self.timeouts.first_byte),
+            Some(_) => (Phase::Upload, self.timeouts.idle),
+        }
+    }
+
+    /// Returns when the wait for the head ends if nothing changes, and by which fault. Before the connection it is looked
+    /// at again then.
+    fn end_of_head(&self, sent: Option<Sent>) -> (Instant, HttpError) {
+        let Timeouts { first_byte, idle, .. } = self.timeouts;
+        match sent {
+            Some(Sent { at, is_all: true }) => {
+                (at + first_byte, HttpError::Timeout(Phase::FirstByte, first_byte))
+            }
+            // Not connected yet, or on its way: what counts may have changed by the end of the shorter limit.
+            _ => (
+                sent.map_or_else(Instant::now, |sent| sent.at) + idle,
+                HttpError::Timeout(Phase::Upload, idle),
+            ),
+        }
+    }
+
     /// Waits for the head of an answer. Returns with it from when the limit for the first byte runs, since a head says
     /// nothing yet.
     ///
@@ -179,12 +204,7 @@ impl Client {
         progress: Option<&Progress>,
         on_silence: &mut (dyn FnMut(&Waiting) + Send),
     ) -> Result<(F::Output, Instant), HttpError> {
-        let Timeouts {
-            first_byte,
-            idle,
-            connect,
-            ..
-        } = self.timeouts;
+        let first_byte = self.timeouts.first_byte;
         let started = Instant::now();
         let all_at = |at| Some(Sent { at, is_all: true });
         let sent = || progress.map_or(all_at(started), Progress::sent);
@@ -193,16 +213,7 @@ impl Client {
         loop {
             let before = sent();
             let silent_at = before.map_or(started, |sent| sent.at) + SILENCE;
-            let (end, error) = match before {
-                Some(Sent { at, is_all: true }) => {
-                    (at + first_byte, HttpError::Timeout(Phase::FirstByte, first_byte))
-                }
-                // Not connected yet, or on its way: what counts may have changed by the end of the shorter limit.
-                _ => (
-                    before.map_or_else(Instant::now, |sent| sent.at) + idle,
-                    HttpError::Timeout(Phase::Upload, idle),
-                ),
-            };
+            let (end, error) = self.end_of_head(before);
             let is_all = before.is_some_and(|sent| sent.is_all);
             let wake = if is_all {
                 end
@@ -215,11 +226,7 @@ impl Client {
                     Ok(head) => return Ok((head, sent().map_or(started, |sent| sent.at))),
                     Err(_) if sent() == before => {
                         is_silence_told = true;
-                        let (stage, limit) = match before {
-                            None => (Phase::Connect, connect),
-                            Some(Sent { is_all: true, .. }) => (Phase::FirstByte, first_byte),
-                            Some(_) => (Phase::Upload, idle),
-                        };
+                        let (stage, limit) = self.stage(before);
                         on_silence(&Waiting::new(stage, silent_at - SILENCE, limit, deadline));
                     }
                     Err(_) => {}
