@@ -138,7 +138,8 @@ impl Body {
             .unwrap_or(text)
             .to_ascii_lowercase();
         let is_html = lower.contains("<html") || lower.contains("<!doctype html") || lower.contains("<body");
-        if is_html || (content_type.contains("html") && text.contains('<')) {
+        let is_xml = lower.trim_start().starts_with("<?xml");
+        if is_html || (content_type.contains("html") && text.contains('<') && !is_xml) {
             return Self::Page(
                 element(text, "title")
                     .or_else(|| element(text, "h1"))
