@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use qwen_shared::exit::Exit;
 use qwen_shared::net::chat::{AnswerError, AnswerReader, Delta, Dialect, Summary};
-use qwen_shared::net::http::{Heard, HttpError, Response};
+use qwen_shared::net::http::{HttpError, Received, Response};
 use serde_json::value::to_raw_value;
 
 use crate::record::{Record, RecordError, RecordedResponse};
@@ -60,9 +60,9 @@ impl WholeResponse {
             content_type: header("content-type"),
         };
         while let Some(chunk) = response.chunk().await? {
-            response.heard(match chunk.trim_ascii().is_empty() {
-                true => Heard::Nothing,
-                false => Heard::Something,
+            response.received(match chunk.trim_ascii().is_empty() {
+                true => Received::Nothing,
+                false => Received::Something,
             });
             if whole.body.len() + chunk.len() > limit {
                 return Err(HttpError::TooLarge(limit));

@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::error::Error;
 use crate::exit::Failure;
 use crate::net::chat::{AnswerReader, Delta, Progress};
-use crate::net::http::{Heard, Response, SILENCE, Waiting};
+use crate::net::http::{Received, Response, SILENCE, Waiting};
 
 /// How long the rest of a stream is waited for once the answer is complete: a count of tokens may follow the finish
 /// reason, but some servers neither send it nor end the stream.
@@ -75,7 +75,7 @@ pub async fn read_answer(
                 let before = reader.progress();
                 reader.push(&bytes, &mut |delta| sink.push(delta))?;
                 if !bytes.is_empty() {
-                    response.heard(heard(before, reader.progress()));
+                    response.received(received(before, reader.progress()));
                 }
                 if sink.should_flush() {
                     sink.flush()?;
@@ -113,13 +113,13 @@ impl Tail {
 }
 
 /// Tells what a piece of an answer said, by what its reader had read before it and has read now.
-const fn heard(before: Progress, now: Progress) -> Heard {
+const fn received(before: Progress, now: Progress) -> Received {
     if now.telling > before.telling {
-        Heard::Something
+        Received::Something
     } else if now.events > before.events {
-        Heard::Event
+        Received::Event
     } else {
-        Heard::Nothing
+        Received::Nothing
     }
 }
 

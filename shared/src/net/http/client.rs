@@ -284,7 +284,7 @@ impl fmt::Display for Waiting {
 
 /// What the reader of an answer made of the bytes that came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Heard {
+pub enum Received {
     /// Comments, blank lines, white space: nothing of an answer yet.
     Nothing,
     /// An event that says nothing new, such as one with an empty text.
@@ -302,7 +302,7 @@ pub struct Response {
     began: Instant,
     /// When the answer last said something, or began to.
     last_said: Option<Instant>,
-    /// True once a piece has come whose reader does not tell what it heard: then only pauses are limited.
+    /// True once a piece has come whose reader does not tell what came: then only pauses are limited.
     is_unjudged: bool,
     /// True once a piece of the body has come.
     has_begun: bool,
@@ -348,13 +348,13 @@ impl Response {
     /// Tells, after each piece, what the reader made of it: the limits for the first byte and for progress go by that. A reader
     /// that never does so is under the limit for the first byte until a piece has come, and after that under the one for a
     /// pause alone.
-    pub fn heard(&mut self, heard: Heard) {
+    pub fn received(&mut self, what: Received) {
         self.is_unjudged = false;
-        self.has_idled = heard != Heard::Something;
-        match heard {
-            Heard::Nothing => {}
-            Heard::Event => drop(self.last_said.get_or_insert_with(Instant::now)),
-            Heard::Something => self.last_said = Some(Instant::now()),
+        self.has_idled = what != Received::Something;
+        match what {
+            Received::Nothing => {}
+            Received::Event => drop(self.last_said.get_or_insert_with(Instant::now)),
+            Received::Something => self.last_said = Some(Instant::now()),
         }
     }
 
@@ -445,10 +445,10 @@ impl Response {
         let mut body = Vec::new();
         while let Some(chunk) = self.chunk().await? {
             let is_blank = chunk.iter().all(u8::is_ascii_whitespace);
-            self.heard(if is_blank {
-                Heard::Nothing
+            self.received(if is_blank {
+                Received::Nothing
             } else {
-                Heard::Something
+                Received::Something
             });
             if body.len() + chunk.len() > limit {
                 return Err(HttpError::TooLarge(limit));

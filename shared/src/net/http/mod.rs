@@ -15,7 +15,7 @@ mod url;
 pub use self::url::{BaseUrl, BaseUrlError, check_endpoint, check_transport};
 pub use body::Upload;
 pub use bytes::Bytes;
-pub use client::{Client, Heard, Request, Response, SILENCE, Waiting};
+pub use client::{Client, Received, Request, Response, SILENCE, Waiting};
 pub use error::{HttpError, Phase};
 
 use std::sync::OnceLock;
@@ -34,7 +34,7 @@ pub struct Timeouts {
     /// For the connection, TLS included.
     pub connect: Duration,
     /// From the moment when the kernel has taken the last byte of the request to what the reader of the answer calls its first
-    /// event ([`Heard`]).
+    /// event ([`Received`]).
     pub first_byte: Duration,
     /// Between two pieces of the request's body that the connection takes, and two of the answer's.
     pub idle: Duration,
