@@ -36,6 +36,8 @@ fn archives() -> Option<PathBuf> {
     if env::var("TARGET").ok()? != env::var("HOST").ok()? {
         return None;
     }
+    // What a static program that may lie anywhere in memory begins with; not every distribution has it.
+    archive("rcrt1.o")?;
     let [libc, libm, libgcc] = ["libc.a", "libm.a", "libgcc.a"].map(archive);
     let (libc, libm, libgcc) = (libc?, libm?, libgcc?);
     let unwinder = libgcc.with_file_name("libgcc_eh.a");

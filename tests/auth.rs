@@ -59,13 +59,13 @@ fn the_status_of_a_key_names_every_source_and_no_secret() {
     let run = auth(&sandbox, &["status"]).run();
     let file = sandbox.home().join(".config/qwen/credentials/work.json");
     let text = format!(
-        "profile     work  (profile 'work')\n\
+        "profile     work  (default_profile in config.json)\n\
          method      api-key  (profile 'work')\n\
          provider    custom  (profile 'work')\n\
          endpoint    https://llm.example/v1  (profile 'work')\n\
          model       m1  (profile 'work')\n\
          store       file, {}  (profile 'work')\n\
-         credential  valid\n\
+         credential  stored, not tested\n\
          requests    0 of 500 today\n",
         file.display()
     );
@@ -78,7 +78,7 @@ fn the_status_of_a_key_names_every_source_and_no_secret() {
         ("endpoint", json!("https://llm.example/v1")),
         ("model", json!("m1")),
         ("store", json!("file")),
-        ("state", json!("valid")),
+        ("state", json!("unknown")),
         ("expires_at", Value::Null),
         ("requests_today", json!(0)),
         ("requests_per_day", json!(500)),
@@ -86,7 +86,8 @@ fn the_status_of_a_key_names_every_source_and_no_secret() {
     ] {
         assert_eq!(report[name], value, "{name}");
     }
-    for name in ["profile", "method", "provider", "endpoint", "model", "store"] {
+    assert_eq!(report["sources"]["profile"], "default_profile in config.json");
+    for name in ["method", "provider", "endpoint", "model", "store"] {
         assert_eq!(report["sources"][name], "profile 'work'");
     }
 }
@@ -109,7 +110,7 @@ fn the_status_of_a_login_has_its_endpoint_and_end() {
         text.contains("credential  valid until 20") && text.contains("for 2 h 4 min more\n"),
         "{text}"
     );
-    assert!(text.contains("requests    0 of 1000 today\n"), "{text}");
+    assert!(text.contains("requests    0 of 2000 today\n"), "{text}");
     let report = json_of(&status(&sandbox).args(["--profile", "home"]).run().exits(0));
     assert!((7400..=7500).contains(&report["expires_in"].as_u64().unwrap()));
     assert_eq!(report["sources"]["profile"], "flag --profile");
@@ -145,7 +146,8 @@ fn the_state_of_a_login_decides_the_exit() {
         let run = status(&sandbox).args(["--profile", "home"]).run().exits(code);
         assert_eq!(json_of(&run)["state"], state);
         assert_eq!(
-            run.stderr.contains("hint: run 'qwen-login --profile home'"),
+            run.stderr
+                .contains("hint: run 'qwen-login --oauth --profile home'"),
             code == 77,
             "{run:#?}"
         );
@@ -195,12 +197,42 @@ fn nothing_at_all_is_no_auth() {
 }
 
 #[test]
+fn the_status_for_a_script_is_an_object_of_the_same_members_whatever_is_wrong() {
+    let sandbox = configured();
+    let good = json_of(&status(&sandbox).run().exits(0));
+    let members = |report: &Value| {
+        let mut names: Vec<String> = report.as_object().unwrap().keys().cloned().collect();
+        names.sort();
+        names
+    };
+    assert_eq!(good["error"], Value::Null);
+    let other = "{\"profiles\": {\"work\": {\"provider\": \"openai\", \"key\": {\"store\": \"file\"}}}}";
+    for (config, code, state, error) in [
+        ("{}", 77, "missing", "no credential"),
+        ("{\"profiles\": {", 78, "unknown", "config.json:1:"),
+        (other, 77, "missing", "no credential for profile 'work'"),
+    ] {
+        sandbox.config(config);
+        std::fs::remove_file(sandbox.home().join(".config/qwen/credentials/work.json")).ok();
+        let run = status(&sandbox).run().exits(code);
+        let report = json_of(&run);
+        assert_eq!(members(&report), members(&good), "{config}");
+        assert_eq!(report["state"], state, "{config}");
+        let said = report["error"].as_str().unwrap();
+        assert!(
+            said.contains(error) && run.stderr.contains(said),
+            "{config}: {run:#?}"
+        );
+    }
+}
+
+#[test]
 fn the_list_shows_every_profile_and_marks_the_one_in_use() {
     let sandbox = configured();
     let run = auth(&sandbox, &["list"]).run();
-    let text = "  home  oauth    qwen      https://dashscope.aliyuncs.com/compatible-mode/v1  coder-model    file\n  \
-                pass  api-key  deepseek  https://api.deepseek.com/                          deepseek-chat  command 'pass'\n\
-                * work  api-key  custom    https://llm.example/v1                             m1             file\n";
+    let text = "  home  oauth    qwen      https://dashscope.aliyuncs.com/compatible-mode/v1  coder-model     not logged in\n  \
+                pass  api-key  deepseek  https://api.deepseek.com/                          deepseek-flash  command 'pass'\n\
+                * work  api-key  custom    https://llm.example/v1                             m1              file\n";
     run.gives(0, text, "");
     let rows = json_of(
         &auth(&sandbox, &["list", "--format", "json"])
@@ -382,4 +414,60 @@ fn looking_asks_no_server_and_changes_no_file() {
     auth(&sandbox, &["list"]).run().exits(0);
     assert_eq!(sandbox.read("home/.qwen/oauth_creds.json"), before);
     assert_eq!(sandbox.read("home/.config/qwen/config.json"), config.to_string());
+}
+
+#[test]
+fn the_status_says_unknown_of_what_nobody_tried() {
+    let sandbox = configured();
+    let text = |tool: Tool| tool.run().exits(0).text();
+    let given = auth(&sandbox, &["status"]).env("OPENAI_API_KEY", "sk-canary-0123");
+    assert!(text(given).contains("credential  set, not tested\n"));
+    let given = status(&sandbox).env("OPENAI_API_KEY", "sk-canary-0123");
+    assert_eq!(json_of(&given.run().exits(0))["state"], "unknown");
+    sandbox.write(
+        "work/.env",
+        "OPENAI_API_KEY=sk-canary-0123\nOPENAI_BASE_URL=https://x.example/v1\n",
+    );
+    assert!(text(auth(&sandbox, &["status"])).contains("credential  set, not tested\n"));
+    std::fs::remove_file(sandbox.work().join(".env")).unwrap();
+    let command = auth(&sandbox, &["status", "--profile", "pass"]);
+    assert!(text(command).contains("credential  unknown, the command was not run\n"));
+    let open = json!({"base_url": "http://127.0.0.1:11434/v1"});
+    sandbox.config(&json!({"profiles": {"open": open, "own": {"key": {"env": "MINE"}}}}).to_string());
+    let none = auth(&sandbox, &["status", "--profile", "open"]);
+    assert!(text(none).contains("credential  no key needed\n"));
+    let report = json_of(&status(&sandbox).args(["--profile", "open"]).run().exits(0));
+    assert_eq!(report["state"], "not-needed");
+    let own = auth(&sandbox, &["status", "--profile", "own"]).env("MINE", "k");
+    assert!(text(own).contains("credential  set, not tested\n"));
+}
+
+#[test]
+fn several_profiles_and_no_default_are_told_as_that_by_every_tool() {
+    let sandbox = configured();
+    let mut config: Value = serde_json::from_str(PROFILES).unwrap();
+    config.as_object_mut().unwrap().remove("default_profile");
+    sandbox.config(&config.to_string());
+    sandbox.write("work/in", "hello\n");
+    for words in [
+        &["qwen-token"][..],
+        &["qwen-token", "--format", "curl"],
+        &["qwen-chat", "--no-stdin", "hi"],
+        &["qwen-chat", "--list-models"],
+        &["qwen-batch", "run", "--template", "{}", "in", "-o", "out"],
+        &["qwen-batch", "list"],
+        &["qwen-auth", "status"],
+    ] {
+        let run = sandbox.detached(words[0]).args(&words[1..]).run();
+        let said = "no profile is in use, and there are 3: home, pass, work\n";
+        let run = run.fails(
+            77,
+            &[
+                &format!("{}: {said}", words[0]),
+                "hint: run 'qwen-auth use home'\n",
+                "--profile NAME",
+            ],
+        );
+        assert!(!run.stderr.contains("no credential"), "{run:#?}");
+    }
 }

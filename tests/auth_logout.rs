@@ -31,6 +31,11 @@ fn oauth(server: &Server) -> Value {
     oauth
 }
 
+/// What is said of a login that the server has revoked.
+fn revoked(server: &Server) -> String {
+    format!("; revoked at '{}'", server.name())
+}
+
 #[track_caller]
 fn gone(sandbox: &Sandbox, run: Run, said: &[&str]) {
     let run = run.exits(0);
@@ -43,18 +48,38 @@ fn gone(sandbox: &Sandbox, run: Run, said: &[&str]) {
 }
 
 #[test]
-fn of_a_link_in_the_credentials_place_the_link_is_removed() {
+fn of_a_link_that_is_not_followed_the_link_is_removed() {
     let server = Server::untouched();
     let sandbox = logged_in(&oauth(&server));
-    let elsewhere = sandbox.root().join("elsewhere");
-    std::fs::rename(sandbox.root().join(FILE), &elsewhere).unwrap();
-    for target in [&*elsewhere, "/no/such/file".as_ref()] {
+    let elsewhere = sandbox.write("shared/elsewhere", credential());
+    let everybodys = std::os::unix::fs::PermissionsExt::from_mode(0o777);
+    std::fs::set_permissions(elsewhere.parent().unwrap(), everybodys).unwrap();
+    std::fs::remove_file(sandbox.root().join(FILE)).unwrap();
+    for (target, why) in [
+        (&*elsewhere, "its directory '"),
+        ("/no/such/file".as_ref(), "is a symbolic link to nothing"),
+    ] {
         std::os::unix::fs::symlink(target, sandbox.root().join(FILE)).unwrap();
-        let said = &["removed from '", "; not revoked: ", "is a symbolic link\n"];
+        let said = &["removed from '", "; not revoked: ", why];
         gone(&sandbox, logout(&sandbox).run(), said);
         assert!(!sandbox.root().join(FILE).is_symlink());
     }
-    assert_eq!(sandbox.read("elsewhere"), credential());
+    assert_eq!(sandbox.read("shared/elsewhere"), credential());
+}
+
+#[test]
+fn of_a_link_of_ones_own_the_credential_is_revoked_and_removed_with_the_link() {
+    let server = Server::script([Reply::new(200, "text/plain", "")]);
+    let sandbox = logged_in(&oauth(&server));
+    let kept = sandbox.write("dotfiles/creds.json", credential());
+    std::fs::remove_file(sandbox.root().join(FILE)).unwrap();
+    std::os::unix::fs::symlink(&kept, sandbox.root().join(FILE)).unwrap();
+    gone(
+        &sandbox,
+        logout(&sandbox).run(),
+        &["removed from '", &revoked(&server)],
+    );
+    assert!(!sandbox.root().join(FILE).is_symlink() && !kept.exists());
 }
 
 #[test]
@@ -64,7 +89,7 @@ fn the_refresh_token_is_revoked_first_and_the_credential_removed() {
     gone(
         &sandbox,
         logout(&sandbox).run(),
-        &["profile 'lab': removed from '", "; revoked at '127.0.0.1'"],
+        &["profile 'lab': removed from '", &revoked(&server)],
     );
     let bodies: Vec<String> = server.requests().iter().map(Request::text).collect();
     assert_eq!(
@@ -97,11 +122,11 @@ fn whatever_the_server_says_the_credential_is_removed() {
     for (reply, said) in [
         (
             Reply::new(503, "text/html", "<html>"),
-            "not revoked: '127.0.0.1': the server responded with status 503",
+            "not revoked: '{server}': the server responded with status 503",
         ),
         (
             Reply::json(400, r#"{"error": "invalid_request"}"#),
-            "not revoked: '127.0.0.1': invalid_request",
+            "not revoked: '{server}': invalid_request",
         ),
         (
             Reply::json(
@@ -112,7 +137,7 @@ fn whatever_the_server_says_the_credential_is_removed() {
         ),
         (
             Reply::new(404, "text/html", "<html>"),
-            "status 404 without an error code",
+            "the server responded with status 404: the answer is an HTML page",
         ),
         (Reply::default().reset(), "not revoked: "),
         (
@@ -122,7 +147,8 @@ fn whatever_the_server_says_the_credential_is_removed() {
     ] {
         let server = Server::script([reply]);
         let sandbox = logged_in(&oauth(&server));
-        gone(&sandbox, logout(&sandbox).run(), &[said, still]);
+        let said = said.replace("{server}", &server.name());
+        gone(&sandbox, logout(&sandbox).run(), &[&said, still]);
     }
     let nowhere = json!({
         "device_authorization_endpoint": "http://127.0.0.1:9/d", "token_endpoint": "http://127.0.0.1:9/t",
@@ -145,7 +171,7 @@ fn a_server_that_cannot_revoke_is_said_to_be_one() {
     gone(
         &sandbox,
         logout(&sandbox).run(),
-        &["'127.0.0.1' offers no way to revoke it"],
+        &["'127.0.0.1:9' offers no way to revoke it"],
     );
     // The issuer may know what the settings do not say.
     let server = Server::answering(|_, request: &Request| {
@@ -162,7 +188,7 @@ fn a_server_that_cannot_revoke_is_said_to_be_one() {
     });
     oauth["issuer"] = json!(server.url(""));
     let sandbox = logged_in(&oauth);
-    gone(&sandbox, logout(&sandbox).run(), &["revoked at '127.0.0.1'"]);
+    gone(&sandbox, logout(&sandbox).run(), &[&revoked(&server)]);
 }
 
 #[test]
@@ -174,7 +200,7 @@ fn a_busy_server_is_asked_again_when_it_says_when() {
     let sandbox = logged_in(&oauth(&server));
     let run = logout(&sandbox).run();
     assert!(run.elapsed.as_millis() >= 1000, "{run:#?}");
-    gone(&sandbox, run, &["revoked at '127.0.0.1'"]);
+    gone(&sandbox, run, &[&revoked(&server)]);
     assert_eq!(server.requests().len(), 3);
 }
 
@@ -185,7 +211,7 @@ fn a_server_that_revokes_refresh_tokens_only_has_done_its_part() {
         Reply::json(400, r#"{"error": "unsupported_token_type"}"#),
     ]);
     let sandbox = logged_in(&oauth(&server));
-    gone(&sandbox, logout(&sandbox).run(), &["; revoked at '127.0.0.1'"]);
+    gone(&sandbox, logout(&sandbox).run(), &[&revoked(&server)]);
 }
 
 #[test]
@@ -253,11 +279,7 @@ fn the_login_of_qwen_code_goes_for_both_and_that_is_said() {
                 .contains("Qwen Code shared this login and is logged out too"),
             "{run:#?}"
         );
-        assert_eq!(
-            run.stderr.contains("; revoked at '127.0.0.1'"),
-            has_server,
-            "{run:#?}"
-        );
+        assert_eq!(run.stderr.contains(&revoked(&server)), has_server, "{run:#?}");
         assert!(!sandbox.home().join(".qwen/oauth_creds.json").exists());
     }
 }
@@ -297,4 +319,100 @@ fn all_means_all_and_a_locked_keyring_spares_no_file() {
     assert!(keyring.lookup("a").is_some());
     keyring.given_to(logout(&sandbox)).arg("--all").run().exits(0);
     assert_eq!(keyring.lookup("a"), None);
+}
+
+/// RFC 7009, section 2.2, wants 200 for such a token; better-auth sends this.
+#[test]
+fn the_access_token_is_revoked_where_the_refresh_token_was_before() {
+    let server = Server::script([
+        Reply::json(
+            400,
+            r#"{"error": "invalid_request", "error_description": "refresh token revoked"}"#,
+        ),
+        Reply::new(200, "text/plain", ""),
+    ]);
+    let sandbox = logged_in(&oauth(&server));
+    let said = format!(
+        "; the access token is revoked at '{}', not the refresh token: invalid_request: refresh token revoked\n",
+        server.name()
+    );
+    gone(&sandbox, logout(&sandbox).run(), &[&said]);
+    assert!(server.requests()[1].text().contains("token=canary-at"));
+}
+
+/// A profile that had a key, and needs none now.
+fn once_keyed(sandbox: &Sandbox, profile: &Value) {
+    sandbox.config(&json!({"profiles": {"lab": profile}}).to_string());
+    sandbox.write(
+        FILE,
+        r#"{"method": "api-key", "api_key": "sk-canary-0123456789"}"#,
+    );
+}
+
+#[test]
+fn what_is_stored_is_removed_whatever_the_profile_says_that_it_needs() {
+    let sandbox = Sandbox::new();
+    for profile in [
+        json!({"method": "api-key", "provider": "ollama"}),
+        json!({"method": "api-key", "key": {"env": "MY_KEY"}}),
+        json!({"method": "api-key", "key": {"command": ["true"]}}),
+        json!({}),
+    ] {
+        for words in [&["lab"][..], &["--all"]] {
+            once_keyed(&sandbox, &profile);
+            let run = logout(&sandbox).args(words).run();
+            gone(&sandbox, run, &["profile 'lab': removed from '"]);
+            let run = logout(&sandbox).args(words).run().exits(0);
+            assert!(
+                run.stderr.contains("profile 'lab': nothing is stored, "),
+                "{run:#?}"
+            );
+        }
+        once_keyed(&sandbox, &profile);
+        let run = sandbox.detached("qwen-auth").args(["remove", "lab"]).run();
+        gone(&sandbox, run, &["profile 'lab' is removed"]);
+        once_keyed(&sandbox, &profile);
+        let run = sandbox
+            .detached("qwen-auth")
+            .args(["rename", "lab", "other"])
+            .run();
+        gone(&sandbox, run, &["profile 'lab' is 'other' now"]);
+        let moved = "home/.config/qwen/credentials/other.json";
+        assert!(sandbox.read(moved).contains("sk-canary"));
+        std::fs::remove_file(sandbox.root().join(moved)).unwrap();
+    }
+}
+
+#[test]
+fn all_removes_what_is_stored_for_profiles_that_are_in_no_file_any_more() {
+    let sandbox = Sandbox::new();
+    for profiles in [
+        json!({}),
+        json!({"work": {"method": "api-key", "provider": "ollama"}}),
+    ] {
+        sandbox.config(&json!({"profiles": profiles}).to_string());
+        sandbox.write(FILE, credential());
+        let run = logout(&sandbox).arg("--all").run();
+        gone(
+            &sandbox,
+            run,
+            &["profile 'lab': removed from '", "offers no way to revoke it"],
+        );
+    }
+}
+
+#[test]
+fn beside_a_file_of_another_name_the_credentials_of_other_profiles_stay() {
+    let sandbox = Sandbox::new();
+    let file = sandbox.write(
+        "home/.config/qwen/other.json",
+        r#"{"profiles": {"a": {"provider": "ollama"}}}"#,
+    );
+    sandbox.write(FILE, credential());
+    logout(&sandbox)
+        .arg("--all")
+        .env("QWEN_CONFIG", &file)
+        .run()
+        .exits(0);
+    assert!(sandbox.root().join(FILE).exists());
 }

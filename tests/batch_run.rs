@@ -93,10 +93,22 @@ fn every_form_of_a_line_is_understood() {
         (
             r#"{"url":"/chat/completions","body":{"messages":[{"role":"user","content":"x"}]}}"#,
             &[],
-            "line-1",
+            "",
             json!([user("x")]),
         ),
-        (r#"{"prompt":"x"}"#, &[], "line-1", json!([user("x")])),
+        (r#"{"prompt":"x"}"#, &[], "", json!([user("x")])),
+        (
+            r#"{"messages":[{"role":"user","content":"x"}],"id":"i"}"#,
+            &["-s", "be brief"],
+            "i",
+            json!([system("be brief"), user("x")]),
+        ),
+        (
+            r#"{"messages":[{"role":"system","content":"own"},{"role":"user","content":"x"}]}"#,
+            &["-s", "be brief"],
+            "",
+            json!([system("own"), user("x")]),
+        ),
         (r#"{"prompt":"x","id":"i"}"#, &[], "i", json!([user("x")])),
         (
             r#"{"prompt":"x","id":"i","custom_id":"c"}"#,
@@ -107,50 +119,46 @@ fn every_form_of_a_line_is_understood() {
         (
             r#"{"prompt":"x","label":3}"#,
             &["-s", "be brief"],
-            "line-1",
+            "",
             json!([system("be brief"), user("x")]),
         ),
         (
             r#"{"prompt":"x","system":"own"}"#,
             &["-s", "be brief"],
-            "line-1",
+            "",
             json!([system("own"), user("x")]),
         ),
         (
             "plain text",
             &["--template", "Say {}, {}."],
-            "line-1",
+            "",
             json!([user("Say plain text, plain text.")]),
         ),
         (
             "plain text",
             &["--template", "Translate:\n"],
-            "line-1",
+            "",
             json!([user("Translate:\n\nplain text")]),
         ),
-        (
-            "plain text",
-            &["--template", ""],
-            "line-1",
-            json!([user("plain text")]),
-        ),
+        ("plain text", &["--template", ""], "", json!([user("plain text")])),
         (
             r#"{"prompt":1}"#,
             &["--template", "{}"],
-            "line-1",
+            "",
             json!([user(r#"{"prompt":1}"#)]),
         ),
-        ("\u{feff}{\"prompt\":\"x\"}", &[], "line-1", json!([user("x")])),
-        (
-            "\n  \r\n{\"prompt\":\"x\"}\r\n\n",
-            &[],
-            "line-3",
-            json!([user("x")]),
-        ),
+        ("\u{feff}{\"prompt\":\"x\"}", &[], "", json!([user("x")])),
+        ("\n  \r\n{\"prompt\":\"x\"}\r\n\n", &[], "", json!([user("x")])),
     ] {
         let (run, asked) = run(line, args);
         let run = run.exits(0);
-        assert_eq!(results(&run.text()).keys().collect::<Vec<_>>(), [name], "{line}");
+        let results = results(&run.text());
+        let names: Vec<&String> = results.keys().collect();
+        let is_named_by_text = names[0].starts_with("text-") && names[0].len() == 21;
+        assert!(
+            names.len() == 1 && (names[0] == name || name.is_empty() && is_named_by_text),
+            "{line}: {names:?}"
+        );
         assert_eq!(asked.len(), 1, "{line}");
         assert_eq!(asked[0]["messages"], messages, "{line}");
     }
@@ -159,14 +167,10 @@ fn every_form_of_a_line_is_understood() {
 #[test]
 fn an_invalid_line_is_one_result_and_not_the_end() {
     for (line, name, reason) in [
-        (
-            "nope",
-            "line-2",
-            "line 2: not valid JSON: expected ident at column 2",
-        ),
-        ("[1]", "line-2", "line 2: not a JSON object"),
-        ("{}", "line-2", "line 2: no 'body' and no 'prompt'"),
-        (r#"{"prompt":"  "}"#, "line-2", "line 2: 'prompt' is empty"),
+        ("nope", "", "line 2: not valid JSON: expected ident at column 2"),
+        ("[1]", "", "line 2: not a JSON object"),
+        ("{}", "", "line 2: no 'body', no 'messages' and no 'prompt'"),
+        (r#"{"prompt":"  "}"#, "", "line 2: 'prompt' is empty"),
         (
             r#"{"prompt":["x"],"id":"p"}"#,
             "p",
@@ -174,17 +178,17 @@ fn an_invalid_line_is_one_result_and_not_the_end() {
         ),
         (
             r#"{"prompt":"x","system":1}"#,
-            "line-2",
+            "",
             "line 2: 'system' is not a string",
         ),
         (
             r#"{"custom_id":["a"],"prompt":"x"}"#,
-            "line-2",
+            "",
             "line 2: 'custom_id' is not a string",
         ),
         (
             r#"{"custom_id":"","prompt":"x"}"#,
-            "line-2",
+            "",
             "line 2: 'custom_id' is empty",
         ),
         (
@@ -219,7 +223,7 @@ fn an_invalid_line_is_one_result_and_not_the_end() {
         ),
         (
             r#"{"custom_id":"first","prompt":"x"}"#,
-            "line-2",
+            "",
             "line 2: duplicate custom_id 'first'",
         ),
     ] {
@@ -227,19 +231,34 @@ fn an_invalid_line_is_one_result_and_not_the_end() {
             format!("{{\"id\":\"first\",\"prompt\":\"1\"}}\n{line}\n{{\"id\":\"last\",\"prompt\":\"3\"}}\n");
         let (run, asked) = run(lines, &[]);
         let run = run.exits(1);
-        assert_eq!(run.stderr, "qwen-batch: 3 done, 1 failed\n", "{line}");
+        let said = format!("qwen-batch: 3 done, 1 failed (1 data)\nqwen-batch: {reason}\n");
+        assert_eq!(run.stderr, said, "{line}");
         let results = results(&run.text());
         assert_eq!((results.len(), asked.len()), (3, 2), "{line}");
         assert_eq!((text(&results["first"]), text(&results["last"])), ("1", "3"));
+        let invalid = results
+            .iter()
+            .find(|(_, result)| result["error"]["line"] == 2)
+            .unwrap();
+        let is_named_by_text = invalid.0.starts_with("text-");
+        assert!(
+            invalid.0 == name || name.is_empty() && is_named_by_text,
+            "{line}: {invalid:?}"
+        );
         let expected = json!({"code": "data", "message": reason, "line": 2});
         assert_eq!(
-            (&results[name]["error"], &results[name]["response"]),
+            (&invalid.1["error"], &invalid.1["response"]),
             (&expected, &Value::Null),
             "{line}"
         );
     }
     let (run, _) = run(b"{\"prompt\":\"\xff\"}\n{\"prompt\":\"x\"}\n".to_vec(), &[]);
-    let message = &results(&run.exits(1).text())["line-1"]["error"]["message"];
+    let results = results(&run.exits(1).text());
+    let invalid = results
+        .values()
+        .find(|result| result["error"]["line"] == 1)
+        .unwrap();
+    let message = &invalid["error"]["message"];
     assert_eq!(message, "line 1: invalid UTF-8 at byte 11 of the line");
 }
 
@@ -336,7 +355,7 @@ fn templates_and_instructions_can_be_files() {
     sandbox.write("work/bad.txt", b"a\xff");
     let tool = || batch(&sandbox, &server).arg("run").stdin("x\n");
     let run = tool().args(["--template", "@t.txt"]).run().exits(0);
-    assert_eq!(text(&results(&run.text())["line-1"]), "Name: x\n");
+    assert_eq!(text(results(&run.text()).values().next().unwrap()), "Name: x\n");
     let missing = tool().args(["--template", "@no.txt"]).run();
     missing.gives(
         66,
@@ -448,7 +467,7 @@ fn an_answer_whose_end_is_doubtful_is_an_answer_and_is_counted() {
     assert_eq!(text(&results(&run.text())["a"]), "half a sent");
     assert_eq!(
         run.stderr,
-        "qwen-batch: 1 done, 1 limited, filtered or of doubtful end\n"
+        "qwen-batch: 1 done, 1 limited, filtered or of doubtful end (1 length)\n"
     );
 }
 
@@ -513,10 +532,8 @@ fn a_line_that_is_too_long_is_passed_over() {
     input.extend_from_slice(b"\n{\"prompt\":\"y\"}\n");
     let run = batch(&sandbox, &server).arg("run").stdin(input).run().exits(1);
     let results = results(&run.text());
-    assert_eq!(
-        results["line-1"]["error"]["message"],
-        "line 1: longer than 33554432 bytes"
-    );
-    assert_eq!(text(&results["line-2"]), "y");
+    let (long, short): (Vec<_>, Vec<_>) = results.values().partition(|result| result["error"]["line"] == 1);
+    assert_eq!(long[0]["error"]["message"], "line 1: longer than 33554432 bytes");
+    assert_eq!(text(short[0]), "y");
     assert_eq!(results.len(), 2);
 }

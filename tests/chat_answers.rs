@@ -7,6 +7,7 @@ use std::thread;
 use crate::support::chat::{DONE, answer, chat, data, finish, stream, text, usage};
 use crate::support::{Gate, Reply, Run, Sandbox, Server, wait_until};
 use rustix::io::ioctl_fionread;
+use serde_json::{Value, json};
 
 fn ask(reply: Reply, args: &[&str]) -> Run {
     let sandbox = Sandbox::new();
@@ -244,4 +245,85 @@ fn many_at_once_are_all_answered() {
     for thread in threads {
         thread.join().unwrap();
     }
+}
+
+/// Says in a list of models what a server of that style says of its next page.
+fn name_next_page(list: &mut Value, style: &str, (from, end): (usize, usize), count: usize) {
+    let has_more = end < count;
+    match style {
+        "after" | "after_id" | "never" => {
+            list["has_more"] = has_more.into();
+            list["last_id"] = Value::Null;
+        }
+        "page" => {
+            list["page"] = (from / 2 + 1).into();
+            list["total_pages"] = 3.into();
+        }
+        "page_token" if has_more => list["next_page_token"] = end.to_string().into(),
+        "pageToken" if has_more => list["nextPageToken"] = end.to_string().into(),
+        "start" if has_more => {
+            list["next"] = json!({ "href": format!("https://elsewhere.example/v1/models?start={end}") });
+        }
+        _ => {}
+    }
+}
+
+/// A server whose list of models comes in pages of two, named by what it says of the next one.
+fn paged(style: &'static str) -> Server {
+    Server::answering(move |_, request| {
+        let names: Vec<String> = (0..5).map(|number| format!("m{number}")).collect();
+        let url = format!("http://host{}", request.target);
+        let query = url.split_once('?').map_or("", |(_, query)| query);
+        let value = |name: &str| {
+            let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+            pairs
+                .filter(|(known, _)| *known == name)
+                .map(|(_, value)| value.to_owned())
+                .next()
+        };
+        let number = |name: &str| value(name).and_then(|value| value.parse().ok());
+        let after =
+            |name: &str| value(name).and_then(|id| Some(names.iter().position(|known| *known == id)? + 1));
+        let from = match style {
+            "after" => after("after"),
+            "after_id" => after("after_id"),
+            "page" => number("page").map(|page: usize| (page - 1) * 2),
+            "never" => None,
+            parameter => number(parameter),
+        };
+        let from = from.unwrap_or(0).min(names.len());
+        let end = (from + 2).min(names.len());
+        let data: Vec<Value> = names[from..end].iter().map(|id| json!({ "id": id })).collect();
+        let mut list = json!({ "object": "list", "data": data });
+        name_next_page(&mut list, style, (from, end), names.len());
+        Reply::json(200, &list.to_string())
+    })
+}
+
+#[test]
+fn a_list_of_models_in_pages_is_listed_whole() {
+    for style in ["after", "after_id", "page", "page_token", "pageToken", "start"] {
+        let (sandbox, server) = (Sandbox::new(), paged(style));
+        let run = chat(&sandbox, &server).arg("--list-models").run();
+        run.gives(0, "m0\nm1\nm2\nm3\nm4\n", "");
+    }
+}
+
+#[test]
+fn a_server_that_repeats_its_first_page_is_not_asked_for_ever() {
+    let (sandbox, server) = (Sandbox::new(), paged("never"));
+    let run = chat(&sandbox, &server).arg("--list-models").run();
+    assert_eq!((run.code(), run.text().as_str()), (0, "m0\nm1\n"), "{run:#?}");
+    assert!(run.stderr.contains("more models than it lists"), "{run:#?}");
+    assert_eq!(server.count(), 3);
+}
+
+#[test]
+fn a_page_that_cannot_be_read_is_no_end_of_the_list() {
+    let first = r#"{"data":[{"id":"a"}],"next_page_token":"t"}"#;
+    let refused = r#"{"error":{"message":"slow down","code":"insufficient_quota"}}"#;
+    let replies = [Reply::json(200, first), Reply::json(429, refused)];
+    let (sandbox, server) = (Sandbox::new(), Server::script(replies));
+    let run = chat(&sandbox, &server).arg("--list-models").run();
+    assert_eq!((run.code(), run.text().as_str()), (69, ""), "{run:#?}");
 }

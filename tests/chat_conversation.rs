@@ -1,5 +1,5 @@
 //! A conversation at a terminal: commands, switches, Ctrl-C, and what is kept.
-use crate::support::chat::{KEY, answer, chat, text};
+use crate::support::chat::{DONE, KEY, answer, chat, finish, stream, text};
 use crate::support::login::login;
 use crate::support::{Reply, Sandbox, Server, Terminal, Tool};
 use serde_json::{Value, json};
@@ -41,7 +41,7 @@ fn contents(server: &Server) -> Vec<Value> {
 fn questions_build_on_each_other_and_commands_do_what_they_say() {
     let (sandbox, server) = (Sandbox::new(), echo());
     let mut terminal = converse(chat(&sandbox, &server));
-    terminal.shows("m-1 at 127.0.0.1 (api-key)");
+    terminal.shows(&format!("m-1 at 127.0.0.1:{} (api-key)", server.port()));
     terminal.types("one\r");
     terminal.shows("m-1 heard one");
     terminal.types("/system Be brief.\r");
@@ -54,7 +54,7 @@ fn questions_build_on_each_other_and_commands_do_what_they_say() {
         (4, &json!("one"), &json!("two"))
     );
     terminal.types("/model m-2\r");
-    terminal.shows("m-2 at 127.0.0.1");
+    terminal.shows(&format!("m-2 at 127.0.0.1:{}", server.port()));
     terminal.types("/clear\r");
     terminal.shows("the conversation is cleared");
     terminal.types("three\r");
@@ -140,11 +140,12 @@ fn auth_switches_from_a_login_to_a_key_and_back_here_and_now() {
     );
     sandbox.write(crate::support::login::OWN_FILE, login(-10, 3600).to_string());
     let mut terminal = converse(sandbox.tool("qwen-chat").env("THE_KEY", KEY));
-    terminal.shows("m-oauth at 127.0.0.1 (oauth, profile 'work')");
+    let host = format!("127.0.0.1:{}", server.port());
+    terminal.shows(&format!("m-oauth at {host} (oauth, profile 'work')"));
     terminal.types("one\r");
     terminal.shows("m-oauth heard one by Bearer at-old");
     terminal.types("/auth keyed\r");
-    terminal.shows("m-key at 127.0.0.1 (api-key, profile 'keyed')");
+    terminal.shows(&format!("m-key at {host} (api-key, profile 'keyed')"));
     terminal.types("two\r");
     terminal.shows(&format!("m-key heard two by Bearer {KEY}"));
     terminal.types("/auth\r");
@@ -154,10 +155,62 @@ fn auth_switches_from_a_login_to_a_key_and_back_here_and_now() {
     terminal.types("three\r");
     terminal.shows("m-oauth heard three by Bearer at-old");
     terminal.types("/auth nobody\r");
-    terminal.shows("there is no profile 'nobody'");
+    terminal.shows(&format!(
+        "there is no profile 'nobody'; still m-oauth at {host}, from profile 'work'"
+    ));
+    terminal.types("/auth wrok\r");
+    terminal.shows("did you mean '/auth work'?");
     terminal.types("four\r");
     terminal.shows("m-oauth heard four by Bearer at-old");
     assert_eq!(contents(&server).len(), 7, "what was said goes along");
+    terminal.types("/quit\r");
+    assert_eq!(terminal.ends(), 0);
+}
+
+#[test]
+fn a_switch_that_fails_in_a_clone_says_that_its_server_stays_in_use() {
+    let (server, own) = (echo().optional(), echo().optional());
+    let sandbox = Sandbox::new();
+    let config = json!({ "default_profile": "mine", "profiles": {
+        "mine": { "method": "api-key", "base_url": own.url("/v1"), "model": "m", "key": { "env": "MINE_KEY" } },
+        "team": { "method": "api-key", "base_url": own.url("/v1"), "model": "m", "key": { "env": "TEAM_KEY" } },
+    }});
+    sandbox.config(&config.to_string());
+    let url = server.url("/v1");
+    let file = format!("OPENAI_API_KEY=k\nOPENAI_BASE_URL={url}\nOPENAI_MODEL=m-clone\n");
+    let file = sandbox.write("work/.env", file);
+    let host = format!("127.0.0.1:{}", server.port());
+    let mut terminal = converse(sandbox.tool("qwen-chat").env("MINE_KEY", KEY));
+    // Endpoint and key are not the default profile's.
+    terminal.shows(&format!("m-clone at {host} (api-key);"));
+    terminal.types("/auth team\r");
+    terminal.shows("TEAM_KEY");
+    terminal.shows(&format!("; still m-clone at {host}, from {}:2", file.display()));
+    terminal.types("/auth mine\r");
+    terminal.shows(&format!(
+        "m at 127.0.0.1:{} (api-key, profile 'mine')",
+        own.port()
+    ));
+    terminal.types("/quit\r");
+    assert_eq!(terminal.ends(), 0);
+}
+
+#[test]
+fn tokens_that_the_server_does_not_count_are_not_counted_as_none() {
+    let uncounted = || stream(text("fine") + &finish("stop") + DONE);
+    let (sandbox, server) = (
+        Sandbox::new(),
+        Server::script([uncounted(), answer(&["counted"]), uncounted()]),
+    );
+    let mut terminal = converse(chat(&sandbox, &server));
+    terminal.types("one\r");
+    terminal.shows("fine");
+    terminal.types("/usage\r");
+    terminal.shows("answers: 1; the server did not count tokens");
+    terminal.types("two\r");
+    terminal.shows("counted");
+    terminal.types("/usage\r");
+    terminal.shows("answers: 2; tokens: 5 in, 2 out; the server did not count those of 1");
     terminal.types("/quit\r");
     assert_eq!(terminal.ends(), 0);
 }
@@ -186,7 +239,8 @@ fn escapes_in_an_answer_are_harmless_on_the_terminal() {
     let sandbox = Sandbox::new();
     let hostile = "before\x1b[2J\x1b]0;title\x07\x1b]52;c;ZXZpbA==\x07 \u{9b}31m after";
     let server = Server::script([answer(&[hostile])]);
-    let mut terminal = Terminal::start(chat(&sandbox, &server).env("TERM", "xterm-256color"));
+    let tool = chat(&sandbox, &server).env("TERM", "xterm-256color");
+    let mut terminal = Terminal::start(tool.env("COLORFGBG", "15;0"));
     terminal.shows("/help lists the commands");
     terminal.types("hi\r");
     terminal.shows("before^[[2J^[]0;title^G^[]52;c;ZXZpbA==^G <U+009B>31m after");
@@ -230,13 +284,230 @@ fn ctrl_c_in_a_login_ends_the_login_and_not_the_conversation() {
     terminal.shows("heard one");
     terminal.waits_for_echo(false);
     terminal.types("/auth +\r");
-    terminal.shows("choice [2]: ");
+    terminal.shows("How do you want to log in?");
     terminal.types("\x03");
-    terminal.shows("the login was not completed; the conversation goes on as before");
+    terminal.shows("the login was not completed; still ");
     terminal.waits_for_echo(false);
     terminal.types("two\r");
     terminal.shows("heard two");
     terminal.waits_for_echo(false);
     terminal.types("\x04");
+    assert_eq!(terminal.ends(), 0);
+}
+
+#[test]
+fn files_and_images_go_with_the_next_message_and_with_no_other() {
+    let (sandbox, server) = (Sandbox::new(), echo_count());
+    sandbox.write("work/my notes.txt", "one\ntwo\n");
+    sandbox.write("work/dot.png", b"\x89PNG\r\n\x1a\n....");
+    let mut terminal = converse(chat(&sandbox, &server));
+    terminal.types("/file my\\ notes.txt\r");
+    terminal.shows("with the next message: my notes.txt (2 lines)");
+    terminal.types("/image dot.png\r");
+    terminal.shows("with the next message: my notes.txt (2 lines), dot.png");
+    terminal.types("/file nowhere\r");
+    terminal.shows("cannot read 'nowhere'");
+    terminal.types("what is this?\r");
+    terminal.shows("answer 1");
+    let sent = contents(&server);
+    assert_eq!(
+        sent[0][0]["text"],
+        "what is this?\n\nmy notes.txt:\n```\none\ntwo\n```"
+    );
+    assert!(
+        sent[0][1]["image_url"]["url"]
+            .as_str()
+            .unwrap()
+            .starts_with("data:image/png;base64,")
+    );
+    terminal.types("and now?\r");
+    terminal.shows("answer 2");
+    assert_eq!(contents(&server)[2], "and now?");
+    terminal.types("/quit\r");
+    assert_eq!(terminal.ends(), 0);
+}
+
+#[test]
+fn a_file_without_a_question_begins_a_conversation_about_it() {
+    let (sandbox, server) = (Sandbox::new(), echo_count());
+    sandbox.write("work/main.rs", "fn main() {}\n");
+    let mut terminal = converse(chat(&sandbox, &server).args(["-f", "main.rs"]));
+    terminal.shows("with the next message: main.rs (1 line)");
+    terminal.types("what does it do?\r");
+    terminal.shows("answer 1");
+    assert_eq!(
+        contents(&server),
+        [json!("what does it do?\n\nmain.rs:\n```\nfn main() {}\n```")]
+    );
+    terminal.types("/quit\r");
+    assert_eq!(terminal.ends(), 0);
+    // With a question it is one question and one answer.
+    let terminal = Terminal::start(chat(&sandbox, &server).args(["-f", "main.rs", "why?"]));
+    assert!(terminal.shown_at_end().contains("answer 2"));
+}
+
+/// Numbers its answers, each with a code block.
+fn echo_count() -> Server {
+    Server::answering(|number, _| answer(&[&format!("answer {}\n```sh\nls {0}\n```\n", number + 1)]))
+}
+
+#[test]
+fn a_question_can_be_asked_again_edited_and_its_answer_copied() {
+    let (sandbox, server) = (Sandbox::new(), echo_count());
+    let editor_does = |what: &str| sandbox.program("bin/my-editor", format!("#!/bin/sh\n{what}\n"));
+    let editor = editor_does("");
+    let tool = chat(&sandbox, &server).env("EDITOR", format!("{} -x", editor.display()));
+    let mut terminal = converse(tool.args(["--session", "work"]));
+    terminal.types("/retry\r");
+    terminal.shows("nothing has been asked yet");
+    terminal.types("/copy\r");
+    terminal.shows("there is no answer yet");
+    terminal.types("one\r");
+    terminal.shows("answer 1");
+    terminal.types("/retry\r");
+    terminal.shows("answer 2");
+    assert_eq!(contents(&server), [json!("one")]);
+    terminal.types("/copy\r");
+    terminal.shows("24 characters went to the terminal's clipboard");
+    // answer 2, and its code block.
+    assert!(
+        terminal
+            .shown()
+            .contains("\x1b]52;c;YW5zd2VyIDIKYGBgc2gKbHMgMgpgYGAK\x07")
+    );
+    terminal.types("/copy code\r");
+    terminal.shows("5 characters went");
+    assert!(terminal.shown().contains("\x1b]52;c;bHMgMgo=\x07"));
+    // An editor that changes nothing, and one that gives up.
+    editor_does("");
+    terminal.types("/edit\r");
+    terminal.shows("nothing was changed, so nothing is sent");
+    editor_does("exit 1");
+    terminal.types("/edit\r");
+    terminal.shows("nothing is sent");
+    assert!(!terminal.shown().contains("set EDITOR"));
+    assert_eq!(server.count(), 2);
+    editor_does("echo ' and more' >> \"$2\"");
+    terminal.types("/edit\r");
+    terminal.shows("answer 3");
+    let sent = contents(&server);
+    assert_eq!((sent.len(), &sent[2]), (3, &json!("one and more")));
+    terminal.types("/quit\r");
+    assert_eq!(terminal.ends(), 0);
+    let kept = sandbox.read("home/.local/state/qwen/sessions/work.json");
+    assert!(kept.contains("answer 2") && !kept.contains("answer 1"), "{kept}");
+}
+
+#[test]
+fn a_long_list_of_models_is_not_shown_to_its_end() {
+    let names: Vec<Value> = (0..300)
+        .map(|number| json!({ "id": format!("m-{number:03}") }))
+        .collect();
+    let list = json!({ "object": "list", "data": names }).to_string();
+    let (sandbox, server) = (
+        Sandbox::new(),
+        Server::answering(move |_, _| Reply::json(200, &list)),
+    );
+    let mut terminal = converse(chat(&sandbox, &server));
+    terminal.types("/model\r");
+    terminal.shows("m-059\nand 240 more; ");
+    terminal.types("/quit\r");
+    assert!(!terminal.shown().contains("m-060"));
+    assert_eq!(terminal.ends(), 0);
+}
+
+#[test]
+fn a_terminal_without_a_clipboard_is_not_said_to_have_taken_an_answer() {
+    for kind in ["dumb", "linux"] {
+        let (sandbox, server) = (Sandbox::new(), echo_count());
+        let tool = chat(&sandbox, &server).env("TERM", kind).env("NO_COLOR", "1");
+        let mut terminal = Terminal::start(tool);
+        terminal.shows("/help lists the commands");
+        terminal.types("one\r");
+        terminal.shows("answer 1");
+        terminal.types("/copy\r");
+        terminal.shows("has no clipboard; nothing is copied");
+        assert!(!terminal.shown().contains("]52;"));
+        terminal.types("/quit\r");
+        assert_eq!(terminal.ends(), 0);
+    }
+}
+
+#[test]
+fn sessions_are_listed_continued_cleared_and_deleted() {
+    let (sandbox, server) = (Sandbox::new(), echo());
+    let mut terminal = converse(chat(&sandbox, &server));
+    terminal.types("/sessions\r");
+    terminal.shows("no session is saved yet");
+    terminal.types("/system Be brief.\r");
+    terminal.types("/model m-2\r");
+    terminal.shows("m-2 at");
+    terminal.types("first words\r");
+    terminal.shows("m-2 heard first words");
+    terminal.types("/save kept\r");
+    terminal.shows("sessions/kept.json'");
+    terminal.types("/sessions\r");
+    terminal.shows("kept  1 question  first words");
+    terminal.types("/quit\r");
+    assert_eq!(terminal.ends(), 0);
+    // Model, system prompt and messages are the session's.
+    let mut terminal = converse(chat(&sandbox, &server));
+    terminal.types("/save kept\r");
+    terminal.shows("there is a session 'kept' already");
+    terminal.types("/sessions ke\t\r");
+    terminal.shows("m-2 at");
+    terminal.shows("continuing 2 messages of");
+    terminal.types("second\r");
+    terminal.shows("m-2 heard second");
+    assert_eq!(
+        (contents(&server).len(), &contents(&server)[0]),
+        (4, &json!("Be brief."))
+    );
+    terminal.types("/save kept\r");
+    terminal.shows("saved in");
+    terminal.types("/clear\r");
+    terminal.shows("the conversation is cleared, in '");
+    terminal.types("/quit\r");
+    assert_eq!(terminal.ends(), 0);
+    let ask = chat(&sandbox, &server).args(["--continue", "third"]).run();
+    assert!(ask.text().starts_with("m-2 heard third"), "{ask:#?}");
+    assert_eq!(contents(&server), [json!("Be brief."), json!("third")]);
+    let flag = chat(&sandbox, &server)
+        .args(["--continue", "-m", "m-1", "fourth"])
+        .run();
+    assert!(flag.text().starts_with("m-1 heard"), "{flag:#?}");
+    let mut terminal = converse(chat(&sandbox, &server));
+    terminal.types("/sessions -d kept\r");
+    terminal.shows("the session 'kept' is deleted");
+    terminal.types("/sessions kept\r");
+    terminal.shows("there is no session 'kept'");
+    terminal.types("/quit\r");
+    assert_eq!(terminal.ends(), 0);
+    assert!(
+        !sandbox
+            .root()
+            .join("home/.local/state/qwen/sessions/kept.json")
+            .exists()
+    );
+}
+
+#[test]
+fn tab_completes_commands_models_profiles_and_paths() {
+    let (sandbox, server) = (Sandbox::new(), echo());
+    sandbox.write("work/notes of mine.txt", "x\n");
+    let base = server.url("/v1");
+    sandbox.config(
+        &json!({ "profiles": { "working": { "method": "api-key", "base_url": base, "model": "m-3",
+        "key": { "env": "THE_KEY" } } } })
+        .to_string(),
+    );
+    let mut terminal = converse(chat(&sandbox, &server).env("THE_KEY", KEY));
+    terminal.types("/fi\t no\t\r");
+    terminal.shows("with the next message: notes of mine.txt (1 line)");
+    terminal.types("/au\t wor\t\r");
+    terminal.shows("m-3 at");
+    terminal.types("/model m\t2\r");
+    terminal.shows("m-2 at");
+    terminal.types("/quit\r");
     assert_eq!(terminal.ends(), 0);
 }

@@ -147,7 +147,7 @@ fn a_retry_after_beyond_a_minute_is_an_answer_not_a_pause() {
         "",
         &[
             "'S': too many requests (429)",
-            "hint: the server asks to wait 3600 s",
+            "hint: the server asks to wait 1 h",
         ],
     );
     assert_eq!(server.requests().len(), 1);
@@ -162,6 +162,16 @@ fn a_fault_that_passes_is_tried_again_and_leaves_a_whole_answer() {
         Reply::new(408, "text/plain", "slow"),
         Reply::new(409, "text/plain", "again"),
         Reply::new(503, "text/plain", "starting"),
+        Reply::new(424, "text/plain", "the model failed"),
+        Reply::new(200, "text/plain", "Internal Server Error"),
+        Reply::with_headers(
+            429,
+            &[
+                ("x-ratelimit-remaining-requests", "5"),
+                ("x-ratelimit-reset-requests", "24h0m0s"),
+            ],
+            "",
+        ),
         Reply::default().reset(),
         Reply::default().close(),
         Reply::stream_head().reset(),
@@ -220,13 +230,21 @@ fn a_failing_servers_html_is_never_shown() {
 
 #[test]
 fn a_page_with_status_200_is_no_answer() {
-    for (kind, body) in [
-        ("text/html", "<html>Please log in</html>"),
-        ("text/html; charset=utf-8", ""),
-        ("text/plain", "Please log in"),
+    for (kind, body, told) in [
+        (
+            "text/html",
+            "<html>Please log in</html>",
+            "the content type is 'text/html'",
+        ),
+        (
+            "text/html; charset=utf-8",
+            "",
+            "the content type is 'text/html; charset=utf-8'",
+        ),
+        ("text/plain", "Please log in", "Please log in"),
     ] {
         let reply = Reply::new(200, kind, body);
-        let line = format!("'S': not an API answer: the content type is '{kind}'");
+        let line = format!("'S': not an API answer: {told}");
         let (run, server) = ask([reply], &[]);
         assert_eq!((run.code(), run.text().as_str()), (76, ""), "{run:#?}");
         assert_eq!(said(&run, &server)[0], line);
@@ -280,7 +298,11 @@ fn an_answer_that_ends_too_early_is_incomplete_whatever_its_end_looks_like() {
         expect([stream(bytes)], &[], 76, "partial", &[line]);
     }
     let line = "'S': the answer is incomplete: it ended before it began";
-    expect([stream("")], &[], 76, "", &[line]);
+    expect([stream("")], &["--retries", "0"], 76, "", &[line]);
+    let withdrawn = text("one") + &finish("stop") + &text(" two");
+    let line =
+        "'S': the answer is incomplete: it went on after its finish reason, and ended without another one";
+    expect([stream(withdrawn)], &[], 76, "one two", &[line]);
 }
 
 #[test]
@@ -290,12 +312,12 @@ fn a_malformed_event_leaves_the_part() {
             text("part") + &data(r#"{"choices":["#) + &text("lost"),
             "it breaks off within its JSON",
         ),
-        (text("part") + &data("oops") + &finish("stop"), "no JSON object"),
+        (text("part") + &data("oops") + &finish("stop"), "no JSON: 'oops'"),
         (
             text("part") + &data("[1]") + &finish("stop"),
             "a list where an object should be",
         ),
-        (text("part") + &data("3") + &finish("stop"), "no JSON object"),
+        (text("part") + &data("3") + &finish("stop"), "no JSON: '3'"),
     ] {
         expect(
             [stream(bytes)],
@@ -515,6 +537,23 @@ fn what_fails_before_any_text_is_tried_again_whatever_came() {
         Reply::stream_head().chunk(": PROCESSING\n\n").reset(),
         Reply::stream_head().chunk(ROLE).reset(),
         Reply::stream_head().chunk(ROLE).send("40\r\nhalf").close(),
+        // An end in good order, before any text.
+        stream(""),
+        stream(ROLE),
+        stream(&thought),
+        stream(DONE),
+        stream(format!("{ROLE}{DONE}")),
+        stream(data(r#"{"choices":[],"usage":{"prompt_tokens":1}}"#) + DONE),
+        stream(data(r#"{"code":0,"status":"queued"}"#)),
+        // An end by the server's own word.
+        stream(finish("timeout")),
+        stream(format!("{ROLE}{}{DONE}", finish("engine_overloaded"))),
+        stream(format!("{thought}{}", finish("error"))),
+        stream(finish("in_progress") + DONE),
+        Reply::json(
+            200,
+            r#"{"choices":[{"index":0,"message":{"content":""},"finish_reason":"abort"}]}"#,
+        ),
     ] {
         let server = expect_retry(&reply, &[]);
         assert_eq!(server.requests().len(), 2, "{reply:?}");
@@ -524,6 +563,24 @@ fn what_fails_before_any_text_is_tried_again_whatever_came() {
         let reply = stream(format!("{part}{}", data(busy)));
         let (run, server) = ask([reply, answer(&["fine"])], &[]);
         assert_eq!((run.code(), server.requests().len()), (75, 1), "{run:#?}");
+    }
+}
+
+#[test]
+fn what_no_repetition_cures_is_not_tried_again() {
+    let image = r#"{"choices":[{"index":0,"delta":{"content":[{"type":"image_url","image_url":{}}]}}]}"#;
+    for reply in [
+        stream(data("{\"choices\":[")),
+        stream(data("what is this")),
+        stream(data(image) + &finish("stop")),
+        Reply::new(200, "text/html", "<html>"),
+        Reply::json(200, r#"{"id":"x"}"#),
+        stream(text("a") + &finish("timeout")),
+        stream(text("a")),
+    ] {
+        let (run, server) = ask([reply, answer(&["fine"])], &[]);
+        assert!(matches!(run.code(), 75 | 76), "{run:#?}");
+        assert_eq!(server.requests().len(), 1, "{run:#?}");
     }
 }
 

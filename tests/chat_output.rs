@@ -1,6 +1,6 @@
 //! What is printed: JSON, events, code alone, reasoning, cost, and JSON that fits a schema.
 use crate::support::chat::{DONE, answer, chat, data, finish, stream, text, usage};
-use crate::support::{Reply, Run, Sandbox, Server, Terminal};
+use crate::support::{Gate, Reply, Run, Sandbox, Server, Terminal};
 use serde_json::{Value, json};
 
 fn ask(reply: Reply, args: &[&str]) -> Run {
@@ -199,18 +199,75 @@ fn a_schema_is_asked_for_and_the_answer_checked() {
 #[test]
 fn an_answer_that_does_not_fit_its_schema_is_a_data_error() {
     for (words, fault) in [
-        ("{\"n\": \"x\"}", "/n: "),
-        ("{}", "the whole: \"n\" is a required property"),
-        ("I would rather not", "the answer is not JSON"),
+        ("{\"n\": \"x\"}", "/n: \"x\" is no integer\n"),
+        ("{}", "the whole: \"n\" is missing\n"),
+        ("{\"n\": 1, \"x\": 2}", "the whole: 'x' is not provided for\n"),
+        (
+            "I would rather not",
+            "the answer is not JSON: line 1, column 1 cannot stand there: 'I would rather not'\n",
+        ),
+        ("{\"n\":", "the answer is not JSON: it breaks off\n"),
     ] {
         let (run, _) = with_schema(answer(&[words]), &[]);
         assert_eq!((run.code(), run.text()), (65, words.to_owned()), "{run:#?}");
         assert!(run.stderr.contains(fault), "{run:#?}");
     }
+    let (run, _) = with_schema(answer(&[" "]), &[]);
+    assert!(
+        run.stderr.contains("the answer is not JSON: it is empty"),
+        "{run:#?}"
+    );
     let cut = stream(text("{\"n\":") + &finish("length"));
     let (run, _) = with_schema(cut, &[]);
     assert!(run.stderr.contains("raise --max-tokens"), "{run:#?}");
     assert_eq!(run.code(), 65);
+    for (reason, hint) in [
+        ("content_filter", "hint: the provider's filter cut the answer"),
+        ("repetition", "hint: the model repeated itself"),
+    ] {
+        let cut = stream(text("{\"n\":") + &finish(reason));
+        let (run, _) = with_schema(cut, &[]);
+        assert!(
+            run.stderr.contains(hint) && !run.stderr.contains("max-tokens"),
+            "{run:#?}"
+        );
+    }
+}
+
+#[test]
+fn the_formats_of_a_schema_are_checked() {
+    let sandbox = Sandbox::new();
+    sandbox.write("work/day.json", r#"{"type":"string","format":"date"}"#);
+    for (words, code, fault) in [
+        ("\"2026-11-29\"", 0, ""),
+        ("\"tomorrow\"", 65, "\"tomorrow\" is not of the format 'date'"),
+    ] {
+        let server = Server::script([answer(&[words])]);
+        let tool = chat(&sandbox, &server).args(["--schema", "day.json", "hi"]);
+        let run = tool.run().exits(code);
+        assert!(run.stderr.contains(fault), "{run:#?}");
+    }
+}
+
+#[test]
+fn what_came_instead_of_a_list_of_models_is_said() {
+    for (reply, said) in [
+        (
+            Reply::new(200, "text/html", "<html><title>Sign in</title>"),
+            "the answer is an HTML page, 'Sign in'",
+        ),
+        (
+            Reply::new(200, "text/plain", "Ollama is running"),
+            "Ollama is running",
+        ),
+        (Reply::json(200, ""), "the answer is empty"),
+        (Reply::json(200, r#"{"models":3}"#), r#"{"models":3}"#),
+    ] {
+        let (sandbox, server) = (Sandbox::new(), Server::script([reply]));
+        let run = chat(&sandbox, &server).arg("--list-models").run();
+        let hint = "hint: check the base URL: many end in '/v1'";
+        run.fails(76, &[&format!("not a list of models: {said}"), hint]);
+    }
 }
 
 #[test]
@@ -249,27 +306,172 @@ fn a_terminal_gets_markdown_drawn_and_escapes_made_visible() {
         .env("TERM", "xterm-256color")
         .args(["--no-stdin", "hi"]);
     let terminal = Terminal::start(tool);
-    terminal.shows("^G code\n");
+    terminal.shows("Title\n\nsome bold ^[[2J^[]52;c;x^G code\n");
     let shown = terminal.shown();
     assert_eq!(terminal.ends(), 0);
-    assert!(shown.contains("Title\x1b[0m\r\n\r\n"), "{shown:?}");
+    for styled in ["\x1b[1;4;35mTi", "\x1b[1mbo", "\x1b[36mco"] {
+        assert!(shown.contains(styled), "{styled:?} in {shown:?}");
+    }
+}
+
+#[test]
+fn no_color_takes_the_colours_and_not_the_layout() {
+    let sandbox = Sandbox::new();
+    let words = [
+        "# Title\nsome **bo",
+        "ld** `code` \x1b[2J\n\n",
+        "| a |\n|---|\n| b |\n",
+    ];
+    let server = Server::script([answer(&words)]);
+    let tool = chat(&sandbox, &server).env("TERM", "xterm").env("NO_COLOR", "1");
+    let terminal = Terminal::start(tool.args(["--no-stdin", "hi"]));
+    terminal.shows("Title\n\nsome bold code ^[[2J\n\na\n─\nb\n");
+    let shown = terminal.shown();
+    assert_eq!(terminal.ends(), 0);
     assert!(
-        shown.contains("some \x1b[1mbold\x1b[0m ^[[2J^[]52;c;x^G "),
+        shown.contains("\x1b[1mbo") && !shown.contains("\x1b[3"),
         "{shown:?}"
     );
 }
 
 #[test]
-fn a_terminal_without_colours_gets_the_text_made_harmless() {
+fn a_terminal_that_cannot_move_its_cursor_gets_the_text_made_harmless() {
     let sandbox = Sandbox::new();
-    for (name, value) in [("NO_COLOR", "1"), ("TERM", "dumb")] {
-        let server = Server::script([answer(&["some **bo", "ld** \x1b[2J"])]);
-        let tool = chat(&sandbox, &server)
-            .env("TERM", "xterm")
-            .env(name, value)
-            .args(["--no-stdin", "hi"]);
-        let terminal = Terminal::start(tool);
-        terminal.shows("some **bold** ^[[2J\n");
-        assert_eq!(terminal.ends(), 0);
+    let server = Server::script([answer(&["some **bo", "ld** \x1b[2J"])]);
+    let tool = chat(&sandbox, &server)
+        .env("TERM", "dumb")
+        .args(["--no-stdin", "hi"]);
+    let terminal = Terminal::start(tool);
+    terminal.shows("some **bold** ^[[2J\n");
+    assert!(!terminal.shown().contains('\x1b'));
+    assert_eq!(terminal.ends(), 0);
+}
+
+#[test]
+fn a_line_lives_while_nothing_has_come_and_goes_with_the_first_word() {
+    let (sandbox, gates) = (Sandbox::new(), [Gate::default(), Gate::default()]);
+    let thought = data(r#"{"choices":[{"delta":{"reasoning_content":"hm"}}]}"#);
+    let reply = Reply::stream_head()
+        .gate(&gates[0])
+        .chunk(thought.clone())
+        .chunk(thought)
+        .gate(&gates[1])
+        .chunk(text("Answer") + &finish("stop") + DONE)
+        .close();
+    let server = Server::script([reply]);
+    let tool = chat(&sandbox, &server)
+        .env("TERM", "xterm")
+        .env("COLORFGBG", "15;0");
+    let terminal = Terminal::start(tool.args(["--no-stdin", "hi"]));
+    terminal.shows("waiting for m-1 … 1 s");
+    gates[0].open();
+    terminal.shows(" s, 2 tokens");
+    gates[1].open();
+    terminal.shows("Answer\n");
+    let mut screen = vt100::Parser::new(24, 100, 0);
+    screen.process(terminal.shown_at_end().as_bytes());
+    assert_eq!(screen.screen().contents().trim_end(), "Answer");
+}
+
+/// The end of an answer of one word.
+fn rest() -> Reply {
+    let end = Reply::default().chunk(text("Answer") + &finish("stop") + DONE);
+    end.send("0\r\n\r\n")
+}
+
+#[test]
+fn no_line_lives_in_pipes_in_ci_and_where_nothing_can_be_erased() {
+    let slow = || {
+        let head = Reply::stream_head().pause(std::time::Duration::from_millis(1500));
+        Server::script([head.then(rest())])
+    };
+    for (name, value) in [("CI", "true"), ("TERM", "dumb")] {
+        let (sandbox, server) = (Sandbox::new(), slow());
+        let tool = chat(&sandbox, &server).env("TERM", "xterm").env(name, value);
+        let terminal = Terminal::start(tool.args(["--no-stdin", "hi"]));
+        assert!(!terminal.shown_at_end().contains("waiting"));
     }
+    let (sandbox, server) = (Sandbox::new(), slow());
+    chat(&sandbox, &server).arg("hi").run().gives(0, "Answer\n", "");
+}
+
+#[test]
+fn json_is_indented_for_a_person() {
+    let (sandbox, server) = (Sandbox::new(), Server::script([answer(&["\u{202e}x"])]));
+    let tool = chat(&sandbox, &server).env("TERM", "xterm");
+    let terminal = Terminal::start(tool.args(["--json", "--no-stdin", "hi"]));
+    let shown = terminal.shown_at_end();
+    assert!(
+        shown.starts_with("{\r\n  \"text\": \"\\u202ex\",\r\n"),
+        "{shown:?}"
+    );
+}
+
+/// Every example that is rebuilt from reports, and what models write in their manner: on a real terminal an answer in
+/// tokens shows what it shows in one piece.
+#[test]
+fn a_streamed_answer_shows_on_a_terminal_what_it_shows_in_one_piece() {
+    let directory = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/markdown");
+    let files = std::fs::read_dir(directory)
+        .unwrap()
+        .flatten()
+        .map(|file| file.path());
+    let mut texts: Vec<String> = files
+        .filter(|path| path.extension().is_some_and(|extension| extension == "md"))
+        .map(|path| std::fs::read_to_string(path).unwrap())
+        .collect();
+    texts.sort();
+    let count = if std::env::var_os("QWEN_LONG").is_some() {
+        100
+    } else {
+        12
+    };
+    // A hundred different documents of these parts.
+    let documents = (0..count).map(|number: usize| {
+        let parts =
+            (0..1 + number / texts.len() % 4).map(|part| texts[(number + part * 5) % texts.len()].as_str());
+        parts.collect::<Vec<_>>().join("\n")
+    });
+    for (number, text) in documents.enumerate() {
+        let columns = [40, 60, 80, 120][number % 4];
+        let token = [1, 3, 8, 13][number / 4 % 4];
+        let letters: Vec<char> = text.chars().collect();
+        let tokens: Vec<String> = letters
+            .chunks(token)
+            .map(|token| token.iter().collect())
+            .collect();
+        let tokens: Vec<&str> = tokens.iter().map(String::as_str).collect();
+        let drawn = [&tokens[..], &[text.as_str()]].map(|words| on_terminal(words, columns));
+        assert_eq!(
+            drawn[0], drawn[1],
+            "{number} at {columns} columns, tokens of {token}: {text}"
+        );
+    }
+}
+
+/// What stands on a terminal after an answer, with what has scrolled away.
+fn on_terminal(words: &[&str], columns: u16) -> Vec<String> {
+    let sandbox = Sandbox::new();
+    // Each event in a chunk of its own, as servers send them.
+    let events = words.iter().map(|word| text(word));
+    let reply = events.fold(Reply::stream_head(), Reply::chunk);
+    let end = Reply::default().chunk(finish("stop") + DONE).send("0\r\n\r\n");
+    let server = Server::script([reply.then(end)]);
+    let tool = chat(&sandbox, &server)
+        .env("TERM", "xterm-256color")
+        .env("COLORFGBG", "15;0")
+        .env("CI", "true")
+        .args(["--no-stdin", "hi"]);
+    let shown = Terminal::of_width(columns, tool).shown_at_end();
+    let mut screen = vt100::Parser::new(40, columns, 10_000);
+    screen.process(shown.as_bytes());
+    let screen = screen.screen_mut();
+    screen.set_scrollback(usize::MAX);
+    let mut rows = Vec::new();
+    for above in (0..=screen.scrollback()).rev() {
+        screen.set_scrollback(above);
+        let visible = if above == 0 { usize::MAX } else { 1 };
+        rows.extend(screen.rows(0, columns).take(visible));
+    }
+    rows
 }

@@ -172,7 +172,7 @@ fn a_redirect_says_what_to_look_at() {
 
 #[test]
 fn what_is_no_http_is_told_at_once_and_not_tried_again() {
-    let many: String = (0..200).map(|number| format!("x-{number}: y\r\n")).collect();
+    let many: String = (0..2_000).map(|number| format!("x-{number}: y\r\n")).collect();
     let head = "HTTP/1.1 200 OK\r\n";
     for bytes in [
         "SSH-2.0-OpenSSH_9.6\r\n".to_owned(),
@@ -187,8 +187,78 @@ fn what_is_no_http_is_told_at_once_and_not_tried_again() {
         let line = format!("qwen-chat: {}: the answer is not valid HTTP: ", name(&server));
         assert!(run.stderr.starts_with(&line), "{run:#?}");
         assert_eq!(run.stderr.lines().count(), 1, "{run:#?}");
-        assert_eq!((run.code(), server.requests().len()), (76, 1), "{run:#?}");
+        for words in ["parsed", "message head", "Invalid", "invalid HTTP", "hyper"] {
+            assert!(!run.stderr.contains(words), "{run:#?}");
+        }
+        // What is spoken there is looked at once more, without the request.
+        let requests = server.requests();
+        let asked = requests.iter().filter(|request| request.method == "POST");
+        assert_eq!((run.code(), asked.count()), (76, 1), "{run:#?}");
+        assert!(
+            requests
+                .iter()
+                .all(|request| request.method == "POST" || request.header("authorization").is_none())
+        );
     }
+}
+
+#[test]
+fn hundreds_of_headers_are_no_fault() {
+    let many: String = (0..500).map(|number| format!("x-{number}: y\r\n")).collect();
+    let body = r#"{"choices":[{"message":{"content":"fine"},"finish_reason":"stop"}]}"#;
+    let reply = format!(
+        "HTTP/1.1 200 OK\r\n{many}content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    ask([Reply::default().send(reply)], &[]).gives(0, "fine\n", "");
+}
+
+#[test]
+fn plain_http_to_a_port_of_tls_says_so_and_what_to_type() {
+    // The alert of a server that finds no handshake: fatal, unexpected message.
+    let alert = b"\x15\x03\x01\x00\x02\x02\x0a";
+    let (sandbox, server) = (
+        Sandbox::new(),
+        Server::script([Reply::default().send(alert).close()]),
+    );
+    let run = chat(&sandbox, &server).arg("hi").run();
+    let hint = "qwen-chat: hint: let the base URL begin with 'https://'\n";
+    run.gives(
+        69,
+        "",
+        &format!(
+            "qwen-chat: {}: the server speaks TLS on this port, and no plain http\n{hint}",
+            name(&server)
+        ),
+    );
+}
+
+#[test]
+fn a_wait_is_spelled_whatever_its_size() {
+    for (wait, spelled) in [
+        ("18446744073709551615", "more than a year"),
+        ("1e300", "more than a year"),
+        ("1m30s", "90 s"),
+        ("86400", "1 day"),
+    ] {
+        let reply = Reply::with_headers(429, &[("retry-after", wait)], "slow down");
+        let run = ask([reply], &[]).exits(75);
+        let hint = format!("hint: the server asks to wait {spelled}\n");
+        assert!(run.stderr.ends_with(&hint), "{run:#?}");
+    }
+}
+
+#[test]
+fn a_refusal_without_a_body_is_told_in_the_words_of_its_challenge() {
+    let challenge = r#"Bearer realm="api", error="invalid_token", error_description="the token expired""#;
+    let headers = [
+        ("www-authenticate", "Basic realm=x"),
+        ("www-authenticate", challenge),
+    ];
+    ask([Reply::with_headers(401, &headers, "")], &[])
+        .fails(77, &["the credential was refused (401): the token expired"]);
+    let reply = Reply::with_headers(401, &headers, r#"{"error":{"message":"its own words"}}"#);
+    ask([reply], &[]).fails(77, &["the credential was refused (401): its own words"]);
 }
 
 /// Every so many of the recorded refusals goes through the whole program; all of them are judged by a unit test.

@@ -397,6 +397,41 @@ fn the_curl_command_gets_the_key_that_the_flags_are_about() {
 }
 
 #[test]
+fn the_curl_command_has_the_headers_and_parameters_of_the_profile_and_shows_none() {
+    let (sandbox, server) = (Sandbox::new(), Server::script([answer(&["ok"])]));
+    for key in [
+        r#""key":{"env":"THE_KEY"},"headers":{"x-gate":"gate-canary"},"#,
+        "",
+    ] {
+        sandbox.config(&format!(
+            r#"{{"default_profile":"p","profiles":{{"p":{{"method":"api-key","base_url":"{}?own=base-canary",{key}"query":{{"gate":"query canary&","own2":"2"}}}}}}}}"#,
+            server.url("/v1"),
+        ));
+        let tool = || sandbox.tool("qwen-chat").env("THE_KEY", KEY);
+        let run = tool().args(["--curl", "hi"]).run().exits(0);
+        assert!(
+            !run.text().contains("canary") && run.stderr.is_empty(),
+            "{run:#?}"
+        );
+        let shell = sandbox.command("/bin/sh").args(["-c", &run.text()]);
+        shell.env("THE_KEY", KEY).run().exits(0);
+        tool().arg("hi").run().exits(0);
+        let asked = server.requests();
+        let [.., by_curl, ours] = asked.as_slice() else {
+            panic!("{asked:?}");
+        };
+        let query = |target: &str| {
+            let mut pairs: Vec<String> = target.split(['?', '&']).map(str::to_owned).collect();
+            pairs.sort();
+            pairs
+        };
+        assert_eq!(query(&by_curl.target), query(&ours.target));
+        assert_eq!(by_curl.header("x-gate"), ours.header("x-gate"));
+        assert_eq!(by_curl.header("authorization"), ours.header("authorization"));
+    }
+}
+
+#[test]
 fn what_a_curl_command_cannot_hold_is_said() {
     let (sandbox, server) = (Sandbox::new(), Server::untouched());
     let tool = chat(&sandbox, &server).args(["-q", "--curl", "--openai-api-key", "sk-typed", "hi"]);
@@ -418,19 +453,4 @@ fn what_a_curl_command_cannot_hold_is_said() {
         .args(["--profile", "p", "--curl", "hi"]);
     let run = tool.run().exits(0);
     assert!(!run.text().contains("gate-canary"), "{run:#?}");
-    sandbox.config(&format!(
-        r#"{{"profiles":{{"p":{{"base_url":"{}","key":{{"env":"THE_KEY"}},"query":{{"gate":"gate-canary"}}}}}}}}"#,
-        server.url("/v1")
-    ));
-    let tool = sandbox
-        .tool("qwen-chat")
-        .env("THE_KEY", KEY)
-        .args(["--curl", "hi"]);
-    let run = tool.run().exits(0);
-    assert!(!run.text().contains("gate-canary"), "{run:#?}");
-    assert!(
-        run.stderr
-            .contains("put the value of parameter 'gate' in yourself: it is masked"),
-        "{run:#?}"
-    );
 }

@@ -199,3 +199,103 @@ fn an_answer_without_a_word_is_not_kept() {
     ask("two").gives(0, "x\n", "");
     assert_eq!(messages(&server), json!([{ "role": "user", "content": "two" }]));
 }
+
+/// A clone whose own `.env` names a server, with a key for it.
+fn clone_with(sandbox: &Sandbox, server: &Server) -> String {
+    let lines = format!(
+        "OPENAI_BASE_URL={}\nOPENAI_API_KEY=sk-bait-01234567\nOPENAI_MODEL=bait\n",
+        server.url("/v1")
+    );
+    sandbox.write("clone/.env", lines).display().to_string()
+}
+
+#[test]
+fn what_was_said_goes_to_no_server_that_only_a_clone_names() {
+    let (sandbox, server, thief) = (Sandbox::new(), counting(), counting());
+    let file = clone_with(&sandbox, &thief);
+    let own = |args: &[&str]| chat(&sandbox, &server).args(args).run();
+    let clone = |args: &[&str]| {
+        let tool = sandbox.tool("qwen-chat").args(["-C", "../clone", "--no-stdin"]);
+        tool.args(args).run()
+    };
+    own(&["--session", "work", "one"]).gives(0, "heard 1\n", "");
+    for args in [
+        &["--continue", "two"][..],
+        &["--session", "work", "two"],
+        &["--continue", "--curl", "two"],
+        &["--continue", "--dry-run", "two"],
+        &["--continue", "--json", "two"],
+    ] {
+        let run = clone(args);
+        assert_eq!(run.code(), 78, "{run:#?}");
+        for said in [
+            &*format!("{file}:1 names the endpoint '{}'", thief.url("/v1")),
+            &*format!("it was held with '{}'", server.url("/v1")),
+            &*format!("hint: run 'qwen-env --trust {file}'"),
+            "hint: or begin another conversation with --session NAME",
+        ] {
+            assert!(run.stderr.contains(said), "no {said:?} in {run:#?}");
+        }
+    }
+    assert_eq!(thief.count(), 0);
+    // A conversation that was begun there goes on there, and nowhere that another clone names.
+    clone(&["--session", "theirs", "one"]).exits(0);
+    let run = clone(&["--session", "theirs", "two"]).exits(0);
+    assert_eq!(run.text(), "heard 3\n");
+    let other = Server::untouched();
+    clone_with(&sandbox, &other);
+    clone(&["--session", "theirs", "three"]).exits(78);
+    // The user's own word takes it anywhere, and it belongs there then.
+    own(&["--session", "theirs", "three"]).gives(0, "heard 5\n", "");
+    clone_with(&sandbox, &thief);
+    clone(&["--session", "theirs", "four"]).exits(78);
+    let trust = sandbox.tool("qwen-env").args(["--trust", &file, "--yes"]);
+    trust.run().exits(0);
+    assert_eq!(
+        clone(&["--session", "theirs", "four"]).exits(0).text(),
+        "heard 7\n"
+    );
+}
+
+#[test]
+fn a_session_that_does_not_say_where_it_was_held_goes_to_no_clone() {
+    let (sandbox, server, thief) = (Sandbox::new(), counting(), Server::untouched());
+    clone_with(&sandbox, &thief);
+    let old = r#"{"messages":[{"role":"user","content":"a"},{"role":"assistant","content":"b"}]}"#;
+    sandbox.write(format!("{DIRECTORY}/old.json"), old);
+    let tool = sandbox
+        .tool("qwen-chat")
+        .args(["-C", "../clone", "--session", "old"]);
+    tool.arg("c")
+        .run()
+        .fails(78, &["what was said so far would go there"]);
+    let own = chat(&sandbox, &server).args(["--session", "old", "c"]);
+    own.run().gives(0, "heard 3\n", "");
+    let kept: Value = serde_json::from_str(&sandbox.read(format!("{DIRECTORY}/old.json"))).unwrap();
+    assert_eq!(kept["endpoint"], server.url("/v1"));
+}
+
+#[test]
+fn a_conversation_is_not_switched_to_what_only_a_clone_names() {
+    let (sandbox, server, thief) = (Sandbox::new(), counting(), Server::untouched());
+    clone_with(&sandbox, &thief);
+    let profile = json!({
+        "method": "api-key", "provider": "custom", "base_url": server.url("/v1"), "model": "m",
+        "key": {"env": "MY_KEY"},
+    });
+    sandbox.config(&json!({ "profiles": { "mine": profile } }).to_string());
+    let tool = sandbox.tool("qwen-chat").args(["-C", "../clone"]);
+    let tool = tool.env("MY_KEY", "sk-mine-01234567");
+    let mut terminal = Terminal::start(tool.env("TERM", "xterm-256color").env("NO_COLOR", "1"));
+    terminal.shows("/help lists the commands");
+    terminal.types("/auth mine\r");
+    terminal.shows("profile 'mine'");
+    terminal.types("one\r");
+    terminal.shows("heard 1");
+    terminal.types("/auth -\r");
+    terminal.shows("what was said so far would go there");
+    terminal.types("two\r");
+    terminal.shows("heard 3");
+    terminal.types("/quit\r");
+    assert_eq!(terminal.ends(), 0);
+}

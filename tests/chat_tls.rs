@@ -220,10 +220,15 @@ fn a_proxy_that_fails_is_named_by_its_variable_and_never_by_its_password() {
 #[test]
 fn a_proxy_that_wants_a_password_is_a_matter_of_settings() {
     let sandbox = Sandbox::new();
-    let proxy = Server::script([Reply::new(407, "text/html", "<html>Who are you?</html>")]);
+    let proxy = Server::script([Reply::new(
+        407,
+        "text/html",
+        "<html><title>Who are you?</title></html>",
+    )]);
     let parts = [
         "the proxy wants a user name and a password",
-        "HTTPS_PROXY=http://USER:PASSWORD@",
+        "HTML page, 'Who are you?'",
+        "_PROXY=http://USER:PASSWORD@",
     ];
     on_the_lan(&sandbox)
         .env("HTTP_PROXY", proxy.url(""))
@@ -233,7 +238,40 @@ fn a_proxy_that_wants_a_password_is_a_matter_of_settings() {
         .env("HTTPS_PROXY", proxy.url(""))
         .run()
         .fails(78, &parts);
-    assert_eq!(proxy.requests().len(), 2);
+    assert_eq!(proxy.requests().len(), 3);
+}
+
+#[test]
+fn what_a_proxy_says_that_makes_no_tunnel_is_shown_and_judged_by_its_status() {
+    let sandbox = Sandbox::new();
+    for (status, body, code) in [
+        (
+            403,
+            "<html><title>Access to llm.example.test is blocked</title>",
+            69,
+        ),
+        (502, "<html><title>ERR_DNS_FAIL</title>", 75),
+        (407, "Log in first", 78),
+    ] {
+        let proxy = Server::script([Reply::new(status, "text/html", body)]);
+        let run = ask(&sandbox, "https://llm.example.test/v1")
+            .env(
+                "HTTPS_PROXY",
+                proxy.url("").replace("http://", "http://user:canary@"),
+            )
+            .args(["--retries", "1"])
+            .run();
+        assert!(!run.stderr.contains("canary"), "{run:#?}");
+        let words = body.replace("<html><title>", "").replace("</title>", "");
+        run.fails(code, &[&words, &format!("({status}, HTTPS_PROXY)")]);
+        for request in proxy.requests() {
+            assert_eq!(request.method, "CONNECT");
+            assert_eq!(
+                request.header("proxy-authorization"),
+                Some("Basic dXNlcjpjYW5hcnk=")
+            );
+        }
+    }
 }
 
 #[test]
@@ -373,7 +411,13 @@ fn https_to_a_server_of_plain_http_says_that_it_speaks_no_tls() {
     let run = ask(&sandbox, &format!("https://localhost:{port}/v1"))
         .env("SSL_CERT_FILE", authority.certificate())
         .run();
-    run.fails(76, &["the server does not speak TLS on this port"]);
+    run.fails(
+        69,
+        &[
+            "no secure connection: the server speaks plain http on this port",
+            "hint: let the base URL begin with 'http://'",
+        ],
+    );
 }
 
 /// As in rustls/webpki#205 and seanmonstar/reqwest#2041: the host stands in the subject alone, where only curl still looks.

@@ -22,14 +22,14 @@ const REGISTRATIONS: [&str; 6] = [
 ];
 
 /// What `NAME [SUBCOMMAND] --help` prints.
-fn help(name: &str, subcommand: &[&str]) -> String {
+pub fn help(name: &str, subcommand: &[&str]) -> String {
     let sandbox = Sandbox::new();
     let tool = sandbox.tool(name).args(subcommand).arg("--help");
     tool.env_remove("HOME").run().exits(0).text()
 }
 
 /// The jobs of a tool that has some, as its help lists them.
-fn subcommands(name: &str) -> Vec<String> {
+pub fn subcommands(name: &str) -> Vec<String> {
     let text = help(name, &[]);
     let listed = text
         .lines()
@@ -211,14 +211,6 @@ fn values(name: &str, subcommand: Option<&str>, flag: &str) -> Vec<String> {
 }
 
 #[test]
-fn the_short_flag_prints_the_same_help() {
-    for name in built() {
-        let run = Sandbox::new().tool(&name).arg("-h").run().exits(0);
-        assert_eq!(run.text(), help(&name, &[]), "{name}");
-    }
-}
-
-#[test]
 fn the_page_names_every_word_that_an_option_takes() {
     let mut checked = 0;
     for name in built() {
@@ -256,24 +248,33 @@ fn every_flag_that_is_mentioned_is_there() {
         "--globoff",
         "--header",
         "--no-buffer",
+        "--block",
+        "--standalone",
+        "--wait",
         "--name",
         "--description",
         "--on-variable",
         "--on-event",
         // What the hook's code calls: no flag for people.
         "--at-prompt",
-        // Gone, as the introduction says.
+        // Gone, as the changelog says.
         "--generate",
         "--get",
         "--locked",
         "--path",
+        "--release",
         "--prefix",
+        "--destdir",
         "--uninstall",
         "--test",
         "--oneline",
         "--env-file",
+        "--network",
+        "--preserve-env",
         "--cached",
         "--staged",
+        "--add-host",
+        "--host",
     ];
     known.extend(of_others.map(str::to_owned));
     let mut texts: BTreeMap<PathBuf, String> = sources("bins");
@@ -285,7 +286,9 @@ fn every_flag_that_is_mentioned_is_there() {
             let flag = format!("-{flag}");
             assert!(flag.len() < 3 || known.contains(&flag), "{}: {flag}", page.file);
         }
-        texts.insert(page.file.into(), page.text);
+        let is_run = ["qwen-faq.7", "qwen-recipes.7"].contains(&&*page.file);
+        let text = if is_run { page.prose() } else { page.text };
+        texts.insert(page.file.into(), text);
     }
     for (place, text) in texts {
         let unknown: Vec<String> = long_flags(&text)
@@ -342,7 +345,7 @@ fn the_exits_of_the_pages_are_those_of_the_programs() {
 
 #[test]
 fn every_shell_completes_every_program() {
-    let mut files = BTreeSet::from(["install".to_owned()]);
+    let mut files = BTreeSet::from(["config.schema.json".to_owned(), "install".to_owned()]);
     for file in REGISTRATIONS {
         let shell = file.split('/').next().unwrap();
         assert_eq!(names_in(&format!("completions/{shell}")).len(), 1, "{shell}");

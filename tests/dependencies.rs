@@ -2,6 +2,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::Command;
 
+use crate::support::peers::{command, present};
 use serde_json::Value;
 
 /// Licences that allow what 'MIT OR Apache-2.0' allows, or, in the case of the MPL, ask something of changes to its
@@ -112,4 +113,58 @@ fn no_crate_is_there_in_two_versions_without_a_reason() {
         .map(|(name, _)| name.as_str())
         .collect();
     assert_eq!(twice, TWICE.into_iter().map(|(name, _)| name).collect());
+}
+
+#[test]
+fn the_notices_have_words_for_every_crate_that_is_linked_in() {
+    let root = env!("CARGO_MANIFEST_DIR");
+    if !present("python3", command("python3").is_some()) {
+        return;
+    }
+    let output = Command::new("python3")
+        .arg(format!("{root}/.ci/notices"))
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("Permission is hereby granted"));
+    let (list, notices) = text.split_once("\nTheir notices:\n").unwrap();
+    // The names of a paragraph may fill several lines.
+    let notices = notices.split_whitespace().collect::<Vec<_>>().join(" ");
+    let known = packages();
+    let listed: Vec<&str> = list
+        .lines()
+        .filter_map(|line| line.split_once(": "))
+        .map(|(crate_, _)| crate_)
+        .collect();
+    let mut linked = 0;
+    for package in known.iter().filter(|package| !package["source"].is_null()) {
+        let name = format!(
+            "{} {}",
+            package["name"].as_str().unwrap(),
+            package["version"].as_str().unwrap()
+        );
+        if listed.contains(&name.as_str()) {
+            assert!(
+                notices.contains(&format!("{name}:")) || notices.contains(&format!("{name},")),
+                "{name}"
+            );
+            linked += 1;
+        }
+    }
+    assert!(
+        linked > 150 && !listed.iter().any(|name| name.starts_with("vt100 ")),
+        "{linked}"
+    );
+    for name in ["ring ", "reqwest ", "clap ", "syntect ", "zbus "] {
+        assert!(listed.iter().any(|listed| listed.starts_with(name)), "{name}");
+    }
+    // What every Debian has is named, not repeated.
+    for words in ["TERMS AND CONDITIONS FOR USE, REPRODUCTION", "Covered Software"] {
+        assert!(!text.contains(words), "{words}");
+    }
 }

@@ -281,3 +281,42 @@ fn what_stands_for_no_key_is_none_for_the_tools() {
         .exits(0);
     assert_eq!(server.requests()[1].header("authorization"), Some("Bearer none"));
 }
+
+#[test]
+fn the_hint_about_an_address_of_a_named_file_works_as_typed() {
+    let profile = serde_json::json!({"profiles": {"work": {"base_url": "https://work.example/v1", "method": "api-key",
+        "key": {"command": ["echo", "sk-work-0123456789"]}}}});
+    for content in [
+        "OPENAI_BASE_URL=http://127.0.0.1:9/v1\n",
+        "OPENAI_BASE_URL=http://127.0.0.1:9/v1\nOPENAI_MODEL=m\n",
+    ] {
+        for trusted in [false, true] {
+            let sandbox = Sandbox::new();
+            sandbox.config(&profile.to_string());
+            let file = sandbox.write("work/other", content);
+            if trusted {
+                sandbox
+                    .tool("qwen-env")
+                    .args(["--yes", "--trust", "other"])
+                    .run()
+                    .exits(0);
+            }
+            let auth = || {
+                sandbox
+                    .tool("qwen-env")
+                    .args(["--auth", "--file", "other", "--format", "json"])
+            };
+            let run = auth().run().exits(78);
+            let hint = format!(
+                "hint: remove OPENAI_BASE_URL from '{}' to use the endpoint of profile 'work'",
+                file.display()
+            );
+            assert!(
+                run.stderr.contains(&hint) && !run.stderr.contains("unset"),
+                "{run:#?}"
+            );
+            sandbox.write("work/other", content.replace("OPENAI_BASE_URL", "#"));
+            assert!(auth().run().exits(0).text().contains("https://work.example/v1"));
+        }
+    }
+}

@@ -97,12 +97,14 @@ fn in_a_script_the_toolkits_own_names_are_set_and_one_line_says_what_waits() {
         "sk-clone-0123456789 https://clone.example/v1 small []\n"
     );
     let lines: Vec<&str> = run.stderr.lines().collect();
-    assert_eq!(lines.len(), 2, "{lines:?}");
+    assert_eq!(lines.len(), 3, "{lines:?}");
     assert!(
-        lines[0].contains("11 variables wait for consent: GREETING, N1,"),
+        lines[0].contains("11 variables wait for consent: VAULT_ADDR, GREETING, N1,"),
         "{lines:?}"
     );
-    assert!(lines[1].contains("hint: run 'qwen-env --trust'"), "{lines:?}");
+    let warning = ".env:2: OPENAI_BASE_URL is this project's; programs that store keys themselves would send them there";
+    assert!(lines[1].ends_with(warning), "{lines:?}");
+    assert!(lines[2].contains("hint: run 'qwen-env --trust'"), "{lines:?}");
     sandbox.tool("qwen-env").arg("--trust").run().exits(0);
     let script = "eval $(qwen-env); echo $OPENAI_MODEL,$GREETING,$N9,$VAULT_ADDR";
     let run = sandbox.command("/bin/dash").args(["-c", script]).run();
@@ -151,7 +153,7 @@ fn yes_is_kept_until_a_byte_changes() {
         let told = sandbox.tool("qwen-env").run().exits(0).stderr;
         assert!(
             told.contains(
-                ".env has changed since you trusted it; 11 variables wait for consent: GREETING, N1"
+                ".env has changed since you trusted it; 11 variables wait for consent: VAULT_ADDR, GREETING"
             ),
             "{told}"
         );
@@ -227,7 +229,7 @@ fn not_now_holds_for_this_shell_and_this_content() {
         for _ in 0..2 {
             let shown = shell.does(script);
             assert_eq!(
-                shown.matches("11 variables wait for consent: GREETING").count(),
+                shown.matches("11 variables wait for consent: VAULT_ADDR").count(),
                 1,
                 "{shown}"
             );
@@ -289,6 +291,28 @@ fn ctrl_c_ends_the_question_by_sigint_and_leaves_no_answer() {
     terminal.types("\u{3}");
     assert_eq!(terminal.ends(), 130);
     assert!(!sandbox.home().join(".local/state/qwen/trust.json").exists());
+}
+
+/// A shell that waits for the output of a stopped `$(qwen-env)` never continues it.
+#[test]
+fn ctrl_z_leaves_the_question_as_it_is() {
+    let sandbox = clone();
+    let bash = peers::command("bash");
+    if !peers::present("bash", bash.is_some()) {
+        return;
+    }
+    let tool = sandbox
+        .command(bash.unwrap())
+        .args(["--norc", "--noprofile", "-i"])
+        .env("TERM", "dumb")
+        .env("PS1", "$ ");
+    let mut terminal = Terminal::start(tool);
+    terminal.types("qwen-env -- /bin/sh -c 'echo it \"ran\".'\r");
+    terminal.shows(QUESTION);
+    terminal.types("\u{1a}y\r");
+    terminal.shows("it ran.");
+    terminal.types("exit\r");
+    assert_eq!(terminal.ends(), 0);
 }
 
 /// Each line is typed at a terminal, where a question would hold it up for good.
@@ -538,4 +562,78 @@ fn a_terminal_shows_what_would_act_on_it_and_a_pipe_gets_the_exact_bytes() {
             assert_eq!(piped.text(), format!("{value}\n"));
         }
     }
+}
+
+#[test]
+fn what_was_typed_before_the_question_is_no_answer() {
+    let sandbox = clone();
+    fs::create_dir_all(sandbox.work().join("bin")).unwrap();
+    // The shell reads nothing while this runs, so the answer is typed before the question is asked.
+    let script = "echo ready; read -r wait <../go; exec qwen-env -- sh -c 'echo \"has $GREETING.\"'";
+    let go = sandbox.root().join("go");
+    rustix::fs::mkfifoat(rustix::fs::CWD, &go, 0o600.into()).unwrap();
+    let mut terminal = Terminal::start(sandbox.command("/bin/sh").args(["-c", script]));
+    terminal.shows("ready");
+    terminal.types("y\ry\ryes");
+    terminal.shows("yes");
+    fs::write(go, "\n").unwrap();
+    terminal.shows(QUESTION);
+    let start = terminal.plain().len();
+    terminal.types("\r");
+    terminal.shows_after(start, "has .");
+    assert_eq!(terminal.ends(), 0);
+    assert!(!sandbox.home().join(".local/state/qwen/trust.json").exists());
+    let mut terminal = Terminal::start(
+        sandbox
+            .command("/bin/sh")
+            .args(["-c", "echo ready; read -r wait <../go; exec qwen-env --trust"]),
+    );
+    terminal.shows("ready");
+    terminal.types("y\r");
+    terminal.shows("y");
+    fs::write(sandbox.root().join("go"), "\n").unwrap();
+    terminal.shows(QUESTION);
+    terminal.types("\r");
+    assert_eq!(terminal.ends(), 1);
+}
+
+#[test]
+fn an_address_that_only_a_clone_names_is_told_where_other_programs_get_it_and_nowhere_else() {
+    let pair = "OPENAI_BASE_URL=http://127.0.0.1:9/v1\nOPENAI_API_KEY=sk-clone-0123456789\n";
+    let said = ".env:1: OPENAI_BASE_URL is this project's; programs that store keys themselves would send them there\n";
+    let sandbox = Sandbox::new();
+    sandbox.write("work/.env", pair);
+    let run = |script: &str| sandbox.command("/bin/sh").args(["-c", script]).run().exits(0);
+    for (script, times) in [
+        ("eval $(qwen-env)", 1),
+        ("qwen-env -- true", 1),
+        // Once a content and shell.
+        ("eval $(qwen-env); eval $(qwen-env)", 1),
+        (
+            "eval $(qwen-env); echo MORE=1 >>.env; eval $(qwen-env); sed -i '/MORE/d' .env",
+            2,
+        ),
+        ("eval $(qwen-env -q); qwen-env -q -- true", 0),
+        (
+            "qwen-env --get OPENAI_BASE_URL; qwen-env --format json; qwen-env --format dotenv",
+            0,
+        ),
+        // The shell's own address stays.
+        (
+            "OPENAI_BASE_URL=http://127.0.0.1:8/v1; export OPENAI_BASE_URL; eval $(qwen-env)",
+            0,
+        ),
+    ] {
+        let stderr = run(script).stderr;
+        assert_eq!(stderr.matches(said).count(), times, "{script}: {stderr}");
+    }
+    // Without a key beside it, on this machine alone.
+    sandbox.write("work/.env", "OPENAI_BASE_URL=http://127.0.0.1:9/v1\n");
+    assert!(run("eval $(qwen-env)").stderr.contains(said));
+    // The user's own word.
+    sandbox.tool("qwen-env").args(["--trust", "--yes"]).run().exits(0);
+    assert_eq!(run("eval $(qwen-env)").stderr, "");
+    std::fs::remove_file(sandbox.work().join(".env")).unwrap();
+    sandbox.write("home/.env", pair);
+    assert_eq!(run("eval $(qwen-env)").stderr, "");
 }

@@ -196,6 +196,72 @@ fn the_longest_value_survives_in_every_shell_that_holds_it() {
     }
 }
 
+/// An eval without quotes splits at any of these: what is set then is right, or nothing is and that is said.
+#[test]
+fn a_separator_that_splits_the_statements_sets_nothing_wrong_and_is_said() {
+    let values = [
+        "/usr/lib-x_y.z@h",
+        "it's a+b%20=c",
+        "hello",
+        "a&b;c!d`e\"f$g",
+        "1234567890",
+    ];
+    for mode in POSIX.iter().chain(UNKNOWN) {
+        let sandbox = Sandbox::new();
+        let lines = values.iter().enumerate().map(|(number, value)| {
+            crate::support::quote::dotenv_line(&format!("V_{number}"), value).unwrap() + "\n"
+        });
+        sandbox.write("home/.env", lines.collect::<String>());
+        let call = format!("qwen-env --shell {}", mode.dialect);
+        for ifs in "/-_.@+%=!&;`$\"aehlnrstx0AO".chars() {
+            let idiom = format!("IFS='{ifs}'; eval $(@); unset IFS");
+            let Some((environment, run)) = evaluate(mode, &sandbox, &idiom, &call) else {
+                continue;
+            };
+            let told = format!("{} with IFS {ifs:?}: {}", mode.name, run.stderr);
+            for (number, value) in values.iter().enumerate() {
+                let found = environment.get(&format!("V_{number}")).map(String::as_str);
+                assert!(found.is_none() || found == Some(value), "{told}: {found:?}");
+            }
+            let is_set = environment.contains_key("V_0");
+            // Where it is given statements of another shell, ksh93 takes '${ ' for a command of its own, and says nothing.
+            if mode.name == "sh in ksh93" && ifs == '_' {
+                continue;
+            }
+            assert!(is_set || !run.stderr.is_empty(), "{told}");
+        }
+    }
+}
+
+#[test]
+fn aliases_and_functions_named_like_builtins_do_not_get_in_the_way() {
+    for mode in POSIX
+        .iter()
+        .filter(|mode| mode.name == "bash" || mode.name == "dash")
+    {
+        let sandbox = Sandbox::new();
+        sandbox.write("home/.env", "V='a b'\n");
+        for trap in ["alias export='echo'; alias unset=echo; alias test=false; alias echo=:"] {
+            let prelude = if mode.name == "bash" {
+                "shopt -s expand_aliases;"
+            } else {
+                ""
+            };
+            let idiom = format!("{prelude}{trap}; eval $(@)");
+            let call = format!("qwen-env --shell {}", mode.dialect);
+            let Some((environment, run)) = evaluate(mode, &sandbox, &idiom, &call) else {
+                continue;
+            };
+            assert_eq!(
+                environment.get("V").map(String::as_str),
+                Some("a b"),
+                "{}",
+                run.stderr
+            );
+        }
+    }
+}
+
 #[test]
 fn a_separator_that_people_use_does_not_split_the_statements() {
     let values = [

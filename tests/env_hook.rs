@@ -153,7 +153,7 @@ fn bash_re_evaluates_at_the_prompt() {
         session.notices_changes();
         session.sandbox.write("work/one/.env", ONE);
         session.travels();
-        session.does("declare -p PROMPT_COMMAND | grep -o '_qwen_env_hook-' | wc -l | sed 's/^/hooks: /'");
+        session.does("declare -p PROMPT_COMMAND | grep -o '_qwen_env_hook+' | wc -l | sed 's/^/hooks: /'");
         session.terminal.shows("hooks: 1");
         session.does("false; cd one");
         session.does("(exit 3)\recho \"status was $?.\"");
@@ -495,4 +495,26 @@ fn a_failure_is_told_once_and_not_at_every_prompt() {
     );
     session.does("cd ../one");
     session.sees("one,one,unset");
+}
+
+/// Also a variable that somebody else set is no program for it to run.
+#[test]
+fn the_hook_of_bash_calls_its_function_and_nothing_else() {
+    let Some(mut session) = Session::start("bash", "eval \"$(qwen-env --hook bash --all)\"") else {
+        return;
+    };
+    session
+        .sandbox
+        .program("work/three/x", "#!/bin/sh\ntouch ../ran\n");
+    session
+        .sandbox
+        .write("work/three/.env", "_qwen_env_hook=./x\nA=three\n");
+    session.does("cd three");
+    session.sees("three,unset,unset");
+    session.does("_qwen_env_hook=./x");
+    session.waits_for_a_prompt();
+    session.sees("three,unset,unset");
+    session.does("cd ../one");
+    session.sees("one,one,unset");
+    assert!(!session.sandbox.work().join("ran").exists());
 }

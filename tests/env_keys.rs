@@ -109,14 +109,115 @@ fn an_address_of_this_machine_may_stand_without_a_key() {
 
 #[test]
 fn what_else_the_clients_send_is_not_the_users_either() {
+    for (vendor, secrets) in [
+        (
+            "OPENAI",
+            &[
+                "OPENAI_CUSTOM_HEADERS",
+                "OPENAI_ADMIN_KEY",
+                "AZURE_OPENAI_API_KEY",
+                "AZURE_OPENAI_AD_TOKEN",
+            ][..],
+        ),
+        (
+            "ANTHROPIC",
+            &[
+                "ANTHROPIC_AUTH_TOKEN",
+                "ANTHROPIC_CUSTOM_HEADERS",
+                "CLAUDE_CODE_OAUTH_TOKEN",
+            ],
+        ),
+        (
+            "AZURE_OPENAI",
+            &["AZURE_OPENAI_AD_TOKEN", "OPENAI_CUSTOM_HEADERS"],
+        ),
+        ("GOOGLE_GEMINI", &["GEMINI_API_KEY", "GOOGLE_API_KEY"]),
+        ("EXAMPLE", &["EXAMPLE_TOKEN", "EXAMPLE_CUSTOM_HEADERS"]),
+    ] {
+        let sandbox = Sandbox::new();
+        let address = format!("{vendor}_BASE_URL");
+        let key = format!("{vendor}_API_KEY");
+        let allowed: Vec<&str> = [address.as_str(), &key]
+            .into_iter()
+            .chain(secrets.iter().copied())
+            .collect();
+        sandbox.config(&serde_json::json!({ "env": { "allow": allowed } }).to_string());
+        let pair = format!("{address}=http://127.0.0.1:9/v1\n{key}=sk-theirs\n");
+        let file = sandbox.write("work/.env", &pair);
+        let key_alone = format!("{key}=sk-theirs\0");
+        let whole = format!("{address}=http://127.0.0.1:9/v1\0{key}=sk-theirs\0");
+        added(&sandbox, &[("OPENAI_WEBHOOK_SECRET", "mine")], &[]).gives(0, &whole, "");
+        for &name in secrets {
+            let run = added(&sandbox, &[(name, "mine")], &[]);
+            assert_eq!(run.text(), key_alone, "{address} {name}");
+            let told = format!("'{address}' is not exported: clients would send '{name}' there too");
+            assert!(run.stderr.contains(&told), "{run:#?}");
+            assert_eq!(
+                added(&sandbox, &[(name, " ")], &[]).text(),
+                whole,
+                "{address} {name}"
+            );
+            // The file's own goes where the file says.
+            std::fs::write(&file, format!("{pair}{name}=theirs\n")).unwrap();
+            assert_eq!(
+                added(&sandbox, &[], &[]).text(),
+                format!("{whole}{name}=theirs\0"),
+                "{address} {name}"
+            );
+            std::fs::write(&file, &pair).unwrap();
+        }
+    }
+}
+
+#[test]
+fn an_address_of_this_machine_does_not_get_another_secret_without_a_key_either() {
     let sandbox = Sandbox::new();
-    sandbox.write(
-        "work/.env",
-        "OPENAI_BASE_URL=https://evil.example/v1\nOPENAI_API_KEY=sk-theirs\n",
-    );
-    for name in ["OPENAI_CUSTOM_HEADERS", "OPENAI_ADMIN_KEY"] {
-        let run = added(&sandbox, &[(name, "mine")], &[]);
-        assert_eq!(run.text(), "OPENAI_API_KEY=sk-theirs\0", "{name}");
+    sandbox.write("work/.env", "OPENAI_BASE_URL=http://127.0.0.1:9/v1\n");
+    let run = added(&sandbox, &[("AZURE_OPENAI_API_KEY", "mine")], &[]);
+    assert_eq!(run.text(), "");
+}
+
+#[test]
+fn whatever_exports_an_address_keeps_it_from_the_users_other_secrets() {
+    let sandbox = Sandbox::new();
+    let file = "OPENAI_BASE_URL=http://127.0.0.1:9/v1\nOPENAI_API_KEY=sk-theirs\n";
+    sandbox.write("work/.env", file);
+    let run = |script: &str, name: &str| {
+        let shell = sandbox.command("/bin/dash").env(name, "mine");
+        shell.args(["-c", script]).run()
+    };
+    for name in [
+        "OPENAI_CUSTOM_HEADERS",
+        "AZURE_OPENAI_API_KEY",
+        "OPENAI_ADMIN_KEY",
+    ] {
+        for script in [
+            "qwen-env -- printenv OPENAI_BASE_URL",
+            "qwen-env --auth -- printenv OPENAI_BASE_URL",
+            "eval $(qwen-env --auth); printenv OPENAI_BASE_URL",
+            "qwen-env --auth --get OPENAI_BASE_URL",
+        ] {
+            let run = run(script, name).exits(1);
+            assert_eq!(run.text(), "", "{script} {name}");
+            assert!(run.stderr.contains(name), "{run:#?}");
+        }
+        for script in [
+            "qwen-token -- printenv OPENAI_BASE_URL",
+            "qwen-token --format env",
+        ] {
+            let run = run(script, name).exits(78);
+            let told = format!("OPENAI_BASE_URL is not exported: clients would send '{name}' there too");
+            assert!(run.stderr.contains(&told), "{run:#?}");
+        }
+        // What earlier calls exported from the file, in whose company the user's secret comes later.
+        let script = format!("unset {name}; eval $(qwen-env); cd /; export {name}=mine; qwen-token -- env");
+        run(&script, name).exits(78);
+    }
+    for script in [
+        "qwen-token -- printenv OPENAI_BASE_URL",
+        "qwen-env --auth -- printenv OPENAI_BASE_URL",
+    ] {
+        run(script, "OPENAI_WEBHOOK_SECRET").gives(0, "http://127.0.0.1:9/v1\n", "");
     }
 }
 

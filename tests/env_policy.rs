@@ -84,13 +84,13 @@ fn a_projects_file_sets_only_what_the_toolkit_knows_until_it_is_trusted() {
             "{path}"
         );
         let told = sandbox.tool("qwen-env").run().exits(0).stderr;
+        let rest = DANGEROUS.len() - 20;
         let notice = format!(
-            "qwen-env: {}: {} variables wait for consent: {} and {} more\n\
+            "qwen-env: {}: {} variables wait for consent: {} and {rest} more, {rest} of them by which programs run code or send secrets\n\
              qwen-env: hint: run 'qwen-env --trust' to see what it sets and to consent\n",
             file.display(),
             DANGEROUS.len(),
             DANGEROUS[..20].join(", "),
-            DANGEROUS.len() - 20,
         );
         assert_eq!(told, notice);
         trust(&sandbox);
@@ -358,12 +358,25 @@ fn the_configuration_allows_names_of_ones_choice() {
         names.sort_unstable();
         assert_eq!(names.join(" "), expected, "{allow}");
     }
-    sandbox.config("{\"env\": {\"allow\": \"GREETING\"}}");
-    let run = sandbox.tool("qwen-env").args(["--format", "null"]).run().exits(0);
-    assert!(
-        run.text().is_empty() && run.stderr.contains("cannot use 'env.allow'"),
-        "{run:#?}"
-    );
+    for (config, said) in [
+        (
+            "{\"env\": {\"allow\": \"GREETING\"}}",
+            "'env.allow' is not a list of names",
+        ),
+        (
+            "{\"env\": {\"allow\": [1]}}",
+            "'env.allow' is not a list of names",
+        ),
+        ("{\"env\":\n {", "config.json:2:2: this is not JSON"),
+    ] {
+        sandbox.config(config);
+        let run = sandbox
+            .tool("qwen-env")
+            .args(["--format", "null"])
+            .run()
+            .exits(78);
+        assert!(run.text().is_empty() && run.stderr.contains(said), "{run:#?}");
+    }
 }
 
 #[test]
@@ -373,11 +386,12 @@ fn a_configuration_that_others_can_write_allows_nothing() {
     let config = sandbox.config("{\"env\": {\"allow\": [\"*\"]}}");
     assert_eq!(added(&sandbox, &[])["GREETING"], "hi");
     let refused = |what: &str| {
-        let run = sandbox.tool("qwen-env").args(["--format", "null"]).run().exits(0);
-        assert!(
-            run.text().is_empty() && run.stderr.contains("env.allow"),
-            "{what}: {run:#?}"
-        );
+        for arguments in [&["--format", "null"][..], &["--get", "GREETING"], &["--explain"]] {
+            let run = sandbox.tool("qwen-env").args(arguments).run().exits(78);
+            let is_named = run.stderr.contains("config.json' is not used: ");
+            assert!(run.text().is_empty() && is_named, "{what}: {run:#?}");
+        }
+        sandbox.tool("qwen-token").run().exits(78);
     };
     fs::set_permissions(&config, fs::Permissions::from_mode(0o602)).unwrap();
     refused("mode");
@@ -431,12 +445,13 @@ fn home_files_may_set_what_they_like() {
 }
 
 #[test]
-fn no_file_whatever_the_user_consented_to_sets_the_record_or_the_profile() {
-    let text = "QWEN_ENV_EXPORTED=HOME@0123456789abcdef\nQWEN_PROFILE=theirs\nA=1\n";
+fn no_file_whatever_the_user_consented_to_sets_the_record_the_profile_or_a_shells_helper() {
+    let text = "QWEN_ENV_EXPORTED=HOME@0123456789abcdef\nQWEN_PROFILE=theirs\n_qwen_env_hook=./x\nA=1\n";
     for file in ["home/.env", "home/.qwen/.env", "work/.env", "work/.qwen/.env"] {
         let sandbox = Sandbox::new();
         sandbox.write(file, text);
-        sandbox.config("{\"env\": {\"allow\": [\"QWEN_PROFILE\", \"QWEN_ENV_EXPORTED\"]}}");
+        sandbox
+            .config("{\"env\": {\"allow\": [\"QWEN_PROFILE\", \"QWEN_ENV_EXPORTED\", \"_qwen_env_hook\"]}}");
         if file.starts_with("work") {
             trust(&sandbox);
         }
@@ -444,7 +459,7 @@ fn no_file_whatever_the_user_consented_to_sets_the_record_or_the_profile() {
             let tool = sandbox.tool("qwen-env").args(["--format", "null"]);
             let run = tool.args(&arguments).run().exits(0);
             assert_eq!(run.text(), "A=1\0", "{file}");
-            for name in ["QWEN_ENV_EXPORTED", "QWEN_PROFILE"] {
+            for name in ["QWEN_ENV_EXPORTED", "QWEN_PROFILE", "_qwen_env_hook"] {
                 let refused = format!("refused '{name}': no file may set it");
                 assert!(run.stderr.contains(&refused), "{run:#?}");
             }
@@ -503,19 +518,34 @@ fn there_must_be_a_project_file_to_trust() {
 }
 
 #[test]
-fn a_damaged_trust_store_trusts_nothing_and_is_not_overwritten() {
+fn a_damaged_trust_store_is_refused_and_not_overwritten() {
     let sandbox = Sandbox::new();
     sandbox.write("work/.env", "LD_PRELOAD=x\nOPENAI_MODEL=1\n");
     let store = sandbox.write("home/.local/state/qwen/trust.json", "{broken");
-    let run = sandbox.tool("qwen-env").args(["--format", "null"]).run().exits(0);
-    assert_eq!(run.text(), "OPENAI_MODEL=1\0");
-    assert!(run.stderr.contains("no project file is trusted"), "{run:#?}");
-    sandbox
-        .tool("qwen-env")
-        .args(["--trust", "--yes"])
-        .run()
-        .fails(74, &["trust.json: cannot use the trust store"]);
-    assert_eq!(fs::read_to_string(store).unwrap(), "{broken");
+    for (text, reason) in [
+        ("{broken", "it is not JSON"),
+        ("{\"files\": {", "it ends in the middle"),
+        ("{}", "'files' is not an object"),
+    ] {
+        fs::write(&store, text).unwrap();
+        let shown = store.display();
+        let told = format!("qwen-env: {shown}: cannot use the trust store: {reason}\n");
+        let hint = format!("hint: run 'mv {shown} {shown}.damaged' to begin a new one");
+        for words in [
+            &["--format", "null"][..],
+            &["--trust", "--yes"],
+            &["--untrust"],
+            &["--", "true"],
+        ] {
+            let run = sandbox.tool("qwen-env").args(words).run();
+            let run = run.fails(74, &[&told, &hint]);
+            assert_eq!(run.text(), "", "{words:?}");
+        }
+        assert_eq!(fs::read_to_string(&store).unwrap(), text);
+    }
+    let mended = format!("mv {0} {0}.damaged && qwen-env --trust --yes -q", store.display());
+    sandbox.command("/bin/dash").args(["-c", &mended]).run().exits(0);
+    assert_eq!(added(&sandbox, &[])["LD_PRELOAD"], "x");
 }
 
 #[test]
@@ -654,19 +684,22 @@ fn keep(sandbox: &Sandbox, file: &Path, entry: &serde_json::Value) {
 }
 
 #[test]
-fn a_trust_store_that_others_can_write_trusts_nothing() {
+fn a_trust_store_that_others_can_write_is_refused() {
     let sandbox = Sandbox::new();
     sandbox.write("work/.env", "GREETING=hi\n");
     trust(&sandbox);
     let store = sandbox.home().join(".local/state/qwen/trust.json");
     let refused = |what: &str| {
-        let run = sandbox.tool("qwen-env").args(["--format", "null"]).run().exits(0);
-        assert!(
-            run.text().is_empty()
-                && run.stderr.contains("trust.json")
-                && run.stderr.contains("no project file is trusted"),
-            "{what}: {run:#?}"
-        );
+        for words in [&["--format", "null"][..], &["--trust", "--yes"], &["--untrust"]] {
+            let run = sandbox.tool("qwen-env").args(words).run();
+            let run = run.fails(78, &["trust.json' is not used: ", "hint: "]);
+            assert_eq!(run.text(), "", "{what} {words:?}");
+        }
+        let eval = sandbox
+            .command("/bin/dash")
+            .args(["-c", "eval $(qwen-env)"])
+            .run();
+        assert_ne!(eval.code(), 0, "{what}: {eval:#?}");
     };
     fs::set_permissions(&store, fs::Permissions::from_mode(0o606)).unwrap();
     refused("mode");
@@ -928,4 +961,32 @@ fn anothers_unreadable_file_hides_nothing_and_is_named() {
         let said = "/work/.env: belongs to another user (uid 65533); passed over";
         assert!(run.stderr.contains(said), "{what}: {run:#?}");
     }
+}
+
+/// By these the shells run code, or expand a prompt and with it the commands in it.
+const OF_SHELLS: [&str; 16] = [
+    "PROMPT_EOL_MARK",
+    "YASH_AFTER_CD",
+    "YASH_PS1",
+    "YASH_LOADPATH",
+    "PS1R",
+    "PS2S",
+    "PROMPT_FIELDS",
+    "RIGHT_PROMPT",
+    "PROMPT_INDICATOR_VI_NORMAL",
+    "TRANSIENT_PROMPT_INDICATOR",
+    "fish_key_bindings",
+    "__fish_data_dir",
+    "EXECSHELL",
+    "ARGV0",
+    "PSExecutionPolicyPreference",
+    "_qwen_env_hook",
+];
+
+#[test]
+fn what_the_shells_themselves_run_is_not_among_everything() {
+    let sandbox = Sandbox::new();
+    let lines = OF_SHELLS.iter().map(|name| format!("{name}=./x\n"));
+    sandbox.write("work/.env", lines.collect::<String>() + "A=1\n");
+    assert_eq!(added(&sandbox, &["--all"]), serde_json::json!({ "A": "1" }));
 }

@@ -98,7 +98,9 @@ fn everything_can_be_taken_back_anywhere() {
         "{run:#?}"
     );
     let unset = steps(&sandbox, "cd one; ev; qwen-env --unset --shell sh").exits(0);
-    let lines: Vec<String> = unset.text().lines().map(str::to_owned).collect();
+    // Round them stands what keeps a foreign IFS from splitting them.
+    let text = unset.text();
+    let lines: Vec<&str> = text.lines().filter(|line| line.starts_with("\\unset")).collect();
     assert_eq!(lines, ["\\unset A;", "\\unset B;", "\\unset QWEN_ENV_EXPORTED;"]);
 }
 
@@ -436,4 +438,102 @@ fn nothing_is_printed_when_nothing_changed() {
     let script = "cd one; ev; qwen-env --all --shell sh; echo '#' >>.env; qwen-env --all --shell sh; A=2; \
                   qwen-env --all --shell sh | grep -c B@";
     steps(&sandbox, script).gives(0, "1\n", "");
+}
+
+/// A clone with an address and a key of its own, and a shell that has left it again.
+fn exported_from_clone(sandbox: &Sandbox, exporting: &str, script: &str) -> Run {
+    sandbox.write(
+        "clone/.env",
+        "OPENAI_BASE_URL=http://127.0.0.1:9/v1\nOPENAI_API_KEY=sk-clone-0123456789\nOPENAI_MODEL=m\n",
+    );
+    let script = format!("cd ../clone; {exporting}; cd ../work; {script}");
+    sandbox.command("/bin/sh").args(["-c", &script]).run()
+}
+
+#[test]
+fn what_another_key_vouches_for_is_not_taken_back_and_not_the_users_word() {
+    let forget = "rm $XDG_STATE_HOME/qwen/record.key";
+    let show = "echo \"$OPENAI_BASE_URL,$OPENAI_API_KEY\"";
+    for step in [
+        "eval $(qwen-env)",
+        "eval $(qwen-env --unset)",
+        "eval $(qwen-env); eval $(qwen-env); eval $(qwen-env --unset)",
+        "OPENAI_MODEL=other; export OPENAI_MODEL; eval $(qwen-env)",
+    ] {
+        let sandbox = Sandbox::new();
+        let script =
+            format!("{forget}; {step}; {show}; OPENAI_API_KEY=sk-own-0123456789 qwen-token --format json");
+        let run = exported_from_clone(&sandbox, "eval $(qwen-env)", &script).exits(78);
+        assert_eq!(
+            run.text(),
+            "http://127.0.0.1:9/v1,sk-clone-0123456789\n",
+            "{step}: {run:#?}"
+        );
+        assert!(
+            run.stderr.contains("is not sent to 'http://127.0.0.1:9/v1'"),
+            "{step}: {run:#?}"
+        );
+        // What the same variables get from a file counts again.
+        let script = format!(
+            "{forget}; unset OPENAI_BASE_URL OPENAI_API_KEY OPENAI_MODEL; eval $(qwen-env); echo \"[$QWEN_ENV_EXPORTED]\""
+        );
+        let run = exported_from_clone(&sandbox, "eval $(qwen-env -q)", &script).exits(0);
+        assert_eq!(run.text(), "[]\n", "{run:#?}");
+    }
+}
+
+#[test]
+fn an_unproven_record_leaves_a_key_that_the_user_typed_since() {
+    let sandbox = Sandbox::new();
+    let script = "rm $XDG_STATE_HOME/qwen/record.key; export OPENAI_API_KEY=sk-typed-0123456789; \
+                  eval $(qwen-env); eval $(qwen-env --unset); echo $OPENAI_API_KEY; unset OPENAI_BASE_URL; qwen-token";
+    let run = exported_from_clone(&sandbox, "eval $(qwen-env)", script).exits(0);
+    assert_eq!(
+        run.text(),
+        "sk-typed-0123456789\nsk-typed-0123456789\n",
+        "{run:#?}"
+    );
+}
+
+#[test]
+fn what_qwen_token_exports_of_a_project_keeps_that_standing() {
+    let own = "OPENAI_API_KEY=sk-own-0123456789 qwen-token --format json";
+    for exporting in [
+        "eval $(qwen-token --format env)",
+        "eval \"$(qwen-token --format env)\"; eval $(qwen-token --format env)",
+        "eval $(qwen-env); eval $(qwen-token --format env)",
+        "eval $(qwen-env --auth)",
+    ] {
+        let sandbox = Sandbox::new();
+        let run = exported_from_clone(&sandbox, exporting, own).exits(78);
+        assert!(
+            run.stderr.contains("an untrusted project file set"),
+            "{exporting}: {run:#?}"
+        );
+        let run = exported_from_clone(
+            &sandbox,
+            exporting,
+            "eval $(qwen-env); echo \"[$OPENAI_BASE_URL$OPENAI_API_KEY]\"",
+        );
+        assert_eq!(run.exits(0).text(), "[]\n", "{exporting}");
+    }
+    let sandbox = Sandbox::new();
+    let command = format!("qwen-token -- sh -c '{own}'");
+    let run = exported_from_clone(&sandbox, &command, "true").exits(0);
+    assert!(run.stderr.contains("an untrusted project file set"), "{run:#?}");
+    // A server that asks for no key leaves no key behind.
+    let sandbox = Sandbox::new();
+    sandbox.write("work/.env", "OPENAI_BASE_URL=http://127.0.0.1:9/v1\n");
+    let script = "eval $(qwen-token --format env); echo $OPENAI_API_KEY; qwen-token --format json | grep -c '\"access_token\":null'";
+    let run = sandbox.command("/bin/sh").args(["-c", script]).run();
+    run.gives(0, "none\n1\n", "");
+}
+
+#[test]
+fn what_qwen_token_exports_of_the_users_own_is_the_users_word() {
+    let sandbox = Sandbox::new();
+    sandbox.write("home/.env", "OPENAI_API_KEY=sk-home-0123456789\n");
+    let script = "eval $(qwen-token --format env); echo \"$OPENAI_API_KEY [$QWEN_ENV_EXPORTED]\"";
+    let run = sandbox.command("/bin/sh").args(["-c", script]).run();
+    run.gives(0, "sk-home-0123456789 []\n", "");
 }

@@ -1,12 +1,15 @@
 //! The examples of the manual pages run, as they stand there.
 
 use crate::support::page::Page;
-use crate::support::{Reply, Request, Sandbox, Server, Tool};
+use crate::support::{Reply, Request, Sandbox, Server, Terminal, Tool, signal, wait_until};
+use rustix::process::Signal;
 use serde_json::{Value, json};
+use std::os::unix::fs::symlink;
 
 /// Programs that the examples name and that are not ours: each is stood for by a script that reads its input and says
 /// something. The names with a slash are in the working directory.
-const STRANGERS: [&str; 13] = [
+const STRANGERS: [&str; 15] = [
+    "aider",
     "col",
     "curl",
     "docker",
@@ -18,33 +21,51 @@ const STRANGERS: [&str; 13] = [
     "pass",
     "python",
     "ssh",
+    "sudo",
     "work/report",
     "work/long-job",
 ];
 
-/// Examples that need what a test has not, by the page and their first line, with the reason. One that is gone from
+/// Examples that are not run as they stand, by the page and their first line, with the reason. One that is gone from
 /// its page must go here too.
-const NOT_RUN: [(&str, &str, &str); 4] = [
+const NOT_RUN: [(&str, &str, &str); 5] = [
     (
         "qwen.7",
         "qwen-login --oauth",
         "needs a browser; tests/demo logs in",
     ),
-    ("qwen.7", "qwen-login --provider openrouter", "asks on a terminal"),
+    (
+        "qwen.7",
+        "qwen-login --provider openrouter",
+        "asks on a terminal: a test below has one",
+    ),
     (
         "qwen-env.1",
         "$ qwen-env --explain",
-        "shows what it printed elsewhere",
+        "is a transcript: a test below plays it",
     ),
     (
         "qwen-env.1",
         "eval \"$(qwen-env --hook bash)\"                # ~/.bashrc",
         "is in the words of five shells; the tests of qwen-env start each",
     ),
+    (
+        "qwen-proxy.1",
+        "[Service]",
+        "is a service manager's file: a test below starts it",
+    ),
+];
+
+/// What stands in examples for what this machine has, and what it has.
+const INSTEAD: [(&str, &str); 2] = [
+    ("172.17.0.1:8099", "127.0.0.1:0"),
+    ("--provider ollama", "--provider ollama --base-url \"$OLLAMA\""),
 ];
 
 /// Examples that end otherwise than well where they are run here.
-const EXITS: [(&str, &str, i32); 4] = [
+const EXITS: [(&str, &str, i32); 3] = [
+    // Nobody is there to be asked.
+    ("qwen-login.1", "qwen-login", 64),
     // The key of the project that the examples run in is for another endpoint.
     (
         "qwen-token.1",
@@ -53,15 +74,9 @@ const EXITS: [(&str, &str, i32); 4] = [
     ),
     (
         "qwen-login.1",
-        "pass show openrouter | qwen-login --with-key --provider openrouter --profile work",
+        "pass show groq | qwen-login --with-key --provider groq --profile work",
         75,
     ),
-    (
-        "qwen-login.1",
-        "qwen-login --api-key --provider ollama --model qwen3",
-        75,
-    ),
-    ("qwen.7", "qwen-login --provider ollama --model llama3", 75),
 ];
 
 /// A model server with a Batch API whose one batch is done.
@@ -141,6 +156,10 @@ fn machine(server: &Server) -> Sandbox {
         "work/.env",
         format!("OPENAI_API_KEY=sk-test\nOPENAI_BASE_URL={url}\nOPENAI_MODEL=tiny\n"),
     );
+    // Where cargo puts programs, and cron(8) does not look.
+    let tools = crate::support::binary("qwen");
+    sandbox.write("home/.cargo/env", "");
+    symlink(tools.parent().unwrap(), sandbox.home().join(".cargo/bin")).unwrap();
     let project = "git init -q . && git add file && git -c user.name=a -c user.email=a@b commit -qm one && echo two >>file && git add file";
     shell(&sandbox, project).run().exits(0);
     shell(&sandbox, "qwen-env --trust").run().exits(0);
@@ -203,7 +222,11 @@ fn fault(server: &Server, page: &str, example: &str) -> Option<String> {
         let run = sandbox.tool("qwen-auth").arg("list").run();
         return (run.code() != 0).then(|| format!("{page}:\n{example}{run:#?}"));
     }
-    let run = shell(&sandbox, &without_schedule(example)).run();
+    let mut script = without_schedule(example);
+    for (name, here) in INSTEAD {
+        script = script.replace(name, here);
+    }
+    let run = shell(&sandbox, &script).env("OLLAMA", server.url("/v1")).run();
     let wanted = EXITS
         .iter()
         .find(|(at, line, _)| *at == page && *line == first)
@@ -235,49 +258,105 @@ fn the_examples_of_every_page_run() {
     );
 }
 
-/// The request that the introduction's example with curl makes, by the key that it carries.
-fn key_of_the_example(server: &Server, sandbox: &Sandbox) -> String {
-    let pages = Page::all();
-    let page = pages.iter().find(|page| page.file == "qwen.7").unwrap();
-    let examples = page.examples();
-    let example = examples
-        .iter()
-        .find(|example| example.contains("curl -sS"))
-        .unwrap();
-    let before = server.count();
-    let tools = crate::support::binary("qwen");
-    let run = sandbox
-        .command("/bin/sh")
-        .args(["-e", "-c", example])
-        .env(
-            "PATH",
-            format!("{}:/usr/bin:/bin", tools.parent().unwrap().display()),
-        )
-        .env("A_KEY", "sk-of-the-profile")
-        .run()
-        .exits(0);
-    assert!(run.text().contains("tiny"), "{run:#?}");
-    let requests = server.requests();
-    let [request] = &requests[before..] else {
-        panic!("{} requests", requests.len() - before)
-    };
-    assert_eq!(request.target, "/v1/models");
-    request.header("authorization").unwrap_or_default().to_owned()
+/// The example of a page that begins with this line.
+fn example(file: &str, first: &str) -> String {
+    let page = Page::all().into_iter().find(|page| page.file == file).unwrap();
+    let mut examples = page.examples().into_iter();
+    examples
+        .find(|example| example.lines().next() == Some(first))
+        .unwrap()
 }
 
 #[test]
-fn the_example_with_curl_works_with_a_login_and_with_a_file_of_the_project() {
-    let server = server();
-    let url = server.url("/v1");
-    let sandbox = Sandbox::new();
-    let profile = json!({"provider": "custom", "method": "api-key", "base_url": url, "model": "tiny", "key": {"env": "A_KEY"}});
-    sandbox.config(&json!({"profiles": {"home": profile}}).to_string());
-    assert_eq!(key_of_the_example(&server, &sandbox), "Bearer sk-of-the-profile");
-    sandbox.write(
-        "work/.env",
-        format!("OPENAI_API_KEY=sk-of-the-file\nOPENAI_BASE_URL={url}\nOPENAI_MODEL=tiny\n"),
+fn another_machine_gets_the_token_with_its_address() {
+    let server = server().optional();
+    let sandbox = machine(&server);
+    let first = "qwen-token --format json | jq -r '.access_token, .base_url' | ssh host '";
+    let script = example("qwen-token.1", first);
+    sandbox.program(
+        "bin/ssh",
+        "#!/bin/sh\nshift\nexec env -i HOME=\"$HOME\" PATH=/usr/bin:/bin sh -c \"$*\"\n",
     );
-    assert_eq!(key_of_the_example(&server, &sandbox), "Bearer sk-of-the-file");
+    sandbox.program(
+        "work/report",
+        "#!/bin/sh\necho \"$OPENAI_API_KEY $OPENAI_BASE_URL\"\n",
+    );
+    let run = shell(&sandbox, &script).run();
+    run.gives(0, format!("sk-test {}\n", server.url("/v1")), "");
+}
+
+#[test]
+fn no_commit_is_made_with_half_a_message() {
+    let server = Server::answering(|_, _| crate::support::recipe::broken("Half a"));
+    let sandbox = machine(&server);
+    let script = example("qwen-chat.1", "message=$(git diff --staged |");
+    shell(&sandbox, &script).run().exits(76);
+    let log = shell(&sandbox, "git log --format=%s").run();
+    log.gives(0, "one\n", "");
+}
+
+#[test]
+fn the_login_of_the_introduction_asks_for_the_key() {
+    let sandbox = Sandbox::new();
+    let script = example("qwen.7", "qwen-login --provider openrouter");
+    let tool = shell(&sandbox, &script).env("TERM", "dumb");
+    let mut terminal = Terminal::start(tool);
+    terminal.shows("API key");
+    terminal.types("\x03");
+    assert_eq!(terminal.ends(), 130);
+}
+
+#[test]
+fn the_transcript_of_explain_is_what_it_prints() {
+    let transcript = example("qwen-env.1", "$ qwen-env --explain");
+    let sandbox = Sandbox::new();
+    let work = sandbox.home().join("work");
+    sandbox.write(
+        "home/work/.env",
+        "OPENAI_API_KEY=sk-example-9f\nDEBUG=1\nGREETING=hello\n",
+    );
+    sandbox.write("home/.qwen/.env", "OPENAI_MODEL=tiny\n");
+    // The shell stays, and is whom it is for.
+    let run = shell(&sandbox, "qwen-env --explain; :").current_dir(&work);
+    let text = run.env("OPENAI_API_KEY", "sk-other").run().exits(0).text();
+    let text = text.replace(sandbox.home().to_str().unwrap(), "/home/me");
+    let words = |line: &str| line.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+    // It prints the other directories on the way too.
+    let mut lines = text.lines().map(words);
+    for wanted in transcript.lines().skip(1) {
+        assert!(
+            lines.any(|line| line == words(wanted)),
+            "no '{wanted}' in\n{text}"
+        );
+    }
+}
+
+#[test]
+fn the_service_lends_to_who_can_read_its_file() {
+    let unit = example("qwen-proxy.1", "[Service]");
+    let server = server();
+    let sandbox = machine(&server);
+    let runtime = sandbox.root().join("run");
+    let start = unit
+        .lines()
+        .find_map(|line| line.strip_prefix("ExecStart="))
+        .unwrap();
+    let start = start.replace("%t", runtime.to_str().unwrap());
+    assert!(unit.contains("UMask=077\n"));
+    let mut service = shell(&sandbox, &format!("umask 077; exec {start}")).start();
+    let told = runtime.join("lend.json");
+    let is_told = || std::fs::read_to_string(&told).is_ok_and(|text| text.ends_with("}\n"));
+    wait_until("the variables", is_told);
+    assert_eq!(sandbox.mode(&told), 0o600);
+    let variables: Value = serde_json::from_str(&sandbox.read(&told)).unwrap();
+    let ask = "curl -sS --unix-socket \"$QWEN_PROXY_SOCKET\" -H \"Authorization: Bearer $OPENAI_API_KEY\" http://here/v1/models";
+    let mut client = sandbox.command("/bin/sh").args(["-c", ask]);
+    for (name, value) in variables.as_object().unwrap() {
+        client = client.env(name, value.as_str().unwrap_or_default());
+    }
+    assert!(client.run().exits(0).text().contains("tiny"));
+    signal(&service, Signal::TERM);
+    service.wait().unwrap();
 }
 
 #[test]

@@ -2,6 +2,7 @@
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use crate::support::batch::{line, results, whole};
 use crate::support::chat::{KEY, answer};
@@ -9,14 +10,14 @@ use crate::support::{Reply, Sandbox, Server, Tool, peers, wait_until};
 use serde_json::json;
 
 /// A gateway; it ends when this is dropped.
-struct Gateway {
+pub struct Gateway {
     child: Child,
-    port: u16,
+    pub port: u16,
 }
 
 impl Gateway {
     /// Starts a gateway and waits until it listens.
-    fn start(mut command: Command, port: u16) -> Self {
+    pub fn start(mut command: Command, port: u16) -> Self {
         let child = command
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -47,7 +48,7 @@ impl Drop for Gateway {
     }
 }
 
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0")
         .unwrap()
         .local_addr()
@@ -79,7 +80,7 @@ fn nginx(sandbox: &Sandbox, server: &Server, certificate: Option<(&str, &str)>) 
         "nginx.conf",
         format!(
             "daemon off; master_process off; pid {root}/nginx.pid; error_log {root}/nginx.log; events {{}}
-            http {{ access_log off; {paths} limit_req_zone $server_name zone=z:1m rate=60r/m;
+            http {{ log_format status $status; access_log {root}/statuses status; {paths} limit_req_zone $binary_remote_addr zone=z:1m rate=60r/m; limit_req_zone $binary_remote_addr zone=y:1m rate=30r/m;
               server {{ listen 127.0.0.1:{port}{mode}; {tls}
                 location /v1/ {{ {pass} }}
                 location /auth/ {{ return 401; }}
@@ -88,6 +89,7 @@ fn nginx(sandbox: &Sandbox, server: &Server, certificate: Option<(&str, &str)>) 
                 location /gone/ {{ proxy_pass http://127.0.0.1:1/; }}
                 location /slow/ {{ proxy_read_timeout 1s; {pass} }}
                 location /limited/ {{ limit_req zone=z; limit_req_status 429; {pass} }}
+                location /slowly/ {{ limit_req zone=y; limit_req_status 429; {pass} }}
               }} }}"
         ),
     );
@@ -151,6 +153,51 @@ fn a_limit_of_nginx_is_waited_for() {
         .run()
         .exits(0);
     assert_eq!(results(&run.text()).len(), 3);
+    assert!(sandbox.read("statuses").contains("429"));
+}
+
+/// Runs numbered lines against a gateway; all are to be answered.
+#[track_caller]
+fn all_are_answered(sandbox: &Sandbox, base: String, key: &str, model: &str, count: usize) {
+    let lines: String = (0..count)
+        .map(|number| line(&format!("q{number}"), "x"))
+        .collect();
+    let run = sandbox
+        .tool("qwen-batch")
+        .env("OPENAI_API_KEY", key)
+        .env("OPENAI_BASE_URL", base)
+        .env("OPENAI_MODEL", model)
+        .args(["run", "--retries", "0"])
+        .stdin(lines)
+        .limit(Duration::from_secs(1_200))
+        .run()
+        .exits(0);
+    assert_eq!(results(&run.text()).len(), count);
+    println!("{count} lines in {:?}: {}", run.elapsed, run.stderr);
+    let said = run.stderr.lines().filter(|line| !line.contains(" done"));
+    assert!(said.count() < count / 2 + 6, "{run:#?}");
+}
+
+/// A limit of thirty a minute without a word on how long: a dozen lines; sixty with QWEN_LONG.
+#[test]
+fn a_limit_of_nginx_that_says_nothing_costs_no_line() {
+    let sandbox = Sandbox::new();
+    let server = Server::answering(|_, _| whole("Hello"));
+    let Some(nginx) = nginx(&sandbox, &server, None) else {
+        server.url("");
+        return;
+    };
+    let count = if std::env::var_os("QWEN_LONG").is_some() {
+        60
+    } else {
+        12
+    };
+    let base = format!("http://127.0.0.1:{}/slowly", nginx.port);
+    all_are_answered(&sandbox, base, KEY, "m-1", count);
+    let statuses = sandbox.read("statuses");
+    let count = |status: &str| statuses.lines().filter(|line| *line == status).count();
+    println!("{} answers, {} refusals", count("200"), count("429"));
+    assert!(count("429") > 0);
 }
 
 #[test]
@@ -217,7 +264,15 @@ fn litellm_is_understood_in_what_it_refuses() {
         "model_name": "m-1",
         "litellm_params": {"model": "openai/m-1", "api_base": server.url("/v1"), "api_key": "sk-upstream"},
     });
-    let config = json!({"model_list": [model], "general_settings": {"master_key": "sk-master-0123456789"}});
+    let slow = json!({
+        "model_name": "slow",
+        "litellm_params": {"model": "openai/m-1", "api_base": server.url("/v1"), "api_key": "sk-upstream", "rpm": 20},
+    });
+    let config = json!({
+        "model_list": [model, slow], "general_settings": {"master_key": "sk-master-0123456789"},
+        // The one that keeps to the limits of a model.
+        "router_settings": {"routing_strategy": "usage-based-routing-v2", "num_retries": 0},
+    });
     let config = sandbox.write("litellm.yaml", config.to_string());
     let mut command = Command::new(program);
     command
@@ -236,4 +291,9 @@ fn litellm_is_understood_in_what_it_refuses() {
     ask("sk-master-0123456789", "m-1").gives(0, "Hello\n", "");
     ask("sk-nobodys-0123456789", "m-1").exits(77);
     ask("sk-master-0123456789", "nobodys").exits(69);
+    // Its own limit on a model: no line fails.
+    if std::env::var_os("QWEN_LONG").is_some() {
+        let base = format!("http://127.0.0.1:{port}/v1");
+        all_are_answered(&sandbox, base, "sk-master-0123456789", "slow", 60);
+    }
 }

@@ -12,7 +12,7 @@ const ROOMS: &[(&str, &str)] = &[
     ("config", "credential http oauth"),
     ("credential", "oauth"),
     ("http", ""),
-    ("oauth", "http"),
+    ("oauth", "chat http"),
     ("ratelimit", "config"),
 ];
 
@@ -23,6 +23,7 @@ const ALONE: &[(&str, &str)] = &[
     ("keyring_core::", "shared/src/net/credential"),
     ("pulldown_cmark::", "bins/qwen-chat/markdown"),
     ("indicatif::", "bins/qwen-batch"),
+    ("inquire::", "bins/qwen-login/questions.rs"),
     ("dotenvy::", "bins/qwen-env/check.rs"),
     ("\"/dev/tty\"", "shared/src/terminal.rs"),
     ("set_hook(", "shared/src/app.rs"),

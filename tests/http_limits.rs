@@ -350,3 +350,30 @@ fn a_long_silence_is_told_with_the_limit_that_ends_it() {
         }
     });
 }
+
+#[test]
+fn an_answer_whose_transfer_is_compressed_is_read() {
+    let events = text("one ") + &text("two") + &finish("stop") + DONE;
+    let whole = gzip(&events);
+    let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n";
+    let framed = |coding: &str| {
+        let reply = Reply::default().send(format!("{head}transfer-encoding: {coding}\r\n\r\n"));
+        let half = whole.len() / 2;
+        reply
+            .chunk(&whole[..half])
+            .chunk(&whole[half..])
+            .send("0\r\n\r\n")
+    };
+    let twice = format!("{head}transfer-encoding: gzip\r\ntransfer-encoding: chunked\r\n\r\n");
+    for reply in [
+        framed("gzip, chunked"),
+        framed("GZIP,Chunked"),
+        Reply::default().send(twice).chunk(&whole).send("0\r\n\r\n"),
+    ] {
+        let (sandbox, server) = (Sandbox::new(), Server::script([reply]));
+        chat(&sandbox, &server).arg("hi").run().gives(0, "one two\n", "");
+    }
+    let (sandbox, server) = (Sandbox::new(), Server::script([framed("br, chunked")]));
+    let run = chat(&sandbox, &server).arg("hi").run();
+    run.fails(76, &["the answer is encoded as 'br', which was not asked for"]);
+}

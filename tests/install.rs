@@ -3,9 +3,10 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::support::page;
 use crate::support::peers::{command, present};
 use crate::support::tree::built;
-use crate::support::{Sandbox, Terminal, Tool};
+use crate::support::{Sandbox, Terminal, Tool, wait_until};
 
 /// Runs the documented command.
 fn install(sandbox: &Sandbox, words: &[&str]) -> Tool {
@@ -29,10 +30,6 @@ fn files_below(directory: &Path) -> BTreeSet<PathBuf> {
     found
 }
 
-fn count(directory: &str) -> usize {
-    files_below(&Path::new(env!("CARGO_MANIFEST_DIR")).join(directory)).len()
-}
-
 #[test]
 fn everything_is_installed_and_everything_is_removed_and_nothing_else_is_touched() {
     let sandbox = Sandbox::new();
@@ -54,8 +51,7 @@ fn everything_is_installed_and_everything_is_removed_and_nothing_else_is_touched
             .gives(0, format!("installed below {shown}/share\n"), &hint);
     }
     let files = files_below(&prefix);
-    for page in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("man")).unwrap() {
-        let name = page.unwrap().file_name().into_string().unwrap();
+    for name in page::names() {
         let section = name.rsplit('.').next().unwrap();
         assert!(
             files.contains(&prefix.join(format!("share/man/man{section}/{name}"))),
@@ -68,8 +64,8 @@ fn everything_is_installed_and_everything_is_removed_and_nothing_else_is_touched
             assert!(files.contains(&prefix.join("share").join(&file)), "{file}");
         }
     }
-    let others = ["zsh", "elvish", "nushell", "powershell"].len();
-    assert_eq!(files.len(), count("man") + 2 * built().len() + others + 1);
+    let others = ["zsh", "elvish", "nushell", "powershell", "schema"].len();
+    assert_eq!(files.len(), page::names().len() + 2 * built().len() + others + 1);
     for file in &files {
         assert_eq!(
             sandbox.mode(file) & 0o777,
@@ -178,7 +174,12 @@ fn elvish_finds_them_by_the_line_of_the_readme() {
         return;
     };
     terminal.types("qwen chat --mo\t");
-    terminal.shows("qwen chat --model");
+    // It sends no line as a whole, but what has changed.
+    wait_until("the completed line", || {
+        let mut screen = vt100::Parser::new(40, 100, 0);
+        screen.process(terminal.shown().as_bytes());
+        screen.screen().contents().contains("qwen chat --model")
+    });
 }
 
 #[test]

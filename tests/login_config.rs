@@ -102,10 +102,13 @@ fn a_member_that_is_there_twice_is_no_valid_configuration() {
     for (twice, place) in [
         (
             "{\"profiles\": {\n \"x\": {\"model\": \"a\"},\n \"x\": {}}}",
-            "config.json:3:4: duplicate field 'x'",
+            "config.json:3:2: 'profiles.x' is there twice",
         ),
         ("{\"mine\": 1, \"mine\": 2}", "config.json:1:"),
-        ("{\"a\": [{\"b\": {\"c\": 1, \"c\": 1}}]}", "duplicate field 'c'"),
+        (
+            "{\"a\": [{\"b\": {\"c\": 1, \"c\": 1}}]}",
+            "'a.0.b.c' is there twice",
+        ),
     ] {
         sandbox.config(twice);
         login(&sandbox)

@@ -93,7 +93,7 @@ fn an_end_is_an_end_with_its_own_exit_and_nothing_is_stored() {
             device(),
             Reply::new(400, "text/html", "<html>no</html>"),
             76,
-            "status 400 without an error code",
+            "status 400: the answer is an HTML page",
         ),
         (
             device(),
@@ -220,7 +220,7 @@ fn a_broken_device_answer_is_named_before_anybody_is_asked() {
         (
             ok(&device_with(json!({"expires_in": -1}))),
             76,
-            "'expires_in' is not a number of seconds",
+            "'expires_in' is -1: the code has expired already",
         ),
         (
             ok(&device_with(json!({"verification_uri": null}))),
@@ -234,10 +234,10 @@ fn a_broken_device_answer_is_named_before_anybody_is_asked() {
         ),
         (
             Reply::new(404, "text/html", "<html>"),
-            76,
-            "status 404 without an error code",
+            78,
+            "status 404: the answer is an HTML page",
         ),
-        (refusal(400, "invalid_request"), 77, "invalid_request"),
+        (refusal(400, "invalid_request"), 78, "invalid_request"),
         (refusal(400, "invalid_scope"), 78, "invalid_scope"),
         (refusal(401, "invalid_client"), 78, "invalid_client"),
         (refusal(400, "unauthorized_client"), 78, "unauthorized_client"),
@@ -291,4 +291,33 @@ fn an_interrupt_ends_the_polls_and_stores_nothing() {
     Run::wait(child, "qwen-login").exits(130);
     nothing_is_stored(&sandbox);
     assert_eq!(sandbox.read("home/.config/qwen/config.json"), before);
+}
+
+#[test]
+fn what_keeps_the_directory_of_credentials_from_being_used_is_named() {
+    for (target, words) in [
+        ("credentials", "credentials': too many levels of symbolic links"),
+        ("gone", "credentials' is not a directory"),
+        ("config.json", "credentials' is not a directory"),
+    ] {
+        let sandbox = Sandbox::new();
+        sandbox.config("{}");
+        let place = sandbox.home().join(".config/qwen/credentials");
+        std::os::unix::fs::symlink(target, &place).unwrap();
+        let run = sandbox
+            .detached("qwen-login")
+            .args([
+                "--with-key",
+                "--no-verify",
+                "--store",
+                "file",
+                "--base-url",
+                "http://127.0.0.1:9/v1",
+            ])
+            .args(["--model", "m"])
+            .stdin("sk-canary-0123456789\n")
+            .run();
+        assert_eq!(run.code(), 74, "{run:#?}");
+        assert!(run.stderr.contains(words), "{run:#?}");
+    }
 }

@@ -1,9 +1,8 @@
 //! qwen-login and qwen-auth against a certified OAuth server, approved by a person with a browser.
-use std::io::{BufRead, BufReader, Read};
-use std::process::{Child, ChildStderr, Command, Stdio};
+use std::process::{Command, Stdio};
 
 use crate::support::login::millis;
-use crate::support::{Identity, Run, Sandbox, peers, wait_until};
+use crate::support::{Identity, PendingLogin, Run, Sandbox, peers, wait_until};
 use serde_json::{Value, json};
 
 /// A home with a profile `lab` that logs in at the server.
@@ -15,56 +14,6 @@ fn home(identity: &Identity) -> Sandbox {
     });
     sandbox.config(&json!({"profiles": {"lab": {"method": "oauth", "oauth": oauth}}}).to_string());
     sandbox
-}
-
-/// A login that waits for a person.
-struct Waiting {
-    child: Child,
-    stderr: BufReader<ChildStderr>,
-    said: String,
-    address: String,
-    code: String,
-}
-
-impl Waiting {
-    fn begin(sandbox: &Sandbox) -> Self {
-        let mut child = sandbox
-            .detached("qwen-login")
-            .args(["--oauth", "--store", "file", "--no-verify"])
-            .start();
-        let stderr = BufReader::new(child.stderr.take().unwrap());
-        let mut waiting = Self {
-            child,
-            stderr,
-            said: String::new(),
-            address: String::new(),
-            code: String::new(),
-        };
-        while waiting.code.is_empty() {
-            let mut line = String::new();
-            assert_ne!(
-                waiting.stderr.read_line(&mut line).unwrap(),
-                0,
-                "{}",
-                waiting.said
-            );
-            let text = line.trim_end();
-            if text.starts_with("http") && text.contains("user_code=") {
-                text.clone_into(&mut waiting.address);
-            } else if text.len() == 9 && text.as_bytes()[4] == b'-' {
-                text.clone_into(&mut waiting.code);
-            }
-            waiting.said.push_str(&line);
-        }
-        waiting
-    }
-
-    fn ends(mut self) -> (i32, String) {
-        let mut rest = String::new();
-        self.stderr.read_to_string(&mut rest).unwrap();
-        let run = Run::wait(self.child, "qwen-login");
-        (run.code(), self.said + &rest)
-    }
 }
 
 /// A person with a browser who goes to the address and answers.
@@ -104,7 +53,7 @@ fn a_login_approved_in_chromium_works_until_the_logout_revokes_it() {
         return;
     };
     let sandbox = home(&identity);
-    let waiting = Waiting::begin(&sandbox);
+    let waiting = PendingLogin::begin(&sandbox);
     let Some(page) = in_the_browser(&waiting.address, "approve") else {
         return;
     };
@@ -140,7 +89,8 @@ fn a_login_approved_in_chromium_works_until_the_logout_revokes_it() {
         .gives(0, format!("{}\n", token("access_token")), "");
 
     let run = sandbox.tool("qwen-auth").arg("logout").run().exits(0);
-    assert!(run.stderr.contains("revoked at '127.0.0.1'"), "{run:#?}");
+    let said = format!("revoked at '{}'", identity.name());
+    assert!(run.stderr.contains(&said), "{run:#?}");
     assert!(!identity.is_active(&token("access_token")) && !identity.is_active(&token("refresh_token")));
     assert!(!sandbox.home().join(".config/qwen/credentials/lab.json").exists());
     let run = status(&sandbox).exits(77);
@@ -158,7 +108,7 @@ fn a_login_denied_in_chromium_is_over_at_once() {
         return;
     };
     let sandbox = home(&identity);
-    let waiting = Waiting::begin(&sandbox);
+    let waiting = PendingLogin::begin(&sandbox);
     if in_the_browser(&waiting.address, "deny").is_none() {
         return;
     }
@@ -183,7 +133,7 @@ fn the_server_never_finds_the_client_too_fast_or_twice() {
             return;
         };
         let sandbox = home(&identity);
-        let waiting = Waiting::begin(&sandbox);
+        let waiting = PendingLogin::begin(&sandbox);
         let pending = |stats: &Value| stats["answers"]["device_code"]["authorization_pending"].as_u64();
         wait_until("two polls", || pending(&identity.stats()) >= Some(2));
         identity.decide(&waiting.code, true);
@@ -203,7 +153,7 @@ fn a_code_that_nobody_approves_expires() {
         return;
     };
     let sandbox = home(&identity);
-    let (code, said) = Waiting::begin(&sandbox).ends();
+    let (code, said) = PendingLogin::begin(&sandbox).ends();
     assert_eq!(code, 77, "{said}");
     assert!(said.contains("the code expired before it was approved"), "{said}");
     assert!(!sandbox.home().join(".config/qwen/credentials/lab.json").exists());
@@ -215,7 +165,7 @@ fn a_server_that_says_less_is_logged_in_at_too() {
         return;
     };
     let sandbox = home(&identity);
-    let waiting = Waiting::begin(&sandbox);
+    let waiting = PendingLogin::begin(&sandbox);
     assert_eq!(waiting.address, "");
     identity.change(&json!({"OMIT": "scope,token_type,expires_in,id_token"}));
     identity.decide(&waiting.code, true);
@@ -232,7 +182,7 @@ fn a_revoked_refresh_token_asks_for_a_login_and_stays_where_it_is() {
         return;
     };
     let sandbox = home(&identity);
-    let waiting = Waiting::begin(&sandbox);
+    let waiting = PendingLogin::begin(&sandbox);
     identity.decide(&waiting.code, true);
     assert_eq!(waiting.ends().0, 0);
     let mut expired = stored(&sandbox);

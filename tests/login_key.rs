@@ -79,7 +79,10 @@ fn a_key_from_stdin_is_tried_stored_and_in_use() {
     );
     assert_eq!(
         stored(&sandbox, "default"),
-        json!({"method": "api-key", "api_key": KEY})
+        json!({
+            "method": "api-key", "api_key": KEY,
+            "stored_for": {"method": "api-key", "provider": "custom", "base_url": url},
+        })
     );
     assert_eq!(sandbox.mode("home/.config/qwen/credentials/default.json"), 0o600);
     assert_eq!(sandbox.mode("home/.config/qwen/credentials"), 0o700);
@@ -195,6 +198,22 @@ fn what_a_trial_finds_decides() {
         ),
         (Reply::json(200, "{}"), 76, "not an API answer"),
         (Reply::json(200, r#"{"data": []}"#), 76, "not an API answer"),
+        (
+            Reply::json(
+                200,
+                r#"{"choices": [{"message": {"error": "Incorrect API key"}}]}"#,
+            ),
+            77,
+            "Incorrect API key",
+        ),
+        (
+            Reply::json(
+                200,
+                r#"{"choices": [{"message": {"content": ""}, "finish_reason": "stop"}]}"#,
+            ),
+            76,
+            "the answer is empty",
+        ),
         (error(500, "x"), 75, "the server failed (500)"),
         (
             Reply::with_headers(301, &[("location", "https://elsewhere.example/")], ""),
@@ -346,7 +365,7 @@ fn presets_bring_their_endpoint_and_model() {
             "qwen3-coder-plus",
         ),
         ("openrouter", "https://openrouter.ai/api/v1", "qwen/qwen3-coder"),
-        ("deepseek", "https://api.deepseek.com/", "deepseek-chat"),
+        ("deepseek", "https://api.deepseek.com/", "deepseek-flash"),
     ] {
         let sandbox = Sandbox::new();
         let run = login(&sandbox)
@@ -495,14 +514,43 @@ fn without_a_terminal_nothing_is_asked() {
         64,
         &[
             "no login method is given",
-            "hint: run 'qwen-login --oauth'",
-            "--with-key",
+            "hint: run 'qwen-login --with-key --provider NAME', with the key on standard input\n\
+             qwen-login: hint: or 'qwen-login --api-key --provider ollama'",
+            "hint: or 'qwen-login --oauth', and open the address",
         ],
     );
     tool()
         .arg("--api-key")
         .run()
-        .fails(64, &["no terminal to ask for it", "'qwen-login --with-key'"]);
+        .gives(
+            64,
+            "",
+            "qwen-login: the key for 'https://api.openai.com/v1' is missing, and there is no terminal to ask for it\n\
+             qwen-login: hint: give the key on standard input, with --with-key\n\
+             qwen-login: hint: name another endpoint with --provider NAME or --base-url URL\n\
+             qwen-login: hint: name another model than 'gpt-4o' with --model NAME\n",
+        );
+    for (flags, said, silent) in [
+        (
+            &["--provider", "deepseek"][..],
+            "'https://api.deepseek.com/'",
+            "--provider",
+        ),
+        (
+            &["--base-url", "https://llm.example/v1"],
+            "'https://llm.example/v1'",
+            "--base-url",
+        ),
+        (
+            &["--provider", "openai", "--model", "m"],
+            "'https://api.openai.com/v1'",
+            "--model",
+        ),
+    ] {
+        let run = tool().arg("--api-key").args(flags).run();
+        let run = run.fails(64, &[said, "--with-key"]);
+        assert!(!run.stderr.contains(silent), "{run:#?}");
+    }
     nothing_is_stored(&sandbox);
 }
 
@@ -523,4 +571,69 @@ fn without_a_terminal_a_profile_keeps_the_key_that_it_has() {
         .fails(64, &["no login method is given", "--with-key"]);
     assert_eq!(profile(&sandbox, "default"), before);
     assert_eq!(server.requests().len(), 1);
+}
+
+#[test]
+fn a_login_without_a_key_takes_the_stored_one_away_and_says_so() {
+    let sandbox = Sandbox::new();
+    login(&sandbox)
+        .args(["--no-verify", "--provider", "groq"])
+        .run()
+        .exits(0);
+    let file = sandbox.home().join(".config/qwen/credentials/default.json");
+    assert!(file.exists());
+    let run = sandbox
+        .detached("qwen-login")
+        .args(["--no-verify", "--provider", "ollama"])
+        .run()
+        .exits(0);
+    let removed = format!("removed the old credential from '{}'", file.display());
+    assert!(run.stderr.contains(&removed), "{run:#?}");
+    assert!(!file.exists());
+}
+
+#[test]
+fn a_login_without_a_key_takes_the_key_out_of_the_keyring_too() {
+    let Some(keyring) = crate::support::Keyring::start("unlocked") else {
+        return;
+    };
+    let sandbox = Sandbox::new();
+    let with_key = sandbox
+        .detached("qwen-login")
+        .args(["--with-key", "--no-verify", "--provider", "groq"])
+        .stdin(format!("{KEY}\n"));
+    keyring.given_to(with_key).run().exits(0);
+    assert!(keyring.lookup("default").is_some());
+    let without = sandbox
+        .detached("qwen-login")
+        .args(["--no-verify", "--provider", "ollama"]);
+    let run = keyring.given_to(without).run().exits(0);
+    assert!(
+        run.stderr
+            .contains("removed the old credential from 'the system keyring'"),
+        "{run:#?}"
+    );
+    assert_eq!(keyring.lookup("default"), None);
+}
+
+#[test]
+fn a_default_model_that_a_server_lacks_is_told_with_the_names_that_it_has() {
+    let server = Server::answering(|_, request: &Request| match request.target.as_str() {
+        "/v1/models" => Reply::json(200, r#"{"data": [{"id": "qwen3-4b"}, {"id": "qwen3-8b"}]}"#),
+        _ => Reply::json(
+            404,
+            r#"{"error": {"message": "The model does not exist", "code": "model_not_found"}}"#,
+        ),
+    });
+    let sandbox = Sandbox::new();
+    let hint = "hint: choose one of its models with --model NAME: qwen3-4b, qwen3-8b\n";
+    for (flags, is_said) in [(&[][..], true), (&["--model", "mine"], false)] {
+        let run = login(&sandbox)
+            .args(["--base-url", &server.url("/v1")])
+            .args(flags)
+            .run();
+        let run = run.fails(69, &["--no-verify"]);
+        assert_eq!(run.stderr.contains(hint), is_said, "{run:#?}");
+    }
+    nothing_is_stored(&sandbox);
 }

@@ -184,6 +184,16 @@ fn an_ended_login_is_adopted_and_renewed_by_the_trial() {
 }
 
 #[test]
+fn a_login_that_cannot_be_looked_at_is_told_from_none() {
+    let sandbox = Sandbox::new();
+    let place = sandbox.home().join(".qwen/oauth_creds.json");
+    std::fs::create_dir_all(place.parent().unwrap()).unwrap();
+    std::os::unix::fs::symlink("oauth_creds.json", &place).unwrap();
+    let words = ["oauth_creds.json': too many levels of symbolic links"];
+    import(&sandbox).run().fails(74, &words);
+}
+
+#[test]
 fn what_qwen_code_has_not_cannot_be_adopted() {
     let sandbox = Sandbox::new();
     import(&sandbox).run().fails(
@@ -360,7 +370,7 @@ fn the_providers_notice_comes_first() {
     let run = login(&home(&authority)).run().exits(0);
     let first = run.stderr.lines().next().unwrap();
     assert!(
-        first.contains("ended the free tier of Qwen OAuth on 2026-04-15"),
+        first.contains("Qwen OAuth") && first.contains("ended the free tier on 2026-04-15"),
         "{run:#?}"
     );
 }

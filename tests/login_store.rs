@@ -1,9 +1,10 @@
 //! qwen-login: where a credential goes, in every state of the keyring, and where it never goes.
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use crate::support::authority::{self, ACCESS, Authority, DEVICE_CODE, REFRESH, device, ok, refusal, token};
-use crate::support::{Keyring, Run, Sandbox, Server, Terminal, Tool};
+use crate::support::{Keyring, Run, Sandbox, Server, Terminal, Tool, next_line};
 use serde_json::{Value, json};
 
 fn login(sandbox: &Sandbox) -> Tool {
@@ -127,7 +128,7 @@ fn a_person_is_told_what_is_waited_for() {
         &json!({"method": "oauth", "oauth": authority::oauth(&server.url(""))}),
     );
     let tool = sandbox.tool("qwen-login").args(["--oauth", "--no-browser"]);
-    let mut terminal = Terminal::start(keyring.given_to(tool));
+    let mut terminal = Terminal::start(keyring.given_to(tool).env("DISPLAY", ":0"));
     terminal.shows("waiting");
     terminal.shows("keyring");
     terminal.types("\u{3}");
@@ -216,14 +217,7 @@ fn a_place_that_cannot_be_written_is_found_before_anybody_is_asked() {
         "a file where a directory should be",
     );
     let run = login(&sandbox).args(["--store", "file"]).run();
-    run.fails(
-        74,
-        &[
-            "cannot write '",
-            "credentials/lab.json': '",
-            "credentials' is not a directory",
-        ],
-    );
+    run.fails(74, &["cannot create '", "credentials' is not a directory"]);
     fs::remove_file(sandbox.home().join(".config/qwen/credentials")).unwrap();
     // Room for a few bytes, as on a disk that is almost full, is not enough.
     let line = "trap '' XFSZ; ulimit -f 16; exec setsid --wait qwen-login --oauth --store file";
@@ -260,17 +254,125 @@ fn files_are_private_whatever_the_umask_is() {
 }
 
 #[test]
-fn a_link_in_the_place_of_a_credential_is_not_followed() {
+fn a_link_in_the_place_of_a_credential_is_followed_where_nobody_else_can_write() {
     let (sandbox, authority) = (Sandbox::new(), Authority::approving());
-    let victim = sandbox.write("victim", "precious");
+    let kept = sandbox.write("dotfiles/creds.json", r#"{"access_token": "at-old"}"#);
     let profile = json!({"method": "oauth", "provider": "qwen", "oauth": authority.oauth()});
     configure(&sandbox, &profile);
     fs::create_dir_all(sandbox.home().join(".qwen")).unwrap();
     let place = sandbox.home().join(".qwen/oauth_creds.json");
-    std::os::unix::fs::symlink(&victim, &place).unwrap();
+    std::os::unix::fs::symlink(&kept, &place).unwrap();
     login(&sandbox).args(["--store", "file"]).run().exits(0);
-    assert_eq!(sandbox.read("victim"), "precious");
-    assert!(!is_link(&place) && holders(&sandbox) == [place]);
+    assert!(is_link(&place));
+    assert_eq!(holders(&sandbox), [kept, place], "by either name");
+}
+
+#[test]
+fn any_other_link_in_the_place_of_a_credential_is_refused_before_a_person_is_asked() {
+    for (directory_mode, exists, exit, said) in [
+        (0o777, true, 78, "oauth_creds.json' is not used: its directory '"),
+        (
+            0o700,
+            false,
+            74,
+            "oauth_creds.json': is a symbolic link to nothing",
+        ),
+    ] {
+        let (sandbox, server) = (Sandbox::new(), Server::untouched());
+        let victim = sandbox.write("shared/victim", "precious");
+        fs::set_permissions(
+            victim.parent().unwrap(),
+            fs::Permissions::from_mode(directory_mode),
+        )
+        .unwrap();
+        if !exists {
+            fs::remove_file(&victim).unwrap();
+        }
+        let oauth = authority::oauth(&server.url(""));
+        configure(
+            &sandbox,
+            &json!({"method": "oauth", "provider": "qwen", "oauth": oauth}),
+        );
+        fs::create_dir_all(sandbox.home().join(".qwen")).unwrap();
+        let place = sandbox.home().join(".qwen/oauth_creds.json");
+        std::os::unix::fs::symlink(&victim, &place).unwrap();
+        login(&sandbox)
+            .args(["--store", "file"])
+            .run()
+            .fails(exit, &[said]);
+        assert!(is_link(&place) && victim.exists() == exists);
+        assert!(!exists || sandbox.read("shared/victim") == "precious");
+    }
+}
+
+/// The store fails after the approval: what `during` does to it when the server hands out the token.
+fn approved_while(during: impl Fn(&Path) + Send + Sync + 'static) -> (Sandbox, Authority) {
+    let sandbox = Sandbox::new();
+    let place = sandbox.home().join(".config/qwen/credentials/lab.json");
+    let authority = Authority::answering(ok(&device()), move || {
+        during(&place);
+        ok(&token())
+    });
+    authority.configure(&sandbox);
+    (sandbox, authority)
+}
+
+#[test]
+fn a_store_that_fails_after_the_approval_is_tried_again() {
+    let (sandbox, _authority) = approved_while(|place| fs::create_dir(place).unwrap());
+    let place = sandbox.home().join(".config/qwen/credentials/lab.json");
+    let mut child = login(&sandbox).args(["--store", "file"]).start();
+    while !next_line(&mut child).contains("the login is approved, so this is tried again") {}
+    fs::remove_dir(&place).unwrap();
+    Run::wait(child, "qwen-login").exits(0);
+    assert_eq!(holders(&sandbox), [place]);
+}
+
+#[test]
+fn an_approved_login_that_cannot_be_stored_is_not_lost_without_a_word() {
+    let (sandbox, _authority) = approved_while(|place| fs::create_dir(place).unwrap());
+    let run = login(&sandbox).args(["--store", "file"]).run();
+    assert!(!holds_a_secret(run.stderr.as_bytes()), "{run:#?}");
+    run.fails(
+        74,
+        &[
+            "the login was approved, but it cannot be stored: cannot write '",
+            "lab.json': is a directory",
+            "; it is kept in '",
+            "hint: mend that, then run 'qwen-auth status --profile lab', which stores it",
+        ],
+    );
+    let place = sandbox.home().join(".config/qwen/credentials/lab.json");
+    assert_eq!(holders(&sandbox).len(), 1);
+    let status = || {
+        sandbox
+            .tool("qwen-auth")
+            .args(["status", "--profile", "lab"])
+            .run()
+    };
+    let run = status().exits(74);
+    let said = "the approved login of profile 'lab' is not stored yet: cannot read '";
+    assert!(run.stderr.contains(said), "{run:#?}");
+    fs::remove_dir(&place).unwrap();
+    status().exits(0);
+    assert_eq!(holders(&sandbox), [place]);
+}
+
+#[test]
+fn a_person_may_choose_another_store_after_the_approval() {
+    let Some(keyring) = Keyring::start("unlocked") else {
+        return;
+    };
+    let (sandbox, _authority) = approved_while(|place| fs::create_dir(place).unwrap());
+    let tool = sandbox
+        .tool("qwen-login")
+        .args(["--oauth", "--no-verify", "--no-browser"]);
+    let mut terminal = Terminal::start(keyring.given_to(tool.args(["--store", "file"])));
+    terminal.shows("The login is approved, but not stored yet.");
+    terminal.types("2\n");
+    assert_eq!(terminal.ends(), 0);
+    assert!(keyring.lookup("lab").unwrap().contains(REFRESH));
+    assert_eq!(remembered(&sandbox), json!({"store": "keyring"}));
 }
 
 fn is_link(path: &Path) -> bool {

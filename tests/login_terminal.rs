@@ -8,10 +8,11 @@ use serde_json::{Value, json};
 const GOOD: &str = "sk-good-0123456789";
 const BAD: &str = "sk-bad-0123456789";
 
+/// On a terminal that cannot draw: numbered lists and plain lines. What is drawn is tested in `login_drawn`.
 fn at_a_terminal(sandbox: &Sandbox) -> Tool {
     sandbox
         .tool("qwen-login")
-        .env("TERM", "xterm")
+        .env("TERM", "dumb")
         .env("NO_COLOR", "1")
         .env("QWEN_CREDENTIAL_STORE", "file")
 }
@@ -49,30 +50,33 @@ fn every_question_can_be_answered_wrongly_first() {
         ("choice [2]: ", "7\n"),
         ("type a number from 1 to 2", "with\n"),
         ("Whose key is it?", "nobody\n"),
-        ("type a number from 1 to 18", "custom\n"),
+        ("type a number from 1 to", "custom\n"),
         ("base URL: ", "\n"),
         ("enter a URL", "api.openai.com\n"),
         ("this is not a URL", "http://llm.example/v1\n"),
         ("plain http would show the secret", "1\n"),
         ("base URL: ", &format!("\u{1b}[200~{url}\u{1b}[201~\n")),
     ]);
-    terminal.shows("API key (it is not shown; empty for none): ");
+    terminal.shows("API key (empty for none, it is not shown): ");
     terminal.waits_for_echo(false);
     terminal.types("two words\n");
     terminal.shows("a key is one word");
     terminal.waits_for_echo(false);
     terminal.types(&format!("{BAD}\n"));
     terminal.shows("key: sk-***89, 17 characters");
-    terminal.shows("model [gpt-4o]: ");
-    terminal.waits_for_echo(true);
-    terminal.types("small\n");
     terminal.shows("the credential was refused (401)");
+    terminal.shows("choice [1]: ");
+    terminal.waits_for_echo(true);
     terminal.types("1\n");
     terminal.waits_for_echo(false);
     // Rubbing out, a pasted text's marks, an arrow key.
     terminal.types(&format!(
         "\u{1b}[200~wrong\u{1b}[201~\u{15}{GOOD}\u{1b}[DXY\u{7f}\u{8}\n"
     ));
+    terminal.shows("lists no models");
+    terminal.shows("model [gpt-4o]: ");
+    terminal.waits_for_echo(true);
+    terminal.types("small\n");
     terminal.shows("the endpoint accepts the key");
     assert!(!terminal.shown().contains("0123456789"), "{}", terminal.shown());
     assert_eq!(terminal.ends(), 0);
@@ -114,7 +118,7 @@ fn a_chosen_provider_stays_at_an_endpoint_that_nobody_knows() {
             "base URL [http://127.0.0.1:8000/v1]: ",
             "https://gpu.example/v1\n",
         ),
-        ("API key (it is not shown; empty for none): ", "\n"),
+        ("API key (empty for none, it is not shown): ", "\n"),
         ("model [default]: ", "\n"),
     ]);
     assert_eq!(terminal.ends(), 0);
@@ -135,7 +139,7 @@ fn a_server_of_ones_own_needs_no_key_wherever_it_listens() {
             ("choice [2]: ", "\n"),
             ("Whose key is it?", choice),
             ("base URL", &format!("{}\n", server.url("/v1"))),
-            ("API key (it is not shown; empty for none): ", "\n"),
+            ("API key (empty for none, it is not shown): ", "\n"),
             ("model [", "tiny\n"),
         ]);
         terminal.shows("the endpoint answers");
@@ -212,9 +216,9 @@ fn an_endpoint_that_cannot_be_reached_is_tried_again_with_the_same_key() {
     let mut terminal = Terminal::start(tool);
     terminal.shows("API key");
     terminal.types(&format!("{GOOD}\n"));
-    terminal.shows("  1) try again");
+    terminal.shows("  1) change the base URL");
     let before = terminal.plain().len();
-    terminal.types("\n");
+    terminal.types("try again\n");
     terminal.shows_after(before, "cannot connect");
     terminal.shows_after(before, "choice [1]: ");
     terminal.types("give up\n");
@@ -228,7 +232,11 @@ fn every_answer_can_be_changed_after_a_failure_and_what_it_is_about_comes_first(
         Sandbox::new(),
         Server::script([Reply::json(404, r#"{"detail": "Not Found"}"#)]),
     );
-    let server = Server::answering(|_, request: &Request| match request.json()["model"].as_str() {
+    let asked = |request: &Request| match request.method.as_str() {
+        "POST" => request.json()["model"].as_str().map(str::to_owned),
+        _ => None,
+    };
+    let server = Server::answering(move |_, request: &Request| match asked(request).as_deref() {
         Some("small") => crate::support::chat::answer(&["Hello"]),
         _ => Reply::json(
             404,
@@ -264,13 +272,12 @@ fn an_interrupt_at_any_question_stores_nothing_and_gives_the_echo_back() {
     let url = format!("{}\n", server.url("/v1"));
     let steps = [
         ("choice [2]: ", "2\n"),
-        ("choice [1]: ", "18\n"),
+        ("choice [1]: ", "custom\n"),
         ("base URL: ", url.as_str()),
         (
-            "API key (it is not shown; empty for none): ",
+            "API key (empty for none, it is not shown): ",
             "sk-bad-0123456789\n",
         ),
-        ("model [gpt-4o]: ", "\n"),
         ("What now?", ""),
     ];
     for last in 0..steps.len() {
@@ -329,7 +336,7 @@ fn a_stopped_question_is_asked_again_when_it_goes_on() {
 
 #[test]
 fn the_end_of_the_terminal_is_an_error_and_no_loop() {
-    for keys in ["\u{4}", "2\n18\n\u{4}"] {
+    for keys in ["\u{4}", "2\ncustom\n\u{4}"] {
         let sandbox = Sandbox::new();
         let mut terminal = Terminal::start(at_a_terminal(&sandbox));
         terminal.shows("choice [2]: ");
@@ -356,7 +363,8 @@ fn the_time_that_is_left_counts_down_and_goes_away() {
     );
     let sandbox = Sandbox::new();
     authority.configure(&sandbox);
-    let terminal = Terminal::start(at_a_terminal(&sandbox).args(["--oauth", "--no-verify", "--no-browser"]));
+    let tool = at_a_terminal(&sandbox).env("TERM", "xterm");
+    let terminal = Terminal::start(tool.args(["--oauth", "--no-verify", "--no-browser"]));
     for text in [
         "10:00 left",
         "9:59 left",
@@ -381,7 +389,8 @@ fn an_interrupt_while_waiting_ends_the_login() {
     let sandbox = Sandbox::new();
     authority.configure(&sandbox);
     let before = sandbox.read("home/.config/qwen/config.json");
-    let mut terminal = Terminal::start(at_a_terminal(&sandbox).args(["--oauth", "--no-browser"]));
+    let tool = at_a_terminal(&sandbox).env("TERM", "xterm");
+    let mut terminal = Terminal::start(tool.args(["--oauth", "--no-browser"]));
     terminal.shows("9:59 left");
     terminal.types("\u{3}");
     assert_eq!(terminal.ends(), 130);
@@ -407,4 +416,15 @@ fn a_swallowed_stderr_does_not_hide_the_address() {
         assert!(shown.contains(&format!("\n{line}\r\n")), "{shown:?}");
         assert!(sandbox.read("work/log").contains(&format!("\n{line}\n")));
     }
+}
+
+#[test]
+fn a_numbered_list_shows_every_provider() {
+    let sandbox = Sandbox::new();
+    let mut terminal = Terminal::start(at_a_terminal(&sandbox).arg("--api-key"));
+    for name in ["openai", "ollama", "llama.cpp", "custom"] {
+        terminal.shows(&format!(") {name} "));
+    }
+    terminal.types("\u{3}");
+    assert_ne!(terminal.ends(), 0);
 }

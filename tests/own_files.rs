@@ -159,6 +159,23 @@ fn a_link_to_a_configuration_is_followed_through_directories_of_ones_own() {
         token().fails(78, &["config.json' is not used: it", &fault, &mended]);
         set_mode(&path, before);
     }
+    // It may be kept on a file system that is not mounted now.
+    fs::rename(sandbox.root().join("dotfiles/deep"), sandbox.root().join("away")).unwrap();
+    for tool in [
+        sandbox.tool("qwen-token"),
+        sandbox.detached("qwen-auth").arg("list"),
+        sandbox
+            .detached("qwen-auth")
+            .args(["set", "--new", "a", "model=m"]),
+        sandbox
+            .detached("qwen-login")
+            .args(["--provider", "ollama", "--no-verify", "--model", "m"]),
+    ] {
+        let said = "config.json': it is a symbolic link into '";
+        tool.run()
+            .fails(66, &[said, "dotfiles/deep', which is no directory"]);
+    }
+    fs::rename(sandbox.root().join("away"), sandbox.root().join("dotfiles/deep")).unwrap();
     fs::remove_file(&target).unwrap();
     symlink("qwen.json", &target).unwrap();
     token().fails(

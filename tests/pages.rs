@@ -4,7 +4,8 @@ use std::process::Command;
 
 use crate::support::page::{self, Page};
 use crate::support::peers::{command, present};
-use crate::support::tree::{built, names_in, read, sources};
+use crate::support::tree::{built, read, sources};
+use qwen_shared::dotenv::carriers;
 use qwen_shared::exit::Exit;
 use qwen_shared::provider;
 
@@ -42,10 +43,12 @@ const OF_LIBRARIES: [(&str, &str); 7] = [
 ];
 
 /// Capital words in the source that are no variables which are read.
-const NO_VARIABLES: [&str; 28] = [
+const NO_VARIABLES: [&str; 32] = [
     "ADDR",
     "ADDRESS",
+    "ARROW1",
     "CARGO_PKG_VERSION",
+    "CSV",
     "DEBUG",
     "DEBUG_MODE",
     "DELETE",
@@ -62,6 +65,7 @@ const NO_VARIABLES: [&str; 28] = [
     "OPENAI",
     "OPENAI_ENDPOINT",
     "OPTIND",
+    "PAR1",
     "POST",
     "PROXY",
     "QWEN_MODEL",
@@ -70,6 +74,7 @@ const NO_VARIABLES: [&str; 28] = [
     "SERVER",
     "URI",
     "URL",
+    "XML",
     "XONSH_",
 ];
 
@@ -141,7 +146,10 @@ fn the_variables_of_the_pages_are_those_that_are_read() {
     let of_providers = provider::all()
         .iter()
         .filter_map(|provider| provider.key_variable.clone());
-    let read: BTreeSet<String> = all.union(&libraries).cloned().chain(of_providers).collect();
+    // Not read for what they say: an address is kept from their company.
+    let of_clients = carriers("OPENAI_BASE_URL");
+    let others = of_providers.chain(of_clients);
+    let read: BTreeSet<String> = all.union(&libraries).cloned().chain(others).collect();
     assert_eq!(
         described.difference(&read).collect::<Vec<_>>(),
         ["TMPDIR", "container"]
@@ -184,7 +192,11 @@ fn fields(structure: &str) -> BTreeSet<String> {
         .find_map(|source| source.split(&head).nth(1)?.split("\n}").next())
         .unwrap_or_else(|| panic!("no '{head}' in shared/src"));
     body.lines()
-        .map(|line| line.trim().trim_start_matches("pub "))
+        .map(|line| {
+            line.trim()
+                .trim_start_matches("pub ")
+                .trim_start_matches("pub(super) ")
+        })
         .filter(|line| line.starts_with(|c: char| c.is_ascii_lowercase()))
         .filter_map(|line| line.split_once(": "))
         .map(|(name, _)| name.to_owned())
@@ -213,7 +225,7 @@ fn the_pages_are_clean() {
     if !present("mandoc", mandoc.is_some()) {
         return;
     }
-    let pages = names_in("man");
+    let pages = page::names();
     let mut lint = Command::new(mandoc.unwrap());
     let output = lint
         .args(["-T", "lint"])
@@ -227,40 +239,6 @@ fn the_pages_are_clean() {
         |line: &&str| line.contains("referenced manual not found") || line.contains("mandoc.db");
     let faults: Vec<&str> = said.lines().filter(|line| !of_the_machine(line)).collect();
     assert!(faults.is_empty(), "{faults:#?}");
-}
-
-/// A page as a terminal of `columns` shows it, by each program that renders pages and is here.
-fn rendered(file: &str, columns: usize) -> Vec<(&'static str, String)> {
-    let width = columns - 2;
-    let forms = [
-        ("mandoc", format!("-T utf8 -O width={width}")),
-        ("groff", format!("-K utf8 -mdoc -T utf8 -P -cbou -rLL={width}n")),
-    ];
-    let mut found = Vec::new();
-    for (name, arguments) in forms {
-        let program = command(name);
-        if !present(name, program.is_some()) {
-            continue;
-        }
-        let mut render = Command::new(program.unwrap());
-        render
-            .args(arguments.split(' '))
-            .arg(file)
-            .current_dir(page::directory());
-        let output = render.output().unwrap();
-        assert!(output.status.success(), "{name} {file}: {output:?}");
-        let mut text = String::new();
-        for c in String::from_utf8(output.stdout).unwrap().chars() {
-            // A character, a backspace and the character again is how bold is printed.
-            if c == '\u{8}' {
-                text.pop();
-            } else {
-                text.push(c);
-            }
-        }
-        found.push((name, text));
-    }
-    found
 }
 
 /// The rows of a page's tables, each a list of cells.
@@ -280,7 +258,7 @@ fn the_cells_of_a_table_stand_apart() {
         let rows = rows(&page);
         count += rows.len();
         for columns in [80, 100] {
-            for (renderer, text) in rendered(&page.file, columns) {
+            for (renderer, text) in page::rendered(page.file.as_ref(), columns) {
                 for row in &rows {
                     let is_shown = text.lines().any(|line| {
                         let cells = line.split("  ").map(str::trim).filter(|cell| !cell.is_empty());
@@ -294,10 +272,46 @@ fn the_cells_of_a_table_stand_apart() {
     assert!(count > 5, "{count} rows");
 }
 
+/// The section in which a long page lists what it holds.
+const CONTENTS: &str = "ON THIS PAGE";
+
+#[test]
+fn a_long_page_lists_what_it_holds() {
+    for page in Page::all() {
+        let contents = page.section(CONTENTS);
+        for (renderer, text) in page::rendered(page.file.as_ref(), 80) {
+            let count = text.lines().count();
+            assert!(
+                count <= 300 || !contents.is_empty(),
+                "{}: {count} lines by {renderer} and no '{CONTENTS}'",
+                page.file
+            );
+        }
+        if contents.is_empty() {
+            continue;
+        }
+        let listed: Vec<&str> = contents
+            .iter()
+            .filter_map(|line| line.strip_prefix(".Sx "))
+            .map(|title| title.trim_end_matches([',', ':', ' ']).trim_matches('"'))
+            .collect();
+        let headings = page.headings();
+        let after = headings
+            .iter()
+            .skip_while(|(section, _)| *section != CONTENTS)
+            .skip(1);
+        let held: Vec<&str> = after
+            .filter(|(section, _)| *section != "SEE ALSO")
+            .flat_map(|(section, parts)| std::iter::once(*section).chain(parts.iter().copied()))
+            .collect();
+        assert_eq!(listed, held, "{}", page.file);
+    }
+}
+
 #[test]
 fn every_quote_is_closed_before_the_next_one_opens() {
     for page in Page::all() {
-        for (renderer, text) in rendered(&page.file, 80) {
+        for (renderer, text) in page::rendered(page.file.as_ref(), 80) {
             let mut open = None;
             for (number, line) in text.lines().enumerate() {
                 for c in line.chars() {
@@ -317,7 +331,7 @@ fn every_quote_is_closed_before_the_next_one_opens() {
 
 #[test]
 fn a_page_that_is_referred_to_is_there() {
-    let pages = names_in("man");
+    let pages = page::names();
     for page in Page::all() {
         let title = page
             .text

@@ -326,10 +326,8 @@ fn help_of_a_tool_is_the_tools_own() {
     gives(installed.qwen(), &["help", "chat"], "qwen-chat [--help]\n");
     gives(installed.qwen(), &["help", "qwen-chat"], "qwen-chat [--help]\n");
     let own = installed.qwen().arg("--help").run().exits(0).text();
-    assert!(
-        own.starts_with("Run the qwen tools by name\n\nUsage: qwen "),
-        "{own}"
-    );
+    assert!(own.starts_with("Run the qwen tools by name\n"), "{own}");
+    assert!(own.contains("\nUsage: qwen [COMMON OPTIONS] TOOL "), "{own}");
     for words in [
         &["help"][..],
         &["help", "help"],
@@ -349,6 +347,34 @@ fn help_of_a_tool_is_the_tools_own() {
         .args(["help", "chat", "more"])
         .run()
         .fails(64, &["unexpected argument 'more'"]);
+    for (typed, topic) in [("confg", "config"), ("exits", "exit"), ("Config", "config")] {
+        let hint = format!("'qwen help {topic}'");
+        let run = installed.qwen().args(["help", typed]).run();
+        run.fails(127, &[&format!("no tool '{typed}'"), &hint]);
+    }
+}
+
+#[test]
+fn help_on_a_topic_is_its_page_by_man_where_it_is_installed_and_else_its_text() {
+    let topics = [
+        ("env", "5", "qwen-env - ", "FILES"),
+        ("config", "5", "qwen-config - ", "default_profile"),
+        ("exit", "7", "qwen-exit - ", "77"),
+        ("faq", "7", "qwen-faq - ", "qwen-env --explain"),
+        ("recipes", "7", "qwen-recipes - ", "git diff --cached"),
+    ];
+    for (topic, section, name, word) in topics {
+        let installed = Installed::new();
+        let help = installed.qwen().args(["help", topic]).env("MANPATH", "/nowhere");
+        let text = help.run().exits(0).text();
+        assert!(
+            text.starts_with("NAME\n") && text.contains(name) && text.contains(word),
+            "{text}"
+        );
+        installed.script("bin/man", "[ \"$1\" = -w ] && exit 0; echo man \"$@\"");
+        let by_man = format!("man {section} qwen-{topic}\n");
+        gives(installed.qwen(), &["help", topic], &by_man);
+    }
 }
 
 #[test]

@@ -233,7 +233,7 @@ fn a_pause_longer_than_a_minute_is_no_matter_of_pace() {
         _ => reply(request),
     });
     let sandbox = sandbox(&server, "{}");
-    chat(&sandbox).run().fails(75, &[&name(&server), "3600 s"]);
+    chat(&sandbox).run().fails(75, &[&name(&server), "1 h"]);
     chat(&sandbox).run().gives(0, "hello\n", "");
 }
 

@@ -90,3 +90,24 @@ fn an_answer_stays_as_it_is() {
         .run()
         .gives(0, "say canary-header\n", "");
 }
+
+#[test]
+fn no_notice_quotes_them_from_a_finish_reason_or_the_name_of_a_tool() {
+    for secret in SECRETS {
+        let reason = json!({"choices": [{"delta": {"content": "hi"}, "finish_reason": secret}]});
+        let call = json!({"choices": [{"delta": {"tool_calls": [{"index": 0, "id": "c", "function": {"name": secret}}]}, "finish_reason": "tool_calls"}]});
+        let unread = json!({"choices": [], "text": format!("say {secret}")});
+        let rest = json!({"choices": [{"delta": {"content": "hi"}, "finish_reason": "stop"}]});
+        for (event, rest, code) in [(&reason, None, 0), (&call, None, 76), (&unread, Some(&rest), 0)] {
+            let rest = rest.map(|rest| format!("data: {rest}\n\n")).unwrap_or_default();
+            let events = format!("data: {event}\n\n{rest}data: [DONE]\n\n");
+            let server = Server::script([Reply::stream([events])]);
+            let sandbox = Sandbox::new();
+            configure(&sandbox, &server);
+            let run = sandbox.tool("qwen-chat").args(["--no-stdin", "hi"]).run();
+            assert_eq!(run.code(), code, "{run:#?}");
+            assert!(!run.stderr.contains(secret), "{run:#?}");
+            assert!(run.stderr.contains("***"), "{run:#?}");
+        }
+    }
+}

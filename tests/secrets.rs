@@ -9,11 +9,11 @@ fn a_key_in_the_wrong_place_of_the_configuration_is_not_repeated() {
     for (profile, said) in [
         (
             json!({"key": KEY}),
-            "invalid type: string, expected an object with one of 'store', 'env' and 'command'",
+            "'profiles.work.key' is not an object with one of 'store', 'env' and 'command'",
         ),
         (
             json!({"key": {"store": KEY}}),
-            "unknown word, expected 'keyring' or 'file'",
+            "'profiles.work.key.store' is not 'keyring' or 'file'",
         ),
         (
             json!({"key": {"env": KEY}}),
@@ -21,12 +21,15 @@ fn a_key_in_the_wrong_place_of_the_configuration_is_not_repeated() {
         ),
         (
             json!({"key": {"command": KEY}}),
-            "invalid type: string, expected a sequence",
+            "'profiles.work.key.command' is not a list",
         ),
-        (json!({"headers": KEY}), "invalid type: string, expected a map"),
+        (
+            json!({"headers": KEY}),
+            "'profiles.work.headers' is not an object",
+        ),
         (
             json!({"method": KEY}),
-            "unknown word, expected 'oauth' or 'api-key'",
+            "'profiles.work.method' is not 'oauth' or 'api-key'",
         ),
     ] {
         let sandbox = Sandbox::new();
@@ -52,7 +55,17 @@ fn a_server_that_repeats_the_key_is_not_repeated() {
         sandbox.write("work/in", "{\"prompt\":\"hello\"}\n");
         let batch = sandbox
             .tool("qwen-batch")
-            .args(["run", "-v", "--retries", "0", "in", "-o", "out"])
+            .args([
+                "run",
+                "-v",
+                "--retries",
+                "0",
+                "--patience",
+                "1s",
+                "in",
+                "-o",
+                "out",
+            ])
             .env("OPENAI_API_KEY", KEY)
             .env("OPENAI_BASE_URL", server.url("/v1"))
             .env("OPENAI_MODEL", "m-1");

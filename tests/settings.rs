@@ -143,7 +143,7 @@ fn what_a_profile_leaves_open_comes_from_qwen_codes_settings() {
         ),
         (
             json!({"provider": "deepseek", "key": {"command": ["echo", "mine"]}}),
-            ["mine", "https://api.deepseek.com/", "deepseek-chat", "deepseek"],
+            ["mine", "https://api.deepseek.com/", "deepseek-flash", "deepseek"],
         ),
     ] {
         sandbox.config(&profiles(json!({"a": profile})));
@@ -205,6 +205,30 @@ fn whoever_names_a_profile_that_is_not_there_is_named() {
     );
     let typed = sandbox.tool("qwen-token").args(["--profile", "gone"]).run();
     typed.fails(77, &["no credential for profile 'gone'\n"]);
+    // Where there are others one of them may be meant.
+    sandbox.config(&profiles(json!({"work": {}, "home": {}, "lab.1": {}})));
+    for (name, near) in [
+        ("wrok", "work"),
+        ("Work", "work"),
+        ("lab1", "lab.1"),
+        ("hom", "home"),
+    ] {
+        let hints = format!(
+            "qwen-token: hint: did you mean '{near}'?\nqwen-token: hint: known are home, lab.1, work\n\
+             qwen-token: hint: or run 'qwen-login --profile {name}' to make it\n"
+        );
+        let said =
+            format!("qwen-token: no profile is called '{name}' (from environment QWEN_PROFILE)\n{hints}");
+        run(name).gives(77, "", &said);
+        let typed = sandbox.tool("qwen-token").args(["--profile", name]).run();
+        typed.gives(
+            77,
+            "",
+            &format!("qwen-token: no profile is called '{name}'\n{hints}"),
+        );
+    }
+    let run = run("entirely-else").fails(77, &["hint: known are home, lab.1, work\n"]);
+    assert!(!run.stderr.contains("did you mean"), "{run:#?}");
 }
 
 #[test]
@@ -287,9 +311,9 @@ fn a_profile_is_chosen_by_flag_then_variable_then_default() {
         .gives(
             77,
             "",
-            "qwen-token: no credential for profile 'work'\n\
-         qwen-token: hint: run 'qwen-login --profile work'\n\
-         qwen-token: hint: or set OPENAI_API_KEY, OPENAI_BASE_URL and OPENAI_MODEL\n",
+            "qwen-token: no profile is called 'work'\n\
+             qwen-token: hint: known are a, b, c\n\
+             qwen-token: hint: or run 'qwen-login --profile work' to make it\n",
         );
 }
 
@@ -471,11 +495,14 @@ fn members_that_take_one_of_a_few_words_are_checked() {
     for (config, said) in [
         (
             json!({"theme": "blue"}),
-            "expected one of 'dark', 'light', 'none'",
+            "'theme' is none of 'dark', 'light', 'none'",
         ),
-        (json!({"env": {"allow": "NAME"}}), "expected a sequence"),
+        (json!({"env": {"allow": "NAME"}}), "'env.allow' is not a list"),
         (json!({"env": {"allow": ["$(id)"]}}), "a name of \"allow\""),
-        (profile(json!({"reasoning": "closed"})), "expected 'open'"),
+        (
+            profile(json!({"reasoning": "closed"})),
+            "'profiles.a.reasoning' is not 'open'",
+        ),
         (
             profile(json!({"key": {"store": "file", "ttl": 5}})),
             "\"ttl\" of 'key' is for a \"command\" alone",

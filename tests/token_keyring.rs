@@ -4,7 +4,7 @@ use std::os::unix::net::UnixListener;
 use std::time::Duration;
 
 use crate::support::login::{OWN_FILE, login};
-use crate::support::{Keyring, Reply, Sandbox, Server, Terminal, Tool};
+use crate::support::{BusRelay, Keyring, Reply, Sandbox, Server, Terminal, Tool};
 use serde_json::{Value, json};
 
 const KEY: &str = r#"{"method":"api-key","api_key":"sk-in-the-keyring"}"#;
@@ -127,8 +127,39 @@ fn a_person_at_a_terminal_is_told_what_is_waited_for() {
         return;
     };
     let sandbox = keyed();
-    let terminal = Terminal::start(token(&sandbox, &keyring));
+    let terminal = Terminal::start(token(&sandbox, &keyring).env("DISPLAY", ":0"));
     terminal.shows("waiting up to 60 s for the system keyring");
+}
+
+/// As in avivsinai/bitbucket-cli#42, portel-dev/ncp#16 and agentscope-ai/QwenPaw#4263.
+#[test]
+fn where_the_keyring_has_no_screen_to_ask_on_a_terminal_is_not_held_up_either() {
+    let Some(keyring) = Keyring::start("hang") else {
+        return;
+    };
+    let sandbox = keyed();
+    for variables in [
+        &[][..],
+        &[("DISPLAY", "")],
+        // A forwarded or stale display.
+        &[("DISPLAY", "localhost:10.0"), ("SSH_CONNECTION", "::1 1 ::1 22")],
+        &[
+            ("WAYLAND_DISPLAY", "wayland-0"),
+            ("SSH_CONNECTION", "::1 1 ::1 22"),
+        ],
+        &[("DISPLAY", ":99"), ("CI", "true")],
+    ] {
+        let tool = variables
+            .iter()
+            .fold(token(&sandbox, &keyring), |tool, (name, value)| {
+                tool.env(name, value)
+            });
+        let terminal = Terminal::start(tool);
+        terminal.shows("did not answer within 3 s");
+        let shown = terminal.shown();
+        assert!(!shown.contains("waiting"), "{variables:?}: {shown}");
+        assert_eq!(terminal.ends(), 75);
+    }
 }
 
 #[test]
@@ -155,6 +186,31 @@ fn a_refresh_is_kept_in_the_keyring() {
 }
 
 #[test]
+fn a_bus_that_is_restarted_while_the_server_answers_is_connected_to_again() {
+    let Some(keyring) = Keyring::start("unlocked") else {
+        return;
+    };
+    keyring.store("work", &login(-3600, -1).to_string());
+    let sandbox = Sandbox::new();
+    let relay = std::sync::Arc::new(BusRelay::start(&keyring, &sandbox.root().join("bus")));
+    let restarted = std::sync::Arc::clone(&relay);
+    let server = Server::answering(move |_, _| {
+        restarted.cut();
+        Reply::json(
+            200,
+            r#"{"access_token":"at-new","refresh_token":"rt-new","expires_in":3600}"#,
+        )
+    });
+    let oauth = json!({"token_endpoint": server.url("/token"), "client_id": "c"});
+    sandbox.oauth_profile("custom", "keyring", &oauth);
+    relay
+        .given_to(sandbox.tool("qwen-token"))
+        .run()
+        .gives(0, "at-new\n", "");
+    assert!(keyring.lookup("work").unwrap().contains("rt-new"));
+}
+
+#[test]
 fn a_keyring_that_shuts_while_the_server_answers_is_no_reason_to_ask_again() {
     let Some(keyring) = Keyring::start("unlocked") else {
         return;
@@ -177,17 +233,28 @@ fn a_keyring_that_shuts_while_the_server_answers_is_no_reason_to_ask_again() {
     });
     let oauth = json!({"token_endpoint": server.url("/token"), "client_id": "c"});
     sandbox.oauth_profile("custom", "keyring", &oauth);
-    tool.run().fails(
-        75,
-        &["the server refreshed the token, but it cannot be saved", "hint: "],
-    );
-    assert_eq!(server.requests().len(), 1);
+    let run = tool.run().exits(0);
+    assert_eq!(run.text(), "at-new\n");
+    for part in [
+        "the new login of profile 'work' cannot be saved: the system keyring is locked",
+        "it is kept in '",
+        "run 'qwen-token --refresh --profile work'",
+    ] {
+        assert!(run.stderr.contains(part), "{run:#?}");
+    }
+    assert!(!run.stderr.contains("rt-new"));
+    const JOURNAL: &str = "home/.config/qwen/credentials/work.keyring.journal";
+    assert_eq!(sandbox.mode(JOURNAL), 0o600);
     let mut keyring = keyring.lock().unwrap();
     keyring.tell("unlock");
     assert!(
         keyring.lookup("work").unwrap().contains("rt-old"),
         "what was stored is still there"
     );
+    token(&sandbox, &keyring).run().gives(0, "at-new\n", "");
+    assert!(keyring.lookup("work").unwrap().contains("rt-new"));
+    assert!(!sandbox.root().join(JOURNAL).exists());
+    assert_eq!(server.requests().len(), 1);
 }
 
 #[test]

@@ -42,6 +42,30 @@ fn all_print_the_same(tool: impl Fn() -> Tool) -> String {
     runs[0].text().trim().to_owned()
 }
 
+/// As [`all_print_the_same`], for a store that is not the toolkit's: a keyring that a slow machine holds up for longer than its
+/// 3 s is exit 75, which means to try again.
+fn all_print_the_same_in_the_end(tool: impl Fn() -> Tool) -> String {
+    let mut tokens = Vec::new();
+    while tokens.len() < MANY {
+        let children: Vec<Child> = (tokens.len()..MANY).map(|_| tool().start()).collect();
+        let before = tokens.len();
+        for child in children {
+            let run = Run::wait(child, "qwen-token");
+            match run.code() {
+                75 => assert!(
+                    run.stderr
+                        .contains("the system keyring did not answer within 3 s"),
+                    "{run:#?}"
+                ),
+                _ => tokens.push(run.exits(0).text()),
+            }
+        }
+        assert!(tokens.len() > before, "each time some are answered");
+    }
+    assert!(tokens.iter().all(|token| *token == tokens[0]), "{tokens:?}");
+    tokens.remove(0).trim().to_owned()
+}
+
 /// Starts that many: one of them waits for the server's answer, the others for its lock, and have said so.
 fn all_waiting(count: usize, server: &Server, tool: impl Fn() -> Tool) -> Vec<Child> {
     let mut children = vec![tool().start()];
@@ -94,7 +118,7 @@ fn a_hundred_at_once_make_one_refresh_in_the_keyring() {
     let sandbox = Sandbox::new();
     sandbox.oauth_profile("custom", "keyring", &server.oauth());
     keyring.store("work", &expired(&server).to_string());
-    let token = all_print_the_same(|| keyring.given_to(sandbox.tool("qwen-token")));
+    let token = all_print_the_same_in_the_end(|| keyring.given_to(sandbox.tool("qwen-token")));
     assert_eq!(server.refreshes(), (1, 1));
     assert!(server.is_active(&token));
     let stored: Value = serde_json::from_str(&keyring.lookup("work").unwrap()).unwrap();

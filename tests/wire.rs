@@ -1,5 +1,6 @@
 //! What real servers send: every case of tests/data/wire, whole, byte by byte, cut at every byte, and by the program.
 use std::collections::BTreeSet;
+use std::fmt::Display;
 use std::fs;
 use std::io::Read;
 use std::process::Child;
@@ -10,7 +11,7 @@ use qwen_shared::net::chat::{AnswerReader, Delta, Summary};
 
 use crate::support::chat::{DONE, chat, data, finish, text};
 use crate::support::wire::Case;
-use crate::support::{Gate, Reply, Run, Sandbox, Server};
+use crate::support::{Gate, Reply, Run, Sandbox, Server, Terminal};
 
 /// What a reader made of some bytes.
 struct Seen {
@@ -36,7 +37,7 @@ fn read<'b>(case: &Case, pieces: impl IntoIterator<Item = &'b [u8]>) -> Seen {
         }
         pushed = reader.push(piece, &mut sink);
     }
-    let is_complete = reader.is_complete();
+    let is_complete = reader.is_complete() || reader.is_document();
     let end = match pushed {
         Ok(()) => reader.finish(&mut sink).map_err(|(error, _)| error),
         Err(error) => {
@@ -185,7 +186,11 @@ fn check_run(case: &Case, run: &Run) {
 
 /// The most memory that a process has had so far, in KiB.
 fn peak_memory(child: &Child) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap();
+    peak_memory_of(child.id())
+}
+
+fn peak_memory_of(pid: impl Display) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
     let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
     line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
@@ -217,6 +222,100 @@ fn a_million_small_events_take_no_more_memory_than_a_thousand() {
     child.kill().unwrap();
     child.wait().unwrap();
     assert!(after <= before + 2_048, "{before} KiB, {after} KiB");
+}
+
+/// What the colours of code take stays, whatever is shown after it: each language has some hundred patterns.
+#[test]
+fn code_in_many_languages_is_drawn_in_thirty_mebibytes() {
+    const CODE: [(&str, &str); 12] = [
+        (
+            "rust",
+            "fn main() -> Result<(), E> { let n: usize = 1; println!(\"{n}\"); } // x",
+        ),
+        (
+            "python",
+            "@cache\ndef f(x: int = 3) -> str:\n    return f\"{x!r}\" if x else r'\\d+'",
+        ),
+        (
+            "js",
+            "export async function f(x) { return /re+/g.test(`a${await x}`) ?? null; }",
+        ),
+        (
+            "cpp",
+            "template <class T> auto f(const T &s) -> int { return s->size() > 0x1f; }",
+        ),
+        (
+            "java",
+            "@Override public final String toString() { return \"x\" + N; }",
+        ),
+        (
+            "go",
+            "func f(ctx context.Context) (n int, err error) { return 1, nil }",
+        ),
+        (
+            "sh",
+            "for f in *.txt; do echo \"${f%.txt}\" | sed 's/a/b/' >out; done",
+        ),
+        (
+            "sql",
+            "SELECT a.id, count(*) FROM t a WHERE a.name LIKE 'x%' GROUP BY 1;",
+        ),
+        (
+            "html",
+            "<p class=\"c\" style=\"color: red\">a &amp; b</p><script>let x = 1;</script>",
+        ),
+        ("yaml", "key: &anchor\n  - 'a'\n  - {b: 1.5, c: ~}  # comment"),
+        (
+            "ruby",
+            "class C < Struct.new(:a); def each(&b) = a.map { |x| \"#{x}\" =~ /re/ }; end",
+        ),
+        (
+            "php",
+            "<?php function f(?string $s = null): array { return ['a' => \"{$s}\"]; }",
+        ),
+    ];
+    let blocks = CODE.map(|(language, code)| format!("```{language}\n{code}\n```\n\n"));
+    let answer = text(&(blocks.concat() + "that was it\n"));
+    let sandbox = Sandbox::new();
+    let server = Server::script([Reply::stream_head().chunk(answer).hold()]);
+    let terminal = Terminal::start(chat(&sandbox, &server).args(["--no-stdin", "hi"]));
+    terminal.shows("that was it");
+    assert!(
+        terminal.shown().contains("\x1b[35mfn\x1b[0m"),
+        "{:?}",
+        terminal.shown()
+    );
+    let peak = peak_memory_of(terminal.pid().as_raw_nonzero().get());
+    assert!(peak <= 30 << 10, "{peak} KiB");
+}
+
+/// What is not kept takes no memory however often it comes: reasoning that is not shown, comments, events that say nothing.
+#[test]
+fn endless_reasoning_comments_and_empty_events_take_no_more_memory_than_a_few() {
+    let reasoning = data(r#"{"choices":[{"delta":{"reasoning_content":"x"}}]}"#);
+    let empty = data(r#"{"choices":[{"delta":{"content":""}}]}"#);
+    for event in [
+        reasoning,
+        ": still here\n\n".to_owned(),
+        empty,
+        data(r#"{"choices":[]}"#),
+    ] {
+        let (sandbox, more) = (Sandbox::new(), Gate::default());
+        let few = Reply::stream_head().chunk(event.repeat(1_000)).chunk(text("a"));
+        let many = (0..20).fold(few.gate(&more), |reply, _| reply.chunk(event.repeat(10_000)));
+        let server = Server::script([many.chunk(text("b")).hold()]);
+        let mut child = chat(&sandbox, &server).arg("hi").start();
+        let mut letter = [0];
+        child.stdout.as_mut().unwrap().read_exact(&mut letter).unwrap();
+        let before = peak_memory(&child);
+        more.open();
+        child.stdout.as_mut().unwrap().read_exact(&mut letter).unwrap();
+        let after = peak_memory(&child);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(letter, *b"b", "{event}");
+        assert!(after <= before + 2_048, "{event}: {before} KiB, {after} KiB");
+    }
 }
 
 #[test]

@@ -3,8 +3,9 @@
 use qwen_shared::exit::{Exit, Failure, Outcome};
 use qwen_shared::net::config::{
     Config, KeySetting, Overrides, Profile, ProfileSummary, QwenCodeSettings, Settings, active_profile,
-    check_name,
+    check_name, no_such_profile,
 };
+use qwen_shared::net::credential::{KeyringTimeout, Store, StoreKind};
 use qwen_shared::output::{Reporter, Stdout};
 use qwen_shared::text::{escape_json, one_line};
 use serde_json::{Value, json};
@@ -14,16 +15,20 @@ use crate::args::Format;
 /// The columns of the list, which are members of its rows in JSON.
 const COLUMNS: [&str; 6] = ["profile", "method", "provider", "endpoint", "model", "key"];
 
-/// Prints the profiles as they are configured. No store is opened.
+/// Prints the profiles as they are configured. No store is opened; of a file it is seen whether it is there.
 pub(crate) fn list(profile: Option<&str>, format: Format, reporter: &Reporter) -> Outcome {
     let (config, active) = active_profile(profile)?;
     let active = active.map(|active| active.value);
     let qwen_code = QwenCodeSettings::load();
-    let rows: Vec<Value> = config
-        .profiles
-        .iter()
-        .map(|(name, profile)| row(name, profile, active.as_ref() == Some(name), &qwen_code))
-        .collect::<Result<_, _>>()?;
+    let mut rows = Vec::new();
+    for (name, profile) in &config.profiles {
+        let mut row = row(name, profile, active.as_ref() == Some(name), &qwen_code)?;
+        let is_login = profile.uses_oauth() && row["method"] == "oauth";
+        if format != Format::Json && is_login && is_empty_file(name, profile)? {
+            row["key"] = json!("not logged in");
+        }
+        rows.push(row);
+    }
     if format == Format::Json {
         print_json(&json!(rows))?;
     } else if rows.is_empty() {
@@ -51,9 +56,7 @@ fn row(
     let key = match (profile.store()?, &profile.key) {
         (Some(store), _) => Some(store.to_string()),
         (None, Some(KeySetting::Env(name))) => Some(format!("variable {name}")),
-        (None, Some(KeySetting::Command { words, .. })) => {
-            words.first().map(|program| format!("command '{program}'"))
-        }
+        (None, Some(KeySetting::Command(command))) => Some(format!("command '{}'", command.program())),
         (None, _) => None,
     };
     Ok(json!({
@@ -67,10 +70,20 @@ fn row(
     }))
 }
 
+/// True where a profile's store is a file that is not there. No keyring is asked.
+fn is_empty_file(name: &str, profile: &Profile) -> Result<bool, Failure> {
+    let Some(kind) = profile.store()?.filter(|kind| *kind != StoreKind::Keyring) else {
+        return Ok(false);
+    };
+    let store = Store::open(kind, name, KeyringTimeout::noninteractive());
+    Ok(store.is_ok_and(|store| !store.has_trace()))
+}
+
 /// Lays the rows out in columns, with a dash for what is not known.
 fn table(rows: &[Value]) -> String {
     let cell = |row: &Value, column: &str| match row[column].as_str() {
         Some(text) if !text.is_empty() => one_line(text),
+        _ if column == "key" && row["method"] == "none" => "no key needed".to_owned(),
         _ => "-".to_owned(),
     };
     let widths = COLUMNS.map(|column| {
@@ -93,9 +106,9 @@ fn table(rows: &[Value]) -> String {
 pub(crate) fn make_default(name: &str, reporter: &Reporter) -> Outcome {
     let config = Config::load()?;
     if !config.profiles.contains_key(name) {
-        let failure = unknown(name, &config);
+        let failure = no_such_profile(name, &config.profiles);
         return Err(match check_name(name) {
-            Ok(()) => failure.hint(format!("run 'qwen-login --profile {name}' to make it")),
+            Ok(()) => failure.hint(format!("or run 'qwen-login --profile {name}' to make it")),
             Err(_) => failure,
         });
     }
@@ -127,14 +140,4 @@ pub(crate) fn source_of_given_key(profile: &str) -> Option<String> {
     });
     let source = settings.ok()?.auth.source;
     source.is_given().then(|| source.to_string())
-}
-
-/// The failure of a name that no profile has.
-pub(crate) fn unknown(name: &str, config: &Config) -> Failure {
-    let failure = Failure::new(Exit::NoAuth, format!("no profile is called '{name}'"));
-    let known: Vec<&str> = config.profiles.keys().map(String::as_str).collect();
-    match known.as_slice() {
-        [] => failure.hint("run 'qwen-login'"),
-        known => failure.hint(format!("known are {}", known.join(", "))),
-    }
 }

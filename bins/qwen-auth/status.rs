@@ -3,13 +3,14 @@
 use std::time::{Duration, SystemTime};
 
 use qwen_shared::exit::{Exit, Failure, Outcome};
-use qwen_shared::net::api::{Authorization, store_of};
+use qwen_shared::net::api::{Authorization, check_stored_for, store_of};
 use qwen_shared::net::config::{Auth, Key, Overrides, Settings};
-use qwen_shared::net::credential::{Credential, StoreKind, Stored};
+use qwen_shared::net::credential::{Credential, StoreKind, Stored, StoredKey};
 use qwen_shared::net::date::rfc3339;
 use qwen_shared::net::ratelimit::RateLimit;
 use qwen_shared::net::ratelimit::identity;
 use qwen_shared::output::{Reporter, Stdout};
+use qwen_shared::paths;
 use qwen_shared::secret::Secret;
 use qwen_shared::text::one_line;
 use serde_json::{Map, Value, json};
@@ -19,7 +20,15 @@ use crate::profiles;
 
 /// Prints the report, then fails if the credential cannot be used.
 pub(crate) fn show(profile: Option<&str>, format: Format, reporter: &Reporter) -> Outcome {
-    let report = Report::new(profile, reporter)?;
+    let report = match Report::new(profile, reporter) {
+        Ok(report) => report,
+        Err(failure) => {
+            if format == Format::Json {
+                profiles::print_json(&without_settings(&failure))?;
+            }
+            return Err(failure);
+        }
+    };
     match format {
         Format::Text => Stdout::write(report.to_text().as_bytes())?,
         Format::Json => profiles::print_json(&report.to_json())?,
@@ -27,19 +36,49 @@ pub(crate) fn show(profile: Option<&str>, format: Format, reporter: &Reporter) -
     for notice in &report.notices {
         reporter.notice(notice);
     }
-    let name = report.settings.profile_name().to_owned();
-    let message = match report.state {
-        State::Valid | State::Unbounded | State::Renewable | State::NotTried => return Ok(Exit::Ok),
-        State::Expired => format!("the login of profile '{name}' has expired"),
-        State::Missing => format!("no credential for profile '{name}'"),
-        State::Unknown(failure) => return Err(failure),
-    };
-    Err(Failure::new(Exit::NoAuth, message).hint(format!("run 'qwen-login --profile {name}'")))
+    report.into_failure().map_or(Ok(Exit::Ok), Err)
 }
+
+/// The report where there are no settings: every member is there, for a reader that asks for one.
+fn without_settings(failure: &Failure) -> Value {
+    let state = match failure.exit {
+        Exit::NoAuth => State::Missing.name(),
+        _ => "unknown",
+    };
+    let mut report = Map::new();
+    for name in MEMBERS {
+        report.insert(name.to_owned(), Value::Null);
+    }
+    report.insert("state".to_owned(), json!(state));
+    report.insert("error".to_owned(), json!(failure.message));
+    report.insert("sources".to_owned(), json!({}));
+    report.insert("notices".to_owned(), json!([]));
+    Value::Object(report)
+}
+
+/// The members of the report in JSON.
+const MEMBERS: [&str; 16] = [
+    "profile",
+    "method",
+    "provider",
+    "endpoint",
+    "model",
+    "store",
+    "place",
+    "state",
+    "error",
+    "expires_at",
+    "expires_in",
+    "requests_today",
+    "requests_per_day",
+    "requests_per_minute",
+    "sources",
+    "notices",
+];
 
 /// The state of the credential.
 enum State {
-    /// A key, an access token that has not expired, or none is needed.
+    /// An access token that has not expired.
     Valid,
     /// An access token without an expiry.
     Unbounded,
@@ -48,8 +87,14 @@ enum State {
     /// An expired access token without a refresh token.
     Expired,
     Missing,
+    /// A key of a flag, a variable or Qwen Code's settings. Nobody has asked a server.
+    Set,
+    /// A key in a store, likewise.
+    Stored,
     /// The key of a command, which is not run here: it may ask for a password.
-    NotTried,
+    NotRun,
+    /// The endpoint takes requests without a credential.
+    NotNeeded,
     /// The store could not be read.
     Unknown(Failure),
 }
@@ -62,7 +107,8 @@ impl State {
             Self::Renewable => "renewable",
             Self::Expired => "expired",
             Self::Missing => "missing",
-            Self::NotTried | Self::Unknown(_) => "unknown",
+            Self::NotNeeded => "not-needed",
+            Self::Set | Self::Stored | Self::NotRun | Self::Unknown(_) => "unknown",
         }
     }
 
@@ -71,7 +117,10 @@ impl State {
             Self::Unbounded => "valid until the server says otherwise",
             Self::Renewable => "expired, refreshed at the next use",
             Self::Missing => "nothing is stored",
-            Self::NotTried => "unknown, the command was not run",
+            Self::Set => "set, not tested",
+            Self::Stored => "stored, not tested",
+            Self::NotRun => "unknown, the command was not run",
+            Self::NotNeeded => "no key needed",
             other => other.name(),
         }
     }
@@ -101,14 +150,14 @@ impl Report {
             endpoint_source: settings.base_url.source.to_string(),
             place: settings.auth.source.to_string(),
             store: None,
-            state: State::Valid,
+            state: State::NotNeeded,
             expires_at: None,
             requests_today: None,
             notices: settings.notices.clone(),
             settings,
         };
         let (key, credential) = match report.load(reporter) {
-            Some(Stored::ApiKey(key)) => (Some(key), None),
+            Some(Stored::ApiKey(key)) => (Some(key.key), None),
             Some(Stored::Oauth(credential)) => (None, Some(credential)),
             None => (None, None),
         };
@@ -125,12 +174,17 @@ impl Report {
     /// Returns the key or the login, if that needs no command: it may ask for a password.
     fn load(&mut self, reporter: &Reporter) -> Option<Stored> {
         match &self.settings.auth.value {
-            Auth::None => "none is needed".clone_into(&mut self.place),
-            Auth::ApiKey(Key::Given(key)) => return Some(Stored::ApiKey(key.clone())),
-            Auth::ApiKey(Key::Command(words)) => {
-                let program = words.first().map_or("", String::as_str);
-                self.place = format!("command '{program}'");
-                self.state = State::NotTried;
+            Auth::None => "no key needed".clone_into(&mut self.place),
+            Auth::ApiKey(Key::Given(key)) => {
+                self.state = State::Set;
+                return Some(Stored::ApiKey(StoredKey {
+                    key: key.clone(),
+                    stored_for: None,
+                }));
+            }
+            Auth::ApiKey(Key::Command(command)) => {
+                self.place = format!("command '{}'", command.program());
+                self.state = State::NotRun;
             }
             Auth::ApiKey(Key::Stored(_)) | Auth::Oauth { .. } => return self.load_from_store(reporter),
         }
@@ -141,15 +195,24 @@ impl Report {
         let loaded = store_of(&self.settings, reporter).and_then(|store| {
             self.place = store.place();
             self.store = Some(store.kind());
-            Ok(store.load()?)
+            Ok(store.load_recovered(&|text| reporter.notice(text))?)
         });
         match loaded {
             Err(failure) => self.state = State::Unknown(failure),
-            Ok(None) => self.state = State::Missing,
+            Ok(None) => {
+                self.state = State::Missing;
+                let is_shared = self.store == Some(StoreKind::QwenCode);
+                self.notices.extend(paths::missing_home().filter(|_| is_shared));
+            }
             Ok(Some(loaded)) => {
                 self.notices.extend(loaded.notice);
                 let is_login = matches!(loaded.stored, Stored::Oauth(_));
                 if is_login == self.settings.uses_oauth() {
+                    if let Err(failure) = check_stored_for(&self.settings, &loaded.stored) {
+                        self.state = State::Unknown(failure);
+                        return None;
+                    }
+                    self.state = State::Stored;
                     return Some(loaded.stored);
                 }
                 self.state = State::Missing;
@@ -190,8 +253,42 @@ impl Report {
         let is_unknown = key.is_none() && matches!(self.settings.auth.value, Auth::ApiKey(_));
         if !is_unknown && self.settings.rate.is_some() {
             let identity = identity(&self.settings, key);
-            self.requests_today = Some(RateLimit::new(&identity, self.settings.rate, false).today());
+            self.requests_today = Some(RateLimit::new(&identity, self.settings.rate, false, false).today());
         }
+    }
+
+    /// Says why the credential cannot be used, where it cannot.
+    fn error(&self) -> Option<String> {
+        let name = self.settings.profile_name();
+        match &self.state {
+            State::Valid
+            | State::Unbounded
+            | State::Renewable
+            | State::Set
+            | State::Stored
+            | State::NotRun
+            | State::NotNeeded => None,
+            State::Expired => Some(format!("the login of profile '{name}' has expired")),
+            State::Missing => Some(format!("no credential for profile '{name}'")),
+            State::Unknown(failure) => Some(failure.message.clone()),
+        }
+    }
+
+    fn into_failure(self) -> Option<Failure> {
+        let error = self.error()?;
+        let flag = if self.settings.uses_oauth() {
+            " --oauth"
+        } else {
+            ""
+        };
+        let login = format!(
+            "run 'qwen-login{flag} --profile {}'",
+            self.settings.profile_name()
+        );
+        Some(match self.state {
+            State::Unknown(failure) => failure,
+            _ => Failure::new(Exit::NoAuth, error).hint(login),
+        })
     }
 
     /// Returns the time until the token expires.
@@ -276,6 +373,7 @@ impl Report {
         let others = json!({
             "place": self.place,
             "state": self.state.name(),
+            "error": self.error(),
             "expires_at": self.expires_at.map(rfc3339),
             "expires_in": self.expires_in().map(|left| left.as_secs()),
             "requests_today": self.requests_today,

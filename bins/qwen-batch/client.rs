@@ -20,6 +20,8 @@ pub(crate) struct ClientOptions<'a> {
     pub(crate) longest_wait: Duration,
     /// Whether requests wait for the rate limit.
     pub(crate) is_paced: bool,
+    /// Whether the client retries by itself, as often as the flag says.
+    pub(crate) retries: bool,
 }
 
 /// Resolves the settings, gets the credential and makes the client.
@@ -39,6 +41,7 @@ pub(crate) fn connect(options: &ClientOptions<'_>, reporter: &Reporter) -> Resul
     let client = api::ClientOptions {
         longest_wait: options.longest_wait,
         is_paced: options.is_paced,
+        retries: if options.retries { client.retries } else { 0 },
         ..client
     };
     let endpoint = Endpoint::open(settings, &RefreshPolicy::default(), reporter)?;

@@ -2,15 +2,24 @@
 
 mod args;
 mod client;
+mod completed;
+mod digest;
+mod digest_set;
+mod duration;
 mod input;
+mod input_format;
 mod local;
+mod parameters;
 mod progress;
+mod rate_meter;
 mod record;
 mod remote;
 mod request;
 mod response;
+mod result_file;
 mod results;
 mod run;
+mod thread;
 
 fn main() -> std::process::ExitCode {
     qwen_shared::app::main(args::command, run::run)

@@ -1,10 +1,13 @@
 //! A progress bar on standard error.
 
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use indicatif::{HumanDuration, ProgressBar, ProgressState, ProgressStyle};
 use qwen_shared::output::Reporter;
 use qwen_shared::text::one_line;
+
+use super::rate_meter::RateMeter;
 
 /// How often the bar is drawn.
 const TICK: Duration = Duration::from_millis(125);
@@ -15,6 +18,7 @@ const TICK: Duration = Duration::from_millis(125);
 #[derive(Debug)]
 pub(crate) struct Progress {
     bar: ProgressBar,
+    meter: Arc<Mutex<RateMeter>>,
     reporter: Reporter,
 }
 
@@ -55,6 +59,7 @@ impl Progress {
     pub(crate) fn hidden(reporter: &Reporter) -> Self {
         Self {
             bar: ProgressBar::hidden(),
+            meter: Arc::new(Mutex::new(RateMeter::new(Instant::now()))),
             reporter: reporter.clone(),
         }
     }
@@ -63,17 +68,26 @@ impl Progress {
         if !Self::is_wanted(reporter) {
             return Self::hidden(reporter);
         }
+        let meter = Arc::new(Mutex::new(RateMeter::new(Instant::now())));
         // The cursor returns to the beginning of the line, so that the `^C` of a terminal is cleared with it. By an escape
         // sequence (ECMA-48 CHA), which has no width, unlike a carriage return.
         let style = ProgressStyle::with_template(&format!("{template}\x1b[G"))
             .unwrap_or_else(|_| ProgressStyle::default_bar())
-            .with_key("rate", |state: &ProgressState, line: &mut dyn std::fmt::Write| {
-                let _ = write!(line, "{:.1}/s", state.per_sec());
+            .with_key("rate", {
+                let meter = Arc::clone(&meter);
+                move |_: &ProgressState, line: &mut dyn std::fmt::Write| {
+                    let _ = write!(line, "{:.1}/s", lock(&meter).per_second(Instant::now()));
+                }
             })
-            .with_key("left", |state: &ProgressState, line: &mut dyn std::fmt::Write| {
-                // Before the first step nothing can be estimated.
-                if state.per_sec() > 0.0 {
-                    let _ = write!(line, ", {:#} left", HumanDuration(state.eta()));
+            .with_key("left", {
+                let meter = Arc::clone(&meter);
+                move |state: &ProgressState, line: &mut dyn std::fmt::Write| {
+                    let left = state.len().unwrap_or(0).saturating_sub(state.pos());
+                    let seconds = left as f64 / lock(&meter).per_second(Instant::now());
+                    // Before the first step nothing can be estimated.
+                    if let Ok(time) = Duration::try_from_secs_f64(seconds) {
+                        let _ = write!(line, ", {:#} left", HumanDuration(time));
+                    }
                 }
             })
             .progress_chars("━╸ ");
@@ -81,6 +95,7 @@ impl Progress {
         bar.enable_steady_tick(TICK);
         Self {
             bar,
+            meter,
             reporter: reporter.clone(),
         }
     }
@@ -92,11 +107,16 @@ impl Progress {
     /// Takes a step that does not count for the rate.
     pub(crate) fn skip(&self) {
         self.bar.inc(1);
-        self.bar.reset_eta();
     }
 
     pub(crate) fn step(&self) {
+        lock(&self.meter).step(Instant::now());
         self.bar.inc(1);
+    }
+
+    /// Returns how many steps a second were taken in the last minute.
+    pub(crate) fn per_second(&self) -> f64 {
+        lock(&self.meter).per_second(Instant::now())
     }
 
     pub(crate) fn set_message(&self, text: &str) {
@@ -112,6 +132,10 @@ impl Progress {
     pub(crate) fn clear(&self) {
         self.bar.finish_and_clear();
     }
+}
+
+fn lock(meter: &Mutex<RateMeter>) -> MutexGuard<'_, RateMeter> {
+    meter.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Drop for Progress {

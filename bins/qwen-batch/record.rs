@@ -1,23 +1,32 @@
 //! Records: lines of OpenAI's batch output format, written and read.
 
 use std::borrow::Cow;
-use std::hash::{BuildHasher, RandomState};
 
 use qwen_shared::exit::Exit;
 use qwen_shared::net::api::Client;
-use serde::de::IgnoredAny;
+use qwen_shared::net::chat::Usage;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
+
+use super::digest::RequestDigest;
+
+/// A byte-order mark in UTF-8.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 
 /// The result of one request, without its IDs.
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct Record {
     pub(crate) response: Option<RecordedResponse>,
     pub(crate) error: Option<RecordError>,
-    /// True for an answer that was limited or filtered, or whose end is doubtful.
+    /// Why an answer was limited or filtered, or what is doubtful about it, in a word.
     #[serde(skip)]
-    pub(crate) is_cut: bool,
+    pub(crate) cut: Option<String>,
+    /// True for an answer that failed after some of its text: its tokens are paid, and it is not asked for again.
+    #[serde(skip)]
+    pub(crate) has_text: bool,
+    #[serde(skip)]
+    pub(crate) usage: Usage,
 }
 
 impl Record {
@@ -47,7 +56,7 @@ impl RecordedResponse {
         Self {
             status_code,
             request_id: request_id.unwrap_or_default().to_owned(),
-            body: json_on_one_line(body),
+            body: json_on_one_line(&unwrapped(body)),
         }
     }
 
@@ -59,11 +68,22 @@ impl RecordedResponse {
     }
 }
 
+/// Returns the JSON object that a body holds as a JSON text, as some gateways answer; else the body.
+fn unwrapped(body: &[u8]) -> Cow<'_, [u8]> {
+    if !body.trim_ascii_start().starts_with(b"\"") {
+        return body.into();
+    }
+    match serde_json::from_slice::<Value>(body) {
+        Ok(Value::String(inner)) if inner.trim_start().starts_with('{') => inner.into_bytes().into(),
+        _ => body.into(),
+    }
+}
+
 /// Why a request has no good answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct RecordError {
     /// The name of the exit code that this error has elsewhere.
-    code: &'static str,
+    pub(crate) code: &'static str,
     message: String,
     /// The line of the input, for a line that is not a valid request.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -85,6 +105,22 @@ impl RecordError {
             ..Self::new(Exit::Data, message)
         }
     }
+
+    /// Returns what is wrong with the line, where the error is the line's.
+    pub(crate) fn invalid_line(&self) -> Option<InvalidLine> {
+        Some(InvalidLine {
+            number: self.line?,
+            message: self.message.clone(),
+        })
+    }
+}
+
+/// A line of the input that is not a valid request.
+#[derive(Clone, Debug)]
+pub(crate) struct InvalidLine {
+    pub(crate) number: u64,
+    /// The reason, behind the line's number.
+    pub(crate) message: String,
 }
 
 impl From<RecordError> for Record {
@@ -96,51 +132,37 @@ impl From<RecordError> for Record {
     }
 }
 
-/// Writes records, each with an ID of its own.
-#[derive(Debug)]
-pub(crate) struct RecordWriter {
-    run: u32,
-    count: u32,
-}
-
-impl RecordWriter {
-    pub(crate) fn new() -> Self {
-        let random = RandomState::new().hash_one(());
-        Self {
-            run: u32::try_from(random >> 32).unwrap_or(0),
-            count: 0,
-        }
+/// Returns a record as a line of the output, line end included. Its ID holds the digest of the request.
+pub(crate) fn record_line(
+    custom_id: &str,
+    request: RequestDigest,
+    record: &Record,
+) -> Result<Vec<u8>, serde_json::Error> {
+    #[derive(Serialize)]
+    struct Line<'a> {
+        id: String,
+        custom_id: &'a str,
+        #[serde(flatten)]
+        record: &'a Record,
     }
-
-    /// Returns the record as the next line of the output, line end included.
-    pub(crate) fn next_line(
-        &mut self,
-        custom_id: &str,
-        record: &Record,
-    ) -> Result<Vec<u8>, serde_json::Error> {
-        #[derive(Serialize)]
-        struct Line<'a> {
-            id: String,
-            custom_id: &'a str,
-            #[serde(flatten)]
-            record: &'a Record,
-        }
-        self.count = self.count.wrapping_add(1);
-        let mut line = serde_json::to_vec(&Line {
-            id: format!("batch_req_{:08x}{:08x}", self.run, self.count),
-            custom_id,
-            record,
-        })?;
-        line.push(b'\n');
-        Ok(line)
-    }
+    let mut line = serde_json::to_vec(&Line {
+        id: request.to_id(),
+        custom_id,
+        record,
+    })?;
+    line.push(b'\n');
+    Ok(line)
 }
 
 /// What a run needs to know of a record in its output file, its own or a provider's.
 #[derive(Debug)]
 pub(crate) struct ExistingRecord<'a> {
     pub(crate) custom_id: Cow<'a, str>,
+    /// `None` where the record does not tell.
+    pub(crate) digest: Option<RequestDigest>,
     pub(crate) failed: bool,
+    /// True for the result of a line that was not a valid request.
+    pub(crate) is_invalid_line: bool,
 }
 
 impl<'a> ExistingRecord<'a> {
@@ -148,28 +170,99 @@ impl<'a> ExistingRecord<'a> {
     pub(crate) fn parse(line: &'a [u8]) -> Option<Self> {
         #[derive(Deserialize)]
         struct Line<'a> {
+            #[serde(borrow, default)]
+            id: Option<&'a RawValue>,
             #[serde(borrow)]
             custom_id: Cow<'a, str>,
-            response: Option<Response>,
-            error: Option<IgnoredAny>,
+            #[serde(borrow, default)]
+            response: Option<Response<'a>>,
+            #[serde(borrow, default)]
+            error: Option<&'a RawValue>,
         }
         #[derive(Deserialize)]
-        struct Response {
-            status_code: Option<u16>,
+        struct Response<'a> {
+            #[serde(borrow, default)]
+            status_code: Option<&'a RawValue>,
+            #[serde(borrow, default)]
+            body: Option<&'a RawValue>,
         }
-        let line: Line<'_> = serde_json::from_slice(line).ok()?;
-        let failed = match (line.response, line.error) {
-            (None, None) => return None,
-            (Some(response), None) => response
-                .status_code
-                .is_some_and(|status| !(200..300).contains(&status)),
-            (_, Some(_)) => true,
+        let line: Line<'_> = serde_json::from_slice(without_mark(line)).ok()?;
+        let error = line.error.map(RawValue::get).filter(|error| !is_empty(error));
+        if line.response.is_none() && error.is_none() {
+            return None;
+        }
+        let is_refused = |response: &Response<'_>| {
+            // Some engines write the status as a text.
+            let status = response.status_code.map(|status| status.get().trim_matches('"'));
+            let status = status.and_then(|status| status.parse::<u16>().ok());
+            // A body without anything in it is no answer.
+            status.is_some_and(|status| !(200..300).contains(&status))
+                || response
+                    .body
+                    .is_none_or(|body| is_empty(body.get()) || body_failed(body.get()))
         };
+        let id = line.id.map(|id| id.get().trim_matches('"'));
         Some(Self {
             custom_id: line.custom_id,
-            failed,
+            digest: id.and_then(RequestDigest::from_id),
+            failed: error.is_some() || line.response.as_ref().is_some_and(is_refused),
+            is_invalid_line: error.is_some_and(is_about_line),
         })
     }
+
+    /// True for a name of version 0.1 that comes from the place of a line, of which nothing else is known.
+    pub(crate) fn is_positional(&self) -> bool {
+        let digits = self.custom_id.strip_prefix("line-");
+        self.digest.is_none()
+            && digits.is_some_and(|digits| {
+                !digits.is_empty()
+                    && digits
+                        .bytes()
+                        .all(|digit| digit.is_ascii_digit() || digit == b'-')
+            })
+    }
+}
+
+/// True for a value that says that there is no error, as servers write it.
+fn is_empty(error: &str) -> bool {
+    matches!(error, "null" | "false" | "\"\"" | "{}" | "[]" | "0")
+}
+
+/// True for our error of a line that is not a valid request.
+fn is_about_line(error: &str) -> bool {
+    #[derive(Deserialize)]
+    struct Error {
+        #[serde(rename = "line")]
+        _line: u64,
+    }
+    error.contains("\"line\"") && serde_json::from_str::<Error>(error).is_ok()
+}
+
+/// True for the body of a response that reports a failure though its status is good: an error in the place of an answer,
+/// or beside it.
+pub(crate) fn body_failed(body: &str) -> bool {
+    #[derive(Deserialize)]
+    struct Body<'a> {
+        #[serde(borrow, default)]
+        error: Option<&'a RawValue>,
+        #[serde(borrow, default)]
+        status: Option<&'a RawValue>,
+    }
+    // Most bodies have neither, and need not be read again.
+    if !body.contains("\"error\"") && !body.contains("\"status\"") {
+        return false;
+    }
+    serde_json::from_str::<Body<'_>>(body).is_ok_and(|body| {
+        body.error.is_some_and(|error| !is_empty(error.get()))
+            || body
+                .status
+                .is_some_and(|status| matches!(status.get(), "\"failed\"" | "\"cancelled\""))
+    })
+}
+
+/// Takes off a byte-order mark, which some editors put before the first line.
+pub(crate) fn without_mark(line: &[u8]) -> &[u8] {
+    line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line)
 }
 
 /// Puts JSON on one line; `None` when it is not JSON. Bytes that are not UTF-8 become U+FFFD.

@@ -1,6 +1,7 @@
 //! Starts the command that was given.
 
 use qwen_shared::exit::{Exit, Failure, Outcome};
+use qwen_shared::net::api::take_over_logins;
 use qwen_shared::output::Reporter;
 use qwen_shared::secret::forbid_core_dump;
 
@@ -13,8 +14,9 @@ pub(crate) fn run(args: Args, reporter: &Reporter) -> Outcome {
         return Err(Failure::new(Exit::Usage, "no command given").hint("run 'qwen-batch --help'"));
     };
     forbid_core_dump();
+    let left = take_over_logins(reporter);
     let profile = args.common.profile.as_ref();
-    match command {
+    let outcome = match command {
         Command::Run(args) => local::run(&args, profile, reporter),
         Command::Submit(args) => remote::submit(&args, profile, reporter),
         Command::Status(args) => remote::status(&args, profile, reporter),
@@ -22,5 +24,6 @@ pub(crate) fn run(args: Args, reporter: &Reporter) -> Outcome {
         Command::Fetch(args) => remote::fetch(&args, profile, reporter),
         Command::Cancel(args) => remote::cancel(&args, profile, reporter),
         Command::List(args) => remote::list(&args, profile, reporter),
-    }
+    };
+    outcome.map_err(|failure| left.explain(failure))
 }

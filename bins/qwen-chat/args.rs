@@ -17,16 +17,20 @@ use qwen_shared::secret::Secret;
 use super::session;
 
 /// Ask a model one question and print its answer
+///
+/// The answer is on standard output and nothing else; exit 0 means that it is whole. What is piped in is added after the
+/// prompt. Without a prompt, on a terminal, it is a conversation: /help lists its commands.
 #[derive(Debug, Parser)]
 #[command(
     name = "qwen-chat",
     version,
     disable_help_subcommand = true,
+    after_long_help = EXAMPLES,
     group = ArgGroup::new("instead").args(["dry_run", "curl", "list_models"])
 )]
 pub(crate) struct Args {
-    /// Prompt, joined by spaces; piped input is added after it. Without a prompt, on a terminal: a conversation
-    #[arg(value_name = "PROMPT", value_hint = ValueHint::AnyPath)]
+    /// Prompt, joined by spaces; piped input is added after it
+    #[arg(value_name = "PROMPT", hide_short_help = true, value_hint = ValueHint::AnyPath)]
     pub(crate) words: Vec<OsString>,
 
     #[command(flatten)]
@@ -48,10 +52,10 @@ pub(crate) struct Args {
 #[command(next_help_heading = "Endpoint")]
 pub(crate) struct EndpointArgs {
     /// API key; anybody on this machine can read it from the process list
-    #[arg(long, value_name = "KEY")]
+    #[arg(long, value_name = "KEY", hide_short_help = true)]
     pub(crate) openai_api_key: Option<String>,
     /// Base URL of the API, such as https://api.openai.com/v1
-    #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
+    #[arg(long, value_name = "URL", hide_short_help = true, value_hint = ValueHint::Url)]
     pub(crate) openai_base_url: Option<String>,
     /// Model to ask
     #[arg(short, long, value_name = "NAME", add = ArgValueCandidates::new(models))]
@@ -60,10 +64,10 @@ pub(crate) struct EndpointArgs {
     #[arg(long)]
     pub(crate) list_models: bool,
     /// Print the request instead of sending it, and the source of each setting
-    #[arg(long)]
+    #[arg(long, hide_short_help = true)]
     pub(crate) dry_run: bool,
     /// Print a curl command that sends the request with a key from qwen-token
-    #[arg(long)]
+    #[arg(long, hide_short_help = true)]
     pub(crate) curl: bool,
 }
 
@@ -72,31 +76,37 @@ pub(crate) struct EndpointArgs {
 #[command(next_help_heading = "Input")]
 pub(crate) struct InputArgs {
     /// Prompt as an option, as in Qwen Code; goes before PROMPT
-    #[arg(short, long, value_name = "TEXT", allow_hyphen_values = true)]
+    #[arg(
+        short,
+        long,
+        value_name = "TEXT",
+        allow_hyphen_values = true,
+        hide_short_help = true
+    )]
     pub(crate) prompt: Option<OsString>,
     /// System prompt, as text or from a file
     #[arg(short, long, value_name = "TEXT|@FILE", allow_hyphen_values = true, add = ArgValueCompleter::new(at_file))]
     pub(crate) system: Option<OsString>,
-    /// Add a text file with its name; may be given several times
+    /// Add a text file with its name; can be repeated
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) file: Vec<PathBuf>,
-    /// Add an image; may be given several times
+    /// Add an image; can be repeated
     #[arg(short, long, value_name = "FILE|URL", value_hint = ValueHint::FilePath)]
     pub(crate) image: Vec<OsString>,
     /// Read standard input to its end, even from a terminal
-    #[arg(long, overrides_with = "no_stdin")]
+    #[arg(long, overrides_with = "no_stdin", hide_short_help = true)]
     pub(crate) stdin: bool,
     /// Do not read standard input
-    #[arg(long, overrides_with = "stdin")]
+    #[arg(long, overrides_with = "stdin", hide_short_help = true)]
     pub(crate) no_stdin: bool,
     /// Give up if nothing arrives on standard input in this time
-    #[arg(long, value_name = "SECONDS", value_parser = parse_limit)]
+    #[arg(long, value_name = "SECONDS", value_parser = parse_limit, hide_short_help = true)]
     pub(crate) stdin_timeout: Option<Duration>,
-    /// Save the conversation under this name and continue it
+    /// Save a conversation by this name, and continue it
     #[arg(long, value_name = "NAME", add = ArgValueCandidates::new(sessions))]
     pub(crate) session: Option<String>,
     /// Continue the session used last
-    #[arg(long = "continue", conflicts_with = "session")]
+    #[arg(long = "continue", conflicts_with = "session", hide_short_help = true)]
     pub(crate) continue_last: bool,
 }
 
@@ -105,25 +115,30 @@ pub(crate) struct InputArgs {
 #[command(next_help_heading = "Model")]
 pub(crate) struct ModelArgs {
     /// Sampling temperature
-    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true, value_parser = finite)]
+    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true, value_parser = finite, hide_short_help = true)]
     pub(crate) temperature: Option<f64>,
     /// Nucleus sampling threshold
-    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true, value_parser = finite)]
+    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true, value_parser = finite, hide_short_help = true)]
     pub(crate) top_p: Option<f64>,
     /// Maximum number of tokens of the answer
-    #[arg(long, value_name = "COUNT")]
+    #[arg(long, value_name = "COUNT", hide_short_help = true)]
     pub(crate) max_tokens: Option<u64>,
     /// Seed for a repeatable answer
-    #[arg(long, value_name = "NUMBER", allow_negative_numbers = true)]
+    #[arg(
+        long,
+        value_name = "NUMBER",
+        allow_negative_numbers = true,
+        hide_short_help = true
+    )]
     pub(crate) seed: Option<i64>,
-    /// Stop before this text; may be given several times
-    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+    /// Stop before this text; can be repeated
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true, hide_short_help = true)]
     pub(crate) stop: Vec<String>,
     /// Set any member of the request; null removes it
-    #[arg(long, value_name = "NAME=JSON")]
+    #[arg(long, value_name = "NAME=JSON", hide_short_help = true)]
     pub(crate) param: Vec<String>,
     /// Ask for JSON that matches this schema, and validate the answer
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    #[arg(long, value_name = "FILE", hide_short_help = true, value_hint = ValueHint::FilePath)]
     pub(crate) schema: Option<PathBuf>,
 }
 
@@ -147,10 +162,10 @@ pub(crate) struct OutputArgs {
     #[arg(long, conflicts_with = "events")]
     pub(crate) json: bool,
     /// Print one JSON object per line as events happen
-    #[arg(long)]
+    #[arg(long, hide_short_help = true)]
     pub(crate) events: bool,
     /// Ask for the answer in one piece
-    #[arg(long)]
+    #[arg(long, hide_short_help = true)]
     pub(crate) no_stream: bool,
     /// Print only the first fenced code block
     #[arg(long, conflicts_with = "schema")]
@@ -162,14 +177,15 @@ pub(crate) struct OutputArgs {
         value_enum,
         default_value_t,
         hide_possible_values = true,
-        hide_default_value = true
+        hide_default_value = true,
+        hide_short_help = true
     )]
     pub(crate) reasoning: Reasoning,
     /// Print tokens and time on standard error
-    #[arg(long)]
+    #[arg(long, hide_short_help = true)]
     pub(crate) usage: bool,
     /// Exit 1 if the answer was cut, refused, or ended without a known reason
-    #[arg(long)]
+    #[arg(long, hide_short_help = true)]
     pub(crate) strict: bool,
 }
 
@@ -180,12 +196,21 @@ pub(crate) struct LimitArgs {
     #[command(flatten)]
     pub(crate) common: api::LimitArgs,
     /// Limit for everything, retries included [default: none]
-    #[arg(long, value_name = "SECONDS", value_parser = parse_limit)]
+    #[arg(long, value_name = "SECONDS", value_parser = parse_limit, hide_short_help = true)]
     pub(crate) max_time: Option<Duration>,
     /// Do not wait for the rate limit
-    #[arg(long)]
+    #[arg(long, hide_short_help = true)]
     pub(crate) no_pace: bool,
 }
+
+const EXAMPLES: &str = qwen_shared::examples!(
+    "qwen-chat",
+    "qwen-chat -f old.c -f new.c 'does new.c change what old.c does?'",
+    "make >log 2>&1 || tail -50 log | qwen-chat 'what is wrong, and where?'",
+    "qwen-chat --extract 'a POSIX script that rotates logs in $1' >rotate.sh",
+    "qwen-chat --session trip 'three days in Lisbon?'",
+    "qwen-chat --continue 'and with children?'",
+);
 
 /// Parses a number that JSON can hold.
 fn finite(text: &str) -> Result<f64, String> {

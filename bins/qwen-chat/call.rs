@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use super::interrupt::until_interrupted;
 use super::message::Message;
 use super::output::Output;
+use super::status_line::StatusLine;
 
 /// What came of a question.
 pub(crate) struct Response {
@@ -36,12 +37,14 @@ pub(crate) fn ask(
     client: &Client,
     body: ChatBody,
     messages: Vec<Message>,
-    output: Output,
+    mut output: Output,
     ctrl_c: Option<&Arc<Caught>>,
 ) -> Result<Response, Failure> {
     let started = Instant::now();
+    let model = client.endpoint().settings().model.value.clone();
+    let line = output.begin_wait(&model);
     let mut call = ChatCall {
-        model: client.endpoint().settings().model.value.clone(),
+        model,
         body,
         messages,
         json: None,
@@ -53,28 +56,39 @@ pub(crate) fn ask(
     };
     let (asking, ctrl_c) = (client.clone(), ctrl_c.cloned());
     let (call, result) = api::run(async move {
-        let result = until_interrupted(ctrl_c, asking.call(&mut call)).await;
+        let work = until_interrupted(ctrl_c, asking.call(&mut call));
+        let result = with_line(line, work).await;
         (call, result)
     })?;
-    let ChatCall {
-        mut output,
-        reader,
-        mut summary,
-        attempts,
-        ..
-    } = call;
-    // Of an answer that broke, what the reader held back and what it knows.
-    if let Some(mut reader) = reader {
-        reader.close(&mut |delta| output.push(delta));
-        summary = reader.into_summary();
+    let is_stopped = matches!(result, Err(Error::Stopped));
+    let failure = result.err().map(|error| client.failure(error, Asked::Chat));
+    let mut response = call.into_response(started.elapsed(), is_stopped, failure);
+    redact(&mut response.summary, client);
+    Ok(response)
+}
+
+/// Removes from what messages say of an answer the secrets that the request carried.
+fn redact(summary: &mut Summary, client: &Client) {
+    for caveat in &mut summary.caveats {
+        *caveat = client.redacted(std::mem::take(caveat));
     }
-    Ok(Response {
-        output,
-        summary,
-        attempts,
-        elapsed: started.elapsed(),
-        failure: result.err().map(|error| client.failure(error, Asked::Chat)),
-    })
+    for call in &mut summary.tool_calls {
+        call.name = client.redacted(std::mem::take(&mut call.name));
+    }
+}
+
+/// Does work, and keeps the line alive meanwhile that says so.
+async fn with_line<T>(
+    line: Option<StatusLine>,
+    work: impl Future<Output = Result<T, Error>>,
+) -> Result<T, Error> {
+    let Some(line) = line else {
+        return work.await;
+    };
+    tokio::select! {
+        result = work => result,
+        () = line.live() => Err(Error::Stopped),
+    }
 }
 
 struct ChatCall {
@@ -92,6 +106,28 @@ struct ChatCall {
     attempts: u32,
 }
 
+impl ChatCall {
+    fn into_response(mut self, elapsed: Duration, is_stopped: bool, failure: Option<Failure>) -> Response {
+        let output = &mut self.output;
+        output.end_wait();
+        if is_stopped {
+            output.stop();
+        }
+        // Of an answer that broke, what the reader held back and what it knows.
+        if let Some(mut reader) = self.reader {
+            reader.close(&mut |delta| output.push(delta));
+            self.summary = reader.into_summary();
+        }
+        Response {
+            output: self.output,
+            summary: self.summary,
+            attempts: self.attempts,
+            elapsed,
+            failure,
+        }
+    }
+}
+
 impl Call for ChatCall {
     type Output = ();
 
@@ -101,7 +137,10 @@ impl Call for ChatCall {
 
     fn request(&mut self, endpoint: &Endpoint, form: Form) -> Result<http::Request, Error> {
         self.attempts += 1;
-        self.dialect = endpoint.dialect();
+        self.dialect = Dialect {
+            choices: self.body.choices(),
+            ..endpoint.dialect()
+        };
         let json = match self.json.take() {
             Some((known, json)) if known == form => json,
             _ => self.body.to_json(&self.messages, form)?.into(),

@@ -79,8 +79,9 @@ pub(crate) fn print_curl(
         return Err(Failure::new(Exit::Data, message).hint("--dry-run prints it as JSON"));
     }
     let mut curl = String::from("curl --no-buffer --globoff --fail-with-body");
-    let url = shown_url(settings, &endpoint);
-    let has_secret = endpoint.secret().is_some() || settings.profile_headers().next().is_some();
+    let (url, has_own_query) = public_url(settings, &endpoint);
+    let has_secret =
+        endpoint.secret().is_some() || settings.profile_headers().next().is_some() || has_own_query;
     if has_secret {
         curl = format!(
             "{} | {curl} --config -",
@@ -98,23 +99,14 @@ pub(crate) fn print_curl(
     if !has_secret {
         curl.push_str(&format!(" {}", quoted(&url)));
     }
-    report_masked(settings, &endpoint, reporter);
+    report_masked(settings, reporter);
     curl.push('\n');
     Stdout::write(curl.as_bytes())?;
     Ok(Exit::Ok)
 }
 
 /// Says which values of the profile the user has to put into the command.
-fn report_masked(settings: &Settings, endpoint: &Endpoint, reporter: &Reporter) {
-    let url = endpoint.chat_url();
-    for (name, _) in url
-        .query_pairs()
-        .filter(|(name, _)| !is_of_provider(settings, name))
-    {
-        reporter.notice(&format!(
-            "put the value of parameter '{name}' in yourself: it is masked"
-        ));
-    }
+fn report_masked(settings: &Settings, reporter: &Reporter) {
     let body = settings.body.iter();
     for (name, _) in body.filter(|(name, value)| is_masked(settings, name, value)) {
         reporter.notice(&format!(
@@ -182,6 +174,23 @@ fn shown_url(settings: &Settings, endpoint: &Endpoint) -> String {
         url.query_pairs_mut().clear().extend_pairs(pairs);
     }
     url.into()
+}
+
+/// Returns the URL without the parameters that are the profile's or stand in its base URL, and whether there are any:
+/// qwen-token adds them.
+fn public_url(settings: &Settings, endpoint: &Endpoint) -> (String, bool) {
+    let mut url = endpoint.chat_url();
+    let pairs: Vec<(String, String)> = url.query_pairs().into_owned().collect();
+    let is_public = |(name, _): &&(String, String)| is_of_provider(settings, name);
+    let public: Vec<&(String, String)> = pairs.iter().filter(is_public).collect();
+    let has_own = public.len() < pairs.len();
+    if has_own {
+        url.set_query(None);
+    }
+    if has_own && !public.is_empty() {
+        url.query_pairs_mut().extend_pairs(public);
+    }
+    (url.into(), has_own)
 }
 
 /// True for a parameter that the catalogue names.

@@ -10,6 +10,7 @@ use super::args::OutputArgs;
 use super::call::Response;
 use super::extract::Extractor;
 use super::output::Report;
+use super::schema;
 use super::usage::usage_line;
 
 /// Ends the answer on stdout, reports what the user should know about it, and decides the exit.
@@ -55,7 +56,7 @@ fn validate(response: &mut Response, schema: Option<&Value>) -> Result<(), Failu
         let message = format!("the model calls a tool, '{}', though none was offered", call.name);
         return Err(Failure::new(Exit::Protocol, message).hint("--json shows the call"));
     }
-    let is_cut = summary.finish_reason.as_ref().is_some_and(FinishReason::is_cut);
+    let cut = summary.finish_reason.as_ref().and_then(hint_when_cut);
     let Some(schema) = schema else {
         return Ok(());
     };
@@ -63,7 +64,7 @@ fn validate(response: &mut Response, schema: Option<&Value>) -> Result<(), Failu
     if summary.is_refusal || summary.finish_reason.as_ref().is_some_and(refused) {
         let words = clip(
             &one_line(response.output.text.as_deref().unwrap_or_default()),
-            MAX_ERROR,
+            QUOTED,
         );
         return Err(Failure::new(
             Exit::Data,
@@ -71,15 +72,22 @@ fn validate(response: &mut Response, schema: Option<&Value>) -> Result<(), Failu
         ));
     }
     let text = strip_fence(response.output.text.as_deref().unwrap_or_default());
-    let checked = check_schema(&text, schema);
+    let checked = schema::check(&text, schema);
     response.output.text = Some(text);
-    checked.map_err(|failure| {
-        if is_cut {
-            failure.hint("the answer was cut; raise --max-tokens")
-        } else {
-            failure
-        }
+    checked.map_err(|failure| match cut {
+        Some(hint) => failure.hint(hint),
+        None => failure,
     })
+}
+
+/// Says what to do about an answer that was cut, and may not fit its schema for that reason.
+const fn hint_when_cut(reason: &FinishReason) -> Option<&'static str> {
+    match reason.meaning {
+        Meaning::Limit => Some("the answer was cut at its limit; raise --max-tokens"),
+        Meaning::Filter => Some("the provider's filter cut the answer; word the question another way"),
+        Meaning::Repetition => Some("the model repeated itself; ask again with another --temperature"),
+        _ => None,
+    }
 }
 
 /// Reports what is doubtful about a complete answer; `No` when anything is.
@@ -105,11 +113,8 @@ fn exit_status(response: &Response, reporter: &Reporter) -> Exit {
     exit
 }
 
-/// The most validation errors that a message names.
-const MAX_ERRORS: usize = 3;
-
-/// The longest validation error, in characters: it quotes the answer.
-const MAX_ERROR: usize = 200;
+/// The most characters of a refusal that a message quotes.
+const QUOTED: usize = 200;
 
 /// Returns the JSON text of an answer: without the code fence that some models put around it.
 pub(crate) fn strip_fence(text: &str) -> String {
@@ -122,35 +127,4 @@ pub(crate) fn strip_fence(text: &str) -> String {
         return code.trim().to_owned();
     }
     trimmed.to_owned()
-}
-
-/// Checks an answer against a schema.
-///
-/// # Errors
-/// 65 when it is not JSON or does not fit.
-pub(crate) fn check_schema(text: &str, schema: &Value) -> Result<(), Failure> {
-    let answer: Value = serde_json::from_str(text)
-        .map_err(|error| Failure::new(Exit::Data, format!("the answer is not JSON: {error}")))?;
-    let validator = jsonschema::validator_for(schema)
-        .map_err(|error| Failure::new(Exit::Data, format!("not a JSON schema: {error}")))?;
-    let errors: Vec<String> = validator
-        .iter_errors(&answer)
-        .take(MAX_ERRORS)
-        .map(|error| {
-            let place = error.instance_path().to_string();
-            let place = if place.is_empty() {
-                "the whole".to_owned()
-            } else {
-                place
-            };
-            clip(&format!("{place}: {error}"), MAX_ERROR)
-        })
-        .collect();
-    if errors.is_empty() {
-        return Ok(());
-    }
-    Err(Failure::new(
-        Exit::Data,
-        format!("the answer does not fit the schema: {}", errors.join("; ")),
-    ))
 }

@@ -4,11 +4,10 @@ use std::future::pending;
 use std::sync::Arc;
 
 use qwen_shared::net::api::Error;
-use qwen_shared::output::Stdout;
 use qwen_shared::signal::Caught;
 use tokio::net::UnixStream;
 
-/// Does work until Ctrl-C is pressed; the work is dropped then. Without `ctrl_c`, Ctrl-C ends the program.
+/// Does work until Ctrl-C is pressed; the work is dropped then, and the terminal's cursor is behind its `^C`. Without `ctrl_c`, Ctrl-C ends the program.
 pub(crate) async fn until_interrupted<T>(
     ctrl_c: Option<Arc<Caught>>,
     work: impl Future<Output = Result<T, Error>>,
@@ -18,11 +17,7 @@ pub(crate) async fn until_interrupted<T>(
     };
     tokio::select! {
         biased;
-        () = interrupted(&ctrl_c) => {
-            // The terminal has echoed ^C, and the cursor is behind it.
-            let _ = Stdout::write(b"\n");
-            Err(Error::Stopped)
-        }
+        () = interrupted(&ctrl_c) => Err(Error::Stopped),
         done = work => done,
     }
 }

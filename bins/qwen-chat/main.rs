@@ -8,6 +8,7 @@ mod dry_run;
 mod extract;
 mod finish;
 mod interrupt;
+mod login;
 mod markdown;
 mod message;
 mod models;
@@ -15,7 +16,10 @@ mod output;
 mod prompt;
 mod request;
 mod run;
+mod schema;
 mod session;
+mod status_line;
+mod theme;
 mod usage;
 
 fn main() -> std::process::ExitCode {

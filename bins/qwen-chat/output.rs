@@ -14,7 +14,9 @@ use serde_json::{Map, Value, json};
 
 use super::args::{OutputArgs, Reasoning};
 use super::extract::Extractor;
-use super::markdown::Markdown;
+use super::markdown::{Markdown, Size};
+use super::status_line::StatusLine;
+use super::theme::theme;
 
 /// From how many bytes on the buffer is written, and what it keeps between writes.
 const FULL: usize = 64 << 10;
@@ -61,6 +63,8 @@ pub(crate) struct Output {
     /// Text of the answer has come, whether it was printed or not.
     has_answer: bool,
     has_written_stdout: bool,
+    /// Lives until the first word is written.
+    status: Option<StatusLine>,
 }
 
 impl Output {
@@ -73,10 +77,10 @@ impl Output {
             Form::Buffered
         } else if !is_terminal {
             Form::Plain
-        } else if args.extract || !reporter.color().wanted(true) {
+        } else if args.extract || !can_draw() {
             Form::Escaped
         } else {
-            Form::Rendered(Box::new(Markdown::new(columns)))
+            Form::Rendered(Box::new(Markdown::new(size, theme(reporter))))
         };
         Self {
             text: matches!(form, Form::Buffered).then(String::new),
@@ -97,6 +101,20 @@ impl Output {
             has_shown_reasoning: false,
             has_answer: false,
             has_written_stdout: false,
+            status: None,
+        }
+    }
+
+    /// Says on a terminal, from half a second on, that the answer is waited for. The line has to be kept alive.
+    pub(crate) fn begin_wait(&mut self, model: &str) -> Option<StatusLine> {
+        self.status = StatusLine::new(model, &self.reporter);
+        self.status.clone()
+    }
+
+    /// Ends that.
+    pub(crate) fn end_wait(&mut self) {
+        if let Some(status) = self.status.take() {
+            status.end();
         }
     }
 
@@ -145,7 +163,7 @@ impl Output {
             *extractor = Extractor::default();
         }
         if let Form::Rendered(markdown) = &mut self.form {
-            **markdown = Markdown::new(columns);
+            **markdown = Markdown::new(size, theme(&self.reporter));
         }
         let text = std::mem::take(&mut self.unwritten);
         self.push_reasoning(&text);
@@ -170,6 +188,9 @@ impl Output {
 
     fn push_reasoning(&mut self, text: &str) {
         self.has_reasoning = true;
+        if let Some(status) = &self.status {
+            status.reason();
+        }
         if let Some(kept) = &mut self.reasoning_text {
             kept.push_str(text);
         }
@@ -192,7 +213,8 @@ impl Output {
 
     /// Returns how many bytes are not written yet.
     pub(crate) fn pending(&self) -> usize {
-        self.buffer.len() + self.stderr.len()
+        let is_dirty = matches!(&self.form, Form::Rendered(markdown) if markdown.is_dirty());
+        self.buffer.len() + self.stderr.len() + usize::from(is_dirty)
     }
 
     /// True when the buffer should be written although more may follow at once: for the first piece, which the user waits
@@ -218,9 +240,13 @@ impl Output {
             let error = AnswerError::TooMuch;
             return Err(Failure::new(error.exit(), error.to_string()));
         }
+        if let Form::Rendered(markdown) = &mut self.form {
+            markdown.draw(&mut self.buffer);
+        }
         if self.pending() > 0 {
             self.has_written = true;
             self.unwritten = String::new();
+            self.end_wait();
         }
         if !self.stderr.is_empty() {
             self.reporter.flow(&self.stderr);
@@ -254,9 +280,36 @@ impl Output {
     }
 
     /// Says what is waited for, and which limit will end that.
-    pub(crate) fn report_silence(&self, waiting: &Waiting) {
+    pub(crate) fn report_silence(&mut self, waiting: &Waiting) {
         let (limit, _) = waiting.limit;
+        self.make_room(0);
+        self.hide_status();
         self.reporter.notice(&format!("{waiting} ({})", limit.flag()));
+    }
+
+    fn hide_status(&self) {
+        if let Some(status) = &self.status {
+            status.wipe();
+        }
+    }
+
+    /// Takes what may still be drawn anew off the terminal, where other words are about to be written. It is drawn again
+    /// below them. `typed` is how many cells the cursor was moved meanwhile. False where there is nothing of the kind.
+    fn make_room(&mut self, typed: usize) -> bool {
+        let mut erased = Vec::new();
+        if let Form::Rendered(markdown) = &mut self.form {
+            markdown.hide(typed, &mut erased);
+        }
+        // What fails here fails at the next flush, which reports it.
+        let _ = Stdout::write(&erased);
+        !erased.is_empty()
+    }
+
+    /// Makes room behind the `^C` that the terminal has shown.
+    pub(crate) fn stop(&mut self) {
+        if !self.make_room(2) && Stdout::is_terminal() {
+            let _ = Stdout::write(b"\n");
+        }
     }
 
     /// Reports what happens before the answer, with `--events` also on stdout.
@@ -266,6 +319,7 @@ impl Output {
             self.stderr.push('\n');
             self.reporter.flow(&std::mem::take(&mut self.stderr));
         }
+        self.hide_status();
         self.reporter.notice(&event.to_string());
         if matches!(self.form, Form::Events) {
             event_line(event, &mut self.buffer);
@@ -349,13 +403,19 @@ fn add_escaped(text: &str, buffer: &mut Vec<u8>) {
     buffer.extend_from_slice(shown.as_bytes());
 }
 
-/// Returns the current width of the terminal on stdout.
-fn columns() -> usize {
-    rustix::termios::tcgetwinsize(rustix::stdio::stdout())
-        .ok()
-        .map(|size| usize::from(size.ws_col))
-        .filter(|&columns| columns > 0)
-        .unwrap_or(80)
+/// Returns the current size of the terminal on stdout.
+fn size() -> Size {
+    let size = rustix::termios::tcgetwinsize(rustix::stdio::stdout()).ok();
+    let or = |said: Option<u16>, usual| said.filter(|&cells| cells > 0).map_or(usual, usize::from);
+    Size {
+        columns: or(size.map(|size| size.ws_col), 80),
+        rows: or(size.map(|size| size.ws_row), 24),
+    }
+}
+
+/// True for a terminal that can move its cursor.
+fn can_draw() -> bool {
+    std::env::var_os("TERM").is_none_or(|term| term != "dumb")
 }
 
 /// What is known at the end, except the text.
@@ -376,7 +436,13 @@ impl Report<'_> {
         let reasoning = reasoning.filter(|reasoning| !reasoning.is_empty());
         object.insert("reasoning".into(), reasoning.into());
         self.add_times(&mut object);
-        add_line(&object, buffer);
+        if Stdout::is_terminal() {
+            let json = serde_json::to_string_pretty(&object).unwrap_or_default();
+            buffer.extend_from_slice(escape_json(&json).as_bytes());
+            buffer.push(b'\n');
+        } else {
+            add_line(&object, buffer);
+        }
     }
 
     /// Appends the last event of `--events`: `end`, or `error`.

@@ -62,7 +62,7 @@ pub(crate) fn message(args: &Args, reporter: &Reporter) -> Result<Message, Failu
 }
 
 /// Joins the parts with a blank line between them. Piped input is not changed.
-fn join(prompt: String, piped: String, files: &[(&Path, String)]) -> String {
+pub(crate) fn join(prompt: String, piped: String, files: &[(&Path, String)]) -> String {
     let mut text = prompt;
     if text.is_empty() {
         text = piped;
@@ -98,7 +98,7 @@ fn add_file(text: &mut String, path: &Path, content: &str) {
 ///
 /// # Errors
 /// 66 when the file is missing or unreadable; 65 when it is not an image of a kind that models read.
-fn image_url(image: &OsStr) -> Result<String, Failure> {
+pub(crate) fn image_url(image: &OsStr) -> Result<String, Failure> {
     let is_url = |text: &&str| {
         ["https://", "http://", "data:"].iter().any(|scheme| {
             let start = text.get(..scheme.len());

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use qwen_shared::exit::{Exit, Failure, Outcome};
 use qwen_shared::input::system_prompt;
+use qwen_shared::net::api::take_over_logins;
 use qwen_shared::net::chat::Summary;
+use qwen_shared::net::http::BaseUrl;
 use qwen_shared::output::{Reporter, Stdout};
 use qwen_shared::secret::forbid_core_dump;
 use serde_json::Value;
@@ -16,15 +18,19 @@ use super::client::{connect, resolve_settings};
 use super::finish::finish;
 use super::message::Message;
 use super::output::{Output, Report};
-use super::session::{Session, with_system};
-use crate::{conversation, dry_run, models, prompt, request};
+use super::session::{Session, with_model_of, with_system};
+use crate::{conversation, dry_run, login, models, prompt, request, schema};
 
 /// Runs the tool.
 pub(crate) fn run(args: Args, reporter: &Reporter) -> Outcome {
     forbid_core_dump();
+    let left = take_over_logins(reporter);
     if args.endpoint.openai_api_key.is_some() {
         reporter.notice("the key is on the command line, where anybody on this machine can read it");
         reporter.hint("set OPENAI_API_KEY, or run 'qwen-login --api-key'");
+    }
+    if let Some(failed) = login::log_in_first(&args, reporter)? {
+        return Ok(failed);
     }
     if is_conversation(&args) {
         return conversation::run(&args, reporter);
@@ -32,20 +38,16 @@ pub(crate) fn run(args: Args, reporter: &Reporter) -> Outcome {
     match send(&args, reporter) {
         Ok(Done::Printed(exit)) => Ok(exit),
         Ok(Done::Answered(answer)) => end(*answer, &args, reporter),
-        Err(failure) => report_failure(&args, failure, reporter),
+        Err(failure) => report_failure(&args, left.explain(failure), reporter),
     }
 }
 
-/// True without a prompt, on a terminal.
+/// True without a prompt, on a terminal. Files and images alone are what a conversation is about.
 fn is_conversation(args: &Args) -> bool {
     let input = &args.input;
-    let has_prompt = input.prompt.is_some()
-        || !args.words.is_empty()
-        || !input.file.is_empty()
-        || !input.image.is_empty()
-        || input.stdin;
+    let has_prompt = input.prompt.is_some() || !args.words.is_empty() || input.stdin;
     let is_other_mode = args.endpoint.dry_run || args.endpoint.curl || args.endpoint.list_models;
-    let is_json = args.output.json || args.output.events;
+    let is_json = args.output.json || args.output.events || args.model.schema.is_some();
     !has_prompt && !is_other_mode && !is_json && std::io::stdin().is_terminal() && Stdout::is_terminal()
 }
 
@@ -56,6 +58,7 @@ enum Done {
 }
 
 struct Answer {
+    endpoint: BaseUrl,
     response: Response,
     schema: Option<Value>,
     session: Option<Session>,
@@ -65,13 +68,21 @@ struct Answer {
 
 /// Does everything up to the end of the response. Nothing that fails here has written to stdout.
 fn send(args: &Args, reporter: &Reporter) -> Result<Done, Failure> {
-    let settings = resolve_settings(&args.overrides(), reporter)?;
     if args.endpoint.list_models {
+        let settings = resolve_settings(&args.overrides(), reporter)?;
         let client = connect(settings, &args.limits, reporter)?;
         return models::print(&client, args.output.json, None).map(Done::Printed);
     }
-    let session = Session::open(args.input.session.as_deref(), args.input.continue_last)?;
-    let schema = args.model.schema.as_deref().map(request::schema).transpose()?;
+    let mut session = Session::open(args.input.session.as_deref(), args.input.continue_last)?;
+    let overrides = with_model_of(session.as_ref(), args.overrides())?;
+    let settings = resolve_settings(&overrides, reporter)?;
+    if let Some(session) = &mut session {
+        session.use_model(&settings);
+    }
+    if let Some(session) = &session {
+        session.check_endpoint(&settings)?;
+    }
+    let schema = args.model.schema.as_deref().map(schema::read).transpose()?;
     let body = request::body(args, &settings, schema.as_ref())?;
     let message = prompt::message(args, reporter)?;
     let system = args.input.system.as_deref().map(system_prompt).transpose()?;
@@ -86,6 +97,7 @@ fn send(args: &Args, reporter: &Reporter) -> Result<Done, Failure> {
     let output = Output::new(&args.output, session.is_some(), schema.is_some(), reporter);
     let response = ask(&client, body, messages, output, None)?;
     Ok(Done::Answered(Box::new(Answer {
+        endpoint: client.endpoint().base_url().clone(),
         response,
         schema,
         session,
@@ -101,7 +113,7 @@ fn end(mut answer: Answer, args: &Args, reporter: &Reporter) -> Outcome {
     let text = response.output.answer.take().unwrap_or_default();
     // Servers refuse an empty message.
     if let (Some(session), false) = (answer.session, text.trim().is_empty()) {
-        session.add(answer.system, answer.message, text)?;
+        session.add(answer.system, answer.message, text, &answer.endpoint)?;
     }
     Ok(exit)
 }

@@ -4,11 +4,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use qwen_shared::dotenv::command_about;
 use qwen_shared::exit::{Exit, Failure};
 use qwen_shared::fs::{
     Lock, cannot_read, cannot_write, create_private_dir, lock_path, read_private, write_private,
 };
+use qwen_shared::net::config::{Binding, Overrides, Settings};
+use qwen_shared::net::http::BaseUrl;
 use qwen_shared::paths;
+use qwen_shared::text::{clip, one_line};
 use serde::{Deserialize, Serialize};
 
 use super::message::{Message, Role};
@@ -23,12 +27,18 @@ const LOCK_LIMIT: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(crate) struct Session {
     path: PathBuf,
-    messages: Vec<Message>,
+    document: Document,
 }
 
 /// The content of the file.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 struct Document {
+    /// The endpoint that the conversation was last held with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    endpoint: Option<String>,
+    /// The model that was asked last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    model: Option<String>,
     messages: Vec<Message>,
 }
 
@@ -44,8 +54,8 @@ impl Session {
             (None, true) => latest()?,
             (None, false) => return Ok(None),
         };
-        let messages = load(&path)?;
-        Ok(Some(Self { path, messages }))
+        let document = load(&path)?;
+        Ok(Some(Self { path, document }))
     }
 
     /// Opens the session of that name.
@@ -54,13 +64,67 @@ impl Session {
     /// As [`Session::open`].
     pub(crate) fn named(name: &str) -> Result<Self, Failure> {
         let path = path_of(name)?;
-        let messages = load(&path)?;
-        Ok(Self { path, messages })
+        let document = load(&path)?;
+        Ok(Self { path, document })
     }
 
     /// Returns the messages so far.
     pub(crate) fn messages(&self) -> &[Message] {
-        &self.messages
+        &self.document.messages
+    }
+
+    /// Returns the system prompt, and the messages after it.
+    pub(crate) fn parts(&self) -> (Option<String>, Vec<Message>) {
+        let mut messages = self.messages().to_vec();
+        let system = messages.iter().position(|message| message.role == Role::System);
+        let system = system
+            .map(|place| messages.remove(place))
+            .and_then(Message::into_text);
+        (system, messages)
+    }
+
+    /// True for the session of that name.
+    pub(crate) fn has_name(&self, name: &str) -> bool {
+        path_of(name).is_ok_and(|path| path == self.path)
+    }
+
+    /// Returns the endpoint that the conversation was last held with; `None` where the file does not say so.
+    pub(crate) fn endpoint(&self) -> Option<BaseUrl> {
+        BaseUrl::parse(self.document.endpoint.as_deref()?).ok()
+    }
+
+    /// Refuses to send what was said so far to an endpoint that a project's file names without consent, unless it was
+    /// said there.
+    ///
+    /// # Errors
+    /// 78, with the command that gives consent.
+    pub(crate) fn check_endpoint(&self, settings: &Settings) -> Result<(), Failure> {
+        if self.messages().is_empty() {
+            return Ok(());
+        }
+        check_endpoint(self.endpoint().as_ref(), settings)
+            .map_err(|failure| failure.hint("or begin another conversation with --session NAME"))
+    }
+
+    /// Keeps which model is asked from now on, with the next change.
+    pub(crate) fn use_model(&mut self, settings: &Settings) {
+        self.document.model = Some(settings.model.value.clone());
+    }
+
+    /// Removes the session of that name.
+    ///
+    /// # Errors
+    /// 64 for what is no name, 66 where there is no such session, 74 when the file cannot be removed.
+    pub(crate) fn remove(name: &str) -> Result<(), Failure> {
+        let path = path_of(name)?;
+        fs::remove_file(&path).map_err(|error| match error.kind() {
+            std::io::ErrorKind::NotFound => {
+                Failure::new(Exit::NoInput, format!("there is no session '{name}'"))
+            }
+            _ => cannot_write(&path, &error),
+        })?;
+        let _ = fs::remove_file(lock_path(&path));
+        Ok(())
     }
 
     /// Returns the file's name.
@@ -77,11 +141,41 @@ impl Session {
         system: Option<String>,
         message: Message,
         answer: String,
+        endpoint: &BaseUrl,
     ) -> Result<(), Failure> {
-        self.change(|messages| {
-            *messages = with_system(system, std::mem::take(messages));
+        self.change(|document| {
+            let mut messages = with_system(system, std::mem::take(&mut document.messages));
             messages.push(message);
             messages.push(Message::text(Role::Assistant, answer));
+            document.messages = messages;
+            document.endpoint = Some(name_of(endpoint));
+        })
+    }
+
+    /// Puts another system prompt before the messages, or none.
+    ///
+    /// # Errors
+    /// As [`Session::add`].
+    pub(crate) fn set_system(&self, system: Option<String>) -> Result<(), Failure> {
+        self.change(|document| {
+            document.messages.retain(|message| message.role != Role::System);
+            document.messages = with_system(system, std::mem::take(&mut document.messages));
+        })
+    }
+
+    /// Takes a message and its answer back, where they are the last ones.
+    ///
+    /// # Errors
+    /// As [`Session::add`].
+    pub(crate) fn take_back(&self, message: &Message) -> Result<(), Failure> {
+        self.change(|document| {
+            let messages = &mut document.messages;
+            if let [.., asked, answer] = messages.as_slice()
+                && asked == message
+                && answer.role == Role::Assistant
+            {
+                messages.truncate(messages.len() - 2);
+            }
         })
     }
 
@@ -89,23 +183,81 @@ impl Session {
     ///
     /// # Errors
     /// As [`Session::add`].
-    pub(crate) fn replace(&self, with: &[Message]) -> Result<(), Failure> {
-        self.change(|messages| *messages = with.to_vec())
+    pub(crate) fn replace(&self, with: &[Message], endpoint: Option<&BaseUrl>) -> Result<(), Failure> {
+        self.change(|document| {
+            document.messages = with.to_vec();
+            document.endpoint = endpoint.map(name_of);
+        })
     }
 
-    fn change(&self, change: impl FnOnce(&mut Vec<Message>)) -> Result<(), Failure> {
+    fn change(&self, change: impl FnOnce(&mut Document)) -> Result<(), Failure> {
         let refused = |error: std::io::Error| cannot_write(&self.path, &error);
         if let Some(directory) = self.path.parent() {
             create_private_dir(directory).map_err(refused)?;
         }
         let _lock = Lock::take(&lock_path(&self.path), LOCK_LIMIT)?;
-        let mut messages = load(&self.path)?;
-        change(&mut messages);
-        let json = serde_json::to_vec(&Document { messages }).map_err(|error| {
+        let mut document = load(&self.path)?;
+        change(&mut document);
+        document.model = self.document.model.clone().or(document.model);
+        let json = serde_json::to_vec(&document).map_err(|error| {
             Failure::new(Exit::Bug, "the session cannot be written as JSON").caused_by(error)
         })?;
         write_private(&self.path, &json).map_err(refused)
     }
+}
+
+/// Has the model asked that a session was held with, unless a flag names another one or another endpoint is in use.
+///
+/// # Errors
+/// Those of [`Settings::resolve`].
+pub(crate) fn with_model_of(session: Option<&Session>, overrides: Overrides) -> Result<Overrides, Failure> {
+    let document = session.map(|session| &session.document);
+    let (Some(model), Some(endpoint), None) = (
+        document.and_then(|document| document.model.as_ref()),
+        document.and_then(|document| document.endpoint.as_ref()),
+        &overrides.model,
+    ) else {
+        return Ok(overrides);
+    };
+    let settings = Settings::resolve(&overrides)?;
+    let is_another = settings.model.value != *model && name_of(&settings.base_url.value) == *endpoint;
+    Ok(Overrides {
+        model: is_another.then(|| model.clone()),
+        ..overrides
+    })
+}
+
+/// Refuses to send a conversation to an endpoint that a project's file names without consent, unless it was held there.
+///
+/// # Errors
+/// 78, with the command that gives consent.
+pub(crate) fn check_endpoint(held_with: Option<&BaseUrl>, settings: &Settings) -> Result<(), Failure> {
+    let (endpoint, source) = (&settings.base_url.value, &settings.base_url.source);
+    let is_bound = |held: &BaseUrl| Binding::to(held.clone(), settings.provider.value).covers(endpoint);
+    if !source.is_project() || held_with.is_some_and(is_bound) {
+        return Ok(());
+    }
+    let held = held_with.map_or_else(String::new, |held| format!(": it was held with '{held}'"));
+    let failure = Failure::new(
+        Exit::Config,
+        format!(
+            "{source} names the endpoint '{endpoint}' without your consent, and what was said so far would go there{held}"
+        ),
+    );
+    let trust = source
+        .env_file()
+        .and_then(|file| command_about("qwen-env --trust", file));
+    Err(match trust {
+        Some(command) => failure.hint(format!("run '{command}' if that endpoint may have it")),
+        None => failure.hint("set OPENAI_BASE_URL yourself to choose the endpoint"),
+    })
+}
+
+/// An endpoint as it is kept: without its query, which may hold a secret.
+fn name_of(endpoint: &BaseUrl) -> String {
+    let mut url = url::Url::clone(endpoint);
+    url.set_query(None);
+    url.into()
 }
 
 /// Puts the system prompt, if any, before the messages.
@@ -149,6 +301,35 @@ pub(crate) fn names() -> Vec<String> {
     names
 }
 
+/// Returns a line for each session: its name, how many messages it has, and how the last question begins.
+pub(crate) fn descriptions() -> Vec<String> {
+    let describe = |name: String| {
+        let Ok(session) = Session::named(&name) else {
+            return format!("{name}  (cannot be read)");
+        };
+        let asked = session
+            .messages()
+            .iter()
+            .rev()
+            .find(|message| message.role == Role::User);
+        let asked = asked.cloned().and_then(Message::into_text).unwrap_or_default();
+        let asked = clip(&one_line(&asked), DESCRIBED);
+        let count = session
+            .messages()
+            .iter()
+            .filter(|message| message.role == Role::User)
+            .count();
+        format!(
+            "{name}  {count} {}  {asked}",
+            if count == 1 { "question" } else { "questions" }
+        )
+    };
+    names().into_iter().map(describe).collect()
+}
+
+/// The most characters of a question in a list.
+const DESCRIBED: usize = 50;
+
 /// Returns the session used last.
 fn latest() -> Result<PathBuf, Failure> {
     let sessions = fs::read_dir(directory()?).into_iter().flatten().flatten();
@@ -164,13 +345,12 @@ fn latest() -> Result<PathBuf, Failure> {
         })
 }
 
-fn load(path: &Path) -> Result<Vec<Message>, Failure> {
+fn load(path: &Path) -> Result<Document, Failure> {
     let shown = path.display();
     let file = read_private(path, LIMIT).map_err(|error| cannot_read(path, &error))?;
     let Some(file) = file else {
-        return Ok(Vec::new());
+        return Ok(Document::default());
     };
-    let document: Document = serde_json::from_slice(&file.bytes)
-        .map_err(|error| Failure::new(Exit::Data, format!("'{shown}': not a session: {error}")))?;
-    Ok(document.messages)
+    serde_json::from_slice(&file.bytes)
+        .map_err(|error| Failure::new(Exit::Data, format!("'{shown}': not a session: {error}")))
 }

@@ -13,16 +13,22 @@ use qwen_shared::dotenv::{ChainRule, EnvChain, Search};
 use qwen_shared::shell::{Shell, parent_shell};
 
 /// Print the resolved .env chain as shell code
+///
+/// Of each directory from here upward, .qwen/.env and then .env are looked for, at last ~/.qwen/.env and ~/.env; the first
+/// file that is there is used. The output may stand unquoted in an eval. With a COMMAND the variables are for it alone.
 #[derive(Debug, Parser)]
-#[command(name = "qwen-env", version, disable_help_subcommand = true)]
+#[command(name = "qwen-env", version, disable_help_subcommand = true, after_long_help = EXAMPLES)]
 #[command(override_usage = "qwen-env [OPTIONS]\n       qwen-env [OPTIONS] -- COMMAND [ARG]...")]
 #[command(group = ArgGroup::new("mode").args(["get", "explain", "check", "hook", "unset", "trust", "untrust", "command"]))]
 pub(crate) struct Args {
-    /// Write for this shell instead of the parent process: sh, dash, bash, zsh, ksh, mksh, busybox, yash, posh, fish,
-    /// tcsh, csh, elvish, xonsh, nu, pwsh
+    /// Write for this shell instead of the parent process
+    ///
+    /// One of sh, dash, bash, zsh, ksh, mksh, busybox, yash, posh, fish, tcsh, csh, elvish, xonsh, nu, pwsh.
     #[arg(long, value_name = "NAME", value_enum, hide_possible_values = true)]
     pub(crate) shell: Option<Shell>,
-    /// Write shell code (shell) or data (json, dotenv, null)
+    /// Output format, such as json or docker
+    ///
+    /// Shell code (shell), data (json, null), or a file for another program (dotenv, docker, github, systemd).
     #[arg(
         long,
         value_name = "FORMAT",
@@ -31,48 +37,65 @@ pub(crate) struct Args {
         hide_possible_values = true
     )]
     pub(crate) format: Format,
-    /// Print the value of one variable; exit 1 when it is unset
+    /// Print one variable; exit 1 when it is unset
     #[arg(long, value_name = "NAME", add = ArgValueCandidates::new(variables))]
     pub(crate) get: Option<String>,
-    /// List every file and variable and what is done with it, values masked
+    /// List every file and variable, and what is done with it
+    ///
+    /// Values are masked.
     #[arg(long)]
     pub(crate) explain: bool,
     /// With --explain: show the values
-    #[arg(long, requires = "explain")]
+    #[arg(long, requires = "explain", hide_short_help = true)]
     pub(crate) show_secrets: bool,
-    /// Look for mistakes in the files; exit 65 when there are any
+    /// Look for mistakes in the files; exit 65 if any
     #[arg(long)]
     pub(crate) check: bool,
-    /// Print code that re-evaluates at the prompt when something changed, for bash, zsh, fish, elvish or nu
+    /// Print code that follows changes at each prompt
+    ///
+    /// For bash, zsh, fish, elvish or nu. The examples say where it goes.
     #[arg(long, value_name = "SHELL", hide_possible_values = true)]
     #[arg(value_parser = PossibleValuesParser::new(["bash", "zsh", "fish", "elvish", "nu"]))]
     pub(crate) hook: Option<String>,
-    /// Print statements that unset what earlier calls exported
+    /// Print code that unsets what was exported
     #[arg(long)]
     pub(crate) unset: bool,
-    /// Add OPENAI_API_KEY, OPENAI_BASE_URL and OPENAI_MODEL of the active profile
+    /// Add the active profile's key, endpoint and model
+    ///
+    /// As OPENAI_API_KEY, OPENAI_BASE_URL, OPENAI_MODEL and what else clients read.
     #[arg(long)]
     pub(crate) auth: bool,
     /// Combine the files by this rule: first, or merge
-    #[arg(long, value_name = "RULE", value_enum, hide_possible_values = true)]
+    #[arg(
+        long,
+        value_name = "RULE",
+        value_enum,
+        hide_possible_values = true,
+        hide_short_help = true
+    )]
     pub(crate) chain: Option<ChainRule>,
     /// Let the files override the environment
-    #[arg(long = "override")]
+    #[arg(long = "override", hide_short_help = true)]
     pub(crate) overriding: bool,
     /// Use this file instead of the chain
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) file: Option<PathBuf>,
     /// Fail with exit 66 when no file is found
-    #[arg(long)]
+    #[arg(long, hide_short_help = true)]
     pub(crate) require: bool,
-    /// Take everything but names by which programs are known to run code or move secrets, without asking
+    /// Take all but names known to be dangerous, unasked
+    ///
+    /// Those are names by which programs are known to run code or move secrets.
     #[arg(long)]
     pub(crate) all: bool,
-    /// Show what the project's file, or FILE, sets, and let it do so as long as its content stays the same
+    /// Show what the project's file sets, and consent
+    ///
+    /// Or what FILE sets.
+    /// The consent holds as long as the content stays the same.
     #[arg(long, value_name = "FILE", num_args = 0..=1, value_hint = ValueHint::FilePath)]
     pub(crate) trust: Option<Option<PathBuf>>,
     /// With --trust: do not ask
-    #[arg(long, requires = "trust")]
+    #[arg(long, requires = "trust", hide_short_help = true)]
     pub(crate) yes: bool,
     /// Forget the answer about the project's file, or FILE
     #[arg(long, value_name = "FILE", num_args = 0..=1, value_hint = ValueHint::FilePath)]
@@ -81,11 +104,20 @@ pub(crate) struct Args {
     #[arg(long, hide = true)]
     pub(crate) at_prompt: bool,
     /// Run this command with the variables added
-    #[arg(last = true, value_name = "COMMAND", value_hint = ValueHint::CommandWithArguments)]
+    #[arg(last = true, value_name = "COMMAND", hide_short_help = true, value_hint = ValueHint::CommandWithArguments)]
     pub(crate) command: Vec<OsString>,
     #[command(flatten)]
     pub(crate) common: Common,
 }
+
+const EXAMPLES: &str = qwen_shared::examples!(
+    "qwen-env",
+    "eval $(qwen-env)",
+    "eval \"$(qwen-env --hook bash)\"                # ~/.bashrc",
+    "qwen-env -- make test",
+    "qwen-env --auth -- python summarise.py",
+    "$ qwen-env --explain",
+);
 
 /// The form of the output.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -95,10 +127,16 @@ pub(crate) enum Format {
     Shell,
     /// One JSON object
     Json,
-    /// A .env file
+    /// A .env file that all its readers read alike
     Dotenv,
     /// NAME=value, each ended by a NUL
     Null,
+    /// A file for docker run --env-file
+    Docker,
+    /// Lines for $GITHUB_ENV
+    Github,
+    /// A file for systemd's EnvironmentFile=
+    Systemd,
 }
 
 impl Args {
@@ -153,7 +191,7 @@ fn is_unattended() -> bool {
 /// True when the output of a command line that cannot be parsed may be evaluated by a shell.
 fn may_be_evaluated(arguments: &[OsString]) -> bool {
     const OTHERS: [&str; 6] = ["--", "--get", "--explain", "--check", "--trust", "--untrust"];
-    const DATA: [&str; 3] = ["json", "dotenv", "null"];
+    const DATA: [&str; 6] = ["json", "dotenv", "null", "docker", "github", "systemd"];
     let words: Vec<_> = arguments.iter().map(|word| word.to_string_lossy()).collect();
     let flag = |word: &str| word.split_once('=').map_or(word, |(flag, _)| flag).to_owned();
     let data = |pair: &[std::borrow::Cow<'_, str>]| pair[0] == "--format" && DATA.contains(&&*pair[1]);

@@ -4,18 +4,22 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use qwen_shared::address::{is_loopback_address, parse_plain};
 use qwen_shared::dotenv::{
     Assignment, CandidateStatus, Decision, EnvChain, EnvFile, RawAssignment, Scanner, Trust, Variable,
-    is_loopback_address, key_name,
+    is_space, key_name,
 };
 use qwen_shared::output::Reporter;
 use qwen_shared::process;
-use qwen_shared::secret::mask;
 use qwen_shared::shell::is_shell_name;
 use qwen_shared::text::one_line;
 use serde::Serialize;
 
-use super::lint::{Lint, malformed_lines};
+use super::lint::{Lint, lines_odd_to_node, malformed_lines, oddly_blank_lines};
+use super::plan::is_word;
+use super::portable;
+use super::unresolved::Unresolved;
+use super::value::shown;
 
 /// A probable mistake.
 #[derive(Serialize)]
@@ -52,6 +56,7 @@ pub(crate) fn findings(chain: &EnvChain, reporter: &Reporter) -> Vec<Finding> {
     }
     for file in &chain.files {
         let mut own = check_file(file, reporter);
+        own.extend(check_bytes(file));
         own.extend(check_lines(file));
         own.sort_by_key(|finding| finding.line);
         all.extend(own);
@@ -79,11 +84,21 @@ fn check_lines(file: &EnvFile) -> Vec<Finding> {
     for line in malformed_lines(text) {
         add(line, "is no assignment; it is skipped".to_owned());
     }
+    for line in oddly_blank_lines(text) {
+        add(line, "has a blank that a shell takes for a command".to_owned());
+    }
+    for (line, fault) in lines_odd_to_node(text) {
+        add(line, fault.to_string());
+    }
     for assignment in Scanner::new(text) {
         for lint in Lint::all_in(text, &assignment) {
             add(assignment.line, format!("'{}' {lint}", assignment.name));
         }
-        if let Some(difference) = dotenvy_difference(text, &assignment) {
+        let is_quoted = text[assignment.value_span.clone()].trim_start().starts_with('\'');
+        if let Some(unresolved) = Unresolved::find(&assignment.value, is_quoted) {
+            add(assignment.line, format!("'{}' {unresolved}", assignment.name));
+        }
+        if let Some(difference) = difference(text, &assignment) {
             add(assignment.line, format!("'{}': {difference}", assignment.name));
         }
     }
@@ -96,18 +111,67 @@ fn check_lines(file: &EnvFile) -> Vec<Finding> {
     found
 }
 
-/// What the crate dotenvy makes of an assignment, when that is not what npm `dotenv` makes of it.
+/// Why an assignment means something else to other readers, with what npm `dotenv` and the crate dotenvy make of it; `None`
+/// where it is in the form that all of them read alike.
 ///
-/// Each assignment is read by itself, because dotenvy stops at the first line that it rejects. A name that it replaces
-/// by a variable's value comes from the environment then, and is a difference in any case.
-fn dotenvy_difference(text: &str, assignment: &RawAssignment<'_>) -> Option<String> {
+/// dotenvy is given each assignment by itself, because it stops at the first line that it rejects. A name that it replaces by
+/// a variable's value comes from the environment then, and is a difference in any case.
+fn difference(text: &str, assignment: &RawAssignment<'_>) -> Option<String> {
+    let start = text[..assignment.span.start].rfind('\n').map_or(0, |end| end + 1);
+    // At the end of the file the blank lines and comments after it count to the last assignment.
+    let value = &text[..assignment.value_span.end];
+    let last = value
+        .trim_end_matches(is_space)
+        .len()
+        .max(assignment.value_span.start);
+    let end = text[last..].find('\n').map_or(text.len(), |length| last + length);
+    let lines = text[start..end].trim_end_matches([' ', '\t']);
+    let fault = portable::fault(lines);
     let statement = &text.as_bytes()[assignment.span.clone()];
-    match dotenvy::from_read_iter(statement).next() {
-        Some(Ok((name, value))) if name == assignment.name && value == assignment.value => None,
-        Some(Ok((_, value))) if value.is_empty() => Some("dotenvy reads an empty value".to_owned()),
-        Some(Ok((_, value))) => Some(format!("dotenvy reads '{}'", mask(&value))),
-        Some(Err(_)) | None => Some("dotenvy cannot read it".to_owned()),
+    let (is_same, dotenvy) = match dotenvy::from_read_iter(statement).next() {
+        Some(Ok((name, value))) if name == assignment.name && value == assignment.value => {
+            (true, "reads the same".to_owned())
+        }
+        Some(Ok((_, value))) => (false, format!("reads {}", shown_value(assignment.name, &value))),
+        Some(Err(_)) | None => (false, "cannot read it".to_owned()),
+    };
+    let reason = match fault {
+        Some(fault) => fault.to_string(),
+        None if is_same => return None,
+        None => "it is in the portable form, but not to dotenvy".to_owned(),
+    };
+    let npm = shown_value(assignment.name, &assignment.value);
+    Some(format!(
+        "not portable: {reason}; npm dotenv reads {npm}, dotenvy {dotenvy}"
+    ))
+}
+
+/// A value as a person may see it, in quotes.
+fn shown_value(name: &str, value: &str) -> String {
+    if value.is_empty() {
+        return "an empty value".to_owned();
     }
+    format!("'{}'", shown(name, value))
+}
+
+/// What is unusual about the bytes of a file as a whole.
+fn check_bytes(file: &EnvFile) -> Vec<Finding> {
+    let bytes = file.bytes.expose();
+    let mut found = Vec::new();
+    let mut add = |fault: &str| found.push(Finding::new(&file.path, None, fault));
+    if bytes.starts_with(b"\xef\xbb\xbf") {
+        add("begins with a byte order mark: to a shell it is part of the first name");
+    }
+    if bytes.contains(&b'\r') {
+        add("has carriage returns: a shell keeps them in the values");
+    }
+    if std::str::from_utf8(bytes).is_err() {
+        add("is not UTF-8: npm dotenv reads U+FFFD, others cannot read it");
+    }
+    if bytes.contains(&0) {
+        add("holds a NUL, which a shell drops and others keep");
+    }
+    found
 }
 
 /// What is wrong with an assignment in a file that has these keys.
@@ -121,7 +185,7 @@ fn fault_of(keys: &BTreeSet<&str>, assignment: &Assignment) -> Option<String> {
         Decision::Accepted | Decision::Waiting(_) if !is_shell_name(name) => {
             Some(format!("'{name}' cannot be the name of a shell variable"))
         }
-        Decision::Accepted => address_without_key(keys, &assignment.variable),
+        Decision::Accepted => address_fault(keys, &assignment.variable),
         Decision::Waiting(_) => None,
         refused => Some(format!("'{name}' is refused: {}", refused.refusal()?)),
     }
@@ -138,12 +202,19 @@ fn keys_of(file: &EnvFile) -> BTreeSet<&str> {
         .collect()
 }
 
-/// An address in an untrusted project file counts only with the key of the same file, unless it is one of this machine.
-fn address_without_key(keys: &BTreeSet<&str>, address: &Variable) -> Option<String> {
-    let name = &address.name;
-    let needs_key = address.trust == Trust::UntrustedProject && !is_loopback_address(address.value.expose());
-    let key = key_name(name).filter(|_| needs_key)?;
-    (!keys.contains(key.as_str())).then(|| format!("'{name}' is not exported: '{key}' is not set beside it"))
+/// An address in an untrusted project file counts only with the key of the same file, unless it is one of this machine, and
+/// only where every program reads it alike.
+fn address_fault(keys: &BTreeSet<&str>, address: &Variable) -> Option<String> {
+    let (name, value) = (&address.name, address.value.expose());
+    let key = key_name(name).filter(|_| address.trust == Trust::UntrustedProject)?;
+    if !is_word(value)
+        && let Err(fault) = parse_plain(value)
+    {
+        return Some(format!("'{name}' is not exported: {fault}"));
+    }
+    let needs_key = !is_loopback_address(value);
+    (needs_key && !keys.contains(key.as_str()))
+        .then(|| format!("'{name}' is not exported: '{key}' is not set beside it"))
 }
 
 /// Asks git; `None` outside a repository, or when git cannot be asked.

@@ -1,23 +1,25 @@
 //! The question whether a file may set what it sets, and what is shown of the file.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal};
 use std::path::Path;
 use std::sync::Arc;
 
+use qwen_shared::address;
 use qwen_shared::dotenv::{
-    Answer, Assignment, EnvChain, EnvFile, Record, Search, command_about, key_name, marks, trust,
+    Answer, Decision, EnvChain, EnvFile, Record, Search, Variable, command_about, key_name, marks, trust,
 };
 use qwen_shared::exit::Failure;
 use qwen_shared::output::Reporter;
 use qwen_shared::paths;
-use qwen_shared::secret::mask;
 use qwen_shared::shell::is_shell_name;
 use qwen_shared::terminal::Terminal;
 use qwen_shared::text::{clip, one_line};
 
 use super::args::Args;
 use super::plan::{Action, Origin, Plan, PlanOptions};
+use super::value::shown;
 
 /// How many names a question shows unless all are asked for.
 const SHOWN: usize = 20;
@@ -91,16 +93,22 @@ fn question_about(path: &Path) -> String {
 
 /// What waits of a file: the names that only a consent lets through, and the addresses that the plan withholds.
 fn in_question(file: &EnvFile, plan: &Plan<'_>) -> Vec<Setting> {
-    let is_withheld = |assignment: &Assignment| {
-        let mut withheld = plan
-            .entries
-            .iter()
-            .filter(|entry| entry.action == Action::Withhold);
-        withheld.any(|entry| matches!(entry.origin, Origin::File(of) if std::ptr::eq(of, &raw const assignment.variable)))
-    };
+    let withheld: BTreeSet<(&str, u32)> = plan
+        .entries
+        .iter()
+        .filter(|entry| entry.action == Action::Withhold)
+        .filter_map(|entry| match entry.origin {
+            Origin::File(variable) if variable.path == file.path => Some((entry.name, variable.line)),
+            _ => None,
+        })
+        .collect();
+    let is_withheld = |variable: &Variable| withheld.contains(&(variable.name.as_str(), variable.line));
     file.assignments
         .iter()
-        .filter(|assignment| assignment.decision.is_waiting() || is_withheld(assignment))
+        .filter(|assignment| {
+            assignment.decision.is_waiting()
+                || assignment.decision == Decision::Accepted && is_withheld(&assignment.variable)
+        })
         .map(|assignment| Setting::new(&assignment.variable.name, assignment.variable.value.expose()))
         .collect()
 }
@@ -159,7 +167,7 @@ pub(crate) fn ask(terminal: &mut Terminal, question: Question) -> Reply {
         let _ = writeln!(text, "Set them as long as the file stays as it is?");
         let _ = write!(text, "[y]es, [n]o, {show}Enter for not now: ");
         // A terminal that ends, or has gone, gives no answer.
-        let Ok(typed) = terminal.ask(&text) else {
+        let Ok(typed) = terminal.ask_afresh(&text) else {
             return Reply::NotNow;
         };
         text.clear();
@@ -192,7 +200,7 @@ impl Setting {
         Self {
             name: name.to_owned(),
             value: shown(name, value),
-            note: key.or_else(mark),
+            note: with_ambiguity(key.or_else(mark), value),
         }
     }
 
@@ -203,10 +211,19 @@ impl Setting {
                 true => clip(&one_line(value), 200),
                 false => shown(&name, value),
             },
-            note: address(value).map(|_| "an address".to_owned()),
+            note: with_ambiguity(address::shown(value).map(|_| "an address".to_owned()), value),
             name,
         }
     }
+}
+
+/// Adds to a note that the address is not what it may look like.
+fn with_ambiguity(note: Option<String>, value: &str) -> Option<String> {
+    const AMBIGUOUS: &str = "programs read different servers in it";
+    if !address::is_ambiguous(value) {
+        return note;
+    }
+    Some(note.map_or_else(|| AMBIGUOUS.to_owned(), |note| format!("{note}; {AMBIGUOUS}")))
 }
 
 /// Writes settings line by line: name, value, note. Those first that there is something to know about: of 80,000 names
@@ -226,18 +243,20 @@ pub(crate) fn table(settings: &[Setting], limit: Option<usize>) -> String {
         let line = one_line(&format!("{name:names$}  {value:values$}  {note}"));
         let _ = writeln!(text, "  {}", line.trim_end());
     }
-    if shown.len() < settings.len() {
-        let _ = writeln!(text, "  and {} more", settings.len() - shown.len());
+    let hidden = &settings[shown.len()..];
+    if !hidden.is_empty() {
+        let marked = hidden.iter().filter(|setting| setting.note.is_some()).count();
+        let _ = writeln!(text, "  and {}", more_of(hidden.len(), marked));
     }
     text
 }
 
-/// Returns a value as a person may see it: an address without the secrets that it may carry, anything else masked. What
-/// a variable of such a name holds is an address without a scheme too.
-pub(crate) fn shown(name: &str, value: &str) -> String {
-    address(value)
-        .or_else(|| is_host(name, value).then(|| value.to_owned()))
-        .unwrap_or_else(|| mask(value))
+/// `5 more`, and how many of them there is something to know about.
+pub(crate) fn more_of(hidden: usize, marked: usize) -> String {
+    match marked {
+        0 => format!("{hidden} more"),
+        marked => format!("{hidden} more, {marked} of them by which programs run code or send secrets"),
+    }
 }
 
 /// True for the member of Qwen Code's settings that names a model or a variable: no secret, and what a consent is about.
@@ -252,80 +271,7 @@ fn is_plain_member(path: &str, value: &str) -> bool {
     }
 }
 
-/// `HOST` or `HOST:PORT`, with a dot or a port.
-fn is_host(name: &str, value: &str) -> bool {
-    const NAMES: [&str; 9] = [
-        "ADDR", "ADDRESS", "ENDPOINT", "HOST", "HOSTNAME", "PROXY", "SERVER", "URI", "URL",
-    ];
-    let name = name.to_ascii_uppercase();
-    let plain = |c: char| c.is_ascii_alphanumeric() || ".:-_[]".contains(c);
-    NAMES.iter().any(|end| name.ends_with(end))
-        && value.len() <= 253
-        && value.contains(['.', ':'])
-        && value.chars().all(plain)
-}
-
-/// Returns a URL without user, password, query and fragment, and without what may be a secret in its path.
-fn address(value: &str) -> Option<String> {
-    let (scheme, rest) = value.split_once("://")?;
-    let is_scheme = scheme.starts_with(|c: char| c.is_ascii_alphabetic())
-        && scheme
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || "+.-".contains(c));
-    if !is_scheme || rest.is_empty() || value.contains(char::is_whitespace) {
-        return None;
-    }
-    let (rest, tail) = match rest.find(['?', '#']) {
-        Some(at) => (&rest[..at], format!("{}***", &rest[at..=at])),
-        None => (rest, String::new()),
-    };
-    let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-    let host = match authority.rsplit_once('@') {
-        Some((_, host)) => format!("***@{host}"),
-        None => authority.to_owned(),
-    };
-    let segments: Vec<&str> = path
-        .split('/')
-        .map(|segment| if segment.len() > 15 { "***" } else { segment })
-        .collect();
-    let whole = format!("{scheme}://{host}{}{tail}", segments.join("/"));
-    Some(clip(&one_line(&whole), 200))
-}
-
 /// `1 variable waits`, `2 variables wait`.
 pub(crate) fn count_of(count: usize, one: &str, many: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { many })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::shown;
-
-    #[test]
-    fn an_address_is_told_without_the_secrets_it_carries() {
-        for (value, seen) in [
-            ("https://host.example/v1", "https://host.example/v1"),
-            ("https://u:p@h:8/v1?key=abc#x", "https://***@h:8/v1?***"),
-            ("postgres://app:pw@db/app", "postgres://***@db/app"),
-            (
-                "https://hooks.example/T0/B0/0123456789abcdefgh",
-                "https://hooks.example/T0/B0/***",
-            ),
-            ("http://h#frag", "http://h#***"),
-            ("://x", "***"),
-            ("https://a b", "***"),
-            ("two words and more", "two***re"),
-            ("secret", "***"),
-        ] {
-            assert_eq!(shown("A", value), seen, "{value}");
-        }
-        for (value, seen) in [
-            ("db.example:5432", "db.example:5432"),
-            ("[::1]:80", "[::1]:80"),
-            ("hunter2", "***"),
-        ] {
-            assert_eq!(shown("PGHOST", value), seen, "{value}");
-        }
-        assert_eq!(shown("OP_CONNECT_TOKEN", "eyJh.eyJz.c2ln"), "eyJ***ln");
-    }
 }

@@ -12,8 +12,9 @@ use qwen_shared::text::{escape_json, one_line};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::consent::{count_of, shown};
+use super::consent::count_of;
 use super::plan::{Action, Entry, Origin, Plan};
+use super::value::shown;
 use crate::notices;
 
 pub(crate) struct Explanation<'c> {
@@ -183,12 +184,14 @@ impl Explanation<'_> {
         let (status, reason) = match assignment.decision {
             Decision::Accepted => accepted(variable, entries),
             Decision::Overwritten(line) => ("overwritten", format!("by line {line}")),
-            Decision::Excluded => ("excluded", notices::EXCLUSION.to_owned()),
             Decision::Waiting(mark) if self.chain.is_refused(&variable.path) => {
                 ("left out", with_mark(notices::refusal(None), mark))
             }
             Decision::Waiting(mark) => ("waiting", with_mark("for your consent".to_owned(), mark)),
-            decision => ("refused", decision.refusal().unwrap_or_default()),
+            decision => match decision.exclusion() {
+                Some(reason) => ("excluded", reason),
+                None => ("refused", decision.refusal().unwrap_or_default()),
+            },
         };
         VariableRow {
             name: variable.name.clone(),
@@ -252,7 +255,7 @@ fn status_of(entry: &Entry<'_>) -> (&'static str, String) {
         Action::Export => ("exported", String::new()),
         Action::Keep => ("kept", "the environment has it".to_owned()),
         Action::Withhold => ("withheld", reason),
-        Action::Refuse(_) | Action::NoRoom => ("refused", reason),
+        Action::NotPlain | Action::Refuse(_) | Action::NoRoom => ("refused", reason),
     }
 }
 

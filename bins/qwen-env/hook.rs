@@ -16,15 +16,16 @@ use qwen_shared::shell::Shell;
 use super::args::Args;
 
 /// Appended to `PROMPT_COMMAND`, where the status of the last command is left as it was (`\077` is `?`), unless a command
-/// that fails would end the shell (`set -e`). The variable that names the function is not exported, as the function is
-/// not: a shell that inherits `PROMPT_COMMAND` has neither, and does nothing.
+/// that fails would end the shell (`set -e`). The function is called by its own name, where a variable says that it is
+/// there. The variable is not exported, as the function is not: a shell that inherits `PROMPT_COMMAND` has neither, and
+/// does nothing.
 const BASH: &str = "\
 function _qwen_env_hook { eval $'local _qwen_env_status=$\\077'; eval \"$(@)\" || true; \
 test -o errexit || return $_qwen_env_status; };
 _qwen_env_hook=_qwen_env_hook;
 PROMPT_COMMAND=${PROMPT_COMMAND-};
 test \"${PROMPT_COMMAND/_qwen_env_hook}\" != \"$PROMPT_COMMAND\" || \
-PROMPT_COMMAND+=$'\\n''\"${_qwen_env_hook-:}\"';
+PROMPT_COMMAND+=$'\\n''${_qwen_env_hook+\"_qwen_env_hook\"}';
 ";
 
 /// At a change of directory too, for a command that follows on the same line.

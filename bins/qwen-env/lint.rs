@@ -5,6 +5,8 @@ use std::ops::Range;
 
 use qwen_shared::dotenv::{RawAssignment, Scanner, is_space, unquote};
 
+use super::portable::is_blank;
+
 const QUOTES: [char; 3] = ['\'', '"', '`'];
 
 /// A line whose value is probably not what its author meant.
@@ -68,4 +70,94 @@ pub(crate) fn malformed_lines(text: &str) -> Vec<u32> {
         at += line.len();
     }
     lines
+}
+
+/// Returns the lines, from 1, that are blank or a comment to the grammar, which knows more blanks than a shell does.
+pub(crate) fn oddly_blank_lines(text: &str) -> Vec<u32> {
+    let is_odd = |line: &str| {
+        let words = line.trim_start_matches(is_space);
+        let begin = &line[..line.len() - words.len()];
+        (words.is_empty() || words.starts_with('#')) && !begin.chars().all(is_blank)
+    };
+    let lines = text.split('\n').zip(1..);
+    lines
+        .filter(|(line, _)| is_odd(line))
+        .map(|(_, number)| number)
+        .collect()
+}
+
+/// What `node --env-file` takes otherwise than every other reader, in a line that is else in the portable form.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NodeFault {
+    /// A tab outside of a value and a comment.
+    Tab,
+    /// A blank line or a comment that begins with a space, between two assignments.
+    Indent,
+    /// Two spaces behind `export`.
+    Export,
+}
+
+impl fmt::Display for NodeFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Tab => {
+                "has a tab outside of quotes, which 'node --env-file' takes for a part of a name or value"
+            }
+            Self::Indent => {
+                "begins with a space, by which 'node --env-file' takes the line for a part of the next name"
+            }
+            Self::Export => {
+                "has two spaces behind 'export', of which 'node --env-file' takes one into the name"
+            }
+        })
+    }
+}
+
+/// Returns the lines, from 1, that Node's own reader takes otherwise than others, each with the first reason.
+pub(crate) fn lines_odd_to_node(text: &str) -> Vec<(u32, NodeFault)> {
+    let values: Vec<Range<usize>> = Scanner::new(text)
+        .map(|assignment| {
+            let Range { start, end } = assignment.value_span;
+            let raw = &text[start..end];
+            let start = end - raw.trim_start_matches(is_space).len();
+            start..start + raw.trim_matches(is_space).len()
+        })
+        .collect();
+    let mut found = Vec::new();
+    let (mut at, mut next) = (0, 0);
+    for (line, number) in text.split_inclusive('\n').zip(1..) {
+        while values.get(next).is_some_and(|value| value.end <= at) {
+            next += 1;
+        }
+        let is_between = next > 0 && next < values.len();
+        if let Some(fault) = fault_to_node(line, at, &values[next..], is_between) {
+            found.push((number, fault));
+        }
+        at += line.len();
+    }
+    found
+}
+
+/// What is odd about the line that begins `at` there in the text, where these values end behind that place.
+/// `is_between`: assignments stand before and after it.
+fn fault_to_node(line: &str, at: usize, values: &[Range<usize>], is_between: bool) -> Option<NodeFault> {
+    let mut values = values.iter().peekable();
+    for (offset, c) in line.char_indices() {
+        while values.next_if(|value| value.end <= at + offset).is_some() {}
+        match c {
+            _ if values.peek().is_some_and(|value| value.start <= at + offset) => {}
+            '#' => break,
+            '\t' => return Some(NodeFault::Tab),
+            _ => {}
+        }
+    }
+    if values.peek().is_some_and(|value| value.start < at) {
+        return None;
+    }
+    let words = line.trim_start_matches(' ');
+    let is_indented = words.len() < line.len() && (words.trim_end().is_empty() || words.starts_with('#'));
+    if is_indented && is_between {
+        return Some(NodeFault::Indent);
+    }
+    words.starts_with("export  ").then_some(NodeFault::Export)
 }

@@ -5,15 +5,18 @@ mod auth;
 mod check;
 mod command;
 mod consent;
+mod env_file;
 mod explain;
 mod hook;
 mod lint;
 mod notices;
 mod output;
 mod plan;
-mod quote;
+mod portable;
 mod run;
 mod trust;
+mod unresolved;
+mod value;
 
 fn main() -> std::process::ExitCode {
     qwen_shared::app::main(args::command, run::run)

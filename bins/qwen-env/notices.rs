@@ -3,23 +3,22 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use qwen_shared::address::NotPlain;
 use qwen_shared::dotenv::{
-    Answer, CandidateStatus, Decision, EnvChain, EnvError, EnvFile, Search, Unusable, Variable,
-    command_about, key_name,
+    Answer, Assignment, CandidateStatus, Decision, EnvChain, EnvError, EnvFile, Search, Trust, Unusable,
+    Variable, command_about, key_name,
 };
 use qwen_shared::output::Reporter;
 use qwen_shared::text::clip;
 
+use super::consent::more_of;
 use super::plan::{Action, Entry, Origin, Plan};
 
 /// The most names in one notice, and the most notices of one run. A file of 1 MiB has 80,000 names.
-const LIMIT: usize = 20;
+pub(crate) const LIMIT: usize = 20;
 
 /// The longest name that is shown whole, in characters: a name may be as long as its file.
-const LONGEST_NAME: usize = 64;
-
-/// The reason for an excluded variable.
-pub(crate) const EXCLUSION: &str = "Qwen Code does not take it from a project's .env";
+pub(crate) const LONGEST_NAME: usize = 64;
 
 /// The notices of a run, gathered before any is given: a shell hears the same ones once.
 #[derive(Debug)]
@@ -46,10 +45,6 @@ impl<'c> Notices<'c> {
             texts: search.missing_start().map(str::to_owned).into_iter().collect(),
             hints: Vec::new(),
         };
-        if let Some(error) = &chain.trust_error {
-            notices.add(format!("{error}; no project file is trusted"));
-        }
-        notices.texts.extend(chain.allow_error.clone());
         for candidate in &chain.candidates {
             if let CandidateStatus::PassedOver(reason) = &candidate.status {
                 notices.add_passed_over(&candidate.path, reason);
@@ -90,6 +85,25 @@ impl<'c> Notices<'c> {
         self
     }
 
+    /// Adds which addresses of an unconsented project reach other programs: those that have stored a key of their own would
+    /// send it there.
+    pub(crate) fn with_addresses(mut self, plan: &Plan<'_>) -> Self {
+        for entry in &plan.entries {
+            if entry.action == Action::Export
+                && let Origin::File(variable) = entry.origin
+                && variable.trust == Trust::UntrustedProject
+                && key_name(entry.name).is_some()
+                && !self.chain.is_refused(&variable.path)
+            {
+                let (place, name) = (variable.place(), entry.name);
+                self.add(format!(
+                    "{place}: {name} is this project's; programs that store keys themselves would send them there"
+                ));
+            }
+        }
+        self
+    }
+
     /// Adds why one variable has no value, and what might have given it one.
     pub(crate) fn about(mut self, name: &str, has_value: bool, plan: &Plan<'_>) -> Self {
         if has_value {
@@ -125,8 +139,7 @@ impl<'c> Notices<'c> {
                     continue;
                 }
                 Decision::Waiting(_) => Some("it waits for consent".to_owned()),
-                Decision::Excluded => Some(EXCLUSION.to_owned()),
-                decision => decision.refusal(),
+                decision => decision.exclusion().or_else(|| decision.refusal()),
             };
             if let Some(reason) = reason {
                 self.add(format!("{}: '{name}' is withheld: {reason}", variable.place()));
@@ -158,11 +171,11 @@ impl<'c> Notices<'c> {
             }
         }
         // A no was an answer: it is not spoken of again.
-        let waiting: Vec<&str> = file
+        let mut waiting: Vec<&Assignment> = file
             .waiting()
             .filter(|_| file.answer != Some(Answer::No))
-            .map(|assignment| assignment.variable.name.as_str())
             .collect();
+        waiting.sort_by_key(|assignment| !is_marked(assignment));
         let what = match waiting.len() {
             0 => return,
             1 => "1 variable waits".to_owned(),
@@ -204,8 +217,13 @@ impl<'c> Notices<'c> {
     }
 
     fn hint_at_pairing(&mut self, entry: &Entry<'_>) {
-        if let (Action::Withhold, Origin::File(variable)) = (entry.action, entry.origin)
-            && let Some(command) = self.chain.trust_command(&variable.path, self.elsewhere)
+        let path = match entry.origin {
+            Origin::File(variable) => Some(&*variable.path),
+            // Of what `qwen-token` gave only the address of an untrusted file is withheld.
+            Origin::Token => self.chain.variable(entry.name).map(|variable| &*variable.path),
+        };
+        if entry.action == Action::Withhold
+            && let Some(command) = path.and_then(|path| self.chain.trust_command(path, self.elsewhere))
         {
             self.hint(format!(
                 "run '{command}' if this project may choose where keys are sent"
@@ -261,14 +279,24 @@ pub(crate) fn refusal(command: Option<String>) -> String {
     format!("you refused this file{}", hint.unwrap_or_default())
 }
 
+/// True for a name by which programs are known to run code or to send secrets.
+const fn is_marked(assignment: &Assignment) -> bool {
+    matches!(assignment.decision, Decision::Waiting(Some(_)))
+}
+
 /// The first names, and how many more there are.
-fn listed(names: &[&str]) -> String {
-    let shown: Vec<String> = names.iter().take(LIMIT).map(|name| shortened(name)).collect();
+fn listed(waiting: &[&Assignment]) -> String {
+    let (shown, hidden) = waiting.split_at(waiting.len().min(LIMIT));
+    let shown: Vec<String> = shown
+        .iter()
+        .map(|assignment| shortened(&assignment.variable.name))
+        .collect();
     let shown = shown.join(", ");
-    match names.len().saturating_sub(LIMIT) {
-        0 => shown,
-        more => format!("{shown} and {more} more"),
+    if hidden.is_empty() {
+        return shown;
     }
+    let marked = hidden.iter().filter(|assignment| is_marked(assignment)).count();
+    format!("{shown} and {}", more_of(hidden.len(), marked))
 }
 
 fn shortened(name: &str) -> String {
@@ -283,7 +311,6 @@ pub(crate) fn report_details(chain: &EnvChain, plan: &Plan<'_>, reporter: &Repor
     for assignment in chain.assignments() {
         let (place, name) = (assignment.variable.place(), &assignment.variable.name);
         match assignment.decision {
-            Decision::Excluded => reporter.detail(&format!("{place}: '{name}' is excluded: {EXCLUSION}")),
             Decision::Overwritten(line) => {
                 reporter.detail(&format!("{place}: '{name}' is overwritten by line {line}"));
             }
@@ -292,7 +319,11 @@ pub(crate) fn report_details(chain: &EnvChain, plan: &Plan<'_>, reporter: &Repor
             }
             Decision::Waiting(_) => reporter.detail(&format!("{place}: '{name}' waits for consent")),
             // Told with the plan, or by a notice.
-            _ => {}
+            decision => {
+                if let Some(reason) = decision.exclusion() {
+                    reporter.detail(&format!("{place}: '{name}' is excluded: {reason}"));
+                }
+            }
         }
     }
     for entry in &plan.entries {
@@ -320,11 +351,17 @@ pub(crate) fn reason(entry: &Entry<'_>) -> Option<String> {
     match entry.action {
         Action::Export | Action::Keep => None,
         Action::Withhold => {
+            if let Some(other) = &entry.beside {
+                return Some(format!(
+                    "clients would send '{other}' there too, which is not of the same untrusted file"
+                ));
+            }
             let key = key_name(entry.name).unwrap_or_default();
             Some(format!(
                 "an untrusted project file may set it only together with '{key}', and that is not the key in force"
             ))
         }
+        Action::NotPlain => Some(NotPlain.to_string()),
         Action::Refuse(reason) => Some(reason.to_string()),
         Action::NoRoom => Some("the environment has no room for more".to_owned()),
     }

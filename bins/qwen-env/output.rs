@@ -3,13 +3,11 @@
 use std::ffi::OsStr;
 
 use qwen_shared::dotenv::{RECORD, Record};
-use qwen_shared::output::Reporter;
 use qwen_shared::shell::{Change, Shell};
 use qwen_shared::text::escape_json;
 use serde_json::{Map, Value};
 
 use super::plan::{Plan, unchanged_exports};
-use super::quote::dotenv_line;
 
 /// Writes the statements that bring a shell's environment from `before` to what is planned; none where it is there.
 pub(crate) fn script(shell: Shell, plan: &Plan<'_>) -> String {
@@ -44,7 +42,11 @@ fn is_there(plan: &Plan<'_>, record: &str) -> bool {
 pub(crate) fn unset_script(shell: Shell, before: &Record) -> String {
     let ours = unchanged_exports(before, Some(shell));
     let mut changes: Vec<Change<'_>> = ours.map(Change::Unset).collect();
-    if std::env::var_os(RECORD).is_some() {
+    let left = before.unproven();
+    let record = left.text();
+    if !left.is_empty() {
+        changes.push(Change::Set(RECORD, &record));
+    } else if std::env::var_os(RECORD).is_some() {
         changes.push(Change::Unset(RECORD));
     }
     statements(shell, &changes)
@@ -78,20 +80,4 @@ pub(crate) fn null(plan: &Plan<'_>) -> String {
     plan.exports()
         .map(|(name, value)| format!("{name}={value}\0"))
         .collect()
-}
-
-/// A `.env` file that npm `dotenv` reads back to the same values.
-pub(crate) fn dotenv(plan: &Plan<'_>, reporter: &Reporter) -> String {
-    let mut file = String::new();
-    for (name, value) in plan.exports() {
-        if let Some(line) = dotenv_line(name, value) {
-            file.push_str(&line);
-            file.push('\n');
-        } else {
-            reporter.notice(&format!(
-                "'{name}' is left out: no line of a .env file can hold its value"
-            ));
-        }
-    }
-    file
 }

@@ -5,8 +5,9 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStringExt;
 use std::path::Path;
 
+use qwen_shared::address::{is_loopback_address, parse_plain};
 use qwen_shared::dotenv::{
-    EnvChain, Record, RecordKey, Trust, Variable, is_loopback_address, is_same_origin, key_name, may_pair,
+    EnvChain, Record, RecordKey, Trust, Variable, carriers, is_same_origin, key_name, may_pair,
 };
 use qwen_shared::shell::{Shell, Unsupported};
 
@@ -46,6 +47,8 @@ pub(crate) enum Action {
     Keep,
     /// Withhold it: an untrusted file's address without the key of that file.
     Withhold,
+    /// Refuse it: an untrusted file's address in which programs would read different servers.
+    NotPlain,
     /// Refuse it: the shell cannot hold it.
     Refuse(Unsupported),
     /// Refuse it: the environment would grow too large.
@@ -59,6 +62,8 @@ pub(crate) struct Entry<'c> {
     pub(crate) value: &'c str,
     pub(crate) origin: Origin<'c>,
     pub(crate) action: Action,
+    /// The secret of somebody else's that clients would send to this address; set only where it is withheld for that.
+    pub(crate) beside: Option<String>,
 }
 
 /// The changes to the environment.
@@ -182,6 +187,7 @@ impl<'c> Planner<'c, '_> {
                 value,
                 origin,
                 action,
+                beside: None,
             });
         }
         names
@@ -193,11 +199,12 @@ impl<'c> Planner<'c, '_> {
         let mut paired = candidates.iter().filter(|entry| self.is_paired(entry)).peekable();
         let Some(&first) = paired.peek() else {
             let mut entry = candidates[0].clone();
-            entry.action = if self.is_kept(&entry) {
-                Action::Keep
+            if self.is_kept(&entry) {
+                entry.action = Action::Keep;
             } else {
-                Action::Withhold
-            };
+                entry.action = Action::Withhold;
+                entry.beside = self.carrier(&entry);
+            }
             return entry;
         };
         let mut entry = paired
@@ -214,6 +221,9 @@ impl<'c> Planner<'c, '_> {
     fn action(&mut self, entry: &Entry<'c>) -> Action {
         if self.is_kept(entry) {
             return Action::Keep;
+        }
+        if is_unclear(entry) {
+            return Action::NotPlain;
         }
         if let Some(shell) = self.options.shell
             && let Some(reason) = shell.unsupported(entry.name, entry.value, self.options.utf8)
@@ -275,24 +285,35 @@ impl<'c> Planner<'c, '_> {
     /// True unless it is an untrusted file's address beside a secret of somebody else's.
     ///
     /// The key has to be the one of the same file, and nothing else that is sent with it may be the user's. An address of
-    /// this machine may also stand there without any key.
+    /// this machine may also stand there without any key. Of an address that `qwen-token` gave the key is judged there.
     fn is_paired(&self, entry: &Entry<'c>) -> bool {
+        if self.carrier(entry).is_some() {
+            return false;
+        }
         let (Origin::File(url), Some(key)) = (entry.origin, key_name(entry.name)) else {
             return true;
         };
         if url.trust != Trust::UntrustedProject {
             return true;
         }
-        let is_own = |name: &str| match self.beside(name) {
-            None => None,
-            Some(Beside::File(variable)) => Some(may_pair(url.trust, &url.path, Some(&variable.path))),
-            Some(Beside::Elsewhere) => Some(false),
-        };
-        let others = CARRIERS.iter().filter(|_| key == OPENAI_KEY);
-        if others.into_iter().any(|name| is_own(name) == Some(false)) {
-            return false;
-        }
-        is_own(&key).unwrap_or_else(|| is_loopback_address(entry.value))
+        let is_own = self.is_of_file(&key, &url.path);
+        is_own.unwrap_or_else(|| is_loopback_address(entry.value))
+    }
+
+    /// Returns the variable that is not of the file of an untrusted address and that clients send there besides the key.
+    fn carrier(&self, entry: &Entry<'c>) -> Option<String> {
+        let (path, trust) = self.file_of(entry)?;
+        let mut names = carriers(entry.name).into_iter();
+        let found = names.find(|name| self.is_of_file(name, path) == Some(false));
+        found.filter(|_| trust == Trust::UntrustedProject)
+    }
+
+    /// Returns whether a variable has its value from this project's file; `None` when it is blank or unset.
+    fn is_of_file(&self, name: &str, path: &Path) -> Option<bool> {
+        self.beside(name).map(|beside| match beside {
+            Beside::File(variable) => may_pair(Trust::UntrustedProject, path, Some(&variable.path)),
+            Beside::Elsewhere => false,
+        })
     }
 
     /// Returns where the value comes from that a variable has after this call; `None` when it is blank or unset.
@@ -308,7 +329,7 @@ impl<'c> Planner<'c, '_> {
         let is_file = match entry.action {
             Action::Export => true,
             Action::Keep => std::env::var_os(name).is_some_and(|value| value == OsStr::new(entry.value)),
-            Action::Withhold | Action::Refuse(_) | Action::NoRoom => false,
+            Action::Withhold | Action::NotPlain | Action::Refuse(_) | Action::NoRoom => false,
         };
         match entry.origin {
             Origin::File(variable) if is_file => {
@@ -320,6 +341,21 @@ impl<'c> Planner<'c, '_> {
     }
 }
 
+/// True for an address of an untrusted file that is judged here and would be read otherwise elsewhere. A word is no address
+/// to anybody.
+fn is_unclear(entry: &Entry<'_>) -> bool {
+    let Origin::File(variable) = entry.origin else {
+        return false;
+    };
+    let is_address = variable.trust == Trust::UntrustedProject && key_name(entry.name).is_some();
+    is_address && !is_word(entry.value) && parse_plain(entry.value).is_err()
+}
+
+/// True for letters and digits, and for nothing.
+pub(crate) fn is_word(value: &str) -> bool {
+    value.bytes().all(|byte| byte.is_ascii_alphanumeric())
+}
+
 /// Where the value of a variable comes from that goes to an address.
 enum Beside<'c> {
     /// A file of the chain.
@@ -327,8 +363,3 @@ enum Beside<'c> {
     /// The environment, or `qwen-token`.
     Elsewhere,
 }
-
-const OPENAI_KEY: &str = "OPENAI_API_KEY";
-
-/// What OpenAI's clients send to `OPENAI_BASE_URL` besides the key.
-const CARRIERS: [&str; 2] = ["OPENAI_CUSTOM_HEADERS", "OPENAI_ADMIN_KEY"];

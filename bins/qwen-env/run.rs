@@ -14,10 +14,11 @@ use qwen_shared::text::{escape_json, make_visible};
 use serde_json::json;
 
 use super::args::{Args, Format};
+use super::env_file::EnvFileForm;
 use super::explain::Explanation;
 use super::notices::{self, Notices};
 use super::plan::{Plan, PlanOptions};
-use crate::{auth, check, command, consent, hook, output, trust};
+use crate::{auth, check, command, consent, env_file, hook, output, trust};
 
 pub(crate) fn run(mut args: Args, reporter: &Reporter) -> Outcome {
     secret::forbid_core_dump();
@@ -33,6 +34,7 @@ pub(crate) fn run(mut args: Args, reporter: &Reporter) -> Outcome {
     }
     let mut search = Search::from_process(args.chain, args.file.clone())?;
     search.consent.all = args.all;
+    search.at_prompt = args.at_prompt;
     if let Some(file) = args.trust.take() {
         return trust::trust(file, &args, &search, reporter);
     }
@@ -69,6 +71,9 @@ fn evaluate(
     reporter: &Reporter,
 ) -> Outcome {
     let mut chain = EnvChain::resolve(search);
+    if let Some(failure) = chain.take_failure() {
+        return Err(failure);
+    }
     if args.check {
         require_file(args, search, &mut chain)?;
         return check(args, search, &chain, reporter);
@@ -114,6 +119,9 @@ fn no_file(start: Option<&Path>) -> Failure {
     .hint("run 'qwen-env --explain' to see where it looked")
 }
 
+/// The most mistakes that are printed one by one for people.
+const FINDINGS_SHOWN: usize = 100;
+
 fn check(args: &Args, search: &Search, chain: &EnvChain, reporter: &Reporter) -> Outcome {
     search
         .missing_start()
@@ -123,9 +131,20 @@ fn check(args: &Args, search: &Search, chain: &EnvChain, reporter: &Reporter) ->
     let report = if args.format == Format::Json {
         escape_json(&format!("{:#}\n", json!(findings))).into_owned()
     } else {
-        findings.iter().map(|finding| finding.text() + "\n").collect()
+        let shown = findings.iter().take(FINDINGS_SHOWN);
+        shown.map(|finding| finding.text() + "\n").collect()
     };
     print(&report)?;
+    if args.format != Format::Json
+        && let Some(more) = findings
+            .len()
+            .checked_sub(FINDINGS_SHOWN)
+            .filter(|&more| more > 0)
+    {
+        reporter.notice(&format!(
+            "and {more} more; 'qwen-env --check --format json' lists all"
+        ));
+    }
     Ok(if findings.is_empty() { Exit::Ok } else { Exit::Data })
 }
 
@@ -146,7 +165,7 @@ fn resolve(
             ..options
         };
         let plan = Plan::new(chain, &[], before, &recorded);
-        token = auth::token(args, &plan, before)?;
+        token = auth::token(args, &plan, before, reporter)?;
     }
     let mut plan = Plan::new(chain, &token.variables, before, &options);
     if let Some(stamp) = stamp {
@@ -164,19 +183,31 @@ fn resolve(
         notices.about(name, value.is_some(), &plan).give(reporter);
         return get(value);
     }
-    let notices = notices.about_all(&plan, asked.clone());
+    let mut notices = notices.about_all(&plan, asked.clone());
+    if options.recorded {
+        notices = notices.with_addresses(&plan);
+    }
     if !reporter.is_quiet() && (!is_statements(args) || is_news(&notices, chain, &mut plan)) {
         notices.give(reporter);
     }
     if !args.command.is_empty() {
         return Err(command::run(&args.command, &plan));
     }
-    print(&match args.format {
-        Format::Shell => output::script(args.shell(), &plan),
-        Format::Json => output::json(&plan),
-        Format::Dotenv => output::dotenv(&plan, reporter),
-        Format::Null => output::null(&plan),
-    })
+    print(&written(args, &plan, reporter))
+}
+
+/// What is planned, in the form that was asked for.
+fn written(args: &Args, plan: &Plan<'_>, reporter: &Reporter) -> String {
+    let form = match args.format {
+        Format::Shell => return output::script(args.shell(), plan),
+        Format::Json => return output::json(plan),
+        Format::Null => return output::null(plan),
+        Format::Dotenv => EnvFileForm::Dotenv,
+        Format::Docker => EnvFileForm::Docker,
+        Format::Github => EnvFileForm::Github,
+        Format::Systemd => EnvFileForm::Systemd,
+    };
+    env_file::write(form, plan.exports(), reporter)
 }
 
 fn options(args: &Args, search: &Search) -> PlanOptions {

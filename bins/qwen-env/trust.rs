@@ -36,7 +36,7 @@ pub(crate) fn trust(named: Option<PathBuf>, args: &Args, search: &Search, report
         }
     } else if !reporter.is_quiet() {
         reporter.plain(&question.title);
-        table(&question.settings, None)
+        table(&question.settings, question.limit)
             .lines()
             .for_each(|line| reporter.plain(line));
     }

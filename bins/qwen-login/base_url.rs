@@ -8,7 +8,7 @@ use qwen_shared::provider::{self, Provider, is_own_server};
 use qwen_shared::terminal::Terminal;
 
 use crate::login::Login;
-use crate::questions::{ask, choose};
+use crate::questions::{Choice, ask};
 
 /// Finds the provider and the base URL. A provider that the person chose keeps a base URL that is not in the catalogue.
 ///
@@ -89,8 +89,7 @@ fn ask_provider(terminal: &mut Terminal, known: &[&Provider], default: usize) ->
         .map(|provider| format!("{:12} {}", provider.name, provider.title))
         .collect();
     let titles: Vec<&str> = lines.iter().map(String::as_str).collect();
-    terminal.print("Whose key is it?\n")?;
-    choose(terminal, &titles, default)
+    Choice::new("Whose key is it?", &titles, default).ask(terminal)
 }
 
 /// Returns the profile's base URL or `OPENAI_BASE_URL` if it is the provider's, else one of the catalogue, and asks unless
@@ -114,15 +113,16 @@ fn base_url_for(
         })?;
         return parse_option(&url);
     };
-    let default = match current {
-        Some(current) => Some(current),
-        None => ask_region(terminal, provider)?,
-    };
+    if current.is_none() && provider.regions.len() > 1 {
+        if let Some(url) = ask_region(terminal, provider)? {
+            return parse_option(url);
+        }
+        return ask(terminal, "base URL", None, parse_answer);
+    }
+    let default = current.or_else(|| regions(provider).next().map(|(_, url)| url.to_owned()));
     match &default {
         Some(url) if login.provider.is_some() && !url.contains("RESOURCE") => parse_option(url),
-        _ => ask(terminal, "base URL", default.as_deref(), |text| {
-            parse_answer(text)
-        }),
+        _ => ask(terminal, "base URL", default.as_deref(), parse_answer),
     }
 }
 
@@ -133,18 +133,20 @@ fn regions(provider: &Provider) -> impl Iterator<Item = (&str, &str)> {
         .map(|region| (region.name.as_str(), region.base_url.as_str()))
 }
 
-/// Returns the base URL of a region; `None` for a provider without any.
-fn ask_region(terminal: &mut Terminal, provider: &Provider) -> Result<Option<String>, Failure> {
-    let (titles, urls): (Vec<String>, Vec<&str>) = regions(provider)
-        .map(|(region, url)| (format!("{region}: {url}"), url))
-        .unzip();
-    let mut chosen = 0;
-    if urls.len() > 1 {
-        let titles: Vec<&str> = titles.iter().map(String::as_str).collect();
-        terminal.print("Which region is the key for?\n")?;
-        chosen = choose(terminal, &titles, 0)?;
-    }
-    Ok(urls.get(chosen).map(|url| (*url).to_owned()))
+/// Returns the base URL of a region; `None` for a person who wants another one.
+fn ask_region<'a>(terminal: &mut Terminal, provider: &'a Provider) -> Result<Option<&'a str>, Failure> {
+    let titles: Vec<String> = regions(provider)
+        .map(|(region, url)| format!("{region}: {url}"))
+        .chain(["another base URL".to_owned()])
+        .collect();
+    let choice = Choice {
+        question: "Which region is the key for?",
+        options: titles,
+        default: 0,
+        has_way_out: true,
+    };
+    let chosen = choice.ask(terminal)?;
+    Ok(regions(provider).nth(chosen).map(|(_, url)| url))
 }
 
 /// Returns `OPENAI_BASE_URL` where it is the user's own word: a key is not sent where a project says, and no project's

@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-use qwen_shared::net::oauth::{
-    Endpoints, Form, HttpResponse, OauthError, PublicClient, Transport, json_object, seconds,
-};
+use qwen_shared::net::oauth::{Form, HttpResponse, OauthError, PublicClient, Transport, object, seconds};
 use qwen_shared::secret::Secret;
 use qwen_shared::text::is_hostile;
 use serde_json::{Map, Value};
+use url::Url;
 
 use crate::pkce::CodeVerifier;
 use crate::verification_uri::VerificationUri;
@@ -38,28 +37,31 @@ pub(crate) struct DeviceAuthorization {
 }
 
 impl DeviceAuthorization {
-    /// Requests a device code and a user code. `request_id` identifies the request in the server's log.
+    /// Requests a device code and a user code. `request_id` identifies the request in the server's log; `allow_http` is for the
+    /// page that is shown.
     ///
     /// # Errors
     /// As [`DeviceAuthorization::parse`], and [`OauthError::Http`].
     pub(crate) fn request(
         transport: &dyn Transport,
-        endpoints: &Endpoints,
+        endpoint: &Url,
         client: &PublicClient,
         verifier: Option<&CodeVerifier>,
         request_id: &str,
+        allow_http: bool,
     ) -> Result<Self, OauthError> {
         let challenge = verifier.map(CodeVerifier::challenge);
         let form = Form::default()
             .field("client_id", &client.client_id)
             .optional("scope", client.scope.as_deref())
+            .fields(&client.parameters)
             .optional("code_challenge", challenge.as_deref())
             .optional("code_challenge_method", challenge.as_ref().map(|_| "S256"));
         let headers = [("x-request-id", request_id)];
         let response = transport
-            .post_form(&endpoints.device_authorization_endpoint, &headers, form.as_str())
+            .post_form(endpoint, &headers, form.as_str())
             .map_err(OauthError::Http)?;
-        Self::parse(&response)
+        Self::parse(&response, allow_http)
     }
 
     /// Parses the response. Unknown members are ignored.
@@ -67,22 +69,25 @@ impl DeviceAuthorization {
     /// # Errors
     /// The server's error; [`OauthError::Malformed`] when a required member is missing, of another type, or not safe
     /// to show.
-    pub(crate) fn parse(response: &HttpResponse) -> Result<Self, OauthError> {
-        let members = json_object(response, "device_code")?;
-        let verification_uri = VerificationUri::parse(verification_uri(&members)?).map_err(|reason| {
-            OauthError::Malformed(format!("'verification_uri' cannot be shown: {reason}"))
-        })?;
+    pub(crate) fn parse(response: &HttpResponse, allow_http: bool) -> Result<Self, OauthError> {
+        let members = object(response, "device_code")?;
+        let verification_uri =
+            VerificationUri::parse(verification_uri(&members)?, allow_http).map_err(|reason| {
+                OauthError::Malformed(format!("'verification_uri' cannot be shown: {reason}"))
+            })?;
+        // The one may be plain http where the other is.
+        let may_be_plain = verification_uri.is_plain_http();
         Ok(Self {
             device_code: Secret::new(required(&members, "device_code")?.to_owned()),
             user_code: user_code(&members)?,
             verification_uri_complete: members
                 .get("verification_uri_complete")
                 .and_then(Value::as_str)
-                .and_then(|text| VerificationUri::parse(text).ok())
+                .and_then(|text| VerificationUri::parse(text, may_be_plain).ok())
                 .filter(|complete| complete.host() == verification_uri.host()),
             verification_uri,
             expires_in: expires_in(&members)?,
-            interval: interval(&members),
+            interval: interval(&members).unwrap_or(DEFAULT_INTERVAL),
         })
     }
 }
@@ -120,28 +125,26 @@ fn user_code(members: &Map<String, Value>) -> Result<String, OauthError> {
 fn expires_in(members: &Map<String, Value>) -> Result<Duration, OauthError> {
     match members.get("expires_in") {
         None | Some(Value::Null) => Err(OauthError::Malformed("no 'expires_in'".to_owned())),
-        Some(value) => seconds(value)
-            .map(|time| time.min(MAX_LIFETIME))
-            .ok_or_else(|| OauthError::Malformed("'expires_in' is not a number of seconds".to_owned())),
+        Some(value) => seconds(value).map(|time| time.min(MAX_LIFETIME)).ok_or_else(|| {
+            OauthError::Malformed(match value.as_f64() {
+                Some(_) => format!("'expires_in' is {value}: the code has expired already"),
+                None => "'expires_in' is not a number of seconds".to_owned(),
+            })
+        }),
     }
 }
 
-/// A number is clamped; anything else counts as absent.
-fn interval(members: &Map<String, Value>) -> Duration {
-    let Some(value) = members.get("interval") else {
-        return DEFAULT_INTERVAL;
-    };
-    let number = match value {
+/// Returns the `interval` of a response, from one second to five minutes; `None` where it is not a number.
+pub(crate) fn interval(members: &Map<String, Value>) -> Option<Duration> {
+    let number = match members.get("interval")? {
         Value::Number(number) => number.as_f64(),
         Value::String(text) => text.trim().parse().ok(),
         _ => None,
     };
+    let (min, max) = (MIN_INTERVAL.as_secs_f64(), MAX_INTERVAL.as_secs_f64());
     number
         .filter(|seconds: &f64| !seconds.is_nan())
-        .map_or(DEFAULT_INTERVAL, |seconds| {
-            let (min, max) = (MIN_INTERVAL.as_secs_f64(), MAX_INTERVAL.as_secs_f64());
-            Duration::from_secs_f64(seconds.clamp(min, max))
-        })
+        .map(|seconds| Duration::from_secs_f64(seconds.clamp(min, max)))
 }
 
 #[cfg(test)]
@@ -152,12 +155,13 @@ mod tests {
     use super::DeviceAuthorization;
 
     fn parse(body: &Value) -> Result<DeviceAuthorization, OauthError> {
-        DeviceAuthorization::parse(&HttpResponse {
+        let response = HttpResponse {
             status: 200,
             retry_after: None,
             date: None,
             body: body.to_string().into_bytes(),
-        })
+        };
+        DeviceAuthorization::parse(&response, false)
     }
 
     fn sound() -> Value {

@@ -1,30 +1,29 @@
 //! The login by device authorization grant (RFC 8628).
 
-use std::cell::Cell;
 use std::io;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use qwen_shared::exit::{Exit, Failure, Outcome};
 use qwen_shared::net::config::{Config, KeySetting, Method, Profile};
-use qwen_shared::net::credential::{Credential, Store, StoreKind, Stored};
-use qwen_shared::net::http::{HttpError, Timeouts};
+use qwen_shared::net::credential::{Credential, LoginJournal, Store, StoreKind, Stored};
+use qwen_shared::net::http::{Timeouts, server_name};
 use qwen_shared::net::oauth::{
-    BlockingTransport, Endpoints, HttpResponse, OauthError, PublicClient, TokenResponse, Transport,
+    BlockingTransport, LoginEndpoints, OauthError, PublicClient, TokenResponse, Transport,
     base_url_from_resource,
 };
 use qwen_shared::net::random;
 use qwen_shared::output::Reporter;
 use qwen_shared::provider::{self, OauthSettings, Provider};
-use url::Url;
 
+use crate::approval::{ApprovalTransport, DatedTransport};
 use crate::device_authorization::DeviceAuthorization;
 use crate::device_prompt::DevicePrompt;
 use crate::login::Login;
 use crate::pkce::CodeVerifier;
 use crate::polling::{SystemClock, TokenPoller};
 use crate::profile::ProfileUpdate;
-use crate::store::choose_store;
-use crate::{base_url, browser, test_request};
+use crate::store::{self, choose_store};
+use crate::{base_url, browser, scope, test_request};
 
 /// The authorization server.
 struct Server {
@@ -46,21 +45,27 @@ pub(crate) fn log_in(login: &mut Login<'_>) -> Outcome {
     reporter.detail(&format!("the credential will be stored in '{}'", store.place()));
     let client = PublicClient::from_settings(&server.settings)?;
     let transport = DatedTransport::new(BlockingTransport::new(Timeouts::for_token_requests()));
-    let endpoints = Endpoints::resolve(&transport, &server.settings, login.profile.settings.allow_http)?;
-    let response = request_token(login, &transport, &endpoints, &client)?;
-    check_response(&response, &client, &server, &store, reporter);
-    transport.report_clock_difference(reporter);
-    let mut credential = Credential::from_response(response, SystemTime::now());
-    keep_unknown_members(&store, &mut credential);
+    let endpoints = LoginEndpoints::find(&transport, &server.settings, allows_http(login))?;
     update.store = Some(store.kind());
-    login
-        .profile
-        .save(&store, &Stored::Oauth(credential), &update, reporter)?;
+    let journal = LoginJournal::begin(&login.profile.subject(&update, &server.settings)?)?;
+    let approval = ApprovalTransport::new(&transport, journal);
+    let response = request_token(login, &approval, &endpoints, &client)?;
+    check_response(&response, &client, &server, &store, reporter);
+    let mut credential = Credential::from_response(response, SystemTime::now());
+    transport.report_clock_difference(reporter);
+    store.keep_unknown_members(&mut credential);
+    let approved = approval.into_approved();
+    let store = store::keep(
+        login,
+        store,
+        &Stored::Oauth(credential),
+        &mut update,
+        is_qwen,
+        approved,
+    )?;
     let (name, place) = (&login.profile.name, store.place());
-    login.profile.report(
-        &format!("logged in: profile '{name}', credential in '{place}'"),
-        reporter,
-    );
+    let result = format!("logged in: profile '{name}', credential in '{place}'");
+    login.profile.report(&result, reporter);
     if store.kind() == StoreKind::QwenCode {
         report_shared_login(login);
     }
@@ -68,6 +73,11 @@ pub(crate) fn log_in(login: &mut Login<'_>) -> Outcome {
         test_request::test_login(name, reporter);
     }
     Ok(Exit::Ok)
+}
+
+/// True where the profile, or the flag, allows plain http to other machines.
+const fn allows_http(login: &Login<'_>) -> bool {
+    login.profile.settings.allow_http || login.args.allow_http
 }
 
 /// Returns the server of `--provider`, else the profile's own, else that of the profile's provider, else qwen.ai.
@@ -123,7 +133,7 @@ fn profile_update(login: &Login<'_>, provider: Option<&Provider>) -> Result<Prof
 fn request_token(
     login: &mut Login<'_>,
     transport: &dyn Transport,
-    endpoints: &Endpoints,
+    endpoints: &LoginEndpoints,
     client: &PublicClient,
 ) -> Result<TokenResponse, Failure> {
     let no_random = |error: io::Error| {
@@ -135,10 +145,23 @@ fn request_token(
         .transpose()
         .map_err(no_random)?;
     let request_id = random::uuid().map_err(no_random)?;
-    let server = endpoints.token_endpoint.host_str().unwrap_or_default();
+    let server = &server_name(&endpoints.token_endpoint);
     let profile = &login.profile.name;
-    let device = DeviceAuthorization::request(transport, endpoints, client, verifier.as_ref(), &request_id)
-        .map_err(|error| login_failed(&error, server, profile))?;
+    let device = DeviceAuthorization::request(
+        transport,
+        &endpoints.device_authorization_endpoint,
+        client,
+        verifier.as_ref(),
+        &request_id,
+        allows_http(login),
+    )
+    .map_err(|error| not_started(&error, server, login.profile.settings.oauth.is_some()))?;
+    if device.verification_uri.is_plain_http() {
+        let address = &device.verification_uri;
+        login.reporter.notice(&format!(
+            "'{address}' is plain http: whoever is on that network can show you another page"
+        ));
+    }
     let poller = TokenPoller::new(
         transport,
         &SystemClock,
@@ -181,33 +204,35 @@ fn key_variables() -> Vec<String> {
     profiles.into_values().filter_map(variable).collect()
 }
 
+/// The failure of a login for which no code was given. Where the server is a provider's, no setting of the user's can mend it.
+fn not_started(error: &OauthError, server: &str, is_own_server: bool) -> Failure {
+    let failure = error.failure_before_login(server);
+    if is_own_server || failure.exit != Exit::Config {
+        return failure;
+    }
+    let failure = Failure {
+        hints: Vec::new(),
+        ..failure
+    };
+    failure.hint("run 'qwen-login --api-key' to use a key instead")
+}
+
 fn login_failed(error: &OauthError, server: &str, profile: &str) -> Failure {
     let failure = error.failure(server);
     let again = format!("run 'qwen-login --oauth --profile {profile}' to try again");
     match error {
-        OauthError::Refused { code, .. } if code == "access_denied" => {
+        denied if denied.is_denial() => {
             Failure::new(Exit::NoAuth, format!("'{server}': the login was denied"))
                 .caused_by(error.to_string())
                 .hint(again)
         }
-        OauthError::Refused { code, .. } if code == "invalid_grant" => failure
+        refused if refused.is_refused_as("invalid_grant") => failure
             .hint("the response with the token may have been lost")
             .hint(again),
         OauthError::Refused { .. } | OauthError::Expired if failure.exit != Exit::Config => {
             failure.hint(again)
         }
         _ => failure,
-    }
-}
-
-/// Keeps the members that Qwen Code has in the file that is shared with it.
-fn keep_unknown_members(store: &Store, credential: &mut Credential) {
-    if store.kind() == StoreKind::QwenCode
-        && let Ok(Some(loaded)) = store.load()
-        && let Stored::Oauth(old) = loaded.stored
-    {
-        let new = std::mem::replace(&mut credential.extra, old.extra);
-        credential.extra.extend(new);
     }
 }
 
@@ -237,13 +262,9 @@ fn check_response(
     store: &Store,
     reporter: &Reporter,
 ) {
-    if let Some(granted) = &response.scope {
-        let has = |word: &str| granted.split_whitespace().any(|granted| granted == word);
-        let requested = client.scope.as_deref().unwrap_or_default().split_whitespace();
-        let missing: Vec<&str> = requested.filter(|word| !has(word)).collect();
-        if !missing.is_empty() {
-            reporter.notice(&format!("the server did not grant '{}'", missing.join(" ")));
-        }
+    let missing = scope::not_granted(client.scope.as_deref().unwrap_or_default(), response);
+    if !missing.is_empty() {
+        reporter.notice(&format!("the server did not grant '{}'", missing.join(" ")));
     }
     if let Some(resource) = &response.resource_url
         && let Err(error) = base_url_from_resource(resource, &server.settings.allowed_hosts)
@@ -258,60 +279,5 @@ fn check_response(
     let complete = response.refresh_token.is_some() && response.expires_in.is_some();
     if store.kind() == StoreKind::QwenCode && !complete {
         reporter.notice("Qwen Code cannot use this login: it needs a refresh token and an expiry");
-    }
-}
-
-/// A transport that remembers the server's last `Date`.
-struct DatedTransport {
-    inner: BlockingTransport,
-    /// The time by this machine's clock and by the server's.
-    last: Cell<Option<(SystemTime, SystemTime)>>,
-}
-
-impl DatedTransport {
-    /// The response took some of the difference to arrive.
-    const MAX_DIFFERENCE: Duration = Duration::from_secs(120);
-
-    const fn new(inner: BlockingTransport) -> Self {
-        Self {
-            inner,
-            last: Cell::new(None),
-        }
-    }
-
-    fn remember(&self, response: HttpResponse) -> HttpResponse {
-        if let Some(server_time) = response.date {
-            self.last.set(Some((SystemTime::now(), server_time)));
-        }
-        response
-    }
-
-    /// Warns if the clocks differ: the expiry of tokens is computed by this machine's.
-    fn report_clock_difference(&self, reporter: &Reporter) {
-        let Some((own, server)) = self.last.get() else {
-            return;
-        };
-        let (relation, difference) = match own.duration_since(server) {
-            Ok(difference) => ("ahead of", difference),
-            Err(error) => ("behind", error.duration()),
-        };
-        if difference >= Self::MAX_DIFFERENCE {
-            let minutes = difference.as_secs() / 60;
-            reporter.notice(&format!(
-                "this machine's clock is {minutes} min {relation} the server's; tokens may seem to expire at the wrong time"
-            ));
-        }
-    }
-}
-
-impl Transport for DatedTransport {
-    fn post_form(&self, url: &Url, headers: &[(&str, &str)], form: &str) -> Result<HttpResponse, HttpError> {
-        let response = self.inner.post_form(url, headers, form)?;
-        Ok(self.remember(response))
-    }
-
-    fn get(&self, url: &Url) -> Result<HttpResponse, HttpError> {
-        let response = self.inner.get(url)?;
-        Ok(self.remember(response))
     }
 }

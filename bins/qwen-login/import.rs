@@ -8,13 +8,14 @@ use qwen_shared::net::http::{BaseUrl, check_transport};
 use qwen_shared::provider::{self, is_own_server};
 use qwen_shared::text::clip;
 
+use crate::key_setup::{KeySetup, test_and_store};
 use crate::login::Login;
 use crate::profile::ProfileUpdate;
 use crate::store::choose_store;
 use crate::test_request;
 
 /// Makes the profile share Qwen Code's login, or copies the key that Qwen Code uses, with its endpoint and model.
-pub(crate) fn import(login: &Login<'_>) -> Outcome {
+pub(crate) fn import(login: &mut Login<'_>) -> Outcome {
     let settings = QwenCodeSettings::load();
     for notice in settings.notices().into_iter().chain(settings.model_notice()) {
         login.reporter.notice(&notice);
@@ -89,40 +90,36 @@ fn import_login(login: &Login<'_>, shared: &Store, stored: &Stored) -> Outcome {
     Ok(Exit::Ok)
 }
 
-/// Copies the key, which Qwen Code keeps where it is, with its endpoint and model.
-fn import_key(login: &Login<'_>, connection: &Connection) -> Outcome {
+/// Tests and copies the key, which Qwen Code keeps where it is, with its endpoint and model.
+fn import_key(login: &mut Login<'_>, connection: &Connection) -> Outcome {
     let base_url = checked_endpoint(login, connection)?;
-    let model = login.args.model.clone();
-    let model = model.or_else(|| connection.model.as_ref().map(|model| model.value.clone()));
-    let mut update = ProfileUpdate {
-        method: Method::ApiKey,
-        provider: provider::recognise(&base_url).map(|known| known.name.clone()),
-        base_url: Some(base_url.as_str().to_owned()),
-        model: model.clone(),
-        store: None,
-        allow_http: base_url.scheme() == "http" && login.allows_http(&base_url),
-    };
-    let key = match &connection.key {
-        Some(key) => {
-            let store = choose_store(login, false)?;
-            update.store = Some(store.kind());
-            let stored = Stored::ApiKey(key.value.clone());
-            login.profile.save(&store, &stored, &update, login.reporter)?;
-            format!("a copy of the key of {}", key.source)
-        }
-        None => {
-            login.profile.update(&update, login.reporter)?;
-            "no key".to_owned()
-        }
-    };
     if let Some(notice) = &connection.notice {
         login.reporter.notice(notice);
     }
-    let model = model.map_or_else(String::new, |model| {
-        format!(", with model '{}'", clip(&model, 64))
-    });
+    let provider = provider::recognise(&base_url)
+        .ok_or_else(|| Failure::new(Exit::Bug, "the provider catalogue is incomplete"))?;
+    let model = login.args.model.clone();
+    let model = model.or_else(|| connection.model.as_ref().map(|model| model.value.clone()));
+    let key = connection.key.as_ref();
+    let store = key.map(|_| choose_store(login, false)).transpose()?;
+    let mut setup = KeySetup {
+        provider,
+        base_url,
+        model: model.unwrap_or_else(|| provider.default_model.clone()),
+        needs_key: key.is_some(),
+        key: key.map(|key| key.value.clone()),
+        store,
+    };
+    let tested = test_and_store(login, &mut setup)?;
+    let key = match key {
+        Some(key) => format!("a copy of the key of {}", key.source),
+        None => "no key".to_owned(),
+    };
+    let KeySetup { base_url, model, .. } = setup;
     let (name, source) = (&login.profile.name, &connection.base_url.source);
-    let result = format!("profile '{name}' uses {key} at '{base_url}' of {source}{model}");
+    let model = clip(&model, 64);
+    let result =
+        format!("{tested}; profile '{name}' uses {key} at '{base_url}' of {source}, with model '{model}'");
     login.profile.report(&result, login.reporter);
     Ok(Exit::Ok)
 }

@@ -1,48 +1,52 @@
 //! The login with an API key.
 
-use std::io::{IsTerminal, Read};
-
 use qwen_shared::exit::{Exit, Failure, Outcome};
-use qwen_shared::fs::cannot_read_stdin;
-use qwen_shared::net::api::check_key;
 use qwen_shared::net::chat::ErrorKind;
-use qwen_shared::net::config::{Method, Profile, Settings, own_variable};
-use qwen_shared::net::credential::{RefreshPolicy, Store, Stored};
+use qwen_shared::net::config::{Method, Profile, Settings};
+use qwen_shared::net::credential::{RefreshPolicy, Store, Stored, StoredKey};
 use qwen_shared::net::http::BaseUrl;
 use qwen_shared::provider::{self, Provider, is_own_server};
 use qwen_shared::secret::Secret;
-use qwen_shared::terminal::Terminal;
 
 use crate::base_url::{parse_answer, provider_and_base_url};
+use crate::key::{KeyFor, key_for};
 use crate::login::Login;
+use crate::model;
 use crate::profile::ProfileUpdate;
-use crate::questions::{ask, choose};
+use crate::questions::{Choice, ask};
 use crate::store::choose_store;
 use crate::test_request::{self, TestFailure};
 
-struct KeySetup {
-    provider: &'static Provider,
-    base_url: BaseUrl,
-    model: String,
-    needs_key: bool,
-    key: Option<Secret<String>>,
-    store: Option<Store>,
+/// A profile with an API key, as it is to be stored.
+pub(crate) struct KeySetup {
+    pub(crate) provider: &'static Provider,
+    pub(crate) base_url: BaseUrl,
+    pub(crate) model: String,
+    pub(crate) needs_key: bool,
+    pub(crate) key: Option<Secret<String>>,
+    pub(crate) store: Option<Store>,
 }
 
 /// Asks for what the options do not say, tests the key, and stores it.
 pub(crate) fn set_up(login: &mut Login<'_>) -> Outcome {
     let mut setup = ask_all(login)?;
-    let result = test_key(login, &mut setup)?;
-    if setup.key.is_some() && setup.store.is_none() {
-        setup.store = Some(choose_store(login, false)?);
-    }
-    save(login, &setup)?;
+    let result = test_and_store(login, &mut setup)?;
     let result = format!(
         "{result}; profile '{}' uses model '{}' at '{}'",
         login.profile.name, setup.model, setup.base_url
     );
     login.profile.report(&result, login.reporter);
     Ok(Exit::Ok)
+}
+
+/// Tests the key, stores it with its profile, and returns what came of the test.
+pub(crate) fn test_and_store(login: &mut Login<'_>, setup: &mut KeySetup) -> Result<String, Failure> {
+    let result = test_key(login, setup)?;
+    if setup.key.is_some() && setup.store.is_none() {
+        setup.store = Some(choose_store(login, false)?);
+    }
+    save(login, setup)?;
+    Ok(result)
 }
 
 fn ask_all(login: &mut Login<'_>) -> Result<KeySetup, Failure> {
@@ -53,20 +57,41 @@ fn ask_all(login: &mut Login<'_>) -> Result<KeySetup, Failure> {
     });
     let needs_key = provider.needs_key && !is_own_server(&base_url);
     let wants_key = needs_key || login.args.with_key;
+    let default = model::default_for(login, provider, deployment);
+    if needs_key && login.terminal.is_none() && !login.args.with_key {
+        return Err(missing_answers(login, &base_url, &default));
+    }
     // Opened before the key is typed: it may not be usable.
     let store = wants_key.then(|| choose_store(login, false)).transpose()?;
-    let key = key_for(login, needs_key)?;
-    if key.is_some() && !wants_key && !login.check_http(&base_url, true)? {
-        return ask_all(login);
-    }
-    Ok(KeySetup {
+    let mut setup = KeySetup {
         provider,
         base_url,
         needs_key,
-        key,
-        model: model_for(login, provider, deployment)?,
+        key: None,
+        model: default,
         store,
-    })
+    };
+    setup.ask_key(login)?;
+    if setup.key.is_some() && !wants_key && !login.check_http(&setup.base_url, true)? {
+        return ask_all(login);
+    }
+    setup.choose_model(login, false)?;
+    Ok(setup)
+}
+
+/// The failure where nobody can be asked: what is missing, and the flags that say the rest otherwise.
+fn missing_answers(login: &Login<'_>, base_url: &BaseUrl, model: &str) -> Failure {
+    let args = &login.args;
+    let message = format!("the key for '{base_url}' is missing, and there is no terminal to ask for it");
+    let mut failure =
+        Failure::new(Exit::Usage, message).hint("give the key on standard input, with --with-key");
+    if args.base_url.is_none() && login.provider.is_none() {
+        failure = failure.hint("name another endpoint with --provider NAME or --base-url URL");
+    }
+    match args.model {
+        Some(_) => failure,
+        None => failure.hint(format!("name another model than '{model}' with --model NAME")),
+    }
 }
 
 fn save(login: &Login<'_>, setup: &KeySetup) -> Result<(), Failure> {
@@ -81,44 +106,17 @@ fn save(login: &Login<'_>, setup: &KeySetup) -> Result<(), Failure> {
     };
     match key_and_store {
         Some((key, store)) => {
-            login
-                .profile
-                .save(store, &Stored::ApiKey(key.clone()), &update, login.reporter)
+            let stored = Stored::ApiKey(StoredKey {
+                key: key.clone(),
+                stored_for: None,
+            });
+            login.profile.save(store, &stored, &update, login.reporter)
         }
-        None => login.profile.update(&update, login.reporter),
-    }
-}
-
-/// Returns `--model`, else asks. The default is the model of a deployment's address, the profile's if it has the same
-/// provider, `OPENAI_MODEL`, or the provider's.
-fn model_for(
-    login: &mut Login<'_>,
-    provider: &Provider,
-    deployment: Option<String>,
-) -> Result<String, Failure> {
-    if let Some(model) = login
-        .args
-        .model
-        .as_deref()
-        .map(str::trim)
-        .filter(|model| !model.is_empty())
-    {
-        return Ok(model.to_owned());
-    }
-    let profile = &login.profile;
-    let current = profile.settings.model.clone().filter(|_| profile.is_of(provider));
-    let from_environment = own_variable("OPENAI_MODEL")
-        .ok()
-        .flatten()
-        .filter(|_| login.provider.is_none());
-    let default = deployment
-        .or(current)
-        .or(from_environment)
-        .filter(|model| !model.trim().is_empty());
-    let default = default.unwrap_or_else(|| provider.default_model.clone());
-    match login.terminal.as_mut() {
-        None => Ok(default),
-        Some(terminal) => ask_model(terminal, &default),
+        None => {
+            login.profile.update(&update, login.reporter)?;
+            login.profile.remove_old_credentials(None, login.reporter);
+            Ok(())
+        }
     }
 }
 
@@ -129,29 +127,25 @@ fn test_key(login: &mut Login<'_>, setup: &mut KeySetup) -> Result<String, Failu
     }
     loop {
         let settings = setup.settings(login)?;
-        let TestFailure { failure, kind } =
-            match test_request::test(settings, &RefreshPolicy::default(), login.reporter) {
-                Ok(_) if setup.key.is_some() => return Ok("the endpoint accepts the key".to_owned()),
-                Ok(_) => return Ok("the endpoint answers".to_owned()),
-                Err(failure) => failure,
-            };
-        let exit = failure.exit;
+        let failed = match test_request::test(settings, &RefreshPolicy::default(), login.reporter) {
+            Ok(_) if setup.key.is_some() => return Ok("the endpoint accepts the key".to_owned()),
+            Ok(_) => return Ok("the endpoint answers".to_owned()),
+            Err(failed) => failed,
+        };
         if login.terminal.is_none() || login.args.with_key {
-            return Err(failure.hint("nothing was stored; --no-verify stores it without a test"));
+            let is_default = login.args.model.is_none() && failed.kind == Some(ErrorKind::Model);
+            let failure = match is_default {
+                true => setup.hint_at_models(login, failed.failure),
+                false => failed.failure,
+            };
+            let hint = "nothing was stored; --no-verify stores it without a test";
+            return Err(failure.hint(hint));
         }
-        login.reporter.failure(&failure);
-        match ask_what_now(login, exit, kind)? {
-            WhatNow::TryAgain => {}
-            WhatNow::ChangeUrl => setup.change_base_url(login)?,
-            WhatNow::ChangeKey => {
-                let needs_key = setup.needs_key;
-                if let Some(terminal) = login.terminal.as_mut() {
-                    setup.key = key_from_terminal(terminal, needs_key)?;
-                }
-            }
-            WhatNow::ChangeModel => setup.change_model(login)?,
+        match setup.ask_what_now(login, failed, true)? {
             WhatNow::Store => return Ok("stored, though the test failed".to_owned()),
-            WhatNow::GiveUp => return Err(Failure::new(exit, "nothing was stored")),
+            WhatNow::ChangeUrl => setup.choose_model(login, false)?,
+            WhatNow::ChangeModel => setup.choose_model(login, true)?,
+            _ => {}
         }
     }
 }
@@ -167,29 +161,21 @@ enum WhatNow {
     GiveUp,
 }
 
-/// Asks what to do after a failure. What the failure is about comes first.
-fn ask_what_now(login: &mut Login<'_>, exit: Exit, kind: Option<ErrorKind>) -> Result<WhatNow, Failure> {
-    let mut options = [
-        (WhatNow::ChangeUrl, "change the base URL"),
-        (WhatNow::ChangeKey, "type the key again"),
-        (WhatNow::ChangeModel, "change the model"),
-        (WhatNow::TryAgain, "try again"),
-        (WhatNow::Store, "store it anyway"),
-        (WhatNow::GiveUp, "give up"),
-    ];
-    let first = match (exit, kind) {
-        (Exit::TryAgain, _) => WhatNow::TryAgain,
-        (Exit::NoAuth, _) => WhatNow::ChangeKey,
-        (_, Some(ErrorKind::Model)) => WhatNow::ChangeModel,
-        _ => WhatNow::ChangeUrl,
-    };
-    options.sort_by_key(|(what, _)| *what != first);
-    let Some(terminal) = login.terminal.as_mut() else {
-        return Ok(WhatNow::GiveUp);
-    };
-    terminal.print("What now?\n")?;
-    let chosen = choose(terminal, &options.map(|(_, text)| text), 0)?;
-    Ok(options.get(chosen).map_or(WhatNow::GiveUp, |(what, _)| *what))
+impl WhatNow {
+    /// What there is to choose from, the likeliest first; storing it anyway only where it `may_store`.
+    fn options(first: Self, may_store: bool) -> Vec<(Self, &'static str)> {
+        let mut options = vec![
+            (Self::ChangeUrl, "change the base URL"),
+            (Self::ChangeKey, "type the key again"),
+            (Self::ChangeModel, "change the model"),
+            (Self::TryAgain, "try again"),
+            (Self::Store, "store it anyway"),
+            (Self::GiveUp, "give up"),
+        ];
+        options.retain(|(what, _)| may_store || *what != Self::Store);
+        options.sort_by_key(|(what, _)| *what != first);
+        options
+    }
 }
 
 impl KeySetup {
@@ -208,6 +194,72 @@ impl KeySetup {
             ..login.profile.moved_to(endpoint)
         };
         Settings::for_candidate(&login.profile.name, &profile, self.key.clone())
+    }
+
+    /// Adds the names of the endpoint's models to the failure of a default model.
+    fn hint_at_models(&self, login: &Login<'_>, failure: Failure) -> Failure {
+        let listed = self.settings(login).map_err(TestFailure::from);
+        match listed.and_then(|settings| model::list(settings, login.reporter)) {
+            Ok(Some(names)) if !names.is_empty() => failure.hint(format!(
+                "choose one of its models with --model NAME: {}",
+                model::some_of(&names)
+            )),
+            _ => failure,
+        }
+    }
+
+    /// Reports a failure and asks what to do; what it is about comes first. A new URL or key is then asked for. A model can be
+    /// stored only where one `is_chosen`.
+    ///
+    /// # Errors
+    /// That of the failure, where the person gives up; 74 when the terminal has gone.
+    fn ask_what_now(
+        &mut self,
+        login: &mut Login<'_>,
+        failed: TestFailure,
+        is_chosen: bool,
+    ) -> Result<WhatNow, Failure> {
+        let TestFailure {
+            mut failure,
+            kind,
+            is_unreachable,
+        } = failed;
+        let exit = failure.exit;
+        if let (Exit::NoAuth, Some(page)) = (exit, &self.provider.key_page) {
+            failure = failure.hint(format!("keys for {} are made at {page}", self.provider.title));
+        }
+        login.reporter.failure(&failure);
+        let first = match (exit, kind) {
+            _ if is_unreachable => WhatNow::ChangeUrl,
+            (Exit::TryAgain, _) => WhatNow::TryAgain,
+            (Exit::NoAuth, _) => WhatNow::ChangeKey,
+            (_, Some(ErrorKind::Model)) => WhatNow::ChangeModel,
+            _ => WhatNow::ChangeUrl,
+        };
+        let options = WhatNow::options(first, is_chosen);
+        let Some(terminal) = login.terminal.as_mut() else {
+            return Err(failure);
+        };
+        let texts: Vec<&str> = options.iter().map(|(_, text)| *text).collect();
+        let chosen = Choice::new("What now?", &texts, 0).ask(terminal)?;
+        let what = options.get(chosen).map_or(WhatNow::GiveUp, |(what, _)| *what);
+        match what {
+            WhatNow::ChangeUrl => self.change_base_url(login)?,
+            WhatNow::ChangeKey => self.ask_key(login)?,
+            WhatNow::GiveUp => return Err(Failure::new(exit, "nothing was stored")),
+            _ => {}
+        }
+        Ok(what)
+    }
+
+    fn ask_key(&mut self, login: &mut Login<'_>) -> Result<(), Failure> {
+        let to = KeyFor {
+            provider: self.provider,
+            base_url: &self.base_url,
+            is_needed: self.needs_key,
+        };
+        self.key = key_for(login, &to)?;
+        Ok(())
     }
 
     fn change_base_url(&mut self, login: &mut Login<'_>) -> Result<(), Failure> {
@@ -229,92 +281,42 @@ impl KeySetup {
         Ok(())
     }
 
-    fn change_model(&mut self, login: &mut Login<'_>) -> Result<(), Failure> {
-        if let Some(terminal) = login.terminal.as_mut() {
-            self.model = ask_model(terminal, &self.model)?;
+    /// Takes `--model`, else the model that a person chooses, else the default. `anew` asks though there is one that fits.
+    fn choose_model(&mut self, login: &mut Login<'_>, anew: bool) -> Result<(), Failure> {
+        let named = login.args.model.as_deref().map(str::trim);
+        if let (Some(model), false) = (named.filter(|model| !model.is_empty()), anew) {
+            self.model = model.to_owned();
+            return Ok(());
         }
-        Ok(())
-    }
-}
-
-fn ask_model(terminal: &mut Terminal, default: &str) -> Result<String, Failure> {
-    ask(terminal, "model", Some(default), |text| match text.trim() {
-        "" => Err("enter a name".to_owned()),
-        model => Ok(model.to_owned()),
-    })
-}
-
-/// In bytes.
-const MAX_KEY: u64 = 64 << 10;
-
-/// Reads the key from standard input with `--with-key`, else from the terminal.
-fn key_for(login: &mut Login<'_>, needs_key: bool) -> Result<Option<Secret<String>>, Failure> {
-    if login.args.with_key && !(std::io::stdin().is_terminal() && login.terminal.is_some()) {
-        return key_from_stdin().map(Some);
-    }
-    match login.terminal.as_mut() {
-        Some(terminal) => key_from_terminal(terminal, needs_key),
-        None if !needs_key => Ok(None),
-        None => Err(
-            Failure::new(Exit::Usage, "there is no key, and no terminal to ask for it")
-                .hint("give the key on standard input: 'qwen-login --with-key'"),
-        ),
-    }
-}
-
-fn key_from_stdin() -> Result<Secret<String>, Failure> {
-    let mut text = zeroize::Zeroizing::new(String::new());
-    std::io::stdin()
-        .take(MAX_KEY + 1)
-        .read_to_string(&mut text)
-        .map_err(|error| match error.kind() {
-            std::io::ErrorKind::InvalidData => {
-                Failure::new(Exit::Data, "standard input: the key is not text")
+        let mut lists = self.has_list(login);
+        loop {
+            let listed = match lists {
+                true => model::list(self.settings(login)?, login.reporter),
+                false => Ok(None),
+            };
+            let failed = match (listed, login.terminal.as_mut()) {
+                (Ok(names), Some(terminal)) => {
+                    self.model = model::ask(terminal, &self.model, names)?;
+                    return Ok(());
+                }
+                (Ok(names), None) => {
+                    self.model = model::only(names, &self.model)?;
+                    return Ok(());
+                }
+                (Err(failed), _) => failed,
+            };
+            match self.ask_what_now(login, failed, false)? {
+                WhatNow::ChangeModel => lists = false,
+                _ => lists = self.has_list(login),
             }
-            _ => cannot_read_stdin(&error),
-        })?;
-    let key = text.trim();
-    if text.len() as u64 > MAX_KEY {
-        return Err(Failure::new(
-            Exit::Data,
-            "standard input: this is too long to be a key",
-        ));
-    }
-    check(key).map_err(|reason| Failure::new(Exit::Data, format!("standard input: {reason}")))?;
-    Ok(Secret::new(key.to_owned()))
-}
-
-/// Asks until the answer can be a key, and shows its ends and its length.
-fn key_from_terminal(terminal: &mut Terminal, needs_key: bool) -> Result<Option<Secret<String>>, Failure> {
-    let question = if needs_key {
-        "API key (it is not shown): "
-    } else {
-        "API key (it is not shown; empty for none): "
-    };
-    loop {
-        let key = terminal.ask_hidden(question)?;
-        if key.expose().is_empty() && !needs_key {
-            return Ok(None);
-        }
-        match check(key.expose()) {
-            Ok(()) => {
-                let length = key.expose().len();
-                terminal.print(&format!("key: {}, {length} characters\n", key.masked()))?;
-                return Ok(Some(key));
-            }
-            Err(reason) => terminal.print(&format!("{reason}\n"))?,
         }
     }
-}
 
-/// Checks that a header can carry the key.
-fn check(key: &str) -> Result<(), &'static str> {
-    if key.is_empty() {
-        return Err("the key is empty");
+    /// True where the endpoint is asked for its models: not for a deployment's name, which no list has, and where nobody can
+    /// choose only for a server that has no name of its own.
+    fn has_list(&self, login: &Login<'_>) -> bool {
+        !login.args.no_verify
+            && !self.provider.has_model_in_path()
+            && (login.terminal.is_some() && !login.args.with_key || self.model == model::UNNAMED)
     }
-    check_key(key)?;
-    if key.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Ok(());
-    }
-    Err("a key is one word of ASCII letters, digits and punctuation")
 }

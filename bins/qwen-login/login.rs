@@ -8,7 +8,7 @@ use qwen_shared::terminal::Terminal;
 
 use crate::args::Args;
 use crate::profile::LoginProfile;
-use crate::questions::choose;
+use crate::questions::Choice;
 
 /// The options, the profile, and how to reach the person.
 pub(crate) struct Login<'a> {
@@ -48,13 +48,13 @@ impl Login<'_> {
             };
             return Err(failure.hint("use https, or add --allow-http if that network is yours"));
         };
-        terminal.print(&format!("{}\n", failure.message))?;
         let options = [
             "change the URL",
             "send it all the same, and remember that",
             "give up",
         ];
-        match choose(terminal, &options, 0)? {
+        let question = format!("{}:", failure.message);
+        match Choice::new(&question, &options, 0).ask(terminal)? {
             0 => Ok(false),
             1 => {
                 self.args.allow_http = true;

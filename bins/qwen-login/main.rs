@@ -1,5 +1,6 @@
 //! qwen-login — obtain a credential and store it.
 
+mod approval;
 mod args;
 mod base_url;
 mod browser;
@@ -7,13 +8,16 @@ mod device_authorization;
 mod device_login;
 mod device_prompt;
 mod import;
+mod key;
 mod key_setup;
 mod login;
+mod model;
 mod pkce;
 mod polling;
 mod profile;
 mod questions;
 mod run;
+mod scope;
 mod store;
 mod test_request;
 mod verification_uri;

@@ -3,11 +3,13 @@
 use std::time::Duration;
 
 use qwen_shared::net::http::HttpError;
-use qwen_shared::net::oauth::{Form, HttpResponse, OauthError, PublicClient, TokenResponse, Transport};
+use qwen_shared::net::oauth::{
+    Form, HttpResponse, OauthError, PublicClient, TokenResponse, Transport, members,
+};
 use serde_json::Value;
 use url::Url;
 
-use crate::device_authorization::DeviceAuthorization;
+use crate::device_authorization::{DeviceAuthorization, interval};
 use crate::pkce::CodeVerifier;
 
 /// The time between two reports of [`Progress::Waiting`].
@@ -28,7 +30,8 @@ pub(crate) enum Progress<'a> {
 enum Poll {
     Token(Box<TokenResponse>),
     Pending,
-    SlowDown,
+    /// With the interval that the server wants from now on, where it says so.
+    SlowDown(Option<Duration>),
     Unavailable(OauthError),
     Failed(OauthError),
 }
@@ -58,6 +61,7 @@ impl<'a> TokenPoller<'a> {
             .field("grant_type", "urn:ietf:params:oauth:grant-type:device_code")
             .field("client_id", &client.client_id)
             .field("device_code", device.device_code.expose())
+            .fields(&client.parameters)
             .optional("code_verifier", verifier.map(CodeVerifier::expose));
         Self {
             transport,
@@ -89,8 +93,8 @@ impl<'a> TokenPoller<'a> {
                 Poll::Token(token) => return Ok(*token),
                 Poll::Failed(error) => return Err(error),
                 Poll::Pending => wait = self.interval.after_response(),
-                Poll::SlowDown => {
-                    wait = self.interval.after_slow_down();
+                Poll::SlowDown(wanted) => {
+                    wait = self.interval.after_slow_down(wanted);
                     report(Progress::SlowDown(wait));
                 }
                 Poll::Unavailable(error) => {
@@ -140,7 +144,14 @@ impl<'a> TokenPoller<'a> {
 const fn is_transient(error: &HttpError) -> bool {
     !matches!(
         error,
-        HttpError::Tls { .. } | HttpError::ProxyAuth | HttpError::Invalid(_) | HttpError::TooLarge(_)
+        HttpError::Tls { .. }
+            | HttpError::ProxyRefused {
+                status: 400..=499,
+                ..
+            }
+            | HttpError::WrongScheme { .. }
+            | HttpError::Invalid(_)
+            | HttpError::TooLarge(_)
     )
 }
 
@@ -151,20 +162,24 @@ fn classify(response: &HttpResponse) -> Poll {
     match TokenResponse::parse(response) {
         Ok(token) => Poll::Token(Box::new(token)),
         Err(error @ OauthError::Unavailable { .. }) => Poll::Unavailable(error),
-        Err(error) => match &error {
-            OauthError::Refused { code, .. } if code == "authorization_pending" => Poll::Pending,
-            OauthError::Refused { code, .. } if code == "slow_down" => Poll::SlowDown,
-            OauthError::Refused { code, .. } if code == "expired_token" => Poll::Failed(OauthError::Expired),
-            _ => Poll::Failed(error),
-        },
+        Err(error) if error.is_refused_as("authorization_pending") => Poll::Pending,
+        Err(error) if error.is_refused_as("slow_down") => Poll::SlowDown(wanted_interval(response)),
+        Err(error) if error.is_refused_as("expired_token") => Poll::Failed(OauthError::Expired),
+        Err(error) => Poll::Failed(error),
     }
+}
+
+/// Returns the new interval that GitHub's server sends with `slow_down`.
+fn wanted_interval(response: &HttpResponse) -> Option<Duration> {
+    interval(&members(&response.body)?)
 }
 
 /// Qwen's server may say with status 200 that the person has not decided yet.
 fn is_qwen_pending(response: &HttpResponse) -> bool {
     response.status == 200
-        && serde_json::from_slice::<Value>(&response.body).is_ok_and(|body| {
-            body["status"] == "pending" && body["access_token"].as_str().is_none_or(str::is_empty)
+        && members(&response.body).is_some_and(|body| {
+            let text = |name: &str| body.get(name).and_then(Value::as_str).unwrap_or_default();
+            text("status") == "pending" && text("access_token").is_empty()
         })
 }
 
@@ -192,9 +207,11 @@ impl PollInterval {
         self.interval
     }
 
-    /// `slow_down` lengthens this and all later intervals (RFC 8628, section 3.5).
-    const fn after_slow_down(&mut self) -> Duration {
-        self.interval = self.interval.saturating_add(Self::SLOW_DOWN);
+    /// `slow_down` lengthens this and all later intervals (RFC 8628, section 3.5), by more than five seconds where the server
+    /// wants that.
+    fn after_slow_down(&mut self, wanted: Option<Duration>) -> Duration {
+        let longer = self.interval.saturating_add(Self::SLOW_DOWN);
+        self.interval = longer.max(wanted.unwrap_or_default());
         self.after_response()
     }
 

@@ -2,13 +2,14 @@
 
 use qwen_shared::exit::{Exit, Failure};
 use qwen_shared::net::config::{
-    self, BOUND_MEMBERS, Binding, Config, KeySetting, Method, Overrides, Profile, QwenCodeSettings, Settings,
-    Source,
+    self, Config, KeySetting, Method, Move, Overrides, Profile, Settings, Source, remove_bound_members,
 };
-use qwen_shared::net::credential::{KeyringTimeout, LOCK_LIMIT, Store, StoreKind, Stored};
+use qwen_shared::net::credential::{
+    KeyringTimeout, LOCK_LIMIT, LoginSubject, Store, StoreError, StoreKind, Stored,
+};
 use qwen_shared::net::http::BaseUrl;
 use qwen_shared::output::Reporter;
-use qwen_shared::provider::{self, Provider};
+use qwen_shared::provider::{self, OauthSettings, Provider};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -20,6 +21,8 @@ pub(crate) struct LoginProfile {
     pub(crate) store: Option<StoreKind>,
     /// True when `--profile` named it.
     is_named: bool,
+    /// What is odd about `config.json`.
+    pub(crate) notices: Vec<String>,
 }
 
 /// The members of a profile that a login sets, or removes if `None`.
@@ -58,6 +61,7 @@ impl LoginProfile {
             settings,
             store,
             is_named,
+            notices: config.notices,
         })
     }
 
@@ -126,7 +130,7 @@ impl LoginProfile {
         Config::check_writable()
     }
 
-    /// Stores the credential, then updates the profile, so that a profile never names a store without a credential.
+    /// Stores the credential with the endpoint that it is for, then updates the profile, so that a profile never names a store without a credential.
     ///
     /// # Errors
     /// 74 and 75, from the store or the configuration.
@@ -137,9 +141,13 @@ impl LoginProfile {
         update: &ProfileUpdate,
         reporter: &Reporter,
     ) -> Result<(), Failure> {
+        let profile = Profile {
+            oauth: self.settings.oauth.clone(),
+            ..update.endpoint()
+        };
         store
             .lock(LOCK_LIMIT, &|text| reporter.notice(text))?
-            .save(stored)?;
+            .save(&stored.clone().with_stored_for(config::stored_for(&profile)))?;
         self.update(update, reporter)?;
         let is_file_chosen = matches!(self.store, Some(StoreKind::File | StoreKind::QwenCode));
         if store.kind() != StoreKind::Keyring && !is_file_chosen {
@@ -148,8 +156,23 @@ impl LoginProfile {
                 "there is no system keyring; the credential is stored in '{place}', which only you can read"
             ));
         }
-        self.remove_old_credential(store.kind(), reporter);
+        self.remove_old_credentials(Some(store.kind()), reporter);
         Ok(())
+    }
+
+    /// Names a login at `server` that ends in `update`, for its journal.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub(crate) fn subject(
+        &self,
+        update: &ProfileUpdate,
+        server: &OauthSettings,
+    ) -> Result<LoginSubject, Failure> {
+        let before = Config::members_of(&self.name)?;
+        let mut after = before.clone().unwrap_or_default();
+        update.apply_to(&mut after);
+        Ok(LoginSubject::new(&self.name, server, before.as_ref(), after))
     }
 
     /// Updates the profile and keeps its other members, apart from what is bound to an endpoint that it leaves. The first
@@ -163,12 +186,7 @@ impl LoginProfile {
         Config::edit(|members| {
             let profiles = object(members, "profiles");
             if let Some(profile) = profiles.and_then(|profiles| object(profiles, &self.name)) {
-                let old = Profile::deserialize(&Value::Object(profile.clone())).unwrap_or_default();
-                left = Move::between(&old, &update.endpoint());
-                if left.is_some() {
-                    removed = remove_bound_members(profile);
-                }
-                update.write_to(profile);
+                (left, removed) = update.apply_to(profile);
             }
             if members.get("default_profile").is_none_or(Value::is_null) {
                 members.insert("default_profile".to_owned(), json!(self.name));
@@ -194,14 +212,30 @@ impl LoginProfile {
         }
     }
 
-    /// Removes the credential that an earlier login left in another store, where it would be forgotten.
-    fn remove_old_credential(&self, new: StoreKind, reporter: &Reporter) {
-        let old = match &self.settings.key {
-            Some(KeySetting::Store(old)) if *old != new => *old,
-            _ => return,
+    /// Removes what earlier logins have left in other stores than the one of this login, where it would be forgotten; `None`
+    /// where this login stores nothing.
+    pub(crate) fn remove_old_credentials(&self, new: Option<StoreKind>, reporter: &Reporter) {
+        let remembered = match &self.settings.key {
+            Some(KeySetting::Store(old)) => Some(*old),
+            _ => None,
         };
+        for kind in [StoreKind::File, StoreKind::Keyring] {
+            let is_remembered = remembered == Some(kind);
+            // A keyring is asked only where there is reason to.
+            let is_asked = is_remembered || kind == StoreKind::File || new.is_none();
+            if Some(kind) != new && is_asked {
+                self.remove_old_credential(kind, is_remembered, reporter);
+            }
+        }
+    }
+
+    fn remove_old_credential(&self, old: StoreKind, is_remembered: bool, reporter: &Reporter) {
         let remove = || -> Result<Option<String>, Failure> {
             let store = Store::open(old, &self.name, KeyringTimeout::noninteractive())?;
+            if !is_remembered && (!store.has_trace() || matches!(store.load(), Err(StoreError::NoKeyring(_))))
+            {
+                return Ok(None);
+            }
             let removed = store.lock(LOCK_LIMIT, &|text| reporter.notice(text))?.delete()?;
             Ok(removed.then(|| store.place()))
         };
@@ -241,66 +275,6 @@ impl LoginProfile {
     }
 }
 
-/// A profile's way from one endpoint to another.
-struct Move {
-    old: String,
-    new: String,
-    /// False for a profile that has never been set up.
-    was_in_use: bool,
-}
-
-impl Move {
-    /// `None` when what is bound to the endpoint of `old` may go to that of `new`.
-    fn between(old: &Profile, new: &Profile) -> Option<Self> {
-        let qwen_code = QwenCodeSettings::load();
-        let endpoints_of = |profile: &Profile| {
-            let method = profile.method.or(profile.oauth.as_ref().map(|_| Method::Oauth));
-            Binding::of_profile(
-                &Profile {
-                    method,
-                    ..profile.clone()
-                },
-                &qwen_code,
-            )
-        };
-        let (from, to) = (endpoints_of(old), endpoints_of(new));
-        let covers_all = !to.endpoints().is_empty() && to.endpoints().iter().all(|url| from.covers(url));
-        if from == to || covers_all {
-            return None;
-        }
-        let label = |profile: &Profile, endpoints: &Binding| match endpoints.endpoints().first() {
-            Some(url) => url.to_string(),
-            None => profile.provider.clone().unwrap_or_default(),
-        };
-        Some(Self {
-            old: label(old, &from),
-            new: label(new, &to),
-            was_in_use: old.method.is_some()
-                || old.base_url.is_some()
-                || old.provider.is_some()
-                || old.key.is_some()
-                || old.oauth.is_some(),
-        })
-    }
-}
-
-/// Removes what is bound to an endpoint; returns the names, with those of the members of objects.
-fn remove_bound_members(profile: &mut Map<String, Value>) -> Vec<String> {
-    let mut removed = Vec::new();
-    for name in BOUND_MEMBERS {
-        let names: Vec<String> = match profile.shift_remove(name) {
-            None | Some(Value::Null) => continue,
-            Some(Value::Object(members)) => members.keys().map(|member| format!("'{member}'")).collect(),
-            Some(_) => Vec::new(),
-        };
-        removed.push(match names.is_empty() {
-            true => name.to_owned(),
-            false => format!("{name} {}", names.join(" ")),
-        });
-    }
-    removed
-}
-
 impl ProfileUpdate {
     /// Returns a profile of which only the endpoint is set.
     pub(crate) fn endpoint(&self) -> Profile {
@@ -311,6 +285,19 @@ impl ProfileUpdate {
             base_url,
             ..Profile::default()
         }
+    }
+
+    /// Writes the update into a profile's members. Returns the endpoint that it leaves by that, and the names of what was bound
+    /// to it and is removed.
+    fn apply_to(&self, profile: &mut Map<String, Value>) -> (Option<Move>, Vec<String>) {
+        let old = Profile::deserialize(&Value::Object(profile.clone())).unwrap_or_default();
+        let left = Move::between(&old, &self.endpoint());
+        let removed = match left {
+            Some(_) => remove_bound_members(profile),
+            None => Vec::new(),
+        };
+        self.write_to(profile);
+        (left, removed)
     }
 
     fn write_to(&self, profile: &mut Map<String, Value>) {

@@ -1,36 +1,205 @@
-//! Questions with a default answer.
+//! Questions with a default answer: lists that are narrowed down by typing, and lines.
+//!
+//! Where the terminal cannot draw (`TERM=dumb`), or is narrower than a line of a list, they are numbered lists and plain lines.
 
-use qwen_shared::exit::Failure;
+use std::cell::RefCell;
+
+use inquire::ui::RenderConfig;
+use inquire::{InquireError, Select, Text};
+use qwen_shared::exit::{Exit, Failure};
+use qwen_shared::output::Reporter;
 use qwen_shared::terminal::Terminal;
 use qwen_shared::text::one_line;
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-/// Prints a numbered list and returns the index of the option that is chosen by its number or the start of its text.
-pub(crate) fn choose(terminal: &mut Terminal, options: &[&str], default: usize) -> Result<usize, Failure> {
-    for (index, option) in options.iter().enumerate() {
-        terminal.print(&format!("{:3}) {}\n", index + 1, one_line(option)))?;
+/// The narrowest terminal that a list is drawn on, in columns.
+const NARROWEST: u16 = 24;
+
+/// How many options of a numbered list are printed, at most: all providers, and not all models of a gateway.
+const MOST_PRINTED: usize = 60;
+
+/// Has questions drawn in colour, or not, as the program's flags say.
+pub(crate) fn set_color(reporter: &Reporter) {
+    inquire::set_global_render_config(match reporter.color().wanted(true) {
+        true => RenderConfig::default_colored(),
+        false => RenderConfig::empty(),
+    });
+}
+
+/// A list to choose from.
+pub(crate) struct Choice<'a> {
+    pub(crate) question: &'a str,
+    /// An option's first word is its name.
+    pub(crate) options: Vec<String>,
+    /// What Enter takes: an index.
+    pub(crate) default: usize,
+    /// True where the last option stays in the list whatever is typed: it leads out of it.
+    pub(crate) has_way_out: bool,
+}
+
+impl<'a> Choice<'a> {
+    pub(crate) fn new(question: &'a str, options: &[&str], default: usize) -> Self {
+        Self {
+            question,
+            options: options.iter().map(|option| one_line(option)).collect(),
+            default,
+            has_way_out: false,
+        }
     }
-    loop {
-        let answer = terminal.ask(&format!("choice [{}]: ", default + 1))?;
-        if answer.is_empty() {
-            return Ok(default);
-        }
-        if let Ok(number @ 1..) = answer.parse::<usize>()
-            && number <= options.len()
-        {
-            return Ok(number - 1);
-        }
-        let start = answer.to_lowercase();
-        let mut matches =
-            (0..options.len()).filter(|&index| options[index].to_lowercase().starts_with(&start));
-        if let (Some(only), None) = (matches.next(), matches.next()) {
-            return Ok(only);
-        }
-        terminal.print(&format!(
-            "type a number from 1 to {}, or press Enter for {}\n",
-            options.len(),
-            default + 1
-        ))?;
+
+    /// Asks; returns the index of the option that was chosen.
+    ///
+    /// # Errors
+    /// Exit 74 when the terminal has gone.
+    pub(crate) fn ask(&self, terminal: &mut Terminal) -> Result<usize, Failure> {
+        self.ask_with_typed(terminal).map(|(chosen, _)| chosen)
     }
+
+    /// As [`Choice::ask`]; returns also what was typed into a drawn list when the choice was made.
+    ///
+    /// # Errors
+    /// As [`Choice::ask`].
+    pub(crate) fn ask_with_typed(&self, terminal: &mut Terminal) -> Result<(usize, String), Failure> {
+        let typed = RefCell::new(String::new());
+        let chosen = match draws(terminal) {
+            true => self.select(terminal, &typed)?,
+            false => self.ask_by_number(terminal)?,
+        };
+        Ok((chosen, typed.into_inner()))
+    }
+
+    fn select(&self, terminal: &mut Terminal, typed: &RefCell<String>) -> Result<usize, Failure> {
+        let (columns, rows) = terminal.size();
+        let width = usize::from(columns).saturating_sub(3);
+        let cut = |option: &String| cut_to(option, width);
+        loop {
+            let scorer = |text: &str, _: &String, _: &str, index: usize| {
+                if index == 0 {
+                    text.clone_into(&mut typed.borrow_mut());
+                }
+                self.score(text, index)
+            };
+            let select = Select::new(self.question, self.options.iter().map(cut).collect())
+                .with_starting_cursor(self.default.min(self.options.len().saturating_sub(1)))
+                .with_page_size(usize::from(rows).saturating_sub(5).clamp(3, 15))
+                .with_help_message(match columns {
+                    ..60 => "arrows, Enter; typing narrows down",
+                    _ => "arrows to move, Enter to choose, type to narrow down",
+                })
+                .with_scorer(&scorer)
+                .with_formatter(&|chosen| chosen.value.split_whitespace().collect::<Vec<_>>().join(" "));
+            match terminal.lend(|| select.raw_prompt())? {
+                Ok(chosen) => return Ok(chosen.index),
+                Err(InquireError::OperationCanceled) => {}
+                Err(error) => return Err(no_answer(&error)),
+            }
+        }
+    }
+
+    /// Says how well an option fits what was typed; `None` where it does not. Each word has to fit.
+    fn score(&self, typed: &str, index: usize) -> Option<i64> {
+        let order = i64::try_from(index).ok()?;
+        if self.has_way_out && index + 1 == self.options.len() {
+            return Some(i64::MIN + 1);
+        }
+        let option = self.options.get(index)?.to_lowercase();
+        let typed: String = typed.chars().filter(|c| !c.is_control()).collect();
+        // The cursor goes to the first of the list, so the default is that until something is typed.
+        if typed.trim().is_empty() {
+            let is_default = index == self.default;
+            return Some(if is_default { 0 } else { -1 - order });
+        }
+        let mut worst = 0;
+        for word in typed.to_lowercase().split_whitespace() {
+            worst = worst.max(distance(word, &option)?);
+        }
+        Some(-(worst * 1_000_000 + order))
+    }
+
+    fn ask_by_number(&self, terminal: &mut Terminal) -> Result<usize, Failure> {
+        terminal.print(&format!("{}\n", self.question))?;
+        let all: Vec<usize> = (0..self.options.len()).collect();
+        self.print(terminal, &all)?;
+        loop {
+            let answer = terminal.ask(&format!("choice [{}]: ", self.default + 1))?;
+            if answer.is_empty() {
+                return Ok(self.default);
+            }
+            if let Ok(number @ 1..) = answer.parse::<usize>()
+                && number <= self.options.len()
+            {
+                return Ok(number - 1);
+            }
+            let fitting = self.fitting(&answer);
+            match fitting[..] {
+                [only] => return Ok(only),
+                [] => {}
+                _ => {
+                    terminal.print("several are meant:\n")?;
+                    self.print(terminal, &fitting)?;
+                }
+            }
+            terminal.print(&format!(
+                "type a number from 1 to {}, or a part of the text, or press Enter for {}\n",
+                self.options.len(),
+                self.default + 1
+            ))?;
+        }
+    }
+
+    /// Returns the options that an answer may mean, those alone that fit it best: one whose name it is, else those that begin
+    /// so, else those that hold it.
+    fn fitting(&self, answer: &str) -> Vec<usize> {
+        let answer = answer.to_lowercase();
+        let fits = |limit: i64| -> Vec<usize> {
+            let is_near = |option: &String| distance(&answer, &option.to_lowercase()) == Some(limit);
+            (0..self.options.len())
+                .filter(|&index| self.options.get(index).is_some_and(is_near))
+                .collect()
+        };
+        (0..=3)
+            .map(fits)
+            .find(|fitting| !fitting.is_empty())
+            .unwrap_or_default()
+    }
+
+    fn print(&self, terminal: &mut Terminal, indexes: &[usize]) -> Result<(), Failure> {
+        let mut text = String::new();
+        let printed = indexes.iter().take(MOST_PRINTED);
+        for (index, option) in printed.filter_map(|&index| Some((index, self.options.get(index)?))) {
+            text.push_str(&format!("{:3}) {option}\n", index + 1));
+        }
+        let last = self.options.len();
+        match indexes.len().saturating_sub(MOST_PRINTED) {
+            0 => {}
+            more => {
+                text.push_str(&format!("     and {more} more\n"));
+                if let (true, Some(way_out)) = (self.has_way_out, self.options.last()) {
+                    text.push_str(&format!("{last:3}) {way_out}\n"));
+                }
+            }
+        }
+        terminal.print(&text)
+    }
+}
+
+/// How far a word is from an option, in lower case: 0 for its name, 1 for its beginning, 2 for the beginning of a word in it, 3
+/// for another part, 4 for letters in this order; `None` for anything else.
+fn distance(word: &str, option: &str) -> Option<i64> {
+    let name = option.split_whitespace().next().unwrap_or_default();
+    if name == word || option == word {
+        return Some(0);
+    }
+    if option.starts_with(word) {
+        return Some(1);
+    }
+    let mut found = option.match_indices(word).map(|(at, _)| &option[..at]).peekable();
+    if found.peek().is_some() {
+        let begins = |before: &str| before.ends_with(|c: char| !c.is_alphanumeric());
+        return Some(if found.any(begins) { 2 } else { 3 });
+    }
+    let mut rest = name.chars();
+    word.chars().all(|c| rest.any(|other| other == c)).then_some(4)
 }
 
 /// Asks until `parse` accepts the answer.
@@ -40,20 +209,161 @@ pub(crate) fn ask<T>(
     default: Option<&str>,
     parse: impl Fn(&str) -> Result<T, String>,
 ) -> Result<T, Failure> {
-    let prompt = match default {
-        Some(default) => format!("{question} [{}]: ", one_line(default)),
-        None => format!("{question}: "),
-    };
     loop {
-        let answer = terminal.ask(&prompt)?;
-        let answer = if answer.is_empty() {
-            default.unwrap_or_default()
-        } else {
-            &answer
+        if let Some(value) = ask_or_leave(terminal, question, default, "", &parse)? {
+            return Ok(value);
+        }
+    }
+}
+
+/// As [`ask`], of a line that begins with `typed`; `None` where Escape leaves the question.
+pub(crate) fn ask_or_leave<T>(
+    terminal: &mut Terminal,
+    question: &str,
+    default: Option<&str>,
+    typed: &str,
+    parse: impl Fn(&str) -> Result<T, String>,
+) -> Result<Option<T>, Failure> {
+    let default = default.map(one_line);
+    loop {
+        let answer = match draws(terminal) {
+            true => match type_line(terminal, question, default.as_deref(), typed)? {
+                Some(line) => line,
+                None => return Ok(None),
+            },
+            false => {
+                let prompt = match &default {
+                    Some(default) => format!("{question} [{default}]: "),
+                    None => format!("{question}: "),
+                };
+                terminal.ask(&prompt)?
+            }
+        };
+        let answer = match answer.is_empty() {
+            true => default.as_deref().unwrap_or_default(),
+            false => &answer,
         };
         match parse(answer) {
-            Ok(value) => return Ok(value),
+            Ok(value) => return Ok(Some(value)),
             Err(reason) => terminal.print(&format!("{}\n", one_line(&reason)))?,
+        }
+    }
+}
+
+/// Asks for a line that can be edited while it is typed; `None` at Escape.
+fn type_line(
+    terminal: &mut Terminal,
+    question: &str,
+    default: Option<&str>,
+    typed: &str,
+) -> Result<Option<String>, Failure> {
+    let question = format!("{question}:");
+    let mut text = Text::new(&question).with_initial_value(typed);
+    if let Some(default) = default {
+        text = text.with_default(default);
+    }
+    match terminal.lend(|| text.prompt())? {
+        Ok(line) => {
+            let line: String = line.chars().filter(|c| !c.is_control()).collect();
+            Ok(Some(line.trim().to_owned()))
+        }
+        Err(InquireError::OperationCanceled) => Ok(None),
+        Err(error) => Err(no_answer(&error)),
+    }
+}
+
+fn draws(terminal: &Terminal) -> bool {
+    Terminal::can_draw() && terminal.columns() >= NARROWEST
+}
+
+fn no_answer(error: &InquireError) -> Failure {
+    let reason = match error {
+        InquireError::IO(error) => format!(": {}", qwen_shared::exit::io_reason(error)),
+        _ => String::new(),
+    };
+    Failure::new(Exit::Io, format!("no answer on the terminal{reason}"))
+}
+
+/// Cuts text to a number of columns.
+fn cut_to(text: &str, columns: usize) -> String {
+    if text.width() <= columns {
+        return text.to_owned();
+    }
+    let mut rest = columns.saturating_sub(3);
+    let fits = |c: &char| match rest.checked_sub(c.width().unwrap_or(0)) {
+        Some(left) => {
+            rest = left;
+            true
+        }
+        None => false,
+    };
+    let mut kept: String = text.chars().take_while(fits).collect();
+    kept.push_str("...");
+    kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Choice, cut_to};
+
+    fn best(choice: &Choice<'_>, typed: &str) -> Vec<usize> {
+        let mut found: Vec<(i64, usize)> = (0..choice.options.len())
+            .filter_map(|index| Some((choice.score(typed, index)?, index)))
+            .collect();
+        found.sort_by_key(|(score, _)| -score);
+        found.into_iter().map(|(_, index)| index).collect()
+    }
+
+    #[test]
+    fn what_is_typed_narrows_the_list_down_and_the_nearest_comes_first() {
+        let options = [
+            "openai       OpenAI",
+            "openrouter   OpenRouter",
+            "azure-v1     Azure OpenAI, v1 endpoint",
+            "qwen/qwen3-coder",
+            "custom       Any other",
+        ];
+        let mut choice = Choice::new("?", &options, 0);
+        for (typed, found) in [
+            ("", &[0, 1, 2, 3, 4][..]),
+            ("open", &[0, 1, 2]),
+            ("OPENAI", &[0, 2]),
+            ("azure v1", &[2]),
+            ("coder", &[3]),
+            ("q3c", &[3]),
+            ("\u{4}custom", &[4]),
+            ("zzz", &[]),
+        ] {
+            assert_eq!(best(&choice, typed), found, "{typed:?}");
+        }
+        choice.has_way_out = true;
+        assert_eq!(best(&choice, "zzz"), [4]);
+        assert_eq!(best(&choice, "azure"), [2, 4]);
+    }
+
+    #[test]
+    fn an_answer_in_words_means_what_it_fits_best() {
+        let choice = Choice::new("?", &["gpt-4o", "gpt-4o-mini", "o3", "big one, openai"], 0);
+        for (answer, found) in [
+            ("gpt-4o", &[0][..]),
+            ("GPT-4", &[0, 1]),
+            ("mini", &[1]),
+            ("one", &[3]),
+            ("pena", &[3]),
+            ("claude", &[]),
+        ] {
+            assert_eq!(choice.fitting(answer), found, "{answer}");
+        }
+    }
+
+    #[test]
+    fn a_long_line_is_cut_to_the_columns_that_there_are() {
+        for (text, columns, cut) in [
+            ("abcdef", 6, "abcdef"),
+            ("abcdefg", 6, "abc..."),
+            ("漢字漢字", 7, "漢字..."),
+        ] {
+            assert_eq!(cut_to(text, columns), cut);
         }
     }
 }

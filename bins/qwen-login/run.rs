@@ -1,7 +1,9 @@
 //! Chooses the kind of login.
 
 use qwen_shared::exit::{Exit, Failure, Outcome};
-use qwen_shared::net::config::Method;
+use qwen_shared::net::api::take_over_logins;
+use qwen_shared::net::config::{Method, hint_at_providers};
+use qwen_shared::net::http::server_name;
 use qwen_shared::output::Reporter;
 use qwen_shared::provider::{self, OauthSettings, Provider};
 use qwen_shared::secret;
@@ -11,12 +13,19 @@ use url::Url;
 use crate::args::Args;
 use crate::login::Login;
 use crate::profile::LoginProfile;
+use crate::questions::Choice;
 use crate::{device_login, import, key_setup, questions};
 
 /// Runs the program.
 pub(crate) fn run(args: Args, reporter: &Reporter) -> Outcome {
     secret::forbid_core_dump();
+    check_operand(args.operand.as_deref())?;
+    let _ = take_over_logins(reporter);
+    questions::set_color(reporter);
     let profile = LoginProfile::find(args.common.profile.as_deref(), args.store.as_deref())?;
+    for notice in &profile.notices {
+        reporter.notice(notice);
+    }
     let provider = args.provider.as_deref().map(provider_named).transpose()?;
     if provider.is_none() {
         profile.check_provider()?;
@@ -30,7 +39,7 @@ pub(crate) fn run(args: Args, reporter: &Reporter) -> Outcome {
     };
     if login.args.import {
         login.profile.check_writable()?;
-        return import::import(&login);
+        return import::import(&mut login);
     }
     let method = method(&mut login)?;
     login.profile.check_writable()?;
@@ -40,11 +49,28 @@ pub(crate) fn run(args: Args, reporter: &Reporter) -> Outcome {
     }
 }
 
+/// Refuses an operand, and names the option that is meant.
+fn check_operand(operand: Option<&str>) -> Result<(), Failure> {
+    let Some(operand) = operand else {
+        return Ok(());
+    };
+    let option = match provider::named(operand) {
+        _ if operand.contains("://") => format!("--base-url {operand}"),
+        Some(known) => format!("--provider {}", known.name),
+        None => format!("--profile {operand}"),
+    };
+    let failure = Failure::new(Exit::Usage, format!("unexpected argument '{operand}'"));
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "_-./:@%+".contains(c);
+    Err(match operand.chars().all(is_plain) {
+        true => failure.hint(format!("run 'qwen-login {option}'")),
+        false => failure.hint("run 'qwen-login --help'"),
+    })
+}
+
 fn provider_named(name: &str) -> Result<&'static Provider, Failure> {
     provider::named(name).ok_or_else(|| {
-        let known: Vec<&str> = provider::all().iter().map(|known| known.name.as_str()).collect();
-        Failure::new(Exit::Usage, format!("no provider is called '{name}'"))
-            .hint(format!("known are {}", known.join(", ")))
+        let failure = Failure::new(Exit::Usage, format!("no provider is called '{name}'"));
+        hint_at_providers(failure, name)
     })
 }
 
@@ -72,8 +98,9 @@ fn method(login: &mut Login<'_>) -> Result<Method, Failure> {
             Exit::Usage,
             "no login method is given, and there is no terminal to ask",
         )
-        .hint("run 'qwen-login --oauth', and open the address in a browser on any machine")
-        .hint("or run 'qwen-login --with-key --provider NAME', with the key on standard input")),
+        .hint("run 'qwen-login --with-key --provider NAME', with the key on standard input")
+        .hint("or 'qwen-login --api-key --provider ollama', say, for a server that needs no key")
+        .hint("or 'qwen-login --oauth', and open the address in a browser on any machine")),
     }
 }
 
@@ -85,9 +112,8 @@ fn ask_method(
     let server = server.and_then(host).unwrap_or_else(|| "qwen.ai".to_owned());
     let browser = format!("in a browser, at '{server}'");
     let key = "with an API key: OpenAI, Model Studio, OpenRouter, Azure, a server of your own, …";
-    terminal.print("How do you want to log in?\n")?;
     let default = usize::from(current != Some(Method::Oauth));
-    match questions::choose(terminal, &[&browser, key], default)? {
+    match Choice::new("How do you want to log in?", &[&browser, key], default).ask(terminal)? {
         0 => Ok(Method::Oauth),
         _ => Ok(Method::ApiKey),
     }
@@ -96,5 +122,5 @@ fn ask_method(
 fn host(server: &OauthSettings) -> Option<String> {
     let endpoint = server.device_authorization_endpoint.clone();
     let url = endpoint.or_else(|| Url::parse(server.issuer.as_deref()?).ok())?;
-    url.host_str().map(str::to_owned)
+    Some(server_name(&url))
 }

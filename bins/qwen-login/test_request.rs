@@ -6,7 +6,9 @@ use qwen_shared::exit::{Exit, Failure};
 use qwen_shared::net::api::{
     AnswerSink, Call, Client, ClientOptions, Endpoint, Error, Event, LimitArgs, read_answer,
 };
-use qwen_shared::net::chat::{AnswerReader, Asked, Change, ChatBody, Delta, Dialect, ErrorKind, Form};
+use qwen_shared::net::chat::{
+    AnswerError, AnswerReader, Asked, Change, ChatBody, Delta, Dialect, ErrorKind, Form,
+};
 use qwen_shared::net::config::{Overrides, Settings};
 use qwen_shared::net::credential::{Refresh, RefreshPolicy};
 use qwen_shared::net::http;
@@ -77,7 +79,11 @@ impl Call for TestCall {
             return Ok(());
         }
         let finished = reader.finish(&mut |delta| proof.push(delta));
-        finished.map(|_| ()).map_err(|(error, _)| error.into())
+        match finished {
+            Ok(summary) if summary.shows_work() => Ok(()),
+            Ok(_) => Err(AnswerError::Empty.into()),
+            Err((error, _)) => Err(error.into()),
+        }
     }
 
     fn allows(&self, change: Change) -> bool {
@@ -98,11 +104,28 @@ pub(crate) struct TestFailure {
     pub(crate) failure: Failure,
     /// What the server says it is about.
     pub(crate) kind: Option<ErrorKind>,
+    /// True where there was no connection at all.
+    pub(crate) is_unreachable: bool,
+}
+
+impl TestFailure {
+    /// Returns the failure of a request for what is `asked`.
+    pub(crate) fn new(error: Error, client: &Client, asked: Asked) -> Self {
+        Self {
+            kind: error.kind(),
+            is_unreachable: matches!(error, Error::Http(http::HttpError::Connect(_))),
+            failure: client.plain_failure(error, asked),
+        }
+    }
 }
 
 impl From<Failure> for TestFailure {
     fn from(failure: Failure) -> Self {
-        Self { failure, kind: None }
+        Self {
+            failure,
+            kind: None,
+            is_unreachable: false,
+        }
     }
 }
 
@@ -130,16 +153,15 @@ pub(crate) fn test(
         max_time: Some(options.max_time.map_or(LIMIT, |limit| limit.min(LIMIT))),
         retries: 1,
         has_flags: false,
+        renewal_pause: Duration::ZERO,
+        threads: 1,
         ..options
     };
     let endpoint = Endpoint::open(settings, policy, reporter)?;
     let client = Client::new(endpoint, options, reporter)?;
     let (_, result) = client.call_blocking(call)?;
-    result.map_err(|error| TestFailure {
-        kind: error.kind(),
-        // Nothing is stored yet that would list the models.
-        failure: client.plain_failure(error, Asked::Models),
-    })?;
+    // Nothing is stored yet that would list the models.
+    result.map_err(|error| TestFailure::new(error, &client, Asked::Models))?;
     Ok(client.endpoint().as_ref().clone())
 }
 

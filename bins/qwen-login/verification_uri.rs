@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use qwen_shared::net::http::server_name;
 use qwen_shared::provider::is_loopback;
 use qwen_shared::text::is_hostile;
 use url::Url;
@@ -11,7 +12,7 @@ const MAX_LENGTH: usize = 2048;
 
 /// A verification URI that is safe to show and to hand to a browser.
 ///
-/// It is `https`, or `http` to loopback, has a host and no user info. As text it is printable ASCII that begins with
+/// It is `https`, or `http` to loopback or where the profile allows that, has a host and no user info. As text it is printable ASCII that begins with
 /// the scheme, so no program takes it for an option or a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct VerificationUri(Url);
@@ -21,7 +22,7 @@ impl VerificationUri {
     ///
     /// # Errors
     /// The reason, which quotes at most the scheme.
-    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+    pub(crate) fn parse(text: &str, allow_http: bool) -> Result<Self, String> {
         if text.len() > MAX_LENGTH {
             return Err(format!("it is longer than {MAX_LENGTH} bytes"));
         }
@@ -32,8 +33,8 @@ impl VerificationUri {
         let url = Url::parse(text).map_err(|error| format!("it is not a URL: {error}"))?;
         match url.scheme() {
             "https" => {}
-            "http" if is_loopback(&url) => {}
-            "http" => return Err("it is plain http".to_owned()),
+            "http" if allow_http || is_loopback(&url) => {}
+            "http" => return Err("it is plain http, and the profile does not set 'allow_http'".to_owned()),
             other => return Err(format!("it is of scheme '{other}', not 'https'")),
         }
         if url.host_str().is_none_or(str::is_empty) {
@@ -45,17 +46,18 @@ impl VerificationUri {
         Ok(Self(url))
     }
 
+    /// True for plain http to another machine, where the page could be anybody's.
+    pub(crate) fn is_plain_http(&self) -> bool {
+        self.0.scheme() == "http" && !is_loopback(&self.0)
+    }
+
     pub(crate) fn as_str(&self) -> &str {
         self.0.as_str()
     }
 
     /// Returns the host, with a port other than the default, as an address bar shows it.
     pub(crate) fn host(&self) -> String {
-        let host = self.0.host_str().unwrap_or_default();
-        match self.0.port() {
-            Some(port) => format!("{host}:{port}"),
-            None => host.to_owned(),
-        }
+        server_name(&self.0)
     }
 }
 
@@ -82,12 +84,14 @@ mod tests {
             ("http://[::1]/d", "http://[::1]/d"),
             ("https://e.example/`$(x)'\"", "https://e.example/%60$(x)'%22"),
         ] {
-            let uri = VerificationUri::parse(raw).unwrap();
+            let uri = VerificationUri::parse(raw, false).unwrap();
             assert_eq!(uri.as_str(), shown);
             assert!(uri.as_str().chars().all(|c| c.is_ascii_graphic()), "{uri}");
         }
         assert_eq!(
-            VerificationUri::parse("https://a.example:8443/x").unwrap().host(),
+            VerificationUri::parse("https://a.example:8443/x", false)
+                .unwrap()
+                .host(),
             "a.example:8443"
         );
     }
@@ -120,8 +124,23 @@ mod tests {
             "https://[::1",
             "https://example.com:99999/",
         ] {
-            assert!(VerificationUri::parse(raw).is_err(), "{raw:?}");
+            assert!(VerificationUri::parse(raw, false).is_err(), "{raw:?}");
         }
-        assert!(VerificationUri::parse(&format!("https://e.example/{}", "a".repeat(4096))).is_err());
+        assert!(VerificationUri::parse(&format!("https://e.example/{}", "a".repeat(4096)), false).is_err());
+    }
+
+    #[test]
+    fn plain_http_is_for_profiles_that_allow_it() {
+        let lab = VerificationUri::parse("http://id.lab.example/device", true).unwrap();
+        assert!(lab.is_plain_http());
+        for (raw, allow_http) in [("http://127.0.0.1/d", true), ("https://id.lab.example/", true)] {
+            assert!(
+                !VerificationUri::parse(raw, allow_http).unwrap().is_plain_http(),
+                "{raw}"
+            );
+        }
+        for raw in ["ftp://id.lab.example/", "http://u:p@id.lab.example/", "http://"] {
+            assert!(VerificationUri::parse(raw, true).is_err(), "{raw}");
+        }
     }
 }

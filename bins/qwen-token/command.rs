@@ -3,12 +3,15 @@
 use std::ffi::{OsStr, OsString};
 use std::process::Command;
 
+use qwen_shared::dotenv::RECORD;
 use qwen_shared::exit::Outcome;
 use qwen_shared::net::api::Authorization;
 use qwen_shared::net::config::Settings;
+use qwen_shared::output::Reporter;
 use qwen_shared::process::become_command;
 
-use super::format::variables;
+use super::exports::variables;
+use super::record::record;
 
 /// Replaces this process by the command. Returns only when that fails.
 ///
@@ -19,11 +22,16 @@ pub(crate) fn run(
     arguments: &[OsString],
     settings: &Settings,
     authorization: &Authorization,
+    reporter: &Reporter,
 ) -> Outcome {
     let mut command = Command::new(program);
     command.args(arguments);
-    for (name, value) in variables(settings, authorization)? {
+    let variables = variables(settings, authorization, reporter)?;
+    for (name, value) in &variables {
         command.env(name, value.expose());
+    }
+    if let Some(record) = record(settings, &variables, usize::MAX)? {
+        command.env(RECORD, record);
     }
     Err(become_command(&command))
 }

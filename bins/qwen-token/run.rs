@@ -4,13 +4,14 @@ use std::time::{Duration, SystemTime};
 
 use qwen_shared::app::check_command;
 use qwen_shared::exit::{Exit, Outcome};
-use qwen_shared::net::api::{Authorization, authorize};
+use qwen_shared::net::api::{Authorization, authorize, take_over_logins};
 use qwen_shared::net::config::{Overrides, Settings};
 use qwen_shared::net::credential::{Refresh, RefreshPolicy};
 use qwen_shared::output::{Reporter, Stdout};
 use qwen_shared::secret::forbid_core_dump;
+use url::Url;
 
-use super::args::Args;
+use super::args::{Args, Destination, Format};
 use crate::{command, format};
 
 pub(crate) fn run(args: Args, reporter: &Reporter) -> Outcome {
@@ -18,6 +19,12 @@ pub(crate) fn run(args: Args, reporter: &Reporter) -> Outcome {
     if args.command.is_empty() {
         check_command("token")?;
     }
+    let left = take_over_logins(reporter);
+    print(&args, reporter).map_err(|failure| left.explain(failure))
+}
+
+/// Prints the token, or runs the command with it.
+fn print(args: &Args, reporter: &Reporter) -> Outcome {
     let overrides = Overrides {
         profile: args.common.profile.clone(),
         ..Overrides::default()
@@ -28,30 +35,44 @@ pub(crate) fn run(args: Args, reporter: &Reporter) -> Outcome {
     };
     settings.report(reporter);
     if args.check {
-        return check(&args, &settings, reporter);
+        return check(args, &settings, reporter);
     }
-    if let Some(url) = args.destination.as_ref().filter(|_| !settings.uses_oauth()) {
+    args.destination.as_ref().map_or(Ok(()), Destination::check)?;
+    let destination = destination(args, &settings);
+    if let Some(url) = destination.as_ref().filter(|_| !settings.uses_oauth()) {
         settings.check_destination(&settings.base_url.value, url)?;
     }
-    let authorization = authorize(&settings, &refresh_policy(&args), reporter)?;
-    if let Some(url) = &args.destination {
+    let authorization = authorize(&settings, &refresh_policy(args), reporter)?;
+    if let Some(url) = &destination {
         settings.check_destination(&authorization.base_url(&settings)?, url)?;
     }
     if reporter.is_verbose() {
         report_endpoint(&settings, &authorization, reporter);
     }
     if args.refresh && authorization.credential.is_none() {
-        let (method, source) = (settings.method(), &settings.auth.source);
-        reporter.notice(&format!(
-            "nothing to refresh: the method is {method}, from {source}"
-        ));
+        report_no_refresh(&settings, reporter);
     }
     if let Some((program, arguments)) = args.command.split_first() {
-        return command::run(program, arguments, &settings, &authorization);
+        return command::run(program, arguments, &settings, &authorization, reporter);
     }
-    let text = format::format(&args, &settings, &authorization)?;
+    let text = format::format(args, &settings, &authorization, destination.as_ref(), reporter)?;
     Stdout::write(text.expose().as_bytes())?;
     Ok(Exit::Ok)
+}
+
+fn report_no_refresh(settings: &Settings, reporter: &Reporter) {
+    let (method, source) = (settings.method(), &settings.auth.source);
+    reporter.notice(&format!(
+        "nothing to refresh: the method is {method}, from {source}"
+    ));
+}
+
+/// Returns the URL of `--for`. The lines for curl have the endpoint's own parameters, which are part of its address.
+fn destination(args: &Args, settings: &Settings) -> Option<Url> {
+    match (&args.destination, args.format) {
+        (Some(url), Format::Curl) => Some(format::with_query(settings, url)),
+        (url, _) => url.as_deref().cloned(),
+    }
 }
 
 fn refresh_policy(args: &Args) -> RefreshPolicy {
@@ -85,6 +106,7 @@ fn check(args: &Args, settings: &Settings, reporter: &Reporter) -> Outcome {
         && let Err(failure) = authorization
             .base_url(settings)
             .and_then(|base_url| settings.check_destination(&base_url, url))
+            .and_then(|()| url.check())
     {
         return no(&failure.message, reporter);
     }

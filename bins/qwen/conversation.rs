@@ -4,7 +4,7 @@ use std::io::IsTerminal;
 use std::process::{Command, Stdio};
 
 use qwen_shared::app::Common;
-use qwen_shared::exit::{Exit, Failure, Outcome, io_reason};
+use qwen_shared::exit::{Exit, Failure, Outcome};
 use qwen_shared::output::{Reporter, Stdout};
 use qwen_shared::process;
 
@@ -22,7 +22,7 @@ pub(crate) fn conversation(common: &Common, reporter: &Reporter) -> Outcome {
     }
     if !has_credential {
         reporter.notice("no credential yet; running qwen-login");
-        match run(&mut tool("qwen-login", common)?)? {
+        match process::run_tool(&mut tool("qwen-login", common)?)? {
             Exit::Ok => {}
             failed => return Ok(failed),
         }
@@ -58,7 +58,7 @@ fn has_credential(common: &Common) -> Result<bool, Failure> {
     };
     let mut check = tool("qwen-token", &quiet)?;
     check.arg("--check").stdin(Stdio::null()).stdout(Stdio::null());
-    match run(&mut check)? {
+    match process::run_tool(&mut check)? {
         Exit::Ok => Ok(true),
         Exit::No | Exit::NoAuth => Ok(false),
         other => {
@@ -75,17 +75,4 @@ fn tool(program: &str, common: &Common) -> Result<Command, Failure> {
     let mut command = Command::new(path);
     command.args(dispatch::common_arguments(common));
     Ok(command)
-}
-
-/// Runs a tool and returns its exit.
-fn run(command: &mut Command) -> Result<Exit, Failure> {
-    let path = command.get_program().to_string_lossy().into_owned();
-    let status = command.status().map_err(|error| {
-        Failure::new(
-            Exit::NotRunnable,
-            format!("cannot run '{path}': {}", io_reason(&error)),
-        )
-    })?;
-    Exit::from_code(status.code())
-        .ok_or_else(|| Failure::new(Exit::Bug, format!("'{path}' ended with {status}")))
 }

@@ -141,20 +141,23 @@ fn not_runnable(program: &Path, reason: &str) -> Failure {
     )
 }
 
-/// Returns the tools whose names are near the given one, the nearest first, at most three.
+/// Returns how far a name is from what was given, in lower case; `None` where it is not near.
 ///
 /// One mistake is allowed in a short word, two from six letters on; two letters swapped are one mistake. The beginning of
 /// a name is near too.
+pub(crate) fn nearness(given: &str, name: &str) -> Option<usize> {
+    let limit = if given.chars().count() < 6 { 1 } else { 2 };
+    let distance = strsim::osa_distance(given, name);
+    let begins = given.len() > 1 && name.starts_with(given);
+    (distance <= limit || begins).then_some(distance)
+}
+
+/// Returns the tools whose names are near the given one, the nearest first, at most three.
 fn nearest(given: &str) -> Vec<String> {
     let given = given.to_lowercase();
-    let limit = if given.chars().count() < 6 { 1 } else { 2 };
     let mut near: Vec<(usize, String)> = list::all()
         .into_iter()
-        .filter_map(|found| {
-            let distance = strsim::osa_distance(&given, &found.name);
-            let begins = given.len() > 1 && found.name.starts_with(&given);
-            (distance <= limit || begins).then_some((distance, found.name))
-        })
+        .filter_map(|found| Some((nearness(&given, &found.name)?, found.name)))
         .collect();
     near.sort();
     near.into_iter().map(|(_, name)| name).take(3).collect()

@@ -5,7 +5,9 @@ mod commands;
 mod conversation;
 mod dispatch;
 mod list;
+mod mdoc;
 mod run;
+mod topic;
 
 fn main() -> std::process::ExitCode {
     dispatch::run_first_argument();

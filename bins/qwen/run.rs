@@ -4,11 +4,12 @@ use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
 use qwen_shared::app::{self, Common};
-use qwen_shared::exit::{Exit, Failure, Outcome};
+use qwen_shared::exit::{Exit, Failure, Hint, Outcome};
 use qwen_shared::output::{Reporter, Stdout};
 use qwen_shared::process;
 
 use super::args::Args;
+use super::topic::{TOPICS, Topic};
 use crate::{args, conversation, dispatch, list};
 
 pub(crate) fn run(args: Args, reporter: &Reporter) -> Outcome {
@@ -50,16 +51,36 @@ fn exec_path() -> Outcome {
     Ok(Exit::Ok)
 }
 
-/// Prints the help of the named tool, by running it, or the dispatcher's.
+/// Adds the topics that may be meant where there is no tool of that name.
+fn with_near_topics(mut failure: Failure, name: &OsStr) -> Failure {
+    let name = name.to_string_lossy().to_lowercase();
+    if failure.exit != Exit::NotFound {
+        return failure;
+    }
+    for topic in &TOPICS {
+        if dispatch::nearness(&name, topic.name).is_some() {
+            let hint = format!("did you mean 'qwen help {}'?", topic.name);
+            failure.hints.insert(0, Hint(hint));
+        }
+    }
+    failure
+}
+
+/// Prints the help of the named tool, by running it, the page of a topic, or the dispatcher's help.
 fn help(words: &[OsString], common: &Common) -> Outcome {
     match words {
         [] => app::help(args::command(), common.color),
         [name] if ["help", "qwen", "-h", "--help"].iter().any(|own| name == own) => {
             app::help(args::command(), common.color)
         }
+        [name] if TOPICS.iter().any(|topic| name == topic.name) => {
+            let mut topics = TOPICS.iter().filter(|topic| name == topic.name);
+            topics.next().map_or(Ok(Exit::Ok), Topic::show)
+        }
         [name] => {
             let name = name.as_bytes().strip_prefix(b"qwen-").unwrap_or(name.as_bytes());
-            dispatch::run(OsStr::from_bytes(name), common, &["--help".into()])
+            let name = OsStr::from_bytes(name);
+            dispatch::run(name, common, &["--help".into()]).map_err(|failure| with_near_topics(failure, name))
         }
         [_, second, ..] => Err(Failure::new(
             Exit::Usage,
@@ -68,6 +89,6 @@ fn help(words: &[OsString], common: &Common) -> Outcome {
                 second.to_string_lossy()
             ),
         )
-        .hint("run 'qwen help TOOL'")),
+        .hint("run 'qwen help TOOL', or a topic: env, config, exit, faq or recipes")),
     }
 }

@@ -7,7 +7,7 @@ _qwen() {
     words*)
         compopt +o default -o nosort 2>/dev/null
         read -r -d '' -a COMPREPLY <<<"${answer#words}"
-        if [[ ${#COMPREPLY[@]} == 1 && ${COMPREPLY[0]} == */ ]]; then compopt -o nospace; fi
+        if [[ ${#COMPREPLY[@]} == 1 && ${COMPREPLY[0]} == *[/=.] ]]; then compopt -o nospace; fi
         ;;
     directories) compopt -o dirnames 2>/dev/null ;;
     command)
@@ -17,4 +17,4 @@ _qwen() {
         ;;
     esac
 }
-complete -o default -F _qwen qwen qwen-auth qwen-batch qwen-chat qwen-env qwen-login qwen-token
+complete -o default -F _qwen qwen qwen-auth qwen-batch qwen-chat qwen-env qwen-login qwen-proxy qwen-token

@@ -16,7 +16,7 @@ function __qwen_complete
             complete -C (string join ' ' -- (string escape -- $words) (commandline -ct))
     end
 end
-for name in qwen qwen-auth qwen-batch qwen-chat qwen-env qwen-login qwen-token
+for name in qwen qwen-auth qwen-batch qwen-chat qwen-env qwen-login qwen-proxy qwen-token
     complete -c $name -e
     complete -c $name -k -f -a '(__qwen_complete)'
 end

@@ -3,7 +3,7 @@
 let qwen_others = $env.config.completions.external.completer?
 $env.config.completions.external.completer = {|spans|
     let name = ($spans.0 | path basename)
-    if $name in [qwen qwen-auth qwen-batch qwen-chat qwen-env qwen-login qwen-token] {
+    if $name in [qwen qwen-auth qwen-batch qwen-chat qwen-env qwen-login qwen-proxy qwen-token] {
         let answer = (with-env { QWEN_COMPLETE: nushell } { run-external $name "--" ...$spans | complete } | get stdout | lines)
         if ($answer | first) == words {
             $answer | skip 1 | split column "\t" value description

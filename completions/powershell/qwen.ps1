@@ -1,5 +1,5 @@
 # Completion of the qwen tools in PowerShell 7.3 or later: the tools themselves say what may stand at the cursor.
-Register-ArgumentCompleter -Native -CommandName qwen, qwen-auth, qwen-batch, qwen-chat, qwen-env, qwen-login, qwen-token -ScriptBlock {
+Register-ArgumentCompleter -Native -CommandName qwen, qwen-auth, qwen-batch, qwen-chat, qwen-env, qwen-login, qwen-proxy, qwen-token -ScriptBlock {
     param($wordToComplete, $commandAst, $cursorPosition)
     $words = @($commandAst.CommandElements | Where-Object { $_.Extent.EndOffset -lt $cursorPosition } | ForEach-Object { "$_".Trim("'", '"') })
     $current = "$wordToComplete".Trim("'", '"')

@@ -11,12 +11,25 @@ use clap::{ArgAction, ArgMatches, Command, FromArgMatches};
 use clap_complete::engine::ArgValueCandidates;
 
 use super::completion;
-use super::exit::{Exit, Failure, Outcome, io_reason};
+use super::exit::{Exit, Failure, Outcome, cannot_start, io_exit, io_reason};
 use super::output::{Color, Reporter, Stdout};
 use super::paths;
+use super::process::end_spawned;
 use super::signal::outlive_file_limit;
 
-/// The flags that every program has, with one meaning everywhere.
+/// The end of a program's long help: its examples, which its manual page has too, and the name of that page.
+#[macro_export]
+macro_rules! examples {
+    ($page:literal, $($line:literal),+ $(,)?) => {
+        concat!(
+            "\u{1b}[1m\u{1b}[4mExamples:\u{1b}[0m",
+            $("\n  ", $line,)+
+            "\n\nThe manual page is ", $page, "(1): 'man ", $page, "'."
+        )
+    };
+}
+
+/// The flags that every program has, with one meaning everywhere. The short help names `--profile` alone.
 #[derive(Clone, Debug, Default, clap::Args)]
 #[command(next_help_heading = "Common options")]
 pub struct Common {
@@ -24,13 +37,20 @@ pub struct Common {
     #[arg(long, value_name = "NAME", global = true, add = ArgValueCandidates::new(completion::profiles))]
     pub profile: Option<String>,
     /// Run as if started in DIR
-    #[arg(short = 'C', long, value_name = "DIR", global = true, value_hint = clap::ValueHint::DirPath)]
+    #[arg(
+        short = 'C',
+        long,
+        value_name = "DIR",
+        global = true,
+        hide_short_help = true,
+        value_hint = clap::ValueHint::DirPath
+    )]
     pub directory: Option<PathBuf>,
     /// Print errors only
-    #[arg(short, long, global = true)]
+    #[arg(short, long, global = true, hide_short_help = true)]
     pub quiet: bool,
     /// Explain where each setting came from; never prints a secret
-    #[arg(short, long, global = true)]
+    #[arg(short, long, global = true, hide_short_help = true)]
     pub verbose: bool,
     /// When to use colour: auto, always or never
     #[arg(
@@ -39,6 +59,7 @@ pub struct Common {
         value_enum,
         default_value_t,
         global = true,
+        hide_short_help = true,
         hide_possible_values = true
     )]
     pub color: Color,
@@ -96,7 +117,8 @@ fn run_tool<C: CommandLine>(
     run: fn(C, &Reporter) -> Outcome,
 ) -> ExitCode {
     let common = args.common();
-    let reporter = Reporter::new(name, common.quiet, common.verbose, common.color);
+    let reporter = Reporter::new(name, common.quiet, common.verbose, common.color)
+        .for_profile(common.profile.as_deref());
     let stdout = C::stdout_on_failure(Some(&args), words);
     let outcome = change_directory(common)
         .and_then(|()| paths::check_variables())
@@ -143,7 +165,7 @@ fn change_directory(common: &Common) -> Result<(), Failure> {
     std::env::set_current_dir(directory).map_err(|error| {
         let shown = directory.display();
         Failure::new(
-            Exit::NoInput,
+            io_exit(&error, Exit::NoInput),
             format!("cannot enter '{shown}': {}", io_reason(&error)),
         )
     })
@@ -240,20 +262,114 @@ fn takes_free_words(command: &Command) -> bool {
         .any(|operand| matches!(operand.get_action(), ArgAction::Append) && !operand.is_last_set())
 }
 
-/// Makes a panic exit 70 and name its place. The panic's own text is left out: it may quote a secret.
+/// Makes a panic exit 70 and name its place. The panic's own text is left out: it may quote a secret. A panic because the
+/// kernel gives no more threads, descriptors or memory is exit 75.
 fn report_panics<C: CommandLine>(name: &str) {
     let reporter = Reporter::new(name, false, false, Color::Auto);
     std::panic::set_hook(Box::new(move |info| {
-        let place = info
-            .location()
-            .map_or_else(String::new, |at| format!(" at {}:{}", at.file(), at.line()));
-        reporter.failure(&Failure::new(
-            Exit::Bug,
-            format!("internal error{place}; please report it"),
-        ));
+        let payload = info.payload();
+        let text = payload.downcast_ref::<&str>().copied();
+        let text = text.or_else(|| payload.downcast_ref::<String>().map(String::as_str));
+        let failure = text.and_then(exhausted).unwrap_or_else(|| {
+            let place = info.location().map_or_else(String::new, |at| {
+                format!(" at {}:{}", source_file(at.file()), at.line())
+            });
+            Failure::new(Exit::Bug, format!("internal error{place}; please report it"))
+        });
+        end_spawned();
+        reporter.failure(&failure);
         let typed: Vec<OsString> = std::env::args_os().collect();
         let _ = Stdout::write(C::stdout_on_failure(None, &typed).as_bytes());
         #[expect(clippy::exit, reason = "an abort would end by SIGABRT instead of exit 70")]
-        std::process::exit(Exit::Bug.code().into());
+        std::process::exit(failure.exit.code().into());
     }));
+}
+
+/// Returns the failure of a panic that quotes the error of a system call which met a limit, as those of libraries do that
+/// have no other way to say so.
+fn exhausted(panic: &str) -> Option<Failure> {
+    let number = ["code: ", "(os error "].iter().find_map(|before| {
+        let rest = panic.split_once(before)?.1;
+        let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+        rest[..end].parse().ok()
+    })?;
+    let error = std::io::Error::from_raw_os_error(number);
+    let failure = match error.kind() {
+        std::io::ErrorKind::WouldBlock => cannot_start("a thread", &error),
+        _ => Failure::new(
+            io_exit(&error, Exit::Bug),
+            format!("cannot go on: {}", io_reason(&error)),
+        ),
+    };
+    (failure.exit == Exit::TryAgain).then_some(failure)
+}
+
+/// Returns a source file as a report names it: of another crate its name, version and file, not where it was built.
+fn source_file(path: &str) -> &str {
+    let of_crate = path
+        .split_once("/registry/src/")
+        .and_then(|(_, rest)| rest.split_once('/'))
+        .map(|(_, file)| file);
+    let of_std = || path.split_once("/library/").map(|(_, file)| file);
+    let file_name = || path.rsplit('/').next().unwrap_or_default();
+    match of_crate.or_else(of_std) {
+        Some(file) => file,
+        None if path.starts_with('/') => file_name(),
+        None => path,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{exhausted, source_file};
+    use crate::exit::Exit;
+
+    #[test]
+    fn a_panic_about_a_limit_is_to_be_tried_again_and_any_other_is_a_bug() {
+        for (panic, words) in [
+            (
+                "failed to create UnixStream: Os { code: 24, kind: Uncategorized, message: \"Too many open files\" }",
+                "too many open files",
+            ),
+            (
+                "failed to spawn thread: Os { code: 11, kind: WouldBlock, message: \"Resource temporarily unavailable\" }",
+                "cannot start a thread: too many processes",
+            ),
+            (
+                "OS can't spawn worker thread: Resource temporarily unavailable (os error 11)",
+                "cannot start a thread: too many processes",
+            ),
+            ("x: Cannot allocate memory (os error 12)", "out of memory"),
+        ] {
+            let failure = exhausted(panic).unwrap();
+            assert_eq!(failure.exit, Exit::TryAgain, "{panic}");
+            assert!(failure.message.contains(words), "{}", failure.message);
+        }
+        for panic in [
+            "index out of bounds",
+            "Os { code: 2, kind: NotFound }",
+            "code: x",
+            "(os error 5)",
+        ] {
+            assert!(exhausted(panic).is_none(), "{panic}");
+        }
+    }
+
+    #[test]
+    fn no_report_names_the_machine_that_built_it() {
+        for (path, shown) in [
+            ("shared/src/app.rs", "shared/src/app.rs"),
+            (
+                "/home/ann/.cargo/registry/src/index.crates.io-1949cf8c6b5b557f/tokio-1.54.1/src/a/b.rs",
+                "tokio-1.54.1/src/a/b.rs",
+            ),
+            (
+                "/rustc/0123abc/library/std/src/thread/mod.rs",
+                "std/src/thread/mod.rs",
+            ),
+            ("/home/ann/toolkit/shared/src/app.rs", "app.rs"),
+        ] {
+            assert_eq!(source_file(path), shown);
+        }
+    }
 }

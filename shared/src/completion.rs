@@ -38,15 +38,12 @@ const VARIABLE: &str = "QWEN_COMPLETE";
 
 /// The shells, each with the code that registers the programs.
 const SHELLS: [(&str, &str); 6] = [
-    ("bash", include_str!("../../completions/bash/qwen.bash")),
-    ("zsh", include_str!("../../completions/zsh/_qwen")),
-    ("fish", include_str!("../../completions/fish/qwen.fish")),
-    ("elvish", include_str!("../../completions/elvish/qwen.elv")),
-    (
-        "powershell",
-        include_str!("../../completions/powershell/qwen.ps1"),
-    ),
-    ("nushell", include_str!("../../completions/nushell/qwen.nu")),
+    ("bash", include_str!("../completions/bash/qwen.bash")),
+    ("zsh", include_str!("../completions/zsh/_qwen")),
+    ("fish", include_str!("../completions/fish/qwen.fish")),
+    ("elvish", include_str!("../completions/elvish/qwen.elv")),
+    ("powershell", include_str!("../completions/powershell/qwen.ps1")),
+    ("nushell", include_str!("../completions/nushell/qwen.nu")),
 ];
 
 /// Who completes where the program does not: the IDs of candidates that stand for it.

@@ -3,6 +3,9 @@
 use std::error::Error;
 use std::fmt;
 
+use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit};
+use rustix::io::Errno;
+
 /// How a program ends, as its caller sees it.
 ///
 /// The numbers are those of `sysexits.h` where it has one, and the shell's own 126 and 127. A number, once
@@ -161,9 +164,60 @@ impl Error for Failure {
     }
 }
 
-/// Says what an operating-system error means without Rust's `(os error N)`.
+/// Returns how a program ends because of an operating-system error: to be tried again where a limit is reached on
+/// descriptors, processes or memory, which may be free in a while; else as `otherwise` says.
+#[must_use]
+pub fn io_exit(error: &std::io::Error, otherwise: Exit) -> Exit {
+    match errno_of(error) {
+        Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::NOBUFS) => Exit::TryAgain,
+        _ => otherwise,
+    }
+}
+
+fn errno_of(error: &std::io::Error) -> Option<Errno> {
+    error.raw_os_error().map(Errno::from_raw_os_error)
+}
+
+/// Returns the failure of starting a thread or a process, exit 75 where their number is limited.
+#[must_use]
+pub fn cannot_start(what: &str, error: &std::io::Error) -> Failure {
+    if errno_of(error) != Some(Errno::AGAIN) {
+        let message = format!("cannot start {what}: {}", io_reason(error));
+        return Failure::new(io_exit(error, Exit::Io), message);
+    }
+    // The limit may also be the container's.
+    let limit = with_limit("too many processes", limit_of(Resource::RLIMIT_NPROC), "", "-u");
+    Failure::new(Exit::TryAgain, format!("cannot start {what}: {limit}"))
+}
+
+fn with_limit(what: &str, limit: Option<u64>, unit: &str, option: &str) -> String {
+    match limit {
+        Some(limit) => format!("{what}: limit {limit}{unit} (ulimit {option})"),
+        None => what.to_owned(),
+    }
+}
+
+/// Returns a limit of this process; `None` where there is none, or the kernel does not say.
+fn limit_of(resource: Resource) -> Option<u64> {
+    let (limit, _) = getrlimit(resource).ok()?;
+    (limit != RLIM_INFINITY).then_some(limit)
+}
+
+/// Says what an operating-system error means without Rust's `(os error N)`; of a limit, what it is.
 #[must_use]
 pub fn io_reason(error: &std::io::Error) -> String {
+    match errno_of(error) {
+        Some(Errno::MFILE) => {
+            return with_limit("too many open files", limit_of(Resource::RLIMIT_NOFILE), "", "-n");
+        }
+        Some(Errno::NFILE) => return "too many open files on this machine".to_owned(),
+        Some(Errno::NOMEM) => return "out of memory".to_owned(),
+        Some(Errno::FBIG) => {
+            let limit = limit_of(Resource::RLIMIT_FSIZE);
+            return with_limit("file too large", limit, " bytes", "-f");
+        }
+        _ => {}
+    }
     let text = error.to_string();
     let plain = text.split(" (os error").next().unwrap_or(&text);
     let mut chars = plain.chars();

@@ -9,12 +9,15 @@
 // A test may be one long table.
 #![cfg_attr(test, allow(clippy::too_many_lines))]
 
+pub mod address;
 pub mod app;
+mod checked;
 pub mod completion;
 pub mod dotenv;
 pub mod exit;
 pub mod fs;
 pub mod input;
+pub mod markup;
 #[cfg(feature = "net")]
 pub mod net;
 pub mod output;

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use clap::ValueEnum;
 use rustix::event::{PollFd, PollFlags, poll};
@@ -33,6 +34,14 @@ impl Stdout {
     /// # Errors
     /// Exit 74 for a full disk, `/dev/full`, or any other refusal.
     pub fn write(bytes: &[u8]) -> Result<(), Failure> {
+        Self::write_or(bytes, || {})
+    }
+
+    /// As [`Stdout::write`]; `closed` is called before the end by SIGPIPE, for what must not be lost with the reader.
+    ///
+    /// # Errors
+    /// As [`Stdout::write`].
+    pub fn write_or(bytes: &[u8], closed: impl FnOnce()) -> Result<(), Failure> {
         let stdout = rustix::stdio::stdout();
         let mut rest = bytes;
         while !rest.is_empty() {
@@ -43,7 +52,10 @@ impl Stdout {
                 Err(Errno::AGAIN) => {
                     let _ = poll(&mut [PollFd::new(&stdout, PollFlags::OUT)], None);
                 }
-                Err(Errno::PIPE) => return Err(end_by_sigpipe()),
+                Err(Errno::PIPE) => {
+                    closed();
+                    return Err(end_by_sigpipe());
+                }
                 Err(errno) => return Err(refused(&errno.into())),
             }
         }
@@ -117,6 +129,12 @@ impl Color {
     }
 }
 
+/// How the program's name looks before what went wrong, what could be typed, and everything else (ECMA-48 §8.3.117): bold,
+/// the first two red and cyan.
+const ERROR: &str = "1;31";
+const HINT: &str = "1;36";
+const NOTICE: &str = "1";
+
 /// The reporter of one program: the only writer to standard error.
 ///
 /// Every line begins with the program's name. Control characters in text from servers and files are removed here.
@@ -126,6 +144,34 @@ pub struct Reporter {
     quiet: bool,
     verbose: bool,
     color: Color,
+    /// The profile that was named on the command line.
+    profile: Option<String>,
+    held: Arc<Mutex<Held>>,
+}
+
+/// What is said once the terminal is this program's again.
+#[derive(Debug, Default)]
+struct Held {
+    is_on: bool,
+    lines: Vec<String>,
+    /// How many more there were.
+    more: usize,
+}
+
+/// The most different lines that are held.
+const MOST_HELD: usize = 50;
+
+impl Held {
+    /// Takes a line, the same one once.
+    fn push(&mut self, line: &str) {
+        if self.lines.iter().any(|held| held == line) {
+            return;
+        }
+        match self.lines.len() < MOST_HELD {
+            true => self.lines.push(line.to_owned()),
+            false => self.more += 1,
+        }
+    }
 }
 
 impl Reporter {
@@ -137,7 +183,43 @@ impl Reporter {
             quiet,
             verbose,
             color,
+            profile: None,
+            held: Arc::default(),
         }
+    }
+
+    /// Has every hint at `qwen-login` name this profile: without it, what is typed would change another one.
+    #[must_use]
+    pub fn for_profile(mut self, name: Option<&str>) -> Self {
+        self.profile = name.map(str::to_owned);
+        self
+    }
+
+    /// Holds all lines back from now on, those of its clones too: the terminal is another program's. Of equal lines one is
+    /// held, and of different ones the first 50.
+    pub fn hold(&self) {
+        self.held().is_on = true;
+    }
+
+    /// Says what was held back, and no longer holds anything back.
+    pub fn release(&self) {
+        let held = std::mem::take(&mut *self.held());
+        for line in held.lines {
+            self.emit(&line);
+        }
+        if held.more > 0 {
+            self.notice(&format!("{} more messages are left out", held.more));
+        }
+    }
+
+    /// True while lines are held back: nobody can be asked anything.
+    #[must_use]
+    pub fn is_held(&self) -> bool {
+        self.held().is_on
+    }
+
+    fn held(&self) -> MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Returns the program's name.
@@ -173,21 +255,29 @@ impl Reporter {
     /// Says something the user ought to know though the work goes on. Silent with `--quiet`.
     pub fn notice(&self, text: &str) {
         if !self.quiet {
-            self.line("", text);
+            self.line("", text, NOTICE);
         }
     }
 
     /// Says what could be typed next. Silent with `--quiet`.
     pub fn hint(&self, text: &str) {
         if !self.quiet {
-            self.line("hint: ", text);
+            self.hint_line(text);
         }
+    }
+
+    fn hint_line(&self, text: &str) {
+        let text = match self.profile.as_deref().filter(|name| is_word(name)) {
+            Some(name) => with_profile(text, name),
+            None => text.to_owned(),
+        };
+        self.line("hint: ", &text, HINT);
     }
 
     /// Says how something was decided. Printed with `--verbose` only; never a secret.
     pub fn detail(&self, text: &str) {
         if self.verbose {
-            self.line("", text);
+            self.line("", text, NOTICE);
         }
     }
 
@@ -197,9 +287,9 @@ impl Reporter {
     }
 
     /// Passes on a piece of a long text, such as a model's reasoning: no program name, no line end of its own, everything
-    /// but line feeds and tabs made visible. Silent with `--quiet`.
+    /// but line feeds and tabs made visible. Silent with `--quiet`, and dropped while lines are held back.
     pub fn flow(&self, text: &str) {
-        if !self.quiet && !text.is_empty() {
+        if !self.quiet && !text.is_empty() && !self.held().is_on {
             let mut shown = String::with_capacity(text.len());
             make_visible(text, &mut shown);
             let _ = io::stderr().lock().write_all(shown.as_bytes());
@@ -208,23 +298,23 @@ impl Reporter {
 
     /// Reports a failure: the error line, with `--verbose` the chain of causes, then the hints.
     pub fn failure(&self, failure: &Failure) {
-        self.line("", &failure.message);
+        self.line("", &failure.message, ERROR);
         if self.verbose {
             let mut cause = std::error::Error::source(failure);
             while let Some(error) = cause {
-                self.line("caused by: ", &error.to_string());
+                self.line("caused by: ", &error.to_string(), ERROR);
                 cause = error.source();
             }
         }
         for hint in &failure.hints {
-            self.line("hint: ", &hint.0);
+            self.hint_line(&hint.0);
         }
     }
 
-    fn line(&self, label: &str, text: &str) {
+    fn line(&self, label: &str, text: &str, color: &str) {
         let text = one_line(text);
         if self.color.wanted(io::stderr().is_terminal()) {
-            self.emit(&format!("\x1b[1m{}:\x1b[0m {label}{text}", self.program));
+            self.emit(&format!("\x1b[{color}m{}:\x1b[0m {label}{text}", self.program));
         } else {
             self.emit(&format!("{}: {label}{text}", self.program));
         }
@@ -232,8 +322,55 @@ impl Reporter {
 
     /// Writes one line in one call, so that lines of processes that share a terminal do not mix. A closed or full
     /// standard error is not an error: nothing can be reported then.
-    #[expect(clippy::unused_self, reason = "keeps every write behind a reporter")]
     fn emit(&self, line: &str) {
+        let mut held = self.held();
+        if held.is_on {
+            return held.push(line);
+        }
+        drop(held);
         let _ = io::stderr().lock().write_all(format!("{line}\n").as_bytes());
+    }
+}
+
+/// True for a name that is typed as it is.
+fn is_word(name: &str) -> bool {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
+    !name.is_empty() && !name.starts_with('-') && name.bytes().all(is_plain)
+}
+
+/// Adds `--profile NAME` to the commands in a hint that run `qwen-login` for no profile of their own.
+fn with_profile(hint: &str, name: &str) -> String {
+    let mut parts = hint.split('\'');
+    let mut text = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        text.push('\'');
+        text.push_str(part);
+        let mut words = part.split(' ');
+        let is_login = words.next() == Some("qwen-login");
+        if is_login && !words.any(|word| ["--profile", "--help"].contains(&word)) {
+            text.push_str(" --profile ");
+            text.push_str(name);
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_hint_at_a_login_names_the_profile_that_was_named() {
+        for (hint, said) in [
+            ("run 'qwen-login'", "run 'qwen-login --profile work'"),
+            (
+                "set KEY, or run 'qwen-login --api-key' to store one",
+                "set KEY, or run 'qwen-login --api-key --profile work' to store one",
+            ),
+            ("run 'qwen-login --profile lab'", "run 'qwen-login --profile lab'"),
+            ("run 'qwen-login --help'", "run 'qwen-login --help'"),
+            ("run 'qwen-auth list'", "run 'qwen-auth list'"),
+            ("qwen-login's own", "qwen-login's own"),
+        ] {
+            assert_eq!(super::with_profile(hint, "work"), said);
+        }
     }
 }

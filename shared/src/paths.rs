@@ -84,6 +84,46 @@ pub fn config_file() -> Option<PathBuf> {
     absolute_from("QWEN_CONFIG").or_else(|| config_dir().map(|dir| dir.join("config.json")))
 }
 
+/// Says that `QWEN_CONFIG` names a file that is not there, with the one that was probably meant; `None` where it is there, and
+/// where the variable is not set.
+#[must_use]
+pub fn missing_config() -> Option<String> {
+    let path = absolute_from("QWEN_CONFIG")?;
+    if path.exists() {
+        return None;
+    }
+    let shown = path.display();
+    let directory = path.parent()?;
+    if !directory.is_dir() {
+        return Some(format!(
+            "QWEN_CONFIG: '{shown}' is not there, nor is its directory"
+        ));
+    }
+    let entries = std::fs::read_dir(directory).into_iter().flatten().flatten();
+    let mut others: Vec<String> = entries
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .filter(|name| name.ends_with(".json") && !name.starts_with('.'))
+        .collect();
+    others.sort();
+    let near = match others.as_slice() {
+        [only] => format!("; there is '{}'", directory.join(only).display()),
+        _ => String::new(),
+    };
+    Some(format!("QWEN_CONFIG: '{shown}' is not there{near}"))
+}
+
+/// Says that `QWEN_HOME` names no directory that is there; `None` where it does, and where the variable is not set.
+#[must_use]
+pub fn missing_home() -> Option<String> {
+    let path = absolute_from("QWEN_HOME")?;
+    let shown = path.display();
+    match path.symlink_metadata() {
+        Ok(_) if path.is_dir() => None,
+        Ok(_) => Some(format!("QWEN_HOME: '{shown}' is not a directory")),
+        Err(_) => Some(format!("QWEN_HOME: '{shown}' is not there")),
+    }
+}
+
 /// Returns the directory of stored credentials: the one that holds `config.json`.
 #[must_use]
 pub fn credential_dir() -> Option<PathBuf> {

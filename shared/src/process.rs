@@ -1,23 +1,29 @@
 //! The start of this process, and other programs: finding them and becoming them.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 use std::error::Error;
-use std::ffi::{CString, OsStr, OsString};
+use std::ffi::{CStr, CString, OsStr, OsString};
 use std::mem::forget;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicI32, Ordering};
 use std::{env, fmt, io};
 
 use nix::errno::Errno;
+use nix::spawn::{PosixSpawnAttr, PosixSpawnFileActions, posix_spawn};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::unistd::execve;
 use rustix::fs::{Mode, OFlags, open};
 use rustix::io::fcntl_getfd;
-use rustix::stdio::{stdin, stdout};
+use rustix::process::{Pid, Signal, kill_process};
+use rustix::stdio::{stderr, stdin, stdout};
 
-use super::exit::{Exit, Failure, io_reason};
-use super::secret::restore_core_limit;
+use super::exit::{Exit, Failure, cannot_start, io_exit, io_reason};
+use super::secret::{forbid_core_dump, restore_core_limit};
 use super::signal;
 
 /// What is searched where PATH is not set, as in execvp(3).
@@ -44,13 +50,14 @@ fn may_exec() -> bool {
     !is_tool || words.any(|word| word == "--")
 }
 
-/// Opens standard input and output where they are closed, so that no other file takes their place; for reading only, so
-/// that a result is not lost in silence: writing it fails. The standard library would open them for writing too.
+/// Opens the standard streams where they are closed, so that no other file takes their place; for reading only, so that a
+/// result is not lost in silence: writing it fails. The standard library would open them for writing too. Another program
+/// that this process becomes or starts finds them closed.
 fn refuse_closed_streams() {
-    for stream in [stdin(), stdout()] {
+    for stream in [stdin(), stdout(), stderr()] {
         // The lowest free number is that of the stream.
         if fcntl_getfd(stream).is_err()
-            && let Ok(null) = open("/dev/null", OFlags::RDONLY, Mode::empty())
+            && let Ok(null) = open("/dev/null", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
         {
             forget(null);
         }
@@ -67,14 +74,75 @@ fn refuse_closed_streams() {
 pub fn become_command(command: &Command) -> Failure {
     restore_core_limit();
     let error = exec(command);
+    not_started(command, &error)
+}
+
+/// Starts the command as a child that finds everything as this process found it: the core limit, the ignored signals, and
+/// the standard streams that were closed. It is of the same process group, and its name is looked up as [`exec`] does.
+///
+/// What this process catches has its default there. When this process panics, the child gets SIGTERM.
+///
+/// # Errors
+/// As [`become_command`].
+pub fn spawn(command: &Command) -> Result<Spawned, Failure> {
+    let start = || -> io::Result<_> {
+        let (actions, attributes) = (PosixSpawnFileActions::init()?, PosixSpawnAttr::init()?);
+        Program::of(command)?
+            .start(|file, words, variables| posix_spawn(file, &actions, &attributes, words, variables))
+    };
+    restore_core_limit();
+    let started = start();
+    forbid_core_dump();
+    match started {
+        Ok(pid) => {
+            SPAWNED.store(pid.as_raw(), Ordering::SeqCst);
+            Ok(Spawned(pid.as_raw()))
+        }
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(cannot_start("a process", &error)),
+        Err(error) => Err(not_started(command, &error)),
+    }
+}
+
+/// A child of [`spawn`].
+#[derive(Debug)]
+pub struct Spawned(i32);
+
+/// The process ID of the child that ends with this process; 0 for none.
+static SPAWNED: AtomicI32 = AtomicI32::new(0);
+
+impl Spawned {
+    /// Returns its process ID.
+    #[must_use]
+    pub const fn pid(&self) -> i32 {
+        self.0
+    }
+}
+
+impl Drop for Spawned {
+    /// It was waited for: its number may be another's soon.
+    fn drop(&mut self) {
+        SPAWNED.store(0, Ordering::SeqCst);
+    }
+}
+
+/// Ends the child that is running, if there is one.
+pub(crate) fn end_spawned() {
+    if let Some(pid) = Pid::from_raw(SPAWNED.swap(0, Ordering::SeqCst)) {
+        let _ = kill_process(pid, Signal::TERM);
+        let _ = kill_process(pid, Signal::CONT);
+    }
+}
+
+/// Returns the failure of a command that could not be run.
+fn not_started(command: &Command, error: &io::Error) -> Failure {
     let program = command.get_program();
     let shown = program.to_string_lossy();
-    if let Some(missing) = MissingProgram::of(&error) {
+    if let Some(missing) = MissingProgram::of(error) {
         return Failure::new(Exit::NotFound, format!("'{shown}': command {missing}"));
     }
     if error.kind() != io::ErrorKind::NotFound {
-        let message = format!("cannot run '{shown}': {}", io_reason(&error));
-        return Failure::new(Exit::NotRunnable, message);
+        let message = format!("cannot run '{shown}': {}", io_reason(error));
+        return Failure::new(io_exit(error, Exit::NotRunnable), message);
     }
     // ENOENT of a file that is there is about its interpreter.
     if shown.contains('/') && Path::new(program).is_file() {
@@ -90,22 +158,68 @@ pub fn become_command(command: &Command) -> Failure {
 /// The standard library's own `exec` gives SIGPIPE its default even where the parent ignored it.
 #[must_use]
 pub fn exec(command: &Command) -> io::Error {
-    let program = command.get_program();
-    let environment = environment_of(command);
-    let path = environment.get(OsStr::new("PATH")).cloned();
-    let path = path.unwrap_or_else(|| DEFAULT_PATH.into());
-    let (words, variables) = match words(command).and_then(|words| Ok((words, variables(environment)?))) {
-        Ok(both) => both,
-        Err(error) => return error,
-    };
-    let error = exec_first(&files(program, &path), &words, &variables);
-    if error.kind() == io::ErrorKind::NotFound
-        && !is_path(program)
-        && let Some(entry) = relative_entry_with(program, &path)
-    {
-        return io::Error::new(io::ErrorKind::NotFound, MissingProgram::OnlyIn(entry));
+    match Program::of(command) {
+        Ok(program) => program.start(|file, words, variables| {
+            let Err(errno) = execve(file, words, variables);
+            Err(errno)
+        }),
+        Err(error) => Err(error),
     }
-    error
+    .map_or_else(|error| error, |never: Infallible| match never {})
+}
+
+/// A program as the kernel takes it.
+struct Program {
+    name: OsString,
+    path: OsString,
+    words: Vec<CString>,
+    variables: Vec<CString>,
+}
+
+impl Program {
+    fn of(command: &Command) -> io::Result<Self> {
+        let environment = environment_of(command);
+        let path = environment.get(OsStr::new("PATH")).cloned();
+        Ok(Self {
+            name: command.get_program().to_owned(),
+            path: path.unwrap_or_else(|| DEFAULT_PATH.into()),
+            words: words(command)?,
+            variables: variables(environment)?,
+        })
+    }
+
+    /// Starts the first of the files that the name may mean which can be run.
+    fn start<T>(&self, start: impl Fn(&CStr, &[CString], &[CString]) -> nix::Result<T>) -> io::Result<T> {
+        signal::pass_on_sigpipe();
+        let mut last = Errno::ENOENT;
+        for file in files(&self.name, &self.path) {
+            let Ok(file) = c_string(file.as_os_str()) else {
+                continue;
+            };
+            let mut result = start(&file, &self.words, &self.variables);
+            if matches!(result, Err(Errno::ENOEXEC)) {
+                // A script without a `#!` line.
+                let shell = [&[c"/bin/sh".to_owned(), file], &self.words[1..]].concat();
+                result = start(&shell[0], &shell, &self.variables);
+            }
+            match result {
+                Ok(started) => return Ok(started),
+                Err(Errno::ENOENT | Errno::ENOTDIR | Errno::ESTALE | Errno::ENODEV | Errno::ETIMEDOUT) => {}
+                Err(Errno::EACCES) => last = Errno::EACCES,
+                Err(errno) => return Err(errno.into()),
+            }
+        }
+        if last == Errno::ENOENT
+            && !is_path(&self.name)
+            && let Some(entry) = relative_entry_with(&self.name, &self.path)
+        {
+            return Err(io::Error::new(
+                io::ErrorKind::NotFound,
+                MissingProgram::OnlyIn(entry),
+            ));
+        }
+        Err(last.into())
+    }
 }
 
 /// Returns the environment of this process with the command's changes.
@@ -157,30 +271,6 @@ fn variables(environment: BTreeMap<OsString, OsString>) -> io::Result<Vec<CStrin
         .collect()
 }
 
-/// Becomes the first of the files that can be run.
-fn exec_first(files: &[PathBuf], words: &[CString], variables: &[CString]) -> io::Error {
-    signal::pass_on_sigpipe();
-    let mut last = Errno::ENOENT;
-    for file in files {
-        let Ok(file) = c_string(file.as_os_str()) else {
-            continue;
-        };
-        let Err(mut errno) = execve(&file, words, variables);
-        if errno == Errno::ENOEXEC {
-            // A script without a `#!` line.
-            let shell = [&[c"/bin/sh".to_owned(), file], &words[1..]].concat();
-            let Err(refused) = execve(&shell[0], &shell, variables);
-            errno = refused;
-        }
-        match errno {
-            Errno::ENOENT | Errno::ENOTDIR | Errno::ESTALE | Errno::ENODEV | Errno::ETIMEDOUT => {}
-            Errno::EACCES => last = errno,
-            _ => return errno.into(),
-        }
-    }
-    last.into()
-}
-
 fn c_string(text: &OsStr) -> io::Result<CString> {
     Ok(CString::new(text.to_owned().into_vec())?)
 }
@@ -194,6 +284,8 @@ pub enum MissingProgram {
     OnlyIn(PathBuf),
     /// It was named by a path that is relative to the working directory.
     Relative,
+    /// This file in an absolute entry of PATH has its name, and nobody may execute it.
+    NotExecutable(PathBuf),
 }
 
 impl MissingProgram {
@@ -217,6 +309,7 @@ impl fmt::Display for MissingProgram {
                 )
             }
             Self::Relative => f.write_str("not found (name it by a path from / on)"),
+            Self::NotExecutable(path) => write!(f, "'{}' is not executable", path.display()),
         }
     }
 }
@@ -237,13 +330,20 @@ pub fn find_absolute(program: &OsStr) -> Result<PathBuf, MissingProgram> {
         return Err(MissingProgram::Relative);
     }
     let path = env::var_os("PATH").unwrap_or_else(|| DEFAULT_PATH.into());
-    env::split_paths(&path)
-        .filter(|entry| entry.is_absolute())
-        .map(|entry| entry.join(program))
-        .find(|file| is_program(file))
-        .ok_or_else(|| {
-            relative_entry_with(program, &path).map_or(MissingProgram::NotFound, MissingProgram::OnlyIn)
-        })
+    let files = || files(program, &path).into_iter();
+    if let Some(found) = files().find(|file| is_program(file)) {
+        return Ok(found);
+    }
+    Err(
+        match (
+            relative_entry_with(program, &path),
+            files().find(|file| file.is_file()),
+        ) {
+            (Some(entry), _) => MissingProgram::OnlyIn(entry),
+            (None, Some(file)) => MissingProgram::NotExecutable(file),
+            (None, None) => MissingProgram::NotFound,
+        },
+    )
 }
 
 /// Returns the first entry of PATH that is not absolute and has the program.
@@ -251,6 +351,30 @@ fn relative_entry_with(program: &OsStr, path: &OsStr) -> Option<PathBuf> {
     env::split_paths(path)
         .filter(|entry| !entry.is_absolute())
         .find(|entry| is_program(&Path::new(".").join(entry).join(program)))
+}
+
+/// Runs another program of the toolkit and waits for its exit. Where a signal that a person sends ended it, this process ends
+/// by the same one: at a question of the other, Ctrl-C is a key, and reaches that program alone.
+///
+/// # Errors
+/// Exit 126 when it cannot be run, 70 for an exit code that is none of the toolkit's.
+pub fn run_tool(command: &mut Command) -> Result<Exit, Failure> {
+    let path = command.get_program().to_string_lossy().into_owned();
+    let status = command.status().map_err(|error| {
+        let message = format!("cannot run '{path}': {}", io_reason(&error));
+        Failure::new(Exit::NotRunnable, message)
+    })?;
+    let is_persons = |number: &i32| {
+        matches!(
+            *number,
+            signal::SIGHUP | signal::SIGINT | signal::SIGQUIT | signal::SIGTERM
+        )
+    };
+    if let Some(number) = status.signal().filter(is_persons) {
+        return Err(signal::end_by_signal(number));
+    }
+    Exit::from_code(status.code())
+        .ok_or_else(|| Failure::new(Exit::Bug, format!("'{path}' ended with {status}")))
 }
 
 /// Finds a program of the toolkit: beside this program's own file, else in the absolute entries of PATH.
@@ -271,11 +395,29 @@ pub fn find_not_runnable(name: &str) -> Option<PathBuf> {
         .find(|path| path.is_file())
 }
 
+/// Raises the soft limit on open files to `wanted`, as far as the hard one lets it, where it is lower. Returns what is
+/// allowed then; `None` where the system does not say.
+#[must_use]
+pub fn raise_open_files(wanted: u64) -> Option<u64> {
+    let (allowed, most) = getrlimit(Resource::RLIMIT_NOFILE).ok()?;
+    let raised = wanted.min(most);
+    if allowed >= raised {
+        return Some(allowed);
+    }
+    let is_raised = setrlimit(Resource::RLIMIT_NOFILE, raised, most).is_ok();
+    Some(if is_raised { raised } else { allowed })
+}
+
 /// Returns the directory of this program's own file, links resolved.
 #[must_use]
 pub fn own_directory() -> Option<PathBuf> {
     let own = env::current_exe().ok()?;
-    Some(own.canonicalize().unwrap_or(own).parent()?.to_path_buf())
+    // Linux has resolved them.
+    let own = match cfg!(target_os = "linux") {
+        true => own,
+        false => own.canonicalize().unwrap_or(own),
+    };
+    Some(own.parent()?.to_path_buf())
 }
 
 /// Returns the directories that are searched, in order: this program's own, then the absolute entries of PATH.

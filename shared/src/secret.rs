@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::OnceLock;
 
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use zeroize::Zeroize;
 
 /// A value that must not be shown.
@@ -80,38 +81,28 @@ impl From<String> for Secret<String> {
     }
 }
 
-/// The soft core limit that this process was started with; `None` inside means unlimited.
-static CORE_LIMIT: OnceLock<Option<u64>> = OnceLock::new();
+/// The soft core limit that this process was started with.
+static CORE_LIMIT: OnceLock<u64> = OnceLock::new();
 
 /// Keeps the process out of core dumps and out of reach of a debugger of the same user.
 ///
 /// Lowers the soft core limit to zero and marks the process undumpable; both are best effort, since a sandbox may
 /// refuse them. The limit is inherited: call [`restore_core_limit`] before another program is run.
 pub fn forbid_core_dump() {
-    use rustix::process::Resource;
-    use rustix::process::Rlimit;
-    use rustix::process::getrlimit;
-    use rustix::process::setrlimit;
-    let before = getrlimit(Resource::Core);
-    let _ = CORE_LIMIT.set(before.current);
-    let none = Rlimit {
-        current: Some(0),
-        maximum: before.maximum,
-    };
-    let _ = setrlimit(Resource::Core, none);
+    if let Ok((before, most)) = getrlimit(Resource::RLIMIT_CORE) {
+        let _ = CORE_LIMIT.set(before);
+        let _ = setrlimit(Resource::RLIMIT_CORE, 0, most);
+    }
     #[cfg(target_os = "linux")]
     let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
 }
 
 /// Gives back the soft core limit that [`forbid_core_dump`] took, for a program that is about to be run.
 pub fn restore_core_limit() {
-    use rustix::process::Resource;
-    use rustix::process::Rlimit;
-    use rustix::process::getrlimit;
-    use rustix::process::setrlimit;
-    if let Some(&current) = CORE_LIMIT.get() {
-        let maximum = getrlimit(Resource::Core).maximum;
-        let _ = setrlimit(Resource::Core, Rlimit { current, maximum });
+    if let Some(&before) = CORE_LIMIT.get()
+        && let Ok((_, most)) = getrlimit(Resource::RLIMIT_CORE)
+    {
+        let _ = setrlimit(Resource::RLIMIT_CORE, before, most);
     }
 }
 

@@ -4,16 +4,25 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::fd::AsFd;
 use std::thread;
+#[cfg(feature = "net")]
+use std::{
+    io::Read,
+    time::{Duration, Instant},
+};
 
+#[cfg(feature = "net")]
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::stdio::{stdin, stdout};
 use rustix::termios::{
-    LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcgetpgrp, tcsetattr,
+    LocalModes, OptionalActions, QueueSelector, SpecialCodeIndex, Termios, tcflush, tcgetattr, tcgetpgrp,
+    tcsetattr,
 };
 use zeroize::{Zeroize, Zeroizing};
 
 use super::exit::{Exit, Failure, io_reason};
 use super::secret::Secret;
 use super::signal::{self, Caught, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP};
+use super::text::one_line;
 
 /// The controlling terminal, opened by its own name: it works while stdin and stdout are pipes.
 #[derive(Debug)]
@@ -27,8 +36,16 @@ impl Terminal {
     #[must_use]
     pub fn open() -> Option<Self> {
         let writer = OpenOptions::new().read(true).write(true).open("/dev/tty").ok()?;
-        let reader = BufReader::new(writer.try_clone().ok()?);
+        // Nothing is read ahead: who reads next, a line editor say, finds what was typed.
+        let reader = BufReader::with_capacity(1, writer.try_clone().ok()?);
         Some(Self { writer, reader })
+    }
+
+    /// True where the cursor can be moved, so that a list can be drawn anew: by `TERM`, which is `dumb` or not set in an
+    /// editor's shell.
+    #[must_use]
+    pub fn can_draw() -> bool {
+        std::env::var_os("TERM").is_some_and(|name| !name.is_empty() && name != "dumb")
     }
 
     /// True when this process is in the foreground of the terminal: what it asks is seen, and it may read.
@@ -62,19 +79,45 @@ impl Terminal {
         }
     }
 
-    /// Asks for a secret: what is typed is not shown. Otherwise as [`Terminal::ask`].
+    /// As [`Terminal::ask`], for a question that an accident must not answer: what was typed before it was seen is
+    /// discarded. Ctrl-Z does nothing: a shell that waits for this program's output, as `eval $(…)` does, could not
+    /// continue it.
+    ///
+    /// # Errors
+    /// As [`Terminal::ask`].
+    pub fn ask_afresh(&mut self, question: &str) -> Result<String, Failure> {
+        let stops = signal::catch(&[SIGTSTP]).map_err(|error| gone(&error))?;
+        tcflush(&self.writer, QueueSelector::IFlush).map_err(|errno| gone(&errno.into()))?;
+        let typed_before = self.reader.buffer().len();
+        self.reader.consume(typed_before);
+        let answer = self.ask(question);
+        while stops.take().is_some() {}
+        answer
+    }
+
+    /// Asks for a secret: of what is typed, stars are shown, and nothing where the terminal [cannot draw](Self::can_draw).
+    /// The Tab key shows the secret itself, once. Otherwise as [`Terminal::ask`].
     ///
     /// Ctrl-C ends the program and Ctrl-Z stops it as always; both find the echo restored.
     ///
     /// # Errors
     /// As [`Terminal::ask`].
     pub fn ask_hidden(&mut self, question: &str) -> Result<Secret<String>, Failure> {
+        let width = usize::from(self.columns());
+        let at = question.chars().count() % width.max(1);
+        let stars = match Self::can_draw() {
+            true => width.saturating_sub(at + 1),
+            false => 0,
+        };
         self.print(question)?;
         let Self { writer, reader } = self;
-        let mut again = || {
-            let _ = (&*writer).write_all(question.as_bytes());
-        };
-        let line = read_line(writer, reader, &mut again).map_err(|error| gone(&error))?;
+        let line = HiddenLine {
+            tty: writer,
+            question,
+            stars,
+        }
+        .read(reader)
+        .map_err(|error| gone(&error))?;
         match line {
             None => self.no_answer(),
             Some(line) => {
@@ -82,6 +125,69 @@ impl Terminal {
                 Ok(Secret::new(typed(&line)))
             }
         }
+    }
+
+    /// Lends the terminal to `prompt`, a question of a library that reads keys from standard input or the terminal and
+    /// draws on standard error, which is the terminal meanwhile. What is typed is not echoed.
+    ///
+    /// A signal that ends the program finds the terminal as it was. Ctrl-C does so too where the library turns it into
+    /// SIGINT.
+    ///
+    /// # Errors
+    /// Exit 74 when the terminal has gone, 75 when there is no thread or descriptor.
+    #[cfg(feature = "net")]
+    pub fn lend<T>(&mut self, prompt: impl FnOnce() -> T) -> Result<T, Failure> {
+        lent::lend(&self.writer, prompt)
+    }
+
+    /// Returns the modes as they are.
+    ///
+    /// # Errors
+    /// The terminal has gone.
+    #[cfg(feature = "net")]
+    pub fn modes(&self) -> io::Result<Termios> {
+        Ok(tcgetattr(&self.writer)?)
+    }
+
+    /// Puts modes back that were noted.
+    ///
+    /// # Errors
+    /// The terminal has gone.
+    #[cfg(feature = "net")]
+    pub fn set_modes(&self, modes: &Termios) -> io::Result<()> {
+        Ok(tcsetattr(&self.writer, OptionalActions::Now, modes)?)
+    }
+
+    /// Asks the terminal itself, by a control sequence, and returns what it answers until that is `whole`, `limit` is over
+    /// or 1,024 bytes have come. `None` where something has been typed already, which the answer would be mixed up with.
+    ///
+    /// # Errors
+    /// The terminal has gone.
+    #[cfg(feature = "net")]
+    pub fn query(
+        &mut self,
+        question: &[u8],
+        limit: Duration,
+        whole: fn(&[u8]) -> bool,
+    ) -> io::Result<Option<Vec<u8>>> {
+        if is_readable(&self.writer, Duration::ZERO) {
+            return Ok(None);
+        }
+        let _raw = Modes::hide_input(self.writer.try_clone()?)?;
+        self.writer.write_all(question)?;
+        let end = Instant::now() + limit;
+        let (mut answer, mut piece) = (Vec::new(), [0; 256]);
+        while !whole(&answer) && answer.len() < 1024 {
+            let rest = end.saturating_duration_since(Instant::now());
+            if rest.is_zero() || !is_readable(&self.writer, rest) {
+                break;
+            }
+            match self.writer.read(&mut piece)? {
+                0 => break,
+                count => answer.extend_from_slice(&piece[..count]),
+            }
+        }
+        Ok(Some(answer))
     }
 
     fn no_answer<T>(&mut self) -> Result<T, Failure> {
@@ -138,6 +244,16 @@ fn skip_sequence(rest: &mut std::str::Chars<'_>) {
     }
 }
 
+/// True when something can be read within a limit, of which the part below a second counts.
+#[cfg(feature = "net")]
+fn is_readable(terminal: &File, limit: Duration) -> bool {
+    let limit = Timespec {
+        tv_sec: 0,
+        tv_nsec: i64::from(limit.subsec_nanos()),
+    };
+    poll(&mut [PollFd::new(terminal, PollFlags::IN)], Some(&limit)).is_ok_and(|count| count > 0)
+}
+
 fn gone(error: &std::io::Error) -> Failure {
     Failure::new(Exit::Io, format!("cannot use the terminal: {}", io_reason(error)))
 }
@@ -145,33 +261,104 @@ fn gone(error: &std::io::Error) -> Failure {
 /// The longest secret that is read, in bytes. The terminal's own line mode would cut at 4,095.
 const LIMIT: usize = 64 << 10;
 
-/// Reads a line with echo off; `None` when the terminal ends (Ctrl-D on an empty line).
-///
-/// Whatever ends or stops the program meanwhile finds the terminal as it was: the signal waits until the modes are
-/// restored, then does what it does. After a stop (Ctrl-Z) `again` is called and reading begins anew.
-pub(super) fn read_line(
-    tty: &File,
-    reader: &mut BufReader<File>,
-    again: &mut dyn FnMut(),
-) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
-    let mut line = Zeroizing::new(Vec::with_capacity(4096));
-    loop {
-        // Dropped last: a signal that came and was not taken finds the terminal restored.
-        let signals = signal::catch(&[SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGTSTP])?;
-        let came = {
-            let _hidden = Modes::hide_input(tty)?;
-            type_into(&mut line, tty, reader, &signals)?
-        };
-        match came {
-            Came::Line => return Ok(Some(line)),
-            Came::End => return Ok(None),
-            Came::Signal(number) => {
-                signal::default_action(number)?;
-                // Nobody remembers which part of a secret they typed unseen before the stop.
-                line.clear();
-                again();
+/// A line that is typed with echo off.
+struct HiddenLine<'a> {
+    tty: &'a File,
+    question: &'a str,
+    /// How many characters are shown as stars, at most: as many as stand on the question's line.
+    stars: usize,
+}
+
+impl HiddenLine<'_> {
+    /// Reads it; `None` when the terminal ends (Ctrl-D on an empty line).
+    ///
+    /// Whatever ends or stops the program meanwhile finds the terminal as it was: the signal waits until the modes are
+    /// restored, then does what it does. After a stop (Ctrl-Z) the question is shown again, and reading begins anew.
+    fn read(&self, reader: &mut BufReader<File>) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
+        let mut line = Zeroizing::new(Vec::with_capacity(4096));
+        loop {
+            // Dropped last: a signal that came and was not taken finds the terminal restored.
+            let signals = signal::catch(&[SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGTSTP])?;
+            let came = {
+                let _hidden = Modes::hide_input(self.tty)?;
+                self.type_into(&mut line, reader, &signals)?
+            };
+            match came {
+                Came::Line => return Ok(Some(line)),
+                Came::End => return Ok(None),
+                Came::Signal(number) => {
+                    signal::default_action(number)?;
+                    // Nobody remembers which part of a secret they typed unseen before the stop.
+                    line.clear();
+                    self.draw(self.question.as_bytes());
+                }
             }
         }
+    }
+
+    fn type_into(
+        &self,
+        line: &mut Vec<u8>,
+        reader: &mut BufReader<File>,
+        signals: &Caught,
+    ) -> io::Result<Came> {
+        loop {
+            if reader.buffer().is_empty() {
+                if let Some(signal) = signals.or_readable(&self.tty)? {
+                    return Ok(Came::Signal(signal));
+                }
+                if reader.fill_buf()?.is_empty() {
+                    return Ok(Came::End);
+                }
+            }
+            while let Some(&byte) = reader.buffer().first() {
+                reader.consume(1);
+                let before = self.shown(line);
+                match byte {
+                    b'\n' | b'\r' => return Ok(Came::Line),
+                    0x04 if line.is_empty() => return Ok(Came::End),
+                    0x08 | 0x7f => rub_out(line),
+                    0x15 => line.clear(),
+                    b'\t' => self.reveal(line),
+                    _ if line.len() < LIMIT => line.push(byte),
+                    _ => return Err(io::Error::other("the line is too long")),
+                }
+                self.draw_stars(before, self.shown(line));
+            }
+        }
+    }
+
+    /// How many stars stand for the line.
+    fn shown(&self, line: &[u8]) -> usize {
+        let characters = line.iter().filter(|&byte| byte & 0xc0 != 0x80 && *byte >= b' ');
+        characters.count().min(self.stars)
+    }
+
+    fn draw_stars(&self, before: usize, now: usize) {
+        match now.checked_sub(before) {
+            Some(more) => self.draw("*".repeat(more).as_bytes()),
+            None => self.draw("\u{8} \u{8}".repeat(before - now).as_bytes()),
+        }
+    }
+
+    /// Shows what was typed, on a line of its own, and the question again.
+    fn reveal(&self, line: &[u8]) {
+        if line.is_empty() {
+            return;
+        }
+        let text = Zeroizing::new(typed(line));
+        let shown = Zeroizing::new(one_line(&text));
+        self.draw(b"\r\n");
+        self.draw(shown.as_bytes());
+        self.draw(b"\r\n");
+        self.draw(self.question.as_bytes());
+        self.draw_stars(0, self.shown(line));
+    }
+
+    /// A terminal that has gone is noticed when it is read.
+    fn draw(&self, bytes: &[u8]) {
+        let mut tty = self.tty;
+        let _ = tty.write_all(bytes);
     }
 }
 
@@ -180,35 +367,6 @@ enum Came {
     Line,
     End,
     Signal(i32),
-}
-
-fn type_into(
-    line: &mut Vec<u8>,
-    tty: &File,
-    reader: &mut BufReader<File>,
-    signals: &Caught,
-) -> io::Result<Came> {
-    loop {
-        if reader.buffer().is_empty() {
-            if let Some(signal) = signals.or_readable(&tty)? {
-                return Ok(Came::Signal(signal));
-            }
-            if reader.fill_buf()?.is_empty() {
-                return Ok(Came::End);
-            }
-        }
-        while let Some(&byte) = reader.buffer().first() {
-            reader.consume(1);
-            match byte {
-                b'\n' | b'\r' => return Ok(Came::Line),
-                0x04 if line.is_empty() => return Ok(Came::End),
-                0x08 | 0x7f => rub_out(line),
-                0x15 => line.clear(),
-                _ if line.len() < LIMIT => line.push(byte),
-                _ => return Err(io::Error::other("the line is too long")),
-            }
-        }
-    }
 }
 
 /// Takes the last character away, all of its bytes.
@@ -227,6 +385,16 @@ impl<Tty: AsFd> Modes<Tty> {
     fn of(tty: Tty) -> io::Result<Self> {
         let before = tcgetattr(&tty)?;
         Ok(Self { tty, before })
+    }
+
+    /// Takes echo and line mode away, and the keys that make signals too: every key is for who reads.
+    #[cfg(feature = "net")]
+    fn all_keys(tty: Tty) -> io::Result<Self> {
+        let noted = Self::hide_input(tty)?;
+        let mut modes = tcgetattr(&noted.tty)?;
+        modes.local_modes.remove(LocalModes::ISIG | LocalModes::IEXTEN);
+        tcsetattr(&noted.tty, OptionalActions::Now, &modes)?;
+        Ok(noted)
     }
 
     /// Takes echo and line mode away.
@@ -272,6 +440,9 @@ pub fn keep_terminal_modes() -> io::Result<()> {
         })?;
     Ok(())
 }
+
+#[cfg(feature = "net")]
+mod lent;
 
 #[cfg(test)]
 mod tests {

@@ -110,14 +110,22 @@ pub fn clip(text: &str, limit: usize) -> String {
     }
 }
 
-/// Returns a word as a POSIX shell reads it: as it is where that is safe, else in single quotes.
+/// Writes a word for a shell, without quotes, so that a message can quote the command: a backslash before every character
+/// that any shell could give a meaning to. `None` for what no command line of a message can hold.
 #[must_use]
-pub fn shell_word(word: &str) -> Cow<'_, str> {
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/._-+:,@%".contains(&byte);
-    match !word.is_empty() && word.bytes().all(is_plain) {
-        true => Cow::Borrowed(word),
-        false => Cow::Owned(format!("'{}'", word.replace('\'', r"'\''"))),
+pub fn shell_word(text: &str) -> Option<String> {
+    let mut word = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() || is_hostile(c) {
+            return None;
+        }
+        if c.is_ascii() && !c.is_ascii_alphanumeric() && !matches!(c, '/' | '.' | '_' | '-' | '+' | ',' | '@')
+        {
+            word.push('\\');
+        }
+        word.push(c);
     }
+    Some(word).filter(|word| !word.is_empty())
 }
 
 /// Returns the bytes in lower-case hexadecimal.

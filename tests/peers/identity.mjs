@@ -21,14 +21,12 @@
 //   DELAY=0 *         milliseconds to hold back an answer of the endpoints below after the work is done
 //   TRACE=            requests, and oidc-provider's own messages, on stderr
 //
-// Beside the standard endpoints:
-//   GET  /stats     {"device":1,"token":{"device_code":3,"refresh_token":1},"revocation":0,"introspection":0,
-//                    "answers":{"device_code":{"authorization_pending":2,"ok":1},"refresh_token":{"ok":1}}}
+// Beside the standard endpoints it has those of oauth_control.mjs, and
 //   POST /settings  a JSON object of the names above; answers with all settings
-//   POST /approve   {"user_code":"…"[,"login":"alice"][,"deny":true]}: what approve.mjs does, without a browser
 import { createHash } from 'node:crypto';
 import { createServer } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { DEVICE_GRANT, answered, asked, listener, text } from './oauth_control.mjs';
 import { endWithStdin, installed } from './peer.mjs';
 
 const { env } = process;
@@ -36,7 +34,6 @@ if (!env.TRACE) console.info = console.warn = () => {};
 else console.info = console.warn = console.error;          // stdout is for the line that says where it listens
 const { Provider } = await installed('oidc-provider');
 
-const DEVICE_GRANT = 'urn:ietf:params:oauth:grant-type:device_code';
 const SCOPES = ['openid', 'profile', 'email', 'offline_access', 'model.completion'];
 const AT = '/api/v1/oauth2';
 
@@ -74,6 +71,7 @@ const provider = new Provider(issuer, {
     deviceFlow: { enabled: true, charset: 'base-20', mask: '****-****' },
     devInteractions: { enabled: true },
     introspection: { enabled: true, allowedPolicy: () => true },
+    registration: { enabled: true },
     revocation: { enabled: true },
   },
   issueRefreshToken: (ctx, by) => by.grantTypeAllowed('refresh_token'),
@@ -90,22 +88,21 @@ for (const event of ['server_error', 'grant.error', 'revocation.error', 'device_
   });
 }
 
-const stats = { device: 0, token: {}, revocation: 0, introspection: 0, answers: {} };
-const codes = new Map();                                    // device code → { challenge, interval, answered }
+const codes = new Map();                                    // device code → { challenge, interval, longer, answered }
 
 function refuse(ctx, error, error_description, status = 400) {
   Object.assign(ctx, { status, body: { error, error_description } });
 }
 
 async function device(ctx, form, next) {
-  stats.device += 1;
+  asked('device', form);
   const challenge = form.get('code_challenge');
   if (settings.PKCE && (!challenge || form.get('code_challenge_method') !== 'S256')) {
     return refuse(ctx, 'invalid_request', 'a code_challenge by S256 is required');
   }
   await next();
   if (ctx.status !== 200) return;
-  codes.set(ctx.body.device_code, { challenge, interval: settings.INTERVAL, answered: -Infinity });
+  codes.set(ctx.body.device_code, { challenge, interval: settings.INTERVAL, longer: 5, answered: -Infinity });
   ctx.body.interval = settings.INTERVAL;
 }
 
@@ -122,7 +119,7 @@ async function poll(ctx, form, next) {
   if (ctx.status === 400 && ctx.body.error === 'authorization_pending') {
     ctx.status = settings.PENDING_STATUS;
     if (early && settings.SLOW) {
-      code.interval += 5;
+      code.interval += code.longer;
       refuse(ctx, 'slow_down', 'polled before the interval was over', settings.SLOW_STATUS);
     }
   }
@@ -131,29 +128,21 @@ async function poll(ctx, form, next) {
 }
 
 async function token(ctx, form, next) {
-  const grant = form.get('grant_type')?.split(':').at(-1) ?? 'none';
-  stats.token[grant] = (stats.token[grant] ?? 0) + 1;
-  if (grant === 'device_code') await poll(ctx, form, next);
+  asked('token', form);
+  if (form.get('grant_type') === DEVICE_GRANT) await poll(ctx, form, next);
   else await next().then(() => sleep(settings.DELAY));
   if (ctx.status === 200 && settings.RESOURCE_URL) ctx.body.resource_url = settings.RESOURCE_URL;
-  const answers = (stats.answers[grant] ??= {}), outcome = ctx.status === 200 ? 'ok' : ctx.body?.error ?? ctx.status;
-  answers[outcome] = (answers[outcome] ?? 0) + 1;
+  answered(form, ctx.status, ctx.body?.error);
 }
 
 const counted = (name) => (ctx, form, next) => {
-  stats[name] += 1;
+  asked(name, form);
   return next();
 };
 const endpoints = {
   [`${AT}/device/code`]: device, [`${AT}/token`]: token,
   [`${AT}/revoke`]: counted('revocation'), [`${AT}/introspect`]: counted('introspection'),
 };
-
-async function text(request) {
-  const pieces = [];
-  for await (const piece of request) pieces.push(piece);
-  return Buffer.concat(pieces).toString();
-}
 
 provider.use(async (ctx, next) => {
   if (env.TRACE) console.error(new Date().toISOString(), ctx.method, ctx.path);
@@ -176,22 +165,30 @@ async function approve({ user_code = '', login = 'alice', deny = false }) {
   return Object.assign(code, { accountId: login, grantId: await grant.save(), scope, authTime }).save();
 }
 
-const controls = {
-  'GET /stats': () => stats,
-  'POST /settings': (body) => (change(body), settings),
-  'POST /approve': (body) => approve(body).then(() => ({})),
-};
+const codeOf = (user_code) => provider.DeviceCode.findByUserCode(user_code.replace(/\W/g, ''));
+async function expire({ user_code }) {
+  const { jti } = await codeOf(user_code);
+  const { adapter } = provider.DeviceCode, stored = await adapter.find(jti);
+  await adapter.upsert(jti, { ...stored, exp: stored.iat }, 60);
+}
 
-const standard = provider.callback();
-server.on('request', async (request, response) => {
-  const control = controls[`${request.method} ${request.url}`];
-  if (!control) return standard(request, response);
-  try {
-    const answer = await control(JSON.parse(await text(request) || '{}'));
-    response.setHeader('content-type', 'application/json').end(JSON.stringify(answer));
-  } catch (error) {
-    response.writeHead(400).end(`${error.message}\n`);
-  }
-});
+const post = (path, type, body) => fetch(issuer + path, { method: 'POST', headers: { 'content-type': type }, body });
+const register = ({ scope }) => post('/reg', 'application/json', JSON.stringify({
+  ...client('toolkit'), client_id: undefined, client_name: 'toolkit', scope,
+})).then((response) => response.json());
+const isActive = ({ token }) =>
+  post(`${AT}/introspect`, 'application/x-www-form-urlencoded', new URLSearchParams({ token, client_id: 'qwen-cli-test' }).toString())
+    .then((response) => response.json());
+
+server.on('request', listener({
+  'POST /settings': (body) => (change(body), settings),
+  'POST /client': register,
+  'POST /approve': (body) => approve(body).then(() => ({})),
+  'POST /expire': expire,
+  'POST /pace': async ({ user_code, seconds }) => {
+    Object.assign(codes.get((await codeOf(user_code)).jti), { interval: seconds, longer: 0 });
+  },
+  'POST /active': isActive,
+}, provider.callback()));
 endWithStdin();
 console.log(`listening ${issuer}`);

@@ -1,47 +1,67 @@
 #!/usr/bin/env python3
-"""Time commands that write to a pipe, turn about, so that all of them meet the same state of the machine.
+"""Time commands, turn about, so that all of them meet the same state of the machine.
 
 usage: meter.py RUNS COMMAND...       each COMMAND is one word, split as a shell would
 
 Prints a line per command: median milliseconds to its first byte, median milliseconds to its end, and its peak memory in KiB
-(the largest of three more runs). A command that fails ends the measurement.
+(the largest of three more runs); '-' for what there is not. A command that fails is run no more, and has no figures.
 """
 import os
 import shlex
+import shutil
 import statistics
 import subprocess
 import sys
 import time
 
+WARM_UP = 2
+NOTHING = os.open(os.devnull, os.O_RDONLY)
 
-def timed(command):
-    """Milliseconds to the first byte and to the end."""
-    started = time.perf_counter()
-    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE) as process:
-        read = process.stdout.fileno()
+
+class Command:
+    def __init__(self, word):
+        self.words = shlex.split(word)
+        self.program = shutil.which(self.words[0])
+        self.first, self.whole = [], []
+        self.is_good = self.program is not None
+
+    def run(self):
+        """Times one run. Spawned without a copy of this process, whose size would count."""
+        read, write = os.pipe()
+        actions = [(os.POSIX_SPAWN_DUP2, NOTHING, 0), (os.POSIX_SPAWN_DUP2, write, 1)]
+        started = time.perf_counter()
+        process = os.posix_spawn(self.program, self.words, os.environ, file_actions=actions)
+        os.close(write)
         first = os.read(read, 1) and time.perf_counter()
         while os.read(read, 1 << 16):
             pass
-    ended = time.perf_counter()
-    if process.returncode or not first:
-        sys.exit(f"meter: exit {process.returncode} from {shlex.join(command)}")
-    return (first - started) * 1e3, (ended - started) * 1e3
+        os.close(read)
+        _, status = os.waitpid(process, 0)
+        ended = time.perf_counter()
+        if status:
+            self.is_good = False
+            print(f"meter: exit {os.waitstatus_to_exitcode(status)} from {shlex.join(self.words)}", file=sys.stderr)
+        if first:
+            self.first.append((first - started) * 1e3)
+        self.whole.append((ended - started) * 1e3)
+
+    def peak(self):
+        """KiB. GNU time starts the command from a process smaller than it, so the peak is the command's and not Python's."""
+        process = subprocess.run(["/usr/bin/time", "-q", "-f", "%M", *self.words], stdin=subprocess.DEVNULL,
+                                 stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, check=True)
+        return int(process.stderr.split()[-1])
+
+    def figures(self):
+        if not self.is_good:
+            return "- - -"
+        first = f"{statistics.median(self.first[WARM_UP:]):.3f}" if self.first else "-"
+        return f"{first} {statistics.median(self.whole[WARM_UP:]):.3f} {max(self.peak() for _ in range(3))}"
 
 
-def peak(command):
-    """KiB. GNU time starts the command from a process smaller than it, so the peak is the command's and not Python's."""
-    process = subprocess.run(["/usr/bin/time", "-q", "-f", "%M", *command], stdin=subprocess.DEVNULL,
-                             stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=True)
-    return int(process.stderr.split()[-1])
-
-
-runs, commands = int(sys.argv[1]), [shlex.split(command) for command in sys.argv[2:]]
-results = [[] for _ in commands]
-for turn in range(runs + 2):
-    for command, result in zip(commands, results):
-        measured = timed(command)
-        if turn >= 2:                                        # the first two turns warm up
-            result.append(measured)
-for command, result in zip(commands, results):
-    first, whole = zip(*result)
-    print(f"{statistics.median(first):.2f} {statistics.median(whole):.2f} {max(peak(command) for _ in range(3))}")
+runs, commands = int(sys.argv[1]), [Command(word) for word in sys.argv[2:]]
+for turn in range(runs + WARM_UP):
+    for command in commands:
+        if command.is_good:
+            command.run()
+for command in commands:
+    print(command.figures(), flush=True)

@@ -17,10 +17,11 @@ URL.parse ??= (url, base) => {
 const here = dirname(fileURLToPath(import.meta.url));
 export const peers = process.env.QWEN_PEERS_DIR || join(here, '..', '..', 'target', 'peers');
 
-/** The module NAME that tests/peers/install put below target/peers. */
-export async function installed(name) {
+/** The module NAME that tests/peers/install put below target/peers, in the directory of a package.json. */
+export async function installed(name, directory = 'node') {
   try {
-    return await import(pathToFileURL(createRequire(join(peers, 'node', 'package.json')).resolve(name)));
+    const from = createRequire(join(peers, directory, 'package.json'));
+    return await import(pathToFileURL(from.resolve(name)));
   } catch (error) {
     console.error(`${process.argv[1]}: ${error.message.split('\n')[0]}; run tests/peers/install`);
     process.exit(69);

@@ -10,7 +10,7 @@
 
 # shellcheck disable=SC2034     # peer_url is for the script
 declare -A peer_url=() peer_pid=() peer_in=()
-peer_limit=60           # seconds that a peer may take to become ready, or to end
+peer_limit=240          # seconds that a peer may take to become ready, or to end
 
 peers_in() { peer_logs=$1; }
 

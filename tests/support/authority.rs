@@ -64,19 +64,26 @@ pub struct Authority {
 
 impl Authority {
     pub fn new(device: Reply, polls: impl IntoIterator<Item = Reply>) -> Self {
+        let polls = Mutex::new(polls.into_iter().collect::<VecDeque<Reply>>());
+        Self::answering(device, move || {
+            let mut polls = polls.lock().unwrap();
+            if polls.len() > 1 {
+                polls.pop_front().unwrap()
+            } else {
+                polls.front().cloned().unwrap()
+            }
+        })
+    }
+
+    /// Answers each poll by a function.
+    pub fn answering(device: Reply, poll: impl Fn() -> Reply + Send + Sync + 'static) -> Self {
         let times: std::sync::Arc<Mutex<Vec<Instant>>> = std::sync::Arc::default();
         let noted = std::sync::Arc::clone(&times);
-        let polls = Mutex::new(polls.into_iter().collect::<VecDeque<Reply>>());
         let server = Server::answering(move |_, request: &Request| match request.target.as_str() {
             "/device" => device.clone(),
             "/token" => {
                 noted.lock().unwrap().push(Instant::now());
-                let mut polls = polls.lock().unwrap();
-                if polls.len() > 1 {
-                    polls.pop_front().unwrap()
-                } else {
-                    polls.front().cloned().unwrap()
-                }
+                poll()
             }
             _ => Reply::json(404, "{}"),
         });

@@ -17,6 +17,26 @@ pub struct State {
     pub updates: Vec<Value>,
     /// Replies to the first requests, whatever they are.
     pub first: Vec<Reply>,
+    /// Replies to the first requests of a kind, such as `GET /v1/batches/`, before it is answered as usual.
+    pub instead: Vec<(&'static str, Reply)>,
+    /// The states of an uploaded file, in order; the last stays. Without any it is processed at once.
+    pub file_states: Vec<&'static str>,
+    /// The state of each file as it was shown last.
+    shown_states: BTreeMap<String, &'static str>,
+    pub metadata: Metadata,
+    /// How many batches are created without an answer.
+    pub lost_creations: usize,
+}
+
+/// What an engine does with metadata.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Metadata {
+    #[default]
+    Kept,
+    /// Refused, as by engines that know no such member.
+    Refused,
+    /// Taken, and not shown again.
+    Dropped,
 }
 
 pub struct BatchApi {
@@ -37,9 +57,23 @@ impl BatchApi {
             if !state.first.is_empty() {
                 return state.first.remove(0);
             }
+            let call = format!("{} {}", request.method, request.target);
+            if let Some(at) = state.instead.iter().position(|(kind, _)| call.starts_with(kind)) {
+                return state.instead.remove(at).1;
+            }
             answer(&mut state, request)
         });
         Self { server, state }
+    }
+
+    /// Changes how the API behaves.
+    pub fn set(&self, change: impl FnOnce(&mut State)) {
+        change(&mut self.state.lock().unwrap());
+    }
+
+    /// Replies so, once, to a request of that kind.
+    pub fn reply_once(&self, kind: &'static str, reply: Reply) {
+        self.set(|state| state.instead.push((kind, reply)));
     }
 
     /// Adds a file, for example of results.
@@ -76,7 +110,12 @@ fn batch(id: &str, file: &str, endpoint: &str) -> Value {
 }
 
 fn answer(state: &mut State, request: &Request) -> Reply {
-    let (path, query) = request.target.split_once('?').unwrap_or((&request.target, ""));
+    // What comes by a proxy has the whole address.
+    let target = match request.target.strip_prefix("http://") {
+        Some(address) => &address[address.find('/').unwrap()..],
+        None => &request.target,
+    };
+    let (path, query) = target.split_once('?').unwrap_or((target, ""));
     let parts: Vec<&str> = path.trim_start_matches('/').split('/').collect();
     match (request.method.as_str(), parts.as_slice()) {
         ("POST", ["v1", "files"]) => take_file(state, request),
@@ -84,6 +123,7 @@ fn answer(state: &mut State, request: &Request) -> Reply {
             Some(content) => Reply::new(200, "application/octet-stream", content),
             None => missing("No such File object"),
         },
+        ("GET", ["v1", "files", id]) => show_file(state, id),
         ("DELETE", ["v1", "files", id]) => {
             state.files.remove(*id);
             Reply::json(
@@ -91,7 +131,15 @@ fn answer(state: &mut State, request: &Request) -> Reply {
                 &json!({"id": id, "object": "file", "deleted": true}).to_string(),
             )
         }
-        ("POST", ["v1", "batches"]) => make_batch(state, &request.json()),
+        ("POST", ["v1", "batches"]) => {
+            let count = state.batches.len();
+            let reply = make_batch(state, &request.json());
+            if state.batches.len() == count || state.lost_creations == 0 {
+                return reply;
+            }
+            state.lost_creations -= 1;
+            Reply::default().reset()
+        }
         ("GET", ["v1", "batches"]) => list(state, query),
         ("GET", ["v1", "batches", id]) => look(state, id),
         ("POST", ["v1", "batches", id, "cancel"]) => {
@@ -100,6 +148,11 @@ fn answer(state: &mut State, request: &Request) -> Reply {
         }
         _ => missing("Invalid URL"),
     }
+}
+
+pub fn refusal(status: u16, code: &str, message: &str) -> Reply {
+    let error = json!({"error": {"message": message, "type": "invalid_request_error", "code": code}});
+    Reply::json(status, &error.to_string())
 }
 
 fn missing(message: &str) -> Reply {
@@ -112,8 +165,21 @@ fn take_file(state: &mut State, request: &Request) -> Reply {
     let form = Form::read(request);
     assert_eq!(form.fields, [("purpose".to_owned(), "batch".to_owned())]);
     let id = format!("file-{}", state.files.len() + 1);
-    let file = json!({"id": id, "object": "file", "bytes": form.file.len(), "filename": form.name, "purpose": "batch"});
-    state.files.insert(id, form.file);
+    state.files.insert(id.clone(), form.file);
+    show_file(state, &id)
+}
+
+fn show_file(state: &mut State, id: &str) -> Reply {
+    let Some(content) = state.files.get(id) else {
+        return missing("No such File object");
+    };
+    let status = match state.file_states.len() {
+        0 => "processed",
+        1 => state.file_states[0],
+        _ => state.file_states.remove(0),
+    };
+    state.shown_states.insert(id.to_owned(), status);
+    let file = json!({"id": id, "object": "file", "bytes": content.len(), "created_at": 1_795_478_400_u64, "filename": "in.jsonl", "purpose": "batch", "status": status});
     Reply::json(200, &file.to_string())
 }
 
@@ -123,9 +189,18 @@ fn make_batch(state: &mut State, order: &Value) -> Reply {
     if !state.files.contains_key(file) {
         return missing("No such File object");
     }
+    if let Some(status @ ("pending" | "uploaded" | "running")) = state.shown_states.get(file).copied() {
+        let words = format!("File '{file}' is not in the processed state. Current status: {status}");
+        return refusal(400, "invalidPayload", &words);
+    }
+    if state.metadata == Metadata::Refused && order.get("metadata").is_some() {
+        return refusal(400, "unknown_parameter", "Unknown parameter: 'metadata'.");
+    }
     let id = format!("batch_{}", state.batches.len() + 1);
     let mut batch = batch(&id, file, order["endpoint"].as_str().unwrap());
-    batch["metadata"] = order["metadata"].clone();
+    if state.metadata == Metadata::Kept {
+        batch["metadata"] = order["metadata"].clone();
+    }
     state.batches.insert(id, batch.clone());
     Reply::json(200, &batch.to_string())
 }

@@ -1,23 +1,15 @@
 //! The real OAuth server of tests/peers/identity.mjs.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::TcpStream;
-use std::process::{Child, ChildStdin, Stdio};
-use std::time::Duration;
-
 use serde_json::{Value, json};
 
+use super::peer_process::PeerProcess;
 use super::{peers, run};
 
 /// The client that the server knows.
 pub const CLIENT: &str = "qwen-cli-test";
 
 /// A running oidc-provider. It ends when this is dropped.
-pub struct Identity {
-    child: Child,
-    _stdin: ChildStdin,
-    url: String,
-}
+pub struct Identity(PeerProcess);
 
 impl Identity {
     /// Starts the server with these settings; `None`, said loudly, where it is not installed.
@@ -27,37 +19,25 @@ impl Identity {
         if !peers::present("identity", node.is_some() && module.is_dir()) {
             return None;
         }
-        let mut child = run::command(node.unwrap())
+        let mut command = run::command(node.unwrap());
+        command
             .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/peers/identity.mjs"))
-            .env("QWEN_PEERS_DIR", peers::directory())
-            .envs(settings.iter().copied())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let stdin = child.stdin.take().unwrap();
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap())
-            .read_line(&mut line)
-            .unwrap();
-        let url = line
-            .trim()
-            .strip_prefix("listening ")
-            .unwrap_or_else(|| panic!("the OAuth server said {line:?}"));
-        Some(Self {
-            url: url.to_owned(),
-            child,
-            _stdin: stdin,
-        })
+            .envs(settings.iter().copied());
+        Some(Self(PeerProcess::start(command)))
     }
 
     pub fn url(&self) -> &str {
-        &self.url
+        self.0.url()
+    }
+
+    /// Host and port, as messages name it.
+    pub fn name(&self) -> &str {
+        self.url().trim_start_matches("http://")
     }
 
     /// The `oauth` member of a profile that logs in here.
     pub fn oauth(&self) -> Value {
-        let at = format!("{}/api/v1/oauth2", self.url);
+        let at = format!("{}/api/v1/oauth2", self.url());
         json!({
             "device_authorization_endpoint": format!("{at}/device/code"),
             "token_endpoint": format!("{at}/token"),
@@ -127,38 +107,10 @@ impl Identity {
     }
 
     fn control(&self, method: &str, path: &str, body: &Value) -> Value {
-        self.exchange(method, path, "application/json", &body.to_string())
+        self.0.control(method, path, body)
     }
 
     fn form(&self, path: &str, body: &str) -> Value {
-        let path = format!("/api/v1/oauth2{path}");
-        self.exchange("POST", &path, "application/x-www-form-urlencoded", body)
-    }
-
-    fn exchange(&self, method: &str, path: &str, content_type: &str, body: &str) -> Value {
-        let address = self.url.strip_prefix("http://").unwrap();
-        let mut stream = TcpStream::connect(address).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
-        let length = body.len();
-        write!(
-            stream,
-            "{method} {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\ncontent-type: {content_type}\r\n\
-             content-length: {length}\r\n\r\n{body}"
-        )
-        .unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-        // A chunked body here is one object: everything between its braces.
-        let object = body.find('{').zip(body.rfind('}'));
-        let (from, to) = object.unwrap_or_else(|| panic!("{method} {path}: {head}\n{body}"));
-        serde_json::from_str(&body[from..=to]).unwrap_or_else(|error| panic!("{error} in {answer}"))
-    }
-}
-
-impl Drop for Identity {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.0.form(&format!("/api/v1/oauth2{path}"), body).1
     }
 }

@@ -1,7 +1,12 @@
 //! A Secret Service on a private bus: tests/peers/keyring.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, Write};
+use std::net::Shutdown;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::thread;
 
 use super::peers;
 use super::run::{self, Tool};
@@ -90,6 +95,52 @@ impl Keyring {
             .stdout(Stdio::piped());
         command
     }
+}
+
+/// A second address of a keyring's bus, whose connections can be broken.
+pub struct BusRelay {
+    address: String,
+    connections: Arc<Mutex<Vec<UnixStream>>>,
+}
+
+impl BusRelay {
+    /// Listens at a path until the test ends.
+    pub fn start(keyring: &Keyring, path: &Path) -> Self {
+        let bus = keyring.address.strip_prefix("unix:path=").unwrap();
+        let bus = bus.split(',').next().unwrap().to_owned();
+        let listener = UnixListener::bind(path).unwrap();
+        let connections = Arc::<Mutex<Vec<UnixStream>>>::default();
+        let kept = Arc::clone(&connections);
+        thread::spawn(move || {
+            for client in listener.incoming().map_while(Result::ok) {
+                let server = UnixStream::connect(&bus).unwrap();
+                kept.lock().unwrap().push(client.try_clone().unwrap());
+                copy(client.try_clone().unwrap(), server.try_clone().unwrap());
+                copy(server, client);
+            }
+        });
+        let address = format!("unix:path={}", path.display());
+        Self { address, connections }
+    }
+
+    /// Lets a tool reach the bus through this.
+    pub fn given_to(&self, tool: Tool) -> Tool {
+        tool.env("DBUS_SESSION_BUS_ADDRESS", &self.address)
+    }
+
+    /// Breaks every connection; new ones are taken.
+    pub fn cut(&self) {
+        for connection in self.connections.lock().unwrap().drain(..) {
+            let _ = connection.shutdown(Shutdown::Both);
+        }
+    }
+}
+
+fn copy(mut from: UnixStream, mut to: UnixStream) {
+    thread::spawn(move || {
+        let _ = io::copy(&mut from, &mut to);
+        let _ = to.shutdown(Shutdown::Both);
+    });
 }
 
 impl Drop for Keyring {

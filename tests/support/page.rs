@@ -2,6 +2,32 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::peers::{command, present};
+
+/// What a page shows to be typed or copied.
+#[derive(Debug)]
+pub struct Display {
+    pub section: String,
+    /// The heading of its subsection, or again of its section.
+    pub heading: String,
+    /// As it stands on the screen: the lines with the page's own indentation before them.
+    pub copied: String,
+}
+
+impl Display {
+    /// The lines without the page's indentation.
+    pub fn text(&self) -> String {
+        let lines = || self.copied.lines().filter(|line| !line.trim().is_empty());
+        let indent = lines().map(|line| line.len() - line.trim_start().len()).min();
+        let indent = indent.unwrap_or_default();
+        let cut = |line: &str| format!("{}\n", line.get(indent..).unwrap_or_default());
+        self.copied.lines().map(cut).collect()
+    }
+}
+
+use super::tree::names_in;
 
 /// A page in mdoc.
 #[derive(Debug)]
@@ -14,12 +40,11 @@ pub struct Page {
 impl Page {
     /// Every page of the tree, by name.
     pub fn all() -> Vec<Self> {
-        let mut paths: Vec<PathBuf> = std::fs::read_dir(directory())
-            .unwrap()
-            .map(|entry| entry.unwrap().path())
-            .collect();
-        paths.sort();
-        paths.iter().map(|path| Self::read(path)).collect()
+        let names = names();
+        names
+            .iter()
+            .map(|name| Self::read(&directory().join(name)))
+            .collect()
     }
 
     /// The page of a tool.
@@ -97,35 +122,143 @@ impl Page {
             .collect()
     }
 
-    /// The examples: what stands in displays of the section EXAMPLES, of an introduction in any, one per display.
-    pub fn examples(&self) -> Vec<String> {
-        let mut found: Vec<String> = Vec::new();
-        let mut is_open = false;
-        let lines = if self.file == "qwen.7" {
-            self.text.lines().collect()
-        } else {
-            self.section("EXAMPLES")
-        };
-        for line in lines {
-            if line.starts_with(".Bd ") {
-                is_open = true;
-                found.push(String::new());
-            } else if line == ".Ed" {
-                is_open = false;
-            } else if let Some(command) = line.strip_prefix(".Dl ") {
-                found.push(format!("{}\n", unescaped(command)));
-            } else if is_open {
-                let text = found.last_mut().unwrap();
-                text.push_str(&unescaped(line));
-                text.push('\n');
+    /// The headings of sections, with those of their subsections.
+    pub fn headings(&self) -> Vec<(&str, Vec<&str>)> {
+        let mut found: Vec<(&str, Vec<&str>)> = Vec::new();
+        for line in self.text.lines() {
+            if let Some(section) = line.strip_prefix(".Sh ") {
+                found.push((section.trim_matches('"'), Vec::new()));
+            } else if let Some(subsection) = line.strip_prefix(".Ss ") {
+                found.last_mut().unwrap().1.push(subsection.trim_matches('"'));
             }
         }
         found
     }
+
+    /// The page without its displays.
+    pub fn prose(&self) -> String {
+        let mut is_shown = false;
+        let kept = self.text.lines().filter(|line| {
+            is_shown = (is_shown || line.starts_with(".Bd ")) && *line != ".Ed";
+            !is_shown
+        });
+        kept.map(|line| format!("{line}\n")).collect()
+    }
+
+    /// What the page shows to be copied, read off the page as a terminal has it.
+    pub fn displays(&self) -> Vec<Display> {
+        let mut found = self.displays_by_renderer();
+        found.swap_remove(0).1
+    }
+
+    /// The same by each program that renders pages and is here; by the source where none is.
+    pub fn displays_by_renderer(&self) -> Vec<(&'static str, Vec<Display>)> {
+        let (mut marked, mut places) = (String::new(), Vec::new());
+        let (mut section, mut heading) = ("", "");
+        for line in self.text.lines() {
+            let is_begin = line.starts_with(".Bd ");
+            if let Some(title) = line.strip_prefix(".Sh ") {
+                section = title.trim_matches('"');
+            }
+            if let Some(title) = line.strip_prefix(".Sh ").or(line.strip_prefix(".Ss ")) {
+                heading = title.trim_matches('"');
+            }
+            if is_begin {
+                places.push((section, heading));
+            }
+            let before = if line == ".Ed" { "%END%\n" } else { "" };
+            let after = if is_begin { "%BEGIN%\n" } else { "" };
+            marked.push_str(&format!("{before}{line}\n{after}"));
+        }
+        let mut shown = rendered_text(&marked, 80);
+        if shown.is_empty() {
+            let source = marked.lines().map(|line| unescaped(line) + "\n").collect();
+            shown.push(("source", source));
+        }
+        let cut = |(name, text): (_, String)| (name, between_marks(&text, &places));
+        shown.into_iter().map(cut).collect()
+    }
+
+    /// The examples, as a terminal shows them: what stands in displays of the section EXAMPLES, of an introduction in any.
+    pub fn examples(&self) -> Vec<String> {
+        let is_example = |display: &Display| display.section == "EXAMPLES" || self.file == "qwen.7";
+        let displays = self.displays().into_iter().filter(is_example);
+        displays.map(|display| display.text()).collect()
+    }
+}
+
+/// The displays of a page that was rendered with marks around them.
+fn between_marks(shown: &str, places: &[(&str, &str)]) -> Vec<Display> {
+    let mut found: Vec<Display> = Vec::new();
+    let mut copied: Option<String> = None;
+    for line in shown.lines() {
+        match line.trim() {
+            "%BEGIN%" => copied = Some(String::new()),
+            "%END%" => {
+                let (section, heading) = places[found.len()];
+                found.push(Display {
+                    section: section.to_owned(),
+                    heading: heading.to_owned(),
+                    copied: copied.take().unwrap(),
+                });
+            }
+            _ => {
+                if let Some(copied) = &mut copied {
+                    copied.push_str(&format!("{line}\n"));
+                }
+            }
+        }
+    }
+    assert_eq!(found.len(), places.len(), "{shown}");
+    found
+}
+
+/// A page's text as a terminal of `columns` shows it, by each program that renders pages and is here.
+pub fn rendered_text(text: &str, columns: usize) -> Vec<(&'static str, String)> {
+    let file = tempfile::Builder::new().suffix(".7").tempfile().unwrap();
+    std::fs::write(file.path(), text).unwrap();
+    rendered(file.path(), columns)
+}
+
+/// A page as a terminal of `columns` shows it, by each program that renders pages and is here.
+pub fn rendered(file: &Path, columns: usize) -> Vec<(&'static str, String)> {
+    let width = columns - 2;
+    let forms = [
+        ("mandoc", format!("-T utf8 -O width={width}")),
+        ("groff", format!("-K utf8 -mdoc -T utf8 -P -cbou -rLL={width}n")),
+    ];
+    let mut found = Vec::new();
+    for (name, arguments) in forms {
+        let program = command(name);
+        if !present(name, program.is_some()) {
+            continue;
+        }
+        let mut render = Command::new(program.unwrap());
+        render.args(arguments.split(' ')).arg(file);
+        let output = render.current_dir(directory()).output().unwrap();
+        assert!(output.status.success(), "{name} {}: {output:?}", file.display());
+        let mut text = String::new();
+        for c in String::from_utf8(output.stdout).unwrap().chars() {
+            // A character, a backspace and the character again is how bold is printed.
+            if c == '\u{8}' {
+                text.pop();
+            } else {
+                text.push(c);
+            }
+        }
+        found.push((name, text));
+    }
+    found
 }
 
 pub fn directory() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("man")
+}
+
+/// The files of the pages, whose names end in a section.
+pub fn names() -> BTreeSet<String> {
+    let is_page = |name: &String| name.ends_with(|c: char| c.is_ascii_digit());
+    names_in("man").into_iter().filter(is_page).collect()
 }
 
 /// `Fl C Ar DIR , Fl -directory Ar DIR` is `-C, --directory DIR`; `Fl h , -help` is `-h, --help`.

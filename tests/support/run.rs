@@ -11,6 +11,8 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use super::hints;
+
 /// How long a test waits for what must come. It is no measure: a test that waits this long has found a fault.
 pub const LIMIT: Duration = Duration::from_secs(240);
 
@@ -186,11 +188,13 @@ impl Run {
             let said = String::from_utf8_lossy(&stderr.join().unwrap()).into_owned();
             panic!("{shown}: still running after {limit:?}; stderr: {said}");
         }
+        let stderr = String::from_utf8_lossy(&stderr.join().unwrap()).into_owned();
+        hints::check(&stderr, shown);
         Self {
             shown: shown.to_owned(),
             status: waiter.join().unwrap(),
             stdout: stdout.join().unwrap(),
-            stderr: String::from_utf8_lossy(&stderr.join().unwrap()).into_owned(),
+            stderr,
             elapsed: started.elapsed(),
         }
     }

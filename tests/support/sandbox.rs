@@ -148,6 +148,7 @@ pub fn binary(name: &str) -> PathBuf {
         "qwen-chat" => env!("CARGO_BIN_EXE_qwen-chat"),
         "qwen-env" => env!("CARGO_BIN_EXE_qwen-env"),
         "qwen-login" => env!("CARGO_BIN_EXE_qwen-login"),
+        "qwen-proxy" => env!("CARGO_BIN_EXE_qwen-proxy"),
         "qwen-token" => env!("CARGO_BIN_EXE_qwen-token"),
         other => panic!("no such tool: {other}"),
     })

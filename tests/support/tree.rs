@@ -38,6 +38,9 @@ pub fn sources(directory: &str) -> BTreeMap<PathBuf, String> {
     let mut found = BTreeMap::new();
     for name in names_in(directory) {
         let path = format!("{directory}/{name}");
+        if name == "tests" {
+            continue;
+        }
         if root().join(&path).is_dir() {
             found.append(&mut sources(&path));
         } else if name.ends_with(".rs") && !name.ends_with("tests.rs") {

@@ -1,20 +1,23 @@
 //! Whether a refusal concerns one request or all of them, as far as the responses so far tell.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use qwen_shared::net::api::Error;
 use qwen_shared::net::chat::{ErrorKind, Refusal, Verdict};
 
 /// So many 429 in a row, without an answer between them, concern all requests.
 const RATE_LIMITS_IN_A_ROW: usize = 8;
 
-/// So many permanent refusals before the first answer mean a wrong model, path or parameter, not wrong requests.
-const REFUSALS_BEFORE_ANSWER: usize = 64;
+/// So many failures of the same kind in a row mean a wrong model, path or parameter, not wrong requests.
+const SAME_FAILURES_IN_A_ROW: usize = 64;
 
 #[derive(Debug)]
 pub(crate) struct FailurePolicy {
     has_answered: AtomicBool,
     rate_limits_in_a_row: AtomicUsize,
-    refusals_before_answer: AtomicUsize,
+    /// What the last failures say, and how many of them there were without another one or an answer between them.
+    same_failures: Mutex<(String, usize)>,
     /// [`RATE_LIMITS_IN_A_ROW`], or the number of parallel requests where that is lower.
     rate_limit_threshold: usize,
 }
@@ -24,7 +27,7 @@ impl FailurePolicy {
         Self {
             has_answered: AtomicBool::new(false),
             rate_limits_in_a_row: AtomicUsize::new(0),
-            refusals_before_answer: AtomicUsize::new(0),
+            same_failures: Mutex::default(),
             rate_limit_threshold: jobs.min(RATE_LIMITS_IN_A_ROW),
         }
     }
@@ -32,6 +35,11 @@ impl FailurePolicy {
     pub(crate) fn count_answer(&self) {
         self.has_answered.store(true, Ordering::Relaxed);
         self.rate_limits_in_a_row.store(0, Ordering::Relaxed);
+        *self.same_failures() = Default::default();
+    }
+
+    fn same_failures(&self) -> MutexGuard<'_, (String, usize)> {
+        self.same_failures.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Counts a refusal; true when it is one of many 429 that concern all requests.
@@ -43,10 +51,30 @@ impl FailurePolicy {
         self.rate_limits_in_a_row.fetch_add(1, Ordering::Relaxed) + 1 >= self.rate_limit_threshold
     }
 
-    /// Counts a permanent refusal; true when there were so many that all further requests will be refused too.
-    pub(crate) fn count_permanent_refusal(&self) -> bool {
-        !self.has_answered.load(Ordering::Relaxed)
-            && self.refusals_before_answer.fetch_add(1, Ordering::Relaxed) + 1 >= REFUSALS_BEFORE_ANSWER
+    /// Counts a permanent failure; true when there were so many of the same kind that all further requests will fail too.
+    pub(crate) fn count_permanent_failure(&self, error: &Error) -> bool {
+        let same = match error {
+            Error::Refused(refusal) => {
+                let kind = refusal.verdict.kind;
+                // What is about the request says of each one what is wrong with it.
+                let words = match kind {
+                    ErrorKind::BadRequest
+                    | ErrorKind::TooLarge
+                    | ErrorKind::Moderation
+                    | ErrorKind::Unexpected => refusal.verdict.words.as_str(),
+                    _ => "",
+                };
+                format!("{} {kind:?} {words}", refusal.status)
+            }
+            Error::Answer(answer) => answer.to_string(),
+            _ => return false,
+        };
+        let mut last = self.same_failures();
+        if last.0 != same {
+            *last = (same, 0);
+        }
+        last.1 += 1;
+        last.1 >= SAME_FAILURES_IN_A_ROW
     }
 
     /// True for a refusal that every further request would get too. It has no status where it comes within an answer. A
@@ -64,7 +92,7 @@ impl FailurePolicy {
 
 #[cfg(test)]
 mod tests {
-    use super::FailurePolicy;
+    use super::{Error, FailurePolicy};
     use qwen_shared::net::chat::{Refusal, RefusalHead};
 
     fn refusal(status: u16) -> Refusal {
@@ -98,10 +126,16 @@ mod tests {
     }
 
     #[test]
-    fn many_permanent_refusals_before_an_answer_concern_all() {
+    fn many_refusals_of_one_kind_in_a_row_concern_all_before_and_after_an_answer() {
         let policy = FailurePolicy::new(8);
-        assert_eq!((0..64).filter(|_| policy.count_permanent_refusal()).count(), 1);
-        policy.count_answer();
-        assert!(!policy.count_permanent_refusal());
+        let gone = Error::Refused(refusal(404));
+        let other = Error::Refused(refusal(400));
+        for _ in 0..2 {
+            policy.count_answer();
+            assert!((0..63).all(|_| !policy.count_permanent_failure(&gone)));
+        }
+        assert!(policy.count_permanent_failure(&gone));
+        assert!(!policy.count_permanent_failure(&other));
+        assert!(!policy.count_permanent_failure(&gone));
     }
 }

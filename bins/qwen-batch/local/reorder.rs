@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use super::summary::RecordOutcome;
+
 /// How many bytes of results may wait before no further request is started.
 const BYTE_LIMIT: usize = 64 << 20;
 
@@ -9,8 +11,7 @@ const BYTE_LIMIT: usize = 64 << 20;
 #[derive(Debug)]
 pub(crate) struct FinishedRecord {
     pub(crate) line: Vec<u8>,
-    pub(crate) failed: bool,
-    pub(crate) is_cut: bool,
+    pub(crate) outcome: RecordOutcome,
 }
 
 /// Holds results back until all before them are there; passes them on at once where order does not matter.
@@ -49,8 +50,7 @@ impl ReorderBuffer {
 
     /// Adds a result; returns those that can be written now.
     ///
-    /// A position that never gets a result, because the run ends, holds back all after it: the next run sends their
-    /// requests again, in order.
+    /// A position that never gets a result, because the run ends, holds back all after it until [`ReorderBuffer::drain`].
     pub(crate) fn push(&mut self, position: u64, record: FinishedRecord) -> Vec<FinishedRecord> {
         if self.capacity.is_none() {
             return vec![record];
@@ -65,17 +65,22 @@ impl ReorderBuffer {
         }
         ready
     }
+
+    /// Returns the results that still wait, in order: they are paid, and order is a wish.
+    pub(crate) fn drain(&mut self) -> Vec<FinishedRecord> {
+        self.bytes = 0;
+        std::mem::take(&mut self.waiting).into_values().collect()
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{FinishedRecord, ReorderBuffer};
+    use super::{FinishedRecord, RecordOutcome, ReorderBuffer};
 
     fn push(buffer: &mut ReorderBuffer, position: u64) -> Vec<u8> {
         let record = FinishedRecord {
             line: vec![u8::try_from(position).unwrap()],
-            failed: false,
-            is_cut: false,
+            outcome: RecordOutcome::default(),
         };
         let ready = buffer.push(position, record);
         ready.into_iter().flat_map(|record| record.line).collect()
@@ -92,6 +97,14 @@ mod tests {
         assert_eq!(push(&mut buffer, 0), [0, 1, 2]);
         assert_eq!(push(&mut buffer, 3), [3]);
         assert!(buffer.has_room());
+        // Position 4 never comes.
+        assert!(push(&mut buffer, 6).is_empty() && push(&mut buffer, 5).is_empty());
+        let rest: Vec<u8> = buffer
+            .drain()
+            .into_iter()
+            .flat_map(|record| record.line)
+            .collect();
+        assert_eq!(rest, [5, 6]);
     }
 
     #[test]

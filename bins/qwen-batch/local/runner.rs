@@ -1,53 +1,92 @@
 //! A run: lines in, results out, several requests in parallel.
 
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use qwen_shared::exit::{Exit, Failure, Outcome};
 use qwen_shared::net::api::Client;
-use qwen_shared::net::ratelimit::Notice;
-use qwen_shared::signal::end_by_signal;
+use qwen_shared::output::{Reporter, Stdout};
+use qwen_shared::signal::{SIGHUP, end_by_signal};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
 use tokio::task::JoinSet;
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 
-use super::dispatcher::Dispatcher;
+use super::dispatcher::{DispatchOptions, Dispatcher, RunNotice};
 use super::reorder::{FinishedRecord, ReorderBuffer};
 use super::signals::Signals;
-use super::summary::Summary;
-use crate::input::InputLine;
-use crate::record::{Record, RecordError, RecordWriter};
-use crate::request::{BatchRequest, RequestBuilder, default_id};
-use crate::results::{CompletedIds, IdStatus, Results};
+use super::summary::{RecordOutcome, Summary};
+use crate::args::FailureLimit;
+use crate::completed::{CompletedRequests, RequestStatus};
+use crate::digest::RequestDigest;
+use crate::input::{InputLine, LineCounter};
+use crate::record::{Record, RecordError, record_line};
+use crate::request::{BatchRequest, InvalidLine, RequestBuilder, name_of_text, positional_name};
+use crate::results::{Results, rescue};
+use crate::thread::spawn;
 
-/// How many requests are started for each slot, those included that wait for a retry.
-const STARTED_PER_SLOT: usize = 8;
+/// How many requests are started for each parallel one, those included that wait for their turn.
+const STARTED_PER_JOB: usize = 8;
+/// How often a run without a bar says how far it has come.
+const HEARTBEAT: Duration = Duration::from_secs(60);
+/// How many changed requests are named one by one.
+const NAMED_CHANGES: u64 = 3;
 
 #[derive(Debug)]
 pub(crate) struct Runner {
     plan: Plan,
-    writer: RecordWriter,
     dispatcher: Arc<Dispatcher>,
-    /// Each ends with its position, its ID, and what [`Dispatcher::dispatch`] returned.
-    started: JoinSet<(u64, String, Result<Option<Record>, Failure>)>,
+    /// Each ends with its question, and what [`Dispatcher::dispatch`] returned.
+    started: JoinSet<(Question, Result<Option<Record>, Failure>)>,
     ending: watch::Sender<bool>,
-    notices: mpsc::UnboundedReceiver<Notice>,
+    notices: mpsc::UnboundedReceiver<RunNotice>,
     stop: Option<StopReason>,
+    is_unusable: bool,
+    /// Results that the output did not take.
+    unwritten: Vec<Vec<u8>>,
+    /// How many lines the input has, once they have been counted.
+    total: Option<watch::Receiver<Option<u64>>>,
 }
 
 #[derive(Debug)]
 pub(crate) struct Plan {
     pub(crate) builder: RequestBuilder,
-    pub(crate) completed: CompletedIds,
+    pub(crate) completed: CompletedRequests,
     pub(crate) results: Results,
     pub(crate) summary: Summary,
     pub(crate) order: ReorderBuffer,
-    /// How many requests run in parallel.
-    pub(crate) jobs: usize,
+    /// What counts the input's lines, where no bar has done so.
+    pub(crate) counter: Option<LineCounter>,
+    pub(crate) options: RunOptions,
+    pub(crate) dispatch: DispatchOptions,
+}
+
+#[derive(Debug)]
+pub(crate) struct RunOptions {
+    pub(crate) retries_failed: bool,
+    pub(crate) keeps_names: bool,
+    pub(crate) prints_json: bool,
+    pub(crate) max_failed: Option<FailureLimit>,
+    pub(crate) output: Option<PathBuf>,
+}
+
+/// A line that gets a result.
+#[derive(Debug)]
+struct Question {
+    position: u64,
+    custom_id: String,
+    digest: RequestDigest,
+    /// True where the output has a result of that name, which this one is to replace.
+    replaces: bool,
 }
 
 #[derive(Debug)]
 enum StopReason {
     Signal(i32),
+    /// What another run may not meet any more.
     Failure(Failure),
+    /// What every further run meets until input or output are others.
+    Unusable(Failure),
 }
 
 impl Runner {
@@ -55,13 +94,15 @@ impl Runner {
         let (ending, is_ending) = watch::channel(false);
         let (notify, notices) = mpsc::unbounded_channel();
         Self {
-            dispatcher: Arc::new(Dispatcher::new(client, plan.jobs, is_ending, notify)),
+            dispatcher: Arc::new(Dispatcher::new(client, plan.dispatch, is_ending, notify)),
             plan,
-            writer: RecordWriter::new(),
             started: JoinSet::new(),
             ending,
             notices,
             stop: None,
+            is_unusable: false,
+            unwritten: Vec::new(),
+            total: None,
         }
     }
 
@@ -71,8 +112,9 @@ impl Runner {
     /// What every further request would meet too: no credential, a used-up quota, no server, a full disk.
     pub(crate) async fn run(mut self, mut lines: mpsc::Receiver<Result<InputLine, Failure>>) -> Outcome {
         let mut signals = Signals::new()?;
-        let limit = self.plan.jobs * STARTED_PER_SLOT;
-        let mut next: Option<BatchRequest> = None;
+        let limit = self.plan.dispatch.jobs * STARTED_PER_JOB;
+        let mut heartbeat = heartbeat();
+        let mut next: Option<(Question, BatchRequest)> = None;
         let mut has_input = true;
         loop {
             let has_more = self.stop.is_none() && (has_input || next.is_some());
@@ -85,134 +127,369 @@ impl Runner {
                 signal = signals.next() => self.interrupt(signal)?,
                 Some(notice) = self.notices.recv() => self.plan.summary.print_notice(&notice),
                 Some(done) = self.started.join_next() => match done {
-                    Ok((position, custom_id, Ok(Some(record)))) => self.write(position, &custom_id, &record)?,
-                    Ok((_, _, Err(failure))) => self.stop(StopReason::Failure(failure)),
+                    Ok((question, Ok(Some(record)))) => {
+                        self.write(&question, &record);
+                        self.dispatcher.written(question.position);
+                    }
+                    Ok((_, Err(failure))) => self.stop(StopReason::Failure(failure)),
                     _ => {}
                 },
-                Ok(slot) = Arc::clone(&self.dispatcher.slots).acquire_owned(), if has_room && next.is_some() => {
-                    self.start(next.take(), slot);
+                Ok(room) = Arc::clone(&self.dispatcher.room).acquire_owned(), if has_room && next.is_some() => {
+                    self.start(next.take(), room);
                 }
                 line = lines.recv(), if has_input && has_room && next.is_none() => match line {
-                    Some(Ok(line)) => next = self.accept_line(&line)?,
+                    Some(Ok(line)) => match self.accept_line(&line) {
+                        Ok(accepted) => next = accepted,
+                        Err(failure) => self.stop(StopReason::Unusable(failure)),
+                    },
+                    Some(Err(failure)) if failure.exit == Exit::Data => self.stop(StopReason::Unusable(failure)),
                     Some(Err(failure)) => self.stop(StopReason::Failure(failure)),
                     None => has_input = false,
                 },
+                _ = heartbeat.tick() => self.print_heartbeat(),
             }
         }
     }
 
     /// Returns the line's request, unless it has a result already; an invalid line gets one that says so.
-    fn accept_line(&mut self, line: &InputLine) -> Result<Option<BatchRequest>, Failure> {
-        let (id, request) = match self.plan.builder.build(line) {
-            Ok(request) => (request.custom_id.clone(), Ok(request)),
-            Err(invalid) => (invalid.custom_id, Err(invalid.reason)),
+    fn accept_line(&mut self, line: &InputLine) -> Result<Option<(Question, BatchRequest)>, Failure> {
+        let built = self.plan.builder.build(line);
+        let (name, is_named, digest) = match &built {
+            Ok(request) => (request.custom_id.clone(), request.is_named, request.digest()),
+            Err(invalid) => {
+                let digest = RequestDigest::of_line(&line.content);
+                (invalid.custom_id.clone(), invalid.is_named, digest)
+            }
         };
-        match (self.plan.completed.register(&id), request) {
-            (IdStatus::Completed { failed }, _) => self.plan.summary.count_existing(failed),
-            (IdStatus::New, Ok(request)) => return Ok(Some(request)),
-            (IdStatus::New, Err(reason)) => self.reject(line.number, &id, &reason)?,
-            (IdStatus::Duplicate, _) => self.reject_duplicate(line.number, &id)?,
+        if !is_named && self.is_left_to_position(line)? {
+            return Ok(None);
         }
-        Ok(None)
+        let status = self.plan.completed.register(&name, Some(digest));
+        if status == RequestStatus::Duplicate && is_named {
+            self.reject_duplicate(line, &format!("duplicate custom_id '{name}'"));
+            return Ok(None);
+        }
+        let Some(question) = self.question(name, status, digest) else {
+            return Ok(None);
+        };
+        match built {
+            Ok(request) => Ok(Some((question, request))),
+            Err(InvalidLine { reason, .. }) => {
+                self.reject(line.number, &question, &reason);
+                Ok(None)
+            }
+        }
     }
 
-    fn start(&mut self, request: Option<BatchRequest>, slot: OwnedSemaphorePermit) {
-        let Some(request) = request else { return };
-        let position = self.plan.order.next_position();
+    /// Returns what is to be asked under a name that has been registered, or under that of a twin; `None` where there is a
+    /// result.
+    fn question(&mut self, name: String, status: RequestStatus, digest: RequestDigest) -> Option<Question> {
+        let (custom_id, status) = match status {
+            RequestStatus::Duplicate => self.plan.completed.register_twin(&name, Some(digest)),
+            status => (name, status),
+        };
+        let replaces = self.is_to_be_asked(&custom_id, status)?;
+        Some(Question {
+            position: self.plan.order.next_position(),
+            custom_id,
+            digest,
+            replaces,
+        })
+    }
+
+    /// Looks for the result of a line without an ID under the name that version 0.1 gave it, from its place; true where it
+    /// is to count.
+    ///
+    /// # Errors
+    /// 65 when there are such results and nothing says whether they belong to these lines.
+    fn is_left_to_position(&mut self, line: &InputLine) -> Result<bool, Failure> {
+        let positional = &self.plan.completed.positional;
+        if positional.count == 0 {
+            return Ok(false);
+        }
+        if !self.plan.options.keeps_names {
+            let names: Vec<String> = positional.first.iter().map(|name| format!("'{name}'")).collect();
+            let message = format!(
+                "{}: {} results are named by the place of a line, as version 0.1 did ({}): they may be those of other lines",
+                self.output_name(),
+                positional.count,
+                names.join(", ")
+            );
+            return Err(Failure::new(Exit::Data, message)
+                .hint("add --keep-names if no line was added, removed or changed since")
+                .hint("or name a new file with --output"));
+        }
+        let name = positional_name(line.number);
+        if !self.plan.completed.has_foreign(&name) {
+            return Ok(false);
+        }
+        match self.plan.completed.register(&name, None) {
+            RequestStatus::Completed { failed, .. } if !(failed && self.plan.options.retries_failed) => {
+                self.plan.summary.count_existing(failed, false);
+                Ok(true)
+            }
+            _ => Ok(false),
+        }
+    }
+
+    fn output_name(&self) -> String {
+        let output = self.plan.options.output.as_ref();
+        output.map_or_else(String::new, |path| format!("'{}'", path.display()))
+    }
+
+    /// Decides by what is known of a name; `None` where its result is to stay, else whether there is one to be replaced.
+    fn is_to_be_asked(&mut self, name: &str, status: RequestStatus) -> Option<bool> {
+        let RunOptions {
+            retries_failed,
+            keeps_names,
+            ..
+        } = self.plan.options;
+        let (failed, is_compared) = match status {
+            RequestStatus::New | RequestStatus::Duplicate => return Some(false),
+            RequestStatus::Completed { failed, .. } | RequestStatus::Changed { failed }
+                if failed && retries_failed =>
+            {
+                return Some(true);
+            }
+            RequestStatus::Changed { .. } if !keeps_names => {
+                self.note_change(name);
+                return Some(true);
+            }
+            RequestStatus::Completed { failed, compared } => (failed, compared),
+            RequestStatus::Changed { failed } => (failed, false),
+        };
+        self.plan.summary.count_existing(failed, is_compared);
+        None
+    }
+
+    /// Says of the first few that the output has the result of another request.
+    fn note_change(&mut self, name: &str) {
+        let count = self.plan.summary.count_asked_again();
+        if count > NAMED_CHANGES {
+            return;
+        }
+        let output = self.output_name();
+        self.plan.summary.progress.suspend(|reporter| {
+            reporter.notice(&format!(
+                "'{name}': {output} has the result of another request; asking again"
+            ));
+            if count == 1 {
+                reporter.hint("add --keep-names to leave such results as they are");
+            }
+        });
+    }
+
+    fn start(&mut self, next: Option<(Question, BatchRequest)>, room: OwnedSemaphorePermit) {
+        let Some((question, request)) = next else { return };
         let dispatcher = Arc::clone(&self.dispatcher);
         self.started.spawn(async move {
-            let result = dispatcher.dispatch(&request, slot).await;
-            (position, request.custom_id, result)
+            let result = dispatcher.dispatch(question.position, &request, room).await;
+            (question, result)
         });
     }
 
     /// Writes the result of an invalid line.
-    fn reject(&mut self, number: u64, custom_id: &str, reason: &str) -> Result<(), Failure> {
-        let position = self.plan.order.next_position();
+    fn reject(&mut self, number: u64, question: &Question, reason: &str) {
         let error = RecordError::at_line(number, format!("line {number}: {reason}"));
-        self.write(position, custom_id, &error.into())
+        self.write(question, &error.into());
     }
 
-    /// Writes the result of a line whose ID an earlier line has, under the ID that lines without one get, or the first
-    /// free one that is derived from it.
-    fn reject_duplicate(&mut self, number: u64, custom_id: &str) -> Result<(), Failure> {
-        let mut id = default_id(number);
-        for count in 2.. {
-            match self.plan.completed.register(&id) {
-                IdStatus::New => {
-                    return self.reject(number, &id, &format!("duplicate custom_id '{custom_id}'"));
-                }
-                IdStatus::Completed { failed } => {
-                    self.plan.summary.count_existing(failed);
-                    break;
-                }
-                IdStatus::Duplicate => id = format!("{}-{count}", default_id(number)),
+    /// Writes the result of a line whose ID an earlier line has, under the name that its text gives it.
+    fn reject_duplicate(&mut self, line: &InputLine, reason: &str) {
+        let digest = RequestDigest::of_line(&line.content);
+        let name = name_of_text(line);
+        let status = self.plan.completed.register(&name, Some(digest));
+        if let Some(question) = self.question(name, status, digest) {
+            self.reject(line.number, &question, reason);
+        }
+    }
+
+    fn write(&mut self, question: &Question, record: &Record) {
+        let line = match record_line(&question.custom_id, question.digest, record) {
+            Ok(line) => line,
+            Err(error) => {
+                let message = format!("cannot write the result of '{}'", question.custom_id);
+                let failure = Failure::new(Exit::Bug, message).caused_by(error);
+                return self.stop(StopReason::Failure(failure));
+            }
+        };
+        if question.replaces {
+            self.plan.completed.replace(&question.custom_id);
+        }
+        let outcome = RecordOutcome::of(record);
+        for finished in self
+            .plan
+            .order
+            .push(question.position, FinishedRecord { line, outcome })
+        {
+            self.write_line(finished);
+        }
+    }
+
+    /// Writes a result. One that the output does not take is kept, and the run ends.
+    fn write_line(&mut self, finished: FinishedRecord) {
+        match self.plan.results.write(&finished.line) {
+            Ok(()) => self.count(finished.outcome),
+            Err(failure) => {
+                self.unwritten.push(finished.line);
+                self.stop(StopReason::Failure(failure));
             }
         }
-        Ok(())
+        for notice in self.plan.results.take_notices() {
+            self.plan.summary.notice(&notice);
+        }
     }
 
-    fn write(&mut self, position: u64, custom_id: &str, record: &Record) -> Result<(), Failure> {
-        let line = self.writer.next_line(custom_id, record).map_err(|error| {
-            Failure::new(Exit::Bug, format!("cannot write the result of '{custom_id}'")).caused_by(error)
-        })?;
-        let finished = FinishedRecord {
-            line,
-            failed: record.error.is_some(),
-            is_cut: record.is_cut,
-        };
-        for finished in self.plan.order.push(position, finished) {
-            self.plan.results.write(&finished.line)?;
-            self.plan.summary.count(finished.failed, finished.is_cut);
+    fn count(&mut self, outcome: RecordOutcome) {
+        self.plan.summary.count(outcome);
+        let (failed, done) = self.plan.summary.failures();
+        let limit = self.plan.options.max_failed;
+        if let Some(limit) = limit.filter(|limit| limit.is_exceeded(failed, done)) {
+            let message =
+                format!("{failed} of {done} requests have failed, more than --max-failed {limit} allows");
+            self.stop(StopReason::Failure(Failure::new(Exit::No, message)));
         }
-        Ok(())
     }
 
     /// Sends no further requests; those under way are finished.
     fn stop(&mut self, reason: StopReason) {
         let _ = self.ending.send(true);
+        self.is_unusable |= matches!(reason, StopReason::Unusable(_));
         self.stop.get_or_insert(reason);
     }
 
     /// Ends the run at the first signal, the process at the second.
     fn interrupt(&mut self, signal: i32) -> Result<(), Failure> {
-        if matches!(self.stop, Some(StopReason::Signal(_))) || self.started.is_empty() {
+        if matches!(self.stop, Some(StopReason::Signal(_))) {
+            if signal == SIGHUP {
+                return Ok(());
+            }
             self.plan.summary.progress.clear();
             return Err(end_by_signal(signal));
         }
-        let count = self.started.len();
+        let count = self.dispatcher.under_way();
         self.stop = None;
         self.stop(StopReason::Signal(signal));
-        self.plan.summary.progress.suspend(|reporter| {
-            reporter.notice(&format!(
+        if count > 0 {
+            self.plan.summary.notice(&format!(
                 "finishing requests under way ({count}); interrupt again to stop at once"
             ));
-        });
+        }
         Ok(())
     }
 
-    fn finish(self) -> Outcome {
-        let Plan { results, summary, .. } = self.plan;
-        results.sync()?;
-        let is_complete = self.stop.is_none();
-        summary.print(is_complete);
-        let hint = match results {
-            Results::File(_) => summary.hint(is_complete),
-            _ => None,
-        };
-        summary.progress.clear();
-        if let Some(StopReason::Failure(failure)) = self.stop {
-            return Err(match hint {
-                Some(hint) => failure.hint(hint),
-                None => failure,
+    /// Says how far the run has come, where nobody watches.
+    fn print_heartbeat(&mut self) {
+        if Reporter::is_seen() {
+            return;
+        }
+        if let Some(counter) = self.plan.counter.take() {
+            let (counted, total) = watch::channel(None);
+            self.total = Some(total);
+            // Without a thread there is no total.
+            let _ = spawn(move || {
+                let _ = counted.send(counter.count());
             });
         }
+        let total = self.total.as_ref().and_then(|total| *total.borrow());
+        self.plan.summary.print_heartbeat(total);
+    }
+
+    fn finish(mut self) -> Outcome {
+        for finished in self.plan.order.drain() {
+            self.write_line(finished);
+        }
+        let rescued = self.write_again();
+        let is_complete = self.stop.is_none();
+        let drops_invalid_lines = is_complete && self.plan.options.retries_failed;
+        let Plan {
+            results,
+            completed,
+            summary,
+            ..
+        } = &mut self.plan;
+        let finished = results.finish(completed, drops_invalid_lines);
+        for notice in results.take_notices() {
+            summary.notice(&notice);
+        }
+        summary.print(is_complete);
+        summary.progress.clear();
+        let (outcome, signal) = match self.stop.take() {
+            None => (finished.map(|()| summary.exit()), None),
+            Some(StopReason::Signal(signal)) => {
+                report(summary, finished);
+                (Ok(Exit::Ok), Some(signal))
+            }
+            Some(StopReason::Failure(failure) | StopReason::Unusable(failure)) => {
+                report(summary, finished);
+                (Err(rescued.into_iter().fold(failure, Failure::hint)), None)
+            }
+        };
+        self.end(outcome, signal)
+    }
+
+    /// Ends the run: prints what is still to be printed.
+    fn end(self, outcome: Outcome, signal: Option<i32>) -> Outcome {
+        let Plan {
+            results,
+            summary,
+            options,
+            ..
+        } = self.plan;
+        let is_complete = signal.is_none() && outcome.is_ok();
+        let hint = match results {
+            Results::File(_) if !self.is_unusable => summary.hint(is_complete),
+            _ => None,
+        };
+        if options.prints_json {
+            let exit = match &outcome {
+                _ if signal.is_some() => None,
+                Ok(exit) => Some(*exit),
+                Err(failure) => Some(failure.exit),
+            };
+            Stdout::write(format!("{}\n", summary.to_json(exit)).as_bytes())?;
+        }
+        let exit = outcome.map_err(|failure| hint.into_iter().fold(failure, Failure::hint))?;
         if let Some(hint) = hint {
             summary.progress.suspend(|reporter| reporter.hint(hint));
         }
-        match self.stop {
-            Some(StopReason::Signal(signal)) => Err(end_by_signal(signal)),
-            _ => Ok(summary.exit()),
+        match signal {
+            Some(signal) => Err(end_by_signal(signal)),
+            None => Ok(exit),
         }
+    }
+
+    /// Tries once more to write what the output did not take; returns what there is to say of results that are elsewhere.
+    fn write_again(&mut self) -> Option<String> {
+        let unwritten = std::mem::take(&mut self.unwritten);
+        let left: Vec<Vec<u8>> = unwritten
+            .into_iter()
+            .filter(|line| self.plan.results.write(line).is_err())
+            .collect();
+        if left.is_empty() {
+            return None;
+        }
+        let count = left.len();
+        Some(match rescue(&left) {
+            Ok(path) => format!(
+                "the last results ({count}) are in '{}': append them to the output before the next run",
+                path.display()
+            ),
+            Err(_) => format!("the last results ({count}) are lost: there is no room for them anywhere"),
+        })
+    }
+}
+
+/// A process that was stopped for long has one to catch up on, not all.
+fn heartbeat() -> Interval {
+    let mut heartbeat = interval_at(Instant::now() + HEARTBEAT, HEARTBEAT);
+    heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    heartbeat
+}
+
+/// Says what went wrong with the output, where the run ends for another reason.
+fn report(summary: &Summary, finished: Result<(), Failure>) {
+    if let Err(failure) = finished {
+        summary.notice(&failure.message);
     }
 }

@@ -1,13 +1,14 @@
-//! SIGINT and SIGTERM during a run.
+//! SIGINT, SIGTERM and SIGHUP during a run.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
 use std::time::Instant;
 
-use qwen_shared::exit::{Exit, Failure};
-use qwen_shared::signal::{Caught, SIGINT, SIGTERM, TOGETHER, catch, end_by_signal};
+use qwen_shared::exit::{Exit, Failure, io_reason};
+use qwen_shared::signal::{Caught, SIGHUP, SIGINT, SIGTERM, TOGETHER, catch, end_by_signal};
 use tokio::sync::mpsc;
+
+use crate::thread::spawn;
 
 /// The signals that arrive.
 ///
@@ -24,17 +25,20 @@ impl Signals {
     /// Catches signals from now on.
     ///
     /// # Errors
-    /// 74 when the system refuses.
+    /// 75 when a limit on descriptors, processes or memory is reached.
     pub(crate) fn new() -> Result<Self, Failure> {
-        let caught = catch(&[SIGINT, SIGTERM])
-            .map_err(|error| Failure::new(Exit::Io, "cannot catch signals").caused_by(error))?;
+        let caught = catch(&[SIGINT, SIGTERM, SIGHUP]).map_err(|error| {
+            // It takes descriptors and memory, and nothing else can be wanting.
+            let reason = io_reason(&error);
+            Failure::new(Exit::TryAgain, format!("cannot catch signals: {reason}"))
+        })?;
         let (sender, arrivals) = mpsc::unbounded_channel();
         let is_pending = Arc::new(AtomicBool::new(false));
         let signals = Self {
             arrivals,
             is_pending: Arc::clone(&is_pending),
         };
-        thread::spawn(move || watch(&caught, &sender, &is_pending));
+        spawn(move || watch(&caught, &sender, &is_pending))?;
         Ok(signals)
     }
 
@@ -50,7 +54,8 @@ impl Signals {
     }
 }
 
-/// Passes signals on. The second one ends the process here if the run has not even taken the first.
+/// Passes signals on. The second one ends the process here if the run has not even taken the first. A terminal that is
+/// closed may send SIGHUP more than once; nobody has lost patience then.
 fn watch(caught: &Caught, sender: &mpsc::UnboundedSender<i32>, is_pending: &AtomicBool) {
     let mut last: Option<Instant> = None;
     while let Ok(signal) = caught.wait() {
@@ -58,7 +63,8 @@ fn watch(caught: &Caught, sender: &mpsc::UnboundedSender<i32>, is_pending: &Atom
             continue;
         }
         last = Some(Instant::now());
-        if is_pending.swap(true, Ordering::Relaxed) || sender.send(signal).is_err() {
+        let is_second = is_pending.swap(true, Ordering::Relaxed);
+        if (is_second && signal != SIGHUP) || sender.send(signal).is_err() {
             let _ = end_by_signal(signal);
         }
     }

@@ -1,21 +1,13 @@
-//! Status and list of batches, waiting for one, and cancelling it.
-
-use std::time::Duration;
+//! Status and list of batches, and cancelling one.
 
 use qwen_shared::exit::{Exit, Failure, Outcome};
 use qwen_shared::net::http::runtime;
 use qwen_shared::output::{Reporter, Stdout};
 
-use super::api::{ApiRequest, BatchApi, hint_at_run, validate_id};
-use super::batch::Batch;
-use crate::args::{Format, ListArgs, StatusArgs, WaitArgs};
-use crate::progress::Progress;
-
-/// The most batches that providers list in one answer.
-const PAGE: u32 = 100;
-/// The pauses of `wait`: the first one, and the longest. A batch takes minutes to a day.
-const FIRST_PAUSE: Duration = Duration::from_secs(5);
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+use super::api::{ApiRequest, BatchApi, RequestError, hint_at_run, validate_id};
+use super::batch::{Batch, State};
+use super::batch_list::BatchList;
+use crate::args::{Format, ListArgs, StatusArgs};
 
 /// Runs `qwen-batch status`.
 ///
@@ -35,33 +27,49 @@ pub(crate) fn status(args: &StatusArgs, profile: Option<&String>, reporter: &Rep
 pub(crate) fn cancel(args: &StatusArgs, profile: Option<&String>, reporter: &Reporter) -> Outcome {
     let id = validate_id(&args.id)?;
     let api = BatchApi::new(profile, None, &args.show.limits, reporter)?;
-    let batch = runtime()?.block_on(api.batch(ApiRequest::post(format!("/batches/{id}/cancel"))))?;
+    let batch = runtime()?.block_on(cancelled(&api, id))?;
     print(&batch, args.show.format)
+}
+
+/// Cancels a batch. Where no answer says so, the batch is looked at: it may be cancelled all the same.
+async fn cancelled(api: &BatchApi, id: &str) -> Result<Batch, Failure> {
+    let request = ApiRequest::post(format!("/batches/{id}/cancel"));
+    let error = match api.ask(&request, Batch::read).await {
+        Ok(batch) => return Ok(batch),
+        Err(error) => error,
+    };
+    if matches!(error, RequestError::Odd(_)) || error.may_pass() {
+        let look = ApiRequest::get(format!("/batches/{id}"));
+        if let Ok(batch) = api.ask(&look, Batch::read).await
+            && is_cancelled(&batch)
+        {
+            return Ok(batch);
+        }
+    }
+    Err(api.failure(error))
+}
+
+fn is_cancelled(batch: &Batch) -> bool {
+    batch.state() == State::Cancelled || batch.status().to_ascii_lowercase().starts_with("cancel")
 }
 
 /// Runs `qwen-batch list`.
 ///
 /// # Errors
-/// 69 where the provider has no Batch API.
+/// 69 where the provider has no Batch API; 76 where it does not give the whole list.
 pub(crate) fn list(args: &ListArgs, profile: Option<&String>, reporter: &Reporter) -> Outcome {
     let api = BatchApi::new(profile, None, &args.show.limits, reporter)?;
-    runtime()?.block_on(list_pages(&api, args)).map_err(hint_at_run)?;
-    Ok(Exit::Ok)
+    runtime()?.block_on(print_list(&api, args))
 }
 
-async fn list_pages(api: &BatchApi, args: &ListArgs) -> Result<(), Failure> {
+async fn print_list(api: &BatchApi, args: &ListArgs) -> Outcome {
+    let mut list = BatchList::new(api);
     let mut left = args.limit;
-    let mut after: Option<String> = None;
     while left > 0 {
-        let mut request = ApiRequest::get("/batches").query("limit", left.min(PAGE).to_string());
-        if let Some(after) = &after {
-            request = request.query("after", after.clone());
-        }
-        let page = api.json(request).await?;
-        let Some(data) = page["data"].as_array() else {
-            return Err(api.unexpected_answer("no list"));
+        let page = list.next_page(left).await;
+        let Some(batches) = page.map_err(|error| hint_at_run(api.failure(error)))? else {
+            break;
         };
-        let batches: Vec<Batch> = data.iter().cloned().filter_map(Batch::from_json).collect();
         for batch in batches.iter().take(left as usize) {
             let line = match args.show.format {
                 Format::Text => batch.to_row(),
@@ -70,84 +78,26 @@ async fn list_pages(api: &BatchApi, args: &ListArgs) -> Result<(), Failure> {
             Stdout::write(line.as_bytes())?;
         }
         left = left.saturating_sub(u32::try_from(batches.len()).unwrap_or(u32::MAX));
-        let last = batches.last().map(|batch| batch.id().to_owned());
-        if page["has_more"].as_bool() != Some(true) || last.is_none() || last == after {
-            return Ok(());
-        }
-        after = last;
     }
-    Ok(())
+    if left > 0 && list.is_cut {
+        let message = format!(
+            "'{}': the list is not whole: it is said to go on, and the next page brings nothing new",
+            api.server()
+        );
+        return Err(Failure::new(Exit::Protocol, message));
+    }
+    Ok(Exit::Ok)
 }
 
-fn print(batch: &Batch, format: Format) -> Outcome {
+/// Prints a batch.
+///
+/// # Errors
+/// 74.
+pub(crate) fn print(batch: &Batch, format: Format) -> Outcome {
     let text = match format {
         Format::Text => batch.to_text(),
         Format::Json => batch.to_json(),
     };
     Stdout::write(text.as_bytes())?;
     Ok(Exit::Ok)
-}
-
-/// Runs `qwen-batch wait`. The exit is 0 when every request was answered, else 1.
-///
-/// # Errors
-/// 65 when the provider rejected the batch, 75 when it has not ended in time.
-pub(crate) fn wait(args: &WaitArgs, profile: Option<&String>, reporter: &Reporter) -> Outcome {
-    let id = validate_id(&args.status.id)?;
-    let api = BatchApi::new(profile, None, &args.status.show.limits, reporter)?;
-    let batch = runtime()?.block_on(wait_until_ended(&api, id, args, reporter))?;
-    print(&batch, args.status.show.format)?;
-    if batch.status() == "failed" {
-        return Err(api.client().redacted_failure(batch.rejection()));
-    }
-    let is_good = batch.status() == "completed" && batch.counts().failed == 0;
-    Ok(if is_good { Exit::Ok } else { Exit::No })
-}
-
-async fn wait_until_ended(
-    api: &BatchApi,
-    id: &str,
-    args: &WaitArgs,
-    reporter: &Reporter,
-) -> Result<Batch, Failure> {
-    let mut state = "its status is unknown".to_owned();
-    let polling = poll(api, id, args, reporter, &mut state);
-    let Some(limit) = args.timeout else {
-        return polling.await;
-    };
-    match tokio::time::timeout(limit, polling).await {
-        Ok(batch) => batch,
-        Err(_) => {
-            let seconds = limit.as_secs_f64();
-            let message = format!("batch '{id}' has not ended within {seconds} s: {state}");
-            Err(Failure::new(Exit::TryAgain, message))
-        }
-    }
-}
-
-/// Polls until the batch has ended, also while the server is unavailable.
-async fn poll(
-    api: &BatchApi,
-    id: &str,
-    args: &WaitArgs,
-    reporter: &Reporter,
-    state: &mut String,
-) -> Result<Batch, Failure> {
-    let progress = Progress::spinner(reporter);
-    let mut pause = args.interval.unwrap_or(FIRST_PAUSE);
-    loop {
-        match api.get_batch(id).await {
-            Ok(batch) if batch.has_ended() => return Ok(batch),
-            Ok(batch) => *state = batch.progress(),
-            Err(failure) if failure.exit == Exit::TryAgain => {
-                progress.suspend(|reporter| reporter.notice(&format!("{failure}; still waiting")));
-            }
-            Err(failure) => return Err(failure),
-        }
-        progress.set_message(state);
-        tokio::time::sleep(pause).await;
-        if args.interval.is_none() {
-            pause = pause.mul_f64(1.5).min(LONGEST_PAUSE);
-        }
-    }
 }

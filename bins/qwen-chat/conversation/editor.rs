@@ -9,15 +9,11 @@ use qwen_shared::exit::{Exit, Failure};
 use qwen_shared::fs::{Links, NotOwn, PrivateFile, create_private_dir, options, read_private, write_private};
 use qwen_shared::paths;
 use qwen_shared::terminal::keep_terminal_modes;
-use rustyline::completion::Completer;
 use rustyline::error::ReadlineError;
-use rustyline::highlight::Highlighter;
-use rustyline::hint::Hinter;
 use rustyline::history::MemHistory;
-use rustyline::validate::Validator;
-use rustyline::{Config, Context, Helper};
+use rustyline::{CompletionType, Config};
 
-use super::commands::NAMES;
+use super::completer::Words;
 
 /// What the user entered.
 #[derive(Debug)]
@@ -31,7 +27,7 @@ pub(super) enum Input {
 
 /// The editor with its history.
 pub(super) struct Editor {
-    inner: rustyline::Editor<Commands, MemHistory>,
+    inner: rustyline::Editor<Words, MemHistory>,
     history: History,
 }
 
@@ -46,10 +42,11 @@ impl Editor {
             .history_ignore_space(true)
             .auto_add_history(false)
             .bracketed_paste(true)
+            .completion_type(CompletionType::List)
             .build();
         let entries = MemHistory::with_config(&config);
         let mut inner = rustyline::Editor::with_history(config, entries).map_err(|error| unusable(&error))?;
-        inner.set_helper(Some(Commands));
+        inner.set_helper(Some(Words::new()));
         let history = History::open();
         for entry in history.entries() {
             let _ = inner.add_history_entry(entry);
@@ -111,30 +108,6 @@ impl Editor {
 fn unusable(error: &ReadlineError) -> Failure {
     Failure::new(Exit::Io, format!("cannot use the terminal: {error}"))
 }
-
-/// Completes commands with Tab.
-#[derive(Debug)]
-struct Commands;
-
-impl Completer for Commands {
-    type Candidate = String;
-
-    fn complete(&self, line: &str, at: usize, _: &Context<'_>) -> rustyline::Result<(usize, Vec<String>)> {
-        let typed = &line[..at];
-        let names = NAMES
-            .iter()
-            .filter(|name| typed.starts_with('/') && name.starts_with(typed));
-        Ok((0, names.map(|name| (*name).to_owned()).collect()))
-    }
-}
-
-impl Hinter for Commands {
-    type Hint = String;
-}
-
-impl Highlighter for Commands {}
-impl Validator for Commands {}
-impl Helper for Commands {}
 
 /// How many entries are kept.
 const KEPT: usize = 1000;

@@ -1,30 +1,39 @@
 //! A conversation on the terminal.
 
+mod attachments;
 mod commands;
+mod completer;
 mod editor;
+mod outside;
 mod switch;
 
+use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 
 use qwen_shared::exit::{Exit, Failure, Outcome};
 use qwen_shared::input::system_prompt;
 use qwen_shared::net::api::Client;
 use qwen_shared::net::chat::{Summary, Usage};
-use qwen_shared::net::config::{Overrides, Settings};
+use qwen_shared::net::config::{Config, KeySetting, Overrides, Settings};
+use qwen_shared::net::http::BaseUrl;
 use qwen_shared::output::Reporter;
 use qwen_shared::signal::{self, Caught};
 
 use super::args::Args;
 use super::call::ask;
 use super::client::{connect, resolve_settings};
+use super::extract::Extractor;
 use super::finish::finish;
 use super::interrupt::forget_interrupts;
 use super::message::{Message, Role};
 use super::output::Output;
-use super::session::{Session, with_system};
+use super::session::{Session, check_endpoint, with_model_of, with_system};
+use super::theme::theme;
+use crate::conversation::attachments::Attachments;
 use crate::conversation::commands::Command;
 use crate::conversation::editor::{Editor, Input};
-use crate::{models, request};
+use crate::{models, request, session};
 
 /// Runs a conversation until the user ends it.
 ///
@@ -36,6 +45,8 @@ pub(crate) fn run(args: &Args, reporter: &Reporter) -> Outcome {
         .map_err(|error| Failure::new(Exit::Io, "cannot catch Ctrl-C").caused_by(error))?;
     let ctrl_c = Arc::new(ctrl_c);
     let mut conversation = Conversation::begin(args, Arc::clone(&ctrl_c), reporter)?;
+    // The terminal is asked before anybody types.
+    theme(reporter);
     let mut editor = Editor::new()?;
     if let Some(notice) = editor.notice() {
         reporter.notice(notice);
@@ -53,7 +64,7 @@ pub(crate) fn run(args: &Args, reporter: &Reporter) -> Outcome {
         let outcome = match Command::parse(&text) {
             None => continue,
             Some(Command::Quit) => break,
-            Some(Command::Message(text)) => conversation.send(&text),
+            Some(Command::Message(text)) => conversation.say(&text),
             Some(command) => conversation.execute(command, &mut editor),
         };
         if let Err(failure) = outcome {
@@ -77,13 +88,31 @@ struct Conversation<'a> {
     system: Option<String>,
     messages: Vec<Message>,
     session: Option<Session>,
+    /// The endpoint that the conversation was last held with.
+    held_with: Option<BaseUrl>,
+    /// What was asked last, whether it was answered or not: its words, and the whole message.
+    asked: Option<(String, Message)>,
+    attachments: Attachments,
     tokens: TokenCount,
+}
+
+/// True where endpoint and credential are the profile's: neither was given in its place.
+fn is_of_profile(settings: &Settings) -> bool {
+    let key = &settings.auth.source;
+    let is_own_variable = || {
+        let profile = Config::load().ok()?.profiles.remove(settings.profile_name())?;
+        Some(matches!(&profile.key, Some(KeySetting::Env(name)) if Some(name.as_str()) == key.variable()))
+    };
+    let is_own_key = !key.is_given() || is_own_variable() == Some(true);
+    is_own_key && !settings.base_url.source.is_given()
 }
 
 /// The tokens of the conversation so far.
 #[derive(Debug, Default)]
 struct TokenCount {
     answers: u32,
+    /// Answers whose tokens the server did not count.
+    uncounted: u32,
     prompt: u64,
     completion: u64,
 }
@@ -91,30 +120,45 @@ struct TokenCount {
 impl TokenCount {
     fn add(&mut self, summary: &Summary) {
         self.answers += 1;
-        if let Some(usage) = summary.usage.as_ref().map(Usage::read) {
-            self.prompt += usage.prompt_tokens;
-            self.completion += usage.completion_tokens;
+        match summary.usage.as_ref().map(Usage::read) {
+            Some(usage) => {
+                self.prompt += usage.prompt_tokens;
+                self.completion += usage.completion_tokens;
+            }
+            None => self.uncounted += 1,
+        }
+    }
+}
+
+impl fmt::Display for TokenCount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "answers: {}; ", self.answers)?;
+        if self.uncounted > 0 && self.uncounted == self.answers {
+            return f.write_str("the server did not count tokens");
+        }
+        write!(f, "tokens: {} in, {} out", self.prompt, self.completion)?;
+        match self.uncounted {
+            0 => Ok(()),
+            uncounted => write!(f, "; the server did not count those of {uncounted}"),
         }
     }
 }
 
 impl<'a> Conversation<'a> {
     fn begin(args: &'a Args, ctrl_c: Arc<Caught>, reporter: &'a Reporter) -> Result<Self, Failure> {
-        let overrides = args.overrides();
-        let settings = resolve_settings(&overrides, reporter)?;
         let session = Session::open(args.input.session.as_deref(), args.input.continue_last)?;
-        let mut messages = session
-            .as_ref()
-            .map(|session| session.messages().to_vec())
-            .unwrap_or_default();
-        let system = messages.iter().position(|message| message.role == Role::System);
-        let system = system
-            .map(|place| messages.remove(place))
-            .and_then(|message| message.into_text());
+        let overrides = with_model_of(session.as_ref(), args.overrides())?;
+        let settings = resolve_settings(&overrides, reporter)?;
+        let attachments = Attachments::of(&args.input)?;
+        if let Some(session) = &session {
+            session.check_endpoint(&settings)?;
+        }
+        let (system, messages) = session.as_ref().map(Session::parts).unwrap_or_default();
         let system = match &args.input.system {
             Some(system) => Some(system_prompt(system)?),
             None => system,
         };
+        completer::use_settings(&overrides);
         Ok(Self {
             args,
             ctrl_c,
@@ -124,7 +168,10 @@ impl<'a> Conversation<'a> {
             client: None,
             system,
             messages,
+            held_with: session.as_ref().and_then(Session::endpoint),
             session,
+            asked: None,
+            attachments,
             tokens: TokenCount::default(),
         })
     }
@@ -134,6 +181,11 @@ impl<'a> Conversation<'a> {
             self.reporter
                 .plain(&format!("{}; /help lists the commands", self.description()));
         }
+        self.tell_session();
+        self.tell_attachments();
+    }
+
+    fn tell_session(&self) {
         if let (Some(session), false) = (&self.session, self.messages.is_empty()) {
             let count = self.messages.len();
             self.reporter
@@ -141,38 +193,209 @@ impl<'a> Conversation<'a> {
         }
     }
 
-    /// Names model, host, method and profile.
+    fn tell_attachments(&self) {
+        if let Some(waiting) = self.attachments.description() {
+            self.reporter.plain(&waiting);
+        }
+    }
+
+    /// Says what stays in use after a switch that failed, and who said so.
+    fn remaining(&self) -> String {
+        let endpoint = &self.settings.base_url;
+        let (model, server) = (&self.settings.model.value, endpoint.value.server());
+        format!("; still {model} at {server}, from {}", endpoint.source)
+    }
+
+    /// Names model, server and method; the profile where endpoint and credential are its own.
     fn description(&self) -> String {
         let settings = &self.settings;
-        let host = settings.base_url.value.host_str().unwrap_or_default();
-        let profile = settings
-            .profile
-            .as_ref()
-            .map_or_else(String::new, |profile| format!(", profile '{}'", profile.value));
+        let server = settings.base_url.value.server();
+        let profile = settings.profile.as_ref().filter(|_| is_of_profile(settings));
+        let profile = profile.map_or_else(String::new, |profile| format!(", profile '{}'", profile.value));
         format!(
-            "{} at {host} ({}{profile})",
+            "{} at {server} ({}{profile})",
             settings.model.value,
             settings.method()
         )
     }
 
-    /// Sends a message and keeps it with its answer.
-    fn send(&mut self, text: &str) -> Result<(), Failure> {
+    /// Sends words with all that waits to go with them.
+    fn say(&mut self, text: &str) -> Result<(), Failure> {
+        let message = self.attachments.message(text);
+        self.attachments.clear();
+        self.asked = Some((text.to_owned(), message.clone()));
+        self.send(message, false)
+    }
+
+    /// Asks the last question again, in the place of its answer.
+    fn retry(&mut self) -> Result<(), Failure> {
+        let Some((_, message)) = self.asked.clone() else {
+            return Err(Failure::new(Exit::Usage, "nothing has been asked yet"));
+        };
+        self.send(message, true)
+    }
+
+    /// Sends what the user writes in their editor.
+    fn edit(&mut self) -> Result<(), Failure> {
+        let before = self.asked.as_ref().map_or("", |(text, _)| text);
+        match outside::edit(before)? {
+            Some(text) if text == before.trim() => {
+                self.reporter
+                    .plain("nothing was changed, so nothing is sent; /retry asks the last question again");
+                Ok(())
+            }
+            Some(text) => {
+                text.lines().for_each(|line| self.reporter.plain(line));
+                self.say(&text)
+            }
+            None => {
+                self.reporter.plain("nothing was written, so nothing is sent");
+                Ok(())
+            }
+        }
+    }
+
+    /// Copies the last answer, or the code in it.
+    fn copy(&self, what: Option<&str>) -> Result<(), Failure> {
+        let answer = self
+            .messages
+            .last()
+            .filter(|message| message.role == Role::Assistant);
+        let Some(answer) = answer.cloned().and_then(Message::into_text) else {
+            return Err(Failure::new(Exit::Usage, "there is no answer yet"));
+        };
+        let text = match what {
+            None => answer,
+            Some("code") => {
+                let mut code = String::new();
+                let mut extractor = Extractor::default();
+                extractor.push(&answer, &mut |line| code.push_str(line));
+                if !extractor.end(&mut |line| code.push_str(line)) {
+                    return Err(Failure::new(Exit::No, "the answer holds no fenced code block"));
+                }
+                code
+            }
+            Some(other) => {
+                return Err(
+                    Failure::new(Exit::Usage, format!("cannot copy '{other}'")).hint("/copy, /copy code")
+                );
+            }
+        };
+        outside::copy(&text)?;
+        let count = text.chars().count();
+        self.reporter
+            .plain(&format!("{count} characters went to the terminal's clipboard"));
+        Ok(())
+    }
+
+    /// Lists the sessions, continues one, or deletes one.
+    fn sessions(&mut self, rest: Option<&str>) -> Result<(), Failure> {
+        let Some(rest) = rest else {
+            let sessions = session::descriptions();
+            if sessions.is_empty() {
+                self.reporter
+                    .plain("no session is saved yet; /save NAME saves this one");
+            }
+            sessions.iter().for_each(|line| self.reporter.plain(line));
+            return Ok(());
+        };
+        if let Some(name) = rest.strip_prefix("-d ").map(str::trim) {
+            Session::remove(name)?;
+            self.session.take_if(|session| session.has_name(name));
+            self.reporter.plain(&format!("the session '{name}' is deleted"));
+            return Ok(());
+        }
+        let session = Session::open(Some(rest), false)?;
+        let Some(session) = session.filter(|session| !session.messages().is_empty()) else {
+            return Err(
+                Failure::new(Exit::NoInput, format!("there is no session '{rest}'"))
+                    .hint("/sessions lists them"),
+            );
+        };
+        session.check_endpoint(&self.settings)?;
+        (self.system, self.messages) = session.parts();
+        self.held_with = session.endpoint();
+        let overrides = with_model_of(
+            Some(&session),
+            Overrides {
+                model: None,
+                ..self.overrides.clone()
+            },
+        )?;
+        self.session = Some(session);
+        if overrides.model.is_some() {
+            self.adopt(overrides)?;
+        }
+        self.tell_session();
+        Ok(())
+    }
+
+    /// Forgets what was said and what waits; in the kept session too.
+    fn clear(&mut self) -> Result<(), Failure> {
+        let mut said = "the conversation is cleared".to_owned();
+        if let Some(session) = &self.session {
+            session.replace(
+                &with_system(self.system.clone(), Vec::new()),
+                self.held_with.as_ref(),
+            )?;
+            said.push_str(&format!(", in '{}' too", session.name()));
+        }
+        self.messages.clear();
+        self.attachments.clear();
+        self.reporter.plain(&said);
+        Ok(())
+    }
+
+    fn set_system(&mut self, system: Option<String>) -> Result<(), Failure> {
+        if let Some(session) = &self.session {
+            session.set_system(system.clone())?;
+        }
+        self.system = system;
+        Ok(())
+    }
+
+    fn attach(&mut self, command: &Command, typed: &str) -> Result<(), Failure> {
+        let path = attachments::path(typed);
+        match command {
+            Command::Image(_) => self.attachments.add_image(&path)?,
+            _ => self.attachments.add_file(Path::new(&path))?,
+        }
+        self.tell_attachments();
+        Ok(())
+    }
+
+    /// Sends a message and keeps it with its answer. One that `repeats` the last message takes its place and that of its
+    /// answer, when a new answer has come.
+    fn send(&mut self, message: Message, repeats: bool) -> Result<(), Failure> {
+        let is_answered = |messages: &[Message]| matches!(messages, [.., asked, _] if *asked == message);
+        let kept = match repeats && is_answered(&self.messages) {
+            true => self.messages.len() - 2,
+            false => self.messages.len(),
+        };
         let body = request::body(self.args, &self.settings, None)?;
-        let message = Message::text(Role::User, text);
-        let mut messages = with_system(self.system.clone(), self.messages.clone());
+        if let Some(session) = &mut self.session {
+            session.use_model(&self.settings);
+        }
+        let mut messages = with_system(self.system.clone(), self.messages[..kept].to_vec());
         messages.push(message.clone());
         let output = Output::new(&self.args.output, true, false, self.reporter);
         let ctrl_c = Arc::clone(&self.ctrl_c);
-        let mut response = ask(self.client()?, body, messages, output, Some(&ctrl_c))?;
+        let client = self.client()?;
+        let endpoint = client.endpoint().base_url().clone();
+        let mut response = ask(client, body, messages, output, Some(&ctrl_c))?;
         self.tokens.add(&response.summary);
         let outcome = finish(&mut response, &self.args.output, None, self.reporter);
         let answer = response.output.answer.take().unwrap_or_default();
         // A part of an answer has been read: the next message may be about it.
         if !answer.trim().is_empty() {
             if let Some(session) = &self.session {
-                session.add(self.system.clone(), message.clone(), answer.clone())?;
+                if kept < self.messages.len() {
+                    session.take_back(&message)?;
+                }
+                session.add(self.system.clone(), message.clone(), answer.clone(), &endpoint)?;
             }
+            self.held_with = Some(endpoint);
+            self.messages.truncate(kept);
             self.messages.push(message);
             self.messages.push(Message::text(Role::Assistant, answer));
         }
@@ -189,7 +412,7 @@ impl<'a> Conversation<'a> {
 
     fn execute(&mut self, command: Command, editor: &mut Editor) -> Result<(), Failure> {
         match command {
-            Command::Auth(name) => self.switch(name, editor)?,
+            Command::Auth(name) => self.switch_or_stay(name, editor)?,
             Command::Model(None) => {
                 self.reporter.plain(&format!(
                     "the model is {}; the endpoint offers:",
@@ -203,17 +426,19 @@ impl<'a> Conversation<'a> {
                 let system = self.system.as_deref().unwrap_or("there is no system prompt");
                 self.reporter.plain(system);
             }
-            Command::System(Some(text)) if text == "-" => self.system = None,
-            Command::System(Some(text)) => self.system = Some(system_prompt(text.as_ref())?),
-            Command::Clear => {
-                self.messages.clear();
-                self.reporter.plain("the conversation is cleared");
+            Command::System(Some(text)) if text == "-" => self.set_system(None)?,
+            Command::System(Some(text)) => self.set_system(Some(system_prompt(text.as_ref())?))?,
+            Command::Clear => self.clear()?,
+            Command::Retry => self.retry()?,
+            Command::Edit => self.edit()?,
+            Command::Copy(what) => self.copy(what.as_deref())?,
+            Command::Sessions(rest) => self.sessions(rest.as_deref())?,
+            Command::File(None) | Command::Image(None) => {
+                return Err(Failure::new(Exit::Usage, "a path is needed").hint("/file PATH, /image PATH"));
             }
+            Command::File(Some(ref path)) | Command::Image(Some(ref path)) => self.attach(&command, path)?,
             Command::Save(name) => self.save(name)?,
-            Command::Usage => self.reporter.plain(&format!(
-                "answers: {}; tokens: {} in, {} out",
-                self.tokens.answers, self.tokens.prompt, self.tokens.completion
-            )),
+            Command::Usage => self.reporter.plain(&self.tokens.to_string()),
             Command::Help => crate::conversation::commands::HELP
                 .lines()
                 .for_each(|line| self.reporter.plain(line)),
@@ -228,6 +453,14 @@ impl<'a> Conversation<'a> {
         Ok(())
     }
 
+    /// Switches to another profile; a failure says what stays in use.
+    fn switch_or_stay(&mut self, name: Option<String>, editor: &mut Editor) -> Result<(), Failure> {
+        self.switch(name, editor).map_err(|mut failure| {
+            failure.message.push_str(&self.remaining());
+            failure
+        })
+    }
+
     fn set_model(&mut self, name: &str) -> Result<(), Failure> {
         let overrides = Overrides {
             model: Some(name.to_owned()),
@@ -238,20 +471,37 @@ impl<'a> Conversation<'a> {
 
     /// Continues with other settings; nothing changes when they are invalid.
     fn adopt(&mut self, overrides: Overrides) -> Result<(), Failure> {
-        self.settings = resolve_settings(&overrides, self.reporter)?;
+        let settings = resolve_settings(&overrides, self.reporter)?;
+        if !self.messages.is_empty() {
+            check_endpoint(self.held_with.as_ref(), &settings)
+                .map_err(|failure| failure.hint("or begin again with /clear"))?;
+        }
+        self.settings = settings;
+        completer::use_settings(&overrides);
         self.overrides = overrides;
         self.client = None;
         self.reporter.plain(&self.description());
         Ok(())
     }
 
-    /// Saves the conversation under a name, also from now on.
+    /// Saves the conversation under a name, also from now on. The name of another conversation is refused.
     fn save(&mut self, name: Option<String>) -> Result<(), Failure> {
-        let named = name.as_deref().map(Session::named).transpose()?;
-        let Some(session) = named.as_ref().or(self.session.as_ref()) else {
+        let mut named = name.as_deref().map(Session::named).transpose()?;
+        if let (Some(named), Some(name)) = (&named, &name) {
+            let is_own = self.session.as_ref().is_some_and(|own| own.has_name(name));
+            if !is_own && !named.messages().is_empty() {
+                let message = format!("there is a session '{name}' already");
+                return Err(Failure::new(Exit::Usage, message).hint(format!(
+                    "choose another name, or delete that session with '/sessions -d {name}'"
+                )));
+            }
+        }
+        let Some(session) = named.as_mut().or(self.session.as_mut()) else {
             return Err(Failure::new(Exit::Usage, "the conversation needs a name").hint("/save NAME"));
         };
-        session.replace(&with_system(self.system.clone(), self.messages.clone()))?;
+        let messages = with_system(self.system.clone(), self.messages.clone());
+        session.use_model(&self.settings);
+        session.replace(&messages, self.held_with.as_ref())?;
         self.reporter.plain(&format!("saved in '{}'", session.name()));
         if named.is_some() {
             self.session = named;

@@ -35,9 +35,11 @@ impl Conversation<'_> {
         }
         if !profiles.contains_key(&name) {
             let known: Vec<&str> = profiles.keys().map(String::as_str).collect();
-            let others = match known.as_slice() {
-                [] => "there is none yet".to_owned(),
-                known => format!("there are: {}", known.join(", ")),
+            let near = nearest(&name, &known);
+            let others = match (known.as_slice(), near) {
+                ([], _) => "there is none yet".to_owned(),
+                (_, Some(near)) => format!("did you mean '/auth {near}'?"),
+                (known, None) => format!("there are: {}", known.join(", ")),
             };
             return Err(
                 Failure::new(Exit::NoAuth, format!("there is no profile '{name}'"))
@@ -80,6 +82,13 @@ impl Conversation<'_> {
     }
 }
 
+/// Returns the profile that was probably meant.
+fn nearest<'k>(given: &str, known: &[&'k str]) -> Option<&'k str> {
+    let distance = |name: &str| strsim::osa_distance(&given.to_lowercase(), &name.to_lowercase());
+    let nearest = known.iter().copied().min_by_key(|name| distance(name));
+    nearest.filter(|name| distance(name) <= 1 + name.chars().count() / 4)
+}
+
 /// Makes the profile go before the command line and the environment.
 fn of_profile(name: Option<String>) -> Overrides {
     Overrides {
@@ -105,8 +114,5 @@ fn log_in() -> Result<(), Failure> {
     if status.success() {
         return Ok(());
     }
-    Err(Failure::new(
-        Exit::NoAuth,
-        "the login was not completed; the conversation goes on as before",
-    ))
+    Err(Failure::new(Exit::NoAuth, "the login was not completed"))
 }

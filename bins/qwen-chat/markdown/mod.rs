@@ -1,180 +1,183 @@
 //! An answer rendered for a terminal while it streams.
 //!
-//! What was printed is never changed, so there is no cursor movement, and a resized or scrolled window does no harm. The
-//! last block of the text is parsed again whenever more of it comes; what cannot change any more is printed, and what
-//! might (an unfinished word, a `**` without its partner, a table) waits. Everything outside is made visible first: an
-//! escape sequence in an answer is text.
+//! What a streamed answer shows is what it shows in one piece, since both are one work: what is drawn for good depends on
+//! the text alone, line by line, never on the pieces it came in. What is open (the last paragraph, a table, the last line)
+//! is drawn as it looks so far whenever the program waits for more, and drawn anew in its place when that has come.
+//!
+//! Held back, each for no more than a line:
+//! - the beginning of a line while it may become a mark of any kind (`-`, `12.`, `#`, a fence, a rule), and marks at the
+//!   end of what came, which may be a pair's second half;
+//! - a line that begins with `|`, which may be a table's head, until the next line; a row of a table, until its end.
+//!
+//! A terminal can draw anew only what has not scrolled away. So a paragraph that grows over half of the screen is drawn for
+//! good up to its last rows, and marks left open there are text; the columns of a table are fixed when it has five eighths
+//! of the screen, and its further rows are wrapped in them.
+//!
+//! Everything outside is made visible first: an escape sequence in an answer is text.
 
+mod block;
+mod code;
 mod container;
+mod html;
+mod inline;
 mod line;
-mod links;
-mod render;
 mod screen;
 mod style;
 mod table;
+mod wrap;
 
-use pulldown_cmark::{Event, Parser};
+use qwen_shared::net::config::Theme;
 
-use crate::markdown::line::Line;
-use crate::markdown::render::options;
+use crate::markdown::block::Blocks;
 use crate::markdown::screen::Screen;
+pub(crate) use crate::markdown::screen::Size;
 
-/// A block that is longer is cut here, in bytes: parsing it again and again would take longer than reading it.
-const BLOCK_LIMIT: usize = 32 << 10;
-
-/// The same for a code block, which may be cut at any line without a trace.
-const CODE_LIMIT: usize = 4 << 10;
+/// The longest line of nothing but marks that is kept together, in bytes.
+const LONGEST_MARK: usize = 4 << 10;
 
 /// The renderer of one answer.
 #[derive(Debug)]
 pub(crate) struct Markdown {
-    /// The last block, which may still change.
-    source: String,
-    /// How many lines of it are done, and how many characters of the line after them.
-    lines: usize,
-    chars: usize,
+    blocks: Blocks,
     screen: Screen,
+    /// What came of the last line, as far as the blocks do not have it.
+    line: String,
+    /// The blocks have the beginning of that line.
+    has_begun: bool,
+    /// The last character was a carriage return: a line feed after it ends no other line.
+    after_return: bool,
+    /// Something came that is not drawn.
+    is_dirty: bool,
 }
 
 impl Markdown {
-    /// Makes a renderer; `columns` is asked before every line.
+    /// Makes a renderer; `size` is asked before every line.
     #[must_use]
-    pub(crate) fn new(columns: fn() -> usize) -> Self {
+    pub(crate) fn new(size: fn() -> Size, theme: Theme) -> Self {
+        let screen = Screen::new(size, theme);
         Self {
-            source: String::new(),
-            lines: 0,
-            chars: 0,
-            screen: Screen::new(columns),
+            blocks: Blocks::new(screen.size()),
+            screen,
+            line: String::new(),
+            has_begun: false,
+            after_return: false,
+            is_dirty: false,
         }
     }
 
-    /// Adds the next piece of the answer and appends what is certain to `out`.
+    /// Adds the next piece of the answer and appends what is drawn for good to `out`.
     pub(crate) fn push(&mut self, text: &str, out: &mut Vec<u8>) {
-        self.source.push_str(text);
-        let start = last_block(settled(&self.source));
-        if start > 0 {
-            let rest = self.source.split_off(start);
-            self.finish_block(out);
-            self.source = rest;
+        self.is_dirty |= !text.is_empty();
+        let mut rest = text;
+        while let Some(at) = rest.find(['\n', '\r']) {
+            let (part, end) = (&rest[..at], rest.as_bytes()[at]);
+            rest = &rest[at + 1..];
+            let after_return = std::mem::replace(&mut self.after_return, end == b'\r');
+            if after_return && part.is_empty() && end == b'\n' {
+                continue;
+            }
+            self.add(part, out);
+            self.end_line(out);
         }
-        let limit = if fence(&self.source).is_some() {
-            CODE_LIMIT
-        } else {
-            BLOCK_LIMIT
-        };
-        if self.source.len() > limit {
-            self.cut(out);
-        }
-        let source = settled(&self.source);
-        if !source.trim().is_empty() {
-            let lines = crate::markdown::render::lines(source, true);
-            self.print(&lines, true, out);
-        }
+        self.after_return &= rest.is_empty();
+        self.add(rest, out);
     }
 
-    /// Ends the answer: prints the rest and ends the line.
+    /// True when [`Markdown::draw`] has something to draw.
+    pub(crate) const fn is_dirty(&self) -> bool {
+        self.is_dirty
+    }
+
+    /// Draws what is open as it looks so far.
+    pub(crate) fn draw(&mut self, out: &mut Vec<u8>) {
+        if !std::mem::take(&mut self.is_dirty) {
+            return;
+        }
+        let mut blocks = self.blocks.clone();
+        let line = self.shown();
+        match self.has_begun {
+            _ if line.is_empty() => {}
+            true => blocks.more(line),
+            false => blocks.line(line),
+        }
+        let rows = blocks.open_rows();
+        self.screen.update(Vec::new(), rows, out);
+    }
+
+    /// Takes what may still change off the screen, where other words are about to be written. `typed` is how many cells
+    /// behind it something else has been shown by now.
+    pub(crate) fn hide(&mut self, typed: usize, out: &mut Vec<u8>) {
+        self.is_dirty |= self.screen.hide(typed, out);
+    }
+
+    /// Ends the answer: draws the rest and ends the line.
     pub(crate) fn end(&mut self, out: &mut Vec<u8>) {
-        self.finish_block(out);
+        self.is_dirty = false;
+        self.end_line(out);
+        self.blocks.end();
+        self.finish(out);
     }
 
-    /// Prints all of the source, as blocks that are complete.
-    fn finish_block(&mut self, out: &mut Vec<u8>) {
-        let source = std::mem::take(&mut self.source);
-        if !source.trim().is_empty() {
-            let lines = crate::markdown::render::lines(&source, false);
-            if !lines.is_empty() {
-                self.print(&lines, false, out);
-                self.screen.end_block(out);
-            }
-        }
-        (self.lines, self.chars) = (0, 0);
-    }
-
-    /// Ends a block that grows too long. A code block continues under its fence; anything else begins a new block.
-    fn cut(&mut self, out: &mut Vec<u8>) {
-        let fence = fence(&self.source).map(|line| format!("{line}\n"));
-        let end = self.source.rfind('\n').map_or(self.source.len(), |at| at + 1);
-        let rest = self.source.split_off(end);
-        let source = std::mem::take(&mut self.source);
-        let lines = crate::markdown::render::lines(&source, fence.is_some());
-        self.print(&lines, false, out);
-        self.screen.break_line(out);
-        (self.lines, self.chars) = (0, 0);
-        self.source = fence.unwrap_or_default() + &rest;
-    }
-
-    /// Prints what lies beyond what has been printed; of an unfinished last line only what is settled.
-    fn print(&mut self, lines: &[Line], unfinished: bool, out: &mut Vec<u8>) {
-        for (place, line) in lines.iter().enumerate().skip(self.lines) {
-            let is_last = place + 1 == lines.len();
-            if place > self.lines {
-                self.screen.break_line(out);
-                (self.lines, self.chars) = (place, 0);
-            }
-            let end = if unfinished && is_last {
-                line.settled()
-            } else {
-                line.length()
+    /// Adds a part of a line. A long one is handed on in pieces, whose ends depend on the line alone.
+    fn add(&mut self, part: &str, out: &mut Vec<u8>) {
+        let size = self.screen.size();
+        let longest = (size.columns * size.rows / 8).max(64);
+        for c in part.chars() {
+            let length = self.line.len();
+            let is_full = length >= longest && {
+                let is_kept = !self.has_begun && length < LONGEST_MARK;
+                !(is_kept && is_mark(c) && self.line.chars().all(is_mark))
             };
-            if end > self.chars || (self.chars == 0 && !(unfinished && is_last)) {
-                self.screen.print(line, self.chars, end, out);
-                self.chars = self.chars.max(end);
+            if is_full {
+                self.hand_on();
+                self.blocks.settle();
+                self.finish(out);
             }
+            self.line.push(c);
+        }
+    }
+
+    /// Hands what came of the line to the blocks.
+    fn hand_on(&mut self) {
+        self.blocks.size = self.screen.size();
+        let line = std::mem::take(&mut self.line);
+        if std::mem::replace(&mut self.has_begun, true) {
+            self.blocks.more(&line);
+        } else {
+            self.blocks.line(&line);
+        }
+    }
+
+    fn end_line(&mut self, out: &mut Vec<u8>) {
+        self.hand_on();
+        self.blocks.end_line();
+        self.has_begun = false;
+        self.finish(out);
+    }
+
+    /// Draws what cannot change any more.
+    fn finish(&mut self, out: &mut Vec<u8>) {
+        let done = std::mem::take(&mut self.blocks.done);
+        if !done.is_empty() {
+            self.screen.update(done, Vec::new(), out);
+        }
+    }
+
+    /// Returns what is shown of the line so far.
+    fn shown(&self) -> &str {
+        let line = self.line.as_str();
+        match self.blocks.fence() {
+            Some(Some(fence)) if line.trim().chars().all(|c| c == fence) => "",
+            Some(_) => line,
+            None if !self.has_begun && line.chars().all(is_mark) => "",
+            None => line.trim_end_matches(['`', '*', '_', '~', '\\', '<', '[', '!', '$', '|']),
         }
     }
 }
 
-/// Returns the line that opens a code block at the beginning of the source.
-fn fence(source: &str) -> Option<&str> {
-    let line = source.lines().next()?;
-    (line.starts_with("```") || line.starts_with("~~~")).then_some(line)
-}
-
-/// Returns where the last top-level block begins: at the start of its first line, or of the definitions of links right
-/// above it, which are lines of the same list.
-fn last_block(source: &str) -> usize {
-    let (mut depth, mut last) = (0_usize, 0);
-    let parser = Parser::new_ext(source, options());
-    let definitions = crate::markdown::links::definitions(&parser);
-    for (event, range) in parser.into_offset_iter() {
-        if depth == 0 && !matches!(event, Event::End(_)) {
-            last = range.start;
-        }
-        match event {
-            Event::Start(_) => depth += 1,
-            Event::End(_) => depth = depth.saturating_sub(1),
-            _ => {}
-        }
-    }
-    let start = source[..last].rfind('\n').map_or(0, |at| at + 1);
-    crate::markdown::links::with_lines_above(source, start, &definitions)
-}
-
-/// Leaves out what depends on what comes next: marks at the end, which may or may not be a pair's second half; the last
-/// line while it could still become the beginning of any kind of block (`-`, `12.`, `#`, a fence, a line of HTML); and a
-/// line that may be a table's head, which waits for the line below it.
-fn settled(source: &str) -> &str {
-    let is_marker = |c: char| c.is_ascii_digit() || c.is_ascii_whitespace() || "#>-+*_=`~|.):".contains(c);
-    let last = last_line(source);
-    let mut kept = source.trim_end_matches(['`', '*', '_', '~']);
-    if last.chars().all(is_marker) || last.contains('|') || last.trim_start().starts_with('<') {
-        kept = &source[..source.len() - last.len()];
-        let above = last_line(kept.strip_suffix('\n').unwrap_or(kept));
-        if above.contains('|') && !is_table(kept) {
-            kept = &kept[..kept.len() - above.len() - 1];
-        }
-    }
-    kept
-}
-
-/// Returns what follows the last line feed.
-fn last_line(source: &str) -> &str {
-    &source[source.rfind('\n').map_or(0, |at| at + 1)..]
-}
-
-fn is_table(source: &str) -> bool {
-    Parser::new_ext(source, options())
-        .any(|event| matches!(event, Event::Start(pulldown_cmark::Tag::Table(_))))
+/// True for what may be, or become, the mark of a block.
+fn is_mark(c: char) -> bool {
+    c.is_ascii_digit() || c.is_ascii_whitespace() || "#>-+*=_`~|.):<[".contains(c)
 }
 
 #[cfg(test)]

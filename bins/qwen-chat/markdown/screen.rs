@@ -1,146 +1,187 @@
-//! Words onto lines: what is printed, and where the line breaks.
+//! Rows on the terminal: which of them are drawn, and how the last ones are drawn anew.
 
-use unicode_width::UnicodeWidthStr;
+use qwen_shared::net::config::Theme;
+use unicode_width::UnicodeWidthChar;
 
-use super::line::Line;
 use super::style::Style;
 
-/// Bullets, numbers and quote bars.
-const DIM: Style = Style {
-    bold: false,
-    italic: false,
-    underline: false,
-    strike: false,
-    dim: true,
-    code: false,
-    heading: false,
-};
+/// Width and height of the terminal, in cells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Size {
+    pub(crate) columns: usize,
+    pub(crate) rows: usize,
+}
 
-/// Where the cursor is, as far as we moved it.
+/// One row of the drawing. What is wider than the terminal goes on in the terminal's next row, without a break that
+/// copying would copy.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Row {
+    pub(crate) runs: Vec<(Style, String)>,
+}
+
+impl Row {
+    /// Makes a row of one run.
+    pub(crate) fn of(style: Style, text: impl Into<String>) -> Self {
+        let mut row = Self::default();
+        row.push(style, &text.into());
+        row
+    }
+
+    /// Appends text without controls other than tabs.
+    pub(crate) fn push(&mut self, style: Style, text: &str) {
+        match self.runs.last_mut() {
+            _ if text.is_empty() => {}
+            Some((same, run)) if *same == style => run.push_str(text),
+            _ => self.runs.push((style, text.to_owned())),
+        }
+    }
+
+    /// Returns how many rows of the terminal it takes.
+    fn height(&self, columns: usize) -> usize {
+        let (mut height, mut column) = (1, 0);
+        for c in self.runs.iter().flat_map(|(_, text)| text.chars()) {
+            if c == '\t' {
+                // A tab at the end of a row stays there.
+                column = ((column / 8 + 1) * 8).min(columns.saturating_sub(1)).max(column);
+                continue;
+            }
+            let width = c.width().unwrap_or(0);
+            if column + width > columns {
+                (height, column) = (height + 1, 0);
+            }
+            column += width;
+        }
+        height
+    }
+
+    /// Returns the place after the part that `shorter` has already: the run, and the byte in it. `None` where it has
+    /// something else.
+    fn after(&self, shorter: &Self) -> Option<(usize, usize)> {
+        let Some(((style, text), before)) = shorter.runs.split_last() else {
+            return Some((0, 0));
+        };
+        let last = before.len();
+        let (own_style, own) = self.runs.get(last)?;
+        let goes_on = self.runs[..last] == *before && own_style == style && own.starts_with(text.as_str());
+        goes_on.then_some((last, text.len()))
+    }
+}
+
+/// The rows of the answer that may still change, as they are on the terminal.
+///
+/// The cursor is behind the last of them; without any it is at the beginning of a row.
 #[derive(Debug)]
 pub(crate) struct Screen {
-    columns: fn() -> usize,
-    column: usize,
-    /// Blanks that come before the next word unless the line is broken there.
-    blanks: usize,
-    /// The word so far, in its styles: it is printed when it is known to be whole.
-    word: Vec<(Style, String)>,
-    /// The prefix of the line when it is wrapped.
-    rest: String,
-    /// A blank line is due before the next block.
-    gap: bool,
+    size: fn() -> Size,
+    theme: Theme,
+    live: Vec<Row>,
+    /// The size for which they were drawn.
+    drawn_for: Size,
 }
 
 impl Screen {
-    pub(crate) fn new(columns: fn() -> usize) -> Self {
+    pub(crate) fn new(size: fn() -> Size, theme: Theme) -> Self {
         Self {
-            columns,
-            column: 0,
-            blanks: 0,
-            word: Vec::new(),
-            rest: String::new(),
-            gap: false,
+            size,
+            theme,
+            live: Vec::new(),
+            drawn_for: size(),
         }
     }
 
-    /// Prints characters `from..to` of a line. A word at the end of them waits until it is known to be whole.
-    pub(crate) fn print(&mut self, line: &Line, from: usize, to: usize, out: &mut Vec<u8>) {
-        if from == 0 {
-            if std::mem::take(&mut self.gap) {
+    /// Asks the terminal for its size.
+    pub(crate) fn size(&self) -> Size {
+        let Size { columns, rows } = (self.size)();
+        Size {
+            columns: columns.max(8),
+            rows: rows.max(4),
+        }
+    }
+
+    /// Puts rows in the place of those that may still change: `done`, which are left alone from now on, and `live`.
+    pub(crate) fn update(&mut self, mut done: Vec<Row>, live: Vec<Row>, out: &mut Vec<u8>) {
+        let size = self.size();
+        let count = done.len();
+        done.extend(live);
+        let same = self.live.iter().zip(&done).take_while(|(a, b)| a == b).count();
+        let next = self.go_back(same, &done, size, out);
+        if let Some((at, start)) = next {
+            self.draw(&done[at..], start, out);
+        }
+        self.live = done.split_off(count);
+        if self.live.is_empty() && count > 0 {
+            out.push(b'\n');
+        }
+        self.drawn_for = size;
+    }
+
+    /// Takes the rows that may still change off the screen; false where there are none. The cursor is `typed` cells
+    /// behind them.
+    pub(crate) fn hide(&mut self, typed: usize, out: &mut Vec<u8>) -> bool {
+        let Some(last) = self.live.last_mut() else {
+            return false;
+        };
+        last.push(Style::default(), &" ".repeat(typed));
+        self.update(Vec::new(), Vec::new(), out);
+        true
+    }
+
+    /// Moves the cursor to where the new rows begin to differ. Returns the row that is drawn first, and where in it;
+    /// `None` when nothing is to be drawn.
+    fn go_back(
+        &self,
+        same: usize,
+        rows: &[Row],
+        size: Size,
+        out: &mut Vec<u8>,
+    ) -> Option<(usize, (usize, usize))> {
+        if self.live.is_empty() {
+            return (!rows.is_empty()).then_some((0, (0, 0)));
+        }
+        if same == self.live.len() && same <= rows.len() {
+            // Behind the last of them; the next row begins with a line feed.
+            let last = same - 1;
+            return rows[last].after(&self.live[last]).map(|start| (last, start));
+        }
+        if same + 1 == self.live.len()
+            && let Some(start) = rows.get(same).and_then(|row| row.after(&self.live[same]))
+        {
+            return Some((same, start));
+        }
+        let mut first = same.min(rows.len().saturating_sub(1));
+        let mut up = self.up(first, size);
+        // What has scrolled away is left as it is.
+        while up >= size.rows && first + 1 < rows.len().min(self.live.len()) {
+            first += 1;
+            up = self.up(first, size);
+        }
+        let up = up.min(size.rows - 1);
+        if up > 0 {
+            out.extend_from_slice(format!("\x1b[{up}A").as_bytes());
+        }
+        out.extend_from_slice(b"\r\x1b[J");
+        (first < rows.len()).then_some((first, (0, 0)))
+    }
+
+    /// Returns how many rows the cursor is below the beginning of a row. After a change of the terminal's size nobody
+    /// can say whether its rows were broken anew; the smaller number never reaches what is not ours.
+    fn up(&self, first: usize, size: Size) -> usize {
+        let height = |columns| -> usize { self.live[first..].iter().map(|row| row.height(columns)).sum() };
+        height(self.drawn_for.columns)
+            .min(height(size.columns))
+            .saturating_sub(1)
+    }
+
+    /// Draws rows, the first of them from a place on.
+    fn draw(&self, rows: &[Row], start: (usize, usize), out: &mut Vec<u8>) {
+        let (mut run, mut byte) = start;
+        for (place, row) in rows.iter().enumerate() {
+            if place > 0 {
                 out.push(b'\n');
             }
-            self.put(DIM, &line.first, out);
-            line.rest.clone_into(&mut self.rest);
-        }
-        let cells = line
-            .spans
-            .iter()
-            .flat_map(|span| span.text.chars().map(|c| (span.style, c)))
-            .take(to)
-            .skip(from);
-        for (style, c) in cells {
-            if line.rigid {
-                self.add(style, c);
-            } else {
-                self.take(style, c, out);
+            for (style, text) in row.runs.iter().skip(std::mem::take(&mut run)) {
+                style.paint(&text[std::mem::take(&mut byte)..], self.theme, out);
             }
         }
-        if line.rigid {
-            self.flush_word(false, out);
-        }
     }
-
-    /// Ends the line.
-    pub(crate) fn break_line(&mut self, out: &mut Vec<u8>) {
-        self.flush_word(true, out);
-        out.push(b'\n');
-        (self.column, self.blanks) = (0, 0);
-    }
-
-    /// Ends a block: a blank line goes before the next one.
-    pub(crate) fn end_block(&mut self, out: &mut Vec<u8>) {
-        self.break_line(out);
-        self.gap = true;
-    }
-
-    fn take(&mut self, style: Style, c: char, out: &mut Vec<u8>) {
-        if c.is_whitespace() && c != '\u{a0}' {
-            self.flush_word(true, out);
-            self.blanks = 1;
-            return;
-        }
-        let before = self.word.last().and_then(|(_, text)| text.chars().next_back());
-        if before.is_some_and(|before| may_break(before, c)) {
-            self.flush_word(true, out);
-        }
-        self.add(style, c);
-    }
-
-    fn add(&mut self, style: Style, c: char) {
-        match self.word.last_mut() {
-            Some((same, text)) if *same == style => text.push(c),
-            _ => self.word.push((style, c.to_string())),
-        }
-    }
-
-    /// Prints the word; on a new line when it does not fit on this one and `wraps`.
-    fn flush_word(&mut self, wraps: bool, out: &mut Vec<u8>) {
-        let word = std::mem::take(&mut self.word);
-        if word.is_empty() {
-            return;
-        }
-        let width: usize = word.iter().map(|(_, text)| text.width()).sum();
-        let blanks = std::mem::take(&mut self.blanks);
-        let columns = (self.columns)().max(8);
-        if wraps && self.column + blanks + width > columns && self.column > self.rest.width() {
-            out.push(b'\n');
-            self.column = self.rest.width();
-            DIM.paint(&self.rest, out);
-        } else {
-            out.extend(std::iter::repeat_n(b' ', blanks));
-            self.column += blanks;
-        }
-        for (style, text) in word {
-            style.paint(&text, out);
-        }
-        self.column += width;
-    }
-
-    fn put(&mut self, style: Style, text: &str, out: &mut Vec<u8>) {
-        style.paint(text, out);
-        self.column += text.width();
-    }
-}
-
-/// True where a line may break without a blank: beside wide characters, but not before the marks that end a clause.
-fn may_break(before: char, c: char) -> bool {
-    const CLOSING: &str = "，。、！？；：）」』】》〉”’…—ー々％";
-    const OPENING: &str = "（「『【《〈“‘";
-    let wide = |c: char| unicode_width::UnicodeWidthChar::width(c) == Some(2) && !is_emoji(c);
-    (wide(before) || wide(c)) && !CLOSING.contains(c) && !OPENING.contains(before)
-}
-
-/// Emoji join into sequences, which must stay together.
-fn is_emoji(c: char) -> bool {
-    matches!(c, '\u{1f000}'..='\u{1faff}' | '\u{2600}'..='\u{27bf}')
 }

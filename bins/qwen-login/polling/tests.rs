@@ -1,6 +1,7 @@
 use std::cell::{Cell, RefCell};
 use std::time::Duration;
 
+use qwen_shared::exit::Exit;
 use qwen_shared::net::http::{HttpError, Phase};
 use qwen_shared::net::oauth::{HttpResponse, OauthError, PublicClient, Transport};
 use url::Url;
@@ -75,8 +76,8 @@ fn token_endpoint() -> Url {
 fn client() -> PublicClient {
     PublicClient {
         client_id: "id".to_owned(),
-        scope: None,
         pkce: true,
+        ..PublicClient::default()
     }
 }
 
@@ -91,7 +92,7 @@ fn login_with(fake: &Fake, life: u64, interval: &str) -> Login {
     let body = format!(
         r#"{{"device_code":"d c","user_code":"u","verification_uri":"https://e.example/","expires_in":{life}{interval}}}"#
     );
-    let device = DeviceAuthorization::parse(&answer(200, &body)).unwrap();
+    let device = DeviceAuthorization::parse(&answer(200, &body), false).unwrap();
     let url = token_endpoint();
     let poller = TokenPoller::new(fake, fake, &url, &client(), None, &device);
     let ended = poller.poll_until_done(&mut |_: Progress<'_>| {});
@@ -141,6 +142,28 @@ fn pending_and_slow_down_are_known_in_every_dress() {
 }
 
 #[test]
+fn a_slow_down_with_an_interval_lengthens_to_it_and_never_shortens() {
+    let wants = |interval: &str| {
+        Ok(answer(
+            200,
+            &format!(r#"{{"error":"slow_down","interval":{interval}}}"#),
+        ))
+    };
+    for (interval, waits) in [
+        ("10", [5, 10, 10]),
+        ("17", [5, 17, 17]),
+        ("\"17\"", [5, 17, 17]),
+        ("2", [5, 10, 10]),
+        ("0", [5, 10, 10]),
+        ("null", [5, 10, 10]),
+        ("9e9", [5, 300, 300]),
+    ] {
+        let replies = vec![wants(interval), says(400, "authorization_pending"), token()];
+        assert_eq!(login(replies).waits, waits, "{interval}");
+    }
+}
+
+#[test]
 fn faults_on_the_way_are_waited_out() {
     let mut told = answer(503, "<html>");
     told.retry_after = Some(Duration::from_secs(33));
@@ -156,10 +179,15 @@ fn faults_on_the_way_are_waited_out() {
         says(500, "server_error"),
         says(500, "made_up"),
         says(429, "rate_limited"),
+        says(403, "rate_limit_exceeded"),
+        says(400, "temporarily_unavailable"),
         says(504, "authorization_pending"),
         token(),
     ]);
-    assert_eq!(login.waits, [5, 10, 20, 40, 5, 10, 20, 40, 60, 60, 60, 60, 5]);
+    assert_eq!(
+        login.waits,
+        [5, 10, 20, 40, 5, 10, 20, 40, 60, 60, 60, 60, 60, 60, 5]
+    );
     assert!(login.ended.is_ok());
 }
 
@@ -175,7 +203,7 @@ fn a_decision_ends_it_at_once() {
     ] {
         let login = login(vec![says(status, code)]);
         assert_eq!(login.waits.len(), 1);
-        assert!(matches!(login.ended, Err(OauthError::Refused { code: got, .. }) if got == code));
+        assert!(login.ended.unwrap_err().is_refused_as(code), "{status} {code}");
     }
     assert!(matches!(
         login(vec![says(400, "expired_token")]).ended,
@@ -184,11 +212,12 @@ fn a_decision_ends_it_at_once() {
     for status in [200, 302, 400, 404] {
         let login = login(vec![Ok(answer(status, "<html>"))]);
         assert_eq!(login.waits.len(), 1);
-        assert!(matches!(login.ended, Err(OauthError::Malformed(_))), "{status}");
+        assert_eq!(login.ended.unwrap_err().exit(), Exit::Protocol, "{status}");
     }
     let tls = HttpError::Tls {
         reason: "bad".to_owned(),
         unknown_issuer: true,
+        is_garbled: false,
     };
     assert!(matches!(
         login(vec![Err(tls)]).ended,
@@ -232,7 +261,7 @@ fn progress_counts_down_and_tells_trouble() {
     let fake = Fake::default();
     *fake.replies.borrow_mut() = vec![Ok(answer(502, "")), says(400, "slow_down"), token()];
     let body = r#"{"device_code":"d","user_code":"u","verification_uri":"https://e.example/","expires_in":100,"interval":2}"#;
-    let device = DeviceAuthorization::parse(&answer(200, body)).unwrap();
+    let device = DeviceAuthorization::parse(&answer(200, body), false).unwrap();
     let verifier = CodeVerifier::generate().unwrap();
     let mut seen = Vec::new();
     let url = token_endpoint();
@@ -260,7 +289,7 @@ fn waits(interval: u64, events: &str) -> Vec<u64> {
     let mut interval = PollInterval::new(Duration::from_secs(interval));
     let mut next = |event: char| match event {
         '.' => interval.after_response(),
-        's' => interval.after_slow_down(),
+        's' => interval.after_slow_down(None),
         'x' => interval.after_failure(None),
         tens => interval.after_failure(
             tens.to_digit(10)
@@ -289,7 +318,7 @@ fn the_interval_follows_the_standard() {
 fn an_interval_never_overflows() {
     let mut interval = PollInterval::new(Duration::MAX);
     for _ in 0..100 {
-        assert_eq!(interval.after_slow_down(), Duration::MAX);
+        assert_eq!(interval.after_slow_down(None), Duration::MAX);
         assert_eq!(interval.after_failure(Some(Duration::MAX)), Duration::MAX);
     }
 }

@@ -5,14 +5,16 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::consent::Gate;
-use super::content::{self, Content, FILE_LIMIT, Place, Unusable};
+use super::content::{self, Content, FILE_LIMIT, Patience, Unusable};
 use super::marks::Mark;
 use super::parser::{RawAssignment, Scanner, decode};
-use super::policy::{excluded_names, is_reserved};
+use super::place::Place;
+use super::policy::{excluded_names, is_reserved, partners};
 use super::search::{ChainRule, EnvError, Search, SearchPath};
 use super::trust::{Answer, Trust, TrustStore};
+use crate::exit::Failure;
 use crate::secret::Secret;
-use crate::text::is_hostile;
+use crate::text::shell_word;
 
 /// The longest `NAME=value` in bytes. Linux takes 131,072 with the final NUL (`MAX_ARG_STRLEN`, execve(2)); one byte
 /// more, once exported, makes every later program fail to start.
@@ -50,6 +52,8 @@ pub enum Decision {
     Overwritten(u32),
     /// Qwen Code does not take this name from a project's plain `.env`.
     Excluded,
+    /// It is one of a key and its address, and the other one, on this line, is excluded.
+    ExcludedWith(u32),
     /// It waits for the user's consent to the file; with what programs are known to do by that name.
     Waiting(Option<Mark>),
     /// It is a name that no file sets, whoever consents.
@@ -66,10 +70,27 @@ impl Decision {
     #[must_use]
     pub fn refusal(self) -> Option<String> {
         match self {
-            Self::Accepted | Self::Overwritten(_) | Self::Excluded | Self::Waiting(_) => None,
+            Self::Accepted
+            | Self::Overwritten(_)
+            | Self::Excluded
+            | Self::ExcludedWith(_)
+            | Self::Waiting(_) => None,
             Self::Reserved => Some("no file may set it".to_owned()),
             Self::TooLong => Some(format!("with its value it is longer than {VARIABLE_LIMIT} bytes")),
             Self::Nul => Some("its value holds a NUL".to_owned()),
+        }
+    }
+
+    /// Returns why Qwen Code's settings keep the variable out.
+    #[must_use]
+    pub fn exclusion(self) -> Option<String> {
+        const EXCLUSION: &str = "Qwen Code does not take it from a project's .env";
+        match self {
+            Self::Excluded => Some(EXCLUSION.to_owned()),
+            Self::ExcludedWith(line) => Some(format!(
+                "it goes with the variable on line {line}, and Qwen Code does not take that from a project's .env"
+            )),
+            _ => None,
         }
     }
 
@@ -169,7 +190,12 @@ impl Candidate {
         let is_file = matches!(
             self.status,
             CandidateStatus::PassedOver(
-                Unusable::WritableByAll | Unusable::Unreadable(_) | Unusable::TooLarge | Unusable::TooSlow
+                Unusable::WritableByAll
+                    | Unusable::Unreadable(_)
+                    | Unusable::Exhausted(_)
+                    | Unusable::TooLarge
+                    | Unusable::TooSlow(_)
+                    | Unusable::NoWriter
             )
         );
         is_file && self.own && !self.home
@@ -217,8 +243,8 @@ pub struct EnvChain {
     pub fault: Option<EnvError>,
     /// Why the trust store cannot be read; no project file is trusted then.
     pub trust_error: Option<EnvError>,
-    /// Why the names that the configuration allows cannot be used; set only where names wait.
-    pub allow_error: Option<String>,
+    /// Why the names that the configuration allows cannot be used, exit 78; set only where names wait.
+    pub allow_error: Option<Failure>,
     /// The file was named, in place of a search.
     named: bool,
 }
@@ -273,6 +299,13 @@ impl EnvChain {
     /// Iterates over what waits for the user's consent, file by file.
     pub fn waiting(&self) -> impl Iterator<Item = &Assignment> {
         self.files.iter().flat_map(EnvFile::waiting)
+    }
+
+    /// Takes what keeps the chain from being judged: the configuration of the user's own consent cannot be used, or the
+    /// user's answers cannot be read, or believed. Without them a file of the user's would be taken for a stranger's.
+    pub fn take_failure(&mut self) -> Option<Failure> {
+        let store = || self.trust_error.take().map(Failure::from);
+        self.allow_error.take().or_else(store)
     }
 
     /// Iterates over the files that are there and do not count.
@@ -358,25 +391,8 @@ impl EnvChain {
 #[must_use]
 pub fn command_about(command: &str, path: &Path) -> Option<String> {
     let is_kept = !["/dev", "/proc"].iter().any(|top| path.starts_with(top));
-    let word = escaped(path.to_str().filter(|_| is_kept)?)?;
+    let word = shell_word(path.to_str().filter(|_| is_kept)?)?;
     Some(format!("{command} {word}"))
-}
-
-/// Writes a path as one word for a shell, without quotes, so that a message can quote the command: a backslash before
-/// every character that any shell could give a meaning to.
-pub(crate) fn escaped(path: &str) -> Option<String> {
-    let mut word = String::with_capacity(path.len());
-    for c in path.chars() {
-        if c.is_control() || is_hostile(c) {
-            return None;
-        }
-        if c.is_ascii() && !c.is_ascii_alphanumeric() && !matches!(c, '/' | '.' | '_' | '-' | '+' | ',' | '@')
-        {
-            word.push('\\');
-        }
-        word.push(c);
-    }
-    Some(word)
 }
 
 /// Builds a chain, reading the trust store and Qwen Code's settings only when a file needs them.
@@ -430,7 +446,13 @@ impl Builder<'_> {
         match &candidate.status {
             CandidateStatus::Absent if named => Some(EnvError::Missing(path)),
             CandidateStatus::PassedOver(reason) => {
-                let unread = matches!(reason, Unusable::Unreadable(_) | Unusable::TooSlow);
+                let unread = matches!(
+                    reason,
+                    Unusable::Unreadable(_)
+                        | Unusable::Exhausted(_)
+                        | Unusable::TooSlow(_)
+                        | Unusable::NoWriter
+                );
                 let first = self.search.rule == ChainRule::First && candidate.own && unread;
                 (named || first).then(|| EnvError::Unusable {
                     path,
@@ -447,13 +469,17 @@ impl Builder<'_> {
         let content = if self.search.is_stdin() {
             content::read_stdin()?
         } else {
-            let Some(place) = Place::look(&path.path)? else {
+            // Whose it is cannot be told of what cannot be looked at: it may be the user's own.
+            candidate.own = true;
+            let Some(place) = Place::look(&path.path, named)? else {
                 return Ok(false);
             };
             candidate.own = place.is_own();
-            path.home = path.home || self.search.is_home_by_link(&path.path);
+            path.home = path.home || self.search.is_home(&path.path, &place);
+            // Qwen Code's directory is one: a link makes a plain file no other.
+            path.plain = path.plain || place.is_in_linked_directory();
             candidate.home = path.home;
-            if let Some(reason) = place.is_no_file(named) {
+            if let Some(reason) = place.is_no_file() {
                 return Err(reason);
             }
             let objection = place.objection().filter(|_| !named);
@@ -462,7 +488,11 @@ impl Builder<'_> {
             {
                 return Err(reason);
             }
-            place.read(named)?
+            place.read(match (named, self.search.at_prompt) {
+                (true, _) => Patience::NAMED,
+                (false, true) => Patience::PROMPT,
+                (false, false) => Patience::CHAIN,
+            })?
         };
         self.take(&path, content)?;
         Ok(true)
@@ -518,6 +548,18 @@ impl Builder<'_> {
         })
     }
 
+    /// Returns the names that Qwen Code's settings keep out of a file.
+    fn excluded_from(&mut self, path: &SearchPath, trust: Trust) -> BTreeSet<String> {
+        if !path.plain || trust == Trust::Home {
+            return BTreeSet::new();
+        }
+        let excluded = self.excluded.get_or_insert_with(|| {
+            let (user, project) = self.search.settings_files();
+            excluded_names(user.as_deref(), project.as_deref())
+        });
+        excluded.clone()
+    }
+
     fn decide(
         &mut self,
         assignments: Vec<RawAssignment<'_>>,
@@ -530,14 +572,8 @@ impl Builder<'_> {
             .enumerate()
             .map(|(index, assignment)| (assignment.name, (index, assignment.line)))
             .collect();
-        let none = BTreeSet::new();
-        let excluded = if path.plain && trust != Trust::Home {
-            let (user, project) = self.search.settings_files();
-            self.excluded
-                .get_or_insert_with(|| excluded_names(user.as_deref(), project.as_deref()))
-        } else {
-            &none
-        };
+        let excluded = self.excluded_from(path, trust);
+        let parted = partners(last.keys().copied(), &excluded);
         let mut decided = Vec::with_capacity(assignments.len());
         for (index, assignment) in assignments.into_iter().enumerate() {
             let name = assignment.name;
@@ -550,7 +586,12 @@ impl Builder<'_> {
                 Some(&(winner, line)) if winner > index => Decision::Overwritten(line),
                 _ if is_reserved(name) => Decision::Reserved,
                 _ if excluded.contains(name) => Decision::Excluded,
-                _ => stopped().map_or_else(|| decide_value(name, &assignment.value), Decision::Waiting),
+                _ => match parted.get(name).and_then(|other| last.get(other)) {
+                    Some(&(_, line)) => Decision::ExcludedWith(line),
+                    None => {
+                        stopped().map_or_else(|| decide_value(name, &assignment.value), Decision::Waiting)
+                    }
+                },
             };
             let variable = Variable {
                 name: name.to_owned(),

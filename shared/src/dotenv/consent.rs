@@ -2,11 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
+use serde_json::Value;
 
 use super::marks::{self, Mark};
 use super::policy::is_own_name;
-use crate::exit::io_reason;
+use crate::exit::{Exit, Failure};
 use crate::fs;
 
 /// What lets names of an unconsented project file through. None of it makes an address the user's own.
@@ -23,7 +23,7 @@ pub struct Consent {
 pub(super) struct Allowed {
     patterns: Vec<String>,
     /// Why the list cannot be used.
-    pub(super) fault: Option<String>,
+    pub(super) fault: Option<Failure>,
 }
 
 impl Allowed {
@@ -34,9 +34,9 @@ impl Allowed {
                 patterns,
                 fault: None,
             },
-            Err(reason) => Self {
+            Err(failure) => Self {
                 patterns: Vec::new(),
-                fault: Some(format!("{}: cannot use 'env.allow': {reason}", config.display())),
+                fault: Some(failure),
             },
         }
     }
@@ -88,7 +88,7 @@ impl<'s> Gate<'s> {
     }
 
     /// Returns why `env.allow` was asked for and could not be used.
-    pub(super) fn into_fault(self) -> Option<String> {
+    pub(super) fn into_fault(self) -> Option<Failure> {
         self.allowed?.fault
     }
 }
@@ -96,22 +96,29 @@ impl<'s> Gate<'s> {
 /// The largest configuration that is read, in bytes.
 const CONFIG_LIMIT: u64 = 1024 * 1024;
 
-fn read_allow(config: &Path) -> Result<Vec<String>, String> {
-    /// The one member of `config.json` that matters here.
-    #[derive(Deserialize)]
-    struct Configuration {
-        env: Option<Env>,
-    }
-    #[derive(Deserialize)]
-    struct Env {
-        #[serde(default)]
-        allow: Vec<String>,
-    }
-    let Some(file) = fs::read_private(config, CONFIG_LIMIT).map_err(|error| io_reason(&error))? else {
+/// Reads the one member of `config.json` that matters here.
+fn read_allow(config: &Path) -> Result<Vec<String>, Failure> {
+    let read = fs::read_private(config, CONFIG_LIMIT).map_err(|error| Failure {
+        exit: Exit::Config,
+        ..fs::cannot_read(config, &error)
+    })?;
+    let Some(file) = read else {
         return Ok(Vec::new());
     };
-    let read: Configuration = serde_json::from_slice(&file.bytes).map_err(|error| error.to_string())?;
-    Ok(read.env.map(|env| env.allow).unwrap_or_default())
+    let fault = |place: String, fault: &str| {
+        Failure::new(Exit::Config, format!("{}{place}: {fault}", config.display()))
+    };
+    let settings: Value = serde_json::from_slice(&file.bytes).map_err(|error| {
+        let place = format!(":{}:{}", error.line(), error.column());
+        fault(place, "this is not JSON")
+    })?;
+    let Some(allow) = settings.get("env").and_then(|env| env.get("allow")) else {
+        return Ok(Vec::new());
+    };
+    let names = allow.as_array().map(|names| names.iter().map(Value::as_str));
+    let names: Option<Vec<&str>> = names.and_then(|names| names.collect());
+    let names = names.ok_or_else(|| fault(String::new(), "'env.allow' is not a list of names"))?;
+    Ok(names.into_iter().map(str::to_owned).collect())
 }
 
 /// Returns whether a name fits a pattern in which `*` stands for any characters.

@@ -4,12 +4,38 @@
 //! names waits for consent, marked or not. A mark tells the person who is asked what a name can do, and keeps it from
 //! those who take everything (`--all`).
 
-/// Lines of pattern, program and effect with a tab between them, sorted by the bytes of the pattern. It is searched as it
-/// is: making a list of it would take longer than all else that `qwen-env` does.
+/// Lines of pattern, program and effect with a tab between them, sorted by the bytes of the pattern.
 const TABLE: &str = include_str!("marks.tsv");
 
-/// The longest part of a name that is compared with the prefixes of the table.
-const LONGEST_PREFIX: usize = 64;
+/// Returns the row that a byte of the table is in, and where it begins and ends.
+fn row_around(at: usize) -> (&'static str, usize, usize) {
+    let start = TABLE[..at].rfind('\n').map_or(0, |end| end + 1);
+    let end = TABLE[at..]
+        .find('\n')
+        .map_or(TABLE.len(), |length| at + length + 1);
+    (TABLE[start..end].trim_end_matches('\n'), start, end)
+}
+
+/// Returns where the first row begins whose pattern is not before what is looked for. The table is searched as it is:
+/// taking it apart costs more than a program's whole start.
+fn partition_point(is_before: impl Fn(&'static str) -> bool) -> usize {
+    let (mut low, mut high) = (0, TABLE.len());
+    while low < high {
+        let middle = low + (high - low) / 2;
+        let (row, start, end) = row_around(middle);
+        if is_before(pattern(row)) {
+            low = end;
+        } else {
+            high = start;
+        }
+    }
+    low
+}
+
+/// Returns the pattern of a row.
+fn pattern(row: &'static str) -> &'static str {
+    row.split_once('\t').map_or(row, |(pattern, _)| pattern)
+}
 
 /// A name, or a kind of name, and what it does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,52 +70,49 @@ pub fn all() -> impl Iterator<Item = Mark> {
 #[must_use]
 pub fn find(name: &str) -> Option<Mark> {
     let name = name.to_ascii_uppercase().replace('-', "_");
-    row(&name)
+    row(&name, "")
         .or_else(|| of_prefix(&name))
         .or_else(|| of_suffix(&name))
 }
 
+/// `*` sorts before every character of a name, so a pattern `P*` stands before all others that begin with `P`: the prefix
+/// that is looked for is no longer than what the name shares with the row before its own place.
 fn of_prefix(name: &str) -> Option<Mark> {
-    let longest = name.len().min(LONGEST_PREFIX);
-    (1..=longest)
+    let last = || name.bytes().chain(*b"*");
+    let place = partition_point(|pattern| pattern.bytes().le(last()));
+    let (before, ..) = row_around(place.checked_sub(1)?);
+    let shared = pattern(before)
+        .bytes()
+        .zip(name.bytes())
+        .take_while(|(one, other)| one == other);
+    (1..=shared.count())
         .rev()
         .filter_map(|length| name.get(..length))
-        .find_map(|prefix| row(&format!("{prefix}*")))
+        .find_map(|prefix| row(prefix, "*"))
 }
 
-/// The rows of suffixes are the first ones: `*` sorts before every character of a name.
+/// The length of the longest suffix in the table, in bytes.
+const LONGEST_SUFFIX: usize = 32;
+
 fn of_suffix(name: &str) -> Option<Mark> {
-    TABLE
-        .lines()
-        .take_while(|line| line.starts_with('*'))
-        .filter_map(Mark::read)
-        .filter(|mark| name.ends_with(&mark.pattern[1..]))
-        .max_by_key(|mark| mark.pattern.len())
+    let suffixes = (name.len().saturating_sub(LONGEST_SUFFIX)..name.len()).filter_map(|at| name.get(at..));
+    suffixes.into_iter().find_map(|suffix| row("*", suffix))
 }
 
-/// Finds the row with exactly this pattern, by halves.
-fn row(pattern: &str) -> Option<Mark> {
-    let (mut low, mut high) = (0, TABLE.len());
-    while low < high {
-        let middle = low + (high - low) / 2;
-        let start = TABLE.as_bytes()[low..middle]
-            .iter()
-            .rposition(|&byte| byte == b'\n')
-            .map_or(low, |at| low + at + 1);
-        let line = TABLE[start..].lines().next()?;
-        let mark = Mark::read(line)?;
-        match mark.pattern.cmp(pattern) {
-            std::cmp::Ordering::Equal => return Some(mark),
-            std::cmp::Ordering::Less => low = start + line.len() + 1,
-            std::cmp::Ordering::Greater => high = start,
-        }
+/// Finds the row whose pattern is these two texts, one after the other.
+fn row(start: &str, end: &str) -> Option<Mark> {
+    let wanted = || start.bytes().chain(end.bytes());
+    let place = partition_point(|pattern| pattern.bytes().lt(wanted()));
+    if place == TABLE.len() {
+        return None;
     }
-    None
+    let (row, ..) = row_around(place);
+    pattern(row).bytes().eq(wanted()).then(|| Mark::read(row))?
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{LONGEST_PREFIX, Mark, TABLE, all, find};
+    use super::{LONGEST_SUFFIX, Mark, TABLE, all, find};
 
     /// The same question answered by looking at every row.
     fn slowly(name: &str) -> Option<Mark> {
@@ -112,7 +135,6 @@ mod tests {
     fn every_line_of_the_table_is_a_mark_and_is_found() {
         assert_eq!(all().count(), TABLE.lines().count());
         for mark in all() {
-            assert!(mark.pattern.len() <= LONGEST_PREFIX);
             let name = mark.pattern.replace('*', "");
             for name in [
                 name.clone(),
@@ -143,6 +165,12 @@ mod tests {
             let plain = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
             assert!(!name.is_empty() && name.chars().all(plain), "{pattern}");
         }
+    }
+
+    #[test]
+    fn no_suffix_is_longer_than_what_is_looked_for() {
+        let lengths = all().filter_map(|mark| Some(mark.pattern.strip_prefix('*')?.len()));
+        assert!(lengths.max().unwrap() <= LONGEST_SUFFIX);
     }
 
     #[test]

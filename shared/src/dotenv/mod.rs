@@ -4,19 +4,21 @@
 //! with its decision. It does not depend on the variables that the process has already, but for those that say where
 //! the files are, and exports nothing. The meaning of a file is npm `dotenv`'s to the byte.
 
+mod carriers;
 mod chain;
 mod consent;
 mod content;
 pub mod marks;
 mod parser;
+mod place;
 mod policy;
 mod record;
+mod record_key;
 mod search;
 mod stamp;
 pub mod trust;
 
-#[cfg(feature = "net")]
-pub(crate) use chain::escaped;
+pub use carriers::carriers;
 pub use chain::{
     Assignment, Candidate, CandidateStatus, Decision, Ended, EnvChain, EnvFile, Variable, command_about,
 };
@@ -24,7 +26,8 @@ pub use consent::Consent;
 pub use content::{Content, FILE_LIMIT, Unusable, read};
 pub use marks::Mark;
 pub use parser::{RawAssignment, Scanner, decode, is_space, unquote};
-pub use policy::{RECORD, is_loopback_address, is_reserved, is_same_origin, key_name, may_pair};
-pub use record::{Exported, NO_KEY, Record, RecordKey};
+pub use policy::{RECORD, is_reserved, is_same_origin, key_name, may_pair};
+pub use record::{Exported, NO_KEY, Record};
+pub use record_key::RecordKey;
 pub use search::{ChainRule, EnvError, Search};
 pub use trust::{Answer, Trust, TrustStore};

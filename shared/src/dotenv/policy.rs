@@ -1,6 +1,6 @@
 //! Which variables a file may set.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -20,6 +20,9 @@ const EXCLUDED: [&str; 2] = ["DEBUG", "DEBUG_MODE"];
 /// The variables that no file sets, whoever consents: they decide who the user is to the toolkit, and what it did.
 const RESERVED: [&str; 2] = [RECORD, "QWEN_PROFILE"];
 
+/// The beginning of the names of variables and functions in the code for shells, in any case. No file may set one.
+const SHELL_HELPERS: &str = "_qwen_env";
+
 /// The variables of the toolkit that a project file sets without consent, besides the providers' keys.
 const OWN: [&str; 4] = [
     "OPENAI_API_KEY",
@@ -31,7 +34,8 @@ const OWN: [&str; 4] = [
 /// Returns whether no file sets this variable, whoever consents.
 #[must_use]
 pub fn is_reserved(name: &str) -> bool {
-    RESERVED.contains(&name)
+    let start = name.get(..SHELL_HELPERS.len());
+    RESERVED.contains(&name) || start.is_some_and(|start| start.eq_ignore_ascii_case(SHELL_HELPERS))
 }
 
 /// Returns whether a project file sets this variable without consent.
@@ -75,6 +79,39 @@ fn excluded_list(file: &Path) -> Option<Vec<String>> {
     Some(names.map(str::to_owned).collect())
 }
 
+/// Returns, of the names that a file sets, those that go with an excluded one, each with the name that it goes with: a key
+/// without its address would go to another server, an address without its key get another key.
+pub(super) fn partners<'n>(
+    names: impl Iterator<Item = &'n str>,
+    excluded: &BTreeSet<String>,
+) -> BTreeMap<&'n str, &'n str> {
+    if excluded.is_empty() {
+        return BTreeMap::new();
+    }
+    let names: BTreeSet<&str> = names.collect();
+    let mut parted = BTreeMap::new();
+    let mut out: Vec<&str> = names
+        .iter()
+        .copied()
+        .filter(|name| excluded.contains(*name))
+        .collect();
+    let pairs: Vec<(&str, &str)> = names
+        .iter()
+        .filter_map(|address| Some((*address, *names.get(key_name(address)?.as_str())?)))
+        .collect();
+    while let Some(name) = out.pop() {
+        for &(address, key) in &pairs {
+            let other = if name == address { key } else { address };
+            let goes_with = name == address || name == key;
+            if goes_with && !excluded.contains(other) && !parted.contains_key(other) {
+                parted.insert(other, name);
+                out.push(other);
+            }
+        }
+    }
+    parted
+}
+
 /// The suffixes of names of addresses, and what the key's name keeps of each. A suffix comes before those it ends in.
 const ADDRESSES: [(&str, &str); 4] = [
     ("_API_BASE_URL", ""),
@@ -102,12 +139,6 @@ pub fn key_name(url_name: &str) -> Option<String> {
 #[must_use]
 pub fn may_pair(url_trust: Trust, url_file: &Path, key_file: Option<&Path>) -> bool {
     url_trust != Trust::UntrustedProject || key_file == Some(url_file)
-}
-
-/// Returns whether an address is one of this machine alone, where no key need stand beside it.
-#[must_use]
-pub fn is_loopback_address(address: &str) -> bool {
-    web_address(address).is_some_and(|url| provider::is_loopback(&url))
 }
 
 /// Returns whether two texts are addresses of the same server.

@@ -3,10 +3,11 @@
 //! `QWEN_ENV_EXPORTED` consists of items with a `+` between them, in characters that no shell gives a meaning to, so that
 //! it is safe wherever the environment goes:
 //!
-//! - `key:ID` names the key of the digests;
+//! - `key:ID` names the key of the digests that follow;
 //! - `file:STANDING:PATH` is a file that variables came from: `home`, `trusted` or `project`, and its percent-encoded path;
 //! - `NAME@DIGEST:FILE` is a variable: the digest of name and value, empty without a key, and the number of its file, from
 //!   0, none for what came from `qwen-token`;
+//! - `call:running` says that a running call of `qwen-env` gave the variables, not the shell around it;
 //! - `said:DIGEST` is a notice or a question that was given, its first half being about what; `seen:DIGEST` the state of the files that was last evaluated, with `:TIME`
 //!   where that is to be done anew at that time (Unix, in seconds).
 //!
@@ -14,21 +15,18 @@
 //! environment: without it, a log that shows the environment gives no short value away. Older records are
 //! `NAME@DIGEST+…` with a plain SHA-256.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 use std::fmt::Write as _;
-use std::io;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
-use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
 
 use super::chain::VARIABLE_LIMIT;
 use super::policy::RECORD;
+use super::record_key::RecordKey;
 use super::trust::Trust;
-use crate::fs;
-use crate::paths;
 use crate::shell::is_shell_name;
 use crate::text::hex;
 
@@ -41,90 +39,6 @@ const PATH_LIMIT: usize = 4096;
 /// How many notices are remembered.
 const NOTICE_LIMIT: usize = 16;
 
-/// The length of the key: a block of the hash, as the HMAC takes it.
-const KEY_LENGTH: usize = 64;
-
-/// The key of the digests.
-#[derive(Clone, PartialEq, Eq)]
-pub struct RecordKey {
-    bytes: [u8; KEY_LENGTH],
-    /// A name for the key, to tell another user's record from one's own.
-    id: String,
-}
-
-impl std::fmt::Debug for RecordKey {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("RecordKey")
-    }
-}
-
-impl RecordKey {
-    fn new(bytes: [u8; KEY_LENGTH]) -> Self {
-        let mut key = Self {
-            bytes,
-            id: String::new(),
-        };
-        key.id = key.digest(&[b"key"])[..8].to_owned();
-        key
-    }
-
-    /// Reads the key of this user; `None` where there is none that only the user could read and write.
-    #[must_use]
-    pub fn load() -> Option<Self> {
-        Self::read(&key_path()?).ok()?
-    }
-
-    /// As [`RecordKey::load`], making the key where there is none, and a new one where others could have read it.
-    #[must_use]
-    pub fn load_or_create() -> Option<Self> {
-        let path = key_path()?;
-        match Self::read(&path) {
-            Ok(Some(key)) => return Some(key),
-            Ok(None) => {}
-            // It is somebody else's, or cannot be read.
-            Err(_) => return None,
-        }
-        let mut bytes = [0; KEY_LENGTH];
-        let filled = rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty()).ok()?;
-        if filled < bytes.len() {
-            return None;
-        }
-        fs::create_private_dir(path.parent()?).ok()?;
-        match fs::create_private(&path, &bytes) {
-            Ok(_) => Some(Self::new(bytes)),
-            // Another process was first, and what is there is the key of both; or it is of no use.
-            Err(_) => Self::load().or_else(|| {
-                fs::write_private(&path, &bytes).ok()?;
-                Self::load()
-            }),
-        }
-    }
-
-    /// Reads the file; `None` when there is none, or it is of no use.
-    fn read(path: &Path) -> io::Result<Option<Self>> {
-        let Some(file) = fs::read_private(path, KEY_LENGTH as u64)? else {
-            return Ok(None);
-        };
-        let is_private = !file.is_loose();
-        let bytes = file.bytes.try_into().ok().filter(|_| is_private);
-        Ok(bytes.map(Self::new))
-    }
-
-    fn digest(&self, parts: &[&[u8]]) -> Digest16 {
-        let mut mac = Hmac::<Sha256>::new(&self.bytes.into());
-        for part in parts {
-            mac.update(&(part.len() as u64).to_be_bytes());
-            mac.update(part);
-        }
-        let whole: [u8; 32] = mac.finalize().into_bytes().into();
-        hex(&whole[..8])
-    }
-}
-
-fn key_path() -> Option<PathBuf> {
-    Some(paths::state_dir()?.join("record.key"))
-}
-
 /// 16 hexadecimal digits.
 type Digest16 = String;
 
@@ -135,6 +49,9 @@ enum Proof {
     Keyed(Digest16),
     /// By the digest of an older record.
     Plain(Digest16),
+    /// Not at all: the digest was made with the key of this name, which is gone or another user's. The origin still
+    /// counts; nothing is taken back.
+    Foreign { digest: Digest16, key: String },
     /// By the name alone.
     Name,
 }
@@ -162,6 +79,8 @@ pub struct Exported {
 pub struct Record {
     key: Option<RecordKey>,
     entries: BTreeMap<String, Entry>,
+    /// The names of the keys of digests that cannot be checked.
+    foreign: BTreeSet<String>,
     /// The length of the text of the entries, each with the sign before it.
     entries_length: usize,
     /// Standing and encoded path.
@@ -171,17 +90,44 @@ pub struct Record {
     seen: Option<(Digest16, Option<u64>)>,
     /// An older record, without origins.
     older: bool,
+    /// It is of a running call of `qwen-env`: the shell around it has none of these variables.
+    of_call: bool,
 }
 
 impl Record {
-    /// Starts an empty record that keeps what `before` knows of notices.
+    /// Starts a record that keeps what `before` knows of notices, and what is [`Record::unproven`].
     #[must_use]
     pub fn after(before: &Self, key: Option<RecordKey>) -> Self {
         Self {
             key: key.or_else(|| before.key.clone()),
             said: before.said.clone(),
-            ..Self::default()
+            ..before.unproven()
         }
+    }
+
+    /// Returns what stays in the record whatever is exported or taken back: variables that are there, and whose digests
+    /// were made with another key, so that nobody can tell whether they are what was exported.
+    #[must_use]
+    pub fn unproven(&self) -> Self {
+        let mut record = Self::default();
+        for (name, entry) in &self.entries {
+            if matches!(entry.proof, Proof::Foreign { .. }) && std::env::var_os(name).is_some() {
+                let file = entry.file.and_then(|number| self.files.get(number)).cloned();
+                let file = file.map(|file| record.number_of(file));
+                let proof = entry.proof.clone();
+                record.insert_entry(name, Entry { proof, file });
+            }
+        }
+        record
+    }
+
+    /// Returns the number of a file, which is added where it is new.
+    fn number_of(&mut self, file: (&'static str, String)) -> usize {
+        let known = self.files.iter().position(|other| *other == file);
+        known.unwrap_or_else(|| {
+            self.files.push(file);
+            self.files.len() - 1
+        })
     }
 
     /// Reads the record of the environment this process was started in; an empty one when there is none, `None` when
@@ -203,10 +149,11 @@ impl Record {
             older: text.contains('@') && !text.contains(':'),
             ..Self::default()
         };
-        let mut is_own_key = false;
+        let mut key_id = "";
         for item in text.split('+').filter(|_| !text.is_empty()) {
             if let Some((name, rest)) = item.split_once('@') {
-                let entry = record.read_entry(rest, is_own_key)?;
+                let is_own_key = key.as_ref().is_some_and(|key| key.id == key_id);
+                let entry = record.read_entry(rest, key_id, is_own_key)?;
                 if !is_shell_name(name) {
                     return None;
                 }
@@ -214,8 +161,9 @@ impl Record {
                 continue;
             }
             match item.split_once(':')? {
-                ("key", id) => is_own_key = key.as_ref().is_some_and(|key| key.id == id),
+                ("key", id) => key_id = checked_id(id)?,
                 ("file", file) => record.files.push(read_file(file)?),
+                ("call", "running") => record.of_call = true,
                 ("said", digest) => record.said.push(checked(digest)?),
                 ("seen", state) => record.seen = Some(read_state(state)?),
                 _ => return None,
@@ -225,7 +173,7 @@ impl Record {
         Some(record)
     }
 
-    fn read_entry(&self, text: &str, is_own_key: bool) -> Option<Entry> {
+    fn read_entry(&self, text: &str, key_id: &str, is_own_key: bool) -> Option<Entry> {
         if self.older {
             let proof = Proof::Plain(checked(text)?);
             return Some(Entry { proof, file: None });
@@ -239,8 +187,10 @@ impl Record {
             "" => Proof::Name,
             digest => match (checked(digest)?, is_own_key) {
                 (digest, true) => Proof::Keyed(digest),
-                // Made with a key that is gone, or another user's: the name is all there is to go by.
-                (_, false) => Proof::Name,
+                (digest, false) => Proof::Foreign {
+                    digest,
+                    key: key_id.to_owned(),
+                },
             },
         };
         Some(Entry { proof, file })
@@ -249,7 +199,8 @@ impl Record {
     /// Returns whether `value` is what was exported under that name.
     #[must_use]
     pub fn holds(&self, name: &str, value: &OsStr) -> bool {
-        self.entry(name, value).is_some()
+        let entry = self.entry(name, value);
+        entry.is_some_and(|entry| !matches!(entry.proof, Proof::Foreign { .. }))
     }
 
     /// Returns where a variable of the environment came from; `None` when it is not what was exported: then it is the
@@ -268,8 +219,23 @@ impl Record {
         Some(Exported {
             project: *standing == PROJECT,
             file: Some(decode(path)?).filter(|path| !path.as_os_str().is_empty()),
-            proven: entry.proof != Proof::Name,
+            proven: !matches!(entry.proof, Proof::Name | Proof::Foreign { .. }),
         })
+    }
+
+    /// Returns the record for a program that this call runs on its own account.
+    #[must_use]
+    pub fn in_call(&self) -> Self {
+        Self {
+            of_call: true,
+            ..self.clone()
+        }
+    }
+
+    /// Returns the file from which a running call of `qwen-env` took a variable, which is not in the shell around it.
+    #[must_use]
+    pub fn file_in_call(&self, name: &str, value: &OsStr) -> Option<PathBuf> {
+        self.origin(name, value).filter(|_| self.of_call)?.file
     }
 
     /// True when a variable of the environment holds [`NO_KEY`] because `qwen-token` gave no key; in a file it is a key.
@@ -287,7 +253,7 @@ impl Record {
                 *known == key.digest(&[name.as_bytes(), value.as_bytes()])
             }
             Proof::Plain(known) => *known == plain_digest(name, value.as_bytes()),
-            Proof::Name => true,
+            Proof::Name | Proof::Foreign { .. } => true,
         };
         is_same.then_some(entry)
     }
@@ -319,6 +285,9 @@ impl Record {
 
     fn insert_entry(&mut self, name: &str, entry: Entry) {
         self.entries_length += length_of(name, &entry);
+        if let Proof::Foreign { key, .. } = &entry.proof {
+            self.foreign.insert(key.clone());
+        }
         if let Some(old) = self.entries.insert(name.to_owned(), entry) {
             self.entries_length -= length_of(name, &old);
         }
@@ -327,7 +296,8 @@ impl Record {
     /// The length of the text, with a sign before each item.
     fn length(&self) -> usize {
         let head: usize = self.head().iter().map(|item| item.len() + 1).sum();
-        head + self.entries_length
+        let foreign: usize = self.foreign.iter().map(|key| KEY_ITEM.len() + key.len()).sum();
+        head + foreign + self.entries_length
     }
 
     /// The items before the variables.
@@ -341,12 +311,29 @@ impl Record {
                 .iter()
                 .map(|(standing, path)| format!("file:{standing}:{path}")),
         );
+        items.extend(self.of_call.then(|| "call:running".to_owned()));
         items.extend(self.said.iter().map(|digest| format!("said:{digest}")));
         items.extend(self.seen.iter().map(|(digest, until)| {
             let until = until.map(|until| format!(":{until}")).unwrap_or_default();
             format!("seen:{digest}{until}")
         }));
         items
+    }
+
+    /// Returns the record in today's form, to which can be added. What an older one names came with a project as far as one
+    /// can tell.
+    #[must_use]
+    pub fn continued(mut self) -> Self {
+        if std::mem::take(&mut self.older) {
+            let file = Some(self.number_of((PROJECT, String::new())));
+            let names: Vec<String> = std::mem::take(&mut self.entries).into_keys().collect();
+            self.entries_length = 0;
+            for name in names {
+                let proof = Proof::Name;
+                self.insert_entry(&name, Entry { proof, file });
+            }
+        }
+        self
     }
 
     /// Makes the key that digests need, where there is none yet.
@@ -417,14 +404,30 @@ impl Record {
     #[must_use]
     pub fn text(&self) -> String {
         let mut items = self.head();
-        items.extend(self.entries.iter().map(|(name, entry)| text_of(name, entry)));
+        items.extend(self.items_of(None));
+        for key in &self.foreign {
+            items.push(format!("key:{key}"));
+            items.extend(self.items_of(Some(key)));
+        }
         items.join("+")
+    }
+
+    /// The items of the variables whose digests this key made; `None` for one's own, and for those without.
+    fn items_of<'a>(&'a self, wanted: Option<&'a str>) -> impl Iterator<Item = String> + 'a {
+        let entries = self.entries.iter().filter(move |(_, entry)| match &entry.proof {
+            Proof::Foreign { key, .. } => wanted == Some(key),
+            _ => wanted.is_none(),
+        });
+        entries.map(|(name, entry)| text_of(name, entry))
     }
 }
 
+/// What a key's item has besides its name, with the sign before it.
+const KEY_ITEM: &str = "+key:";
+
 fn text_of(name: &str, entry: &Entry) -> String {
     let digest = match &entry.proof {
-        Proof::Keyed(digest) | Proof::Plain(digest) => digest,
+        Proof::Keyed(digest) | Proof::Plain(digest) | Proof::Foreign { digest, .. } => digest,
         Proof::Name => "",
     };
     let file = entry.file.map(|number| number.to_string()).unwrap_or_default();
@@ -464,6 +467,12 @@ fn read_file(text: &str) -> Option<(&'static str, String)> {
         .find(|&known| known == standing)?;
     decode(path)?;
     Some((standing, path.to_owned()))
+}
+
+/// A key's name goes back into the record as it came.
+fn checked_id(id: &str) -> Option<&str> {
+    let is_id = id.len() == 8 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
+    is_id.then_some(id)
 }
 
 fn checked(digest: &str) -> Option<Digest16> {
@@ -519,7 +528,8 @@ fn plain_digest(name: &str, value: &[u8]) -> Digest16 {
 
 #[cfg(test)]
 mod tests {
-    use super::{Exported, KEY_LENGTH, Record, RecordKey, decode, encode};
+    use super::super::record_key::KEY_LENGTH;
+    use super::{Exported, Record, RecordKey, decode, encode};
     use crate::dotenv::Trust;
     use crate::dotenv::chain::VARIABLE_LIMIT;
     use std::ffi::{OsStr, OsString};
@@ -576,15 +586,15 @@ mod tests {
 
     #[test]
     fn without_its_key_a_record_holds_names_alone() {
-        for (made, read) in [
-            (Some(key(1)), Some(key(2))),
-            (Some(key(1)), None),
-            (None, Some(key(1))),
-            (None, None),
+        for (made, read, is_held) in [
+            (Some(key(1)), Some(key(2)), false),
+            (Some(key(1)), None, false),
+            (None, Some(key(1)), true),
+            (None, None, true),
         ] {
             let again = again(&record(made), read);
             let changed = OsStr::new("anything");
-            assert!(again.holds("A", changed) && !again.holds("X", changed));
+            assert!(again.holds("A", changed) == is_held && !again.holds("X", changed));
             assert_eq!(again.origin("A", changed), file("A", true, false));
         }
     }

@@ -1,7 +1,6 @@
 //! Where `.env` files are looked for.
 
 use std::fmt;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -9,6 +8,7 @@ use clap::ValueEnum;
 
 use super::consent::Consent;
 use super::content::{STDIN, Unusable};
+use super::place::Place;
 use crate::exit::{Exit, Failure};
 use crate::paths;
 
@@ -50,6 +50,8 @@ pub struct Search {
     pub consent: Consent,
     /// The store of trusted files.
     pub trust_store: Option<PathBuf>,
+    /// A prompt waits for the answer: a file that gives its content when it likes is waited for less long.
+    pub at_prompt: bool,
 }
 
 impl Search {
@@ -73,6 +75,7 @@ impl Search {
                 config: paths::config_file(),
             },
             trust_store: paths::state_dir().map(|state| state.join("trust.json")),
+            at_prompt: false,
         })
     }
 
@@ -156,15 +159,10 @@ impl Search {
         [home, legacy, other].into_iter().flatten().collect()
     }
 
-    /// Returns whether a file is one of the home files, in a directory that has another name there, by way of a symbolic
-    /// link.
-    pub(super) fn is_home_by_link(&self, file: &Path) -> bool {
-        if !file.ends_with(".env") {
-            return false;
-        }
-        let identity = |path: &Path| path.metadata().ok().map(|found| (found.dev(), found.ino()));
-        let here = file.parent().and_then(identity);
-        here.is_some() && self.home_dirs().iter().any(|home| identity(home) == here)
+    /// Returns whether a file that was found is one of the home files, in a directory that has another name there, by way of
+    /// a symbolic link.
+    pub(super) fn is_home(&self, file: &Path, place: &Place) -> bool {
+        file.ends_with(".env") && place.is_in(self.home_dirs().iter().map(PathBuf::as_path))
     }
 
     /// Returns Qwen Code's settings of the user, then those of a project.
@@ -235,13 +233,8 @@ pub enum EnvError {
     },
     /// A file that was named is not there.
     Missing(PathBuf),
-    /// The trust store cannot be read or written.
-    TrustStore {
-        /// The store.
-        path: PathBuf,
-        /// Why.
-        reason: String,
-    },
+    /// The trust store, or the path that it is asked about, cannot be read or written, or is not the user's own.
+    TrustStore(Failure),
     /// The trust store is being changed by another process that does not end.
     Locked(Failure),
 }
@@ -252,9 +245,25 @@ impl EnvError {
     pub const fn exit(&self) -> Exit {
         match self {
             Self::UnknownRule(_) => Exit::Config,
+            Self::Unusable {
+                reason: Unusable::Exhausted(_),
+                ..
+            } => Exit::TryAgain,
             Self::Unusable { .. } | Self::Missing(_) => Exit::NoInput,
-            Self::TrustStore { .. } => Exit::Io,
-            Self::Locked(failure) => failure.exit,
+            Self::TrustStore(failure) | Self::Locked(failure) => failure.exit,
+        }
+    }
+
+    /// Returns the failure that it is, with what mends it.
+    #[must_use]
+    pub fn failure(&self) -> Failure {
+        let failure = Failure::new(self.exit(), self.to_string());
+        match self {
+            Self::TrustStore(known) | Self::Locked(known) => Failure {
+                hints: known.hints.clone(),
+                ..failure
+            },
+            _ => failure,
         }
     }
 }
@@ -267,14 +276,11 @@ impl fmt::Display for EnvError {
             }
             Self::Unusable {
                 path,
-                reason: Unusable::Unreadable(reason),
+                reason: Unusable::Unreadable(reason) | Unusable::Exhausted(reason),
             } => write!(f, "cannot read '{}': {reason}", path.display()),
             Self::Unusable { path, reason } => write!(f, "{}: {reason}", path.display()),
             Self::Missing(path) => write!(f, "{}: no such file", path.display()),
-            Self::TrustStore { path, reason } => {
-                write!(f, "{}: cannot use the trust store: {reason}", path.display())
-            }
-            Self::Locked(failure) => failure.fmt(f),
+            Self::TrustStore(failure) | Self::Locked(failure) => failure.fmt(f),
         }
     }
 }
@@ -283,6 +289,9 @@ impl std::error::Error for EnvError {}
 
 impl From<EnvError> for Failure {
     fn from(error: EnvError) -> Self {
-        Self::new(error.exit(), error.to_string())
+        match error {
+            EnvError::TrustStore(failure) | EnvError::Locked(failure) => failure,
+            error => Self::new(error.exit(), error.to_string()),
+        }
     }
 }

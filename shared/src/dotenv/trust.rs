@@ -13,10 +13,11 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
+use super::chain::command_about;
 use super::search::EnvError;
-use crate::exit::io_reason;
-use crate::fs::{self, Lock};
-use crate::text::hex;
+use crate::exit::{Exit, Failure, io_exit, io_reason};
+use crate::fs::{self, Lock, NotOwn};
+use crate::text::{hex, shell_word};
 
 /// The largest store that is read, in bytes.
 const LIMIT: u64 = 16 * 1024 * 1024;
@@ -78,17 +79,25 @@ impl TrustStore {
     /// # Errors
     /// A store that somebody else could have written, that cannot be read, or that is not what this module writes.
     pub fn load(store: &Path) -> Result<Self, EnvError> {
-        let fault = |reason: String| EnvError::TrustStore {
-            path: store.to_path_buf(),
-            reason,
-        };
-        let Some(read) = fs::read_private(store, LIMIT).map_err(|error| fault(io_reason(&error)))? else {
+        let damaged = |reason: &str| EnvError::TrustStore(damaged(store, reason));
+        let read = fs::read_private(store, LIMIT).map_err(|error| match NotOwn::of(&error) {
+            Some(not_own) => EnvError::TrustStore(not_own.failure()),
+            None if error.raw_os_error().is_some() && !fs::is_link_error(&error) => io_fault(store, &error),
+            None => damaged(&io_reason(&error)),
+        })?;
+        let Some(read) = read else {
             return Ok(Self::default());
         };
-        let value: Value = serde_json::from_slice(&read.bytes).map_err(|error| fault(error.to_string()))?;
+        let value: Value = serde_json::from_slice(&read.bytes).map_err(|error| {
+            damaged(if error.is_eof() {
+                "it ends in the middle"
+            } else {
+                "it is not JSON"
+            })
+        })?;
         match value.get("files") {
             Some(Value::Object(files)) => Ok(Self { files: files.clone() }),
-            _ => Err(fault("'files' is not an object".to_owned())),
+            _ => Err(damaged("'files' is not an object")),
         }
     }
 
@@ -139,9 +148,10 @@ pub fn keep(
     answer: Answer,
     notify: &dyn Fn(&str),
 ) -> Result<(), EnvError> {
+    let name = checked_key(path)?;
     change(store, notify, |files| {
         let entry = json!({ "digest": digest(content), "answer": answer.name() });
-        files.insert(key(path), entry);
+        files.insert(name, entry);
         true
     })
 }
@@ -186,9 +196,11 @@ fn change(
     notify: &dyn Fn(&str),
     edit: impl FnOnce(&mut Map<String, Value>) -> bool,
 ) -> Result<(), EnvError> {
-    let fault = |error: &io::Error| EnvError::TrustStore {
-        path: store.to_path_buf(),
-        reason: io_reason(error),
+    let fault = |error: &io::Error| {
+        EnvError::TrustStore(match NotOwn::of(error) {
+            Some(not_own) => not_own.failure(),
+            None => Failure::new(io_exit(error, Exit::Io), unusable(store, &io_reason(error))),
+        })
     };
     if let Some(directory) = store.parent() {
         fs::create_private_dir(directory).map_err(|error| fault(&error))?;
@@ -204,6 +216,40 @@ fn change(
     fs::write_private(store, &text).map_err(|error| fault(&error))
 }
 
+/// The failure of a store that is not what this module writes, exit 74.
+fn damaged(store: &Path, reason: &str) -> Failure {
+    let failure = Failure::new(Exit::Io, unusable(store, reason));
+    let aside = store.with_extension("json.damaged");
+    let command = command_about("mv", store).zip(aside.to_str().and_then(shell_word));
+    match command {
+        Some((command, aside)) => failure.hint(format!(
+            "run '{command} {aside}' to begin a new one, and answer again about each file"
+        )),
+        None => failure,
+    }
+}
+
+fn unusable(store: &Path, reason: &str) -> String {
+    format!("{}: cannot use the trust store: {reason}", store.display())
+}
+
+/// A fault of the store, or of what it is about, that another time may not have.
+fn io_fault(path: &Path, error: &io::Error) -> EnvError {
+    EnvError::TrustStore(Failure {
+        exit: io_exit(error, Exit::Io),
+        ..fs::cannot_read(path, error)
+    })
+}
+
+/// As [`key`], for an answer that is to be found again: the directory has to be there.
+fn checked_key(path: &Path) -> Result<String, EnvError> {
+    let directory = path.parent().unwrap_or_else(|| Path::new("/"));
+    let real = directory
+        .canonicalize()
+        .map_err(|error| io_fault(directory, &error))?;
+    Ok(spelled(&real.join(path.file_name().unwrap_or_default())))
+}
+
 /// The name of a file in the store: its directory by its real path, so that a link above it changes nothing.
 fn key(path: &Path) -> String {
     let real: Option<PathBuf> = path
@@ -211,7 +257,10 @@ fn key(path: &Path) -> String {
         .and_then(|directory| directory.canonicalize().ok())
         .zip(path.file_name())
         .map(|(directory, name)| directory.join(name));
-    let path = real.unwrap_or_else(|| path.to_path_buf());
+    spelled(&real.unwrap_or_else(|| path.to_path_buf()))
+}
+
+fn spelled(path: &Path) -> String {
     match path.to_str() {
         Some(path) => path.to_owned(),
         // Two names that are not UTF-8 must not become the same one.

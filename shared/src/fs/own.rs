@@ -62,8 +62,8 @@ impl NotOwn {
     }
 
     fn remedy(&self) -> String {
-        let name = self.culprit.to_string_lossy();
-        let name = shell_word(&name);
+        let name = self.culprit.to_str().and_then(shell_word);
+        let name = name.unwrap_or_else(|| "FILE".to_owned());
         let me = geteuid().as_raw();
         let sudo = if me == 0 { "" } else { "sudo " };
         match (self.fault, self.role) {
@@ -114,8 +114,24 @@ const BY_ALL: RawMode = 0o002;
 /// [`NotOwn::of`] knows the error of a file that somebody else could have written; others are those of opening it.
 pub fn open_own(path: &Path, links: Links) -> io::Result<Option<File>> {
     match open_checked(path, links) {
-        Ok(file) => Ok(Some(file)),
+        Ok((file, _)) => Ok(Some(file)),
         Err(error) if is_absent(&error) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// Returns the file that a write to `path` changes: the one that a symbolic link in its place leads to, where that is
+/// followed as by [`open_own`].
+///
+/// # Errors
+/// As [`open_own`]; a link that leads to nothing.
+pub fn own_target(path: &Path) -> io::Result<PathBuf> {
+    if !path.is_symlink() {
+        return Ok(path.to_path_buf());
+    }
+    match open_checked(path, Links::Follow) {
+        Ok((_, target)) => Ok(target),
+        Err(error) if is_absent(&error) => Err(io::Error::other("is a symbolic link to nothing")),
         Err(error) => Err(error),
     }
 }
@@ -135,7 +151,8 @@ pub fn check_own_directory(file: &Path) -> io::Result<()> {
     }
 }
 
-fn open_checked(file: &Path, links: Links) -> io::Result<File> {
+/// Opens a file as [`open_own`] says; returns with it the path of the file itself.
+fn open_checked(file: &Path, links: Links) -> io::Result<(File, PathBuf)> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     let check = Check { file };
     let mut path = file.to_path_buf();
@@ -146,7 +163,7 @@ fn open_checked(file: &Path, links: Links) -> io::Result<File> {
             Ok(opened) => {
                 check.directory(directory_of(&path), &directory)?;
                 check.file(&path, &fstat(&opened)?)?;
-                return Ok(opened.into());
+                return Ok((opened.into(), path));
             }
             Err(Errno::LOOP) if links == Links::Follow => {}
             Err(Errno::LOOP) => return Err(io::Error::other("is a symbolic link")),

@@ -77,6 +77,8 @@ fn get(typed: &Overrides, url: impl Fn(&Endpoint) -> Url + Send) -> Option<Vec<u
         longest_wait: LIMIT,
         is_paced: false,
         has_flags: false,
+        renewal_pause: std::time::Duration::ZERO,
+        threads: 1,
     };
     let client = Client::new(endpoint, options, &quiet).ok()?;
     runtime()

@@ -7,6 +7,7 @@ pub mod config;
 pub mod credential;
 pub mod date;
 pub mod http;
+pub mod json;
 pub mod oauth;
 pub mod random;
 pub mod ratelimit;

@@ -62,6 +62,28 @@ impl Wait {
     }
 }
 
+/// Returns a wait as a person says it, by its two largest units: `90 s`, `2 min 30 s`, `2 h 5 min`, `3 days`.
+#[must_use]
+pub fn spell(wait: Duration) -> String {
+    const YEAR: u64 = 365 * 86_400;
+    if wait < Duration::from_secs(1) {
+        return format!("{} ms", wait.as_millis());
+    }
+    let seconds = wait.as_secs().saturating_add(u64::from(wait.subsec_millis() > 0));
+    let two = |(large, name): (u64, &str), (small, other): (u64, &str)| match small {
+        0 => format!("{large} {name}"),
+        _ => format!("{large} {name} {small} {other}"),
+    };
+    match seconds {
+        0..=120 => format!("{seconds} s"),
+        121..3600 => two((seconds / 60, "min"), (seconds % 60, "s")),
+        3600..86_400 => two((seconds / 3600, "h"), (seconds % 3600 / 60, "min")),
+        86_400..172_800 => two((1, "day"), (seconds % 86_400 / 3600, "h")),
+        172_800..YEAR => two((seconds / 86_400, "days"), (seconds % 86_400 / 3600, "h")),
+        _ => "more than a year".to_owned(),
+    }
+}
+
 /// Reads RFC 3339, with any offset; without one it would be a guess.
 fn rfc3339(text: &str) -> Option<SystemTime> {
     let text = text.replacen(' ', "T", 1);
@@ -85,7 +107,7 @@ pub struct HeaderWaits {
     /// `Retry-After` (RFC 9110, section 10.2.3) or `retry-after-ms`, which is more exact.
     pub retry_after: Option<Duration>,
     /// When the limit that is used up renews: the latest reset among the limits of which nothing remains; where none says
-    /// so, the earliest of all.
+    /// so, the earliest of those that do not say what remains.
     pub reset: Option<Duration>,
 }
 
@@ -119,7 +141,8 @@ impl HeaderWaits {
 #[derive(Default)]
 struct Limits {
     resets: Vec<(String, Duration)>,
-    used_up: Vec<String>,
+    /// What remains of each.
+    left: Vec<(String, f64)>,
 }
 
 impl Limits {
@@ -129,28 +152,32 @@ impl Limits {
                 self.resets.push((name.replace("reset", ""), wait.from(now)));
             }
         } else if name.contains("remaining") {
-            if value.trim().parse::<f64>().is_ok_and(|left| left <= 0.0) {
-                self.used_up.push(name.replace("remaining", ""));
+            if let Ok(left) = value.trim().parse::<f64>() {
+                self.left.push((name.replace("remaining", ""), left));
             }
         } else {
             // draft-ietf-httpapi-ratelimit-headers: `limit=1, remaining=0, reset=5`, later `"name";r=0;t=5`.
-            for (key, value) in value
-                .split([',', ';'])
-                .filter_map(|part| part.trim().split_once('='))
-            {
-                match key {
-                    "reset" | "t" => self.add("reset", value, now),
-                    "remaining" | "r" => self.add("remaining", value, now),
-                    _ => {}
+            let mut policy = "";
+            for part in value.split([',', ';']).map(str::trim) {
+                match part.split_once('=') {
+                    None => policy = part,
+                    Some(("reset" | "t", value)) => self.add(&format!("reset{policy}"), value, now),
+                    Some(("remaining" | "r", value)) => self.add(&format!("remaining{policy}"), value, now),
+                    Some(_) => {}
                 }
             }
         }
     }
 
     fn reset(&self) -> Option<Duration> {
-        let used_up = self.resets.iter().filter(|(name, _)| self.used_up.contains(name));
+        let left = |name: &str| self.left.iter().find(|left| left.0 == name).map(|left| left.1);
+        let used_up = self
+            .resets
+            .iter()
+            .filter(|(name, _)| left(name).is_some_and(|left| left <= 0.0));
         let latest = used_up.map(|(_, wait)| *wait).max();
-        latest.or_else(|| self.resets.iter().map(|(_, wait)| *wait).min())
+        let unknown = self.resets.iter().filter(|(name, _)| left(name).is_none());
+        latest.or_else(|| unknown.map(|(_, wait)| *wait).min())
     }
 }
 
@@ -297,7 +324,7 @@ fn chinese_wait(text: &str) -> Option<Wait> {
 
 #[cfg(test)]
 mod tests {
-    use super::{HeaderWaits, Wait, in_words};
+    use super::{HeaderWaits, Wait, in_words, spell};
     use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
     const NOW: u64 = 1_764_417_600; // 2025-11-29T12:00:00Z
@@ -340,6 +367,24 @@ mod tests {
             assert_eq!(seconds(Wait::parse(text)), wait, "{text:?}");
         }
         assert_eq!(Wait::parse("1e300"), Some(Wait::For(Duration::MAX)));
+    }
+
+    #[test]
+    fn a_wait_is_spelled_as_a_person_says_it() {
+        for (milliseconds, words) in [
+            (20, "20 ms"),
+            (1_500, "2 s"),
+            (59_000, "59 s"),
+            (90_000, "90 s"),
+            (150_000, "2 min 30 s"),
+            (7_500_000, "2 h 5 min"),
+            (90_000_000, "1 day 1 h"),
+            (259_200_000, "3 days"),
+            (u64::MAX, "more than a year"),
+        ] {
+            assert_eq!(spell(Duration::from_millis(milliseconds)), words);
+        }
+        assert_eq!(spell(Duration::MAX), "more than a year");
     }
 
     #[test]
@@ -405,6 +450,15 @@ mod tests {
                 None,
                 Some(10.0),
             ),
+            (
+                &[
+                    ("x-ratelimit-remaining-requests", "0"),
+                    ("x-ratelimit-reset-requests", "500ms"),
+                ],
+                None,
+                Some(0.5),
+            ),
+            (&[("retry-after", "1m30s")], Some(90.0), None),
             (&[("x-ratelimit-reset", "1764417625")], None, Some(25.0)),
             (&[("X-RateLimit-Reset", "1764417625000")], None, Some(25.0)),
             (&[("ratelimit-reset", "30")], None, Some(30.0)),
@@ -415,6 +469,30 @@ mod tests {
             ),
             (&[("ratelimit", "\"default\";r=0;t=8")], None, Some(8.0)),
             (&[("x-ratelimit-limit", "100"), ("server", "x")], None, None),
+            // Of what is left over, the renewal says nothing.
+            (
+                &[
+                    ("x-ratelimit-remaining-requests", "5"),
+                    ("x-ratelimit-reset-requests", "24h0m0s"),
+                ],
+                None,
+                None,
+            ),
+            (
+                &[
+                    ("x-ratelimit-remaining-requests", "5"),
+                    ("x-ratelimit-reset-requests", "24h0m0s"),
+                    ("x-ratelimit-reset-tokens", "6s"),
+                ],
+                None,
+                Some(6.0),
+            ),
+            (
+                &[("ratelimit", "\"day\";r=50;t=3600, \"minute\";r=0;t=20")],
+                None,
+                Some(20.0),
+            ),
+            (&[("ratelimit", "\"day\";r=50;t=3600")], None, None),
         ] {
             let seen = HeaderWaits::read(headers.iter().copied(), now());
             let seen = [seen.retry_after, seen.reset].map(|wait| wait.map(|wait| wait.as_secs_f64()));

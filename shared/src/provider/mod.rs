@@ -15,6 +15,8 @@ use std::net::Ipv4Addr;
 
 use url::{Host, Url};
 
+use crate::checked;
+
 /// Returns every provider, in the order of menus. `custom` is the last.
 #[must_use]
 pub fn all() -> &'static [Provider] {
@@ -27,7 +29,8 @@ const CATALOGUE: &str = include_str!("catalogue.json");
 
 /// Returns whether a variable holds the key of a provider, and is no other program's.
 ///
-/// It reads these two members of the catalogue alone: `qwen-env` asks at every start.
+/// `qwen-env` asks at every start: a name that stands nowhere in the catalogue is none, and of the others these two
+/// members are read alone.
 #[must_use]
 pub fn is_key_variable(name: &str) -> bool {
     #[derive(Deserialize)]
@@ -37,6 +40,10 @@ pub fn is_key_variable(name: &str) -> bool {
         key_variable_shared: bool,
     }
     static ALL: OnceLock<Vec<KeyVariable>> = OnceLock::new();
+    let is_there = |(at, _)| CATALOGUE[..at].ends_with('"') && CATALOGUE[at + name.len()..].starts_with('"');
+    if name.is_empty() || !CATALOGUE.match_indices(name).any(is_there) {
+        return false;
+    }
     let all = ALL.get_or_init(|| serde_json::from_str(CATALOGUE).unwrap_or_default());
     let mut of_name = all
         .iter()
@@ -45,23 +52,29 @@ pub fn is_key_variable(name: &str) -> bool {
     of_name.peek().is_some() && of_name.all(|known| !known.key_variable_shared)
 }
 
-/// Finds a provider by its name.
+/// Finds a provider by its name, whatever its case.
 #[must_use]
 pub fn named(name: &str) -> Option<&'static Provider> {
-    all().iter().find(|provider| provider.name == name)
-}
-
-/// Returns the provider whose endpoint this is; `custom` for one that is not in the catalogue.
-#[must_use]
-pub fn recognise(url: &Url) -> Option<&'static Provider> {
+    let name = name.trim();
     all()
         .iter()
-        .find(|provider| provider.oauth.is_none() && provider.recognises(url))
+        .find(|provider| provider.name.eq_ignore_ascii_case(name))
+}
+
+/// Returns the provider whose endpoint this is; `custom` for one that is not in the catalogue. A name goes before a pattern
+/// that covers it too.
+#[must_use]
+pub fn recognise(url: &Url) -> Option<&'static Provider> {
+    let mut own = all().iter().filter(|provider| provider.oauth.is_none());
+    own.clone()
+        .find(|provider| provider.is_region(url))
+        .or_else(|| own.find(|provider| provider.is_covered(url)))
         .or_else(|| named("custom"))
 }
 
 /// How many requests a provider takes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "net", derive(schemars::JsonSchema))]
 #[serde(expecting = "an object")]
 pub struct Rate {
     /// Requests in any 60 seconds.
@@ -93,19 +106,40 @@ pub struct BatchLimits {
     pub line_mib: Option<u64>,
 }
 
+impl BatchLimits {
+    /// Returns the size of the largest file, in bytes.
+    #[must_use]
+    pub const fn file_bytes(&self) -> u64 {
+        self.file_mib << 20
+    }
+
+    /// Returns the length of the longest line, in MiB.
+    #[must_use]
+    pub fn longest_line_mib(&self) -> u64 {
+        self.line_mib.unwrap_or(self.file_mib)
+    }
+}
+
 /// An authorization server and this client's registration there.
 ///
 /// Either `issuer`, from which the endpoints are discovered (RFC 8414), or the endpoints themselves.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[cfg_attr(feature = "net", derive(schemars::JsonSchema))]
 #[serde(expecting = "an object")]
 pub struct OauthSettings {
     /// The issuer identifier, as it is written: its document must name the very same text (RFC 8414, section 3.3).
     pub issuer: Option<String>,
     /// RFC 8628, section 3.1.
+    #[serde(default, deserialize_with = "endpoint")]
+    #[cfg_attr(feature = "net", schemars(with = "Option<String>"))]
     pub device_authorization_endpoint: Option<Url>,
     /// RFC 6749, section 3.2.
+    #[serde(default, deserialize_with = "endpoint")]
+    #[cfg_attr(feature = "net", schemars(with = "Option<String>"))]
     pub token_endpoint: Option<Url>,
     /// RFC 7009; absent where the server has none.
+    #[serde(default, deserialize_with = "endpoint")]
+    #[cfg_attr(feature = "net", schemars(with = "Option<String>"))]
     pub revocation_endpoint: Option<Url>,
     /// The public client's identifier. Not a secret (RFC 8252, section 8.5).
     pub client_id: Option<String>,
@@ -121,9 +155,19 @@ pub struct OauthSettings {
     pub parameters: BTreeMap<String, String>,
 }
 
+/// Blank counts as absent.
+fn endpoint<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Url>, D::Error> {
+    checked::text(deserializer, |text| {
+        Url::parse(text).map_err(|_| "this is not a URL: one begins with 'https://'")
+    })
+}
+
 /// Reads parameters, none of which may be one that the standards define for these requests.
 fn parameters<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, String>, D::Error> {
-    const OURS: [&str; 10] = [
+    // `response_type` is none of them: OpenAM's server asks for it.
+    const OURS: [&str; 13] = [
+        "client_assertion",
+        "client_assertion_type",
         "client_id",
         "client_secret",
         "code",
@@ -132,11 +176,13 @@ fn parameters<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<Str
         "code_verifier",
         "device_code",
         "grant_type",
+        "redirect_uri",
         "refresh_token",
         "scope",
     ];
     let parameters = BTreeMap::<String, String>::deserialize(deserializer)?;
-    match parameters.keys().find(|name| OURS.contains(&name.as_str())) {
+    let is_ours = |name: &&String| name.trim().is_empty() || OURS.contains(&name.trim());
+    match parameters.keys().find(is_ours) {
         Some(name) => Err(D::Error::custom(format!("\"parameters\" must not hold '{name}'"))),
         None => Ok(parameters),
     }
@@ -145,7 +191,7 @@ fn parameters<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<Str
 impl OauthSettings {
     /// Completes a profile's settings by its provider's.
     ///
-    /// `client_id`, `scope` and `pkce` are taken member by member. Endpoints and the hosts that may get the token belong to
+    /// `client_id`, `scope`, `pkce` and `parameters` are taken member by member. Endpoints and the hosts that may get the token belong to
     /// one server: they are the provider's only where the profile names no server of its own.
     #[must_use]
     pub fn completed_by(self, provider: &Self) -> Self {
@@ -157,6 +203,9 @@ impl OauthSettings {
         own.client_id = own.client_id.or(provider.client_id);
         own.scope = own.scope.or(provider.scope);
         own.pkce = own.pkce.or(provider.pkce);
+        for (name, value) in provider.parameters {
+            own.parameters.entry(name).or_insert(value);
+        }
         if names_server {
             return own;
         }
@@ -205,6 +254,8 @@ pub struct Provider {
     /// True where other programs read that variable too, so that a project's file does not set it without consent.
     #[serde(default)]
     pub key_variable_shared: bool,
+    /// The address where a person makes a key.
+    pub key_page: Option<String>,
     /// False for servers that take requests without a key.
     #[serde(default = "yes")]
     pub needs_key: bool,
@@ -251,8 +302,11 @@ fn bearer() -> String {
     "bearer".to_owned()
 }
 
+/// What the path of chat completions ends in, with every provider.
+const CHAT_PATH: &str = "/chat/completions";
+
 fn chat_path() -> String {
-    "/chat/completions".to_owned()
+    CHAT_PATH.to_owned()
 }
 
 fn models_path() -> String {
@@ -266,10 +320,17 @@ impl Provider {
         self.complete_urls().next()
     }
 
-    /// True when a key for this provider may be sent to `url`: it has the origin of one of the base URLs.
+    /// True when a key for this provider may be sent to `url`: it has the origin of one of the base URLs, or is a host of the
+    /// provider by its whole name.
     #[must_use]
     pub fn owns(&self, url: &Url) -> bool {
+        let is_plain = url.scheme() == "https" && url.port().is_none();
+        let host = url.host_str().filter(|_| is_plain);
         self.complete_urls().any(|own| own.origin() == url.origin())
+            || self
+                .patterns
+                .iter()
+                .any(|known| Some(known.host.as_str()) == host && url.path().starts_with(&known.path))
     }
 
     /// Splits the URL of one model into the path of the base URL and the model: people copy the whole address of an Azure
@@ -301,6 +362,25 @@ impl Provider {
         self.with_query(join(base, &path), version)
     }
 
+    /// Returns the URL of another service than chat completions for a model, by its path below the base URL (`/embeddings`).
+    #[must_use]
+    pub fn model_url(&self, base: &Url, path: &str, model: &str, version: Option<&str>) -> Url {
+        match self.chat_path.strip_suffix(CHAT_PATH) {
+            Some(before) if before.contains("{model}") => {
+                let encoded: String = url::form_urlencoded::byte_serialize(model.as_bytes()).collect();
+                let before = before.replace("{model}", &encoded.replace('+', "%20"));
+                self.with_query(join(base, &format!("{before}{path}")), version)
+            }
+            _ => self.with_query(join(base, path), version),
+        }
+    }
+
+    /// True where the model is part of the path.
+    #[must_use]
+    pub fn has_model_in_path(&self) -> bool {
+        self.chat_path.contains("{model}")
+    }
+
     /// Returns the URL of the list of models.
     #[must_use]
     pub fn models_url(&self, base: &Url, version: Option<&str>) -> Url {
@@ -329,17 +409,22 @@ impl Provider {
             .filter_map(|region| Url::parse(&region.base_url).ok())
     }
 
-    fn recognises(&self, url: &Url) -> bool {
+    /// True for the host of one of the regions; on this machine, for the port.
+    fn is_region(&self, url: &Url) -> bool {
+        let host = url.host_str().unwrap_or_default();
+        self.complete_urls()
+            .any(|own| match (is_loopback(&own), is_loopback(url)) {
+                (true, true) => own.port_or_known_default() == url.port_or_known_default(),
+                _ => own.host_str().is_some_and(|name| host_matches(name, host)),
+            })
+    }
+
+    /// True for an endpoint that a pattern covers.
+    fn is_covered(&self, url: &Url) -> bool {
         let host = url.host_str().unwrap_or_default();
         self.patterns
             .iter()
             .any(|known| host_matches(&known.host, host) && url.path().starts_with(&known.path))
-            || self
-                .complete_urls()
-                .any(|own| match (is_loopback(&own), is_loopback(url)) {
-                    (true, true) => own.port_or_known_default() == url.port_or_known_default(),
-                    _ => own.host_str().is_some_and(|name| host_matches(name, host)),
-                })
     }
 }
 

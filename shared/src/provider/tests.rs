@@ -1,6 +1,7 @@
+use serde_json::{Value, json};
 use url::Url;
 
-use super::{Provider, all, host_matches, named, recognise};
+use super::{Provider, all, host_matches, is_key_variable, named, recognise};
 
 #[test]
 fn every_entry_of_the_catalogue_is_read() {
@@ -37,6 +38,12 @@ fn an_endpoint_is_recognised_by_its_host() {
             "https://cn-hongkong.dashscope.aliyuncs.com/compatible-mode/v1",
             "dashscope",
         ),
+        (
+            "https://ws-1.eu-central-1.maas.aliyuncs.com/compatible-mode/v1",
+            "dashscope",
+        ),
+        ("https://ws-1.eu-central-1.maas.aliyuncs.com/other", "custom"),
+        ("https://maas.aliyuncs.com.example/compatible-mode/v1", "custom"),
         ("https://api.moonshot.cn/v1", "moonshot"),
         ("http://127.0.0.1:11434/v1", "ollama"),
         ("http://localhost:11434/v1/", "ollama"),
@@ -52,11 +59,101 @@ fn an_endpoint_is_recognised_by_its_host() {
 }
 
 #[test]
+fn a_provider_is_found_by_its_name_whatever_its_case() {
+    for name in ["groq", "Groq", " GROQ ", "lm studio", "Azure-V1"] {
+        let found = named(name).map(|provider| provider.name.as_str());
+        let own = ["groq", "azure-v1"]
+            .into_iter()
+            .find(|own| name.trim().eq_ignore_ascii_case(own));
+        assert_eq!(found, own, "{name}");
+    }
+}
+
+/// A project's file sets none of them without consent.
+#[test]
+fn a_variable_that_other_programs_read_too_is_no_key_variable_of_ours_alone() {
+    for (name, is_ours) in [
+        ("GROQ_API_KEY", true),
+        ("OPENAI_API_KEY", true),
+        ("GITHUB_TOKEN", false),
+        ("HF_TOKEN", false),
+        ("GEMINI_API_KEY", false),
+        ("GOOGLE_API_KEY", false),
+    ] {
+        assert_eq!(is_key_variable(name), is_ours, "{name}");
+    }
+}
+
+/// A person without a key is told where one is made.
+#[test]
+fn every_provider_that_needs_a_key_says_where_one_is_made() {
+    for provider in all()
+        .iter()
+        .filter(|known| known.needs_key && known.oauth.is_none())
+    {
+        let page = provider.key_page.as_deref().unwrap_or_default();
+        assert!(
+            provider.name == "custom" || page.starts_with("https://"),
+            "{provider}"
+        );
+    }
+}
+
+#[test]
 fn a_key_belongs_to_the_origins_of_its_provider() {
     let dashscope = named("dashscope").unwrap();
     assert!(dashscope.owns(&Url::parse("https://dashscope-intl.aliyuncs.com/x").unwrap()));
     assert!(!dashscope.owns(&Url::parse("http://dashscope-intl.aliyuncs.com/x").unwrap()));
     assert!(!dashscope.owns(&Url::parse("https://api.openai.com/v1").unwrap()));
+    let together = named("together").unwrap();
+    for (url, is_its) in [
+        ("https://api.together.xyz/v1", true),
+        ("https://api.together.ai/v1", true),
+        ("http://api.together.xyz/v1", false),
+        ("https://api.together.xyz:8443/v1", false),
+        ("https://api.together.xyz.example/v1", false),
+    ] {
+        assert_eq!(together.owns(&Url::parse(url).unwrap()), is_its, "{url}");
+    }
+    let azure = named("azure").unwrap();
+    assert!(!azure.owns(&Url::parse("https://mine.openai.azure.com/").unwrap()));
+}
+
+/// What the catalogue says of a provider is what its documentation says, at the addresses that are kept there.
+#[test]
+fn every_entry_is_documented() {
+    let text = include_str!("../../../tests/data/providers.json");
+    let documented: Vec<Value> = serde_json::from_str(text).unwrap();
+    let entries = all().iter().filter(|provider| provider.name != "custom");
+    let entries: Vec<Value> = entries
+        .zip(&documented)
+        .map(|(provider, row)| {
+            let urls = provider.regions.iter().map(|region| region.base_url.as_str());
+            let mut entry = json!({
+                "name": provider.name,
+                "base_urls": urls.collect::<Vec<_>>(),
+                "default_model": provider.default_model,
+                "documented_at": row["documented_at"],
+            });
+            let texts = [
+                ("key_variable", &provider.key_variable),
+                ("key_page", &provider.key_page),
+            ];
+            for (name, text) in texts
+                .into_iter()
+                .filter_map(|(name, text)| Some((name, text.as_ref()?)))
+            {
+                entry[name] = json!(text);
+            }
+            entry
+        })
+        .collect();
+    assert_eq!(entries, documented);
+    for row in &documented {
+        let pages = row["documented_at"].as_array().unwrap();
+        let is_address = |page: &Value| page.as_str().unwrap().starts_with("https://");
+        assert!(!pages.is_empty() && pages.iter().all(is_address), "{row}");
+    }
 }
 
 /// The providers of the contract: those that Qwen Code offers today, and those that it lacks.
@@ -125,6 +222,30 @@ fn the_catalogue_has_every_provider_of_the_contract() {
         ("vllm", "", &["http://127.0.0.1:8000/v1"]),
         ("llama.cpp", "", &["http://127.0.0.1:8080/v1"]),
         ("ollama", "", &["http://127.0.0.1:11434/v1"]),
+        (
+            "gemini",
+            "GEMINI_API_KEY",
+            &["https://generativelanguage.googleapis.com/v1beta/openai"],
+        ),
+        ("mistral", "MISTRAL_API_KEY", &["https://api.mistral.ai/v1"]),
+        ("groq", "GROQ_API_KEY", &["https://api.groq.com/openai/v1"]),
+        ("together", "TOGETHER_API_KEY", &["https://api.together.ai/v1"]),
+        (
+            "fireworks",
+            "FIREWORKS_API_KEY",
+            &["https://api.fireworks.ai/inference/v1"],
+        ),
+        ("cerebras", "CEREBRAS_API_KEY", &["https://api.cerebras.ai/v1"]),
+        (
+            "siliconflow",
+            "SILICONFLOW_API_KEY",
+            &["https://api.siliconflow.com/v1", "https://api.siliconflow.cn/v1"],
+        ),
+        ("huggingface", "HF_TOKEN", &["https://router.huggingface.co/v1"]),
+        ("github", "GITHUB_TOKEN", &["https://models.github.ai/inference"]),
+        ("lmstudio", "", &["http://127.0.0.1:1234/v1"]),
+        ("sglang", "", &["http://127.0.0.1:30000/v1"]),
+        ("litellm", "LITELLM_PROXY_API_KEY", &["http://127.0.0.1:4000/v1"]),
         ("azure", "AZURE_OPENAI_API_KEY", &[]),
         ("azure-v1", "AZURE_OPENAI_API_KEY", &[]),
     ] {

@@ -87,6 +87,7 @@ pub async fn read_answer(
             }
             Ok(None) => break,
             Err(Error::Http(_)) if reader.is_complete() => break,
+            Err(Error::Http(error)) if error.is_of_connection() && reader.is_document() => break,
             Err(error) => return Err(error),
         }
     }

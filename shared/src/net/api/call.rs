@@ -33,6 +33,16 @@ pub trait Call: Send {
     /// Reads a response with a 2xx status.
     fn read(&mut self, response: Response) -> impl Future<Output = Result<Self::Output, Error>> + Send;
 
+    /// True for a response that goes on as it came: a 2xx is not decoded, and what is read of a refusal is given back
+    /// ([`Call::keep_refusal`]).
+    fn is_passed_on(&self) -> bool {
+        false
+    }
+
+    /// Takes a refusal that is passed on: the response, what was read of its body, as it came, and whether the connection broke
+    /// within it.
+    fn keep_refusal(&mut self, _response: Response, _read: Vec<u8>, _is_cut: bool) {}
+
     /// True as long as the request may be sent once more after this error: nothing of an answer has been shown, and
     /// nothing is done twice.
     fn may_repeat(&self, _error: &Error) -> bool {

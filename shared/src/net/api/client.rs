@@ -10,12 +10,14 @@ use super::authorization::{carries_secret, hint_when_refused};
 use super::call::{Call, Event, Get, RefusedResponse};
 use super::endpoint::Endpoint;
 use super::error::Error;
+use super::models::{PagedModels, with_parameters};
 use super::retry::{Backoff, Decision, decide, jitter};
-use crate::exit::{Exit, Failure};
+use crate::exit::{Exit, Failure, Hint};
 use crate::net::chat::{AnswerError, Asked, Change, ErrorKind, Form, Refusal, RefusalHead};
 use crate::net::credential::Refresh;
 use crate::net::http::{self, BaseUrl, HttpError, Phase, Response, Timeouts, Waiting, runtime};
 use crate::net::ratelimit::{Permit, RateLimit, identity};
+use crate::net::wait::spell;
 use crate::output::Reporter;
 
 /// The most bytes of a refusal's body that are read.
@@ -27,10 +29,8 @@ const REFUSAL_TIME: Duration = Duration::from_secs(5);
 /// The most bytes of a list of models.
 const MODELS_LIMIT: usize = 32 << 20;
 
-/// How long before its expiry a token is renewed, so that it outlives the request.
-const RENEW_BEFORE_EXPIRY: Duration = Duration::from_secs(60);
-
-/// A refused token that replaced another refused one so recently is not renewed again: no token will be accepted.
+/// A refused token that replaced another refused one so recently, and was never accepted, is not renewed again: no token
+/// will be.
 const FRESH: Duration = Duration::from_secs(60);
 
 /// How a client sends requests.
@@ -48,6 +48,11 @@ pub struct ClientOptions {
     pub is_paced: bool,
     /// Whether the program has a flag for each limit.
     pub has_flags: bool,
+    /// After a renewal that failed none is tried for so long: a token endpoint that is down, or a login that is dead, is not to be
+    /// asked for every request of a program that serves many.
+    pub renewal_pause: Duration,
+    /// How many threads ask, each with a runtime of its own; nearly always 1.
+    pub threads: usize,
 }
 
 /// The client of one endpoint: whatever a program asks a server goes through one. Clones share everything.
@@ -61,10 +66,38 @@ struct Shared {
     options: ClientOptions,
     reporter: Reporter,
     credential: Mutex<Credential>,
-    /// Held while the credential is renewed: one renewal serves all requests.
-    renewal: tokio::sync::Mutex<()>,
+    /// Held while the credential is renewed: one renewal serves all requests. When and why the last one failed.
+    renewal: tokio::sync::Mutex<Option<FailedRenewal>>,
     /// How questions are put to the models that do not take them as planned.
     forms: Mutex<BTreeMap<String, Form>>,
+}
+
+/// A renewal that brought no credential.
+#[derive(Debug)]
+struct FailedRenewal {
+    at: Instant,
+    exit: Exit,
+    message: String,
+    hints: Vec<Hint>,
+}
+
+impl FailedRenewal {
+    fn new(failure: &Failure) -> Self {
+        Self {
+            at: Instant::now(),
+            exit: failure.exit,
+            message: failure.message.clone(),
+            hints: failure.hints.clone(),
+        }
+    }
+
+    fn failure(&self) -> Failure {
+        let failure = Failure::new(self.exit, self.message.clone());
+        Failure {
+            hints: self.hints.clone(),
+            ..failure
+        }
+    }
 }
 
 /// What a renewal changes.
@@ -74,20 +107,17 @@ struct Credential {
     renew_at: Option<SystemTime>,
     /// When it replaced a refused one.
     replaced_at: Option<Instant>,
+    /// True once the server has taken it.
+    is_accepted: bool,
 }
 
 impl Credential {
     fn new(endpoint: Endpoint) -> Self {
-        // A new token that is due at once would be renewed for every request.
-        let renew_at = endpoint
-            .expires_at()
-            .filter(|_| endpoint.can_renew())
-            .and_then(|expires_at| expires_at.checked_sub(RENEW_BEFORE_EXPIRY))
-            .filter(|renew_at| *renew_at > SystemTime::now());
         Self {
+            renew_at: endpoint.renew_at().filter(|_| endpoint.can_renew()),
             endpoint: Arc::new(endpoint),
-            renew_at,
             replaced_at: None,
+            is_accepted: false,
         }
     }
 }
@@ -98,13 +128,13 @@ impl Client {
     /// # Errors
     /// 78 for certificates or a proxy that cannot be used.
     pub fn new(endpoint: Endpoint, options: ClientOptions, reporter: &Reporter) -> Result<Self, Failure> {
-        let http = http::Client::new(endpoint.base_url(), options.timeouts)
+        let http = http::Client::for_threads(endpoint.base_url(), options.timeouts, options.threads)
             .map_err(|error| error.failure(&endpoint.server()))?;
         let settings = endpoint.settings();
         let identity = identity(settings, endpoint.secret());
         Ok(Self(Arc::new(Shared {
             http,
-            rate_limit: RateLimit::new(&identity, settings.rate, options.is_paced),
+            rate_limit: RateLimit::new(&identity, settings.rate, options.is_paced, options.has_flags),
             options,
             reporter: reporter.clone(),
             credential: Mutex::new(Credential::new(endpoint)),
@@ -138,7 +168,7 @@ impl Client {
             None => self.attempts(call, None).await,
             Some(limit) => {
                 let end = tokio::time::Instant::now() + limit;
-                timeout_at(end, self.attempts(call, Some((end, limit))))
+                timeout_at(end, Box::pin(self.attempts(call, Some((end, limit)))))
                     .await
                     .unwrap_or(Err(HttpError::Timeout(Phase::Total, limit).into()))
             }
@@ -165,12 +195,31 @@ impl Client {
         })
     }
 
-    /// Gets the list of models, as the server wrote it.
+    /// Gets the list of models, as the server wrote it; where it comes in pages, all of them, as OpenAI writes a list.
     ///
     /// # Errors
-    /// As [`Client::call`].
+    /// As [`Client::call`], for any page.
     pub async fn models(&self) -> Result<Vec<u8>, Error> {
-        self.call(&mut Get::new(Endpoint::models_url, MODELS_LIMIT)).await
+        let first = self
+            .call(&mut Get::new(Endpoint::models_url, MODELS_LIMIT))
+            .await?;
+        let Some(mut list) = PagedModels::begin(&first) else {
+            return Ok(first);
+        };
+        while let Some(next) = list.next_page() {
+            let url = |endpoint: &Endpoint| with_parameters(endpoint.models_url(), &next);
+            match self.call(&mut Get::new(url, MODELS_LIMIT)).await {
+                Ok(page) => list.add(&page, MODELS_LIMIT),
+                Err(_) if list.has_other_way() => {}
+                Err(error) => return Err(error),
+            }
+        }
+        if list.is_incomplete() {
+            let server = self.server();
+            let notice = format!("'{server}' offers more models than it lists: its next page brings none");
+            self.0.reporter.notice(&self.redacted(notice));
+        }
+        Ok(list.into_json())
     }
 
     /// Turns an error into a failure, with hints that depend on the settings, and without the secret.
@@ -196,11 +245,14 @@ impl Client {
             Error::Http(HttpError::Timeout(phase, _)) if self.0.options.has_flags => Some(phase.flag()),
             _ => None,
         };
-        let is_foreign = matches!(error, Error::Answer(AnswerError::NotAnAnswer(_)));
+        let is_foreign = matches!(
+            error,
+            Error::Answer(AnswerError::NotAnAnswer(_) | AnswerError::OtherText(_))
+        );
         let mut failure = error.failure(&endpoint.server(), asked);
         failure = self.redacted_failure(failure);
         if let Some(wait) = wait {
-            failure = failure.hint(format!("the server asks to wait {} s", wait.as_secs()));
+            failure = failure.hint(format!("the server asks to wait {}", spell(wait)));
         }
         if let Some(flag) = limit {
             failure = failure.hint(format!("raise it with {flag} SECONDS"));
@@ -286,7 +338,7 @@ impl Client {
                 Decision::Retry(wait) => match backoff.next_pause(wait, jitter()) {
                     None => false,
                     Some(pause) => {
-                        pause_before_retry(call, &endpoint, &error, pause, &backoff).await?;
+                        Box::pin(pause_before_retry(call, &endpoint, &error, pause, &backoff)).await?;
                         true
                     }
                 },
@@ -322,11 +374,19 @@ impl Client {
             permit.answered();
         }
         if (200..300).contains(&response.status()) {
-            response.decode()?;
-            return call.read(response).await;
+            if !call.is_passed_on() {
+                response.decode()?;
+            }
+            let output = call.read(response).await?;
+            self.accepted(endpoint);
+            return Ok(output);
         }
         let provider = &endpoint.provider().name;
-        let mut refusal = refusal(&mut response, provider, permit.as_ref(), call).await;
+        let read = Box::pin(refusal(&mut response, provider, permit.as_ref(), call));
+        let (mut refusal, read, is_cut) = read.await;
+        if call.is_passed_on() {
+            call.keep_refusal(response, read, is_cut);
+        }
         refusal.is_anonymous = endpoint.secret().is_none() && !carries_secret(endpoint.settings());
         Err(Error::Refused(refusal))
     }
@@ -359,40 +419,84 @@ impl Client {
         renew_at.is_some_and(|renew_at| renew_at <= SystemTime::now())
     }
 
-    /// True when the credential has just replaced a refused one.
+    /// True when the credential has just replaced a refused one, and has not been taken since.
     fn is_fresh(&self) -> bool {
-        let replaced_at = self.credential().replaced_at;
+        let credential = self.credential();
+        let replaced_at = credential.replaced_at.filter(|_| !credential.is_accepted);
         replaced_at.is_some_and(|replaced_at| replaced_at.elapsed() < FRESH)
+    }
+
+    /// Takes note that the server has taken the credential of `endpoint`.
+    fn accepted(&self, endpoint: &Endpoint) {
+        let mut credential = self.credential();
+        if std::ptr::eq(&raw const *credential.endpoint, endpoint) {
+            credential.is_accepted = true;
+        }
     }
 
     /// Returns the endpoint with a credential that outlives the next request, as far as is known.
     async fn valid_endpoint(&self) -> Result<Arc<Endpoint>, Failure> {
         if self.is_renewal_due() {
-            let _renewal = self.0.renewal.lock().await;
-            if self.is_renewal_due() {
-                self.renew(Refresh::WhenDue).await?;
-            }
+            Box::pin(self.renew_due()).await?;
         }
         Ok(self.endpoint())
     }
 
+    async fn renew_due(&self) -> Result<(), Failure> {
+        let mut last = self.0.renewal.lock().await;
+        if self.is_renewal_due()
+            && let Err(failure) = self.renew(Refresh::WhenDue, &mut last).await
+        {
+            self.keep_key(failure)?;
+        }
+        Ok(())
+    }
+
+    /// Goes on with the key that a command has printed where it fails when it is to be run again: the time that the key is
+    /// good is a guess of the user's, and the server says when it was wrong.
+    fn keep_key(&self, failure: Failure) -> Result<(), Failure> {
+        let Some(ttl) = self.endpoint().key_ttl() else {
+            return Err(failure);
+        };
+        self.0
+            .reporter
+            .notice(&format!("{failure}; the earlier key is used on"));
+        self.credential().renew_at = SystemTime::now().checked_add(ttl);
+        Ok(())
+    }
+
     /// Renews the credential of `endpoint`, which the server has refused; true when there is another one now.
-    async fn renew_refused(&self, endpoint: &Endpoint) -> Result<bool, Failure> {
+    ///
+    /// # Errors
+    /// Those of the renewal.
+    pub async fn renew_refused(&self, endpoint: &Endpoint) -> Result<bool, Failure> {
         let Some(refused) = endpoint.secret().filter(|_| endpoint.can_renew()) else {
             return Ok(false);
         };
-        let _renewal = self.0.renewal.lock().await;
+        let mut last = self.0.renewal.lock().await;
         if self.endpoint().secret() == Some(refused) && !self.is_fresh() {
             self.0
                 .reporter
                 .detail("the credential was refused; renewing it once");
-            self.renew(Refresh::Rejected(refused.clone())).await?;
+            Box::pin(self.renew(Refresh::Rejected(refused.clone()), &mut last)).await?;
             self.credential().replaced_at = Some(Instant::now());
         }
         Ok(self.endpoint().secret() != Some(refused))
     }
 
-    async fn renew(&self, refresh: Refresh) -> Result<(), Failure> {
+    async fn renew(&self, refresh: Refresh, last: &mut Option<FailedRenewal>) -> Result<(), Failure> {
+        if let Some(failed) = last
+            .as_ref()
+            .filter(|failed| failed.at.elapsed() < self.0.options.renewal_pause)
+        {
+            return Err(failed.failure());
+        }
+        let renewed = self.renew_once(refresh).await;
+        *last = renewed.as_ref().err().map(FailedRenewal::new);
+        renewed
+    }
+
+    async fn renew_once(&self, refresh: Refresh) -> Result<(), Failure> {
         let (endpoint, reporter) = (self.endpoint(), self.0.reporter.clone());
         // It blocks, and makes a runtime of its own.
         let renewed = tokio::task::spawn_blocking(move || endpoint.renewed(refresh, &reporter))
@@ -435,10 +539,12 @@ async fn refusal<C: Call>(
     provider: &'static str,
     permit: Option<&Permit>,
     call: &mut C,
-) -> Refusal {
+) -> (Refusal, Vec<u8>, bool) {
     let head = RefusalHead::read(response.status(), response.headers(), SystemTime::now());
     let request_id = response.header("x-request-id").map(str::to_owned);
-    let body = refusal_body(response).await;
+    let (read, is_cut) = refusal_body(response).await;
+    // One that cannot be decoded says nothing.
+    let body = response.decoded(&read, REFUSAL_LIMIT);
     let refusal = Refusal::read(&head, &body, provider);
     let is_for_all = call.refused(&RefusedResponse {
         refusal: &refusal,
@@ -450,25 +556,25 @@ async fn refusal<C: Call>(
     {
         permit.retry_after(pause);
     }
-    refusal
+    (refusal, read, is_cut)
 }
 
-/// Reads as much of a refusal's body as there is in time. A fault in it changes nothing: the status is known.
-async fn refusal_body(response: &mut Response) -> Vec<u8> {
-    // One that cannot be decoded says nothing.
-    if response.decode().is_err() {
-        return Vec::new();
-    }
-    let mut body = Vec::new();
+/// Reads as much of a refusal's body as there is in time, as it came, and tells whether the connection broke within it. That
+/// changes nothing for who reads the refusal: the status is known.
+async fn refusal_body(response: &mut Response) -> (Vec<u8>, bool) {
+    let (mut body, mut is_cut) = (Vec::new(), false);
     let reading = async {
-        while let Ok(Some(bytes)) = response.chunk().await {
-            body.extend_from_slice(&bytes);
-            if body.len() > REFUSAL_LIMIT {
-                body.truncate(REFUSAL_LIMIT);
-                break;
+        while body.len() <= REFUSAL_LIMIT {
+            match response.chunk().await {
+                Ok(Some(bytes)) => body.extend_from_slice(&bytes),
+                Ok(None) => return,
+                Err(_) => {
+                    is_cut = true;
+                    return;
+                }
             }
         }
     };
     let _ = timeout(REFUSAL_TIME, reading).await;
-    body
+    (body, is_cut)
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use bytes::Bytes;
 use url::Url;
@@ -24,8 +24,8 @@ pub struct Endpoint {
     settings: Arc<Settings>,
     base_url: BaseUrl,
     secret: Option<Secret<String>>,
-    /// When the secret expires, as far as that is known.
-    expires_at: Option<SystemTime>,
+    /// As [`super::Authorization::renew_at`].
+    renew_at: Option<SystemTime>,
 }
 
 impl Endpoint {
@@ -42,9 +42,8 @@ impl Endpoint {
         let authorization = authorize(&settings, policy, reporter)?;
         let base_url = authorization.base_url(&settings)?;
         check(&settings, authorization.token.as_ref(), &base_url)?;
-        let credential = authorization.credential.as_ref();
         Ok(Self {
-            expires_at: credential.and_then(|credential| credential.expires_at),
+            renew_at: authorization.renew_at,
             secret: authorization.token,
             settings,
             base_url,
@@ -66,7 +65,7 @@ impl Endpoint {
             settings: Arc::new(settings.clone()),
             base_url,
             secret,
-            expires_at: None,
+            renew_at: None,
         })
     }
 
@@ -76,6 +75,7 @@ impl Endpoint {
         Dialect {
             provider: &self.provider().name,
             starts_in_reasoning: self.settings.starts_in_reasoning,
+            choices: 0,
         }
     }
 
@@ -107,19 +107,25 @@ impl Endpoint {
         &self.settings
     }
 
-    /// Returns when the secret expires; `None` when that is not known.
+    /// Returns when another secret is to be had; `None` where only a refusal tells.
     #[must_use]
-    pub const fn expires_at(&self) -> Option<SystemTime> {
-        self.expires_at
+    pub const fn renew_at(&self) -> Option<SystemTime> {
+        self.renew_at
+    }
+
+    /// Returns how long the key of a command is good, where the profile says so.
+    #[must_use]
+    pub fn key_ttl(&self) -> Option<Duration> {
+        match &self.settings.auth.value {
+            Auth::ApiKey(Key::Command(command)) => command.ttl,
+            _ => None,
+        }
     }
 
     /// Returns the server's name for messages: host, and port where it is not the usual one.
     #[must_use]
     pub fn server(&self) -> String {
-        let host = self.base_url.host_str().unwrap_or_default();
-        self.base_url
-            .port()
-            .map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+        self.base_url.server()
     }
 
     /// Returns the provider.
@@ -162,6 +168,15 @@ impl Endpoint {
     #[must_use]
     pub fn chat_url_for(&self, model: &str) -> Url {
         self.with_query(self.provider().chat_url(&self.base_url, model, self.version()))
+    }
+
+    /// Returns the URL of another service for a model, by its path below the base URL (`/embeddings`). The path is not escaped.
+    #[must_use]
+    pub fn model_url(&self, path: &str, model: &str) -> Url {
+        self.with_query(
+            self.provider()
+                .model_url(&self.base_url, path, model, self.version()),
+        )
     }
 
     /// Returns the URL of another service below the base URL: `/files`, `/batches/ID`. The path is not escaped.

@@ -13,26 +13,43 @@ use crate::net::http::{Timeouts, parse_limit};
 #[group(skip)]
 pub struct LimitArgs {
     /// Retry up to COUNT times when the server is busy or the connection fails [default: 3]
-    #[arg(long, value_name = "COUNT")]
+    #[arg(long, value_name = "COUNT", hide_short_help = true)]
     retries: Option<u32>,
-    /// Limit for the connection [default: 10]
-    #[arg(long, value_name = "SECONDS", value_parser = parse_limit)]
-    connect_timeout: Option<Duration>,
-    /// Limit from the end of the request to the beginning of the answer [default: 600]
-    #[arg(long, value_name = "SECONDS", value_parser = parse_limit)]
-    first_byte_timeout: Option<Duration>,
-    /// Limit for a pause within the request or the answer [default: 300]
-    #[arg(long, value_name = "SECONDS", value_parser = parse_limit)]
-    idle_timeout: Option<Duration>,
-    /// Limit for an answer that goes on and says nothing new [default: 600]
-    #[arg(long, value_name = "SECONDS", value_parser = parse_limit)]
-    progress_timeout: Option<Duration>,
+    #[command(flatten)]
+    timeouts: TimeoutArgs,
 }
 
 impl LimitArgs {
     /// Returns the options of a client: flags, then the profile, then the defaults.
     #[must_use]
     pub fn options(&self, profile: TimeoutSettings) -> ClientOptions {
+        self.timeouts.options(profile, self.retries.unwrap_or(RETRIES))
+    }
+}
+
+/// The time limits of a request.
+#[derive(Clone, Debug, Default, clap::Args)]
+#[command(next_help_heading = "Limits")]
+#[group(skip)]
+pub struct TimeoutArgs {
+    /// Limit for the connection [default: 10]
+    #[arg(long, value_name = "SECONDS", value_parser = parse_limit, hide_short_help = true)]
+    connect_timeout: Option<Duration>,
+    /// Limit from the end of the request to the beginning of the answer [default: 600]
+    #[arg(long, value_name = "SECONDS", value_parser = parse_limit, hide_short_help = true)]
+    first_byte_timeout: Option<Duration>,
+    /// Limit for a pause within the request or the answer [default: 300]
+    #[arg(long, value_name = "SECONDS", value_parser = parse_limit, hide_short_help = true)]
+    idle_timeout: Option<Duration>,
+    /// Limit for an answer that goes on and says nothing new [default: 600]
+    #[arg(long, value_name = "SECONDS", value_parser = parse_limit, hide_short_help = true)]
+    progress_timeout: Option<Duration>,
+}
+
+impl TimeoutArgs {
+    /// Returns the options of a client that tries again so often: flags, then the profile, then the defaults.
+    #[must_use]
+    pub fn options(&self, profile: TimeoutSettings, retries: u32) -> ClientOptions {
         let flags = TimeoutSettings {
             connect: self.connect_timeout,
             first_byte: self.first_byte_timeout,
@@ -47,10 +64,12 @@ impl LimitArgs {
                 ..timeouts
             },
             max_time: timeouts.total,
-            retries: self.retries.unwrap_or(RETRIES),
+            retries,
             longest_wait: LONGEST_WAIT,
             is_paced: true,
             has_flags: true,
+            renewal_pause: Duration::ZERO,
+            threads: 1,
         }
     }
 }
@@ -59,7 +78,7 @@ impl LimitArgs {
 mod tests {
     use std::time::Duration;
 
-    use super::LimitArgs;
+    use super::{LimitArgs, TimeoutArgs};
     use crate::net::config::TimeoutSettings;
     use crate::net::http::Timeouts;
 
@@ -73,8 +92,12 @@ mod tests {
             (Some(default), Some(other), default),
             (Some(other), Some(default), other),
         ] {
-            let flags = LimitArgs {
+            let timeouts = TimeoutArgs {
                 first_byte_timeout: flag,
+                ..TimeoutArgs::default()
+            };
+            let flags = LimitArgs {
+                timeouts,
                 ..LimitArgs::default()
             };
             let profile = TimeoutSettings {

@@ -4,6 +4,7 @@
 //! an endpoint and sends [`Call`]s to it: it paces, retries, renews and limits them.
 
 mod answer;
+mod approved_login;
 mod authorization;
 mod call;
 mod client;
@@ -16,11 +17,12 @@ mod redaction;
 mod retry;
 
 pub use answer::{AnswerSink, read_answer};
-pub use authorization::{Authorization, authorize, check_key, keyring_timeout, store_of};
+pub use approved_login::{LeftLogins, take_over_logins};
+pub use authorization::{Authorization, authorize, check_key, check_stored_for, keyring_timeout, store_of};
 pub use call::{Call, Event, Get, RefusedResponse};
 pub use client::{Client, ClientOptions, run};
 pub use endpoint::Endpoint;
 pub use error::Error;
-pub use limits::LimitArgs;
+pub use limits::{LimitArgs, TimeoutArgs};
 pub use models::{model_name, read_models};
 pub use retry::LONGEST_WAIT;

@@ -5,7 +5,8 @@ use std::hash::{BuildHasher, Hasher};
 use std::time::Duration;
 
 use super::error::Error;
-use crate::net::chat::{Change, ErrorKind};
+use crate::exit::Exit;
+use crate::net::chat::{AnswerError, Change, ErrorKind};
 use crate::net::http::HttpError;
 
 /// How often a request is sent once more, unless the user says otherwise.
@@ -34,9 +35,12 @@ pub(super) enum Decision {
 /// What a request for a stream gets in addition: the member, and the one inside it that some servers name alone.
 const ADDED: [&str; 2] = ["stream_options", "include_usage"];
 
-/// Decides what may help after an error, as long as nothing of an answer has been shown.
+/// Decides what may help after an error, as long as nothing of an answer has come; [`super::Call::may_repeat`] says
+/// whether that is so.
 ///
-/// A time-out is not retried once there is a connection: the server may be working on the request.
+/// An answer that ends before its first word, in good order or not, by a word of the server's own (`timeout`) or by none, is
+/// as good as a 5xx. A time-out is not retried once there is a connection: the server may be working on the request. Nor is
+/// what no repetition cures: a body that is no answer or breaks its own format, and what is too large to be kept.
 pub(super) fn decide(error: &Error) -> Decision {
     if let Some(verdict) = error.verdict() {
         return match verdict.kind {
@@ -52,8 +56,19 @@ pub(super) fn decide(error: &Error) -> Decision {
     }
     match error {
         Error::Http(HttpError::Reset(_) | HttpError::Cut(_)) => Decision::Retry(None),
-        Error::Http(error) if error.is_unsent() => Decision::Retry(None),
+        Error::Answer(
+            AnswerError::Interrupted(_) | AnswerError::Incomplete { .. } | AnswerError::NoChoice(_),
+        ) => Decision::Retry(None),
+        Error::Http(error) if error.is_unsent() && error.exit() == Exit::TryAgain => Decision::Retry(None),
         _ => Decision::Stop,
+    }
+}
+
+impl Error {
+    /// True when the same request may succeed later, as long as nothing of an answer has been shown.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        matches!(decide(self), Decision::Retry(_))
     }
 }
 
@@ -114,7 +129,7 @@ mod tests {
 
     use super::{Backoff, Decision, LONGEST_WAIT, decide};
     use crate::net::api::Error;
-    use crate::net::chat::{AnswerError, ApiError, Change, Refusal, RefusalHead};
+    use crate::net::chat::{AnswerError, ApiError, Change, FinishReason, Refusal, RefusalHead};
     use crate::net::http::{HttpError, Phase};
 
     fn refused(status: u16, body: &str) -> Error {
@@ -124,6 +139,14 @@ mod tests {
             ..RefusalHead::default()
         };
         Error::Refused(Refusal::read(&head, body.as_bytes(), "custom"))
+    }
+
+    fn by_proxy(status: u16) -> Error {
+        Error::Http(HttpError::ProxyRefused {
+            status,
+            words: String::new(),
+            variable: "HTTPS_PROXY",
+        })
     }
 
     fn within(body: &str) -> Error {
@@ -154,7 +177,9 @@ mod tests {
                 Error::Http(HttpError::Timeout(Phase::Idle, second)),
                 Decision::Stop,
             ),
-            (Error::Http(HttpError::ProxyAuth), Decision::Stop),
+            (by_proxy(407), Decision::Stop),
+            (by_proxy(403), Decision::Stop),
+            (by_proxy(502), later),
             (refused(408, ""), later),
             (refused(409, ""), later),
             (refused(503, "<html>"), later),
@@ -195,7 +220,28 @@ mod tests {
                 Decision::Renew,
             ),
             (no_retry, Decision::Stop),
-            (Error::Answer(AnswerError::Incomplete), Decision::Stop),
+            (
+                Error::Answer(AnswerError::Incomplete { is_withdrawn: false }),
+                later,
+            ),
+            (Error::Answer(AnswerError::NoChoice(None)), later),
+            (
+                Error::Answer(AnswerError::Interrupted(
+                    FinishReason::parse("timeout", "").unwrap(),
+                )),
+                later,
+            ),
+            (Error::Answer(AnswerError::Malformed("m".into())), Decision::Stop),
+            (Error::Answer(AnswerError::OtherJson("{}".into())), Decision::Stop),
+            (
+                Error::Answer(AnswerError::NotAnAnswer("text/html".into())),
+                Decision::Stop,
+            ),
+            (
+                Error::Answer(AnswerError::NotText("image".into())),
+                Decision::Stop,
+            ),
+            (Error::Answer(AnswerError::TooMuch), Decision::Stop),
             (Error::Stopped, Decision::Stop),
         ] {
             assert_eq!(decide(&error), expected, "{error:?}");

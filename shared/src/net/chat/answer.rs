@@ -1,19 +1,28 @@
 //! An answer put together from its bytes, whatever form they come in.
 
+use serde_json::Value;
 use serde_json::value::RawValue;
-use serde_json::{Value, json};
 
+use super::answer_text::{AnswerText, Brought};
 use super::api_error::ApiError;
-use super::chunk::{Choice, Chunk, Message, says_error};
+use super::broken_event::{error_within, named_error};
+use super::choosing::{Choosing, Observed};
+use super::chunk::{Choice, Chunk, says_error};
 use super::content::Text;
 use super::content_kind::{ContentKind, content_kind};
-use super::error::{ANSWER_LIMIT, AnswerError, EVENT_LIMIT};
-use super::events::{Event, EventReader};
-use super::fingerprint::Fingerprint;
-use super::finish_reason::{FinishReason, Meaning};
-use super::reasoning::{Delta, ReasoningSplitter};
+use super::ending::{Came, Ending};
+use super::error::{AnswerError, EVENT_LIMIT};
+use super::events::{Event, EventReader, is_done_mark};
+use super::finish_reason::FinishReason;
+use super::foreign::{Foreign, holds_text, names_error};
+use super::message::Message;
+use super::reasoning::Delta;
 use super::repair_json::repair_json;
-use super::tool_calls::{ToolCall, ToolCalls};
+use super::summary::Summary;
+use super::tool_calls::ToolCalls;
+use super::verdict::ErrorKind;
+use crate::net::json::is_whole_object;
+use crate::text::{clip, one_line};
 
 /// What is known of a server before it answers.
 #[derive(Clone, Copy, Debug, Default)]
@@ -22,6 +31,8 @@ pub struct Dialect {
     pub provider: &'static str,
     /// Answers begin in thought, without a tag that says so.
     pub starts_in_reasoning: bool,
+    /// How many choices were asked for; 0 where nothing was said, which is one.
+    pub choices: u64,
 }
 
 /// How far an answer has come, in counts that only grow.
@@ -32,6 +43,12 @@ pub struct Progress {
     /// Those that said something: text, reasoning, a part of a tool call, a finish reason, a count of tokens, an error.
     pub telling: u64,
 }
+
+/// The most characters that are kept of what is no part of an answer.
+const FOREIGN: usize = 400;
+
+/// The most characters that are shown of an event of an unknown form.
+const UNREAD: usize = 100;
 
 /// Reads one answer, streamed or whole, from bytes that may be cut anywhere.
 ///
@@ -45,89 +62,20 @@ pub struct AnswerReader {
     /// Bytes before the kind is known; later the whole answer of a server that does not stream.
     body: Vec<u8>,
     events: EventReader,
-    splitter: ReasoningSplitter,
+    text: AnswerText,
     choosing: Choosing,
     tool_calls: ToolCalls,
-    summary: Summary,
-    progress: Progress,
+    /// The server's names for the answer and the model.
+    id: String,
+    model: String,
     /// The last `usage` member.
     usage: Option<String>,
-    /// Text as it was sent, and as it was emitted.
-    sent: Fingerprint,
-    emitted: Fingerprint,
-    /// The first half of a surrogate pair, whose second half comes with the next text.
-    half: Option<u16>,
-    end: End,
-}
-
-/// Which choice of several is the answer.
-#[derive(Debug)]
-enum Choosing {
-    /// None had index 0 so far: these chunks wait for the decision.
-    Open(Vec<String>),
-    Index(u64),
-}
-
-impl Default for Choosing {
-    fn default() -> Self {
-        Self::Open(Vec::new())
-    }
-}
-
-/// After how many chunks without a choice of index 0 another one is the answer.
-const HELD_CHUNKS: usize = 32;
-
-/// What is known about the end of an answer.
-#[derive(Debug, Default)]
-struct End {
-    is_done: bool,
-    /// A choice has come.
-    has_choice: bool,
-    /// A JSON document that is a whole answer.
-    is_document: bool,
-    /// A choice, and text, that did not come with a finish reason.
-    has_chunk_without: bool,
-    has_text_without: bool,
-    /// The finish reason came with nothing else.
-    is_alone: bool,
-    /// The number of the event that brought the finish reason.
-    reason_at: u64,
-    /// The count of tokens came after the finish reason.
-    has_tail: bool,
-    /// A finish reason was followed by more of the answer: such a server's reasons are no sign of the end.
-    is_unreliable: bool,
-    /// The stream ended within an event.
-    is_mid_event: bool,
+    progress: Progress,
     /// The answer came by deltas.
     has_deltas: bool,
-    /// A whole message that came after them says something else.
-    differs: bool,
-    has_refused: bool,
-    is_filtered: bool,
-    not_text: Option<String>,
-}
-
-/// Everything known about an answer except its text.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct Summary {
-    /// The server's name for the answer.
-    pub id: String,
-    /// The model that answered, as the server names it.
-    pub model: String,
-    /// Why the model stopped; `None` where the server names no reason.
-    pub finish_reason: Option<FinishReason>,
-    /// The `usage` object, when the server sends one.
-    pub usage: Option<Value>,
-    /// The tool calls that the model asks for.
-    pub tool_calls: Vec<ToolCall>,
-    /// True when there was text that is not all blank.
-    pub has_text: bool,
-    /// True when there was reasoning.
-    pub has_reasoning: bool,
-    /// True when the model refused, by its own word.
-    pub is_refusal: bool,
-    /// What is doubtful about an answer that is complete as a stream, in words.
-    pub caveats: Vec<String>,
+    /// One more than the highest index of a choice.
+    choices: u64,
+    ending: Ending,
 }
 
 impl AnswerReader {
@@ -140,25 +88,42 @@ impl AnswerReader {
             kind: None,
             body: Vec::new(),
             events: EventReader::default(),
-            splitter: ReasoningSplitter::default(),
+            text: AnswerText::default(),
             choosing: Choosing::default(),
             tool_calls: ToolCalls::default(),
-            summary: Summary::default(),
-            progress: Progress::default(),
+            id: String::new(),
+            model: String::new(),
             usage: None,
-            sent: Fingerprint::default(),
-            emitted: Fingerprint::default(),
-            half: None,
-            end: End::default(),
+            progress: Progress::default(),
+            has_deltas: false,
+            choices: 0,
+            ending: Ending::default(),
         }
     }
 
     /// Tells what is known of the server.
     #[must_use]
     pub fn dialect(mut self, dialect: Dialect) -> Self {
-        self.splitter = ReasoningSplitter::new(dialect.starts_in_reasoning);
+        self.text = AnswerText::new(dialect.starts_in_reasoning);
+        self.choosing = Choosing::new(dialect.choices);
         self.dialect = dialect;
         self
+    }
+
+    /// Reads the choice of that index alone.
+    #[must_use]
+    pub(super) fn only(mut self, index: u64) -> Self {
+        self.choosing = Choosing::only(index);
+        self
+    }
+
+    /// Returns how many choices have come, by the highest index.
+    pub(super) const fn count(&self) -> u64 {
+        if self.choosing.is_counted() {
+            1
+        } else {
+            self.choices
+        }
     }
 
     /// Reads the next bytes and emits what they bring.
@@ -176,7 +141,7 @@ impl AnswerReader {
                 if self.body.is_empty() {
                     return Ok(());
                 }
-                self.kind = content_kind(self.content_type.as_deref(), &self.body)?;
+                self.kind = content_kind(self.content_type.as_deref(), &self.body, false)?;
                 if self.kind == Some(ContentKind::Events) {
                     let head = std::mem::take(&mut self.body);
                     self.progress = Progress::default();
@@ -190,7 +155,7 @@ impl AnswerReader {
     /// True once `[DONE]` has come, or the count of tokens after the end: there is nothing left to wait for.
     #[must_use]
     pub const fn is_done(&self) -> bool {
-        self.end.is_done || self.end.has_tail && self.is_complete()
+        self.ending.is_over()
     }
 
     /// True once the end is known, so that nothing which happens to the connection makes the answer less than whole.
@@ -199,18 +164,27 @@ impl AnswerReader {
     /// before, and none after it.
     #[must_use]
     pub const fn is_complete(&self) -> bool {
-        let end = &self.end;
-        end.is_done
-            || self.summary.finish_reason.is_some()
-                && !end.is_unreliable
-                && (end.has_text_without || end.is_alone && end.has_chunk_without)
+        self.ending.is_complete()
+    }
+
+    /// True for an answer in one JSON object that is there to its last brace: nothing can follow it, whatever the connection
+    /// was to bring. A piece of a stream may stand so too, on a line of its own.
+    #[must_use]
+    pub fn is_document(&self) -> bool {
+        let is_whole = self.kind == Some(ContentKind::Json) && is_whole_object(&self.body);
+        let text = || std::str::from_utf8(&self.body).unwrap_or_default();
+        is_whole && {
+            let mut straightened = String::new();
+            let chunk = Chunk::parse(text().trim_start_matches('\u{feff}'), &mut straightened);
+            chunk.is_ok_and(|chunk| chunk.choices().all(Choice::is_whole))
+        }
     }
 
     /// Returns the number of the event since which nothing but a count of tokens can follow: some servers neither send it
     /// nor end the stream.
     #[must_use]
     pub fn awaits_tail(&self) -> Option<u64> {
-        (self.is_complete() && self.end.is_alone).then_some(self.end.reason_at)
+        self.ending.awaits_tail()
     }
 
     /// Returns how far the answer has come.
@@ -224,7 +198,7 @@ impl AnswerReader {
         // What these could still report is less than why the body broke.
         let _ = self.end_events(sink);
         let _ = self.choose_first(sink);
-        self.flush(sink);
+        self.text.close(sink);
     }
 
     /// Ends the answer after the end of the body.
@@ -234,10 +208,20 @@ impl AnswerReader {
     /// else than text; with a whole JSON answer also everything that [`AnswerReader::push`] reports. What is known of the
     /// answer comes with the error.
     #[expect(clippy::result_large_err, reason = "returned once per answer")]
-    pub fn finish(mut self, sink: &mut impl FnMut(Delta<'_>)) -> Result<Summary, (AnswerError, Summary)> {
+    pub fn finish(self, sink: &mut impl FnMut(Delta<'_>)) -> Result<Summary, (AnswerError, Summary)> {
+        self.finish_with(sink, |_| ()).map(|(summary, ())| summary)
+    }
+
+    /// As [`AnswerReader::finish`], with something that is only known once all has been read.
+    #[expect(clippy::result_large_err, reason = "returned once per answer")]
+    pub(super) fn finish_with<T>(
+        mut self,
+        sink: &mut impl FnMut(Delta<'_>),
+        known: impl FnOnce(&Self) -> T,
+    ) -> Result<(Summary, T), (AnswerError, Summary)> {
         let mut outcome = match self.kind {
             // A body without a byte is judged by its content type alone.
-            None => content_kind(self.content_type.as_deref(), &self.body).map(|_| ()),
+            None => content_kind(self.content_type.as_deref(), &self.body, true).map(|_| ()),
             Some(ContentKind::Json) => {
                 let body = std::mem::take(&mut self.body);
                 self.read_body(&body, sink)
@@ -245,120 +229,42 @@ impl AnswerReader {
             Some(ContentKind::Events) => self.end_events(sink),
         };
         outcome = outcome.and_then(|()| self.choose_first(sink));
-        self.flush(sink);
-        match outcome.and_then(|()| self.judge()) {
+        self.text.close(sink);
+        let came = self.came();
+        match outcome.and_then(|()| self.ending.judge(came)) {
             Err(error) => Err((error, self.into_summary())),
             Ok(()) => {
-                let caveats = self.caveats();
+                let known = known(&self);
+                let caveats = self.ending.caveats(came);
                 let mut summary = self.into_summary();
                 summary.caveats = caveats;
-                Ok(summary)
+                Ok((summary, known))
             }
+        }
+    }
+
+    fn came(&self) -> Came {
+        Came {
+            text: self.text.has_text,
+            reasoning: self.text.has_reasoning,
+            tool_calls: !self.tool_calls.is_empty(),
         }
     }
 
     /// Returns what is known so far, of an answer that broke too.
     #[must_use]
     pub fn into_summary(self) -> Summary {
-        let mut summary = self.summary;
-        summary.tool_calls = self.tool_calls.into_calls();
-        summary.is_refusal = self.end.has_refused;
-        summary.usage = self.usage.and_then(|json| serde_json::from_str(&json).ok());
-        summary
-    }
-}
-
-impl Summary {
-    /// Returns the answer as the object that a server which does not stream would have sent.
-    #[must_use]
-    pub fn completion(&self, text: &str, reasoning: &str) -> Value {
-        let mut message = json!({ "role": "assistant", "content": text });
-        if !reasoning.is_empty() {
-            message["reasoning_content"] = reasoning.into();
+        Summary {
+            id: self.id,
+            model: self.model,
+            finish_reason: self.ending.reason,
+            usage: self.usage.and_then(|json| serde_json::from_str(&json).ok()),
+            tool_calls: self.tool_calls.into_calls(),
+            has_text: self.text.has_text,
+            has_reasoning: self.text.has_reasoning,
+            is_refusal: self.ending.has_refused,
+            caveats: Vec::new(),
         }
-        if !self.tool_calls.is_empty() {
-            let call = |call: &ToolCall| {
-                let function = json!({ "name": call.name, "arguments": call.arguments });
-                json!({ "id": call.id, "type": "function", "function": function })
-            };
-            message["tool_calls"] = self.tool_calls.iter().map(call).collect();
-        }
-        let reason = self.finish_reason.as_ref().map(FinishReason::as_str);
-        let mut completion = json!({
-            "id": self.id,
-            "object": "chat.completion",
-            "model": self.model,
-            "choices": [{ "index": 0, "message": message, "finish_reason": reason }],
-        });
-        if let Some(usage) = &self.usage {
-            completion["usage"] = usage.clone();
-        }
-        completion
-    }
-}
-
-/// The end.
-impl AnswerReader {
-    /// Says why the answer is not whole after the end of the body.
-    fn judge(&self) -> Result<(), AnswerError> {
-        let end = &self.end;
-        if !end.has_choice {
-            return Err(AnswerError::NoChoice);
-        }
-        if let Some(kind) = &end.not_text {
-            return Err(AnswerError::NotText(kind.clone()));
-        }
-        match &self.summary.finish_reason {
-            Some(reason) if reason.is_interruption() => Err(AnswerError::Interrupted(reason.clone())),
-            Some(_) if end.is_mid_event && !self.is_complete() => Err(AnswerError::Incomplete),
-            Some(_) => Ok(()),
-            None if end.is_document => Ok(()),
-            None if end.is_done && (self.summary.has_text || !self.tool_calls.is_empty()) => Ok(()),
-            None => Err(AnswerError::Incomplete),
-        }
-    }
-
-    /// Says what is doubtful about an answer that is whole as a stream.
-    fn caveats(&self) -> Vec<String> {
-        let summary = &self.summary;
-        let reason = summary.finish_reason.as_ref();
-        let mut caveats: Vec<String> = reason.and_then(FinishReason::caveat).into_iter().collect();
-        let calls_tool = reason.is_some_and(|reason| reason.meaning == Meaning::ToolCalls);
-        if self.end.has_refused && reason.is_none_or(|reason| reason.meaning != Meaning::Refusal) {
-            caveats.push("the model refused to answer".to_owned());
-        }
-        if self.end.is_filtered && reason.is_none_or(|reason| reason.meaning != Meaning::Filter) {
-            caveats.push("the answer is cut: by the provider's filter".to_owned());
-        }
-        if reason.is_none() && !self.end.is_document {
-            caveats.push("the answer may be incomplete: the server named no finish reason".to_owned());
-        }
-        if calls_tool && self.tool_calls.is_empty() {
-            caveats.push("the model wanted to call a tool, and no call came".to_owned());
-        }
-        if self.end.differs {
-            caveats
-                .push("the server repeated the answer in other words; the first ones are shown".to_owned());
-        }
-        if !summary.has_text && self.tool_calls.is_empty() && caveats.is_empty() {
-            caveats.push(match summary.has_reasoning {
-                true => "the answer is empty: nothing but reasoning came".to_owned(),
-                false => "the answer is empty".to_owned(),
-            });
-        }
-        caveats
-    }
-
-    /// Emits what is held back as what it is when nothing follows.
-    fn flush(&mut self, sink: &mut impl FnMut(Delta<'_>)) {
-        self.end_half(sink);
-        let Self {
-            splitter,
-            summary,
-            emitted,
-            ..
-        } = self;
-        splitter.close(&mut |delta| emit(delta, summary, emitted, sink));
     }
 }
 
@@ -386,16 +292,27 @@ impl AnswerReader {
     /// Reads an event whose end did not come, if it is whole all the same.
     fn end_events(&mut self, sink: &mut impl FnMut(Delta<'_>)) -> Result<(), AnswerError> {
         let mut events = std::mem::take(&mut self.events);
-        self.end.is_mid_event = events.finish(&mut |event| self.read_event(event, sink))?;
-        Ok(())
+        self.ending.is_mid_event = events.finish(&mut |event| self.read_event(event, sink))?;
+        // What comes after the end changes nothing.
+        if !self.ending.is_mid_event || self.is_complete() {
+            return Ok(());
+        }
+        let (name, data) = events.cut_off();
+        let error = match names_error(&name) {
+            true if !data.is_empty() => Some(named_error(&data)),
+            _ => error_within(&data),
+        };
+        error.map_or(Ok(()), |error| Err(self.api_error(error)))
     }
 
     fn read_event(&mut self, event: Event<'_>, sink: &mut impl FnMut(Delta<'_>)) -> Result<(), AnswerError> {
         let data = event.data.trim();
-        if self.end.is_done {
+        if self.ending.is_done {
             return Ok(());
         }
-        if event.name.eq_ignore_ascii_case("error") {
+        if event.name.eq_ignore_ascii_case("error")
+            || names_error(event.name) && !data.contains("\"choices\"")
+        {
             self.progress.telling += 1;
             return self.read_error(data);
         }
@@ -403,20 +320,31 @@ impl AnswerReader {
             return Ok(());
         }
         self.progress.events += 1;
-        if data == "[DONE]" {
-            self.end.is_done = true;
+        if is_done_mark(data.as_bytes()) {
+            self.ending.is_done = true;
             self.progress.telling += 1;
             return Ok(());
         }
         // Events of another name are the answer's only by what they hold.
         let is_answer = matches!(event.name, "" | "message") || data.contains("\"choices\"");
         if !is_answer && !data.contains("\"error\"") {
+            self.note_foreign(data);
             return Ok(());
         }
         match self.read_json(data, sink) {
             // Nor is what comes after the end.
             Err(AnswerError::Malformed(_)) if !is_answer || self.is_complete() => Ok(()),
-            result => result.map(|_| ()),
+            result => self.hear(data, result).map(|_| ()),
+        }
+    }
+
+    /// Turns a document that does not parse into the error that it names.
+    fn hear<T>(&self, json: &str, result: Result<T, AnswerError>) -> Result<T, AnswerError> {
+        match result {
+            Err(AnswerError::Malformed(reason)) => {
+                Err(error_within(json).map_or(AnswerError::Malformed(reason), |error| self.api_error(error)))
+            }
+            result => result,
         }
     }
 
@@ -431,10 +359,33 @@ impl AnswerReader {
 
     /// Adds to an error whose words it uses.
     fn api_error(&self, error: ApiError) -> AnswerError {
-        AnswerError::Api(match self.dialect.provider {
+        AnswerError::Api(self.sent(error))
+    }
+
+    fn sent(&self, error: ApiError) -> ApiError {
+        match self.dialect.provider {
             "" => error,
             provider => error.sent_by(provider),
-        })
+        }
+    }
+
+    /// Keeps the words of the first event that is no part of an answer.
+    fn note_foreign(&mut self, data: &str) {
+        if self.ending.foreign.is_none() && !self.ending.has_choice {
+            self.ending.foreign = Some(clip(one_line(data).trim(), FOREIGN));
+        }
+        if let Ok(value) = serde_json::from_str(data)
+            && self.ending.reason.is_none()
+            && holds_text(&value)
+        {
+            self.note_unread(data);
+        }
+    }
+
+    /// Keeps the words of the first event of an unknown form that may be a part of the answer.
+    fn note_unread(&mut self, data: &str) {
+        let words = || clip(one_line(data).trim(), UNREAD);
+        self.ending.unread.get_or_insert_with(words);
     }
 
     /// Reads the body of a server that does not stream: a document, or several on lines of their own.
@@ -445,17 +396,58 @@ impl AnswerReader {
             return self.read_body(inner.as_bytes(), sink);
         }
         let is_lone = serde_json::from_str::<&RawValue>(text).is_ok();
-        let has_choices = self.read_json(text, sink)?;
-        self.end.is_document = is_lone && self.end.has_choice && !self.end.has_deltas;
+        let result = self.read_json(text, sink);
+        let has_choices = self.hear(text, result)?;
+        self.ending.is_document = is_lone && self.ending.has_choice && !self.has_deltas;
         if has_choices {
             return Ok(());
         }
-        Err(AnswerError::OtherJson(text.to_owned()))
+        Err(match self.ending.said.take() {
+            Some(said) => AnswerError::Api(said),
+            None => AnswerError::OtherJson(text.to_owned()),
+        })
     }
+}
 
-    /// Reads one object, or several that stand behind each other; true when it has choices, and so is, or could be, an
+/// JSON.
+impl AnswerReader {
+    /// Reads one object, or several that stand behind each other; true when there are choices, and so is, or could be, an
     /// answer.
     fn read_json(&mut self, json: &str, sink: &mut impl FnMut(Delta<'_>)) -> Result<bool, AnswerError> {
+        let mut straightened = String::new();
+        if json.starts_with('{')
+            && let Ok(chunk) = Chunk::parse(json, &mut straightened)
+        {
+            return self.take(&chunk, json, sink);
+        }
+        let repaired = repair_json(json, self.text.half);
+        let Some(repaired) = repaired else {
+            return self.read_documents(json, sink);
+        };
+        if repaired.is_joined {
+            self.text.half = None;
+        }
+        let result = self.read_documents(&repaired.json, sink);
+        self.text.half = repaired.half.or(self.text.half);
+        result
+    }
+
+    /// Reads the documents that stand behind each other, as events do that lost the line feed between them.
+    fn read_documents(&mut self, json: &str, sink: &mut impl FnMut(Delta<'_>)) -> Result<bool, AnswerError> {
+        let (mut rest, mut has_choices) = (json, false);
+        while !rest.is_empty() {
+            if is_done_mark(rest.as_bytes()) {
+                self.ending.is_done = true;
+                break;
+            }
+            let (first, after) = split_document(rest).unwrap_or((rest, ""));
+            has_choices |= self.read_document(first, sink)?;
+            rest = after;
+        }
+        Ok(has_choices)
+    }
+
+    fn read_document(&mut self, json: &str, sink: &mut impl FnMut(Delta<'_>)) -> Result<bool, AnswerError> {
         match json.as_bytes().first() {
             Some(b'{') => {}
             // serde would take a list for a struct too, member by member in order; here it can only hold an error (Google).
@@ -468,43 +460,35 @@ impl AnswerReader {
             _ => return self.read_other_json(json, sink),
         }
         let mut straightened = String::new();
-        let error = match Chunk::parse(json, &mut straightened) {
-            Ok(chunk) => return self.take(&chunk, json, sink),
-            Err(error) => error,
-        };
-        if let Some(repaired) = repair_json(json, self.half) {
-            let mut straightened = String::new();
-            if let Ok(chunk) = Chunk::parse(&repaired.json, &mut straightened) {
-                if repaired.is_joined {
-                    self.half = None;
-                }
-                let result = self.take(&chunk, &repaired.json, sink);
-                self.half = repaired.half.or(self.half);
-                return result;
+        match Chunk::parse(json, &mut straightened) {
+            Ok(chunk) => self.take(&chunk, json, sink),
+            Err(error) if error.is_eof() => {
+                Err(AnswerError::Malformed("it breaks off within its JSON".to_owned()))
             }
+            Err(error) => Err(AnswerError::Malformed(format!(
+                "no JSON at column {}",
+                error.column()
+            ))),
         }
-        if let Some((first, rest)) = split_documents(json) {
-            let has_choices = self.read_json(first, sink)?;
-            if rest == "[DONE]" {
-                self.end.is_done = true;
-                return Ok(has_choices);
-            }
-            return Ok(self.read_json(rest, sink)? || has_choices);
-        }
-        Err(AnswerError::Malformed(if error.is_eof() {
-            "it breaks off within its JSON".to_owned()
-        } else {
-            format!("no JSON at column {}", error.column())
-        }))
     }
 
-    /// Reads JSON that is no object: `null` says nothing, text may be JSON.
+    /// Reads what is no object: `null` says nothing, text may be JSON. Words of which it is known what they mean are an
+    /// error that the server, or something before it, reports.
     fn read_other_json(&mut self, json: &str, sink: &mut impl FnMut(Delta<'_>)) -> Result<bool, AnswerError> {
         match serde_json::from_str(json) {
-            Ok(Value::Null) => Ok(false),
-            Ok(Value::String(inner)) if inner.starts_with('{') => self.read_json(&inner, sink),
-            _ => Err(AnswerError::Malformed("no JSON object".to_owned())),
+            Ok(Value::Null) => return Ok(false),
+            Ok(Value::String(inner)) if inner.starts_with('{') => return self.read_json(&inner, sink),
+            _ => {}
         }
+        let AnswerError::Api(said) = self.api_error(ApiError::from_text(json)) else {
+            return Ok(false);
+        };
+        Err(match said.verdict().kind {
+            ErrorKind::Unexpected => {
+                AnswerError::Malformed(format!("no JSON: '{}'", clip(one_line(json).trim(), FOREIGN)))
+            }
+            _ => AnswerError::Api(said),
+        })
     }
 
     fn take(
@@ -513,8 +497,7 @@ impl AnswerReader {
         json: &str,
         sink: &mut impl FnMut(Delta<'_>),
     ) -> Result<bool, AnswerError> {
-        let summary = &mut self.summary;
-        for (known, sent) in [(&mut summary.id, chunk.id), (&mut summary.model, chunk.model)] {
+        for (known, sent) in [(&mut self.id, chunk.id), (&mut self.model, chunk.model)] {
             if known.is_empty()
                 && let Some(sent) = sent
                 && let Ok(Text(text)) = serde_json::from_str(sent.get())
@@ -523,11 +506,11 @@ impl AnswerReader {
             }
         }
         if let Some(usage) = chunk.usage() {
-            self.usage = Some(usage.get().to_owned());
-            self.end.has_tail = self.summary.finish_reason.is_some();
+            self.usage = Some(usage.into_owned());
+            self.ending.take_usage();
             self.progress.telling += 1;
         }
-        self.end.is_filtered |= chunk.is_filtered();
+        self.ending.is_filtered |= chunk.is_filtered();
         let error = chunk.error();
         let has_choices = chunk.choices().next().is_some();
         self.choose(chunk, json, sink)?;
@@ -535,14 +518,39 @@ impl AnswerReader {
             self.progress.telling += 1;
             return Err(self.api_error(ApiError::from_member(&error)));
         }
-        // An object that is no part of the answer is an error by what it says; after the end it is none of ours.
-        if !has_choices
-            && self.summary.finish_reason.is_none()
-            && let Some(error) = ApiError::parse(json)
-        {
-            return Err(self.api_error(error));
+        if !has_choices && self.ending.reason.is_none() {
+            self.take_foreign(json, chunk.choices.is_some())?;
         }
         Ok(has_choices || chunk.choices.is_some())
+    }
+
+    /// Takes an object that is no part of the answer: an error by what it says, or news of how far the server is.
+    fn take_foreign(&mut self, json: &str, has_list: bool) -> Result<(), AnswerError> {
+        let Ok(value) = serde_json::from_str::<Value>(json) else {
+            return Ok(());
+        };
+        match Foreign::read(&value) {
+            Foreign::Error(error) => return Err(self.api_error(error)),
+            Foreign::Words(words) => {
+                let said = self.sent(words);
+                // Words of which it is known what they mean are an error.
+                if said.verdict().kind != ErrorKind::Unexpected {
+                    return Err(AnswerError::Api(said));
+                }
+                self.ending.said = Some(said);
+                if self.ending.has_choice {
+                    self.note_unread(json);
+                }
+            }
+            Foreign::Nothing => {}
+        }
+        if holds_text(&value) {
+            self.note_unread(json);
+        }
+        if !has_list && value.get("usage").is_none_or(Value::is_null) {
+            self.note_foreign(json);
+        }
+        Ok(())
     }
 }
 
@@ -553,13 +561,13 @@ fn trim_head(body: &mut Vec<u8>) {
     body.drain(..blanks);
 }
 
-/// Splits JSON objects that stand behind each other, as events do that lost the line feed between them.
-fn split_documents(json: &str) -> Option<(&str, &str)> {
+/// Splits off the first of several JSON objects that stand behind each other.
+fn split_document(json: &str) -> Option<(&str, &str)> {
     let mut documents = serde_json::Deserializer::from_str(json).into_iter::<&RawValue>();
     let first = documents.next()?.ok()?.get();
     let rest = json.get(documents.byte_offset()..)?.trim();
     let rest = rest.strip_prefix("data:").unwrap_or(rest).trim();
-    (rest == "[DONE]" || rest.starts_with('{')).then_some((first, rest))
+    (is_done_mark(rest.as_bytes()) || rest.starts_with('{')).then_some((first, rest))
 }
 
 /// Choices.
@@ -571,59 +579,61 @@ impl AnswerReader {
         json: &str,
         sink: &mut impl FnMut(Delta<'_>),
     ) -> Result<(), AnswerError> {
-        let mut choices = chunk.choices();
-        let Some(first) = choices.next() else {
+        let indices = chunk.choices().map(|choice| choice.index.unwrap_or_default());
+        let Some(highest) = indices.max() else {
             return Ok(());
         };
-        self.end.has_choice = true;
-        let index = match &self.choosing {
-            Choosing::Index(index) => *index,
-            Choosing::Open(_) => 0,
-        };
-        // One without an index is the one that there is, or the first of several.
-        let is_lone = choices.next().is_none();
-        let chosen = chunk.choices().find(|choice| choice.index == Some(index));
-        let chosen =
-            chosen.or_else(|| Some(first).filter(|first| first.index.is_none() && (is_lone || index == 0)));
-        let Some(choice) = chosen else {
-            return self.hold(json, sink);
-        };
-        if choice.index.is_some() || choice.says_something() {
-            self.choosing = Choosing::Index(index);
+        self.choices = self.choices.max(highest.saturating_add(1));
+        self.ending.said = None;
+        match self.choosing.observe(chunk, json, self.ending.reason.is_some())? {
+            Observed::Nothing => {}
+            Observed::Held => {
+                self.ending.has_choice = true;
+                self.progress.telling += 1;
+                return Ok(());
+            }
+            Observed::Counter(held) => return self.take_counted(&held, sink),
         }
-        self.take_choice(choice, sink)
+        if let Some(choice) = self.choosing.find(chunk) {
+            self.ending.has_choice = true;
+            return self.take_choice(choice, sink);
+        }
+        self.ending.has_choice |= !self.choosing.is_only();
+        match self.choosing.hold(json)? {
+            true => self.choose_first(sink),
+            false => Ok(()),
+        }
     }
 
-    /// Keeps a chunk until it is known whether its choice is the answer.
-    fn hold(&mut self, json: &str, sink: &mut impl FnMut(Delta<'_>)) -> Result<(), AnswerError> {
-        let Choosing::Open(held) = &mut self.choosing else {
-            return Ok(());
-        };
-        if held.iter().map(String::len).sum::<usize>() + json.len() > ANSWER_LIMIT {
-            return Err(AnswerError::TooMuch);
+    /// Takes the chunks of a server that numbers them where the number of the choice should stand.
+    fn take_counted(
+        &mut self,
+        chunks: &[String],
+        sink: &mut impl FnMut(Delta<'_>),
+    ) -> Result<(), AnswerError> {
+        self.ending.has_choice = true;
+        for json in chunks {
+            let mut straightened = String::new();
+            if let Ok(chunk) = Chunk::parse(json, &mut straightened)
+                && let Some(choice) = chunk.choices().next()
+            {
+                self.take_choice(choice, sink)?;
+            }
         }
-        held.push(json.to_owned());
-        if held.len() < HELD_CHUNKS {
-            return Ok(());
-        }
-        self.choose_first(sink)
+        Ok(())
     }
 
-    /// Makes the first choice that came the answer, where none had index 0.
+    /// Decides what is still open at the end: chunks that were numbered, or the first choice where none had index 0.
     fn choose_first(&mut self, sink: &mut impl FnMut(Delta<'_>)) -> Result<(), AnswerError> {
-        let Choosing::Open(held) = &mut self.choosing else {
-            return Ok(());
-        };
-        for json in std::mem::take(held) {
+        if let Some(held) = self.choosing.end_of_count(self.ending.reason.is_some()) {
+            return self.take_counted(&held, sink);
+        }
+        for json in self.choosing.take_held() {
             let mut straightened = String::new();
             let Ok(chunk) = Chunk::parse(&json, &mut straightened) else {
                 continue;
             };
-            if matches!(self.choosing, Choosing::Open(_))
-                && let Some(index) = chunk.choices().filter_map(|choice| choice.index).min()
-            {
-                self.choosing = Choosing::Index(index);
-            }
+            self.choosing.settle(&chunk);
             self.choose(&chunk, &json, sink)?;
         }
         Ok(())
@@ -635,71 +645,74 @@ impl AnswerReader {
         sink: &mut impl FnMut(Delta<'_>),
     ) -> Result<(), AnswerError> {
         let reason = FinishReason::parse(choice.finish_reason(), self.dialect.provider);
-        let mut says = choice.says_something();
-        if let Some((message, true)) = choice.message()
-            && self.is_repetition(message, reason.is_some())
-        {
-            says = self.repeat(message, sink);
-            self.withdraw_reason(says);
-        } else {
-            self.withdraw_reason(says);
-            if let Some((message, is_whole)) = choice.message() {
-                self.end.has_deltas |= !is_whole;
-                self.take_message(message, sink)?;
+        let mut says = choice.text().is_some();
+        match choice.message() {
+            Some((message, true)) => says |= self.take_message(message, reason.is_some(), sink)?,
+            Some((message, false)) => {
+                says |= !message.is_empty();
+                self.has_deltas = true;
+                self.text.push_reasoning(message.reasoning(), sink);
+                self.text.push(message.text(), sink);
+                self.take_rest(message, sink)?;
             }
-            self.push_text(&choice.text().text, sink);
+            None => {}
         }
-        self.end.has_deltas |= !choice.is_whole();
+        if let Some(content) = choice.text() {
+            self.text.push(&content.text, sink);
+            self.note_odd(content.odd.as_deref());
+        }
+        self.has_deltas |= !choice.is_whole();
         self.progress.telling += u64::from(says || reason.is_some());
-        let Some(reason) = reason else {
-            self.end.has_chunk_without = true;
-            self.end.has_text_without |= says;
-            return Ok(());
-        };
-        self.summary.finish_reason = Some(match self.summary.finish_reason.take() {
-            Some(earlier) => earlier.worse(reason),
-            None => {
-                self.end.reason_at = self.progress.events;
-                reason
-            }
-        });
-        self.end.is_alone = !says;
+        if says {
+            self.ending.withdraw_reason();
+        }
+        self.ending.take_part(says, reason, self.progress.events);
         Ok(())
     }
 
-    /// Forgets a finish reason that more of the answer follows.
-    fn withdraw_reason(&mut self, says: bool) {
-        if says && self.summary.finish_reason.take().is_some() {
-            self.end.is_unreliable = true;
-            self.end.has_tail = false;
-        }
+    /// True for a whole message that comes after what it holds: behind deltas, or with the finish reason.
+    fn is_repetition(&self, text: &str, has_reason: bool) -> bool {
+        let has_any = !self.text.is_empty() || self.text.has_reasoning || !self.tool_calls.is_empty();
+        has_any && (self.has_deltas || has_reason && self.text.is_repeated_by(text))
     }
 
+    /// Takes a whole message; true when it brings more than what came.
     fn take_message(
+        &mut self,
+        message: &Message<'_>,
+        has_reason: bool,
+        sink: &mut impl FnMut(Delta<'_>),
+    ) -> Result<bool, AnswerError> {
+        let text = message.text();
+        let is_repetition = self.is_repetition(text, has_reason);
+        let brought = if is_repetition {
+            self.text.push_repetition(text, sink)
+        } else {
+            self.text.push_message_reasoning(message.reasoning(), sink);
+            let brought = self.text.push_message(text, sink);
+            self.take_rest(message, sink)?;
+            brought
+        };
+        self.ending.differs |= brought == Brought::OtherWords;
+        let has_other =
+            !is_repetition && !message.is_empty() && (text.is_empty() || message.has_tool_calls());
+        Ok(brought == Brought::More || has_other)
+    }
+
+    /// Takes what a message holds besides text and reasoning.
+    fn take_rest(
         &mut self,
         message: &Message<'_>,
         sink: &mut impl FnMut(Delta<'_>),
     ) -> Result<(), AnswerError> {
-        let content = message.content();
-        let reasoning = message.reasoning();
-        if !reasoning.is_empty() {
-            let Self {
-                splitter,
-                summary,
-                emitted,
-                ..
-            } = self;
-            splitter.note_reasoning(&mut |delta| emit(delta, summary, emitted, sink));
-            emit(Delta::Reasoning(reasoning), summary, emitted, sink);
-        }
-        self.push_text(&content.text, sink);
         let refusal = message.refusal();
         if !refusal.is_empty() {
-            self.end.has_refused = true;
-            self.push_text(refusal, sink);
+            self.ending.has_refused = true;
+            self.text.push(refusal, sink);
         }
-        if content.odd.is_some() {
-            self.end.not_text.clone_from(&content.odd);
+        self.note_odd(message.odd());
+        if let Some(kind) = message.beside() {
+            self.ending.beside = Some(kind);
         }
         if message.has_tool_calls() {
             if let Some(deltas) = message.tool_calls {
@@ -712,80 +725,12 @@ impl AnswerReader {
         Ok(())
     }
 
-    /// True for a whole message that comes after what it holds: behind deltas, or with the finish reason.
-    fn is_repetition(&self, message: &Message<'_>, has_reason: bool) -> bool {
-        let text = &message.content().text;
-        let extends = || self.sent.rest(text).is_some() || self.emitted.rest(text).is_some();
-        let has_any = !self.sent.is_empty() || self.summary.has_reasoning || !self.tool_calls.is_empty();
-        has_any && (self.end.has_deltas || has_reason && !self.sent.is_empty() && extends())
-    }
-
-    /// Takes what a whole message has more than what came before; true when there is more.
-    fn repeat(&mut self, message: &Message<'_>, sink: &mut impl FnMut(Delta<'_>)) -> bool {
-        let text = &message.content().text;
-        if self.sent.is_empty() {
-            self.push_text(text, sink);
-            return !text.is_empty();
-        }
-        match self.sent.rest(text).or_else(|| self.emitted.rest(text)) {
-            Some(rest) if rest.trim().is_empty() => false,
-            Some(rest) => {
-                self.push_text(rest, sink);
-                true
-            }
-            None => {
-                self.end.differs |= !text.is_empty();
-                false
-            }
+    /// Takes note of what stands in the place of text and is none.
+    fn note_odd(&mut self, kind: Option<&str>) {
+        if let Some(kind) = kind {
+            self.ending.not_text = Some(kind.to_owned());
         }
     }
-
-    fn push_text(&mut self, text: &str, sink: &mut impl FnMut(Delta<'_>)) {
-        if text.is_empty() {
-            return;
-        }
-        self.end_half(sink);
-        self.push_whole_text(text, sink);
-    }
-
-    fn push_whole_text(&mut self, text: &str, sink: &mut impl FnMut(Delta<'_>)) {
-        let Self {
-            splitter,
-            summary,
-            emitted,
-            sent,
-            ..
-        } = self;
-        sent.add(text);
-        splitter.push(text, &mut |delta| emit(delta, summary, emitted, sink));
-    }
-
-    /// Gives up the second half of a surrogate pair.
-    fn end_half(&mut self, sink: &mut impl FnMut(Delta<'_>)) {
-        if self.half.take().is_some() {
-            self.push_whole_text("\u{fffd}", sink);
-        }
-    }
-}
-
-fn emit(
-    delta: Delta<'_>,
-    summary: &mut Summary,
-    emitted: &mut Fingerprint,
-    sink: &mut impl FnMut(Delta<'_>),
-) {
-    match delta {
-        Delta::Text(text) => {
-            emitted.add(text);
-            summary.has_text |= !text.trim_ascii().is_empty();
-        }
-        Delta::Reasoning(_) => summary.has_reasoning = true,
-        Delta::TextWasReasoning => {
-            *emitted = Fingerprint::default();
-            summary.has_reasoning |= std::mem::take(&mut summary.has_text);
-        }
-    }
-    sink(delta);
 }
 
 #[cfg(test)]

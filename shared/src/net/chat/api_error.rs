@@ -239,7 +239,7 @@ const WAITS: [&str; 7] = [
 ];
 
 /// Members whose value is an error, or holds one.
-const CONTAINERS: [&str; 21] = [
+const CONTAINERS: [&str; 23] = [
     "error",
     "errors",
     "err",
@@ -261,6 +261,8 @@ const CONTAINERS: [&str; 21] = [
     "body",
     "output",
     "errormsg",
+    "header",
+    "failure",
 ];
 
 /// True for an object that is, or holds, an error.
@@ -286,7 +288,7 @@ fn is_error(members: &Map<String, Value>) -> bool {
 }
 
 /// Returns a member's name in lower case, without `_` and `-`: `error_msg`, `errorMsg` and `ErrorMsg` are one.
-fn plain(name: &str) -> String {
+pub(super) fn plain(name: &str) -> String {
     name.chars()
         .filter(|c| !matches!(c, '_' | '-'))
         .map(|c| c.to_ascii_lowercase())
@@ -376,7 +378,16 @@ const WORDS: [&[&str]; 6] = [
         "retmsg",
         "faultstring",
     ],
-    &["error", "baseresp", "response", "fault", "err", "exception"],
+    &[
+        "error",
+        "baseresp",
+        "response",
+        "fault",
+        "err",
+        "exception",
+        "failure",
+        "header",
+    ],
     &["errors"],
     &["detail", "details", "errordescription", "description"],
     &["cause", "innererror"],

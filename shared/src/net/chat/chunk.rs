@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::content::{Content, Text};
+use super::message::Message;
 
 /// A chunk, or the whole answer of a server that does not stream.
 #[derive(Debug, Default, Deserialize)]
@@ -32,6 +33,19 @@ pub(super) struct Chunk<'a> {
     /// MiniMax's word that its filter cut the answer.
     #[serde(borrow, default)]
     output_sensitive: Option<&'a RawValue>,
+    /// Ollama's own form, which has one choice and no list of them.
+    #[serde(borrow, default)]
+    done: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    done_reason: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    message: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    response: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    prompt_eval_count: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    eval_count: Option<&'a RawValue>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -50,7 +64,7 @@ impl<'a> Chunk<'a> {
     /// Those of the parser, for what is no JSON or no chunk.
     pub(super) fn parse(json: &'a str, straightened: &'a mut String) -> serde_json::Result<Self> {
         let error = match serde_json::from_str(json) {
-            Ok(chunk) => return Ok(chunk),
+            Ok(chunk) => return Ok(Self::with_ollamas_choice(chunk)),
             Err(error) => error,
         };
         if !error.is_data() {
@@ -59,7 +73,31 @@ impl<'a> Chunk<'a> {
         let mut value: Value = serde_json::from_str(json)?;
         straighten(&mut value);
         *straightened = value.to_string();
-        serde_json::from_str(straightened)
+        serde_json::from_str(straightened).map(Self::with_ollamas_choice)
+    }
+
+    /// Adds the choice of Ollama's own form (`/api/chat`, `/api/generate`), where the end is `"done": true`.
+    fn with_ollamas_choice(mut self) -> Self {
+        let is_done = |done: &RawValue| done.get() == "true";
+        let (None, Some(done)) = (&self.choices, self.done) else {
+            return self;
+        };
+        let reason = match self.done_reason.map(RawValue::get) {
+            Some(reason) if reason != "null" => serde_json::from_str(reason).ok(),
+            _ => is_done(done).then(|| Reason("stop".into())),
+        };
+        let read = |raw: Option<&'a RawValue>| raw.and_then(|raw| serde_json::from_str(raw.get()).ok());
+        self.choices = Some(vec![Some(Choice {
+            index: Some(0),
+            delta: read(self.message).or_else(|| Some(Message::default())),
+            text: self
+                .response
+                .and_then(|raw| serde_json::from_str(raw.get()).ok())
+                .unwrap_or_default(),
+            finish_reason: reason,
+            ..Choice::default()
+        })]);
+        self
     }
 
     /// Returns the choices that there are, each with its index: the one that it has, or `None`.
@@ -72,7 +110,7 @@ impl<'a> Chunk<'a> {
     /// A member that says nothing (`""`, `{}`, `false`, a code of 0) is no error.
     pub(super) fn error(&self) -> Option<Value> {
         let groq = self.x_groq.as_ref().and_then(|groq| groq.error);
-        let of_choices = self.choices().filter_map(|choice| choice.error);
+        let of_choices = self.choices().flat_map(Choice::errors);
         let members = self.error.into_iter().chain(groq).chain(of_choices);
         let named = members.filter_map(parse).find(says_error);
         named.or_else(|| {
@@ -88,11 +126,18 @@ impl<'a> Chunk<'a> {
     }
 
     /// Returns the count of tokens, wherever it stands.
-    pub(super) fn usage(&self) -> Option<&'a RawValue> {
+    pub(super) fn usage(&self) -> Option<Cow<'a, str>> {
         let groq = self.x_groq.as_ref().and_then(|groq| groq.usage);
         let of_choices = self.choices().filter_map(|choice| choice.usage);
-        let mut places = self.usage.into_iter().chain(groq).chain(of_choices);
-        places.find(|usage| usage.get().starts_with('{'))
+        let places = self.usage.into_iter().chain(groq).chain(of_choices);
+        let mut places = places.map(RawValue::get);
+        let usage = places.find(|usage| usage.starts_with('{')).map(Cow::Borrowed);
+        usage.or_else(|| {
+            let count = |raw: Option<&'a RawValue>| raw.map(RawValue::get).filter(|count| *count != "null");
+            let (asked, answered) = (count(self.prompt_eval_count), count(self.eval_count));
+            let (asked, answered) = (asked.or(answered.and(Some("0")))?, answered.unwrap_or("0"));
+            Some(format!(r#"{{"prompt_tokens":{asked},"completion_tokens":{answered}}}"#).into())
+        })
     }
 }
 
@@ -120,7 +165,7 @@ pub(super) fn says_error(error: &Value) -> bool {
     }
 }
 
-fn is_good_code(code: &Value) -> bool {
+pub(super) fn is_good_code(code: &Value) -> bool {
     match code {
         Value::Number(number) => matches!(number.as_i64(), Some(0 | 200)),
         Value::String(word) => !word.is_empty() && is_good_word(word),
@@ -169,18 +214,6 @@ fn straighten_choice(choice: Value) -> Value {
         };
         *index = number.map_or(Value::Null, |number: f64| Value::from(number as u64));
     }
-    for name in ["delta", "message"] {
-        if let Some(message) = members.get_mut(name)
-            && !message.is_object()
-        {
-            *message = match message.take() {
-                content @ (Value::Array(_) | Value::String(_) | Value::Number(_)) => {
-                    json!({ "content": content })
-                }
-                _ => Value::Null,
-            };
-        }
-    }
     Value::Object(members)
 }
 
@@ -196,6 +229,9 @@ pub(super) struct Choice<'a> {
     message: Option<Message<'a>>,
     #[serde(borrow, default)]
     text: Content<'a>,
+    /// Text without a message round it.
+    #[serde(borrow, default)]
+    content: Content<'a>,
     #[serde(borrow, default)]
     finish_reason: Option<Reason<'a>>,
     /// An older form of the finish reason.
@@ -239,9 +275,24 @@ impl<'a> Choice<'a> {
         }
     }
 
-    /// Returns the text of an older endpoint's choice.
-    pub(super) const fn text(&self) -> &Content<'a> {
-        &self.text
+    /// Returns the text that stands in the choice itself, as an older endpoint has it. Beside a message with text it is
+    /// that text again (Together AI).
+    pub(super) fn text(&self) -> Option<&Content<'a>> {
+        let is_again = || {
+            self.message()
+                .is_some_and(|(message, _)| !message.text().is_empty())
+        };
+        let places = [&self.text, &self.content];
+        let text = places.into_iter().find(|text| !text.is_empty())?;
+        (!is_again()).then_some(text)
+    }
+
+    /// Returns the `error` members of the choice and of what it says, whatever they hold.
+    fn errors(&self) -> impl Iterator<Item = &'a RawValue> + use<'a> {
+        let said = |message: &Option<Message<'a>>| message.as_ref().and_then(|message| message.error);
+        [self.error, said(&self.delta), said(&self.message)]
+            .into_iter()
+            .flatten()
     }
 
     /// True for a choice of a whole answer, not of a stream.
@@ -251,7 +302,7 @@ impl<'a> Choice<'a> {
 
     /// True when it brings a part of the answer.
     pub(super) fn says_something(&self) -> bool {
-        !self.text.is_empty() || self.message().is_some_and(|(message, _)| !message.is_empty())
+        self.text().is_some() || self.message().is_some_and(|(message, _)| !message.is_empty())
     }
 
     /// Returns the server's word for why the model stopped; an empty one while it goes on.
@@ -262,79 +313,5 @@ impl<'a> Choice<'a> {
             .map(|word| &*word.0)
             .find(|word| !word.is_empty())
             .unwrap_or_default()
-    }
-}
-
-/// A message, or in a stream a part of one.
-#[derive(Debug, Default, Deserialize)]
-#[serde(expecting = "an object")]
-pub(super) struct Message<'a> {
-    #[serde(borrow, default)]
-    content: Content<'a>,
-    #[serde(borrow, default)]
-    reasoning_content: Option<Text<'a>>,
-    #[serde(borrow, default)]
-    reasoning: Option<Text<'a>>,
-    /// GitHub Copilot's name of it.
-    #[serde(borrow, default)]
-    reasoning_text: Option<Text<'a>>,
-    #[serde(borrow, default)]
-    thinking: Option<Text<'a>>,
-    /// OpenRouter's and MiniMax's list of it.
-    #[serde(borrow, default)]
-    reasoning_details: Option<Text<'a>>,
-    #[serde(borrow, default)]
-    thinking_blocks: Option<Text<'a>>,
-    #[serde(borrow, default)]
-    refusal: Option<Text<'a>>,
-    #[serde(borrow, default)]
-    pub(super) tool_calls: Option<&'a RawValue>,
-    /// The older form of one tool call.
-    #[serde(borrow, default)]
-    pub(super) function_call: Option<&'a RawValue>,
-}
-
-impl<'a> Message<'a> {
-    pub(super) const fn content(&self) -> &Content<'a> {
-        &self.content
-    }
-
-    /// Returns the words with which the model refuses.
-    pub(super) fn refusal(&self) -> &str {
-        self.refusal
-            .as_ref()
-            .map_or(&*self.content.refusal, |text| &text.0)
-    }
-
-    /// Returns the reasoning. Servers that send several of its members send the same text in all.
-    pub(super) fn reasoning(&self) -> &str {
-        let members = [
-            &self.reasoning_content,
-            &self.reasoning,
-            &self.reasoning_text,
-            &self.thinking,
-            &self.reasoning_details,
-            &self.thinking_blocks,
-        ];
-        let mut texts = members.into_iter().flatten().map(|text| &*text.0);
-        texts
-            .find(|text| !text.is_empty())
-            .unwrap_or(&self.content.reasoning)
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.content.is_empty()
-            && self.reasoning().is_empty()
-            && self.refusal().is_empty()
-            && !self.has_tool_calls()
-    }
-
-    /// True when it brings a part of a tool call.
-    pub(super) fn has_tool_calls(&self) -> bool {
-        let is_empty = |raw: &RawValue| matches!(raw.get(), "null" | "[]" | "{}" | "false" | "\"\"");
-        [self.tool_calls, self.function_call]
-            .into_iter()
-            .flatten()
-            .any(|raw| !is_empty(raw))
     }
 }

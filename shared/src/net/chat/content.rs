@@ -53,10 +53,10 @@ impl<'de: 'a, 'a> Deserialize<'de> for Content<'a> {
             Some(b'[') => {
                 let parts: Vec<&RawValue> = serde_json::from_str(json).map_err(D::Error::custom)?;
                 for part in parts {
-                    content.add_part(part.get());
+                    content.add_part(part.get(), DEPTH);
                 }
             }
-            Some(b'{') => content.add_part(json),
+            Some(b'{') => content.add_part(json, DEPTH),
             Some(b'n') | None => {}
             Some(_) => content.text = Cow::Borrowed(json),
         }
@@ -79,6 +79,9 @@ struct Part<'a> {
     summary: Option<&'a RawValue>,
     #[serde(borrow, default)]
     content: Option<&'a RawValue>,
+    /// Gemini's list of them.
+    #[serde(borrow, default)]
+    parts: Option<&'a RawValue>,
     #[serde(borrow, default)]
     refusal: Option<&'a RawValue>,
     /// The text within a `text` that is an object.
@@ -87,6 +90,12 @@ struct Part<'a> {
 }
 
 impl<'a> Part<'a> {
+    /// Returns what a part without a type and without a text of its own holds: other parts, or text of another name.
+    fn inner(&self) -> Option<&'a RawValue> {
+        let inner = || self.content.or(self.parts).or(self.value);
+        self.kind.as_ref().map_or_else(inner, |_| None)
+    }
+
     /// Returns the text of the part, whatever its kind.
     fn text(&self, depth: u8) -> Cow<'a, str> {
         let members = [
@@ -95,6 +104,7 @@ impl<'a> Part<'a> {
             self.reasoning,
             self.summary,
             self.content,
+            self.parts,
             self.refusal,
             self.value,
         ];
@@ -107,7 +117,8 @@ impl<'a> Part<'a> {
 }
 
 impl<'a> Content<'a> {
-    fn add_part(&mut self, json: &'a str) {
+    /// Adds a part, and what it holds down to that depth.
+    pub(super) fn add_part(&mut self, json: &'a str, depth: u8) {
         if !json.starts_with('{') {
             return append(&mut self.text, flat_text(json, 1));
         }
@@ -125,6 +136,13 @@ impl<'a> Content<'a> {
             append(&mut self.refusal, part.text(DEPTH));
         } else if part.text.is_some() || kind.contains("text") {
             append(&mut self.text, part.text(DEPTH));
+        } else if let (Some(inner), true) = (part.inner(), depth > 0) {
+            match serde_json::from_str::<Vec<&RawValue>>(inner.get()) {
+                Ok(parts) => parts
+                    .into_iter()
+                    .for_each(|part| self.add_part(part.get(), depth - 1)),
+                Err(_) => self.add_part(inner.get(), depth - 1),
+            }
         } else if !is_annotation(&kind) && json.len() > 2 {
             self.odd = Some(if kind.is_empty() {
                 "a part without a type".to_owned()
@@ -232,6 +250,22 @@ mod tests {
                 Some("image_url"),
             ),
             (r#"{"odd":1}"#, "", "", "", Some("a part without a type")),
+            (r#"{"value":"v"}"#, "v", "", "", None),
+            (r#"{"content":"v"}"#, "v", "", "", None),
+            (
+                r#"{"parts":[{"text":"a"},{"text":""},{"text":"b"}]}"#,
+                "ab",
+                "",
+                "",
+                None,
+            ),
+            (
+                r#"{"parts":[{"text":"a"},{"inlineData":{"data":"AA"}}]}"#,
+                "a",
+                "",
+                "",
+                Some("a part without a type"),
+            ),
         ] {
             let content: Content<'_> = serde_json::from_str(json).unwrap();
             assert_eq!(

@@ -1,5 +1,6 @@
 //! Whether a body is an event stream, JSON, or neither.
 
+use super::api_error::{ApiError, MESSAGE_LIMIT};
 use super::error::AnswerError;
 
 /// What a body is.
@@ -9,16 +10,19 @@ pub(super) enum ContentKind {
     Json,
 }
 
-/// Decides by the content type and the first bytes; `None` while there is only whitespace and a byte-order mark.
+/// Decides by the content type and the first bytes; `None` while what has come may still become one or the other: whitespace, a
+/// byte-order mark, the beginning of a field's name, and words, which are judged as a whole.
 ///
 /// The bytes count more than the header: servers that ignore `stream` send JSON with any content type, and small ones
 /// send events as `text/plain` or `text/html`. What is HTML by its bytes is never an answer.
 ///
 /// # Errors
-/// [`AnswerError::NotAnAnswer`].
+/// [`AnswerError::NotAnAnswer`]; for plain text [`AnswerError::OtherText`], or [`AnswerError::Api`] where it is a fault that
+/// passes.
 pub(super) fn content_kind(
     content_type: Option<&str>,
     bytes: &[u8],
+    is_whole: bool,
 ) -> Result<Option<ContentKind>, AnswerError> {
     let declared = content_type.unwrap_or("none");
     let refused = || AnswerError::NotAnAnswer(declared.to_owned());
@@ -38,21 +42,50 @@ pub(super) fn content_kind(
         b'{' | b'[' | b'"' => Ok(Some(ContentKind::Json)),
         b'<' => Err(refused()),
         _ if is_events => Ok(Some(ContentKind::Events)),
-        b':' | b'd' | b'e' | b'i' | b'r' if may_be_field(bytes.trim_ascii_start()) => {
-            Ok(Some(ContentKind::Events))
-        }
-        _ => Err(refused()),
+        _ if is_field(bytes.trim_ascii_start()) => Ok(Some(ContentKind::Events)),
+        _ if !is_whole && may_become_field(bytes.trim_ascii_start()) => Ok(None),
+        _ => match words(declared, bytes) {
+            None => Err(refused()),
+            Some(_) if !is_whole && bytes.len() < MESSAGE_LIMIT => Ok(None),
+            Some(words) => Err(plain_text(words)),
+        },
     }
 }
 
-/// True when the bytes begin like a field of an event, as far as they go.
-fn may_be_field(bytes: &[u8]) -> bool {
-    [":", "data:", "event:", "error:", "id:", "retry:"]
-        .iter()
-        .any(|field| {
-            let length = field.len().min(bytes.len());
-            field.as_bytes()[..length] == bytes[..length]
-        })
+/// Returns what is said in plain text, as far as it has come; `None` where it is none.
+fn words<'b>(declared: &str, bytes: &'b [u8]) -> Option<&'b str> {
+    let bytes = &bytes[..bytes.len().min(MESSAGE_LIMIT)];
+    let text = match std::str::from_utf8(bytes) {
+        Ok(text) => text,
+        // A character that is not there to its end.
+        Err(error) if error.error_len().is_none() => {
+            std::str::from_utf8(&bytes[..error.valid_up_to()]).unwrap_or_default()
+        }
+        Err(_) => return None,
+    };
+    let is_text = declared.to_ascii_lowercase().starts_with("text/plain");
+    let is_words = !text.chars().any(|c| c.is_control() && !c.is_whitespace());
+    (is_text && is_words).then_some(text)
+}
+
+/// Judges what is said in plain text. It may be a stranger's, who knows neither the key nor the model.
+fn plain_text(text: &str) -> AnswerError {
+    let error = ApiError::from_text(text);
+    match error.verdict().kind.is_transient() {
+        true => AnswerError::Api(error),
+        false => AnswerError::OtherText(text.to_owned()),
+    }
+}
+
+/// The fields with which an event begins.
+const FIELDS: [&[u8]; 6] = [b":", b"data:", b"event:", b"error:", b"id:", b"retry:"];
+
+fn is_field(bytes: &[u8]) -> bool {
+    FIELDS.iter().any(|field| bytes.starts_with(field))
+}
+
+fn may_become_field(bytes: &[u8]) -> bool {
+    FIELDS.iter().any(|field| field.starts_with(bytes))
 }
 
 #[cfg(test)]
@@ -75,7 +108,6 @@ mod tests {
             (Some("application/json"), "\n{", Ok(Some(ContentKind::Json))),
             (Some("application/json"), "data: x", Ok(Some(ContentKind::Events))),
             (Some("text/plain"), ": hi", Ok(Some(ContentKind::Events))),
-            (Some("text/plain"), "r", Ok(Some(ContentKind::Events))),
             (Some("text/plain"), "dear customer", Err(())),
             (Some("text/plain"), "Hello", Err(())),
             (None, "event: x", Ok(Some(ContentKind::Events))),
@@ -88,9 +120,28 @@ mod tests {
             (None, "\"{", Ok(Some(ContentKind::Json))),
             (Some("text/HTML"), "", Err(())),
         ] {
-            let seen = content_kind(content_type, bytes.as_bytes()).map_err(|_| ());
+            let seen = content_kind(content_type, bytes.as_bytes(), true).map_err(|_| ());
             assert_eq!(seen, expected, "{content_type:?} {bytes:?}");
         }
-        assert_eq!(content_kind(events, b"\xef\xbb"), Ok(None));
+        assert_eq!(content_kind(events, b"\xef\xbb", false), Ok(None));
+    }
+
+    #[test]
+    fn what_may_become_one_or_the_other_is_not_judged_before_it_is_there() {
+        for (content_type, bytes) in [
+            (None, &b"r"[..]),
+            (Some("text/html"), b"dat"),
+            (Some("text/plain"), b"rate limit reac"),
+            (
+                Some("text/plain; charset=utf-8"),
+                b"Zu viele Anfragen, bitte sp\xc3",
+            ),
+        ] {
+            assert_eq!(content_kind(content_type, bytes, false), Ok(None), "{bytes:?}");
+            assert!(content_kind(content_type, bytes, true).is_err(), "{bytes:?}");
+        }
+        for (content_type, bytes) in [(None, &b"rate"[..]), (Some("text/plain"), b"a\x00"), (None, b"<")] {
+            assert!(content_kind(content_type, bytes, false).is_err(), "{bytes:?}");
+        }
     }
 }

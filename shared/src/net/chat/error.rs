@@ -21,6 +21,8 @@ pub enum AnswerError {
     NotAnAnswer(String),
     /// The body is JSON, but no answer. With the JSON.
     OtherJson(String),
+    /// The body is plain text. With the beginning of it.
+    OtherText(String),
     /// An event, or the whole body, is not valid JSON.
     Malformed(String),
     /// One event, or a whole answer in one piece, is larger than 64 MiB.
@@ -33,10 +35,15 @@ pub enum AnswerError {
     NotText(String),
     /// The server says that it was interrupted.
     Interrupted(FinishReason),
-    /// The body ended, without an error, and no part of it was an answer.
-    NoChoice,
+    /// The body ended, without an error, and no part of it was an answer. With what it said instead.
+    NoChoice(Option<String>),
+    /// The answer is whole, and nothing is in it.
+    Empty,
     /// The body ended, without an error, before the answer did.
-    Incomplete,
+    Incomplete {
+        /// A finish reason had come, and more of the answer after it.
+        is_withdrawn: bool,
+    },
 }
 
 impl AnswerError {
@@ -55,7 +62,7 @@ impl AnswerError {
     pub fn failure(&self, server: &str) -> Failure {
         let failure = Failure::new(self.exit(), format!("'{server}': {self}"));
         match self {
-            Self::NotAnAnswer(_) => {
+            Self::NotAnAnswer(_) | Self::OtherText(_) => {
                 failure.hint("check the base URL, and whether this network wants you to log in to it first")
             }
             Self::Api(error) => error
@@ -63,7 +70,9 @@ impl AnswerError {
                 .hints(Asked::Chat)
                 .into_iter()
                 .fold(failure, Failure::hint),
-            Self::OtherJson(_) => failure.hint("check the base URL: many end in /v1"),
+            Self::OtherJson(_) | Self::NoChoice(Some(_)) => {
+                failure.hint("check the base URL: many end in '/v1'")
+            }
             _ => failure,
         }
     }
@@ -73,12 +82,9 @@ impl fmt::Display for AnswerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotAnAnswer(kind) => write!(f, "not an API answer: the content type is '{kind}'"),
-            Self::OtherJson(json) => {
-                write!(
-                    f,
-                    "not an API answer: {}",
-                    clip(one_line(json).trim(), MESSAGE_LIMIT)
-                )
+            Self::OtherJson(said) | Self::OtherText(said) | Self::NoChoice(Some(said)) => {
+                let words = one_line(said);
+                write!(f, "not an API answer: {}", clip(words.trim(), MESSAGE_LIMIT))
             }
             Self::Malformed(reason) => write!(f, "the answer is malformed: {}", clip(reason, MESSAGE_LIMIT)),
             Self::TooLong => write!(
@@ -102,8 +108,14 @@ impl fmt::Display for AnswerError {
                 "the server interrupted the answer (finish_reason {})",
                 reason.quoted()
             ),
-            Self::NoChoice => f.write_str("the answer is incomplete: it ended before it began"),
-            Self::Incomplete => f.write_str("the answer is incomplete: it ended without a finish reason"),
+            Self::Empty => f.write_str("the answer is empty"),
+            Self::NoChoice(None) => f.write_str("the answer is incomplete: it ended before it began"),
+            Self::Incomplete { is_withdrawn: false } => {
+                f.write_str("the answer is incomplete: it ended without a finish reason")
+            }
+            Self::Incomplete { is_withdrawn: true } => f.write_str(
+                "the answer is incomplete: it went on after its finish reason, and ended without another one",
+            ),
         }
     }
 }

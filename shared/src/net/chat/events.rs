@@ -2,10 +2,11 @@
 
 use std::borrow::Cow;
 
-use memchr::memchr2;
+use memchr::{memchr, memchr2, memmem};
 use serde::de::IgnoredAny;
 
 use super::error::{AnswerError, EVENT_LIMIT};
+use super::foreign::names_error;
 
 /// What a buffer may keep between events: an 8 MiB event must not stay in memory for the rest of the answer.
 const KEPT: usize = 64 << 10;
@@ -24,7 +25,7 @@ pub(super) struct Event<'a> {
 /// Memory is bounded by the longest event. `id` and `retry` fields are read over, since nothing is ever resumed.
 ///
 /// Beyond the standard it reads what servers send: events one line feed apart, a line that is a JSON object without a
-/// field name, the field `error` (llama.cpp), an error without data, and a last event without its blank line.
+/// field name, a chunk behind an unknown field's name, the field `error` (llama.cpp), an error without data, and a last event without its blank line.
 #[derive(Debug, Default)]
 pub(super) struct EventReader {
     /// The beginning of a line whose end has not come.
@@ -104,7 +105,7 @@ impl EventReader {
         if line.is_empty() {
             return self.dispatch(sink);
         }
-        if line[0] == b'{' || line == b"[DONE]" {
+        if line[0] == b'{' || is_done_mark(line) {
             return self.take_bare_line(line, sink);
         }
         let (field, value) = split_field(line);
@@ -132,8 +133,9 @@ impl EventReader {
                 self.name.extend_from_slice(value);
             }
             b"error" if !value.trim_ascii().is_empty() => emit(b"error", value, sink)?,
-            // `id`, `retry`, a comment (whose field name is empty), and anything unknown.
-            _ => {}
+            // A comment has an empty field name.
+            b"id" | b"retry" | b"" => {}
+            _ => return self.take_odd_line(line, sink),
         }
         Ok(())
     }
@@ -153,13 +155,32 @@ impl EventReader {
         emit(b"", line, sink)
     }
 
+    /// Takes a line of an unknown field: where it holds a chunk, that is an event of its own, whatever stands before it (a
+    /// byte-order mark amid the stream, padding, another spelling of `data`).
+    fn take_odd_line(
+        &mut self,
+        line: &[u8],
+        sink: &mut impl FnMut(Event<'_>) -> Result<(), AnswerError>,
+    ) -> Result<(), AnswerError> {
+        if memmem::find(line, b"\"choices\"").is_none() {
+            return Ok(());
+        }
+        let Some(start) = memchr(b'{', line) else {
+            return Ok(());
+        };
+        if self.has_data {
+            self.dispatch(sink)?;
+        }
+        emit(b"", &line[start..], sink)
+    }
+
     /// Ends an event. A block without a `data` field (comments, `id:`, `retry:` or `event:` alone) is none, but for an
     /// error; one whose `data` field is empty is an event with empty data (section 9.2.6).
     fn dispatch(
         &mut self,
         sink: &mut impl FnMut(Event<'_>) -> Result<(), AnswerError>,
     ) -> Result<(), AnswerError> {
-        let outcome = if self.has_data || self.name.eq_ignore_ascii_case(b"error") {
+        let outcome = if self.has_data || names_error(&String::from_utf8_lossy(&self.name)) {
             emit(&self.name, &self.data, sink)
         } else {
             Ok(())
@@ -182,6 +203,10 @@ impl EventReader {
     ) -> Result<bool, AnswerError> {
         let line = std::mem::take(&mut self.line);
         let is_mid_line = !line.is_empty() && !matches!(line[0], b':');
+        if line.first() == Some(&b'{') && !self.has_data && !is_whole(&line) {
+            self.data = line;
+            return Ok(true);
+        }
         if !line.is_empty() {
             self.take_line(&line, sink)?;
         }
@@ -191,6 +216,14 @@ impl EventReader {
         let has_event = self.has_data;
         self.dispatch(sink)?;
         Ok(is_mid_line && !has_event)
+    }
+
+    /// Returns the name and the data of the event that [`EventReader::finish`] found cut off, as far as they came.
+    pub(super) fn cut_off(&self) -> (Cow<'_, str>, Cow<'_, str>) {
+        (
+            String::from_utf8_lossy(&self.name),
+            String::from_utf8_lossy(&self.data),
+        )
     }
 
     /// True where nothing of an event, nor of a line, has come yet.
@@ -225,16 +258,26 @@ fn whole_event(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
 
 /// True for data that may begin an event, and no line of pretty-printed JSON within one.
 fn begins_event(data: &[u8]) -> bool {
-    matches!(data.trim_ascii(), [b'{', ..] | b"[DONE]")
+    data.trim_ascii().starts_with(b"{") || is_done_mark(data)
 }
 
 /// True for data that nothing can follow: a JSON object to its last brace, or the end.
 fn is_whole(data: &[u8]) -> bool {
     match data.trim_ascii() {
-        b"[DONE]" => true,
+        data if is_done_mark(data) => true,
         data @ [b'{', .., b'}'] => serde_json::from_slice::<IgnoredAny>(data).is_ok(),
         _ => false,
     }
+}
+
+/// True for the mark of the end, `[DONE]`: in any case, and as a JSON string too.
+pub(super) fn is_done_mark(data: &[u8]) -> bool {
+    let mut data = data.trim_ascii();
+    for quote in [b"\"", b"'"] {
+        let inner = data.strip_prefix(quote).and_then(|data| data.strip_suffix(quote));
+        data = inner.map_or(data, <[u8]>::trim_ascii);
+    }
+    data.eq_ignore_ascii_case(b"[DONE]")
 }
 
 /// Splits a line at its first colon; one blank after it is not part of the value.

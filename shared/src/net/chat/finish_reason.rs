@@ -25,6 +25,8 @@ pub enum Meaning {
     ToolCalls,
     /// A limit of tokens was reached: the answer is cut.
     Limit,
+    /// The model said the same again and again, and was stopped.
+    Repetition,
     /// A filter cut the answer.
     Filter,
     /// The model would not answer.
@@ -47,7 +49,7 @@ impl Meaning {
             Self::Whole => 1,
             Self::ToolCalls => 2,
             Self::Unknown => 3,
-            Self::Limit => 4,
+            Self::Limit | Self::Repetition => 4,
             Self::Refusal => 5,
             Self::Filter => 6,
             Self::Busy => 7,
@@ -57,10 +59,11 @@ impl Meaning {
 }
 
 /// The order in which the words that contain another are judged.
-const JUDGED: [Meaning; 8] = [
+const JUDGED: [Meaning; 9] = [
     Meaning::GoesOn,
     Meaning::Whole,
     Meaning::ToolCalls,
+    Meaning::Repetition,
     Meaning::Limit,
     Meaning::Filter,
     Meaning::Refusal,
@@ -80,9 +83,11 @@ impl FinishReason {
             "" => return None,
             _ => {
                 let letters = letters(word);
-                match letters.strip_prefix("finishreason").unwrap_or(&letters) {
+                let prefixes = ["finishreason", "stopreason"];
+                let word = prefixes.iter().find_map(|prefix| letters.strip_prefix(prefix));
+                match word.unwrap_or(&letters) {
                     "" | "null" | "none" | "false" | "unspecified" | "undefined" => return None,
-                    letters => meaning(letters, provider),
+                    letters => table().meaning(letters, provider),
                 }
             }
         };
@@ -114,12 +119,6 @@ impl FinishReason {
         }
     }
 
-    /// True when the text is known to be incomplete.
-    #[must_use]
-    pub const fn is_cut(&self) -> bool {
-        matches!(self.meaning, Meaning::Limit | Meaning::Filter)
-    }
-
     /// True when the server could not go on: what came is no answer.
     #[must_use]
     pub const fn is_interruption(&self) -> bool {
@@ -132,6 +131,9 @@ impl FinishReason {
         Some(match self.meaning {
             Meaning::Limit => {
                 format!("the answer is cut: it reached the limit of tokens (finish_reason {word})")
+            }
+            Meaning::Repetition => {
+                format!("the answer is cut: the model began to repeat itself (finish_reason {word})")
             }
             Meaning::Filter => format!("the answer is cut: by the provider's filter (finish_reason {word})"),
             Meaning::Refusal => format!("the model refused to answer (finish_reason {word})"),
@@ -164,14 +166,15 @@ struct WordList {
     contain: Vec<String>,
 }
 
-/// Returns what a word means: what is known of the provider first, whole words before parts of words.
-fn meaning(letters: &str, provider: &str) -> Meaning {
-    let table = table();
-    let own = table.providers.get(provider);
-    own.into_iter()
-        .chain([&table.general])
-        .find_map(|words| find(letters, words))
-        .unwrap_or(Meaning::Unknown)
+impl Table {
+    /// Returns what a word means: what is known of the provider first, whole words before parts of words.
+    fn meaning(&self, letters: &str, provider: &str) -> Meaning {
+        let own = self.providers.get(provider);
+        own.into_iter()
+            .chain([&self.general])
+            .find_map(|words| find(letters, words))
+            .unwrap_or(Meaning::Unknown)
+    }
 }
 
 fn find(letters: &str, words: &Words) -> Option<Meaning> {
@@ -219,7 +222,7 @@ mod tests {
     fn the_table_is_read() {
         let read: Table = serde_json::from_str(include_str!("../../provider/finish_reasons.json")).unwrap();
         assert_eq!(table().general.len(), read.general.len());
-        assert_eq!(table().general.len(), 8);
+        assert_eq!(table().general.len(), 9);
         for provider in read.providers.keys() {
             assert!(crate::provider::named(provider).is_some(), "{provider}");
         }
@@ -245,6 +248,11 @@ mod tests {
                     "end_turn",
                     "COMPLETE",
                     "normal",
+                    "</s>",
+                    "<|im_end|>",
+                    "STOP_REASON_STOP",
+                    "end",
+                    "stop_words",
                 ][..],
             ),
             (
@@ -270,6 +278,8 @@ mod tests {
                     "contextLengthReached",
                     "token_limit",
                     "ERROR_LIMIT",
+                    "REASON_MAX_LEN",
+                    "REASON_MAX_CONTEXT",
                 ],
             ),
             (
@@ -287,6 +297,15 @@ mod tests {
                     "guardrail_intervened",
                     "content_filtered",
                     "ERROR_TOXIC",
+                ],
+            ),
+            (
+                Meaning::Repetition,
+                &[
+                    "repetition",
+                    "repetition_detected",
+                    "REPETITIVE",
+                    "degenerate_loop",
                 ],
             ),
             (Meaning::Refusal, &["refusal"]),
@@ -315,7 +334,10 @@ mod tests {
                     "failed",
                 ],
             ),
-            (Meaning::GoesOn, &["in_progress", "NOT_FINISHED", "processing"]),
+            (
+                Meaning::GoesOn,
+                &["in_progress", "NOT_FINISHED", "processing", "queued", "PENDING"],
+            ),
             (Meaning::Unknown, &["unknown", "OTHER", "vibes", "42", "余额"]),
         ] {
             for word in words {
@@ -328,12 +350,39 @@ mod tests {
         }
     }
 
+    /// xAI: "`end_turn` or `null` in streaming mode when the chunk is not the last"
+    /// (https://docs.x.ai/developers/rest-api-reference/inference/chat-completions).
+    #[test]
+    fn a_turn_that_ends_is_no_end_at_xai() {
+        for (word, provider, meaning) in [
+            ("end_turn", "", Meaning::Whole),
+            ("end_turn", "openrouter", Meaning::Whole),
+            ("end_turn", "xai", Meaning::GoesOn),
+            ("stop", "xai", Meaning::Whole),
+            ("length", "xai", Meaning::Limit),
+        ] {
+            let reason = FinishReason::parse(word, provider).unwrap();
+            assert_eq!(reason.meaning, meaning, "{word} of {provider}");
+        }
+    }
+
     #[test]
     fn a_provider_may_use_a_word_in_its_own_sense() {
-        let meaning = |provider| FinishReason::parse("end", provider).unwrap().meaning;
-        assert_eq!(
-            (meaning(""), meaning("openrouter")),
-            (Meaning::Unknown, Meaning::Whole)
-        );
+        let table: Table = serde_json::from_str(
+            r#"{
+                "general": { "whole": { "equal": ["end"] }, "limit": { "contain": ["token"] } },
+                "providers": { "acme": { "busy": { "equal": ["end"] } } }
+            }"#,
+        )
+        .unwrap();
+        for (word, provider, meaning) in [
+            ("end", "", Meaning::Whole),
+            ("end", "other", Meaning::Whole),
+            ("end", "acme", Meaning::Busy),
+            ("alltokens", "acme", Meaning::Limit),
+            ("ended", "acme", Meaning::Unknown),
+        ] {
+            assert_eq!(table.meaning(word, provider), meaning, "{word} of {provider}");
+        }
     }
 }

@@ -3,8 +3,10 @@
 use std::time::{Duration, SystemTime};
 
 use super::api_error::{ApiError, excerpt};
+use super::challenge;
 use super::verdict::{Asked, ErrorKind, Speaker, Verdict};
 use crate::exit::Failure;
+use crate::markup::element;
 use crate::net::wait::HeaderWaits;
 use crate::text::{clip, one_line};
 
@@ -24,6 +26,8 @@ pub struct RefusalHead {
     pub wait: Option<Duration>,
     /// When a limit renews. It is there in good answers too, and says something only about a rate.
     pub reset: Option<Duration>,
+    /// What the first `WWW-Authenticate` says that says what is wrong.
+    pub challenge: Option<Box<ApiError>>,
     /// What `x-should-retry` says.
     pub should_retry: Option<bool>,
 }
@@ -39,6 +43,9 @@ impl RefusalHead {
                 .filter(|(name, _)| name.eq_ignore_ascii_case(wanted));
             found.next().map(|(_, value)| value.trim().to_owned())
         };
+        let challenges = headers
+            .iter()
+            .filter(|(name, _)| name.eq_ignore_ascii_case("www-authenticate"));
         let waits = HeaderWaits::read(headers.iter().copied(), now);
         Self {
             status,
@@ -46,6 +53,10 @@ impl RefusalHead {
             location: header("location"),
             wait: waits.retry_after,
             reset: waits.reset,
+            challenge: challenges
+                .filter_map(|(_, value)| challenge::error_of(value))
+                .next()
+                .map(Box::new),
             should_retry: header("x-should-retry").and_then(|word| word.to_ascii_lowercase().parse().ok()),
         }
     }
@@ -105,6 +116,24 @@ impl Refusal {
     }
 }
 
+/// Says what a body holds that is none of what was asked for: its words, the title of a page, else its type.
+#[must_use]
+pub fn describe_body(content_type: Option<&str>, body: &[u8]) -> String {
+    let head = RefusalHead {
+        content_type: content_type.map(str::to_owned),
+        ..RefusalHead::default()
+    };
+    let text = String::from_utf8_lossy(&body[..body.len().min(DESCRIBED)]);
+    let body = Body::read(&head, text.trim_start_matches('\u{feff}').trim());
+    match body.words(&head) {
+        words if words.is_empty() => "the answer is empty".to_owned(),
+        words => words,
+    }
+}
+
+/// The most bytes of a body that are looked at to say what it is.
+const DESCRIBED: usize = 64 << 10;
+
 /// What the body of a refusal is.
 enum Body {
     Empty,
@@ -128,7 +157,10 @@ impl Body {
             return Self::Redirect;
         }
         if text.is_empty() {
-            return Self::Empty;
+            return match &head.challenge {
+                Some(error) => Self::Error(ApiError::clone(error)),
+                None => Self::Empty,
+            };
         }
         if let Ok(json) = serde_json::from_str::<serde_json::Value>(text) {
             return Self::from_json(&json, text);
@@ -232,38 +264,6 @@ impl Body {
             Self::Unknown(kind) => format!("the answer is '{}'", clip(&one_line(kind), BODY_LIMIT)),
         }
     }
-}
-
-/// Returns the text of the first element of that name, without the marks inside it.
-fn element(markup: &str, name: &str) -> Option<String> {
-    let lower = markup.to_ascii_lowercase();
-    let name = name.to_ascii_lowercase();
-    let open = format!("<{name}");
-    let mut from = 0;
-    let start = loop {
-        let start = from + lower[from..].find(&open)? + open.len();
-        if lower[start..].starts_with(['>', ' ', '\n', '\t']) {
-            break start;
-        }
-        from = start;
-    };
-    let start = start + lower[start..].find('>')? + 1;
-    let end = start + lower[start..].find(&format!("</{name}"))?;
-    let mut text = String::new();
-    let mut is_mark = false;
-    for c in markup[start..end].chars() {
-        match c {
-            '<' => is_mark = true,
-            '>' => is_mark = false,
-            c if !is_mark => text.push(c),
-            _ => {}
-        }
-    }
-    let text = text
-        .replace("&amp;", "&")
-        .replace("&#39;", "'")
-        .replace("&quot;", "\"");
-    Some(one_line(text.trim())).filter(|text| !text.is_empty())
 }
 
 #[cfg(test)]

@@ -39,6 +39,12 @@ impl ChatBody {
         self.members.insert(name.to_owned(), value.into());
     }
 
+    /// Returns how many choices it asks for; 0 where it does not say.
+    #[must_use]
+    pub fn choices(&self) -> u64 {
+        self.members.get("n").and_then(Value::as_u64).unwrap_or_default()
+    }
+
     /// True for a change that takes back nothing but what the toolkit decided by itself.
     #[must_use]
     pub const fn allows(&self, change: Change) -> bool {

@@ -17,6 +17,13 @@ pub struct ToolCall {
     pub arguments: String,
 }
 
+impl ToolCall {
+    /// True for a call of nothing: some servers send an empty object beside the text.
+    const fn is_void(&self) -> bool {
+        self.id.is_empty() && self.name.is_empty() && self.arguments.is_empty()
+    }
+}
+
 /// The most calls that one answer may hold: an index is outside input, and must not make us reserve memory.
 const MAX_TOOL_CALLS: usize = 128;
 
@@ -61,11 +68,12 @@ impl ToolCalls {
         }
     }
 
-    pub(super) const fn is_empty(&self) -> bool {
-        self.calls.is_empty()
+    pub(super) fn is_empty(&self) -> bool {
+        self.calls.iter().all(ToolCall::is_void)
     }
 
-    pub(super) fn into_calls(self) -> Vec<ToolCall> {
+    pub(super) fn into_calls(mut self) -> Vec<ToolCall> {
+        self.calls.retain(|call| !call.is_void());
         self.calls
     }
 

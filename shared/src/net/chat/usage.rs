@@ -16,7 +16,7 @@ pub struct Usage {
 }
 
 impl Usage {
-    /// Reads the counts: whole numbers, or floating-point ones that are whole.
+    /// Reads the counts: whole numbers, floating-point ones that are whole, or either as text.
     #[must_use]
     pub fn read(usage: &Value) -> Self {
         let count = |paths: [&str; 2]| {
@@ -40,7 +40,10 @@ impl Usage {
 
 fn whole(count: &Value) -> Option<u64> {
     let whole = |number: f64| (number >= 0.0 && number.fract() == 0.0).then_some(number as u64);
-    count.as_u64().or_else(|| whole(count.as_f64()?))
+    match count {
+        Value::String(digits) => digits.trim().parse().ok().and_then(whole),
+        count => count.as_u64().or_else(|| whole(count.as_f64()?)),
+    }
 }
 
 #[cfg(test)]
@@ -60,7 +63,11 @@ mod tests {
             ),
             (r#"{"prompt_tokens":5.0,"completion_tokens":7e0}"#, [5, 7, 0, 0]),
             (r#"{"input_tokens":5,"output_tokens":7}"#, [5, 7, 0, 0]),
-            (r#"{"prompt_tokens":"5","completion_tokens":0.5}"#, [0; 4]),
+            (
+                r#"{"prompt_tokens":"5","completion_tokens":" 7.0 "}"#,
+                [5, 7, 0, 0],
+            ),
+            (r#"{"prompt_tokens":"five","completion_tokens":0.5}"#, [0; 4]),
             ("{}", [0; 4]),
         ] {
             let usage = Usage::read(&serde_json::from_str(usage).unwrap());

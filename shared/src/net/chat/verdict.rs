@@ -8,6 +8,7 @@ use super::api_error::ApiError;
 use super::refusal::RefusalHead;
 use super::rules;
 use crate::exit::Exit;
+use crate::net::wait::spell;
 
 /// What an API error is about. Exit code and retries follow from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -41,8 +42,6 @@ pub enum ErrorKind {
     StreamOnly,
     /// The model does not answer in streams.
     StreamRefused,
-    /// A proxy on the way wants a login (407).
-    Proxy,
     /// Plain http to a port that speaks https.
     PlainHttp,
     /// A web page instead of the API: a login to the network, or a service that is no API.
@@ -73,7 +72,6 @@ impl ErrorKind {
             | Self::OptionRefused
             | Self::StreamOnly
             | Self::StreamRefused => Exit::Data,
-            Self::Proxy => Exit::Config,
             Self::Page | Self::Redirect | Self::Unexpected => Exit::Protocol,
         }
     }
@@ -94,7 +92,6 @@ impl ErrorKind {
             Self::BadRequest | Self::OptionRefused | Self::StreamOnly | Self::StreamRefused => {
                 "the request was refused"
             }
-            Self::Proxy => "the proxy wants a user name and a password",
             Self::PlainHttp => "the server wants https",
             Self::Page => "this is not the API",
             Self::Redirect => "refused to follow a redirect",
@@ -226,9 +223,6 @@ impl Verdict {
             ErrorKind::TooLarge => "split the input, or choose a model that takes more",
             ErrorKind::Page => "check the base URL, and whether this network wants you to log in to it first",
             ErrorKind::Redirect => "check the base URL; the key goes nowhere else than there",
-            ErrorKind::Proxy => {
-                "put them into the variable that names it: HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT"
-            }
             _ => return Vec::new(),
         };
         vec![hint.to_owned()]
@@ -240,13 +234,8 @@ impl Verdict {
             Some(page) => format!("balance and limits are shown at {page}"),
             None => otherwise.to_owned(),
         };
-        let wait = self.wait.map(|wait| Duration::from_secs(wait.as_secs()));
-        let renewal = wait.filter(|wait| !wait.is_zero()).map(|wait| {
-            format!(
-                "the server says that it renews in {}",
-                humantime::format_duration(wait)
-            )
-        });
+        let wait = self.wait.filter(|wait| !wait.is_zero());
+        let renewal = wait.map(|wait| format!("the server says that it renews in {}", spell(wait)));
         std::iter::once(place).chain(renewal).collect()
     }
 }
@@ -260,7 +249,9 @@ fn status_of(code: &str) -> Option<u16> {
 fn kind(error: &ApiError, status: Option<u16>, speaker: Speaker) -> (ErrorKind, bool) {
     let is_api = speaker == Speaker::Api;
     let knows_keys = |kind| speaker != Speaker::Page || kind != ErrorKind::Auth;
-    let rule = rules::find(error, status).filter(|rule| knows_keys(rule.kind));
+    // A 401 is never about what the request holds (RFC 9110, section 15.5.2), whatever words it is explained with.
+    let fits = |kind: ErrorKind| status != Some(401) || kind.exit() != Exit::Data;
+    let rule = rules::find(error, status).filter(|rule| knows_keys(rule.kind) && fits(rule.kind));
     if let Some(rule) = rule {
         return (rule.kind, rule.is_rolling);
     }
@@ -268,15 +259,15 @@ fn kind(error: &ApiError, status: Option<u16>, speaker: Speaker) -> (ErrorKind, 
         Some(401) if is_api => ErrorKind::Auth,
         // It is about the credential only where it says so, which a rule has found, or says nothing.
         Some(403) if is_api && rules::says_nothing(error) => ErrorKind::Auth,
-        Some(401 | 403 | 451) => ErrorKind::Permission,
+        // A proxy of ours is asked before; this 407 comes from one that stands in the way unasked.
+        Some(401 | 403 | 407 | 451) => ErrorKind::Permission,
         Some(402) => ErrorKind::Quota,
-        Some(404..=406 | 410 | 415 | 426) => ErrorKind::Path,
-        Some(407) => ErrorKind::Proxy,
+        Some(404..=406 | 410 | 426) => ErrorKind::Path,
         Some(413) => ErrorKind::TooLarge,
         Some(420 | 429) => ErrorKind::RateLimit,
         Some(511) => ErrorKind::Page,
         Some(503 | 529) => ErrorKind::Busy,
-        Some(408 | 409 | 421 | 423 | 425 | 499 | 500..=599) => ErrorKind::Server,
+        Some(408 | 409 | 421 | 423..=425 | 449 | 460 | 499 | 500..=599) => ErrorKind::Server,
         Some(300..=399) => ErrorKind::Redirect,
         Some(400..=499) => ErrorKind::BadRequest,
         _ => ErrorKind::Unexpected,

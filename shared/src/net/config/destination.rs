@@ -1,5 +1,7 @@
 //! Whether what authenticates may go to an endpoint.
 
+use std::path::{Path, PathBuf};
+
 use super::binding::Binding;
 use super::settings::{Auth, Source, Sourced};
 use crate::dotenv::EnvChain;
@@ -50,6 +52,8 @@ pub(super) struct Destination<'a> {
     pub(super) follows_resource_url: bool,
     pub(super) profile: Option<&'a Sourced<String>>,
     pub(super) chain: Option<&'a EnvChain>,
+    /// The file of the address, where no `unset` would take that away.
+    pub(super) file_in_call: Option<PathBuf>,
 }
 
 impl Destination<'_> {
@@ -131,6 +135,14 @@ impl Destination<'_> {
         let source = &self.last_source();
         let mut hints = Vec::new();
         match source {
+            Source::Environment(name) | Source::Exported { name, .. } if self.file_in_call.is_some() => {
+                let file = self.file_in_call.as_deref().unwrap_or(Path::new(""));
+                hints.push(format!(
+                    "remove {name} from '{}' to use {}",
+                    file.display(),
+                    self.usual_endpoint()
+                ));
+            }
             Source::Environment(name) | Source::Exported { name, .. } => {
                 hints.push(format!("run 'unset {name}' to use {}", self.usual_endpoint()));
             }

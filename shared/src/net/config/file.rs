@@ -1,77 +1,36 @@
 //! `config.json`: read, validated, and edited under a lock.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use serde::Deserialize;
-use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
-use super::members::unknown_members;
-use super::profile::{Profile, ProfileName};
-use crate::exit::{Exit, Failure};
+use super::document::Document;
+use super::fault::{Fault, Severity, position};
+use super::faults::{faults, remedy_of, value_of};
+use super::json_fault;
+use super::known::{self, Theme};
+use super::members::{Meant, UnknownMember, unknown_members};
+use super::profile::Profile;
+use crate::exit::{Exit, Failure, Hint};
 use crate::fs::{self, Links, Lock, cannot_read, cannot_write, lock_path};
 use crate::paths;
 
 /// How long a writer waits for another one.
 const LOCK_LIMIT: Duration = Duration::from_secs(5);
 
+/// How long a command waits for another one, which may have to ask a keyring.
+const PROFILES_LOCK_LIMIT: Duration = Duration::from_secs(60);
+
+/// The most symbolic links that are followed to a file that is not there, as the kernel does (`path_resolution(7)`).
+const MOST_LINKS: usize = 40;
+
 /// The largest file that is read, in bytes.
 const MAX_SIZE: u64 = 4 << 20;
-
-/// Members that are not here are kept on rewrite.
-#[derive(Debug, Default, Deserialize)]
-#[serde(expecting = "an object")]
-struct KnownMembers {
-    default_profile: Option<String>,
-    #[serde(default)]
-    profiles: BTreeMap<ProfileName, Profile>,
-    #[expect(dead_code, reason = "it is read to be refused when it is invalid")]
-    #[serde(default)]
-    env: EnvMember,
-    theme: Option<Theme>,
-}
-
-/// What `qwen-env` takes from project files without consent. It reads this member by itself; here it is validated.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, expecting = "an object")]
-struct EnvMember {
-    allow: Vec<AllowedName>,
-}
-
-/// A variable's name; `*` stands for any characters.
-#[derive(Debug, Deserialize)]
-#[serde(try_from = "String")]
-struct AllowedName;
-
-impl TryFrom<String> for AllowedName {
-    type Error = String;
-
-    fn try_from(name: String) -> Result<Self, Self::Error> {
-        let is_name = |c: u8| c.is_ascii_alphanumeric() || b"_*.-".contains(&c);
-        match !name.is_empty() && name.bytes().all(is_name) {
-            true => Ok(Self),
-            false => Err("a name of \"allow\" is made of letters, digits, '_' and '*'".to_owned()),
-        }
-    }
-}
-
-/// The colours of code and Markdown on a terminal.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Theme {
-    /// For a dark background.
-    Dark,
-    /// For a light background.
-    Light,
-    /// No colours.
-    None,
-}
 
 /// The configuration; empty when there is no file.
 #[derive(Debug, Default)]
@@ -101,6 +60,25 @@ impl Config {
         parse(&path, &text)
     }
 
+    /// Returns a profile's members as they are written; `None` where there is no such profile.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn members_of(profile: &str) -> Result<Option<Map<String, Value>>, Failure> {
+        let Some(path) = paths::config_file() else {
+            return Ok(None);
+        };
+        let Some(text) = read(&path)? else {
+            return Ok(None);
+        };
+        parse(&path, &text)?;
+        let members: Map<String, Value> =
+            serde_json::from_str(&text).map_err(|error| invalid(&path, &text, &error))?;
+        let profiles = members.get("profiles").and_then(Value::as_object);
+        let members = profiles.and_then(|profiles| profiles.get(profile)?.as_object());
+        Ok(members.cloned())
+    }
+
     /// Checks that the file can be written, by writing another one beside it.
     ///
     /// # Errors
@@ -113,28 +91,127 @@ impl Config {
             .map_err(|error| cannot_write(&path, &error))
     }
 
-    /// Changes the raw members of the file under its lock, and writes it with mode 0600. Symbolic links are followed: a
-    /// dotfile may be kept elsewhere.
+    /// Keeps other commands from changing profiles, with what is stored for them, until the lock is dropped. Each change of
+    /// the file has a lock of its own besides.
+    ///
+    /// # Errors
+    /// 74 when the directory cannot be written, 75 when another command holds the lock for long.
+    pub fn lock_profiles() -> Result<Lock, Failure> {
+        let path = target()?;
+        if let Some(directory) = path.parent() {
+            fs::create_private_dir(directory).map_err(|error| cannot_write(&path, &error))?;
+        }
+        Lock::take(&lock_path(&path.with_file_name("profiles")), PROFILES_LOCK_LIMIT)
+    }
+
+    /// Changes the raw members of the file under its lock, and writes it with mode 0600. What is not changed stays as it is
+    /// written. Symbolic links are followed: a dotfile may be kept elsewhere.
     ///
     /// # Errors
     /// As [`Config::load`], also for what `change` makes of it; 74 when it cannot be written, 75 when another writer
     /// holds the lock. The file is then as before.
     pub fn edit(change: impl FnOnce(&mut Map<String, Value>)) -> Result<Self, Failure> {
+        Self::try_edit(|members| {
+            change(members);
+            Ok(())
+        })
+    }
+
+    /// As [`Config::edit`], for a change that may be refused.
+    ///
+    /// # Errors
+    /// As [`Config::edit`], and that of `change`.
+    pub fn try_edit(
+        change: impl FnOnce(&mut Map<String, Value>) -> Result<(), Failure>,
+    ) -> Result<Self, Failure> {
+        Self::replace(|path, text| {
+            let text = text.unwrap_or("{}\n");
+            parse(path, text)?;
+            let mut members = members_of(path, text)?;
+            change(&mut members)?;
+            let mut document = Document::new(text.to_owned());
+            document.update(&members);
+            Ok(document.into_text())
+        })
+    }
+
+    /// Gives a profile another name, in its place, under the lock of the file. `change` may change other members after that.
+    ///
+    /// # Errors
+    /// As [`Config::edit`].
+    pub fn rename_profile(
+        from: &str,
+        to: &str,
+        change: impl FnOnce(&mut Map<String, Value>),
+    ) -> Result<Self, Failure> {
+        Self::replace(|path, text| {
+            let text = text.unwrap_or("{}\n");
+            parse(path, text)?;
+            let before = members_of(path, text)?;
+            let is_there = |name| {
+                before
+                    .get("profiles")
+                    .is_some_and(|profiles| profiles.get(name).is_some())
+            };
+            if !is_there(from) || is_there(to) {
+                let message = "config.json was changed by another process meanwhile";
+                return Err(Failure::new(Exit::TryAgain, message));
+            }
+            let mut document = Document::new(text.to_owned());
+            document.rename(&["profiles", from], to);
+            let mut members = members_of(path, document.text())?;
+            change(&mut members);
+            document.update(&members);
+            Ok(document.into_text())
+        })
+    }
+
+    /// Replaces the text of the file, `None` where there is none, by what `change` makes of it, under its lock.
+    ///
+    /// # Errors
+    /// As [`Config::edit`], and that of `change`. A file that is not valid is given to `change` too.
+    pub fn replace(
+        change: impl FnOnce(&Path, Option<&str>) -> Result<String, Failure>,
+    ) -> Result<Self, Failure> {
         let path = target()?;
         if let Some(directory) = path.parent() {
             fs::create_private_dir(directory).map_err(|error| cannot_write(&path, &error))?;
         }
         let _lock = Lock::take(&lock_path(&path), LOCK_LIMIT)?;
-        let text = read(&path)?.unwrap_or_else(|| "{}".to_owned());
-        parse(&path, &text)?;
-        let invalid = |error: serde_json::Error| invalid(&path, &error);
-        let mut members: Map<String, Value> = serde_json::from_str(&text).map_err(invalid)?;
-        change(&mut members);
-        let text = serde_json::to_string_pretty(&members).map_err(invalid)? + "\n";
+        let before = read(&path)?;
+        let text = change(&path, before.as_deref())?;
         let config = parse(&path, &text)?;
-        fs::write_private(&path, text.as_bytes()).map_err(|error| cannot_write(&path, &error))?;
+        if before.as_deref() != Some(text.as_str()) {
+            fs::write_private(&path, text.as_bytes()).map_err(|error| cannot_write(&path, &error))?;
+        }
         Ok(config)
     }
+
+    /// Finds all that is wrong with the file; `None` where there is no file.
+    ///
+    /// # Errors
+    /// As [`Config::load`], but for what is wrong with its text.
+    pub fn check(path: &Path) -> Result<Option<Vec<Fault>>, Failure> {
+        let Some(bytes) = read_bytes(path)? else {
+            return Ok(None);
+        };
+        Ok(Some(match decode(bytes) {
+            Ok(text) => text.map_or_else(Vec::new, |text| faults(&text)),
+            Err(fault) => vec![fault],
+        }))
+    }
+
+    /// Reads the text of the file; `None` where there is none, or a blank one.
+    ///
+    /// # Errors
+    /// As [`Config::load`], but for a text that is no valid configuration.
+    pub fn text() -> Result<Option<String>, Failure> {
+        paths::config_file().map_or(Ok(None), |path| read(&path))
+    }
+}
+
+fn members_of(path: &Path, text: &str) -> Result<Map<String, Value>, Failure> {
+    serde_json::from_str(text).map_err(|error| invalid(path, text, &error))
 }
 
 /// Returns the path that is written, which is no symbolic link.
@@ -144,7 +221,8 @@ impl Config {
 fn target() -> Result<PathBuf, Failure> {
     let path = paths::config_file().ok_or_else(paths::no_home)?;
     open(&path).map_err(|error| cannot_read(&path, &error))?;
-    let path = path.canonicalize().unwrap_or(path);
+    let path =
+        linked(path).map_err(|error| cannot_read(&paths::config_file().unwrap_or_default(), &error))?;
     fs::check_own_directory(&path).map_err(|error| cannot_write(&path, &error))?;
     if path.metadata().is_ok_and(|metadata| !metadata.is_file()) {
         return Err(cannot_write(&path, &io::Error::other("is not a regular file")));
@@ -152,30 +230,65 @@ fn target() -> Result<PathBuf, Failure> {
     Ok(path)
 }
 
+/// Follows symbolic links, also to a file that is not there yet.
+fn linked(mut path: PathBuf) -> io::Result<PathBuf> {
+    for _ in 0..MOST_LINKS {
+        if let Ok(path) = path.canonicalize() {
+            return Ok(path);
+        }
+        let Ok(target) = path.read_link() else {
+            return Ok(path);
+        };
+        path = path.parent().unwrap_or_else(|| Path::new("/")).join(target);
+    }
+    Err(io::Error::other("too many symbolic links"))
+}
+
 /// Returns `None` for a file that is missing or blank. A byte order mark is ignored (RFC 8259, section 8.1).
 fn read(path: &Path) -> Result<Option<String>, Failure> {
-    let shown = path.display();
+    let Some(bytes) = read_bytes(path)? else {
+        return Ok(None);
+    };
+    decode(bytes).map_err(|fault| {
+        let mut failure = failure_at(path, fault.line, fault.column, &fault.words);
+        failure.hints.splice(0..0, fault.remedy.map(Hint));
+        failure
+    })
+}
+
+fn read_bytes(path: &Path) -> Result<Option<Vec<u8>>, Failure> {
     let mut bytes = Vec::with_capacity(4096);
-    let read = open(path).and_then(|file| match file {
-        Some(file) => file.take(MAX_SIZE + 1).read_to_end(&mut bytes),
-        None => Ok(0),
-    });
-    match read {
+    let Some(file) = open(path).map_err(|error| cannot_read(path, &error))? else {
+        return Ok(None);
+    };
+    match file.take(MAX_SIZE + 1).read_to_end(&mut bytes) {
         Ok(length) if length as u64 > MAX_SIZE => {
-            let message = format!("{shown}: larger than {MAX_SIZE} bytes");
-            return Err(Failure::new(Exit::Config, message));
+            let message = format!("{}: larger than {MAX_SIZE} bytes", path.display());
+            Err(Failure::new(Exit::Config, message))
         }
-        Ok(_) => {}
-        Err(error) => return Err(cannot_read(path, &error)),
+        Ok(_) => Ok(Some(bytes)),
+        Err(error) => Err(cannot_read(path, &error)),
     }
+}
+
+/// Makes a text of the file's bytes; `None` for a blank one.
+fn decode(bytes: Vec<u8>) -> Result<Option<String>, Fault> {
+    let is_utf16 = bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]);
     let text = String::from_utf8(bytes).map_err(|error| {
         let valid = &error.as_bytes()[..error.utf8_error().valid_up_to()];
-        let line_start = valid
-            .iter()
-            .rposition(|&byte| byte == b'\n')
-            .map_or(0, |at| at + 1);
-        let line = valid[..line_start].iter().filter(|&&byte| byte == b'\n').count() + 1;
-        failure_at(path, line, valid.len() - line_start + 1, "not valid UTF-8")
+        let (line, column) = position(&String::from_utf8_lossy(valid), valid.len());
+        let remedy = match is_utf16 {
+            true => "it is UTF-16: save it as UTF-8",
+            false => "save it as UTF-8",
+        };
+        Fault {
+            line,
+            column,
+            path: Vec::new(),
+            words: "not valid UTF-8".to_owned(),
+            remedy: Some(remedy.to_owned()),
+            severity: Severity::Invalid,
+        }
     })?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
     Ok((!text.trim().is_empty()).then(|| text.to_owned()))
@@ -188,15 +301,34 @@ fn open(path: &Path) -> io::Result<Option<File>> {
         Some(file) if file.metadata()?.file_type().is_fifo() => {
             Err(io::Error::other("is not a regular file"))
         }
+        None if path.is_symlink() => check_directory_of_link(path).map(|()| None),
         _ => Ok(file),
     }
 }
 
+/// Checks that a symbolic link to a file that is not there leads to a place where one can be: it may be kept on a file system
+/// that is not mounted now.
+fn check_directory_of_link(path: &Path) -> io::Result<()> {
+    let target = linked(path.to_path_buf())?;
+    match target.parent() {
+        Some(directory) if !directory.is_dir() => Err(io::Error::other(format!(
+            "it is a symbolic link into '{}', which is no directory",
+            directory.display()
+        ))),
+        _ => Ok(()),
+    }
+}
+
 fn parse(path: &Path, text: &str) -> Result<Config, Failure> {
-    let known: KnownMembers = serde_json::from_str::<Unique>(text)
-        .and_then(|_| serde_json::from_str(text))
-        .map_err(|error| invalid(path, &error))?;
-    let members: Map<String, Value> = serde_json::from_str(text).map_err(|error| invalid(path, &error))?;
+    let known = known::read(text).map_err(|error| invalid(path, text, &error))?;
+    let members = members_of(path, text)?;
+    let unknown = unknown_members(&members);
+    if let Some(list) = unknown.iter().find(|member| member.meant == Meant::Object) {
+        let names: Vec<&str> = list.path.iter().map(String::as_str).collect();
+        let (line, column) = position(text, value_of(text, &names));
+        let words = format!("'{}' is not an object", names.join("."));
+        return Err(failure_at(path, line, column, &words));
+    }
     Ok(Config {
         default_profile: known.default_profile.filter(|name| !name.trim().is_empty()),
         profiles: known
@@ -205,100 +337,49 @@ fn parse(path: &Path, text: &str) -> Result<Config, Failure> {
             .map(|(name, profile)| (name.0, profile))
             .collect(),
         theme: known.theme,
-        notices: unknown_notice(path, &members).into_iter().collect(),
+        notices: unknown_notices(path, unknown),
     })
 }
 
-/// Says in one line which member no program reads.
-fn unknown_notice(path: &Path, members: &Map<String, Value>) -> Option<String> {
-    let unknown = unknown_members(members);
-    let first = unknown.first()?;
-    let meant = first
-        .nearest
-        .map_or_else(String::new, |name| format!(", did you mean '{name}'?"));
-    let others = match unknown.len() - 1 {
-        0 => String::new(),
-        count => format!(" (and {count} more)"),
-    };
-    let (path, member) = (path.display(), &first.path);
-    Some(format!("{path}: '{member}' is not known{meant}{others}"))
+/// The most members that are named.
+const NAMED: usize = 5;
+
+/// Says which members no program reads, one line each.
+fn unknown_notices(path: &Path, unknown: Vec<UnknownMember>) -> Vec<String> {
+    let rest = unknown.len().saturating_sub(NAMED);
+    let mut notices: Vec<String> = unknown
+        .into_iter()
+        .take(NAMED)
+        .map(|member| {
+            let remedy = match &member.meant {
+                Meant::Nothing => String::new(),
+                meant => format!(", {}", remedy_of(&member.path, meant)),
+            };
+            format!(
+                "{}: '{}' is not known{remedy}",
+                path.display(),
+                member.path.join(".")
+            )
+        })
+        .collect();
+    if let (Some(last), 1..) = (notices.last_mut(), rest) {
+        last.push_str(&format!(" (and {rest} more)"));
+    }
+    notices
 }
 
-fn invalid(path: &Path, error: &serde_json::Error) -> Failure {
-    let text = error.to_string();
-    let reason = without_value(text.split(" at line ").next().unwrap_or(&text));
-    failure_at(path, error.line(), error.column(), &reason)
+fn invalid(path: &Path, text: &str, error: &serde_json::Error) -> Failure {
+    let described = json_fault::describe(text, error);
+    let (line, column) = position(text, described.at);
+    let mut failure = failure_at(path, line, column, &described.words);
+    if let Some(remedy) = described.remedy {
+        failure.hints.insert(0, Hint(remedy));
+    }
+    failure
 }
 
 /// Lines and columns count from 1; columns count bytes.
 fn failure_at(path: &Path, line: usize, column: usize, reason: &str) -> Failure {
     let path = path.display();
     Failure::new(Exit::Config, format!("{path}:{line}:{column}: {reason}")).hint(format!("edit {path}"))
-}
-
-/// Removes from serde's message the unexpected value, which may be a misplaced key, and the names of Rust's types.
-fn without_value(message: &str) -> String {
-    let (found, expected) = match message.rsplit_once(", expected ") {
-        Some((found, expected)) if !found.starts_with("unknown field") => (found, expected),
-        _ => return message.replace('`', "'"),
-    };
-    let found = found.split(['"', '`']).next().unwrap_or(found).trim_end();
-    let found = found.replace("unknown variant", "unknown word");
-    let expected = match expected {
-        "u32" => "a whole number".to_owned(),
-        "f64" => "a number".to_owned(),
-        words => words.replace('`', "'"),
-    };
-    format!("{found}, expected {expected}")
-}
-
-/// Any JSON value without duplicate members. RFC 8259, section 4, leaves open what a second one means, and a rewrite
-/// would lose one of the two.
-struct Unique;
-
-impl<'de> Deserialize<'de> for Unique {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(UniqueVisitor)
-    }
-}
-
-struct UniqueVisitor;
-
-macro_rules! accept {
-    ($($visit:ident $type:ty),*) => {
-        $(fn $visit<E>(self, _: $type) -> Result<Unique, E> {
-            Ok(Unique)
-        })*
-    };
-}
-
-impl<'de> Visitor<'de> for UniqueVisitor {
-    type Value = Unique;
-
-    accept!(visit_bool bool, visit_i64 i64, visit_u64 u64, visit_f64 f64, visit_str &str);
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a JSON value")
-    }
-
-    fn visit_unit<E>(self) -> Result<Unique, E> {
-        Ok(Unique)
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Unique, A::Error> {
-        while items.next_element::<Unique>()?.is_some() {}
-        Ok(Unique)
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Unique, A::Error> {
-        let mut names = BTreeSet::new();
-        while let Some(name) = members.next_key::<String>()? {
-            if names.contains(&name) {
-                return Err(A::Error::custom(format!("duplicate field `{name}`")));
-            }
-            names.insert(name);
-            members.next_value::<Unique>()?;
-        }
-        Ok(Unique)
-    }
 }

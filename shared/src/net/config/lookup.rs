@@ -2,7 +2,7 @@
 
 use std::cell::OnceCell;
 use std::ffi::OsStr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::settings::{Source, Sourced};
 use crate::dotenv::{EnvChain, Record, Search, Trust};
@@ -61,6 +61,12 @@ impl Lookup {
     pub(super) fn chain(&self) -> Option<&EnvChain> {
         let search = self.search.as_ref()?;
         Some(self.chain.get_or_init(|| EnvChain::resolve(search)))
+    }
+
+    /// Returns the file that the variable came from, where the shell around this process does not have it.
+    pub(super) fn file_in_call(&self, name: &str) -> Option<PathBuf> {
+        let value = std::env::var_os(name)?;
+        self.record().file_in_call(name, &value)
     }
 
     fn record(&self) -> &Record {

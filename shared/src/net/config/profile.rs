@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::de::Error;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Map, Value};
 
+use crate::checked;
 use crate::exit::{Exit, Failure};
 use crate::net::credential::StoreKind;
 use crate::net::http::{BaseUrl, Timeouts, USER_AGENT, limit};
@@ -15,7 +17,7 @@ use crate::secret::is_secret_name;
 use crate::shell::is_shell_name;
 
 /// How a profile authenticates.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Method {
     /// OAuth 2.0 device grant (RFC 8628).
@@ -43,26 +45,40 @@ pub enum KeySetting {
     Store(StoreKind),
     /// `{"env": "NAME"}`.
     Env(String),
-    /// `{"command": ["pass", "show", "x"]}`, run without a shell, prints it on its first line.
-    Command {
-        /// The program and its arguments.
-        words: Vec<String>,
-        /// How long the key is good; `None` until it is refused.
-        ttl: Option<Duration>,
-    },
+    /// `{"command": ["pass", "show", "x"]}`.
+    Command(KeyCommand),
+}
+
+/// A command that prints a key on its first line. It is run without a shell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyCommand {
+    /// The program and its arguments; never empty.
+    pub words: Vec<String>,
+    /// How long the key is good; `None` until it is refused.
+    pub ttl: Option<Duration>,
+}
+
+impl KeyCommand {
+    /// Returns the program as it is written. It alone is shown: the arguments may hold a secret.
+    #[must_use]
+    pub fn program(&self) -> &str {
+        self.words.first().map_or("", String::as_str)
+    }
 }
 
 /// `key` as written: exactly one member, and `ttl` beside a command.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(
     deny_unknown_fields,
     expecting = "an object with one of 'store', 'env' and 'command'"
 )]
 struct KeyForm {
+    #[schemars(with = "Option<String>")]
     store: Option<StoreKind>,
     env: Option<String>,
     command: Option<Vec<String>>,
     #[serde(default, deserialize_with = "seconds")]
+    #[schemars(with = "Option<f64>")]
     ttl: Option<Duration>,
 }
 
@@ -80,7 +96,7 @@ impl TryFrom<KeyForm> for KeySetting {
             // The name is not repeated: it may be a misplaced key.
             (None, Some(_), None) => Err("\"env\" of 'key' is not the name of a variable"),
             (None, None, Some(words)) if words.first().is_some_and(|program| !program.is_empty()) => {
-                Ok(Self::Command { words, ttl })
+                Ok(Self::Command(KeyCommand { words, ttl }))
             }
             _ => Err("'key' takes exactly one of \"store\", \"env\" and \"command\""),
         }
@@ -88,23 +104,28 @@ impl TryFrom<KeyForm> for KeySetting {
 }
 
 /// The limits of a request. `None` leaves a limit to the tool.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(default, expecting = "an object")]
 pub struct TimeoutSettings {
     /// As [`Timeouts::connect`].
     #[serde(deserialize_with = "seconds")]
+    #[schemars(with = "Option<f64>")]
     pub connect: Option<Duration>,
     /// As [`Timeouts::first_byte`].
     #[serde(deserialize_with = "seconds")]
+    #[schemars(with = "Option<f64>")]
     pub first_byte: Option<Duration>,
     /// As [`Timeouts::idle`].
     #[serde(deserialize_with = "seconds")]
+    #[schemars(with = "Option<f64>")]
     pub idle: Option<Duration>,
     /// The time since the last event that said something.
     #[serde(deserialize_with = "seconds")]
+    #[schemars(with = "Option<f64>")]
     pub progress: Option<Duration>,
     /// As [`Timeouts::total`].
     #[serde(deserialize_with = "seconds")]
+    #[schemars(with = "Option<f64>")]
     pub total: Option<Duration>,
 }
 
@@ -144,7 +165,7 @@ fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration
 }
 
 /// How answers begin.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Reasoning {
     /// In thought, which ends at the first `</think>`.
@@ -163,8 +184,30 @@ pub const BOUND_MEMBERS: [&str; 7] = [
     "allow_http",
 ];
 
+/// Headers that a client sets by itself: of the message's framing and of one connection (RFC 9110, section 7.6.1; RFC 9112),
+/// and what says how the body is written. Another value breaks the request, or smuggles a second one.
+const OWN_HEADERS: [&str; 12] = [
+    "accept-encoding",
+    "connection",
+    "content-length",
+    "content-type",
+    "expect",
+    "host",
+    "keep-alive",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
+/// True for a header that the tools set, whatever its case; a profile's is not sent.
+pub(super) fn is_own_header(name: &str) -> bool {
+    OWN_HEADERS.iter().any(|own| own.eq_ignore_ascii_case(name))
+}
+
 /// A profile. Unknown members are ignored here and kept in the file.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, JsonSchema)]
 #[serde(expecting = "an object")]
 pub struct Profile {
     /// The provider's name in the catalogue.
@@ -174,11 +217,13 @@ pub struct Profile {
     pub method: Option<Method>,
     /// The endpoint.
     #[serde(default, deserialize_with = "base_url")]
+    #[schemars(with = "Option<String>")]
     pub base_url: Option<BaseUrl>,
     /// The model.
     #[serde(default, deserialize_with = "unless_blank")]
     pub model: Option<String>,
     /// Where the credential comes from.
+    #[schemars(with = "Option<KeyForm>")]
     pub key: Option<KeySetting>,
     /// Headers of every request.
     #[serde(default)]
@@ -188,6 +233,7 @@ pub struct Profile {
     pub query: BTreeMap<String, String>,
     /// Members merged into the body of every request.
     #[serde(default)]
+    #[schemars(with = "BTreeMap<String, Value>")]
     pub body: Map<String, Value>,
     /// The quota, instead of the provider's.
     pub rate: Option<Rate>,
@@ -223,10 +269,13 @@ impl Profile {
         }
     }
 
-    /// True when it authenticates by OAuth.
+    /// True when it authenticates by OAuth: it says so, or names a server to log in at and neither a method nor a key.
     #[must_use]
     pub fn uses_oauth(&self) -> bool {
-        self.method == Some(Method::Oauth)
+        match self.method {
+            Some(method) => method == Method::Oauth,
+            None => self.oauth.is_some() && self.key.is_none(),
+        }
     }
 
     /// True for a profile without a key and a login whose headers or query authenticate: one of them is called as a secret
@@ -268,7 +317,8 @@ impl Profile {
         }
     }
 
-    /// Returns the headers of a request: the provider's, replaced by the profile's of the same name.
+    /// Returns the headers of a request: the provider's, replaced by the profile's of the same name. What the tools set
+    /// themselves is not taken from the profile.
     #[must_use]
     pub fn headers_for(&self, provider: &Provider) -> BTreeMap<String, String> {
         let mut headers: BTreeMap<String, String> = provider
@@ -276,7 +326,7 @@ impl Profile {
             .iter()
             .map(|(name, template)| (name.clone(), provider::expand(template, USER_AGENT)))
             .collect();
-        for (name, value) in &self.headers {
+        for (name, value) in self.headers.iter().filter(|(name, _)| !is_own_header(name)) {
             headers.retain(|known, _| !known.eq_ignore_ascii_case(name));
             headers.insert(name.clone(), value.clone());
         }
@@ -284,17 +334,18 @@ impl Profile {
     }
 }
 
-/// Blank counts as absent.
+/// Blank counts as absent. No variable and no argument can hold a NUL.
 fn unless_blank<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     let text = Option::<String>::deserialize(deserializer)?;
+    if text.as_ref().is_some_and(|text| text.contains('\0')) {
+        return Err(D::Error::custom("a text with a NUL in it (\\u0000) is no name"));
+    }
     Ok(text.filter(|text| !text.trim().is_empty()))
 }
 
 /// Blank counts as absent.
 fn base_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<BaseUrl>, D::Error> {
-    unless_blank(deserializer)?
-        .map(|text| BaseUrl::parse(&text).map_err(D::Error::custom))
-        .transpose()
+    checked::text(deserializer, BaseUrl::parse)
 }
 
 /// A key of `profiles`, which [`check_name`] accepts.

@@ -1,18 +1,25 @@
 //! Precedence: flag, environment, `.env` chain, profile, Qwen Code's settings, provider.
 
+mod missing;
 mod notices;
+mod summary;
 
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
+pub use self::missing::{hint_at_providers, no_such_profile, unknown_provider};
+use self::missing::{missing_profile, with_source};
+pub use self::summary::ProfileSummary;
 use super::binding::Binding;
 use super::destination::{Credential, Destination};
 use super::file::Config;
 use super::lookup::Lookup;
+use super::moved::stored_for;
 use super::profile::{KeySetting, Method, Profile, check_name};
 use super::qwen_code::{Connection, Given, QwenCodeSettings};
 use super::settings::{Auth, Key, Overrides, Settings, Source, Sourced};
+use crate::address::parse_plain;
 use crate::dotenv::{EnvChain, Trust};
 use crate::exit::{Exit, Failure};
 use crate::net::http::BaseUrl;
@@ -41,7 +48,7 @@ impl Settings {
             Some(name) => config
                 .profiles
                 .get(&name.value)
-                .ok_or_else(|| with_source(&name.source, no_credential(&name.value)))?,
+                .ok_or_else(|| missing_profile(name, &config.profiles))?,
         };
         let mut resolver = Resolver {
             overrides,
@@ -134,10 +141,11 @@ fn active_name(
                 .filter(|name| !name.source.is_project())
         })
         .or_else(|| {
+            let named = config.default_profile.as_ref();
+            let named = named.map(|name| Sourced::new(name.clone(), Source::DefaultProfile));
             let mut names = config.profiles.keys();
             let only = names.next().filter(|_| names.next().is_none());
-            let name = config.default_profile.as_ref().or(only)?;
-            Some(Sourced::new(name.clone(), Source::Profile(name.clone())))
+            named.or_else(|| only.map(|name| Sourced::new(name.clone(), Source::OnlyProfile)))
         });
     if let Some(name) = &name {
         check_name(&name.value).map_err(|failure| with_source(&name.source, failure))?;
@@ -155,34 +163,6 @@ impl Binding {
         // Where Qwen Code's settings cannot be used the default endpoint is left.
         let _ = resolver.ask_qwen_code();
         resolver.own_endpoint().unwrap_or_default()
-    }
-}
-
-/// The settings of a profile without flags, variables and `.env` files; `None` for what is not set.
-#[derive(Debug)]
-pub struct ProfileSummary {
-    /// As [`Settings::method`].
-    pub method: Option<&'static str>,
-    /// The provider's name.
-    pub provider: Option<String>,
-    /// As [`Settings::base_url`].
-    pub base_url: Option<String>,
-    /// As [`Settings::model`].
-    pub model: Option<String>,
-}
-
-impl ProfileSummary {
-    /// Resolves a profile as [`Settings::resolve`] does. One that cannot be resolved is shown as it is written.
-    #[must_use]
-    pub fn new(profile: &Profile, qwen_code: &QwenCodeSettings) -> Self {
-        let unset = Unset::default();
-        let mut resolver = Resolver::of_profile(profile, qwen_code, &unset);
-        resolver.summary().unwrap_or_else(|_| Self {
-            method: resolver.written_method(),
-            provider: profile.provider.clone(),
-            base_url: profile.base_url.as_ref().map(BaseUrl::to_string),
-            model: profile.model.clone(),
-        })
     }
 }
 
@@ -245,6 +225,11 @@ impl Resolver<'_> {
             follows_resource_url: self.profile.base_url.is_none(),
             profile: self.name,
             chain: self.lookup.chain(),
+            file_in_call: endpoint
+                .base_url
+                .source
+                .variable()
+                .and_then(|name| self.lookup.file_in_call(name)),
         };
         destination.check(&credential, |variable| self.binding_of_variable(variable, &own))?;
         Ok(self.settings(credential, endpoint, &own))
@@ -279,6 +264,7 @@ impl Resolver<'_> {
             api_version: self.api_version(),
             profile: self.name.cloned(),
             notices: self.notices(&credential, &base_url, &model, own),
+            stored_for: stored_for(self.profile),
             follows_resource_url: self.profile.base_url.is_none(),
             binding: credential
                 .binding
@@ -290,26 +276,11 @@ impl Resolver<'_> {
         }
     }
 
-    fn summary(&mut self) -> Result<ProfileSummary, Failure> {
-        self.ask_qwen_code()?;
-        let base_url = self.configured_base_url()?;
-        let provider = self.provider(base_url.as_ref())?;
-        let method = match self.credential(&provider, base_url.as_ref()) {
-            Ok(credential) => Some(credential.auth.value.method()),
-            Err(_) => self.written_method(),
-        };
-        let endpoint = self.endpoint(base_url, provider, self.profile.uses_oauth())?;
-        Ok(ProfileSummary {
-            method,
-            provider: Some(endpoint.provider.value.name.clone()),
-            base_url: Some(endpoint.base_url.value.to_string()),
-            model: Some(endpoint.model.value),
-        })
-    }
-
     fn written_method(&self) -> Option<&'static str> {
-        let of_key = self.profile.key.as_ref().map(|_| Method::ApiKey);
-        self.profile.method.or(of_key).map(Method::name)
+        let profile = self.profile;
+        let of_key = profile.key.as_ref().map(|_| Method::ApiKey);
+        let of_server = profile.uses_oauth().then_some(Method::Oauth);
+        profile.method.or(of_key).or(of_server).map(Method::name)
     }
 
     fn profile_source(&self) -> Source {
@@ -507,23 +478,7 @@ impl Resolver<'_> {
             let none = Sourced::new(Auth::None, provider.source.clone());
             return Ok(Credential::free(none));
         }
-        Err(self.missing(provider.value))
-    }
-
-    /// The failure when there is no credential at all.
-    fn missing(&self, provider: &Provider) -> Failure {
-        let failure = match self.name {
-            Some(name) => no_credential(&name.value),
-            None if self.profiles.is_empty() => no_method(),
-            None => no_profile_in_use(self.profiles),
-        };
-        let names: Vec<&str> = [provider.key_variable.as_deref(), Some("OPENAI_API_KEY")]
-            .into_iter()
-            .flatten()
-            .collect();
-        // A file that was passed over may be the one that has the key.
-        let notices = self.qwen_code_notices().into_iter();
-        self.explained(notices.fold(failure, Failure::hint), &names)
+        Err(self.missing(provider.value, base_url))
     }
 
     fn api_version(&self) -> Option<Sourced<String>> {
@@ -572,7 +527,7 @@ impl Resolver<'_> {
                 store,
             },
             (Some(store), _) => Auth::ApiKey(Key::Stored(store)),
-            (None, Some(KeySetting::Command { words, .. })) => Auth::ApiKey(Key::Command(words.clone())),
+            (None, Some(KeySetting::Command(command))) => Auth::ApiKey(Key::Command(command.clone())),
             (None, Some(KeySetting::Env(name))) => {
                 let key = self
                     .lookup
@@ -678,14 +633,6 @@ impl Resolver<'_> {
         let provider = provider::recognise(&url)?;
         Some(Binding::to(url, provider))
     }
-
-    fn unset_key_variable(&self, variable: &str) -> Failure {
-        let profile = self.name.map_or("default", |name| &name.value);
-        let message = format!("profile '{profile}' takes its key from {variable}, which is not set");
-        let failure = Failure::new(Exit::NoAuth, message)
-            .hint(format!("set {variable}, or run 'qwen-login --profile {profile}'"));
-        self.explained(failure, &[variable])
-    }
 }
 
 /// Returns a flag's value unless it is blank.
@@ -696,6 +643,12 @@ fn flag_value(value: Option<&str>, flag: &'static str) -> Option<Sourced<String>
 
 fn parse_url(text: Sourced<String>) -> Result<Sourced<BaseUrl>, Failure> {
     let source = text.source;
+    // What whoever wrote a project says is judged here and used elsewhere: by curl, by a client of the same variable.
+    if source.is_project()
+        && let Err(fault) = parse_plain(&text.value)
+    {
+        return Err(Failure::new(Exit::Config, format!("{source}: {fault}")));
+    }
     match BaseUrl::parse(&text.value) {
         Ok(url) => Ok(Sourced::new(url, source)),
         Err(error) => Err(Failure::new(Exit::Config, format!("{source}: {error}"))),
@@ -725,54 +678,6 @@ fn broken_catalogue() -> Failure {
         Exit::Bug,
         "the provider catalogue is incomplete; please report it",
     )
-}
-
-/// The failure of a profile that names a provider which the catalogue lacks.
-#[must_use]
-pub fn unknown_provider(profile: &Source, name: &str) -> Failure {
-    let known: Vec<&str> = provider::all()
-        .iter()
-        .map(|provider| provider.name.as_str())
-        .collect();
-    Failure::new(Exit::Config, format!("{profile}: no provider is called '{name}'"))
-        .hint(format!("known are {}", known.join(", ")))
-}
-
-fn no_method() -> Failure {
-    let message = "no credential: neither an API key nor a login is configured";
-    Failure::new(Exit::NoAuth, message)
-        .hint("run 'qwen-login'")
-        .hint("or set OPENAI_API_KEY, and OPENAI_BASE_URL and OPENAI_MODEL where they are not OpenAI's")
-}
-
-/// The failure when it is not said which of several profiles to use.
-fn no_profile_in_use(profiles: &BTreeMap<String, Profile>) -> Failure {
-    let names: Vec<&str> = profiles.keys().map(String::as_str).collect();
-    let message = format!(
-        "no credential: no profile is in use, and there are {}: {}",
-        names.len(),
-        names.join(", ")
-    );
-    Failure::new(Exit::NoAuth, message)
-        .hint(format!(
-            "run 'qwen-auth use {}'",
-            names.first().copied().unwrap_or_default()
-        ))
-        .hint("or choose one with --profile NAME, or set QWEN_PROFILE")
-}
-
-fn no_credential(profile: &str) -> Failure {
-    Failure::new(Exit::NoAuth, format!("no credential for profile '{profile}'"))
-        .hint(format!("run 'qwen-login --profile {profile}'"))
-        .hint("or set OPENAI_API_KEY, OPENAI_BASE_URL and OPENAI_MODEL")
-}
-
-/// Adds the source of a profile's name that was not given on the command line.
-fn with_source(source: &Source, mut failure: Failure) -> Failure {
-    if source.variable().is_some() {
-        failure.message.push_str(&format!(" (from {source})"));
-    }
-    failure
 }
 
 /// Lays the profile's members over the provider's.

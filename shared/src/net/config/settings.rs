@@ -8,10 +8,10 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use super::binding::Binding;
-use super::profile::{Profile, TimeoutSettings};
+use super::profile::{KeyCommand, Profile, TimeoutSettings};
 use crate::dotenv::Trust;
 use crate::exit::{Exit, Failure};
-use crate::net::credential::StoreKind;
+use crate::net::credential::{StoreKind, StoredFor};
 use crate::net::http::{BaseUrl, check_endpoint};
 use crate::net::oauth::is_allowed;
 use crate::output::Reporter;
@@ -40,7 +40,7 @@ pub enum Key {
     /// It was given by a flag, a variable or Qwen Code's settings.
     Given(Secret<String>),
     /// A command prints it.
-    Command(Vec<String>),
+    Command(KeyCommand),
     /// It is in the profile's store.
     Stored(StoreKind),
 }
@@ -76,6 +76,8 @@ pub struct Settings {
     pub base_url: Sourced<BaseUrl>,
     /// Where the secret may go: the profile's endpoint for what is the profile's, else [`Settings::base_url`].
     pub binding: Binding,
+    /// Where a secret in the profile's store may go, as it has to stand beside it.
+    pub stored_for: StoredFor,
     /// True when the login's `resource_url` may name an endpoint: the profile names none.
     pub follows_resource_url: bool,
     /// The model.
@@ -117,6 +119,16 @@ impl Settings {
     #[must_use]
     pub fn profile_name(&self) -> &str {
         self.profile.as_ref().map_or("default", |profile| &profile.value)
+    }
+
+    /// Returns the flag that names the profile to another program, a blank before it; nothing for the one that it would take
+    /// by itself.
+    #[must_use]
+    pub fn profile_flag(&self) -> String {
+        let named = self.profile.as_ref();
+        let named =
+            named.filter(|profile| !matches!(profile.source, Source::DefaultProfile | Source::OnlyProfile));
+        named.map_or_else(String::new, |profile| format!(" --profile {}", profile.value))
     }
 
     /// Returns name, value and source of each setting. No secret is among them.
@@ -253,6 +265,10 @@ pub enum Source {
         /// Whether the file is the user's own or came with a project.
         trust: Trust,
     },
+    /// `default_profile` of `config.json`.
+    DefaultProfile,
+    /// There is one profile alone in `config.json`.
+    OnlyProfile,
     /// A profile of `config.json`.
     Profile(String),
     /// Qwen Code's files.
@@ -322,6 +338,8 @@ impl fmt::Display for Source {
                 write!(f, "environment {name} (exported from a project's file)")
             }
             Self::EnvFile { path, line, .. } => write!(f, "{}:{line}", path.display()),
+            Self::DefaultProfile => f.write_str("default_profile in config.json"),
+            Self::OnlyProfile => f.write_str("the only profile in config.json"),
             Self::Profile(name) => write!(f, "profile '{name}'"),
             Self::QwenCode { path, member } if member.is_empty() => write!(f, "{}", path.display()),
             Self::QwenCode { path, member } => write!(f, "{}: {member}", path.display()),

@@ -17,9 +17,42 @@ pub(super) const DEFAULT_MIN_TTL: Duration = Duration::from_secs(60);
 #[derive(Clone, Debug, PartialEq)]
 pub enum Stored {
     /// An API key.
-    ApiKey(Secret<String>),
+    ApiKey(StoredKey),
     /// A login.
     Oauth(Credential),
+}
+
+/// What says where a secret may go: members of the profile that it was stored for.
+pub type StoredFor = Map<String, Value>;
+
+/// An API key.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StoredKey {
+    /// The key.
+    pub key: Secret<String>,
+    /// Where it may go; `None` where it was stored without that, by an earlier version.
+    pub stored_for: Option<StoredFor>,
+}
+
+impl Stored {
+    /// Returns where the secret may go; `None` where that is not known.
+    #[must_use]
+    pub const fn stored_for(&self) -> Option<&StoredFor> {
+        match self {
+            Self::ApiKey(key) => key.stored_for.as_ref(),
+            Self::Oauth(credential) => credential.stored_for.as_ref(),
+        }
+    }
+
+    /// Says where the secret may go.
+    #[must_use]
+    pub fn with_stored_for(mut self, stored_for: StoredFor) -> Self {
+        match &mut self {
+            Self::ApiKey(key) => key.stored_for = Some(stored_for),
+            Self::Oauth(credential) => credential.stored_for = Some(stored_for),
+        }
+        self
+    }
 }
 
 /// The tokens of a login.
@@ -39,6 +72,8 @@ pub struct Credential {
     pub resource_url: Option<String>,
     /// The granted scope.
     pub scope: Option<String>,
+    /// Where it may go; `None` in Qwen Code's file, and where an earlier version stored it.
+    pub stored_for: Option<StoredFor>,
     /// Unknown members, which every update keeps. They may be secret (an `id_token`).
     pub extra: Map<String, Value>,
 }
@@ -55,6 +90,7 @@ impl Credential {
             issued_at: Some(now),
             resource_url: response.resource_url,
             scope: response.scope,
+            stored_for: None,
             extra: unknown_members(response.extra),
         }
     }
@@ -67,6 +103,7 @@ impl Credential {
         next.refresh_token = next.refresh_token.or_else(|| self.refresh_token.clone());
         next.resource_url = next.resource_url.or_else(|| self.resource_url.clone());
         next.scope = next.scope.or_else(|| self.scope.clone());
+        next.stored_for.clone_from(&self.stored_for);
         let mut extra = self.extra.clone();
         extra.extend(std::mem::take(&mut next.extra));
         next.extra = extra;
@@ -128,7 +165,7 @@ impl fmt::Debug for Credential {
 }
 
 /// The members that one of the formats defines.
-const KNOWN: [&str; 10] = [
+const KNOWN: [&str; 11] = [
     "method",
     "api_key",
     "access_token",
@@ -139,6 +176,7 @@ const KNOWN: [&str; 10] = [
     "issued_at",
     "resource_url",
     "scope",
+    "stored_for",
 ];
 
 /// Drops known members, so that a server cannot set one of them.
@@ -162,7 +200,8 @@ pub(super) fn write(stored: &Stored, format: Format) -> Secret<Vec<u8>> {
     match stored {
         Stored::ApiKey(key) => pretty(&KeyDocument {
             method: "api-key",
-            api_key: key.expose(),
+            api_key: key.key.expose(),
+            stored_for: key.stored_for.as_ref(),
         }),
         Stored::Oauth(credential) => pretty(&LoginDocument {
             method: is_own.then_some("oauth"),
@@ -174,6 +213,7 @@ pub(super) fn write(stored: &Stored, format: Format) -> Secret<Vec<u8>> {
             expiry_date: credential.expires_at.filter(|_| !is_own).map(to_millis),
             issued_at: credential.issued_at.map(to_millis),
             scope: credential.scope.as_deref(),
+            stored_for: credential.stored_for.as_ref().filter(|_| is_own),
             extra: &credential.extra,
         }),
     }
@@ -183,6 +223,8 @@ pub(super) fn write(stored: &Stored, format: Format) -> Secret<Vec<u8>> {
 struct KeyDocument<'a> {
     method: &'static str,
     api_key: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stored_for: Option<&'a StoredFor>,
 }
 
 /// The order is Qwen Code's. It ignores `issued_at`, and drops it with its next refresh.
@@ -204,6 +246,8 @@ struct LoginDocument<'a> {
     issued_at: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     scope: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stored_for: Option<&'a StoredFor>,
     #[serde(flatten)]
     extra: &'a Map<String, Value>,
 }
@@ -228,11 +272,15 @@ pub(super) fn read(bytes: &[u8], format: Format) -> Result<Stored, String> {
             format!(":{}:{}: not valid JSON", error.line(), error.column())
         }
     })?;
-    let is_key = members.get("method").and_then(Value::as_str) == Some("api-key");
-    if format == Format::Own && is_key {
-        return text(&mut members, "api_key")
-            .map(|key| Stored::ApiKey(Secret::new(key)))
-            .ok_or_else(|| missing("api_key"));
+    let is_own = format == Format::Own;
+    let stored_for = match members.shift_remove("stored_for") {
+        Some(Value::Object(members)) if is_own => Some(members),
+        _ => None,
+    };
+    if is_own && members.get("method").and_then(Value::as_str) == Some("api-key") {
+        let key = text(&mut members, "api_key").ok_or_else(|| missing("api_key"))?;
+        let key = Secret::new(key);
+        return Ok(Stored::ApiKey(StoredKey { key, stored_for }));
     }
     let access_token = text(&mut members, "access_token").ok_or_else(|| missing("access_token"))?;
     let expiry = match format {
@@ -247,6 +295,7 @@ pub(super) fn read(bytes: &[u8], format: Format) -> Result<Stored, String> {
         issued_at: members.get("issued_at").and_then(from_value),
         resource_url: text(&mut members, "resource_url"),
         scope: text(&mut members, "scope"),
+        stored_for,
         extra: unknown_members(members),
     }))
 }
@@ -301,15 +350,19 @@ mod tests {
     fn a_document_survives_being_read_and_written_in_either_form() {
         let ours = "{\n  \"method\": \"oauth\",\n  \"access_token\": \"a\",\n  \"refresh_token\": \"r\",\n  \
             \"token_type\": \"bearer\",\n  \"resource_url\": \"portal.qwen.ai\",\n  \"expires_at\": 1800000000123,\n  \
-            \"issued_at\": 1700000000000,\n  \"scope\": \"openid\",\n  \"id_token\": \"i\",\n  \"deep\": {\n    \
+            \"issued_at\": 1700000000000,\n  \"scope\": \"openid\",\n  \
+            \"stored_for\": {\n    \"base_url\": \"https://a.example/v1\"\n  },\n  \"id_token\": \"i\",\n  \"deep\": {\n    \
             \"x\": [\n      1\n    ]\n  }\n}";
         let theirs = "{\n  \"access_token\": \"a\",\n  \"refresh_token\": \"r\",\n  \"token_type\": \"Bearer\",\n  \
             \"resource_url\": \"portal.qwen.ai\",\n  \"expiry_date\": 1800000000123,\n  \"added\": true\n}";
         let key = "{\n  \"method\": \"api-key\",\n  \"api_key\": \"sk-1\"\n}";
+        let bound = "{\n  \"method\": \"api-key\",\n  \"api_key\": \"sk-1\",\n  \"stored_for\": {\n    \
+            \"provider\": \"openai\"\n  }\n}";
         for (format, text) in [
             (Format::Own, ours),
             (Format::QwenCode, theirs),
             (Format::Own, key),
+            (Format::Own, bound),
         ] {
             let stored = read(text.as_bytes(), format).unwrap();
             assert_eq!(String::from_utf8_lossy(write(&stored, format).expose()), text);

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 use std::{fmt, io};
 
-use crate::exit::{Exit, Failure};
+use crate::exit::{Exit, Failure, io_exit};
 use crate::fs::{NotOwn, cannot};
 
 /// Why a store could not be read, written or locked. It never quotes the content.
@@ -26,6 +26,8 @@ pub enum StoreError {
         place: String,
         /// To be appended to `place`.
         reason: String,
+        /// Whose it is.
+        profile: String,
     },
     /// There is no keyring service.
     NoKeyring(String),
@@ -42,6 +44,8 @@ pub enum StoreError {
         /// The time waited.
         limit: Duration,
     },
+    /// The lock was not obtained, or a limit of this process was reached.
+    Failed(Box<Failure>),
     /// The profile's name cannot be a file name.
     BadName(String),
     /// There is no home directory.
@@ -62,7 +66,8 @@ impl StoreError {
     pub fn exit(&self) -> Exit {
         match self {
             Self::Io { error, .. } if NotOwn::of(error).is_some() => Exit::Config,
-            Self::Io { .. } => Exit::Io,
+            Self::Io { error, .. } => io_exit(error, Exit::Io),
+            Self::Failed(failure) => failure.exit,
             Self::Malformed { .. } => Exit::NoAuth,
             Self::NoKeyring(_)
             | Self::KeyringLocked(_)
@@ -78,7 +83,7 @@ impl fmt::Display for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Io { path, action, error } => f.write_str(&cannot(action, path, error)),
-            Self::Malformed { place, reason } => write!(f, "{place}{reason}"),
+            Self::Malformed { place, reason, .. } => write!(f, "{place}{reason}"),
             Self::NoKeyring(_) => f.write_str("there is no system keyring"),
             Self::KeyringLocked(_) => f.write_str("the system keyring is locked"),
             Self::KeyringTimeout(limit) => {
@@ -96,6 +101,7 @@ impl fmt::Display for StoreError {
                     limit.as_secs()
                 )
             }
+            Self::Failed(failure) => write!(f, "{failure}"),
             Self::BadName(name) => write!(f, "'{name}' cannot be the name of a profile"),
             Self::NoHome => f.write_str("cannot tell where the home directory is"),
         }
@@ -113,6 +119,10 @@ impl Error for StoreError {
 
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
+        let error = match error {
+            StoreError::Failed(failure) => return *failure,
+            error => error,
+        };
         if let StoreError::Io { error, .. } = &error
             && let Some(not_own) = NotOwn::of(error)
         {
@@ -127,10 +137,14 @@ impl From<StoreError> for Failure {
         };
         match &error {
             StoreError::NoHome => crate::paths::no_home(),
-            StoreError::Malformed { .. } => failure.hint("run 'qwen-login' to replace it"),
+            StoreError::Malformed { profile, .. } => {
+                failure.hint(format!("run 'qwen-login --profile {profile}' to replace it"))
+            }
             // A symbolic link or a directory.
             StoreError::Io {
-                action: "read", error, ..
+                action: "read" | "write",
+                error,
+                ..
             } if error.kind() == io::ErrorKind::Other => {
                 failure.hint("remove it, then run 'qwen-login'")
             }

@@ -3,14 +3,16 @@
 //! The keyring libraries have none, and a service that hangs or waits for a person may never answer. So each call runs
 //! on a thread of its own, which is abandoned after the timeout.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use std::{fmt, thread};
+use std::{env, fmt, thread};
 
 use keyring_core::{CredentialStore, Entry, Error};
 
 use super::error::StoreError;
+use crate::exit::cannot_start;
 use crate::secret::Secret;
 
 const SERVICE: &str = "qwen-toolkit";
@@ -23,26 +25,47 @@ const NOTICE_DELAY: Duration = Duration::from_millis(700);
 
 type Notify = dyn Fn(&str) + Send + Sync;
 
-/// How long one call to the keyring may take.
+/// How long one call to the keyring may take. Clones share what they have learnt: a keyring that was silent once is not
+/// waited for again.
 #[derive(Clone, Default)]
-pub struct KeyringTimeout(Option<Arc<Notify>>);
+pub struct KeyringTimeout {
+    notify: Option<Arc<Notify>>,
+    is_silent: Arc<AtomicBool>,
+}
 
 impl KeyringTimeout {
     /// Three seconds: nobody is there to unlock the keyring.
     #[must_use]
-    pub const fn noninteractive() -> Self {
-        Self(None)
+    pub fn noninteractive() -> Self {
+        Self::default()
     }
 
-    /// A minute, for a person to unlock the keyring. `notify` tells the person about the wait.
+    /// A minute, for a person to unlock the keyring, where its question has a screen to be on; else as
+    /// [`KeyringTimeout::noninteractive`]. `notify` tells the person about the wait, once a process.
     #[must_use]
     pub fn interactive(notify: impl Fn(&str) + Send + Sync + 'static) -> Self {
-        Self(Some(Arc::new(notify)))
+        if !has_screen() {
+            return Self::noninteractive();
+        }
+        Self {
+            notify: Some(Arc::new(notify)),
+            ..Self::default()
+        }
     }
 
     fn limit(&self) -> Duration {
-        Duration::from_secs(if self.0.is_some() { 60 } else { 3 })
+        Duration::from_secs(if self.notify.is_some() { 60 } else { 3 })
     }
+}
+
+/// True where the keyring can ask a person: not on another machine (over SSH a display may be forwarded, but the keyring's
+/// service does not know it), and not in a job of CI.
+fn has_screen() -> bool {
+    let is_set = |name: &&str| env::var_os(name).is_some_and(|value| !value.is_empty());
+    if ["SSH_CONNECTION", "CI"].iter().any(is_set) {
+        return false;
+    }
+    cfg!(not(target_os = "linux")) || ["DISPLAY", "WAYLAND_DISPLAY"].iter().any(is_set)
 }
 
 impl fmt::Debug for KeyringTimeout {
@@ -55,7 +78,7 @@ impl fmt::Debug for KeyringTimeout {
 pub(super) struct KeyringItem {
     user: String,
     timeout: KeyringTimeout,
-    connection: OnceLock<Arc<CredentialStore>>,
+    connection: Mutex<Option<Arc<CredentialStore>>>,
 }
 
 impl fmt::Debug for KeyringItem {
@@ -71,7 +94,7 @@ impl KeyringItem {
         Self {
             user,
             timeout,
-            connection: OnceLock::new(),
+            connection: Mutex::new(None),
         }
     }
 
@@ -117,23 +140,35 @@ impl KeyringItem {
         ))
     }
 
-    /// Calls `work` with the item, over one connection for all calls.
+    /// Calls `work` with the item, over one connection for all calls. Where that fails, `work` is called once more over a new
+    /// one: the bus may have been restarted since.
     fn call<T: Send + 'static>(
         &self,
         user: &str,
-        work: impl FnOnce(&Entry) -> keyring_core::Result<T> + Send + 'static,
+        work: impl Fn(&Entry) -> keyring_core::Result<T> + Send + Sync + 'static,
     ) -> Result<T, StoreError> {
-        let connection = match self.connection.get() {
-            Some(connection) => connection,
-            None => {
-                let connection = self
-                    .with_timeout(connect)?
-                    .map_err(|error| connection_error(&error))?;
-                self.connection.get_or_init(|| connection)
+        let work = Arc::new(work);
+        let kept = self.kept_connection().clone();
+        if let Some(connection) = kept {
+            match self.call_over(connection, user, &work) {
+                Err(StoreError::Keyring(_)) => *self.kept_connection() = None,
+                other => return other,
             }
-        };
-        let connection = Arc::clone(connection);
-        let user = user.to_owned();
+        }
+        let connection = self
+            .with_timeout(connect)?
+            .map_err(|error| connection_error(&error))?;
+        *self.kept_connection() = Some(Arc::clone(&connection));
+        self.call_over(connection, user, &work)
+    }
+
+    fn call_over<T: Send + 'static>(
+        &self,
+        connection: Arc<CredentialStore>,
+        user: &str,
+        work: &Arc<impl Fn(&Entry) -> keyring_core::Result<T> + Send + Sync + 'static>,
+    ) -> Result<T, StoreError> {
+        let (user, work) = (user.to_owned(), Arc::clone(work));
         let result = self.with_timeout(move || {
             connection
                 .build(SERVICE, &user, None)
@@ -142,31 +177,44 @@ impl KeyringItem {
         result.map_err(|error| keyring_error(&error))
     }
 
+    fn kept_connection(&self) -> MutexGuard<'_, Option<Arc<CredentialStore>>> {
+        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn with_timeout<T: Send + 'static>(
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, StoreError> {
+        if self.timeout.is_silent.load(Ordering::Relaxed) {
+            return Err(StoreError::KeyringTimeout(self.timeout.limit()));
+        }
         let (sender, receiver) = mpsc::channel();
         thread::Builder::new()
             .name("keyring".to_owned())
             .spawn(move || {
                 let _ = sender.send(work());
             })
-            .map_err(|error| StoreError::Keyring(error.to_string()))?;
+            .map_err(|error| StoreError::Failed(Box::new(cannot_start("a thread", &error))))?;
         self.receive(&receiver)
     }
 
     fn receive<T>(&self, receiver: &mpsc::Receiver<T>) -> Result<T, StoreError> {
+        static IS_TOLD: AtomicBool = AtomicBool::new(false);
         let limit = self.timeout.limit();
-        let timed_out = |_: RecvTimeoutError| StoreError::KeyringTimeout(limit);
-        let Some(notify) = &self.timeout.0 else {
+        let timed_out = |_: RecvTimeoutError| {
+            self.timeout.is_silent.store(true, Ordering::Relaxed);
+            StoreError::KeyringTimeout(limit)
+        };
+        let Some(notify) = &self.timeout.notify else {
             return receiver.recv_timeout(limit).map_err(timed_out);
         };
         receiver.recv_timeout(NOTICE_DELAY).or_else(|_| {
-            notify(&format!(
-                "waiting up to {} s for the system keyring; unlock it if it asks you to",
-                limit.as_secs()
-            ));
+            if !IS_TOLD.swap(true, Ordering::Relaxed) {
+                notify(&format!(
+                    "waiting up to {} s for the system keyring; unlock it if it asks you to",
+                    limit.as_secs()
+                ));
+            }
             receiver.recv_timeout(limit - NOTICE_DELAY).map_err(timed_out)
         })
     }
@@ -234,8 +282,24 @@ fn keyring_error(error: &Error) -> StoreError {
         Error::PlatformFailure(_) if reason.contains("locked") || reason.contains("prompt") => {
             StoreError::KeyringLocked(reason)
         }
-        _ => StoreError::Keyring(reason),
+        _ => StoreError::Keyring(plain(&reason)),
     }
+}
+
+/// Says what the system said without the names of the libraries that it came through.
+fn plain(reason: &str) -> String {
+    let text = reason.split(" (os error").next().unwrap_or(reason);
+    if let Some((_, system)) = text.rsplit_once("I/O error: ") {
+        return system.to_lowercase();
+    }
+    let mut words = text;
+    // Names of libraries, and of D-Bus errors.
+    while let Some((name, rest)) = words.split_once(": ")
+        && (name.starts_with("zbus ") || name.starts_with("org."))
+    {
+        words = rest;
+    }
+    words.to_owned()
 }
 
 /// Returns the innermost message. Errors that contain stored bytes are not quoted.
@@ -245,5 +309,32 @@ fn reason(error: &Error) -> String {
         Error::Ambiguous(items) => format!("it holds {} items of the same name", items.len()),
         Error::BadEncoding(_) | Error::BadDataFormat(..) => "it returned something malformed".to_owned(),
         other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::plain;
+
+    #[test]
+    fn what_the_system_said_is_left_of_an_error() {
+        for (reason, words) in [
+            (
+                "zbus error: I/O error: Connection reset by peer (os error 104)",
+                "connection reset by peer",
+            ),
+            (
+                "zbus fdo error: org.freedesktop.zbus.Error: i/o error",
+                "i/o error",
+            ),
+            (
+                "zbus error: org.freedesktop.DBus.Error.NoReply: it timed out: 25 s",
+                "it timed out: 25 s",
+            ),
+            ("zbus error: unknown", "unknown"),
+            ("it holds 2 items: a, b", "it holds 2 items: a, b"),
+        ] {
+            assert_eq!(plain(reason), words);
+        }
     }
 }

@@ -9,14 +9,18 @@
 
 mod document;
 mod error;
+mod journal;
 mod keyring;
 mod lock_record;
+mod login_journal;
+mod pending_write;
 mod qwen_code_lock;
 mod refresh;
 mod store;
 
-pub use document::{Credential, Stored};
+pub use document::{Credential, Stored, StoredFor, StoredKey};
 pub use error::StoreError;
 pub use keyring::KeyringTimeout;
-pub use refresh::{LOCK_LIMIT, Refresh, RefreshPolicy, ValidCredential, valid_credential};
-pub use store::{Loaded, LockedStore, Store, StoreKind};
+pub use login_journal::{ApprovedLogin, LoginJournal, LoginSubject, approved_logins};
+pub use refresh::{Refresh, RefreshPolicy, ValidCredential, valid_credential};
+pub use store::{LOCK_LIMIT, Loaded, LockedStore, Store, StoreKind};

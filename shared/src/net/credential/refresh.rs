@@ -1,17 +1,14 @@
 //! A valid token, refreshed by one of many processes.
 
+use std::cell::RefCell;
 use std::time::{Duration, SystemTime};
 
 use super::document::{Credential, DEFAULT_MIN_TTL, Stored};
-use super::error::StoreError;
-use super::store::{LockedStore, Store};
+use super::store::{LOCK_LIMIT, Loaded, LockedStore, Store};
 use crate::exit::{Exit, Failure};
 use crate::net::oauth::TokenResponse;
 use crate::secret::Secret;
 use crate::signal::Deferral;
-
-/// How long to wait for a lock: longer than its holder may wait for a server that does not answer.
-pub const LOCK_LIMIT: Duration = Duration::from_secs(60);
 
 /// What a caller needs of a token.
 #[derive(Clone, Debug)]
@@ -67,20 +64,23 @@ impl ValidCredential {
 
 /// Returns a valid credential from the store, refreshed if it is due.
 ///
-/// Locks the store, reads it again, refreshes, saves, in this order: of many processes one refreshes, and the others
-/// take what it saved. A failed refresh never changes the store. `refresh` is called at most once. `notify` is told about
-/// a long wait for a lock.
+/// Locks the store, reads it again, tries every step of a write, refreshes, saves, in this order: of many processes one
+/// refreshes, and the others take what it saved. A failed refresh never changes the store. `refresh` is called at most once;
+/// it hands the body of a success to the function that it is given before it does anything else. `notify` is told about a
+/// long wait for a lock.
+///
+/// A refreshed credential that cannot be saved is returned, with a notice.
 ///
 /// # Errors
 /// - 77: nothing or an API key stored, the refresh refused, or the token expired without a way to refresh it;
-/// - 74: the refreshed token cannot be saved;
+/// - 74: the store cannot be written, and the token has expired: the server is not asked then;
 /// - any failure of `refresh` or of the lock, but only if the token has expired. Otherwise it is a notice.
 pub fn valid_credential(
     store: &Store,
     policy: &RefreshPolicy,
     now: &dyn Fn() -> SystemTime,
     notify: &dyn Fn(&str),
-    refresh: impl FnOnce(&Credential) -> Result<TokenResponse, Failure>,
+    refresh: impl FnOnce(&Credential, &dyn Fn(&[u8])) -> Result<TokenResponse, Failure>,
 ) -> Result<ValidCredential, Failure> {
     let refresher = Refresher {
         store,
@@ -88,7 +88,18 @@ pub fn valid_credential(
         now,
         notify,
     };
-    let (credential, notice) = refresher.load()?;
+    let (credential, notice) = match refresher.load() {
+        // Only a part of it may have been written.
+        Err(_) if store.has_journal() => {
+            drop(store.lock(LOCK_LIMIT, notify)?);
+            refresher.load()?
+        }
+        other => other?,
+    };
+    let (credential, notice) = match refresher.sweep(&credential) {
+        true => refresher.load()?,
+        false => (credential, notice),
+    };
     if refresher.is_sufficient(&credential) {
         return Ok(ValidCredential::stored(credential, notice));
     }
@@ -106,7 +117,11 @@ struct Refresher<'a> {
 
 impl Refresher<'_> {
     fn load(&self) -> Result<(Credential, Option<String>), Failure> {
-        match self.store.load()? {
+        self.login(self.store.load()?)
+    }
+
+    fn login(&self, loaded: Option<Loaded>) -> Result<(Credential, Option<String>), Failure> {
+        match loaded {
             Some(loaded) => match loaded.stored {
                 Stored::Oauth(credential) => Ok((credential, loaded.notice)),
                 Stored::ApiKey(_) => Err(self.no_login("an API key, not a login,")),
@@ -125,6 +140,15 @@ impl Refresher<'_> {
 
     fn hint_login(&self, failure: Failure) -> Failure {
         failure.hint(format!("run 'qwen-login --profile {}'", self.store.profile()))
+    }
+
+    /// Clears away what a refresh that was cut short has left beside a token that is not due; true if the store may have
+    /// changed by it. Where a refresh is going on, nothing is waited for.
+    fn sweep(&self, credential: &Credential) -> bool {
+        !matches!(self.policy.refresh, Refresh::Never)
+            && self.is_sufficient(credential)
+            && self.store.has_journal()
+            && self.store.lock(Duration::ZERO, &|_| {}).is_ok()
     }
 
     /// True if no refresh is needed.
@@ -146,12 +170,12 @@ impl Refresher<'_> {
     fn lock_and_refresh(
         &self,
         first: Credential,
-        refresh: impl FnOnce(&Credential) -> Result<TokenResponse, Failure>,
+        refresh: impl FnOnce(&Credential, &dyn Fn(&[u8])) -> Result<TokenResponse, Failure>,
     ) -> Result<ValidCredential, Failure> {
         if matches!(self.policy.refresh, Refresh::Never) {
             let failure = self
                 .expired("and is not refreshed")
-                .hint("run it without --no-refresh");
+                .hint("run 'qwen-token --refresh' to renew it");
             return self.without_refresh(first, failure);
         }
         let started = (self.now)();
@@ -172,11 +196,13 @@ impl Refresher<'_> {
             Ok(locked) => locked,
             Err(failure) => return self.fall_back_to_current(current, failure),
         };
-        if locked.excludes_qwen_code() {
-            current = self.load()?.0;
+        if locked.may_have_changed() {
+            let (changed, notice) = self.login(locked.load()?)?;
+            current = changed;
             if self.was_refreshed(&current, &first) {
-                let notice = self.lifetime_notice(&current);
-                return Ok(ValidCredential::stored(current, notice));
+                let mut valid = ValidCredential::stored(current, notice);
+                valid.notices.extend(self.lifetime_notice(&valid.credential));
+                return Ok(valid);
             }
         }
         self.refresh(locked, current, refresh)
@@ -191,30 +217,36 @@ impl Refresher<'_> {
         &self,
         locked: LockedStore<'_>,
         current: Credential,
-        refresh: impl FnOnce(&Credential) -> Result<TokenResponse, Failure>,
+        refresh: impl FnOnce(&Credential, &dyn Fn(&[u8])) -> Result<TokenResponse, Failure>,
     ) -> Result<ValidCredential, Failure> {
         if current.refresh_token.is_none() {
             let failure = self.hint_login(self.expired("and the server sent no refresh token"));
             return self.without_refresh(current, failure);
         }
-        let mut deferral = Deferral::begin(locked.releaser());
+        let deferral = RefCell::new(Deferral::begin(locked.releaser()));
         // Moved, to be dropped before the deferral, which may end the process.
-        let locked = locked;
+        let mut locked = locked;
         let pending = match locked.prepare(&Stored::Oauth(current.clone())) {
-            Ok(pending) => pending,
+            Ok(pending) => RefCell::new(pending),
             Err(error) => return self.fall_back_to_current(current, error.into()),
         };
-        let response = match refresh(&current) {
+        let keep = |body: &[u8]| {
+            // A signal whose grace is over removes the journal.
+            deferral.borrow_mut().extend();
+            pending.borrow_mut().keep_answer(body);
+        };
+        let response = match refresh(&current, &keep) {
             Ok(response) => response,
             Err(failure) => return self.refused(&locked, current, failure),
         };
-        deferral.extend();
         let refreshed = current.refreshed(response, (self.now)());
-        pending
-            .commit(&Stored::Oauth(refreshed.clone()))
-            .map_err(|error| self.save_failed(&error))?;
+        let saved = pending.into_inner().commit(&Stored::Oauth(refreshed.clone()));
+        let unsaved = saved.err().map(|unsaved| unsaved.notice(self.store.profile()));
         Ok(ValidCredential {
-            notices: self.lifetime_notice(&refreshed).into_iter().collect(),
+            notices: unsaved
+                .into_iter()
+                .chain(self.lifetime_notice(&refreshed))
+                .collect(),
             credential: refreshed,
             refreshed: true,
         })
@@ -291,17 +323,6 @@ impl Refresher<'_> {
             Exit::NoAuth,
             format!("the token of profile '{profile}' {state} {why}"),
         )
-    }
-
-    fn save_failed(&self, error: &StoreError) -> Failure {
-        let profile = self.store.profile();
-        Failure::new(
-            error.exit(),
-            format!("the server refreshed the token, but it cannot be saved: {error}"),
-        )
-        .hint(format!(
-            "fix that, then run 'qwen-login --profile {profile}' if the old token is rejected"
-        ))
     }
 
     fn lifetime_notice(&self, credential: &Credential) -> Option<String> {

@@ -1,5 +1,6 @@
 //! Request bodies: bytes in memory or a form with a file, sent piece by piece.
 
+use std::fmt;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
@@ -72,6 +73,68 @@ pub(super) fn bytes_noting(bytes: Bytes, progress: &Progress) -> reqwest::Body {
         offset: 0,
         progress: progress.clone(),
     })
+}
+
+/// What may go wrong with a body that comes while it is sent.
+pub type BodyError = Box<dyn std::error::Error + Send + Sync>;
+
+type DynBody = dyn Body<Data = Bytes, Error = BodyError> + Send + Sync + Unpin;
+
+/// A body that comes while it is sent.
+pub(super) struct StreamedBody(Box<DynBody>);
+
+impl StreamedBody {
+    pub(super) fn new(
+        body: impl Body<Data = Bytes, Error = BodyError> + Send + Sync + Unpin + 'static,
+    ) -> Self {
+        Self(Box::new(body))
+    }
+
+    pub(super) fn noting(self, progress: &Progress) -> reqwest::Body {
+        reqwest::Body::wrap(Noting {
+            body: self.0,
+            progress: progress.clone(),
+        })
+    }
+}
+
+impl fmt::Debug for StreamedBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StreamedBody").finish_non_exhaustive()
+    }
+}
+
+/// Takes note of what is taken of a body.
+struct Noting {
+    body: Box<DynBody>,
+    progress: Progress,
+}
+
+impl Body for Noting {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let polled = Pin::new(&mut *self.body).poll_frame(context);
+        if let Poll::Ready(frame) = &polled {
+            self.progress.note(frame.is_none() || self.body.is_end_stream());
+        } else if self.progress.sent().is_none() {
+            // Connected, and it is the body that is waited for.
+            self.progress.note(false);
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
 }
 
 /// How far a body is on its way: never begun before the connection is established, and not going on while that is blocked.

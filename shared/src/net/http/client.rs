@@ -1,22 +1,29 @@
 //! A client for one endpoint, its requests and responses.
 
 use std::fmt;
-use std::pin::pin;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
+use http_body::Body;
 use reqwest::StatusCode;
 use reqwest::header::{ACCEPT_ENCODING, HeaderMap, HeaderName, HeaderValue};
 use reqwest::redirect::Policy;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, Sleep, sleep_until, timeout_at};
 use url::Url;
 
-use super::body::{Progress, Sent, Upload, bytes_noting};
+use super::body::{BodyError, Progress, Sent, StreamedBody, Upload, bytes_noting};
 use super::decode::Decoder;
 use super::error::{HttpError, Phase};
+use super::probe::{self, Spoken, spoken};
 use super::proxy::Proxy;
 use super::tls::tls_settings;
 use super::{Timeouts, USER_AGENT};
+use crate::net::json::is_whole_object;
+use crate::provider::{is_loopback, is_private_network};
 
 /// After so long a silence it is told what is waited for.
 pub const SILENCE: Duration = Duration::from_secs(30);
@@ -33,6 +40,8 @@ pub struct Request {
     pub body: Bytes,
     /// A form with a file, instead of `body`.
     upload: Option<Upload>,
+    /// A body that comes while it is sent, instead of `body`.
+    stream: Option<StreamedBody>,
 }
 
 impl Request {
@@ -45,6 +54,7 @@ impl Request {
             headers: HeaderMap::from_iter([(ACCEPT_ENCODING, HeaderValue::from_static("identity"))]),
             body: Bytes::new(),
             upload: None,
+            stream: None,
         }
     }
 
@@ -75,6 +85,20 @@ impl Request {
         self.header("content-type", content_type)
     }
 
+    /// Returns the headers, to add some that need no check.
+    pub const fn headers_mut(&mut self) -> &mut HeaderMap {
+        &mut self.headers
+    }
+
+    /// Sets a body that is sent as it comes, no faster than the server takes it: with its exact size where that is known, else
+    /// in chunks.
+    pub fn stream<B>(&mut self, body: B)
+    where
+        B: Body<Data = Bytes, Error = BodyError> + Send + Sync + Unpin + 'static,
+    {
+        self.stream = Some(StreamedBody::new(body));
+    }
+
     /// Sets a form with a file as the body.
     pub fn upload(&mut self, upload: Upload) {
         self.upload = Some(upload);
@@ -84,10 +108,52 @@ impl Request {
 /// A client for one endpoint: connections are kept and used again.
 #[derive(Clone, Debug)]
 pub struct Client {
-    inner: reqwest::Client,
+    /// One, or one for each thread that serves.
+    pools: Arc<[reqwest::Client]>,
     timeouts: Timeouts,
-    /// The variable that names the proxy in use.
+    /// The proxy in use.
+    proxy: Option<Proxy>,
+}
+
+/// How long a connection is kept that nothing uses: many servers close theirs after five seconds (uvicorn, Node), and a
+/// request that meets the end of its connection is lost.
+const POOL_IDLE: Duration = Duration::from_secs(4);
+
+/// The most headers of a response: more than any server has a reason for.
+const MAX_HEADERS: usize = 1024;
+
+/// Returns the number of this thread among those that have asked for it.
+fn place_of_thread() -> usize {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    thread_local! {
+        static PLACE: usize = NEXT.fetch_add(1, Ordering::Relaxed);
+    }
+    PLACE.with(|place| *place)
+}
+
+/// Makes a client with connections of its own. `proxy` is the variable that names the proxy in use.
+fn pool(
+    tls: rustls::ClientConfig,
+    connect: Duration,
     proxy: Option<&'static str>,
+) -> Result<reqwest::Client, HttpError> {
+    let mut builder = reqwest::Client::builder()
+        .tls_backend_preconfigured(tls)
+        .redirect(Policy::none())
+        .referer(false)
+        .retry(reqwest::retry::never())
+        .connect_timeout(connect)
+        .http1_only()
+        .http1_max_headers(MAX_HEADERS)
+        .tcp_nodelay(true)
+        .pool_idle_timeout(POOL_IDLE)
+        .user_agent(USER_AGENT);
+    if proxy.is_none() {
+        builder = builder.no_proxy();
+    }
+    builder
+        .build()
+        .map_err(|error| HttpError::before_head(&error, connect, proxy))
 }
 
 impl Client {
@@ -97,26 +163,22 @@ impl Client {
     /// # Errors
     /// Bad certificates or a bad proxy setting.
     pub fn new(base: &Url, timeouts: Timeouts) -> Result<Self, HttpError> {
+        Self::for_threads(base, timeouts, 1)
+    }
+
+    /// As [`Client::new`], for a program with so many runtimes on a thread each. Every thread keeps connections of its own: to
+    /// read an answer by another thread's connection would wake both of them for each piece.
+    ///
+    /// # Errors
+    /// As [`Client::new`].
+    pub fn for_threads(base: &Url, timeouts: Timeouts, threads: usize) -> Result<Self, HttpError> {
         let proxy = Proxy::of(base)?;
-        let tls = tls_settings(base.scheme() == "https" || proxy.is_some_and(|proxy| proxy.is_https))?;
-        let mut builder = reqwest::Client::builder()
-            .tls_backend_preconfigured(tls)
-            .redirect(Policy::none())
-            .referer(false)
-            .retry(reqwest::retry::never())
-            .connect_timeout(timeouts.connect)
-            .http1_only()
-            .tcp_nodelay(true)
-            .user_agent(USER_AGENT);
-        if proxy.is_none() {
-            builder = builder.no_proxy();
-        }
-        let proxy = proxy.map(|proxy| proxy.variable);
-        let inner = builder
-            .build()
-            .map_err(|error| HttpError::before_head(&error, timeouts.connect, proxy))?;
+        let tls =
+            tls_settings(base.scheme() == "https" || proxy.as_ref().is_some_and(|proxy| proxy.is_https))?;
+        let variable = proxy.as_ref().map(|proxy| proxy.variable);
+        let pools = (0..threads.max(1)).map(|_| pool(tls.clone(), timeouts.connect, variable));
         Ok(Self {
-            inner,
+            pools: pools.collect::<Result<_, _>>()?,
             timeouts,
             proxy,
         })
@@ -137,33 +199,75 @@ impl Client {
         let deadline = own.into_iter().chain(deadline).min_by_key(|(at, _)| *at);
         let method = reqwest::Method::from_bytes(request.method.as_bytes())
             .map_err(|error| HttpError::Invalid(error.to_string()))?;
-        let before_head = |error| HttpError::before_head(&error, self.timeouts.connect, self.proxy);
-        let mut builder = self.inner.request(method, request.url).headers(request.headers);
+        let variable = self.proxy.as_ref().map(|proxy| proxy.variable);
+        let before_head = |error| HttpError::before_head(&error, self.timeouts.connect, variable);
+        let url = request.url.clone();
+        let mut builder = self.pool().request(method, request.url).headers(request.headers);
         let progress = Progress::default();
-        let has_body = request.upload.is_some() || !request.body.is_empty();
-        if let Some(upload) = request.upload {
+        let has_body = request.upload.is_some() || request.stream.is_some() || !request.body.is_empty();
+        if let Some(stream) = request.stream {
+            builder = builder.body(stream.noting(&progress));
+        } else if let Some(upload) = request.upload {
             builder = builder.multipart(upload.form_noting(&progress).map_err(before_head)?);
         } else if has_body {
             builder = builder.body(bytes_noting(request.body, &progress));
         }
         let progress = has_body.then_some(&progress);
         let (head, began) = self.head(deadline, builder.send(), progress, on_silence).await?;
-        let inner = head.map_err(before_head)?;
-        if inner.status() == StatusCode::PROXY_AUTHENTICATION_REQUIRED {
-            return Err(HttpError::ProxyAuth);
+        let inner = match head.map_err(before_head) {
+            Ok(inner) => inner,
+            // What is rare is boxed: what a request is made of is moved several times, and kept for each connection that is served.
+            Err(error) => return Err(Box::pin(self.explained(error, &url)).await),
+        };
+        let response = Response::new(inner, began, self.timeouts, deadline);
+        match variable {
+            Some(variable) if response.inner.status() == StatusCode::PROXY_AUTHENTICATION_REQUIRED => {
+                Err(Box::pin(refused_by_proxy(response, variable)).await)
+            }
+            _ => Ok(response),
         }
-        Ok(Response {
-            inner,
-            decoder: None,
-            began,
-            last_said: None,
-            is_unjudged: false,
-            has_begun: false,
-            waits_since: None,
-            has_idled: false,
-            timeouts: self.timeouts,
-            deadline,
-        })
+    }
+
+    /// Returns the connections of the thread that asks.
+    fn pool(&self) -> &reqwest::Client {
+        match &*self.pools {
+            [only] => only,
+            pools => &pools[place_of_thread() % pools.len()],
+        }
+    }
+
+    /// Finds out more about a fault that says too little: what is spoken on the server's port, what the proxy said.
+    async fn explained(&self, error: HttpError, url: &Url) -> HttpError {
+        let (Some(host), Some(port)) = (url.host_str(), url.port_or_known_default()) else {
+            return error;
+        };
+        match (error, &self.proxy) {
+            (HttpError::ProxyRefused { status, variable, .. }, Some(proxy)) => {
+                let answer = proxy.refusal(url).await;
+                let (status, words) =
+                    answer.map_or((status, String::new()), |answer| (answer.status, answer.words));
+                HttpError::ProxyRefused {
+                    status,
+                    words,
+                    variable,
+                }
+            }
+            (HttpError::Malformed(_), None)
+                if url.scheme() == "http" && spoken(host, port).await == Spoken::Tls =>
+            {
+                HttpError::WrongScheme {
+                    speaks: "https",
+                    is_allowed: true,
+                }
+            }
+            (HttpError::Tls { is_garbled: true, .. }, None) if spoken(host, port).await == Spoken::Http => {
+                HttpError::WrongScheme {
+                    speaks: "http",
+                    is_allowed: is_loopback(url) || is_private_network(url),
+                }
+            }
+            (error, _) => error,
+        }
     }
 
     /// Returns what is waited for before the head, and its limit.
@@ -243,6 +347,23 @@ impl Client {
     }
 }
 
+/// Reads what a proxy says that wants to know who asks.
+async fn refused_by_proxy(response: Response, variable: &'static str) -> HttpError {
+    const LIMIT: usize = 64 << 10;
+    let status = response.status();
+    // Without its words it is what it is.
+    let body = response.body(LIMIT).await.unwrap_or_default();
+    let words = match body.trim_ascii().is_empty() {
+        true => String::new(),
+        false => probe::words(&body),
+    };
+    HttpError::ProxyRefused {
+        status,
+        words,
+        variable,
+    }
+}
+
 /// A wait that has become long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Waiting {
@@ -315,6 +436,26 @@ pub struct Response {
 }
 
 impl Response {
+    fn new(
+        inner: reqwest::Response,
+        began: Instant,
+        timeouts: Timeouts,
+        deadline: Option<(Instant, Duration)>,
+    ) -> Self {
+        Self {
+            inner,
+            decoder: None,
+            began,
+            last_said: None,
+            is_unjudged: false,
+            has_begun: false,
+            waits_since: None,
+            has_idled: false,
+            timeouts,
+            deadline,
+        }
+    }
+
     /// Returns the status code.
     #[must_use]
     pub fn status(&self) -> u16 {
@@ -333,16 +474,45 @@ impl Response {
         headers.filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)))
     }
 
-    /// Undoes the body's compression from here on, if there is any.
+    /// Undoes the body's compression from here on, if there is any: as an encoding of the content, or as one of the transfer
+    /// (RFC 9112, section 6.1).
     ///
     /// # Errors
     /// [`HttpError::Encoded`] for an encoding that is not known.
     pub fn decode(&mut self) -> Result<(), HttpError> {
-        self.decoder = match self.header("content-encoding") {
-            Some(encoding) => Decoder::new(encoding)?,
-            None => None,
+        let values = |name: &str| {
+            let values = self.inner.headers().get_all(name).iter();
+            values.filter_map(|value| value.to_str().ok()).collect::<Vec<_>>()
         };
+        // hyper has undone the chunks.
+        let transfer = values("transfer-encoding");
+        let transfer = transfer.iter().flat_map(|value| value.split(','));
+        let transfer = transfer.filter(|coding| !coding.trim().eq_ignore_ascii_case("chunked"));
+        let codings: Vec<&str> = values("content-encoding").into_iter().chain(transfer).collect();
+        self.decoder = Decoder::new(&codings.join(","))?;
         Ok(())
+    }
+
+    /// Undoes the compression of the beginning of the body, as far as `limit` bytes; nothing where that cannot be.
+    #[must_use]
+    pub fn decoded(&self, beginning: &[u8], limit: usize) -> Vec<u8> {
+        let encoding = self.header("content-encoding").unwrap_or_default();
+        let mut decoded = match Decoder::new(encoding) {
+            Err(_) => Vec::new(),
+            Ok(None) => beginning.to_vec(),
+            Ok(Some(mut decoder)) => {
+                let mut decoded = Vec::new();
+                decoder.push(beginning);
+                while let Ok(Some(piece)) = decoder.pull()
+                    && decoded.len() < limit
+                {
+                    decoded.extend_from_slice(&piece);
+                }
+                decoded
+            }
+        };
+        decoded.truncate(limit);
+        decoded
     }
 
     /// Tells, after each piece, what the reader made of it: the limits for the first byte and for progress go by that. A reader
@@ -355,6 +525,81 @@ impl Response {
             Received::Nothing => {}
             Received::Event => drop(self.last_said.get_or_insert_with(Instant::now)),
             Received::Something => self.last_said = Some(Instant::now()),
+        }
+    }
+
+    /// Returns all headers.
+    #[must_use]
+    pub fn header_map(&self) -> &HeaderMap {
+        self.inner.headers()
+    }
+
+    /// Polls for more of the body; `None` at its end. Only pauses are limited, by the client's limit for them, and by that for
+    /// the first byte until one has come. `timer` belongs to this response.
+    ///
+    /// # Errors
+    /// As [`Response::chunk`].
+    pub fn poll_chunk(
+        &mut self,
+        timer: &mut Option<Pin<Box<Sleep>>>,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<Option<Bytes>, HttpError>> {
+        loop {
+            if let Some(decoder) = &mut self.decoder
+                && let Some(piece) = decoder.pull()?
+            {
+                return Poll::Ready(Ok(Some(piece.into())));
+            }
+            let chunk = ready!(self.poll_raw(timer, context))?;
+            let Some(decoder) = &mut self.decoder else {
+                return Poll::Ready(Ok(chunk));
+            };
+            match chunk {
+                Some(chunk) => decoder.push(&chunk),
+                None => return Poll::Ready(decoder.finish().map(|()| None)),
+            }
+        }
+    }
+
+    /// As [`Response::poll_chunk`], as it came.
+    fn poll_raw(
+        &mut self,
+        timer: &mut Option<Pin<Box<Sleep>>>,
+        context: &mut Context<'_>,
+    ) -> Poll<Result<Option<Bytes>, HttpError>> {
+        let polled = pin!(self.inner.chunk()).poll(context);
+        if let Poll::Ready(chunk) = polled {
+            self.waits_since = None;
+            let is_first = !std::mem::replace(&mut self.has_begun, true);
+            return Poll::Ready(chunk.map_err(|error| match HttpError::within_body(&error) {
+                HttpError::Cut(reason) if is_first => HttpError::Reset(reason),
+                error => error,
+            }));
+        }
+        let since = *self.waits_since.get_or_insert_with(Instant::now);
+        let (end, phase, limit) = match self.has_begun {
+            true => (since + self.timeouts.idle, Phase::Idle, self.timeouts.idle),
+            false => (
+                self.began + self.timeouts.first_byte,
+                Phase::FirstByte,
+                self.timeouts.first_byte,
+            ),
+        };
+        let (end, error) = nearer(self.deadline, end, HttpError::Timeout(phase, limit));
+        // Put off when it fires: a stream of many pieces would reset it for each. Brought forward at once, as when the answer
+        // begins, whose pauses may be shorter than the wait for it.
+        let timer = timer.get_or_insert_with(|| Box::pin(sleep_until(end)));
+        if timer.deadline() > end {
+            timer.as_mut().reset(end);
+        }
+        loop {
+            if timer.as_mut().poll(context).is_pending() {
+                return Poll::Pending;
+            }
+            if Instant::now() >= end {
+                return Poll::Ready(Err(error));
+            }
+            timer.as_mut().reset(end);
         }
     }
 
@@ -440,10 +685,17 @@ impl Response {
     /// Reads the whole body.
     ///
     /// # Errors
-    /// As [`Response::chunk`]; [`HttpError::TooLarge`] past `limit` bytes.
+    /// As [`Response::chunk`]; [`HttpError::TooLarge`] past `limit` bytes. A JSON object that is there to its last brace is
+    /// whole, whatever becomes of the connection behind it.
     pub async fn body(mut self, limit: usize) -> Result<Vec<u8>, HttpError> {
         let mut body = Vec::new();
-        while let Some(chunk) = self.chunk().await? {
+        loop {
+            let chunk = match self.chunk().await {
+                Ok(Some(chunk)) => chunk,
+                Ok(None) => break,
+                Err(error) if error.is_of_connection() && is_whole_object(&body) => break,
+                Err(error) => return Err(error),
+            };
             let is_blank = chunk.iter().all(u8::is_ascii_whitespace);
             self.received(if is_blank {
                 Received::Nothing

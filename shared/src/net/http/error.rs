@@ -4,8 +4,9 @@ use std::error::Error;
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
+use super::reason::{innermost, reason};
 use super::tls::{SelfSigned, is_of_authority, other_fault};
-use crate::exit::{Exit, Failure, io_reason};
+use crate::exit::{Exit, Failure};
 use crate::text::one_line;
 
 /// The part of a request that a limit applies to.
@@ -44,14 +45,30 @@ impl Phase {
 pub enum HttpError {
     /// No connection: refused, unreachable, unknown host, or the proxy failed. Nothing was sent.
     Connect(String),
-    /// The proxy wants a user name and a password, or other ones. Nothing reached the server.
-    ProxyAuth,
+    /// The proxy does not let the request pass. Nothing reached the server.
+    ProxyRefused {
+        /// The status; 407 where it wants a user name and a password, or other ones.
+        status: u16,
+        /// What it says; empty when that is nothing.
+        words: String,
+        /// The variable that names it.
+        variable: &'static str,
+    },
+    /// The server speaks the other of `http` and `https` on its port. Nothing of the request was read.
+    WrongScheme {
+        /// What it speaks.
+        speaks: &'static str,
+        /// True where a base URL may begin with that.
+        is_allowed: bool,
+    },
     /// The server's certificate is not acceptable, or TLS failed. Nothing was sent.
     Tls {
         /// What is wrong.
         reason: String,
         /// True when the issuer is unknown: a private CA can be named with `SSL_CERT_FILE`.
         unknown_issuer: bool,
+        /// True when what came is no TLS.
+        is_garbled: bool,
     },
     /// A limit was reached.
     Timeout(Phase, Duration),
@@ -77,10 +94,15 @@ impl HttpError {
     pub const fn exit(&self) -> Exit {
         match self {
             Self::Connect(_) | Self::Timeout(..) | Self::Reset(_) => Exit::TryAgain,
+            Self::ProxyRefused { status, .. } => match status {
+                407 => Exit::Config,
+                400..=499 => Exit::Unavailable,
+                _ => Exit::TryAgain,
+            },
+            Self::WrongScheme { .. } => Exit::Unavailable,
             Self::Tls {
                 unknown_issuer: true, ..
             }
-            | Self::ProxyAuth
             | Self::Invalid(_) => Exit::Config,
             Self::Tls { .. }
             | Self::Cut(_)
@@ -91,10 +113,19 @@ impl HttpError {
         }
     }
 
+    /// True for a connection that broke or fell silent, behind which no more will come.
+    #[must_use]
+    pub const fn is_of_connection(&self) -> bool {
+        matches!(self, Self::Cut(_) | Self::Reset(_) | Self::Timeout(..))
+    }
+
     /// True when no connection was made, so that the request did not reach the server.
     #[must_use]
     pub const fn is_unsent(&self) -> bool {
-        matches!(self, Self::Connect(_) | Self::Timeout(Phase::Connect, _))
+        matches!(
+            self,
+            Self::Connect(_) | Self::ProxyRefused { .. } | Self::Timeout(Phase::Connect, _)
+        )
     }
 
     /// Turns it into a failure that names the server.
@@ -107,8 +138,15 @@ impl HttpError {
             } => failure.hint(
                 "set SSL_CERT_FILE to the file that holds the certificate of its CA, or the server's own if you trust it",
             ),
-            Self::ProxyAuth => failure
-                .hint("put them into the variable that names it: HTTPS_PROXY=http://USER:PASSWORD@HOST:PORT"),
+            Self::ProxyRefused {
+                status: 407, variable, ..
+            } => failure.hint(format!(
+                "put them into the variable that names it: {variable}=http://USER:PASSWORD@HOST:PORT"
+            )),
+            Self::WrongScheme {
+                speaks,
+                is_allowed: true,
+            } => failure.hint(format!("let the base URL begin with '{speaks}://'")),
             _ => failure,
         }
     }
@@ -118,7 +156,17 @@ impl fmt::Display for HttpError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Connect(reason) => write!(f, "cannot connect: {reason}"),
-            Self::ProxyAuth => f.write_str("the proxy wants a user name and a password that it knows"),
+            Self::ProxyRefused {
+                status,
+                words,
+                variable,
+            } => write_proxy_refusal(f, *status, words, variable),
+            Self::WrongScheme { speaks: "https", .. } => {
+                f.write_str("the server speaks TLS on this port, and no plain http")
+            }
+            Self::WrongScheme { .. } => {
+                f.write_str("no secure connection: the server speaks plain http on this port")
+            }
             Self::Tls { reason, .. } => write!(f, "no secure connection: {reason}"),
             Self::Timeout(Phase::Connect, limit) => write!(f, "no connection within {}", seconds(*limit)),
             Self::Timeout(Phase::FirstByte, limit) => write!(f, "no answer within {}", seconds(*limit)),
@@ -145,6 +193,18 @@ impl fmt::Display for HttpError {
     }
 }
 
+fn write_proxy_refusal(f: &mut fmt::Formatter<'_>, status: u16, words: &str, variable: &str) -> fmt::Result {
+    let what = match status {
+        407 => "the proxy wants a user name and a password that it knows",
+        _ => "the proxy refuses to connect to it",
+    };
+    write!(f, "{what} ({status}, {variable})")?;
+    match words {
+        "" => Ok(()),
+        words => write!(f, ": {words}"),
+    }
+}
+
 impl Error for HttpError {}
 
 fn seconds(limit: Duration) -> String {
@@ -167,15 +227,15 @@ impl HttpError {
             if error.is_timeout() {
                 return Self::Timeout(Phase::Connect, connect_limit);
             }
-            return not_connected(innermost(error), proxy);
+            return not_connected(error, proxy);
         }
         if error.is_builder() {
-            return Self::Invalid(innermost(error));
+            return Self::Invalid(reason(error));
         }
         if find::<hyper::Error>(error).is_some_and(hyper::Error::is_parse) {
-            return Self::Malformed(innermost(error));
+            return Self::Malformed(reason(error));
         }
-        Self::Reset(innermost(error))
+        Self::Reset(reason(error))
     }
 
     /// Reads a reqwest error that came within the body.
@@ -185,22 +245,33 @@ impl HttpError {
         // What hyper's reader of chunks cannot read it reports as invalid input; no connection ends that way.
         match find::<std::io::Error>(error) {
             Some(cause) if matches!(cause.kind(), InvalidData | InvalidInput) => {
-                Self::Malformed(innermost(error))
+                Self::Malformed(reason(error))
             }
-            _ => Self::Cut(innermost(error)),
+            _ => Self::Cut(reason(error)),
         }
     }
 }
 
 /// Why there is no connection; names the proxy if there is one.
-fn not_connected(reason: String, proxy: Option<&str>) -> HttpError {
-    match proxy {
-        None => HttpError::Connect(reason),
-        // hyper-util's error of a tunnel has no public type.
-        Some(_) if reason.ends_with("proxy authorization required") => HttpError::ProxyAuth,
-        Some(variable) => HttpError::Connect(format!("{reason} (through the proxy of {variable})")),
+fn not_connected(error: &reqwest::Error, proxy: Option<&'static str>) -> HttpError {
+    let Some(variable) = proxy else {
+        return HttpError::Connect(reason(error));
+    };
+    // hyper-util's error of a tunnel has no public type, and does not tell the status.
+    let status = match innermost(error).to_string().as_str() {
+        "tunnel error: proxy authorization required" => 407,
+        "tunnel error: unsuccessful" => UNKNOWN_STATUS,
+        _ => return HttpError::Connect(format!("{} (through the proxy of {variable})", reason(error))),
+    };
+    HttpError::ProxyRefused {
+        status,
+        words: String::new(),
+        variable,
     }
 }
+
+/// The status of a proxy's refusal that is not known: a passing one.
+pub(super) const UNKNOWN_STATUS: u16 = 502;
 
 fn tls_error(error: &rustls::Error) -> HttpError {
     use rustls::Error as Tls;
@@ -225,6 +296,7 @@ fn tls_error(error: &rustls::Error) -> HttpError {
     HttpError::Tls {
         reason,
         unknown_issuer,
+        is_garbled: matches!(error, Tls::InvalidMessage(_)),
     }
 }
 
@@ -351,37 +423,4 @@ fn find<'a, T: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a 
         cause = current.source();
     }
     None
-}
-
-/// Returns the text of the last cause: the one that says what happened. It may quote no header and no body.
-fn innermost(error: &reqwest::Error) -> String {
-    let mut cause: &(dyn Error + 'static) = error;
-    while let Some(deeper) = cause.source() {
-        cause = deeper;
-    }
-    let text = cause
-        .downcast_ref::<std::io::Error>()
-        .map_or_else(|| cause.to_string(), io_reason);
-    in_plain_words(text)
-}
-
-/// Says by our own words what libraries say by theirs.
-fn in_plain_words(text: String) -> String {
-    let plain = match text.as_str() {
-        "unexpected EOF during handshake" | "tls handshake eof" => {
-            "the server ended it during the TLS handshake"
-        }
-        "tunnel error: unsuccessful" => "the proxy refuses to connect to it",
-        "tunnel error: unexpected end of file" => "the proxy ended the connection",
-        "tunnel error: proxy response headers too long" => "the proxy answers with no HTTP",
-        "connection closed before message completed" => "the server ended it",
-        "end of file before message length reached" | "unexpected EOF during chunk size line" => {
-            "the server ended it early"
-        }
-        lookup if lookup.starts_with("failed to lookup address information") => {
-            "no address is known for that name"
-        }
-        _ => return text,
-    };
-    plain.to_owned()
 }

@@ -8,12 +8,14 @@ mod body;
 mod client;
 mod decode;
 mod error;
+mod probe;
 mod proxy;
+mod reason;
 mod tls;
 mod url;
 
-pub use self::url::{BaseUrl, BaseUrlError, check_endpoint, check_transport};
-pub use body::Upload;
+pub use self::url::{BaseUrl, BaseUrlError, check_endpoint, check_transport, server_name};
+pub use body::{BodyError, Upload};
 pub use bytes::Bytes;
 pub use client::{Client, Received, Request, Response, SILENCE, Waiting};
 pub use error::{HttpError, Phase};
@@ -23,7 +25,7 @@ use std::time::Duration;
 
 use tokio::runtime::Runtime;
 
-use crate::exit::{Exit, Failure, io_reason};
+use crate::exit::{Exit, Failure, io_exit, io_reason};
 
 /// The `User-Agent` of all requests.
 pub const USER_AGENT: &str = concat!("qwen-toolkit/", env!("CARGO_PKG_VERSION"));
@@ -116,7 +118,7 @@ pub fn parse_limit(text: &str) -> Result<Duration, String> {
 /// can interrupt and which may take longer than any limit.
 ///
 /// # Errors
-/// Exit 74 when the kernel gives no descriptors.
+/// Exit 75 when the kernel gives no descriptors.
 pub fn runtime() -> Result<&'static Runtime, Failure> {
     static RUNTIME: OnceLock<Runtime> = OnceLock::new();
     if let Some(runtime) = RUNTIME.get() {
@@ -130,7 +132,10 @@ pub fn runtime() -> Result<&'static Runtime, Failure> {
         .build();
     let runtime = runtime.map_err(|error| {
         let reason = io_reason(&error);
-        Failure::new(Exit::Io, format!("cannot start the network runtime: {reason}"))
+        Failure::new(
+            io_exit(&error, Exit::Io),
+            format!("cannot connect to any server: {reason}"),
+        )
     })?;
     Ok(RUNTIME.get_or_init(|| runtime))
 }

@@ -1,18 +1,31 @@
 //! Which proxy the environment names for an endpoint: what `HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY` and `NO_PROXY` come to.
 
+use std::fmt;
+
 use hyper_util::client::proxy::matcher::{Intercept, Matcher};
 use url::Url;
 
 use super::error::HttpError;
+use super::probe::{ProxyAnswer, ask_proxy};
 use crate::provider::is_loopback;
 
 /// The proxy on the way to an endpoint.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub(super) struct Proxy {
     /// The variable that names it.
     pub(super) variable: &'static str,
     /// True when the proxy itself is reached by TLS.
     pub(super) is_https: bool,
+    /// Where an HTTP proxy without TLS is reached.
+    plain: Option<(String, u16)>,
+    /// What it is shown: a secret.
+    authorization: Option<String>,
+}
+
+impl fmt::Debug for Proxy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Proxy").field(&self.variable).finish()
+    }
 }
 
 impl Proxy {
@@ -38,10 +51,27 @@ impl Proxy {
             ))
         })?;
         // reqwest has the last word: in a CGI program, for one, where a request's header could set HTTP_PROXY, it uses none.
-        Ok(intercept(base, &Matcher::from_system()).map(|_| Self {
+        let is_used = intercept(base, &Matcher::from_system()).is_some();
+        Ok(is_used.then(|| Self::new(variable, &proxy)))
+    }
+
+    fn new(variable: &'static str, proxy: &Intercept) -> Self {
+        let uri = proxy.uri();
+        let host = uri.host().filter(|_| uri.scheme_str() == Some("http"));
+        let authorization = proxy.basic_auth().and_then(|value| value.to_str().ok());
+        Self {
             variable,
-            is_https: proxy.uri().scheme_str() == Some("https"),
-        }))
+            is_https: uri.scheme_str() == Some("https"),
+            plain: host.map(|host| (host.to_owned(), uri.port_u16().unwrap_or(80))),
+            authorization: authorization.map(str::to_owned),
+        }
+    }
+
+    /// Asks it once more for a tunnel to `base`, to hear why there is none; `None` where it does not say.
+    pub(super) async fn refusal(&self, base: &Url) -> Option<ProxyAnswer> {
+        let (host, port) = self.plain.as_ref()?;
+        let target = format!("{}:{}", base.host_str()?, base.port_or_known_default()?);
+        ask_proxy((host, *port), &target, self.authorization.as_deref()).await
     }
 }
 

@@ -40,6 +40,7 @@ pub(super) fn tls_settings(with_roots: bool) -> Result<ClientConfig, HttpError> 
             return Err(HttpError::Tls {
                 reason: format!("no CA certificates: {reason}"),
                 unknown_issuer: true,
+                is_garbled: false,
             });
         }
     }

@@ -38,12 +38,26 @@ impl BaseUrl {
         Url::parse(text.trim()).map_err(BaseUrlError::Syntax)?.try_into()
     }
 
+    /// Returns the server's name for messages: host, and port where it is not the usual one.
+    #[must_use]
+    pub fn server(&self) -> String {
+        server_name(&self.0)
+    }
+
     /// Returns the URL with another path.
     #[must_use]
     pub fn with_path(mut self, path: &str) -> Self {
         self.0.set_path(path);
         self
     }
+}
+
+/// Returns the name of a URL's server for messages: host, and port where it is not the usual one.
+#[must_use]
+pub fn server_name(url: &Url) -> String {
+    let host = url.host_str().unwrap_or_default();
+    let port = url.port();
+    port.map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }
 
 impl TryFrom<Url> for BaseUrl {

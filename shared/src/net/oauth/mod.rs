@@ -2,6 +2,7 @@
 //!
 //! Nothing here prints or stores; requests go through a [`Transport`].
 
+mod body;
 mod endpoints;
 mod error;
 mod requests;
@@ -9,9 +10,10 @@ mod resource_url;
 mod token;
 mod transport;
 
-pub use endpoints::{Endpoints, PublicClient, discover};
+pub use body::members;
+pub use endpoints::{LoginEndpoints, PublicClient, revocation_endpoint, token_endpoint};
 pub use error::OauthError;
 pub use requests::{Form, refresh};
 pub use resource_url::{base_url_from_resource, is_allowed};
-pub use token::{TokenResponse, json_object, seconds};
-pub use transport::{BlockingTransport, HttpResponse, Transport};
+pub use token::{TokenResponse, object, seconds};
+pub use transport::{BlockingTransport, HttpResponse, KeepingTransport, Transport};

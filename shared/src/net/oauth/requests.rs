@@ -1,5 +1,7 @@
 //! The refresh request (RFC 6749, section 6), and the body of such requests.
 
+use std::collections::BTreeMap;
+
 use url::Url;
 use zeroize::Zeroizing;
 
@@ -25,17 +27,23 @@ pub fn refresh(
     let form = Form::default()
         .field("grant_type", "refresh_token")
         .field("refresh_token", refresh_token.expose())
-        .field("client_id", &client.client_id);
+        .field("client_id", &client.client_id)
+        .fields(&client.parameters);
     let response = transport
         .post_form(token_endpoint, &[], form.as_str())
         .map_err(OauthError::Http)?;
     TokenResponse::parse(&response).map_err(|error| match error {
         // Qwen's server has refused a used refresh token with an HTML page.
-        OauthError::Malformed(_) if response.status == 400 => OauthError::Refused {
+        OauthError::Refused {
             status: 400,
-            code: "status 400".to_owned(),
-            description: None,
-        },
+            code: None,
+            description,
+        } => OauthError::Refused {
+            status: 400,
+            code: Some("status 400".to_owned()),
+            description,
+        }
+        .without(refresh_token),
         other => other.without(refresh_token),
     })
 }
@@ -67,6 +75,14 @@ impl Form {
             Some(value) => self.field(name, value),
             None => self,
         }
+    }
+
+    /// Adds fields in the order of their names.
+    #[must_use]
+    pub fn fields(self, fields: &BTreeMap<String, String>) -> Self {
+        fields
+            .iter()
+            .fold(self, |form, (name, value)| form.field(name, value))
     }
 
     /// Returns the body.

@@ -1,12 +1,14 @@
 //! Token responses (RFC 6749, section 5.1).
 
 use std::fmt;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use serde_json::{Map, Value};
 
+use super::body::members;
 use super::error::OauthError;
 use super::transport::HttpResponse;
+use crate::net::wait::Wait;
 use crate::secret::Secret;
 use crate::text::clip;
 
@@ -17,7 +19,8 @@ const MAX_LIFETIME: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 pub struct TokenResponse {
     /// Visible ASCII.
     pub access_token: Secret<String>,
-    /// `None` means that the old one stays valid (RFC 6749, section 6).
+    /// `None` means that the old one stays valid (RFC 6749, section 6). Anything but a text that is not empty is none: servers
+    /// write `false` and `null` too.
     pub refresh_token: Option<Secret<String>>,
     /// `Bearer`, in the server's case.
     pub token_type: String,
@@ -25,6 +28,8 @@ pub struct TokenResponse {
     pub expires_in: Option<Duration>,
     /// The granted scope.
     pub scope: Option<String>,
+    /// True when there was an `id_token`, which nothing here needs.
+    pub has_id_token: bool,
     /// Qwen's own member: the host of the API. Untrusted; see [`super::base_url_from_resource`].
     pub resource_url: Option<String>,
     /// Unknown members, except `id_token`, which is a secret that nothing here needs.
@@ -38,7 +43,7 @@ impl TokenResponse {
     /// The server's error, also if it comes with status 200; [`OauthError::Malformed`] for anything that is neither a
     /// token nor an error.
     pub fn parse(response: &HttpResponse) -> Result<Self, OauthError> {
-        let mut members = json_object(response, "access_token")?;
+        let mut members = object(response, "access_token")?;
         let access_token = Secret::new(string(&mut members, "access_token")?.unwrap_or_default());
         if access_token.expose().is_empty() {
             return Err(OauthError::Malformed("no 'access_token'".to_owned()));
@@ -53,18 +58,18 @@ impl TokenResponse {
             let shown = clip(&token_type, 40);
             return Err(OauthError::Malformed(format!("unknown 'token_type': '{shown}'")));
         }
-        let refresh_token = string(&mut members, "refresh_token")?.map(Secret::new);
+        let refresh_token = string(&mut members, "refresh_token").unwrap_or_default();
         let expires_in = members
             .shift_remove("expires_in")
-            .and_then(|value| seconds(&value))
-            .map(|time| time.min(MAX_LIFETIME));
-        drop(string(&mut members, "id_token").map(|token| token.map(Secret::new)));
+            .and_then(|value| lifetime(&value, SystemTime::now()));
+        let id_token = string(&mut members, "id_token").map(|token| token.map(Secret::new));
         Ok(Self {
+            has_id_token: id_token.is_ok_and(|token| token.is_some()),
             access_token,
-            refresh_token,
+            refresh_token: refresh_token.map(Secret::new),
             token_type,
             expires_in,
-            scope: string(&mut members, "scope").unwrap_or_default(),
+            scope: scope(&mut members),
             resource_url: string(&mut members, "resource_url").unwrap_or_default(),
             extra: members,
         })
@@ -86,17 +91,17 @@ impl fmt::Debug for TokenResponse {
     }
 }
 
-/// Parses the JSON object of a successful response.
+/// Parses the object of a successful response: see [`members`].
 ///
 /// # Errors
 /// As [`OauthError::from_response`] for another status, and for an `error` with status 200 in the place of the string
-/// `required`; [`OauthError::Malformed`] for anything that is not a JSON object.
-pub fn json_object(response: &HttpResponse, required: &str) -> Result<Map<String, Value>, OauthError> {
+/// `required`; [`OauthError::Malformed`] for anything that is not an object.
+pub fn object(response: &HttpResponse, required: &str) -> Result<Map<String, Value>, OauthError> {
     if !(200..300).contains(&response.status) {
         return Err(OauthError::from_response(response));
     }
-    let members: Map<String, Value> = serde_json::from_slice(&response.body)
-        .map_err(|_| OauthError::Malformed("the body is not a JSON object".to_owned()))?;
+    let members = members(&response.body)
+        .ok_or_else(|| OauthError::Malformed("the body is not a JSON object".to_owned()))?;
     if !members.get(required).is_some_and(Value::is_string) && members.contains_key("error") {
         return Err(OauthError::from_response(response));
     }
@@ -110,6 +115,30 @@ fn string(members: &mut Map<String, Value>, name: &str) -> Result<Option<String>
         Some(Value::String(text)) => Ok(Some(text).filter(|text| !text.is_empty())),
         Some(_) => Err(OauthError::Malformed(format!("'{name}' is not a string"))),
     }
+}
+
+/// Removes the scope, which some servers send as a list.
+fn scope(members: &mut Map<String, Value>) -> Option<String> {
+    match members.get("scope") {
+        Some(Value::Array(list)) => {
+            let words: Vec<&str> = list.iter().filter_map(Value::as_str).collect();
+            let scope = words.join(" ");
+            members.shift_remove("scope");
+            Some(scope).filter(|scope| !scope.is_empty())
+        }
+        _ => string(members, "scope").unwrap_or_default(),
+    }
+}
+
+/// Reads how long a token is good: a number of seconds, or the moment of its end where servers mistake the one for the other.
+fn lifetime(value: &Value, now: SystemTime) -> Option<Duration> {
+    let time = match value {
+        Value::Number(number) => Wait::parse(&number.to_string()),
+        Value::String(text) => Wait::parse(text),
+        _ => None,
+    };
+    let seconds = time?.from(now).as_secs();
+    (seconds > 0).then(|| Duration::from_secs(seconds).min(MAX_LIFETIME))
 }
 
 /// Reads a number of seconds, which may be a string; fractions are dropped. `None` below one and for anything else.
@@ -127,7 +156,7 @@ pub fn seconds(value: &Value) -> Option<Duration> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
     use serde_json::json;
 
@@ -219,7 +248,6 @@ mod tests {
             r#"{"access_token":"a\nb","token_type":"Bearer"}"#,
             r#"{"access_token":"ä","token_type":"Bearer"}"#,
             r#"{"access_token":"at","token_type":5}"#,
-            r#"{"access_token":"at","token_type":"Bearer","refresh_token":5}"#,
             r#"{"access_token":"at","token_type":"Bea"#,
         ] {
             assert!(
@@ -230,12 +258,46 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_refresh_token_is_an_absent_one() {
-        let token = parse(
-            200,
-            r#"{"access_token":"at","refresh_token":"","resource_url":""}"#,
-        )
-        .unwrap();
-        assert!(token.refresh_token.is_none() && token.resource_url.is_none());
+    fn a_refresh_token_that_is_no_text_is_an_absent_one() {
+        for none in ["\"\"", "null", "false", "true", "0", "[]", "{}"] {
+            let token = parse(
+                200,
+                &format!(r#"{{"access_token":"at","refresh_token":{none},"resource_url":""}}"#),
+            )
+            .unwrap();
+            assert!(
+                token.refresh_token.is_none() && token.resource_url.is_none(),
+                "{none}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_end_in_the_place_of_a_lifetime_is_one() {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+        for end in [
+            json!(now + 7200),
+            json!((now + 7200) * 1000),
+            json!((now + 7200).to_string()),
+        ] {
+            let body = json!({"access_token": "at", "expires_in": end}).to_string();
+            let life = parse(200, &body).unwrap().expires_in.unwrap().as_secs();
+            assert!((7190..=7200).contains(&life), "{life} for {end}");
+        }
+        let past = json!({"access_token": "at", "expires_in": now - 5}).to_string();
+        assert_eq!(parse(200, &past).unwrap().expires_in, None);
+    }
+
+    #[test]
+    fn a_response_is_read_in_every_form() {
+        for body in [
+            "access_token=at&scope=repo%2Cgist&token_type=bearer&expires_in=60&refresh_token=rt",
+            "\u{feff}{\"access_token\":\"at\",\"scope\":[\"repo,gist\"],\"expires_in\":\"60\",\"refresh_token\":\"rt\"}",
+        ] {
+            let token = parse(200, body).unwrap();
+            assert_eq!(token.scope.as_deref(), Some("repo,gist"), "{body}");
+            assert_eq!(token.expires_in, Some(Duration::from_secs(60)));
+            assert!(token.refresh_token.is_some() && token.extra.is_empty());
+        }
     }
 }

@@ -60,36 +60,69 @@ impl BlockingTransport {
     pub const fn new(timeouts: Timeouts) -> Self {
         Self { timeouts }
     }
+}
 
-    fn send(&self, mut request: Request) -> Result<HttpResponse, HttpError> {
-        request.header("accept", "application/json")?;
-        let client = Client::new(&request.url, self.timeouts)?;
-        let runtime = crate::net::http::runtime().map_err(|failure| HttpError::Connect(failure.message))?;
-        runtime.block_on(async {
-            let response = client.send(request, None, &mut |_| {}).await?;
-            Ok(HttpResponse {
-                status: response.status(),
-                retry_after: HeaderWaits::read(response.headers(), SystemTime::now()).retry_after,
-                date: response
-                    .header("date")
-                    .and_then(|date| httpdate::parse_http_date(date.trim()).ok()),
-                body: response.body(BODY_LIMIT).await?,
-            })
-        })
+/// As [`BlockingTransport`], for a request whose answer comes once (a refresh at a server that rotates refresh tokens, RFC
+/// 9700, section 2.2.2): the body of a success is handed to `keep` before anything is made of it or closed.
+pub struct KeepingTransport<'a> {
+    timeouts: Timeouts,
+    keep: &'a dyn Fn(&[u8]),
+}
+
+impl<'a> KeepingTransport<'a> {
+    /// Makes a transport with the given timeouts.
+    #[must_use]
+    pub const fn new(timeouts: Timeouts, keep: &'a dyn Fn(&[u8])) -> Self {
+        Self { timeouts, keep }
     }
+}
+
+fn send(timeouts: Timeouts, mut request: Request, keep: &dyn Fn(&[u8])) -> Result<HttpResponse, HttpError> {
+    request.header("accept", "application/json")?;
+    let client = Client::new(&request.url, timeouts)?;
+    let runtime = crate::net::http::runtime().map_err(|failure| HttpError::Connect(failure.message))?;
+    runtime.block_on(async {
+        let response = client.send(request, None, &mut |_| {}).await?;
+        let response = HttpResponse {
+            status: response.status(),
+            retry_after: HeaderWaits::read(response.headers(), SystemTime::now()).retry_after,
+            date: response
+                .header("date")
+                .and_then(|date| httpdate::parse_http_date(date.trim()).ok()),
+            body: response.body(BODY_LIMIT).await?,
+        };
+        if (200..300).contains(&response.status) {
+            keep(&response.body);
+        }
+        Ok(response)
+    })
+}
+
+fn post_form(url: &Url, headers: &[(&str, &str)], form: &str) -> Result<Request, HttpError> {
+    let mut request = Request::new("POST", url.clone());
+    request.body("application/x-www-form-urlencoded", form.as_bytes().to_vec())?;
+    for (name, value) in headers {
+        request.header(name, value)?;
+    }
+    Ok(request)
 }
 
 impl Transport for BlockingTransport {
     fn post_form(&self, url: &Url, headers: &[(&str, &str)], form: &str) -> Result<HttpResponse, HttpError> {
-        let mut request = Request::new("POST", url.clone());
-        request.body("application/x-www-form-urlencoded", form.as_bytes().to_vec())?;
-        for (name, value) in headers {
-            request.header(name, value)?;
-        }
-        self.send(request)
+        send(self.timeouts, post_form(url, headers, form)?, &|_| {})
     }
 
     fn get(&self, url: &Url) -> Result<HttpResponse, HttpError> {
-        self.send(Request::new("GET", url.clone()))
+        send(self.timeouts, Request::new("GET", url.clone()), &|_| {})
+    }
+}
+
+impl Transport for KeepingTransport<'_> {
+    fn post_form(&self, url: &Url, headers: &[(&str, &str)], form: &str) -> Result<HttpResponse, HttpError> {
+        send(self.timeouts, post_form(url, headers, form)?, self.keep)
+    }
+
+    fn get(&self, url: &Url) -> Result<HttpResponse, HttpError> {
+        send(self.timeouts, Request::new("GET", url.clone()), self.keep)
     }
 }

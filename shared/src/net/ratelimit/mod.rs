@@ -11,8 +11,8 @@ mod state;
 mod state_file;
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use tokio::time::sleep;
@@ -35,6 +35,8 @@ use crate::secret::Secret;
 const ANNOUNCED: Millis = 2_000;
 /// How long the file's lock is waited for. It is held for well under a millisecond, unless its holder was stopped.
 const LOCK_LIMIT: Duration = Duration::from_secs(5);
+/// How long what was read of the file is taken for what is in it, where requests are not counted.
+const KNOWN: Millis = 20;
 /// How long it is waited for after a request: not to get it only makes others wait a little longer.
 const LOCK_LIMIT_AFTER: Duration = Duration::from_millis(50);
 
@@ -89,16 +91,19 @@ struct Shared {
     rate: Rate,
     limits: Limits,
     waits: bool,
+    has_flag: bool,
     has_warned: AtomicBool,
+    /// The state as it was read last, and when.
+    known: Mutex<Option<(Millis, Option<State>)>>,
 }
 
 impl RateLimit {
     /// Makes the limit of a credential (see [`identity`]). Touches no file yet.
     ///
-    /// Without `waits` (`--no-pace`) requests are counted and never delayed. Without a rate nothing is counted, but a
-    /// pause that a server asked another process for is kept.
+    /// Without `waits` (`--no-pace`) requests are counted and never delayed; `has_flag` tells whether the program has that
+    /// flag. Without a rate nothing is counted, but a pause that a server asked another process for is kept.
     #[must_use]
-    pub fn new(identity: &Secret<String>, rate: Option<Rate>, waits: bool) -> Self {
+    pub fn new(identity: &Secret<String>, rate: Option<Rate>, waits: bool, has_flag: bool) -> Self {
         let rate = rate.unwrap_or_default();
         Self(Arc::new(Shared {
             file: paths::state_dir().map(|directory| StateFile::new(&directory, identity.expose())),
@@ -108,7 +113,9 @@ impl RateLimit {
                 per_day: rate.per_day,
             },
             waits,
+            has_flag,
             has_warned: AtomicBool::new(false),
+            known: Mutex::default(),
         }))
     }
 
@@ -174,10 +181,13 @@ impl RateLimit {
         let Shared { limits, waits, .. } = *self.0;
         let file = self.0.file.as_ref().ok_or_else(StateError::no_home)?;
         if limits.is_none() {
-            let pause = file.read().map_or(0, |state| state.remaining_pause(model, now()));
+            let pause = match waits {
+                true => self.known_pause(file, model),
+                false => 0,
+            };
             return Ok(match pause {
-                1.. if waits => Decision::Wait(pause, WaitReason::Server),
-                _ => Decision::Send,
+                0 => Decision::Send,
+                _ => Decision::Wait(pause, WaitReason::Server),
             });
         }
         let (decision, is_new) = file.update(Duration::ZERO, |state, now| {
@@ -194,6 +204,24 @@ impl RateLimit {
         Ok(decision)
     }
 
+    /// Returns how long the model is paused. What other processes have been told is read again once it is [`KNOWN`] old: a
+    /// program that serves many asks thousands of times a second.
+    fn known_pause(&self, file: &StateFile, model: Model) -> Millis {
+        let now = now();
+        let mut known = self.known();
+        let (_, state) = match known.take() {
+            Some((at, state)) if (at..at + KNOWN).contains(&now) => known.insert((at, state)),
+            _ => known.insert((now, file.read())),
+        };
+        state
+            .as_ref()
+            .map_or(0, |state| state.remaining_pause(model, now))
+    }
+
+    fn known(&self) -> MutexGuard<'_, Option<(Millis, Option<State>)>> {
+        self.0.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn announcement(&self, wait: Millis, reason: WaitReason) -> Notice {
         let reason = match (reason, self.0.rate.per_minute) {
             (WaitReason::Rate, Some(rate)) => {
@@ -207,11 +235,14 @@ impl RateLimit {
     fn day_used_up(&self, until: Millis) -> Failure {
         let most = self.0.limits.per_day.unwrap_or_default();
         let when = rfc3339(UNIX_EPOCH + Duration::from_millis(until));
-        Failure::new(
+        let failure = Failure::new(
             Exit::Unavailable,
             format!("the quota of {most} requests a day is used up; it renews at {when}"),
-        )
-        .hint("add --no-pace to ask the server all the same")
+        );
+        match self.0.has_flag {
+            true => failure.hint("add --no-pace to ask the server all the same"),
+            false => failure,
+        }
     }
 }
 
@@ -262,6 +293,7 @@ impl Permit {
         if let Some(file) = &self.limit.0.file {
             // A fault was reported when the permit was acquired.
             let _ = file.update(LOCK_LIMIT_AFTER, update);
+            *self.limit.known() = None;
         }
     }
 }

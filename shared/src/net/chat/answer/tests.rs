@@ -99,7 +99,7 @@ fn what_came_is_kept_and_what_is_missing_is_named() {
         (
             events(&[A, "oops", B]),
             "par",
-            "the answer is malformed: no JSON object",
+            "the answer is malformed: no JSON: 'oops'",
         ),
         (events(&[A, api, B]), "par", "error within the answer: boom"),
         (
@@ -197,7 +197,7 @@ fn pages_and_other_words_are_no_answer() {
         (Some("text/html"), "<html>log in</html>"),
         (Some("text/html; charset=utf-8"), ""),
         (EVENTS, "<html>"),
-        (Some("text/plain"), "OK"),
+        (Some("image/png"), "PNG"),
     ] {
         let seen = read(content_type, &[body.as_bytes()]);
         assert_eq!(
@@ -205,6 +205,32 @@ fn pages_and_other_words_are_no_answer() {
             Err(AnswerError::NotAnAnswer(content_type.unwrap().to_owned())),
             "{body}"
         );
+    }
+}
+
+#[test]
+fn plain_text_is_judged_by_its_words() {
+    for (text, exit, words) in [
+        (
+            "Internal Server Error",
+            75,
+            "error within the answer: Internal Server Error",
+        ),
+        (
+            "upstream connect error\n",
+            75,
+            "error within the answer: upstream connect error",
+        ),
+        ("Please log in", 76, "not an API answer: Please log in"),
+        ("OK", 76, "not an API answer: OK"),
+        (
+            "\u{1}\u{2}",
+            76,
+            "not an API answer: the content type is 'text/plain'",
+        ),
+    ] {
+        let error = read(Some("text/plain"), &[text.as_bytes()]).end.unwrap_err();
+        assert_eq!((error.exit().code(), error.to_string().as_str()), (exit, words));
     }
 }
 

@@ -143,6 +143,19 @@ fn recorded_refusals_are_understood() {
     );
 }
 
+#[test]
+fn a_401_is_never_about_what_the_request_holds() {
+    for case in recorded().iter().filter(|case| case.exit == 65) {
+        let head = RefusalHead {
+            status: 401,
+            ..RefusalHead::default()
+        };
+        let body = case.raw_body();
+        let verdict = Refusal::read(&head, body.as_bytes(), "custom").verdict;
+        assert_ne!(verdict.exit().code(), 65, "{body}");
+    }
+}
+
 fn refusal(status: u16, content_type: &str, body: &str) -> Refusal {
     let head = RefusalHead::read(
         status,
@@ -162,22 +175,26 @@ fn a_status_counts_where_the_words_say_nothing() {
         (404, 69, false),
         (405, 69, false),
         (406, 69, false),
-        (407, 78, false),
+        (407, 69, false),
         (408, 75, true),
         (409, 75, true),
         (410, 69, false),
         (411, 65, false),
         (413, 65, false),
         (414, 65, false),
-        (415, 69, false),
+        (415, 65, false),
         (418, 65, false),
         (421, 75, true),
         (422, 65, false),
+        (423, 75, true),
+        (424, 75, true),
         (425, 75, true),
         (426, 69, false),
         (429, 75, true),
         (431, 65, false),
+        (449, 75, true),
         (451, 69, false),
+        (460, 75, true),
         (500, 75, true),
         (502, 75, true),
         (503, 75, true),

@@ -3,7 +3,7 @@
 use super::entries::{self, DEFAULT_KEY, Entry, Protocol, not_spoken};
 use super::scopes::{Scopes, Text, without_mark};
 use crate::exit::{Exit, Failure};
-use crate::net::config::settings::Sourced;
+use crate::net::config::settings::{Source, Sourced};
 use crate::net::http::BaseUrl;
 use crate::provider;
 use crate::secret::Secret;
@@ -23,6 +23,15 @@ pub struct Connection {
     pub model: Option<Sourced<String>>,
     /// What differs from what the settings say.
     pub notice: Option<String>,
+}
+
+/// A key that the settings have, and which endpoint they have it for.
+#[derive(Clone, Debug)]
+pub struct HeldKey {
+    /// Where the key is.
+    pub source: Source,
+    /// The endpoint as it is written; `None` where the settings name none.
+    pub address: Option<String>,
 }
 
 /// What the user says elsewhere.
@@ -85,6 +94,9 @@ impl Chooser<'_> {
     fn own_connection(&self) -> Result<Option<Connection>, Failure> {
         if let Some(fault) = &self.scopes.refused {
             return Err(fault.failure());
+        }
+        if let Some(failure) = self.scopes.unread() {
+            return Err(failure);
         }
         let selected = self.scopes.text(&["security", "auth", "selectedType"]);
         let protocol = selected
@@ -278,13 +290,55 @@ impl Chooser<'_> {
 
     fn key_of(&self, entry: &Entry) -> Result<Option<Sourced<Secret<String>>>, Failure> {
         let key = self.key_named(entry.key_name()).or_else(|| self.api_key());
-        match &entry.key_variable {
-            Some(name) if key.is_none() && !self.given.has_key => Err(self.unset_key(entry, name)),
-            _ => Ok(key),
+        if key.is_some() || self.given.has_key {
+            return Ok(key);
+        }
+        match (&entry.key_variable, self.check_references(entry.key_name())) {
+            (Some(name), reference) => Err(self.unset_key(entry, name, reference.err())),
+            (None, reference) => reference.map(|()| None),
         }
     }
 
-    fn unset_key(&self, entry: &Entry, name: &str) -> Failure {
+    /// Refuses to go on without a key where the settings have one that is the name of a variable which is not set.
+    fn check_references(&self, name: &str) -> Result<(), Failure> {
+        let members = [&["env", name] as &[&str], &["security", "auth", "apiKey"]];
+        let texts = members.iter().filter_map(|member| self.scopes.text(member));
+        let Some((text, unset)) = texts
+            .filter(Text::is_unset)
+            .find_map(|text| text.unset.clone().map(|unset| (text, unset)))
+        else {
+            return Ok(());
+        };
+        let unset = clip(&unset, 64);
+        let source = &text.value.source;
+        let message = format!("no credential: {source} takes the key from {unset}, which is not set");
+        Err(Failure::new(Exit::NoAuth, message).hint(format!("set {unset}, or run 'qwen-login'")))
+    }
+
+    /// Returns the first key that the settings have for an entry, else the one that is no entry's.
+    pub(super) fn held_key(&self) -> Option<HeldKey> {
+        let entries = entries::read(self.scopes);
+        let of_entries = entries.iter().find_map(|entry| {
+            let key = self.key_named(entry.key_name())?;
+            let address = entry.base_url.as_ref().map(|text| text.value.value.clone());
+            Some(HeldKey {
+                source: key.source,
+                address,
+            })
+        });
+        of_entries.or_else(|| {
+            let key = self.mapped(DEFAULT_KEY).or_else(|| self.api_key())?;
+            let mapped = self.scopes.text(&["env", "OPENAI_BASE_URL"]);
+            let address = mapped.or_else(|| self.scopes.text(&["security", "auth", "baseUrl"]));
+            Some(HeldKey {
+                source: key.source,
+                address: address.map(|text| text.value.value),
+            })
+        })
+    }
+
+    /// `reference` is why the settings' own value of that variable is none.
+    fn unset_key(&self, entry: &Entry, name: &str, reference: Option<Failure>) -> Failure {
         // What does not look like a name may be a key at the wrong place.
         if !name
             .bytes()
@@ -304,7 +358,13 @@ impl Chooser<'_> {
             "{} takes its key from {name}, which is not set{instead}",
             entry.source
         );
-        Failure::new(Exit::NoAuth, message).hint(format!("set {name}, or run 'qwen-login'"))
+        match reference {
+            Some(reference) => Failure {
+                message: format!("{message}; {reference}"),
+                ..reference
+            },
+            None => Failure::new(Exit::NoAuth, message).hint(format!("set {name}, or run 'qwen-login'")),
+        }
     }
 
     /// Uses the older form: one key and one endpoint for whatever model; else the entry that Qwen Code takes when the model
@@ -327,8 +387,17 @@ impl Chooser<'_> {
                 Some(url) => Sourced::new(url, key.source.clone()),
                 None => return Ok(None),
             },
-            (None, None) => return self.first_entry(entries, model),
+            (None, None) => {
+                let first = self.first_entry(entries, model)?;
+                if first.is_none() && !self.given.has_key {
+                    self.check_references(DEFAULT_KEY)?;
+                }
+                return Ok(first);
+            }
         };
+        if key.is_none() && !self.given.has_key {
+            self.check_references(DEFAULT_KEY)?;
+        }
         Ok(Some(Connection {
             base_url,
             key,

@@ -85,7 +85,7 @@ pub(super) fn not_spoken(source: &Source, protocol: &Protocol) -> Failure {
     };
     let message = format!("{source}: this speaks {what}, and the toolkit OpenAI's chat completions only");
     Failure::new(Exit::Config, message)
-        .hint("name a model of modelProviders.openai with --model")
+        .hint("set OPENAI_MODEL to a model of modelProviders.openai")
         .hint("or run 'qwen-login --api-key' to set up another endpoint")
 }
 

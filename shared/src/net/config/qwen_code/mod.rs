@@ -10,7 +10,7 @@ mod scopes;
 use std::path::PathBuf;
 
 use connection::Variables;
-pub use connection::{Connection, Given};
+pub use connection::{Connection, Given, HeldKey};
 
 use self::connection::Chooser;
 use self::scopes::Scopes;
@@ -97,6 +97,12 @@ impl QwenCodeSettings {
         self.chooser(Given::default(), variables).key_for(url)
     }
 
+    /// Returns where the settings have a key, whatever endpoint it is for.
+    #[must_use]
+    pub fn held_key(&self, variables: Variables<'_>) -> Option<HeldKey> {
+        self.chooser(Given::default(), variables).held_key()
+    }
+
     /// Returns `security.auth.selectedType`: `openai`, `qwen-oauth`, …
     #[must_use]
     pub fn selected_type(&self) -> Option<Sourced<String>> {
@@ -111,7 +117,9 @@ impl QwenCodeSettings {
         if let Some(selected) = self.selected_type() {
             return selected.value == "qwen-oauth";
         }
-        let has_login = || paths::qwen_home().is_some_and(|home| home.join("oauth_creds.json").exists());
+        // What cannot be looked at may be there; whoever reads it finds out.
+        let may_be = |home: PathBuf| home.join("oauth_creds.json").try_exists().unwrap_or(true);
+        let has_login = || paths::qwen_home().is_some_and(may_be);
         let says_other = self.scopes.text(&["security", "auth", "apiKey"]).is_some()
             || self.scopes.text(&["env", "OPENAI_API_KEY"]).is_some()
             || !entries::read(&self.scopes).is_empty();

@@ -11,11 +11,11 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value};
 
 use crate::dotenv::trust::{Answer, TrustStore};
-use crate::dotenv::{self, Record, Scanner, decode};
-use crate::fs::{self, Links, NotOwn, cannot_read, parse_jsonc};
+use crate::dotenv::{self, Record, Scanner, command_about, decode};
+use crate::exit::{Exit, Failure, io_exit};
+use crate::fs::{self, Links, NotOwn, cannot, cannot_read, is_link_error, parse_jsonc};
 use crate::net::config::settings::{Source, Sourced};
 use crate::paths;
-use crate::text::shell_word;
 
 /// The largest file that is read, in bytes.
 const LIMIT: u64 = 1 << 20;
@@ -50,6 +50,8 @@ pub(super) struct Scopes {
     pub(super) notices: Vec<String>,
     /// The first file that somebody else could have written.
     pub(super) refused: Option<NotOwn>,
+    /// The first file that the machine failed to read, with the error's number.
+    unread: Option<(PathBuf, i32)>,
     home_variables: OnceCell<HashMap<String, String>>,
     record: OnceCell<Option<Record>>,
 }
@@ -99,12 +101,33 @@ impl Scopes {
             Err(error) => {
                 match NotOwn::of(&error) {
                     Some(fault) => self.refused = self.refused.take().or_else(|| Some(fault.clone())),
-                    None => self.notices.push(cannot_read(&path, &error).message),
+                    None => self.cannot_read(path, &error),
                 }
                 return;
             }
         };
         self.add(path, &bytes, Access::Whole);
+    }
+
+    fn cannot_read(&mut self, path: PathBuf, error: &io::Error) {
+        self.notices.push(cannot_read(&path, error).message);
+        let failed = error
+            .raw_os_error()
+            .filter(|_| error.kind() != io::ErrorKind::PermissionDenied && !is_link_error(error));
+        if let (Some(number), None) = (failed, &self.unread) {
+            self.unread = Some((path, number));
+        }
+    }
+
+    /// The failure of a file that the machine failed to read, exit 74, at a limit 75: what it holds is not known. Without it
+    /// another key might be used than the user's settings name, or none.
+    pub(super) fn unread(&self) -> Option<Failure> {
+        let (path, number) = self.unread.as_ref()?;
+        let error = io::Error::from_raw_os_error(*number);
+        Some(Failure::new(
+            io_exit(&error, Exit::Io),
+            cannot("read", path, &error),
+        ))
     }
 
     /// Reads a project's file. Consent is for path and content, so it lifts owner and mode too.
@@ -314,15 +337,9 @@ impl Scope {
 
     /// Adds to what is not taken from a project's file how to allow it, unless the user has refused.
     fn with_remedy(&self, notice: String) -> String {
-        let path = self.path.to_string_lossy();
-        match self.access {
-            Access::ModelUntilAsked => {
-                format!(
-                    "{notice}; run 'qwen-env --trust {}' to allow it",
-                    shell_word(&path)
-                )
-            }
-            Access::Model | Access::Whole => notice,
+        match (self.access, command_about("qwen-env --trust", &self.path)) {
+            (Access::ModelUntilAsked, Some(command)) => format!("{notice}; run '{command}' to allow it"),
+            _ => notice,
         }
     }
 
@@ -389,9 +406,13 @@ fn system_settings() -> PathBuf {
 
 /// Returns the path of the working directory's settings; `None` where they are the user's own.
 fn project_settings(user: Option<&Path>) -> Option<PathBuf> {
-    let directory = env::current_dir().ok()?.canonicalize().ok()?;
+    const FILE: &str = ".qwen/settings.json";
+    let directory = env::current_dir().ok()?;
+    // Nearly always there is none, and whose it would be need not be found out.
+    directory.join(FILE).metadata().ok()?;
+    let directory = directory.canonicalize().ok()?;
     let home = paths::home().and_then(|home| home.canonicalize().ok());
-    let path = directory.join(".qwen/settings.json");
+    let path = directory.join(FILE);
     let real = path.canonicalize().ok()?;
     let is_users = home == Some(directory) || user.and_then(|user| user.canonicalize().ok()) == Some(real);
     (!is_users).then_some(path)

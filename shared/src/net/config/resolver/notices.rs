@@ -1,13 +1,14 @@
 //! What is surprising about the settings, said in one line each.
 
 use super::Resolver;
-use crate::dotenv::{EnvChain, Unusable, escaped};
+use crate::dotenv::Unusable;
 use crate::exit::{Exit, Failure, Hint};
 use crate::net::config::binding::Binding;
 use crate::net::config::destination::Credential;
-use crate::net::config::profile::{KeySetting, Profile};
+use crate::net::config::profile::{KeySetting, Profile, is_own_header};
 use crate::net::config::settings::{Source, Sourced};
 use crate::net::http::BaseUrl;
+use crate::text::shell_word;
 
 impl Resolver<'_> {
     /// Collects the notices about settings that are used.
@@ -25,6 +26,7 @@ impl Resolver<'_> {
             self.left_behind(base_url, own),
             self.ignored_address(),
             self.ignored_profile(),
+            self.not_sent(base_url, own),
         ];
         let mut notices = self.qwen_code_notices();
         notices.extend(self.model_not_taken(model));
@@ -51,7 +53,7 @@ impl Resolver<'_> {
             None => "a profile".to_owned(),
         };
         let address = &base_url.source;
-        let server = server(&base_url.value);
+        let server = base_url.value.server();
         let whose = match (address.is_project(), key.is_project()) {
             (true, true) => format!("endpoint '{server}' and its key come"),
             (true, false) => format!("endpoint '{server}' comes"),
@@ -66,7 +68,7 @@ impl Resolver<'_> {
         Some(format!("{whose} {place}, not from {usual}"))
     }
 
-    /// Names what goes before a profile: all of it when the profile was named by flag, else the mixture of its endpoint with
+    /// Names what goes before a profile: all of it when the profile was named by flag or variable, else the mixture of its endpoint with
     /// a key that is not its own.
     fn outvoted(&self, key: &Source, base_url: &Sourced<BaseUrl>, model: &Sourced<String>) -> Option<String> {
         let profile = self.profile;
@@ -75,7 +77,8 @@ impl Resolver<'_> {
         let has_key = profile.key.is_some() || profile.uses_oauth();
         let replaces_key = has_key && !is_own_variable && key.is_given();
         let name = self.name?;
-        if name.source != Source::Flag("--profile") {
+        let is_named = matches!(name.source, Source::Flag(_) | Source::Environment(_));
+        if !is_named {
             let is_mixed = replaces_key && matches!(base_url.source, Source::Profile(_)) && !key.is_project();
             let profile = &base_url.source;
             return is_mixed.then(|| format!("the key of {key} is used in place of that of {profile}"));
@@ -120,10 +123,21 @@ impl Resolver<'_> {
     }
 
     /// The name that older clients read.
-    fn ignored_address(&self) -> Option<String> {
+    pub(super) fn ignored_address(&self) -> Option<String> {
         self.lookup.value("OPENAI_API_BASE")?;
         let is_said = self.overrides.base_url.is_some() || self.lookup.value("OPENAI_BASE_URL").is_some();
         (!is_said).then(|| "OPENAI_API_BASE is not read; set OPENAI_BASE_URL".to_owned())
+    }
+
+    /// Says which headers of the profile are not sent.
+    fn not_sent(&self, base_url: &Sourced<BaseUrl>, own: &Binding) -> Option<String> {
+        let name = self.name.filter(|_| own.covers(&base_url.value))?;
+        let headers = self.profile.headers.keys().filter(|header| is_own_header(header));
+        let headers: Vec<String> = headers.map(|header| format!("'{header}'")).collect();
+        (!headers.is_empty()).then(|| {
+            let (headers, name) = (headers.join(", "), &name.value);
+            format!("profile '{name}': the tools set {headers} themselves; what 'headers' has is not sent")
+        })
     }
 
     /// A profile that a file names, where another one or none is used.
@@ -142,7 +156,7 @@ impl Resolver<'_> {
     /// Stops where the user's own project file was passed over and another key would be used in the place of that file's.
     ///
     /// # Errors
-    /// 78, with the file and the remedy.
+    /// 78, with the file and the remedy; 75 where it could not be opened for a limit on descriptors.
     pub(super) fn check_passed_over(&self, credential: Option<&Credential>) -> Result<(), Failure> {
         let is_above = |source: &Source| {
             matches!(
@@ -156,23 +170,27 @@ impl Resolver<'_> {
         let Some(chain) = self.lookup.chain() else {
             return Ok(());
         };
+        if let Some(error) = &chain.trust_error {
+            return Err(error.failure());
+        }
         let own = chain.passed_over().find(|candidate| candidate.is_own_project());
         let Some((file, objection)) = own.and_then(|file| Some((&file.path, file.objection()?))) else {
             return Ok(());
         };
         let shown = file.display();
-        let word = file.to_str().and_then(escaped);
+        let word = file.to_str().and_then(shell_word);
         let word = word.unwrap_or_else(|| "FILE".to_owned());
         let instead = match credential {
             Some(credential) => format!("no key is taken from {} in its place", credential.auth.source),
             None => "it may hold the key".to_owned(),
         };
-        let remedy = match objection {
-            Unusable::WritableByAll => format!("run 'chmod o-w {word}'"),
-            Unusable::Unreadable(_) => format!("run 'chmod u+r {word}'"),
-            _ => format!("mend or remove '{shown}'"),
+        let (exit, remedy) = match objection {
+            Unusable::WritableByAll => (Exit::Config, format!("run 'chmod o-w {word}'")),
+            Unusable::Unreadable(_) => (Exit::Config, format!("run 'chmod u+r {word}'")),
+            Unusable::Exhausted(_) => (Exit::TryAgain, "try again later".to_owned()),
+            _ => (Exit::Config, format!("mend or remove '{shown}'")),
         };
-        let failure = Failure::new(Exit::Config, format!("'{shown}' {objection}; {instead}")).hint(remedy);
+        let failure = Failure::new(exit, format!("'{shown}' {objection}; {instead}")).hint(remedy);
         let trust = chain.trust_command(file, false);
         let trust = trust.filter(|_| *objection == Unusable::WritableByAll);
         let failure = match trust {
@@ -184,12 +202,17 @@ impl Resolver<'_> {
 
     /// The notices about files that were passed over, as far as the chain was looked at.
     fn passed_over(&self) -> Vec<String> {
-        let candidates = self.lookup.chain().into_iter().flat_map(EnvChain::passed_over);
-        candidates
+        let Some(chain) = self.lookup.chain() else {
+            return Vec::new();
+        };
+        let passed_over = chain
+            .passed_over()
             .filter_map(|candidate| Some((&candidate.path, candidate.objection()?)))
-            .filter(|(_, objection)| !matches!(objection, Unusable::NotAFile(_)))
-            .map(|(path, objection)| format!("'{}' is passed over: it {objection}", path.display()))
-            .collect()
+            .filter(|(_, objection)| !matches!(objection, Unusable::NotAFile(_) | Unusable::OfSystem))
+            .map(|(path, objection)| format!("'{}' is passed over: it {objection}", path.display()));
+        let store = chain.trust_error.iter();
+        let store = store.map(|error| format!("{error}; no project file is trusted"));
+        store.chain(passed_over).collect()
     }
 
     /// Adds to a missing credential which file may be why: one that waits for consent, or ended the search.
@@ -221,13 +244,6 @@ impl Resolver<'_> {
         }
         failure
     }
-}
-
-/// The server's name: host, and port where it is not the usual one.
-fn server(url: &BaseUrl) -> String {
-    let host = url.host_str().unwrap_or_default();
-    url.port()
-        .map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
 }
 
 /// The members of a profile that are about its endpoint's requests, as far as they are set.

@@ -1,0 +1,313 @@
+//! The requests that have a result already, and the names that the input has had so far.
+
+use std::collections::{HashMap, HashSet};
+use std::hash::{BuildHasher, RandomState};
+
+use super::digest::RequestDigest;
+use super::digest_set::DigestSet;
+use super::record::ExistingRecord;
+
+/// What is known of a name that the input has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RequestStatus {
+    New,
+    /// It has a result. Whether that answers the same request is not known where it is not `compared`: a provider's
+    /// record, or one of version 0.1, does not tell.
+    Completed {
+        failed: bool,
+        compared: bool,
+    },
+    /// It has a result, of another request.
+    Changed {
+        failed: bool,
+    },
+    /// The input has had it before.
+    Duplicate,
+}
+
+/// A record of the output.
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    /// A digest of its name, keyed with random.
+    name: u64,
+    /// The upper bits of its request's digest; the lower four are flags.
+    info: u64,
+}
+
+impl Entry {
+    const FAILED: u64 = 1;
+    const IN_INPUT: u64 = 2;
+    /// The request's digest is not known.
+    const FOREIGN: u64 = 4;
+    /// An earlier record has the same name.
+    const HAS_OLDER: u64 = 8;
+    const FLAGS: u64 = 15;
+
+    const fn has(self, flag: u64) -> bool {
+        self.info & flag != 0
+    }
+}
+
+/// Names of version 0.1 that come from the place of a line: `line-N`.
+#[derive(Debug, Default)]
+pub(crate) struct PositionalNames {
+    pub(crate) count: u64,
+    /// The first three.
+    pub(crate) first: Vec<String>,
+}
+
+/// The names and requests of the output's records, in 16 bytes each, and the other names of the input so far, in nine.
+///
+/// Among a million names two share a digest once in 37 million runs; one of the two requests would be skipped then.
+#[derive(Debug, Default)]
+pub(crate) struct CompletedRequests {
+    hasher: RandomState,
+    /// Sorted by name once [`CompletedRequests::seal`] has been called.
+    entries: Vec<Entry>,
+    new_in_input: DigestSet,
+    /// How often the input has had a text that has no name of its own, where that is more than once.
+    twins: HashMap<u64, u64>,
+    /// Names whose older records are to go.
+    replaced: HashSet<u64>,
+    /// The names of the input in its order, where that matters.
+    order: Option<Vec<(u64, u64)>>,
+    pub(crate) positional: PositionalNames,
+}
+
+impl CompletedRequests {
+    /// Keeps the order of the input too, in 16 bytes a line.
+    pub(crate) fn ordered() -> Self {
+        Self {
+            order: Some(Vec::new()),
+            ..Self::default()
+        }
+    }
+
+    /// Adds a record of the output.
+    pub(crate) fn insert(&mut self, record: &ExistingRecord<'_>) {
+        if record.is_positional() {
+            self.positional.count += 1;
+            if self.positional.first.len() < 3 {
+                self.positional.first.push(record.custom_id.to_string());
+            }
+        }
+        let digest = record.digest.map(RequestDigest::bits);
+        let failed = if record.failed { Entry::FAILED } else { 0 };
+        let foreign = if digest.is_none() { Entry::FOREIGN } else { 0 };
+        self.entries.push(Entry {
+            name: self.hasher.hash_one(record.custom_id.as_ref()),
+            info: (digest.unwrap_or(0) & !Entry::FLAGS) | failed | foreign,
+        });
+    }
+
+    /// Ends the reading of the output. Of several records with one name the last counts, but a failure does not count
+    /// beside an answer to the same request.
+    pub(crate) fn seal(&mut self) {
+        self.entries.sort_by_key(|entry| entry.name);
+        self.entries.dedup_by(|later, kept| {
+            if later.name != kept.name {
+                return false;
+            }
+            let is_same_request = (later.info ^ kept.info) & !(Entry::FAILED | Entry::HAS_OLDER) == 0;
+            if !is_same_request || !later.has(Entry::FAILED) || kept.has(Entry::FAILED) {
+                kept.info = later.info | Entry::HAS_OLDER;
+            }
+            true
+        });
+    }
+
+    /// Adds a name of the input with its request; returns what was known of it. `None` for a request whose digest is
+    /// not known.
+    pub(crate) fn register(&mut self, name: &str, request: Option<RequestDigest>) -> RequestStatus {
+        let name = self.hasher.hash_one(name);
+        let Some(entry) = self.entry(name) else {
+            return match self.new_in_input.insert(name) {
+                true => {
+                    self.note_position(name);
+                    RequestStatus::New
+                }
+                false => RequestStatus::Duplicate,
+            };
+        };
+        let entry = &mut self.entries[entry];
+        if entry.has(Entry::IN_INPUT) {
+            return RequestStatus::Duplicate;
+        }
+        entry.info |= Entry::IN_INPUT;
+        let entry = *entry;
+        self.note_position(name);
+        let failed = entry.has(Entry::FAILED);
+        let compared = request.filter(|_| !entry.has(Entry::FOREIGN));
+        match compared {
+            Some(request) if (request.bits() ^ entry.info) & !Entry::FLAGS != 0 => {
+                RequestStatus::Changed { failed }
+            }
+            _ => {
+                if entry.has(Entry::HAS_OLDER) {
+                    self.replaced.insert(name);
+                }
+                let compared = compared.is_some();
+                RequestStatus::Completed { failed, compared }
+            }
+        }
+    }
+
+    /// Returns the number of a text that has no name of its own: 1, or more for one that the input has had before.
+    fn next_twin(&mut self, name: &str) -> u64 {
+        let count = self.twins.entry(self.hasher.hash_one(name)).or_insert(1);
+        *count += 1;
+        *count
+    }
+
+    /// Registers a text that has no name of its own and that the input has had before, under the next free name after its
+    /// own.
+    pub(crate) fn register_twin(
+        &mut self,
+        name: &str,
+        request: Option<RequestDigest>,
+    ) -> (String, RequestStatus) {
+        loop {
+            let twin = format!("{name}-{}", self.next_twin(name));
+            match self.register(&twin, request) {
+                RequestStatus::Duplicate => {}
+                status => return (twin, status),
+            }
+        }
+    }
+
+    /// True when the output has a record of that name whose request is not known.
+    pub(crate) fn has_foreign(&self, name: &str) -> bool {
+        let entry = self.entry(self.hasher.hash_one(name));
+        entry.is_some_and(|entry| self.entries[entry].has(Entry::FOREIGN))
+    }
+
+    /// True for a name that the input has had.
+    pub(crate) fn is_in_input(&self, name: &str) -> bool {
+        let name = self.hasher.hash_one(name);
+        let is_completed = || {
+            self.entry(name)
+                .is_some_and(|entry| self.entries[entry].has(Entry::IN_INPUT))
+        };
+        self.new_in_input.contains(name) || is_completed()
+    }
+
+    /// Notes that the older records of that name are to go, because there is a newer one.
+    pub(crate) fn replace(&mut self, name: &str) {
+        self.replaced.insert(self.hasher.hash_one(name));
+    }
+
+    pub(crate) fn has_replaced(&self) -> bool {
+        !self.replaced.is_empty()
+    }
+
+    pub(crate) const fn is_ordered(&self) -> bool {
+        self.order.is_some()
+    }
+
+    /// Ends the input: from now on [`CompletedRequests::place`] answers.
+    pub(crate) fn seal_order(&mut self) {
+        if let Some(order) = &mut self.order {
+            order.sort_unstable();
+        }
+    }
+
+    /// Returns a record's place in the output: where its name stands in the input, before all others where it does not.
+    /// And a key that it shares with other records of its name, where older ones are to go.
+    pub(crate) fn place(&self, name: &str) -> (u64, Option<u64>) {
+        let name = self.hasher.hash_one(name);
+        let place = self.order.as_ref().and_then(|order| {
+            let found = order.binary_search_by_key(&name, |(name, _)| *name).ok()?;
+            Some(order[found].1)
+        });
+        (place.unwrap_or(0), self.replaced.contains(&name).then_some(name))
+    }
+
+    fn note_position(&mut self, name: u64) {
+        if let Some(order) = &mut self.order {
+            order.push((name, order.len() as u64 + 1));
+        }
+    }
+
+    fn entry(&self, name: u64) -> Option<usize> {
+        self.entries.binary_search_by_key(&name, |entry| entry.name).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{CompletedRequests, RequestStatus};
+    use crate::digest::RequestDigest;
+    use crate::record::ExistingRecord;
+
+    fn digest(text: &str) -> RequestDigest {
+        RequestDigest::of_line(text.as_bytes())
+    }
+
+    fn insert(completed: &mut CompletedRequests, name: &str, request: Option<&str>, failed: bool) {
+        completed.insert(&ExistingRecord {
+            custom_id: name.into(),
+            digest: request.map(digest),
+            failed,
+            is_invalid_line: false,
+        });
+    }
+
+    #[test]
+    fn a_name_is_new_completed_changed_or_a_duplicate() {
+        let mut completed = CompletedRequests::default();
+        insert(&mut completed, "good", Some("1"), false);
+        insert(&mut completed, "bad", Some("1"), true);
+        insert(&mut completed, "engine", None, false);
+        insert(&mut completed, "other", Some("2"), false);
+        insert(&mut completed, "repaired", Some("1"), true);
+        insert(&mut completed, "repaired", Some("1"), false);
+        insert(&mut completed, "spoiled", Some("1"), false);
+        insert(&mut completed, "spoiled", Some("1"), true);
+        insert(&mut completed, "newer", Some("2"), false);
+        insert(&mut completed, "newer", Some("1"), true);
+        completed.seal();
+        let completed_as = |failed, compared| RequestStatus::Completed { failed, compared };
+        for (name, status) in [
+            ("good", completed_as(false, true)),
+            ("bad", completed_as(true, true)),
+            ("engine", completed_as(false, false)),
+            ("other", RequestStatus::Changed { failed: false }),
+            ("repaired", completed_as(false, true)),
+            ("spoiled", completed_as(false, true)),
+            ("newer", completed_as(true, true)),
+            ("unknown", RequestStatus::New),
+        ] {
+            assert_eq!(completed.register(name, Some(digest("1"))), status, "{name}");
+            assert_eq!(
+                completed.register(name, Some(digest("1"))),
+                RequestStatus::Duplicate,
+                "{name}"
+            );
+        }
+        // Older ones go where a later one was met.
+        let goes = |name| completed.place(name).1.is_some();
+        assert!(goes("repaired") && goes("newer") && !goes("good") && !goes("spoiled"));
+    }
+
+    #[test]
+    fn twins_are_counted_from_two() {
+        let mut completed = CompletedRequests::default();
+        assert_eq!([0; 3].map(|_| completed.next_twin("a")), [2, 3, 4]);
+        assert_eq!(completed.next_twin("b"), 2);
+    }
+
+    #[test]
+    fn what_the_input_has_stands_in_its_order_behind_everything_else() {
+        let mut completed = CompletedRequests::ordered();
+        insert(&mut completed, "c", Some("1"), false);
+        completed.seal();
+        for name in ["b", "c", "a"] {
+            completed.register(name, Some(digest("1")));
+        }
+        completed.seal_order();
+        assert_eq!(
+            ["x", "b", "c", "a"].map(|name| completed.place(name).0),
+            [0, 1, 2, 3]
+        );
+    }
+}

@@ -1,0 +1,362 @@
+//! `qwen-batch fetch`: downloads results.
+
+use std::collections::HashSet;
+
+use qwen_shared::exit::{Exit, Failure, Outcome};
+use qwen_shared::net::http::runtime;
+use qwen_shared::output::Reporter;
+use qwen_shared::text::{clip, one_line};
+
+use super::api::{BatchApi, validate_id};
+use super::batch::{Batch, State};
+use super::download::{Download, Interrupted};
+use super::raw::fetch_raw;
+use crate::args::FetchArgs;
+use crate::completed::{CompletedRequests, RequestStatus};
+use crate::input::is_blank;
+use crate::record::ExistingRecord;
+use crate::results::Results;
+
+/// The longest record that is read, in bytes.
+const RECORD_LIMIT: usize = 64 << 20;
+
+/// Runs `qwen-batch fetch`. The exit is 0 when every request was answered, else 1.
+///
+/// Output files and error files of the batches go into one file, as `run` writes it. Records that it has already are not
+/// written again, so that an interrupted fetch can be repeated, and `run` can do the rest.
+///
+/// # Errors
+/// 65 when the provider rejected a batch, 75 when one has not ended yet, 76 when not all of the results can be read: what
+/// can be is kept.
+pub(crate) fn fetch(args: &FetchArgs, profile: Option<&String>, reporter: &Reporter) -> Outcome {
+    let mut ids = Vec::new();
+    for id in &args.ids {
+        let id = validate_id(id)?;
+        if !ids.contains(&id) {
+            ids.push(id);
+        }
+    }
+    let api = BatchApi::new(profile, None, &args.limits, reporter)?;
+    let runtime = runtime()?;
+    let mut ended = EndedBatches::default();
+    for id in ids {
+        ended.add(runtime.block_on(api.get_batch(id))?, &api);
+    }
+    if ended.batches.is_empty() {
+        return ended.failures.into_iter().next().map_or(Ok(Exit::Ok), Err);
+    }
+    if args.raw {
+        return runtime.block_on(fetch_raw(&api, ended, args.output.as_deref(), reporter));
+    }
+    let mut completed = CompletedRequests::default();
+    let results = Results::open(args.output.as_ref(), &mut completed, reporter)?;
+    let mut gathering = Gathering::new(results, completed);
+    let broken = runtime.block_on(gathering.files(&api, &ended, reporter));
+    let finished = gathering.results.finish(&mut gathering.completed, false);
+    for notice in gathering.results.take_notices() {
+        reporter.notice(&notice);
+    }
+    broken?;
+    finished?;
+    gathering.finish(ended, reporter)
+}
+
+/// The batches whose results can be fetched, and why others cannot.
+#[derive(Debug, Default)]
+pub(crate) struct EndedBatches {
+    pub(crate) batches: Vec<Batch>,
+    pub(crate) failures: Vec<Failure>,
+}
+
+impl EndedBatches {
+    fn add(&mut self, batch: Batch, api: &BatchApi) {
+        let id = one_line(batch.id());
+        if !batch.has_ended() {
+            let message = format!("batch '{id}' has not ended: {}", batch.progress());
+            let failure = Failure::new(Exit::TryAgain, message);
+            self.failures
+                .push(failure.hint(format!("run 'qwen-batch wait {id}'")));
+        } else if batch.state() == State::Completed
+            && batch.result_files().next().is_none()
+            && batch.counts().completed > 0
+        {
+            // Some engines name the file a moment later. What is paid is not to be asked for again.
+            let count = batch.counts().completed;
+            let message = format!("batch '{id}' has {count} answers and names no file of them yet");
+            self.failures
+                .push(Failure::new(Exit::TryAgain, message).hint("run the same command again in a minute"));
+        } else if batch.state() == State::Failed && batch.result_files().next().is_none() {
+            self.failures
+                .push(api.client().redacted_failure(batch.rejection()));
+        } else {
+            self.batches.push(batch);
+        }
+    }
+
+    /// Returns the IDs of the files: output files first, so that a good answer comes before a failure of the same name.
+    pub(crate) fn files(&self) -> Vec<&str> {
+        let of = |index: usize| {
+            self.batches
+                .iter()
+                .filter_map(move |batch| batch.result_file(index))
+        };
+        of(0).chain(of(1)).collect()
+    }
+}
+
+/// Gathers the records of several files in one output.
+#[derive(Debug)]
+struct Gathering {
+    completed: CompletedRequests,
+    results: Results,
+    succeeded: u64,
+    failed: u64,
+    /// Records whose name the output had before.
+    existing: u64,
+    /// Names of failures, so that a good answer can replace them.
+    failed_names: HashSet<String>,
+    /// Lines that are no records, and where the first one is.
+    odd: u64,
+    first_odd: Option<String>,
+    /// Why not everything could be downloaded.
+    failures: Vec<Failure>,
+}
+
+impl Gathering {
+    fn new(results: Results, completed: CompletedRequests) -> Self {
+        Self {
+            completed,
+            results,
+            succeeded: 0,
+            failed: 0,
+            existing: 0,
+            failed_names: HashSet::new(),
+            odd: 0,
+            first_odd: None,
+            failures: Vec::new(),
+        }
+    }
+
+    /// Downloads the files. One that cannot be had does not keep the others back.
+    ///
+    /// # Errors
+    /// 74 where the results cannot be written.
+    async fn files(
+        &mut self,
+        api: &BatchApi,
+        ended: &EndedBatches,
+        reporter: &Reporter,
+    ) -> Result<(), Failure> {
+        for file in ended.files() {
+            let mut download = Download::new(api, file);
+            loop {
+                let mut reader = LineReader::new(file);
+                let result = download.attempt(|chunk| reader.push(chunk, self)).await;
+                let result = match result {
+                    Ok(()) => reader.end(self).map_err(Interrupted::Local),
+                    Err(interrupted) => Err(interrupted),
+                };
+                let again = match result {
+                    Err(Interrupted::Local(failure)) => return Err(failure),
+                    Err(Interrupted::Remote(error)) => download.retry(error, reporter).await,
+                    Ok(()) => Ok(false),
+                };
+                match again {
+                    Ok(true) => continue,
+                    Ok(false) => {}
+                    Err(failure) => self.failures.push(failure),
+                }
+                self.odd += reader.odd;
+                self.first_odd = self.first_odd.take().or(reader.first_odd);
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Counts a record, and writes it unless the output has it already.
+    fn record(&mut self, record: &ExistingRecord<'_>, line: &[u8]) -> Result<(), Failure> {
+        let name = record.custom_id.as_ref();
+        match self.completed.register(name, None) {
+            RequestStatus::New => self.results.write(line)?,
+            RequestStatus::Duplicate => {
+                if record.failed || !self.failed_names.remove(name) {
+                    return Ok(());
+                }
+                self.failed -= 1;
+                self.replace(name, line)?;
+            }
+            RequestStatus::Completed { failed, .. } | RequestStatus::Changed { failed } => {
+                self.existing += u64::from(!failed || record.failed);
+                if failed && !record.failed {
+                    self.replace(name, line)?;
+                } else if !failed {
+                    self.succeeded += 1;
+                    return Ok(());
+                }
+            }
+        }
+        if record.failed {
+            self.failed += 1;
+            self.failed_names.insert(name.to_owned());
+        } else {
+            self.succeeded += 1;
+        }
+        Ok(())
+    }
+
+    /// Writes a good answer in the place of a failure.
+    fn replace(&mut self, name: &str, line: &[u8]) -> Result<(), Failure> {
+        self.results.write(line)?;
+        self.completed.replace(name);
+        Ok(())
+    }
+
+    /// Prints what is missing, and how to continue.
+    fn finish(mut self, ended: EndedBatches, reporter: &Reporter) -> Outcome {
+        let done = self.succeeded + self.failed;
+        let total: u64 = ended.batches.iter().map(|batch| batch.counts().total).sum();
+        let missing = total.saturating_sub(done);
+        let are_whole = ended
+            .batches
+            .iter()
+            .all(|batch| batch.state() == State::Completed || (total > 0 && missing == 0));
+        let is_good = are_whole && missing == 0 && self.failed == 0;
+        if !is_good {
+            let states = unfinished_states(&ended.batches);
+            let counts = [(self.failed, "failed"), (missing, "not done")];
+            let counts = counts.iter().filter(|(count, _)| *count > 0);
+            let text = counts.fold(format!("{states}{done} done"), |text, (count, what)| {
+                format!("{text}, {count} {what}")
+            });
+            reporter.notice(&text);
+        }
+        if self.existing > 0 {
+            reporter.notice(&format!("{} there already, not compared", self.existing));
+        }
+        if !is_good && matches!(self.results, Results::File(_)) {
+            reporter.hint("send the rest from here: 'qwen-batch run IN -o OUT --retry-failed'");
+        }
+        if let Some(first) = self.first_odd {
+            let lines = if self.odd == 1 {
+                "line is no result"
+            } else {
+                "lines are no results"
+            };
+            let message = format!("{} {lines}, the first one '{first}'", self.odd);
+            self.failures.push(
+                Failure::new(Exit::Protocol, message)
+                    .hint("save the files as they are with '--raw', into another file"),
+            );
+        }
+        self.failures.extend(ended.failures);
+        match most_urgent(self.failures, reporter) {
+            Some(failure) => Err(failure),
+            None => Ok(if is_good { Exit::Ok } else { Exit::No }),
+        }
+    }
+}
+
+/// Says how the batches ended that are not completed.
+fn unfinished_states(batches: &[Batch]) -> String {
+    let mut states: Vec<String> = Vec::new();
+    for batch in batches.iter().filter(|batch| batch.state() != State::Completed) {
+        let status = clip(&one_line(batch.status()), 40);
+        if !states.contains(&status) {
+            states.push(status);
+        }
+    }
+    match (batches.len(), states.len()) {
+        (_, 0) => String::new(),
+        (1, _) => format!("the batch is {}: ", states.join(", ")),
+        _ => format!("batches are {}: ", states.join(", ")),
+    }
+}
+
+/// Returns the failure that the exit code is to tell of, and prints the others: first what another try may bring.
+pub(crate) fn most_urgent(mut failures: Vec<Failure>, reporter: &Reporter) -> Option<Failure> {
+    failures.sort_by_key(|failure| match failure.exit {
+        Exit::NoAuth => 0,
+        Exit::TryAgain => 1,
+        Exit::Protocol => 2,
+        _ => 3,
+    });
+    let mut failures = failures.into_iter();
+    let first = failures.next();
+    for other in failures {
+        reporter.notice(&other.message);
+    }
+    first
+}
+
+/// Cuts a download into lines, and counts those that are no records.
+struct LineReader<'a> {
+    file: &'a str,
+    line: Vec<u8>,
+    number: u64,
+    /// True within a line that is too long.
+    skips: bool,
+    odd: u64,
+    first_odd: Option<String>,
+}
+
+impl<'a> LineReader<'a> {
+    const fn new(file: &'a str) -> Self {
+        Self {
+            file,
+            line: Vec::new(),
+            number: 1,
+            skips: false,
+            odd: 0,
+            first_odd: None,
+        }
+    }
+
+    fn push(&mut self, chunk: &[u8], gathering: &mut Gathering) -> Result<(), Failure> {
+        for part in chunk.split_inclusive(|&byte| byte == b'\n') {
+            if !self.skips {
+                self.line.extend_from_slice(part);
+            }
+            if part.ends_with(b"\n") {
+                self.take(gathering)?;
+                self.number += 1;
+                self.skips = false;
+            } else if self.line.len() > RECORD_LIMIT {
+                self.count_odd();
+                self.line.clear();
+                self.skips = true;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes a last line without a line end.
+    fn end(&mut self, gathering: &mut Gathering) -> Result<(), Failure> {
+        if self.line.is_empty() {
+            return Ok(());
+        }
+        self.line.push(b'\n');
+        self.take(gathering)
+    }
+
+    fn take(&mut self, gathering: &mut Gathering) -> Result<(), Failure> {
+        let line = std::mem::take(&mut self.line);
+        let line = crate::record::without_mark(&line);
+        if self.skips || is_blank(line) {
+            return Ok(());
+        }
+        match ExistingRecord::parse(line) {
+            Some(record) => gathering.record(&record, line),
+            None => {
+                self.count_odd();
+                Ok(())
+            }
+        }
+    }
+
+    fn count_odd(&mut self) {
+        self.odd += 1;
+        let (file, number) = (self.file, self.number);
+        self.first_odd.get_or_insert_with(|| format!("{file}:{number}"));
+    }
+}

@@ -1,0 +1,117 @@
+//! How much an answer may hold, by what the request says.
+
+use serde_json::value::RawValue;
+
+use super::members::Members;
+use super::refusal::Refusal;
+use super::rules::unreadable;
+
+/// The names of the limit of an answer, in all forms of the API. Where several are there, which one counts is the server's choice.
+const LIMITS: [&str; 6] = [
+    "max_completion_tokens",
+    "max_tokens",
+    "max_output_tokens",
+    "max_new_tokens",
+    "max_tokens_to_sample",
+    "n_predict",
+];
+
+/// Returns the largest limit that a request names; `None` for none, and for a negative one, which stands for none.
+///
+/// # Errors
+/// 400 for one that is no whole number.
+pub(super) fn longest(body: &[u8], members: &Members) -> Result<Option<u64>, Refusal> {
+    let mut most = None;
+    for name in LIMITS {
+        match number(body, members, name)? {
+            Some(Number::Of(limit)) => most = most.max(Some(limit)),
+            Some(Number::Negative) => return Ok(None),
+            None => {}
+        }
+    }
+    Ok(most)
+}
+
+/// Returns how many texts a request asks for: its choices, or the candidates that the server chooses from, for each prompt.
+///
+/// # Errors
+/// 400 for a number that is none.
+pub(super) fn texts(body: &[u8], members: &Members) -> Result<u64, Refusal> {
+    let mut choices = 1;
+    for name in ["n", "best_of"] {
+        if let Some(Number::Of(number)) = number(body, members, name)? {
+            choices = choices.max(number);
+        }
+    }
+    let prompts = members.text(body, "prompt").map_or(1, prompts);
+    Ok(choices.saturating_mul(prompts))
+}
+
+/// Returns the number of prompts of a completion: a text or a list of tokens is one, a list of those is several.
+fn prompts(json: &[u8]) -> u64 {
+    let list: Vec<&RawValue> = serde_json::from_slice(json).unwrap_or_default();
+    let is_prompt = |value: &&&RawValue| value.get().starts_with(['"', '[']);
+    (list.iter().filter(is_prompt).count() as u64).max(1)
+}
+
+enum Number {
+    Of(u64),
+    Negative,
+}
+
+fn number(body: &[u8], members: &Members, name: &str) -> Result<Option<Number>, Refusal> {
+    let Some(text) = members.text(body, name).filter(|text| *text != b"null") else {
+        return Ok(None);
+    };
+    if let Ok(number) = serde_json::from_slice::<u64>(text) {
+        return Ok(Some(Number::Of(number)));
+    }
+    // Servers differ in what they make of "50", true or 1.5.
+    match serde_json::from_slice::<i64>(text) {
+        Ok(_) => Ok(Some(Number::Negative)),
+        Err(_) => Err(unreadable(&format!("'{name}' is no whole number"))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{longest, texts};
+    use crate::server::members::Members;
+
+    #[test]
+    fn the_largest_reading_of_a_request_counts() {
+        for (body, limit, count) in [
+            ("{}", None, 1),
+            (r#"{"max_tokens":10,"n":3}"#, Some(10), 3),
+            (
+                r#"{"max_completion_tokens":1,"max_tokens":100000}"#,
+                Some(100_000),
+                1,
+            ),
+            (r#"{"n":null,"best_of":20,"max_tokens":null}"#, None, 20),
+            (r#"{"n":2,"best_of":5,"prompt":["a","b",[1,2]]}"#, None, 15),
+            (r#"{"prompt":[1,2,3]}"#, None, 1),
+            (r#"{"prompt":"a","max_tokens":-1,"n_predict":5}"#, None, 1),
+        ] {
+            let members = Members::read(body.as_bytes()).unwrap();
+            let read = (
+                longest(body.as_bytes(), &members).unwrap(),
+                texts(body.as_bytes(), &members).unwrap(),
+            );
+            assert_eq!(read, (limit, count), "{body}");
+        }
+        for body in [
+            r#"{"n":"50"}"#,
+            r#"{"max_tokens":1.5}"#,
+            r#"{"best_of":true}"#,
+            r#"{"n":[2]}"#,
+        ] {
+            let members = Members::read(body.as_bytes()).unwrap();
+            let text = body.as_bytes();
+            assert!(
+                longest(text, &members).is_err() || texts(text, &members).is_err(),
+                "{body}"
+            );
+        }
+    }
+}

@@ -1,0 +1,242 @@
+//! Kernel locks on files.
+
+use std::env;
+use std::fs::{File, TryLockError};
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::io::Errno;
+
+use super::{Links, cannot, check_own_directory, options};
+use crate::exit::{Exit, Failure, io_exit};
+
+/// Where locks are that a file system does not have.
+const RUNTIME_DIR: &str = "XDG_RUNTIME_DIR";
+
+/// How long to wait before `notify` is called.
+const NOTICE_AFTER: Duration = Duration::from_secs(2);
+
+/// The longest pause between two tries.
+const LONGEST_PAUSE: Duration = Duration::from_millis(50);
+
+/// An exclusive lock, held until dropped. The lock file itself stays: removing it would let two holders in.
+#[derive(Debug)]
+pub struct Lock {
+    file: File,
+    _stand_in: StandIn,
+}
+
+/// What is locked in the place of a file whose file system has no locks; nothing where it has. Held as long as the lock.
+#[derive(Debug)]
+pub(crate) struct StandIn(Option<File>);
+
+/// Locks a file exclusively, as long as it is open and what is returned is there; `None` where another process has the lock.
+///
+/// Network file systems may have no locks, and homes lie on them. There a file of `$XDG_RUNTIME_DIR` is locked instead, which
+/// is this machine's: other machines are not excluded.
+///
+/// # Errors
+/// The file cannot be locked.
+pub(crate) fn try_lock(file: &File) -> io::Result<Option<StandIn>> {
+    match lock_once(file) {
+        Err(error) if has_no_locks(&error) => {
+            let stand_in = open_stand_in(file)?.ok_or(error)?;
+            Ok(lock_once(&stand_in)?.then_some(StandIn(Some(stand_in))))
+        }
+        other => Ok(other?.then_some(StandIn(None))),
+    }
+}
+
+/// False where another process has the lock.
+fn lock_once(file: &File) -> io::Result<bool> {
+    loop {
+        return match file.try_lock() {
+            Ok(()) => Ok(true),
+            Err(TryLockError::WouldBlock) => Ok(false),
+            Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(TryLockError::Error(error)) => Err(error),
+        };
+    }
+}
+
+/// True for what a file system says that has no locks: some network and user-space ones.
+fn has_no_locks(error: &io::Error) -> bool {
+    let errno = error.raw_os_error().map(Errno::from_raw_os_error);
+    matches!(
+        errno,
+        Some(Errno::NOLCK | Errno::NOTSUP | Errno::NOSYS | Errno::INVAL)
+    )
+}
+
+/// Opens the file that stands for another one; `None` where there is no directory for it.
+fn open_stand_in(file: &File) -> io::Result<Option<File>> {
+    let directory = env::var_os(RUNTIME_DIR).map(PathBuf::from);
+    let Some(directory) = directory.filter(|directory| directory.is_absolute()) else {
+        return Ok(None);
+    };
+    let found = file.metadata()?;
+    let path = directory.join(format!("qwen-{:x}-{:x}.lock", found.dev(), found.ino()));
+    check_own_directory(&path)?;
+    open(&path).map(Some)
+}
+
+/// A wait for something that another process holds.
+pub(crate) struct Wait<'a> {
+    started: Instant,
+    limit: Duration,
+    notify: Option<&'a dyn Fn(&str)>,
+}
+
+impl<'a> Wait<'a> {
+    /// Begins. `notify` is called once with what is waited for, if that takes long.
+    pub(crate) fn new(limit: Duration, notify: &'a dyn Fn(&str)) -> Self {
+        Self {
+            started: Instant::now(),
+            limit,
+            notify: Some(notify),
+        }
+    }
+
+    /// True when the lock file `path` has been waited for long enough.
+    pub(crate) fn is_over(&mut self, path: &Path) -> bool {
+        let waited = self.started.elapsed();
+        if (NOTICE_AFTER..self.limit).contains(&waited)
+            && let Some(notify) = self.notify.take()
+        {
+            let (path, limit) = (path.display(), self.limit.as_secs());
+            notify(&format!(
+                "{path}: locked by another process; waiting up to {limit} s"
+            ));
+        }
+        waited >= self.limit
+    }
+}
+
+impl Lock {
+    /// Takes a lock that others hold for milliseconds, as [`Lock::take_with_notice`], without a notice.
+    ///
+    /// # Errors
+    /// As [`Lock::take_with_notice`].
+    pub fn take(path: &Path, limit: Duration) -> Result<Self, Failure> {
+        Self::take_with_notice(path, limit, &|_| {})
+    }
+
+    /// Takes the lock, waiting at most `limit` for other holders; after two seconds `notify` is called with a message. The file is created
+    /// with mode 0600; a symbolic link in its place is refused.
+    ///
+    /// # Errors
+    /// 75 when the time is over, 74 when the file cannot be opened or locked at all.
+    pub fn take_with_notice(path: &Path, limit: Duration, notify: &dyn Fn(&str)) -> Result<Self, Failure> {
+        let mut wait = Wait::new(limit, notify);
+        let mut pause = Duration::from_millis(1);
+        let mut file = open(path).map_err(|error| refused(path, &error))?;
+        loop {
+            match try_lock(&file).map_err(|error| refused(path, &error))? {
+                Some(stand_in) if is_at(&file, path) => {
+                    if stand_in.0.is_some() {
+                        notify(&format!(
+                            "{}: its file system has no locks, so that only programs on this machine wait for each other",
+                            path.display()
+                        ));
+                    }
+                    return Ok(Self {
+                        file,
+                        _stand_in: stand_in,
+                    });
+                }
+                // Someone removed the file while we waited: a lock on what has no name guards nothing.
+                Some(_) => file = open(path).map_err(|error| refused(path, &error))?,
+                None if wait.is_over(path) => {
+                    let waited = limit.as_secs();
+                    return Err(Failure::new(
+                        Exit::TryAgain,
+                        format!(
+                            "{}: still locked by another process after {waited} s",
+                            path.display()
+                        ),
+                    ));
+                }
+                None => {
+                    thread::sleep(pause);
+                    pause = (pause * 2).min(LONGEST_PAUSE);
+                }
+            }
+        }
+    }
+
+    /// Returns the lock file, for state that is kept in it.
+    #[must_use]
+    pub const fn file(&self) -> &File {
+        &self.file
+    }
+}
+
+fn refused(path: &Path, error: &io::Error) -> Failure {
+    let failure = Failure::new(io_exit(error, Exit::Io), cannot("lock", path, error));
+    match has_no_locks(error) {
+        true => failure.hint(format!(
+            "set {RUNTIME_DIR} to a directory of your own on this machine, where locks work"
+        )),
+        false => failure,
+    }
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    options(Links::Refuse)
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(path)
+}
+
+pub(crate) fn is_at(file: &File, path: &Path) -> bool {
+    stands_at(file, path).unwrap_or(false)
+}
+
+/// Returns whether it is this file that has the path.
+///
+/// # Errors
+/// What keeps the machine from telling.
+pub(crate) fn stands_at(file: &File, path: &Path) -> io::Result<bool> {
+    let ours = file.metadata()?;
+    match path.symlink_metadata() {
+        Ok(there) => Ok(ours.dev() == there.dev() && ours.ino() == there.ino()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Returns the name of the lock that writers of `path` take: the same with `.lock` at its end.
+#[must_use]
+pub fn lock_path(path: &Path) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_os_string();
+    name.push(".lock");
+    path.with_file_name(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{Lock, lock_path};
+    use crate::exit::Exit;
+
+    #[test]
+    fn a_second_holder_waits_and_a_link_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = lock_path(&directory.path().join("state"));
+        let held = Lock::take(&path, Duration::ZERO).unwrap();
+        let refused = Lock::take(&path, Duration::from_millis(5)).unwrap_err();
+        assert_eq!(refused.exit, Exit::TryAgain);
+        drop(held);
+        // A process that another test starts has the descriptor until it runs its own program.
+        Lock::take(&path, Duration::from_secs(10)).unwrap();
+        let link = directory.path().join("link");
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        assert_eq!(Lock::take(&link, Duration::ZERO).unwrap_err().exit, Exit::Io);
+    }
+}

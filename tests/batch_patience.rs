@@ -1,0 +1,350 @@
+//! Servers that are slow to let requests through, go away and come back: a run waits, says so, and spoils no result.
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use crate::support::batch::{batch, line, lines, prompt, results_in, text, whole};
+use crate::support::{Reply, Run, Sandbox, Server, next_line};
+
+/// Runs lines into `out.jsonl`.
+fn run(sandbox: &Sandbox, server: &Server, input: &str, args: &[&str]) -> Run {
+    sandbox.write("work/in.jsonl", input);
+    let tool = batch(sandbox, server).args(["run", "in.jsonl", "-o", "out.jsonl"]);
+    tool.args(args).run()
+}
+
+/// Checks that each of `count` lines has its own answer.
+#[track_caller]
+fn all_answered(sandbox: &Sandbox, count: usize) {
+    let results = results_in(&sandbox.work().join("out.jsonl"));
+    assert_eq!(results.len(), count);
+    for (name, result) in &results {
+        assert_eq!(text(result), name);
+    }
+}
+
+fn refusal(status: u16, error: &str) -> Reply {
+    Reply::json(status, &format!("{{\"error\":{error}}}"))
+}
+
+#[test]
+fn a_limit_without_a_word_on_how_long_slows_the_run_and_fails_nothing() {
+    // Five in a second, whatever comes.
+    let window: Mutex<(Option<Instant>, u32)> = Mutex::default();
+    let server = Server::answering(move |_, request| {
+        let mut window = window.lock().unwrap();
+        if window
+            .0
+            .is_none_or(|began| began.elapsed() >= Duration::from_secs(1))
+        {
+            *window = (Some(Instant::now()), 0);
+        }
+        window.1 += 1;
+        match window.1 {
+            ..=5 => whole(&prompt(request)),
+            _ => refusal(429, r#"{"message":"slow down"}"#),
+        }
+    });
+    let sandbox = Sandbox::new();
+    run(&sandbox, &server, &lines(15), &["-j", "16", "--retries", "0"]).exits(0);
+    all_answered(&sandbox, 15);
+}
+
+#[test]
+fn a_server_that_refuses_everybody_for_too_long_is_for_another_day() {
+    let server = Server::answering(|_, _| refusal(429, r#"{"message":"slow down"}"#));
+    let sandbox = Sandbox::new();
+    let run = run(&sandbox, &server, &lines(40), &["--patience", "3s"]);
+    run.fails(
+        75,
+        &[
+            "too many requests (429): slow down",
+            "0 done",
+            "run the same command again",
+        ],
+    );
+    assert_eq!(sandbox.read("work/out.jsonl"), "");
+}
+
+#[test]
+fn a_pause_that_the_server_asks_for_is_not_waited_for_beyond_patience() {
+    let server = Server::answering(|_, _| Reply::with_headers(429, &[("retry-after", "300")], "slow down"));
+    let sandbox = Sandbox::new();
+    let run = run(&sandbox, &server, &lines(40), &["-j", "4", "--patience", "5s"]);
+    let says = [
+        "too many requests (429): slow down",
+        "it asks for a pause of 5m",
+        "0 done",
+    ];
+    run.fails(75, &says);
+    assert_eq!(sandbox.read("work/out.jsonl"), "");
+}
+
+#[test]
+fn a_server_that_goes_away_and_comes_back_is_waited_for() {
+    for fault in [
+        Reply::new(503, "text/html", "<html>Service Unavailable</html>"),
+        Reply::default().close(),
+        Reply::default()
+            .send("HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\n{\"cho")
+            .close(),
+    ] {
+        // It is away until the run has said so.
+        let is_back = Arc::new(AtomicBool::new(false));
+        let returns = Arc::clone(&is_back);
+        let server = Server::answering(move |number, request| match number {
+            20.. if !is_back.load(Ordering::SeqCst) => fault.clone(),
+            _ => whole(&prompt(request)),
+        });
+        let sandbox = Sandbox::new();
+        sandbox.write("work/in.jsonl", lines(100));
+        let tool = batch(&sandbox, &server).args(["run", "in.jsonl", "-o", "out.jsonl"]);
+        // No try of its own for any of them.
+        let mut child = tool.args(["-j", "16", "--retries", "1"]).start();
+        let began = next_line(&mut child);
+        assert!(
+            began.contains("trying one request at a time until it answers"),
+            "{began}"
+        );
+        returns.store(true, Ordering::SeqCst);
+        let run = Run::wait(child, "qwen-batch").exits(0);
+        all_answered(&sandbox, 100);
+        assert!(run.stderr.contains("it answers again after"), "{run:#?}");
+        assert_eq!(run.stderr.lines().count(), 1, "{run:#?}");
+    }
+}
+
+#[test]
+fn an_outage_that_outlasts_patience_leaves_no_failure_behind() {
+    let server = Server::answering(|number, request| match number {
+        ..10 => whole(&prompt(request)),
+        _ => Reply::new(502, "text/html", "<html>Bad Gateway</html>"),
+    });
+    let sandbox = Sandbox::new();
+    let run = run(&sandbox, &server, &lines(60), &["--patience", "2s"]);
+    let says = [
+        "the server failed (502)",
+        "no request was answered for 2s (--patience)",
+        "10 done\n",
+    ];
+    run.fails(75, &says);
+    all_answered(&sandbox, 10);
+}
+
+#[test]
+fn requests_that_bring_the_server_down_each_time_fail_and_all_others_are_answered() {
+    // Either of two takes the server down: with it fall those that come next.
+    let (falling, crashes) = (AtomicUsize::new(0), Arc::new(AtomicUsize::new(0)));
+    let counted = Arc::clone(&crashes);
+    let server = Server::answering(move |_, request| {
+        let prompt = prompt(request);
+        if prompt.starts_with("poison") {
+            counted.fetch_add(1, Ordering::SeqCst);
+            falling.store(3, Ordering::SeqCst);
+            return Reply::default().close();
+        }
+        let is_down = |left: usize| left.checked_sub(1);
+        match falling.fetch_update(Ordering::SeqCst, Ordering::SeqCst, is_down) {
+            Ok(_) => Reply::default().close(),
+            Err(_) => whole(&prompt),
+        }
+    });
+    let poison = |name: &str| line(name, name);
+    let input = format!(
+        "{}{}{}{}",
+        poison("poison1"),
+        lines(30),
+        poison("poison2"),
+        (0..20)
+            .map(|number| line(&format!("r{number}"), &format!("r{number}")))
+            .collect::<String>()
+    );
+    let sandbox = Sandbox::new();
+    let run = run(&sandbox, &server, &input, &["-j", "2"]);
+    run.fails(1, &["52 done, 2 failed (2 try-again)"]);
+    // As many tries as on either side of an answer, and those alone.
+    let crashes = crashes.load(Ordering::SeqCst);
+    assert!((4..=2 * (3 * 4 + 2)).contains(&crashes), "{crashes}");
+    let results = results_in(&sandbox.work().join("out.jsonl"));
+    assert_eq!(results.len(), 52);
+    for (name, result) in &results {
+        assert_eq!(result["error"].is_null(), !name.starts_with("poison"), "{result}");
+    }
+}
+
+#[test]
+fn a_server_that_is_not_there_spoils_no_line_however_few_they_are() {
+    for (status, count) in [(503, 1), (503, 2), (502, 2), (504, 1)] {
+        let server = Server::answering(move |_, _| Reply::new(status, "text/html", "<html>Gone</html>"));
+        let sandbox = Sandbox::new();
+        let run = run(
+            &sandbox,
+            &server,
+            &lines(count),
+            &["--patience", "2s", "--retries", "1"],
+        );
+        run.fails(75, &["trying one request at a time", "0 done\n"]);
+        assert_eq!(sandbox.read("work/out.jsonl"), "");
+    }
+}
+
+#[test]
+fn a_lone_line_that_a_gateway_never_answers_fails_where_the_server_answers_a_health_check() {
+    // With and without a model that refuses a limit on the length of the answer.
+    for (status, takes_limit) in [(502, true), (503, false), (504, true)] {
+        let checks = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&checks);
+        let server = Server::answering(move |_, request| {
+            let body = request.json();
+            if prompt(request).starts_with('q') {
+                return Reply::new(status, "text/html", "<html>Bad Gateway</html>");
+            }
+            counted.fetch_add(1, Ordering::SeqCst);
+            assert_eq!(body["model"], "m-1");
+            match body["max_tokens"].is_null() || takes_limit {
+                true => whole("OK"),
+                false => refusal(
+                    400,
+                    r#"{"message":"Unsupported parameter: 'max_tokens'","param":"max_tokens","code":"unsupported_parameter"}"#,
+                ),
+            }
+        });
+        let sandbox = Sandbox::new();
+        run(&sandbox, &server, &lines(1), &["--retries", "1"]).fails(1, &["1 done, 1 failed (1 try-again)"]);
+        let results = results_in(&sandbox.work().join("out.jsonl"));
+        assert!(!results["q0"]["error"].is_null() && results.len() == 1);
+        let expected = if takes_limit { 1 } else { 2 };
+        assert_eq!(checks.load(Ordering::SeqCst), expected, "{status}");
+        // Again from the beginning: it does not go on for ever.
+        run(
+            &sandbox,
+            &server,
+            &lines(1),
+            &["--retries", "1", "--retry-failed"],
+        )
+        .fails(1, &["1 failed"]);
+    }
+}
+
+#[test]
+fn a_health_check_that_is_refused_tells_nothing_and_the_key_it_shows_to_be_bad_ends_the_run() {
+    for (status, exit, says) in [(400, 75, "0 done"), (401, 77, "0 done")] {
+        let server = Server::answering(move |_, request| match prompt(request).starts_with('q') {
+            true => Reply::new(502, "text/html", "<html>Bad Gateway</html>"),
+            false => refusal(status, r#"{"message":"no"}"#),
+        });
+        let sandbox = Sandbox::new();
+        let args = ["--retries", "1", "--patience", "2s"];
+        run(&sandbox, &server, &lines(1), &args).fails(exit, &[says]);
+        assert_eq!(sandbox.read("work/out.jsonl"), "");
+    }
+}
+
+#[test]
+fn a_path_without_a_health_check_waits_for_the_server_as_long_as_patience_lasts() {
+    let server = Server::answering(|_, _| Reply::new(502, "text/html", "<html>Bad Gateway</html>"));
+    let sandbox = Sandbox::new();
+    let line = r#"{"custom_id":"a","url":"/v1/moderations","body":{"input":"x"}}"#;
+    let args = ["--retries", "1", "--patience", "2s"];
+    run(&sandbox, &server, line, &args).fails(75, &["0 done"]);
+}
+
+#[test]
+fn a_model_that_is_taken_away_in_the_middle_ends_the_run() {
+    let server = Server::answering(|number, request| match number {
+        ..10 => whole(&prompt(request)),
+        _ => refusal(404, r#"{"code":"model_not_found","message":"no m-1"}"#),
+    });
+    let sandbox = Sandbox::new();
+    let run = run(&sandbox, &server, &lines(500), &[]);
+    run.fails(
+        69,
+        &["no such model or path (404): no m-1", "with --retry-failed"],
+    );
+    let asked = server.count();
+    assert!((10 + 64..10 + 64 + 8).contains(&asked), "{asked}");
+}
+
+#[test]
+fn a_run_ends_when_more_have_failed_than_it_may() {
+    for (limit, least, most) in [("0", 1, 4), ("5", 6, 9), ("20%", 20, 24), ("100%", 500, 500)] {
+        let server =
+            Server::answering(|number, _| refusal(400, &format!(r#"{{"message":"fault {number}"}}"#)));
+        let sandbox = Sandbox::new();
+        let run = run(
+            &sandbox,
+            &server,
+            &lines(500),
+            &["-j", "4", "--max-failed", limit],
+        )
+        .exits(1);
+        let there = results_in(&sandbox.work().join("out.jsonl")).len();
+        assert!((least..=most).contains(&there), "{limit}: {there}");
+        assert_eq!(
+            run.stderr.contains("more than --max-failed"),
+            limit != "100%",
+            "{run:#?}"
+        );
+    }
+    let sandbox = Sandbox::new();
+    let server = Server::untouched();
+    for wrong in ["x", "101%", "%", "1.5"] {
+        run(&sandbox, &server, "", &["--max-failed", wrong]).fails(64, &["--max-failed"]);
+    }
+    run(&sandbox, &server, "", &["--patience", "soon"]).fails(64, &["not a time such as 90s, 10m or 1h"]);
+}
+
+#[test]
+fn a_request_that_is_too_large_is_told_so_and_is_the_only_one() {
+    let server = Server::answering(|_, request| match prompt(request).as_str() {
+        "q1" => Reply::new(413, "text/html", "<h1>413 Request Entity Too Large</h1>"),
+        other => whole(other),
+    });
+    let sandbox = Sandbox::new();
+    run(&sandbox, &server, &lines(3), &[]).fails(1, &["3 done, 1 failed (1 data)"]);
+    let results = results_in(&sandbox.work().join("out.jsonl"));
+    let message = results["q1"]["error"]["message"].as_str().unwrap();
+    assert!(
+        message.contains("split the line, or choose a model that takes more"),
+        "{message}"
+    );
+}
+
+#[test]
+fn a_pause_that_is_too_long_ends_the_run_and_is_the_result_of_no_line() {
+    // Far beyond the limit, just beyond it, and beyond any clock.
+    for (status, wait) in [
+        (429, "601"),
+        (429, "3600"),
+        (503, "3600"),
+        (502, "1000000"),
+        (429, "18446744073709551615"),
+        (503, "18446744073709551615"),
+        (429, "1e20"),
+        (429, "99999999999999999999"),
+    ] {
+        for (count, answered) in [(40, 0), (8, 4), (1, 0)] {
+            let server = Server::answering(move |number, request| match number < answered {
+                true => whole(&prompt(request)),
+                false => Reply::with_headers(status, &[("retry-after", wait)], "{}"),
+            });
+            let sandbox = Sandbox::new();
+            let run = run(&sandbox, &server, &lines(count), &["-j", "8"]);
+            run.fails(75, &["it asks for a pause of ", "run the same command again"]);
+            all_answered(&sandbox, answered);
+        }
+    }
+}
+
+#[test]
+fn a_server_that_says_now_again_and_again_is_left_alone_for_longer_and_longer() {
+    // 1e12 is a point in time that is over.
+    for wait in ["0", "0.001", "1e12"] {
+        let server = Server::answering(move |_, _| Reply::with_headers(429, &[("retry-after", wait)], "{}"));
+        let sandbox = Sandbox::new();
+        let run = run(&sandbox, &server, &lines(1), &["--patience", "5s"]);
+        run.fails(75, &["no request was answered for 5s (--patience)", "0 done"]);
+        assert_eq!(sandbox.read("work/out.jsonl"), "");
+        assert!(server.count() < 8, "{wait}: {}", server.count());
+    }
+}

@@ -1,0 +1,153 @@
+//! What the fuzzers kept: every input of tests/fuzz/corpus still has the property of its target. (Those of the Markdown
+//! renderer and of qwen-proxy are played beside the code.)
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use crate::support::Sandbox;
+use crate::support::tree::{names_in, read, root};
+
+#[path = "fuzz/properties/answer.rs"]
+mod answer;
+#[path = "fuzz/properties/config.rs"]
+mod config;
+#[path = "fuzz/properties/credential.rs"]
+mod credential;
+#[path = "fuzz/properties/env.rs"]
+mod env;
+#[path = "fuzz/properties/place.rs"]
+mod place;
+#[path = "fuzz/properties/refusal.rs"]
+mod refusal;
+#[path = "fuzz/properties/settings.rs"]
+mod settings;
+#[path = "fuzz/properties/shell.rs"]
+mod shell;
+#[path = "fuzz/properties/token.rs"]
+mod token;
+
+/// The inputs of a target.
+fn inputs(target: &str) -> Vec<PathBuf> {
+    let corpus = root().join("tests/fuzz/corpus").join(target);
+    let mut inputs: Vec<PathBuf> = fs::read_dir(corpus)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    inputs.sort();
+    assert!(!inputs.is_empty(), "{target}");
+    inputs
+}
+
+/// Plays the inputs of a target; the last one that is named is the one that failed.
+fn play(target: &str, holds: fn(&[u8])) {
+    for path in inputs(target) {
+        eprintln!("{}", path.display());
+        holds(&fs::read(path).unwrap());
+    }
+}
+
+#[test]
+fn a_file_means_what_it_meant() {
+    play("env", env::holds);
+}
+
+#[test]
+fn an_answer_is_the_same_however_it_is_cut() {
+    play("answer", answer::holds);
+}
+
+#[test]
+fn a_refusal_is_one_line_and_an_exit_code() {
+    play("refusal", refusal::holds);
+}
+
+#[test]
+fn an_answer_of_a_token_endpoint_is_a_token_or_an_error() {
+    play("token", token::holds);
+}
+
+#[test]
+fn a_shell_has_every_value_that_was_written_for_it() {
+    play("shell", shell::holds);
+}
+
+/// The files that decide where things are come from the environment, so that these are played by a process of their own.
+#[test]
+fn a_file_of_ones_own_is_read_and_changed_as_it_was() {
+    if std::env::var_os(place::ROOT).is_some() {
+        play("config", config::holds);
+        play("settings", settings::holds);
+        play("credential", credential::holds);
+        return;
+    }
+    let sandbox = Sandbox::new();
+    let home = sandbox.home();
+    let none = home.join("none");
+    let output = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "--nocapture"])
+        .arg("fuzz_corpus::a_file_of_ones_own_is_read_and_changed_as_it_was")
+        .env_clear()
+        .envs([("HOME", &home), (place::ROOT, &home)])
+        .envs([
+            ("XDG_CONFIG_HOME", home.join("config")),
+            ("XDG_STATE_HOME", home.join("state")),
+            ("QWEN_CODE_SYSTEM_SETTINGS_PATH", none.clone()),
+            ("QWEN_CODE_SYSTEM_DEFAULTS_PATH", none),
+        ])
+        .current_dir(sandbox.work())
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    let printed = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{printed}{said}");
+    assert!(printed.contains("1 passed"), "{printed}");
+}
+
+#[test]
+fn every_target_has_a_corpus_and_a_property() {
+    let corpora = names_in("tests/fuzz/corpus");
+    let manifest = read("tests/fuzz/Cargo.toml");
+    let targets: BTreeSet<String> = manifest
+        .split("[[bin]]\nname = \"")
+        .skip(1)
+        .filter_map(|rest| Some(rest.split_once('"')?.0.to_owned()))
+        .collect();
+    assert_eq!(targets, corpora.into_iter().collect());
+    let properties: BTreeSet<String> = names_in("tests/fuzz/properties")
+        .into_iter()
+        .map(|name| name.trim_end_matches(".rs").to_owned())
+        .filter(|name| name != "place")
+        .collect();
+    assert_eq!(targets, properties);
+    let size: u64 = targets
+        .iter()
+        .flat_map(|target| inputs(target))
+        .map(|path| path.metadata().unwrap().len())
+        .sum();
+    assert!(size <= 200_000, "the corpora have {size} bytes");
+}
+
+/// The target of the proxy is not built by the tests: it has every module that those it takes from the program name.
+#[test]
+fn the_target_of_the_proxy_has_all_modules_that_it_needs() {
+    let target = read("tests/fuzz/targets/proxy/server.rs");
+    let modules: BTreeSet<&str> = target
+        .lines()
+        .filter_map(|line| line.trim_start_matches("pub(crate) ").strip_prefix("mod "))
+        .map(|rest| rest.trim_end_matches([';', '{', ' ']))
+        .collect();
+    assert!(modules.len() > 5, "{modules:?}");
+    for name in modules
+        .iter()
+        .filter(|name| !matches!(**name, "answer" | "property"))
+    {
+        let text = read(format!("bins/qwen-proxy/server/{name}.rs"));
+        let code = text.split("#[cfg(test)]").next().unwrap();
+        for line in code.lines().filter_map(|line| line.strip_prefix("use super::")) {
+            let wanted = line.split([':', ';', ' ']).next().unwrap();
+            assert!(modules.contains(wanted), "{name} names {wanted}");
+        }
+    }
+}
