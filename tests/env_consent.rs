@@ -293,6 +293,22 @@ fn ctrl_c_ends_the_question_by_sigint_and_leaves_no_answer() {
     assert!(!sandbox.home().join(".local/state/qwen/trust.json").exists());
 }
 
+/// As where a container is entered: the terminal's group and this one have the number 0 there.
+#[test]
+fn it_is_asked_where_the_leader_of_the_group_is_outside_the_pid_namespace() {
+    let may = rustix::process::geteuid().is_root() && peers::command("unshare").is_some();
+    if !peers::present("PID namespaces (root, unshare)", may) {
+        return;
+    }
+    let sandbox = clone();
+    let entered = ["--pid", "--fork", "--mount-proc", "qwen-env", "--", "/bin/true"];
+    let tool = sandbox.command("/usr/bin/unshare").args(entered);
+    let mut terminal = Terminal::start(tool);
+    terminal.shows(QUESTION);
+    terminal.types("n\r");
+    assert_eq!(terminal.ends(), 0);
+}
+
 /// A shell that waits for the output of a stopped `$(qwen-env)` never continues it.
 #[test]
 fn ctrl_z_leaves_the_question_as_it_is() {

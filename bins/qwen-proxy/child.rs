@@ -165,16 +165,14 @@ impl Child {
         let options =
             WaitIdOptions::EXITED | WaitIdOptions::STOPPED | WaitIdOptions::CONTINUED | WaitIdOptions::NOHANG;
         let mut has_stopped = false;
-        loop {
+        // Once it was told of the end, the kernel does not know the command any more.
+        while self.ended.is_none() {
             match waitid(WaitId::Pid(self.pid), options) {
                 Ok(None) => return Ok(has_stopped),
                 Ok(Some(status)) => {
                     has_stopped = status.stopped();
                     self.is_stopped = has_stopped;
                     self.ended = ended(&status);
-                    if self.ended.is_some() {
-                        return Ok(false);
-                    }
                 }
                 Err(Errno::INTR) => {}
                 Err(errno) => {
@@ -183,6 +181,7 @@ impl Child {
                 }
             }
         }
+        Ok(false)
     }
 
     /// Returns the signals that have arrived.

@@ -2,8 +2,9 @@
 
 use std::fs;
 
+use qwen_shared::process::job_of;
 use qwen_shared::signal::{SIGTSTP, default_action};
-use rustix::process::{Pid, getpgid, getppid, getsid};
+use rustix::process::{Pid, getpid, getppid};
 
 /// Stops this process; returns when it is continued.
 pub(crate) fn stop() {
@@ -14,16 +15,17 @@ pub(crate) fn stop() {
 /// True where somebody outside the process group can continue it: a process of the same session that started one of the
 /// group (POSIX: the group is not orphaned).
 pub(crate) fn is_controlled() -> bool {
-    let (group, session) = (getpgid(None).ok(), getsid(None).ok());
+    let Some(own) = job_of(getpid()) else {
+        return false;
+    };
     let mut parent = getppid();
     while let Some(pid) = parent {
-        if getsid(Some(pid)).ok() != session {
-            return false;
+        match job_of(pid) {
+            Some(job) if job.session != own.session => return false,
+            Some(job) if job.group != own.group => return true,
+            Some(_) => parent = parent_of(pid),
+            None => return false,
         }
-        if getpgid(Some(pid)).ok() != group {
-            return true;
-        }
-        parent = parent_of(pid);
     }
     false
 }

@@ -16,7 +16,7 @@ use std::{env, fmt, io};
 use nix::errno::Errno;
 use nix::spawn::{PosixSpawnAttr, PosixSpawnFileActions, posix_spawn};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use nix::unistd::execve;
+use nix::unistd::{self, execve, getpgid, getsid};
 use rustix::fs::{Mode, OFlags, open};
 use rustix::io::fcntl_getfd;
 use rustix::process::{Pid, Signal, kill_process};
@@ -351,6 +351,27 @@ fn relative_entry_with(program: &OsStr, path: &OsStr) -> Option<PathBuf> {
     env::split_paths(path)
         .filter(|entry| !entry.is_absolute())
         .find(|entry| is_program(&Path::new(".").join(entry).join(program)))
+}
+
+/// The job that a process belongs to, and the session of that job. A number is 0 where the leader is outside the PID
+/// namespace of this process, as in a container that somebody entered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Job {
+    /// The process group.
+    pub group: i32,
+    /// The session.
+    pub session: i32,
+}
+
+/// Returns the job of a process; `None` where there is no such process.
+#[must_use]
+pub fn job_of(pid: Pid) -> Option<Job> {
+    // rustix takes a number for one above 0.
+    let pid = Some(unistd::Pid::from_raw(pid.as_raw_nonzero().get()));
+    Some(Job {
+        group: getpgid(pid).ok()?.as_raw(),
+        session: getsid(pid).ok()?.as_raw(),
+    })
 }
 
 /// Runs another program of the toolkit and waits for its exit. Where a signal that a person sends ended it, this process ends

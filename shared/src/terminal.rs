@@ -10,12 +10,12 @@ use std::{
     time::{Duration, Instant},
 };
 
+use nix::unistd::{getpgrp, tcgetpgrp};
 #[cfg(feature = "net")]
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::stdio::{stdin, stdout};
 use rustix::termios::{
-    LocalModes, OptionalActions, QueueSelector, SpecialCodeIndex, Termios, tcflush, tcgetattr, tcgetpgrp,
-    tcsetattr,
+    LocalModes, OptionalActions, QueueSelector, SpecialCodeIndex, Termios, tcflush, tcgetattr, tcsetattr,
 };
 use zeroize::{Zeroize, Zeroizing};
 
@@ -51,7 +51,8 @@ impl Terminal {
     /// True when this process is in the foreground of the terminal: what it asks is seen, and it may read.
     #[must_use]
     pub fn is_foreground(&self) -> bool {
-        tcgetpgrp(&self.writer).is_ok_and(|group| group == rustix::process::getpgrp())
+        // Both are 0 where the group's leader is outside the PID namespace; rustix takes a number for one above 0.
+        tcgetpgrp(&self.writer).is_ok_and(|group| group == getpgrp())
     }
 
     /// Prints text unchanged. Pass text from outside through [`super::text::one_line`] first.
