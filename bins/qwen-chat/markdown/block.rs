@@ -13,10 +13,10 @@ use super::container::{self, Container, Item, Lead};
 use super::html;
 use super::inline;
 use super::line::{self, Line, Marker};
+use super::paragraph::{self, Paragraph, Room, plain};
 use super::screen::{Row, Size};
 use super::style::{Role, Style};
 use super::table::{self, Table};
-use super::wrap::{LongWords, Wrapped, wrap};
 
 /// The narrowest text beside prefixes, in columns. Deeper ones are cut.
 const NARROWEST: usize = 8;
@@ -35,16 +35,6 @@ enum Leaf {
     Code(Code),
     Html(html::End, String),
     Table(Box<Table>, String),
-}
-
-#[derive(Clone, Debug, Default)]
-struct Paragraph {
-    /// The lines that are not drawn for good.
-    text: String,
-    /// Where the last line begins; `None` when a part of it is drawn for good.
-    last: Option<usize>,
-    /// A part of it is drawn for good.
-    is_cut: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -183,15 +173,23 @@ impl Blocks {
     /// Draws for good what has grown so tall that the terminal could not draw it anew: the first rows of a paragraph, of
     /// a line of code; a table, whose columns are fixed by that.
     pub(super) fn settle(&mut self) {
-        let width = self.width();
+        let room = self.room();
         let Size { columns, rows } = self.size;
         match &mut self.leaf {
             Leaf::Paragraph(paragraph) => {
-                let done = paragraph.settle(width, (rows / 2).saturating_sub(2).max(1));
+                let done = paragraph.settle(room);
                 self.draw(done);
             }
-            Leaf::Table(table, _) if table.is_fixed() || table.draw(width).len() > rows * 5 / 8 => {
-                let done = table.draw_for_good(width);
+            Leaf::Heading(level, text) => {
+                let mut done = Vec::new();
+                while let Some((rows, at)) = paragraph::cut(text, heading_style(*level), room) {
+                    done.extend(rows);
+                    text.drain(..at);
+                }
+                self.draw(done);
+            }
+            Leaf::Table(table, _) if table.is_fixed() || table.height(room) > rows * 5 / 8 => {
+                let done = table.draw_for_good(room);
                 self.draw(done);
             }
             Leaf::Code(code) => {
@@ -216,22 +214,22 @@ impl Blocks {
     pub(super) fn open_rows(&mut self) -> Vec<Row> {
         let done = std::mem::take(&mut self.done);
         let mut lead = self.lead.clone();
-        let width = self.width();
+        let room = self.room();
         let rows = match &mut self.leaf {
             Leaf::None => Vec::new(),
-            Leaf::Paragraph(paragraph) => paragraph.open_rows(width),
+            Leaf::Paragraph(paragraph) => paragraph.open_rows(room),
             Leaf::Heading(level, text) => {
                 let text = format!("{text}{}", inline::missing(text));
-                plain(heading(*level, &text, width))
+                heading(*level, &text, room)
             }
             Leaf::Code(code) => {
                 let rows = code.end_line();
                 return [done, lead.apply_to_code(rows)].concat();
             }
             Leaf::Html(_, line) if line.is_empty() => Vec::new(),
-            Leaf::Html(_, line) => plain(wrap(&literal(line), width, LongWords::Keep)),
+            Leaf::Html(_, line) => plain(room.wrap(&literal(line))),
             Leaf::Table(table, _) if table.is_fixed() => Vec::new(),
-            Leaf::Table(table, _) => table.draw(width),
+            Leaf::Table(table, _) => table.draw(room),
         };
         [done, lead.apply(rows)].concat()
     }
@@ -481,17 +479,17 @@ impl Blocks {
 
     /// Ends the innermost block.
     fn close(&mut self) {
-        let width = self.width();
+        let room = self.room();
         let rows = match std::mem::take(&mut self.leaf) {
             Leaf::None | Leaf::Html(..) => return,
             Leaf::Code(code) => {
                 self.has_blank |= code.blanks > 0;
                 return;
             }
-            Leaf::Paragraph(paragraph) => plain(paragraph.rows(width)),
-            Leaf::Heading(level, text) => plain(heading(level, &text, width)),
+            Leaf::Paragraph(paragraph) => paragraph.rows(room),
+            Leaf::Heading(level, text) => heading(level, &text, room),
             Leaf::Table(table, _) if table.is_fixed() => return,
-            Leaf::Table(table, _) => table.draw(width),
+            Leaf::Table(table, _) => table.draw(room),
         };
         self.draw(rows);
     }
@@ -500,6 +498,15 @@ impl Blocks {
     fn width(&self) -> usize {
         let taken = self.lead.rest.chars().count();
         self.size.columns.saturating_sub(taken).max(NARROWEST)
+    }
+
+    /// The room for what may still change: less than half of the screen.
+    fn room(&self) -> Room {
+        Room {
+            columns: self.size.columns,
+            width: self.width(),
+            rows: (self.size.rows / 2).saturating_sub(2).max(1),
+        }
     }
 
     fn draw(&mut self, rows: Vec<Row>) {
@@ -511,75 +518,8 @@ impl Blocks {
     }
 
     fn draw_html(&mut self, line: &str) {
-        let rows = plain(wrap(&literal(line), self.width(), LongWords::Keep));
+        let rows = plain(self.room().wrap(&literal(line)));
         self.draw(rows);
-    }
-}
-
-impl Paragraph {
-    fn add(&mut self, words: &str) {
-        if !self.text.is_empty() {
-            self.text.push('\n');
-        }
-        self.last = Some(self.text.len());
-        self.text.push_str(words);
-    }
-
-    /// No rows when all of it is drawn for good.
-    fn rows(&self, width: usize) -> Vec<Wrapped> {
-        if self.text.is_empty() {
-            return Vec::new();
-        }
-        wrap(
-            &inline::parse(&self.text, Style::default()).cells,
-            width,
-            LongWords::Keep,
-        )
-    }
-
-    fn open_rows(&self, width: usize) -> Vec<Row> {
-        let Some(last) = self.last.filter(|&last| self.text[last..].starts_with('|')) else {
-            let whole = Self {
-                text: format!("{}{}", self.text, inline::missing(&self.text)),
-                ..self.clone()
-            };
-            return plain(whole.rows(width));
-        };
-        let before = Self {
-            text: self.text[..last.saturating_sub(1)].to_owned(),
-            ..self.clone()
-        };
-        plain(before.rows(width))
-    }
-
-    /// Takes the first rows out of a paragraph that is taller than `most`, where no emphasis, code or link is cut if that
-    /// can be.
-    fn settle(&mut self, width: usize, most: usize) -> Vec<Row> {
-        let is_short = self.text.len() < most * width / 4 && self.text.matches('\n').count() < most;
-        if is_short {
-            return Vec::new();
-        }
-        let inline = inline::parse(&self.text, Style::default());
-        let mut rows = wrap(&inline.cells, width, LongWords::Keep);
-        if rows.len() <= most {
-            return Vec::new();
-        }
-        let latest = rows.len() - most / 2;
-        let is_free = |row: &&usize| {
-            let at = rows[**row].at;
-            !inline.whole.iter().any(|span| span.start < at && at < span.end)
-        };
-        let is_written = |row: &usize| (1..self.text.len()).contains(&rows[*row].at);
-        let candidates: Vec<usize> = (1..=latest).rev().filter(is_written).collect();
-        let Some(&row) = candidates.iter().find(is_free).or(candidates.first()) else {
-            return Vec::new();
-        };
-        let at = rows[row].at;
-        rows.truncate(row);
-        self.last = self.last.filter(|&last| last >= at).map(|last| last - at);
-        self.text.drain(..at);
-        self.is_cut = true;
-        plain(rows)
     }
 }
 
@@ -625,17 +565,16 @@ const fn is_empty_item(container: &Container) -> bool {
 }
 
 /// Draws a heading.
-fn heading(level: usize, text: &str, width: usize) -> Vec<Wrapped> {
-    let style = Style {
+fn heading(level: usize, text: &str, room: Room) -> Vec<Row> {
+    plain(room.wrap(&inline::parse(text.trim_end(), heading_style(level)).cells))
+}
+
+fn heading_style(level: usize) -> Style {
+    Style {
         bold: true,
         underline: level == 1,
         ..Style::default().role(Role::Heading)
-    };
-    wrap(
-        &inline::parse(text.trim_end(), style).cells,
-        width,
-        LongWords::Keep,
-    )
+    }
 }
 
 /// Text without marks: the same characters, made harmless.
@@ -648,8 +587,4 @@ fn literal(text: &str) -> Vec<inline::Cell> {
         at: 0,
     };
     shown.chars().map(cell).collect()
-}
-
-fn plain(rows: Vec<Wrapped>) -> Vec<Row> {
-    rows.into_iter().map(|line| line.row).collect()
 }

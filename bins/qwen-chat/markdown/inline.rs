@@ -103,6 +103,8 @@ struct Reader<'a> {
     inline: Inline,
     /// Emphasis within emphasis.
     depth: usize,
+    /// Where the emphasis or link begins of which no character has come: the first one stands for its marks too.
+    begun: Option<usize>,
     /// The targets of open links, each with its title, and the cell at which it begins.
     links: Vec<(String, String, usize)>,
     /// The line reached: its number, and where it begins.
@@ -134,6 +136,7 @@ impl Reader<'_> {
                     self.inline.whole.push(range);
                 }
                 self.depth += 1;
+                self.begun = self.begun.or(Some(at));
                 self.start(tag);
             }
             Event::End(TagEnd::Paragraph) => {}
@@ -144,13 +147,21 @@ impl Reader<'_> {
             Event::Text(text) => self.push(self.style, &text, at),
             Event::Code(code) => {
                 let is_broken = self.text[range.clone()].contains('\n');
+                self.begun = self.begun.or(Some(at));
                 self.inline.whole.push(range);
                 self.code(&code, is_broken);
             }
-            Event::InlineMath(text) => self.push(self.style, &format!("${text}$"), at),
-            Event::DisplayMath(text) => self.push(self.style, &format!("$${text}$$"), at),
             Event::InlineHtml(html) if is_break(&html) => self.push(self.style, "\n", at),
-            Event::Html(html) | Event::InlineHtml(html) => self.push(self.style, &html, at),
+            // As they are written: what the parser returns has blanks before each line.
+            Event::InlineMath(_) | Event::DisplayMath(_) => {
+                let text = self.text;
+                self.inline.whole.push(range.clone());
+                self.push(self.style, &text[range], at);
+            }
+            Event::Html(_) | Event::InlineHtml(_) => {
+                let text = self.text;
+                self.push(self.style, &text[range], at);
+            }
             Event::SoftBreak | Event::HardBreak => self.push(self.style, "\n", at),
             Event::FootnoteReference(name) => self.push(self.style, &format!("[^{name}]"), at),
             Event::TaskListMarker(_) | Event::Rule => {}
@@ -227,11 +238,8 @@ impl Reader<'_> {
         for (offset, c) in text.char_indices() {
             let before = self.shown.len();
             make_visible(c.encode_utf8(&mut buffer), &mut self.shown);
-            let at = if at == NOWHERE {
-                NOWHERE
-            } else {
-                (at + offset).min(self.text.len())
-            };
+            let written = (at != NOWHERE).then(|| (at + offset).min(self.text.len()));
+            let at = self.begun.take().or(written).unwrap_or(NOWHERE);
             for c in self.shown[before..].chars() {
                 self.inline.cells.push(Cell { c, style, at });
             }

@@ -21,6 +21,7 @@ mod container;
 mod html;
 mod inline;
 mod line;
+mod paragraph;
 mod screen;
 mod style;
 mod table;

@@ -36,9 +36,9 @@ impl Row {
         }
     }
 
-    /// Returns how many rows of the terminal it takes.
-    fn height(&self, columns: usize) -> usize {
-        let (mut height, mut column) = (1, 0);
+    /// Returns how many rows of the terminal it takes behind so many cells.
+    pub(crate) fn height(&self, before: usize, columns: usize) -> usize {
+        let (mut height, mut column) = (1, before);
         for c in self.runs.iter().flat_map(|(_, text)| text.chars()) {
             if c == '\t' {
                 // A tab at the end of a row stays there.
@@ -166,7 +166,7 @@ impl Screen {
     /// Returns how many rows the cursor is below the beginning of a row. After a change of the terminal's size nobody
     /// can say whether its rows were broken anew; the smaller number never reaches what is not ours.
     fn up(&self, first: usize, size: Size) -> usize {
-        let height = |columns| -> usize { self.live[first..].iter().map(|row| row.height(columns)).sum() };
+        let height = |columns| -> usize { self.live[first..].iter().map(|row| row.height(0, columns)).sum() };
         height(self.drawn_for.columns)
             .min(height(size.columns))
             .saturating_sub(1)

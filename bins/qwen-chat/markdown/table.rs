@@ -3,6 +3,7 @@
 use pulldown_cmark::Alignment;
 
 use super::inline::{self, Cell};
+use super::paragraph::Room;
 use super::screen::Row;
 use super::style::Style;
 use super::wrap::{LongWords, Wrapped, wrap};
@@ -116,18 +117,23 @@ impl Table {
     }
 
     /// Draws what is not drawn yet.
-    pub(super) fn draw(&self, columns: usize) -> Vec<Row> {
-        match self.layout.clone().unwrap_or_else(|| self.layout(columns)) {
+    pub(super) fn draw(&self, room: Room) -> Vec<Row> {
+        match self.layout.clone().unwrap_or_else(|| self.layout(room.width)) {
             Layout::Columns { widths, ruled } => self.columns(&widths, ruled),
-            Layout::Records => self.records(columns),
+            Layout::Records => self.records(room),
         }
     }
 
+    /// Returns how many of the terminal's rows [`Table::draw`] takes.
+    pub(super) fn height(&self, room: Room) -> usize {
+        self.draw(room).iter().map(|row| room.height(row)).sum()
+    }
+
     /// Draws what is not drawn yet for good; from now on the columns stay as they are.
-    pub(super) fn draw_for_good(&mut self, columns: usize) -> Vec<Row> {
-        let layout = self.layout.take().unwrap_or_else(|| self.layout(columns));
+    pub(super) fn draw_for_good(&mut self, room: Room) -> Vec<Row> {
+        let layout = self.layout.take().unwrap_or_else(|| self.layout(room.width));
         self.layout = Some(layout);
-        let rows = self.draw(columns);
+        let rows = self.draw(room);
         self.drawn += self.rows.len();
         self.drawn -= usize::from(self.drawn > self.rows.len());
         // Records name the head's cells again and again.
@@ -144,7 +150,7 @@ impl Table {
         let count = self.rows.iter().map(Vec::len).max().unwrap_or(0);
         let mut natural = vec![1; count];
         for (place, cell) in self.rows.iter().flat_map(|row| row.iter().enumerate()) {
-            let lines = wrap(cell, usize::MAX / 2, LongWords::Keep);
+            let lines = wrap(cell, usize::MAX / 2, LongWords::Break);
             let widest = lines.iter().map(|line| line.width).max().unwrap_or(0);
             natural[place] = natural[place].max(widest);
         }
@@ -219,27 +225,23 @@ impl Table {
     }
 
     /// Draws each row as lines of name and value.
-    fn records(&self, columns: usize) -> Vec<Row> {
+    fn records(&self, room: Room) -> Vec<Row> {
         let Some((head, records)) = self.rows.split_first() else {
             return Vec::new();
         };
         let mut rows = Vec::new();
         if records.is_empty() && self.drawn == 0 {
             for name in head {
-                rows.extend(
-                    wrap(name, columns, LongWords::Keep)
-                        .into_iter()
-                        .map(|line| line.row),
-                );
+                rows.extend(room.wrap(name).into_iter().map(|line| line.row));
             }
         }
         for (place, record) in records.iter().enumerate() {
             if place > 0 || self.drawn > 1 {
-                rows.push(Row::of(Style::DIM, "─".repeat(RULE.min(columns))));
+                rows.push(Row::of(Style::DIM, "─".repeat(RULE.min(room.width))));
             }
             for column in 0..head.len().max(record.len()) {
                 let value = record.get(column).map_or(&[][..], Vec::as_slice);
-                rows.extend(field(head.get(column), value, columns));
+                rows.extend(field(head.get(column), value, room));
             }
         }
         rows
@@ -247,17 +249,15 @@ impl Table {
 }
 
 /// Draws a value behind its name; its further rows are indented.
-fn field(name: Option<&Vec<Cell>>, value: &[Cell], columns: usize) -> Vec<Row> {
+fn field(name: Option<&Vec<Cell>>, value: &[Cell], room: Room) -> Vec<Row> {
     let mut cells = name.cloned().unwrap_or_default();
     if let Some(&last) = cells.last() {
         cells.extend([':', ' '].map(|c| Cell { c, ..last }));
     }
     cells.extend_from_slice(value);
     let mut rows = Vec::new();
-    for (place, line) in wrap(&cells, columns.saturating_sub(2), LongWords::Keep)
-        .into_iter()
-        .enumerate()
-    {
+    let width = room.width.saturating_sub(2);
+    for (place, line) in (Room { width, ..room }).wrap(&cells).into_iter().enumerate() {
         let mut row = Row::default();
         if place > 0 {
             row.push(Style::default(), "  ");

@@ -17,8 +17,9 @@ pub(super) struct Wrapped {
 /// What to do with a word that is wider than the row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum LongWords {
-    /// They stay in one piece, which the terminal goes on with in its next row: addresses and paths can be copied.
-    Keep,
+    /// They stay in one piece, which the terminal goes on with in its next row: addresses and paths can be copied. Only one
+    /// of more cells than this is broken.
+    BreakAfter(usize),
     /// They are broken, where something stands beside them.
     Break,
 }
@@ -96,8 +97,12 @@ impl Wrapper {
         } else if let (Some((style, count)), false) = (blank, self.is_empty) {
             self.put(style, &" ".repeat(count), count);
         }
-        if needed > self.width && self.long == LongWords::Break {
-            return self.broken(cells);
+        let widest = match self.long {
+            LongWords::Break => self.width,
+            LongWords::BreakAfter(widest) => widest.max(self.width),
+        };
+        if needed > widest {
+            return self.broken(cells, widest);
         }
         self.begin(first.at);
         let mut start = 0;
@@ -123,16 +128,12 @@ impl Wrapper {
         }
     }
 
-    fn broken(&mut self, cells: &[Cell]) {
+    fn broken(&mut self, cells: &[Cell], widest: usize) {
         for cell in cells {
             let mut buffer = [0; 4];
             let text = cell.c.encode_utf8(&mut buffer);
             let needed = width(text);
-            if self
-                .rows
-                .last()
-                .is_some_and(|last| last.width + needed > self.width)
-            {
+            if self.rows.last().is_some_and(|last| last.width + needed > widest) {
                 self.end_row();
             }
             self.begin(cell.at);
