@@ -159,7 +159,8 @@ impl Screen {
         if up > 0 {
             out.extend_from_slice(format!("\x1b[{up}A").as_bytes());
         }
-        out.extend_from_slice(b"\r\x1b[J");
+        // Not from the first column: tmux keeps what stands on a screen that is erased from its beginning.
+        out.extend_from_slice(b"\r \x1b[J\r\x1b[K");
         (first < rows.len()).then_some((first, (0, 0)))
     }
 

@@ -81,13 +81,26 @@ impl Emulator {
     /// Sends bytes as the kernel passes them on: a line feed goes to the beginning of the next row.
     fn show(&mut self, out: &[u8]) {
         self.bytes += out.len();
+        let mut rest = out;
+        while let Some(at) = rest.windows(3).position(|start| start == b"\x1b[J") {
+            self.process(&rest[..at]);
+            let place = self.terminal.screen().cursor_position();
+            assert_ne!(
+                place,
+                (0, 0),
+                "tmux keeps a screen that is erased from its beginning"
+            );
+            self.process(&rest[at..at + 3]);
+            rest = &rest[at + 3..];
+        }
+        self.process(rest);
+    }
+
+    fn process(&mut self, out: &[u8]) {
         for line in out.split_inclusive(|&byte| byte == b'\n') {
-            match line.strip_suffix(b"\n") {
-                Some(line) => {
-                    self.terminal.process(line);
-                    self.terminal.process(b"\r\n");
-                }
-                None => self.terminal.process(line),
+            self.terminal.process(line.strip_suffix(b"\n").unwrap_or(line));
+            if line.ends_with(b"\n") {
+                self.terminal.process(b"\r\n");
             }
         }
     }
