@@ -492,6 +492,34 @@ fn sessions_are_listed_continued_cleared_and_deleted() {
 }
 
 #[test]
+fn the_last_question_of_a_kept_session_can_be_asked_again() {
+    let (sandbox, server) = (Sandbox::new(), echo());
+    let kept = |name: &str, question: &str| {
+        let tool = chat(&sandbox, &server).args(["--session", name, "--no-stdin", question]);
+        tool.run().exits(0);
+    };
+    kept("one", "first");
+    kept("two", "second");
+    let mut terminal = converse(chat(&sandbox, &server).args(["--session", "one"]));
+    terminal.types("/retry\r");
+    terminal.shows("heard first");
+    assert_eq!(contents(&server), [json!("first")]);
+    terminal.types("/sessions two\r");
+    terminal.shows("continuing 2 messages of");
+    terminal.types("/retry\r");
+    terminal.shows("heard second");
+    assert_eq!(contents(&server), [json!("second")], "the other session's");
+    terminal.types("/quit\r");
+    assert_eq!(terminal.ends(), 0);
+    for (name, question) in [("one", "first"), ("two", "second")] {
+        let kept = sandbox.read(format!("home/.local/state/qwen/sessions/{name}.json"));
+        let kept: Value = serde_json::from_str(&kept).unwrap();
+        assert_eq!(kept["messages"].as_array().unwrap().len(), 2, "{kept}");
+        assert_eq!(kept["messages"][0]["content"], question);
+    }
+}
+
+#[test]
 fn tab_completes_commands_models_profiles_and_paths() {
     let (sandbox, server) = (Sandbox::new(), echo());
     sandbox.write("work/notes of mine.txt", "x\n");

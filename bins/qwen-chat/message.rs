@@ -55,6 +55,19 @@ impl Message {
         }
     }
 
+    /// Returns its words without what goes with them.
+    pub(crate) fn words(&self) -> &str {
+        let parts = match &self.content {
+            Content::Text(text) => return text,
+            Content::Parts(parts) => parts,
+        };
+        let text = |part| match part {
+            &Part::Text { ref text } => Some(text.as_str()),
+            Part::ImageUrl { .. } => None,
+        };
+        parts.iter().find_map(text).unwrap_or_default()
+    }
+
     /// Makes the user's message of a text and the URLs of images, in that order.
     pub(crate) fn with_images(text: String, images: Vec<String>) -> Self {
         if images.is_empty() {

@@ -312,8 +312,7 @@ pub(crate) fn descriptions() -> Vec<String> {
             .iter()
             .rev()
             .find(|message| message.role == Role::User);
-        let asked = asked.cloned().and_then(Message::into_text).unwrap_or_default();
-        let asked = clip(&one_line(&asked), DESCRIBED);
+        let asked = clip(&one_line(asked.map_or("", Message::words)), DESCRIBED);
         let count = session
             .messages()
             .iter()

@@ -5,17 +5,17 @@ mod commands;
 mod completer;
 mod editor;
 mod outside;
+mod saved;
 mod switch;
+mod tokens;
 
-use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
 use qwen_shared::exit::{Exit, Failure, Outcome};
 use qwen_shared::input::system_prompt;
 use qwen_shared::net::api::Client;
-use qwen_shared::net::chat::{Summary, Usage};
-use qwen_shared::net::config::{Config, KeySetting, Overrides, Settings};
+use qwen_shared::net::config::{Overrides, Settings};
 use qwen_shared::net::http::BaseUrl;
 use qwen_shared::output::Reporter;
 use qwen_shared::signal::{self, Caught};
@@ -28,12 +28,13 @@ use super::finish::finish;
 use super::interrupt::forget_interrupts;
 use super::message::{Message, Role};
 use super::output::Output;
-use super::session::{Session, check_endpoint, with_model_of, with_system};
+use super::session::{Session, with_model_of, with_system};
 use super::theme::theme;
 use crate::conversation::attachments::Attachments;
 use crate::conversation::commands::Command;
 use crate::conversation::editor::{Editor, Input};
-use crate::{models, request, session};
+use crate::conversation::tokens::TokenCount;
+use crate::{models, request};
 
 /// Runs a conversation until the user ends it.
 ///
@@ -96,54 +97,6 @@ struct Conversation<'a> {
     tokens: TokenCount,
 }
 
-/// True where endpoint and credential are the profile's: neither was given in its place.
-fn is_of_profile(settings: &Settings) -> bool {
-    let key = &settings.auth.source;
-    let is_own_variable = || {
-        let profile = Config::load().ok()?.profiles.remove(settings.profile_name())?;
-        Some(matches!(&profile.key, Some(KeySetting::Env(name)) if Some(name.as_str()) == key.variable()))
-    };
-    let is_own_key = !key.is_given() || is_own_variable() == Some(true);
-    is_own_key && !settings.base_url.source.is_given()
-}
-
-/// The tokens of the conversation so far.
-#[derive(Debug, Default)]
-struct TokenCount {
-    answers: u32,
-    /// Answers whose tokens the server did not count.
-    uncounted: u32,
-    prompt: u64,
-    completion: u64,
-}
-
-impl TokenCount {
-    fn add(&mut self, summary: &Summary) {
-        self.answers += 1;
-        match summary.usage.as_ref().map(Usage::read) {
-            Some(usage) => {
-                self.prompt += usage.prompt_tokens;
-                self.completion += usage.completion_tokens;
-            }
-            None => self.uncounted += 1,
-        }
-    }
-}
-
-impl fmt::Display for TokenCount {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "answers: {}; ", self.answers)?;
-        if self.uncounted > 0 && self.uncounted == self.answers {
-            return f.write_str("the server did not count tokens");
-        }
-        write!(f, "tokens: {} in, {} out", self.prompt, self.completion)?;
-        match self.uncounted {
-            0 => Ok(()),
-            uncounted => write!(f, "; the server did not count those of {uncounted}"),
-        }
-    }
-}
-
 impl<'a> Conversation<'a> {
     fn begin(args: &'a Args, ctrl_c: Arc<Caught>, reporter: &'a Reporter) -> Result<Self, Failure> {
         let session = Session::open(args.input.session.as_deref(), args.input.continue_last)?;
@@ -167,10 +120,10 @@ impl<'a> Conversation<'a> {
             settings,
             client: None,
             system,
-            messages,
             held_with: session.as_ref().and_then(Session::endpoint),
+            asked: last_question(&messages),
+            messages,
             session,
-            asked: None,
             attachments,
             tokens: TokenCount::default(),
         })
@@ -185,38 +138,10 @@ impl<'a> Conversation<'a> {
         self.tell_attachments();
     }
 
-    fn tell_session(&self) {
-        if let (Some(session), false) = (&self.session, self.messages.is_empty()) {
-            let count = self.messages.len();
-            self.reporter
-                .notice(&format!("continuing {count} messages of '{}'", session.name()));
-        }
-    }
-
     fn tell_attachments(&self) {
         if let Some(waiting) = self.attachments.description() {
             self.reporter.plain(&waiting);
         }
-    }
-
-    /// Says what stays in use after a switch that failed, and who said so.
-    fn remaining(&self) -> String {
-        let endpoint = &self.settings.base_url;
-        let (model, server) = (&self.settings.model.value, endpoint.value.server());
-        format!("; still {model} at {server}, from {}", endpoint.source)
-    }
-
-    /// Names model, server and method; the profile where endpoint and credential are its own.
-    fn description(&self) -> String {
-        let settings = &self.settings;
-        let server = settings.base_url.value.server();
-        let profile = settings.profile.as_ref().filter(|_| is_of_profile(settings));
-        let profile = profile.map_or_else(String::new, |profile| format!(", profile '{}'", profile.value));
-        format!(
-            "{} at {server} ({}{profile})",
-            settings.model.value,
-            settings.method()
-        )
     }
 
     /// Sends words with all that waits to go with them.
@@ -285,72 +210,6 @@ impl<'a> Conversation<'a> {
         let count = text.chars().count();
         self.reporter
             .plain(&format!("{count} characters went to the terminal's clipboard"));
-        Ok(())
-    }
-
-    /// Lists the sessions, continues one, or deletes one.
-    fn sessions(&mut self, rest: Option<&str>) -> Result<(), Failure> {
-        let Some(rest) = rest else {
-            let sessions = session::descriptions();
-            if sessions.is_empty() {
-                self.reporter
-                    .plain("no session is saved yet; /save NAME saves this one");
-            }
-            sessions.iter().for_each(|line| self.reporter.plain(line));
-            return Ok(());
-        };
-        if let Some(name) = rest.strip_prefix("-d ").map(str::trim) {
-            Session::remove(name)?;
-            self.session.take_if(|session| session.has_name(name));
-            self.reporter.plain(&format!("the session '{name}' is deleted"));
-            return Ok(());
-        }
-        let session = Session::open(Some(rest), false)?;
-        let Some(session) = session.filter(|session| !session.messages().is_empty()) else {
-            return Err(
-                Failure::new(Exit::NoInput, format!("there is no session '{rest}'"))
-                    .hint("/sessions lists them"),
-            );
-        };
-        session.check_endpoint(&self.settings)?;
-        (self.system, self.messages) = session.parts();
-        self.held_with = session.endpoint();
-        let overrides = with_model_of(
-            Some(&session),
-            Overrides {
-                model: None,
-                ..self.overrides.clone()
-            },
-        )?;
-        self.session = Some(session);
-        if overrides.model.is_some() {
-            self.adopt(overrides)?;
-        }
-        self.tell_session();
-        Ok(())
-    }
-
-    /// Forgets what was said and what waits; in the kept session too.
-    fn clear(&mut self) -> Result<(), Failure> {
-        let mut said = "the conversation is cleared".to_owned();
-        if let Some(session) = &self.session {
-            session.replace(
-                &with_system(self.system.clone(), Vec::new()),
-                self.held_with.as_ref(),
-            )?;
-            said.push_str(&format!(", in '{}' too", session.name()));
-        }
-        self.messages.clear();
-        self.attachments.clear();
-        self.reporter.plain(&said);
-        Ok(())
-    }
-
-    fn set_system(&mut self, system: Option<String>) -> Result<(), Failure> {
-        if let Some(session) = &self.session {
-            session.set_system(system.clone())?;
-        }
-        self.system = system;
         Ok(())
     }
 
@@ -452,60 +311,10 @@ impl<'a> Conversation<'a> {
         }
         Ok(())
     }
+}
 
-    /// Switches to another profile; a failure says what stays in use.
-    fn switch_or_stay(&mut self, name: Option<String>, editor: &mut Editor) -> Result<(), Failure> {
-        self.switch(name, editor).map_err(|mut failure| {
-            failure.message.push_str(&self.remaining());
-            failure
-        })
-    }
-
-    fn set_model(&mut self, name: &str) -> Result<(), Failure> {
-        let overrides = Overrides {
-            model: Some(name.to_owned()),
-            ..self.overrides.clone()
-        };
-        self.adopt(overrides)
-    }
-
-    /// Continues with other settings; nothing changes when they are invalid.
-    fn adopt(&mut self, overrides: Overrides) -> Result<(), Failure> {
-        let settings = resolve_settings(&overrides, self.reporter)?;
-        if !self.messages.is_empty() {
-            check_endpoint(self.held_with.as_ref(), &settings)
-                .map_err(|failure| failure.hint("or begin again with /clear"))?;
-        }
-        self.settings = settings;
-        completer::use_settings(&overrides);
-        self.overrides = overrides;
-        self.client = None;
-        self.reporter.plain(&self.description());
-        Ok(())
-    }
-
-    /// Saves the conversation under a name, also from now on. The name of another conversation is refused.
-    fn save(&mut self, name: Option<String>) -> Result<(), Failure> {
-        let mut named = name.as_deref().map(Session::named).transpose()?;
-        if let (Some(named), Some(name)) = (&named, &name) {
-            let is_own = self.session.as_ref().is_some_and(|own| own.has_name(name));
-            if !is_own && !named.messages().is_empty() {
-                let message = format!("there is a session '{name}' already");
-                return Err(Failure::new(Exit::Usage, message).hint(format!(
-                    "choose another name, or delete that session with '/sessions -d {name}'"
-                )));
-            }
-        }
-        let Some(session) = named.as_mut().or(self.session.as_mut()) else {
-            return Err(Failure::new(Exit::Usage, "the conversation needs a name").hint("/save NAME"));
-        };
-        let messages = with_system(self.system.clone(), self.messages.clone());
-        session.use_model(&self.settings);
-        session.replace(&messages, self.held_with.as_ref())?;
-        self.reporter.plain(&format!("saved in '{}'", session.name()));
-        if named.is_some() {
-            self.session = named;
-        }
-        Ok(())
-    }
+/// Returns the last question of a saved conversation, which can be asked again.
+fn last_question(messages: &[Message]) -> Option<(String, Message)> {
+    let asked = messages.iter().rev().find(|message| message.role == Role::User)?;
+    Some((asked.words().to_owned(), asked.clone()))
 }

@@ -1,20 +1,78 @@
-//! `/auth`: switching to another profile, and with it to its method, endpoint and model.
+//! Switching to another profile (`/auth`), and with it to its method, endpoint and model, or to another model alone.
 
 use std::process::Command;
 
 use qwen_shared::exit::{Exit, Failure, io_reason};
-use qwen_shared::net::config::{Config, Method, Overrides};
+use qwen_shared::net::config::{Config, KeySetting, Method, Overrides, Settings};
 use qwen_shared::{process, secret};
 
 use super::Conversation;
+use super::completer;
 use super::editor::Editor;
+use crate::client::resolve_settings;
+use crate::session::check_endpoint;
 
 /// Names the settings that the conversation began with: flags, environment, chain.
 const INITIAL: &str = "-";
 
 impl Conversation<'_> {
+    /// Switches to another profile; a failure says what stays in use.
+    pub(super) fn switch_or_stay(
+        &mut self,
+        name: Option<String>,
+        editor: &mut Editor,
+    ) -> Result<(), Failure> {
+        self.switch(name, editor).map_err(|mut failure| {
+            failure.message.push_str(&self.remaining());
+            failure
+        })
+    }
+
+    pub(super) fn set_model(&mut self, name: &str) -> Result<(), Failure> {
+        let overrides = Overrides {
+            model: Some(name.to_owned()),
+            ..self.overrides.clone()
+        };
+        self.adopt(overrides)
+    }
+
+    /// Continues with other settings; nothing changes when they are invalid.
+    pub(super) fn adopt(&mut self, overrides: Overrides) -> Result<(), Failure> {
+        let settings = resolve_settings(&overrides, self.reporter)?;
+        if !self.messages.is_empty() {
+            check_endpoint(self.held_with.as_ref(), &settings)
+                .map_err(|failure| failure.hint("or begin again with /clear"))?;
+        }
+        self.settings = settings;
+        completer::use_settings(&overrides);
+        self.overrides = overrides;
+        self.client = None;
+        self.reporter.plain(&self.description());
+        Ok(())
+    }
+
+    /// Says what stays in use after a switch that failed, and who said so.
+    fn remaining(&self) -> String {
+        let endpoint = &self.settings.base_url;
+        let (model, server) = (&self.settings.model.value, endpoint.value.server());
+        format!("; still {model} at {server}, from {}", endpoint.source)
+    }
+
+    /// Names model, server and method; the profile where endpoint and credential are its own.
+    pub(super) fn description(&self) -> String {
+        let settings = &self.settings;
+        let server = settings.base_url.value.server();
+        let profile = settings.profile.as_ref().filter(|_| is_of_profile(settings));
+        let profile = profile.map_or_else(String::new, |profile| format!(", profile '{}'", profile.value));
+        format!(
+            "{} at {server} ({}{profile})",
+            settings.model.value,
+            settings.method()
+        )
+    }
+
     /// Switches to a profile; without a name the user chooses.
-    pub(super) fn switch(&mut self, name: Option<String>, editor: &mut Editor) -> Result<(), Failure> {
+    fn switch(&mut self, name: Option<String>, editor: &mut Editor) -> Result<(), Failure> {
         let profiles = Config::load()?.profiles;
         let name = match name {
             Some(name) => name,
@@ -80,6 +138,17 @@ impl Conversation<'_> {
             .and_then(|number: usize| names.get(number.wrapping_sub(1)));
         Ok(Some(by_number.cloned().unwrap_or(answer)))
     }
+}
+
+/// True where endpoint and credential are the profile's: neither was given in its place.
+fn is_of_profile(settings: &Settings) -> bool {
+    let key = &settings.auth.source;
+    let is_own_variable = || {
+        let profile = Config::load().ok()?.profiles.remove(settings.profile_name())?;
+        Some(matches!(&profile.key, Some(KeySetting::Env(name)) if Some(name.as_str()) == key.variable()))
+    };
+    let is_own_key = !key.is_given() || is_own_variable() == Some(true);
+    is_own_key && !settings.base_url.source.is_given()
 }
 
 /// Returns the profile that was probably meant.
