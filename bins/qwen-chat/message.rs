@@ -38,6 +38,15 @@ pub(crate) struct ImageUrl {
     pub(crate) url: String,
 }
 
+impl Part {
+    fn words(&self) -> Option<&str> {
+        match self {
+            Self::Text { text } => Some(text),
+            Self::ImageUrl { .. } => None,
+        }
+    }
+}
+
 impl Message {
     /// Makes a message of text alone.
     pub(crate) fn text(role: Role, text: impl Into<String>) -> Self {
@@ -57,15 +66,10 @@ impl Message {
 
     /// Returns its words without what goes with them.
     pub(crate) fn words(&self) -> &str {
-        let parts = match &self.content {
-            Content::Text(text) => return text,
-            Content::Parts(parts) => parts,
-        };
-        let text = |part| match part {
-            &Part::Text { ref text } => Some(text.as_str()),
-            Part::ImageUrl { .. } => None,
-        };
-        parts.iter().find_map(text).unwrap_or_default()
+        match &self.content {
+            Content::Text(text) => text,
+            Content::Parts(parts) => parts.iter().find_map(Part::words).unwrap_or_default(),
+        }
     }
 
     /// Makes the user's message of a text and the URLs of images, in that order.
