@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use clap::builder::StyledStr;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{ArgAction, ArgMatches, Command, FromArgMatches};
+use clap::{Arg, ArgAction, ArgMatches, Command, FromArgMatches};
 use clap_complete::engine::ArgValueCandidates;
 
 use super::completion;
@@ -227,16 +227,31 @@ fn usage(command: &Command, error: &clap::Error) -> Failure {
         }
     }
     let name = command.get_name();
-    if let (true, Some(ContextValue::String(word))) =
-        (takes_free_words(command), error.get(ContextKind::InvalidArg))
-        && error.kind() == ErrorKind::UnknownArgument
-        && failure.hints.is_empty()
+    if let (ErrorKind::UnknownArgument, Some(ContextValue::String(word))) =
+        (error.kind(), error.get(ContextKind::InvalidArg))
+        && let Some(hint) = hint_for_word(command, word, failure.hints.is_empty())
     {
-        failure = failure.hint(format!(
+        failure = failure.hint(hint);
+    }
+    failure.hint(format!("run '{name} --help'"))
+}
+
+/// Says where a word goes that the command line has no place for.
+fn hint_for_word(command: &Command, word: &str, is_only: bool) -> Option<String> {
+    let name = command.get_name();
+    if is_only && takes_free_words(command) {
+        return Some(format!(
             "put words that begin with a dash after '--': {name} -- '{word}…'"
         ));
     }
-    failure.hint(format!("run '{name} --help'"))
+    if !runs_commands(command) || word.starts_with('-') {
+        return None;
+    }
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "_-./+".contains(c);
+    Some(match word.chars().all(is_plain) {
+        true => format!("did you mean '{name} -- {word}'?"),
+        false => format!("did you mean '{name} -- COMMAND'?"),
+    })
 }
 
 /// Says what the standard library says of a number that is none.
@@ -253,6 +268,11 @@ fn in_plain_words(message: &str) -> String {
         .iter()
         .find_map(|(theirs, ours)| message.strip_suffix(theirs).map(|rest| format!("{rest}{ours}")));
     found.unwrap_or_else(|| message.to_owned())
+}
+
+/// True for a program that runs a command, which stands behind `--`.
+fn runs_commands(command: &Command) -> bool {
+    command.get_positionals().any(Arg::is_last_set)
 }
 
 /// True for a command whose operands are any words, not the command that it runs.
