@@ -5,7 +5,7 @@ use std::thread;
 use serde_json::{Value, json};
 
 use crate::support::proxy::{Answer, KEY, Proxy, RawServer};
-use crate::support::{Gate, Reply, Request, Sandbox, Server, Tool, wait_until};
+use crate::support::{Gate, Reply, Request, Sandbox, Server, Tool, binary, wait_until};
 
 const CHAT: &str = "/v1/chat/completions";
 
@@ -227,6 +227,90 @@ fn running_requests_reserve_what_they_may_use() {
     wait_until("what was reserved is free", || {
         proxy.post(CHAT, body).status == 200
     });
+}
+
+/// One request would overrun the budget: what it says of its answer's length is lowered where it stands.
+#[test]
+fn a_request_that_may_use_more_than_is_left_is_sent_with_what_is_left() {
+    let sandbox = Sandbox::new();
+    let server = Server::script([used(30)]);
+    let tool = with_profile(&sandbox, &server, json!({"body": {"max_tokens": 5000}}));
+    let proxy = Proxy::of(tool.args(["--max-total-tokens", "1000"]));
+    let sent = |path: &str, body: &str| {
+        assert_eq!(proxy.post(path, body).status, 200, "{path} {body}");
+        server.requests().pop().unwrap().text()
+    };
+    let body = r#"{"model":"m", "seed":1.0e2,"max_tokens":  32000,"messages":[]}"#;
+    assert_eq!(sent(CHAT, body), body.replace("32000", "984"));
+    assert_eq!(
+        sent(CHAT, r#"{"max_completion_tokens":9000,"n":2}"#),
+        r#"{"max_completion_tokens":480,"n":2,"max_tokens":480}"#
+    );
+    assert_eq!(
+        sent(CHAT, r#"{"stream":true}"#),
+        r#"{"stream":true,"max_tokens":936,"stream_options":{"include_usage":true}}"#
+    );
+    assert_eq!(
+        sent("/v1/responses", r#"{"max_output_tokens":1000}"#),
+        r#"{"max_output_tokens":903}"#
+    );
+    // What fits is sent as it came.
+    let small = r#"{"model":"m","max_tokens":800}"#;
+    assert_eq!(sent(CHAT, small), small);
+    // So many texts cannot be.
+    proxy
+        .post(CHAT, r#"{"max_tokens":1,"n":900}"#)
+        .refuses(429, "insufficient_quota");
+}
+
+#[test]
+fn a_budget_that_is_used_up_is_said_when_it_happens_and_at_the_end() {
+    let sandbox = Sandbox::new();
+    let server = Server::script([used(10)]);
+    let shell = sandbox
+        .command("/bin/sh")
+        .env("OPENAI_API_KEY", KEY)
+        .env("OPENAI_BASE_URL", server.url("/v1"))
+        .args(["-c", "exec \"$0\" \"$@\" 2>said"])
+        .arg(binary("qwen-proxy"));
+    let proxy = Proxy::of(shell.args(["--max-requests", "1"]));
+    let said = || std::fs::read_to_string(sandbox.work().join("said")).unwrap();
+    assert_eq!(proxy.post(CHAT, "{}").status, 200);
+    assert_eq!(said(), "");
+    for _ in 0..3 {
+        proxy.post(CHAT, "{}").refuses(429, "insufficient_quota");
+        assert_eq!(
+            said(),
+            "qwen-proxy: the budget of 1 request is used up; further requests are refused\n"
+        );
+    }
+    proxy.ends();
+    let end = "the budget of 1 request is used up; 3 more requests were refused\n";
+    assert!(said().ends_with(end), "{}", said());
+}
+
+/// Long bodies are read by a thread of their own, so a short request is answered while one is.
+#[test]
+fn long_bodies_are_judged_as_short_ones_and_pass_to_the_byte() {
+    let sandbox = Sandbox::new();
+    let server = Server::script([used(30)]);
+    let proxy = Proxy::start(&sandbox, &server, &["--allow-model", "m"]);
+    let long = |model: &str| format!(r#"{{"messages":"{}","model":"{model}"}}"#, "x".repeat(1 << 20));
+    thread::scope(|scope| {
+        for _ in 0..8 {
+            scope.spawn(|| {
+                assert_eq!(proxy.post(CHAT, long("m")).status, 200);
+                proxy.post(CHAT, long("other")).refuses(403, "model_not_allowed");
+            });
+        }
+    });
+    assert_eq!(server.count(), 8);
+    assert!(
+        server
+            .requests()
+            .iter()
+            .all(|request| request.text() == long("m"))
+    );
 }
 
 #[test]

@@ -38,6 +38,7 @@ struct Used {
     reserved: u64,
     /// Requests that were refused since the budget is used up.
     turned_away: u64,
+    is_told: bool,
 }
 
 impl Budget {
@@ -62,17 +63,28 @@ impl Budget {
     /// Says that the budget is used up, if a request was refused for it.
     pub(super) fn exhaustion(&self) -> Option<String> {
         let used = *self.used();
-        let counted = |count: u64, what: &str| {
-            let plural = if count == 1 { "" } else { "s" };
-            format!("{count} {what}{plural}")
-        };
-        let limit = match self.0.max_requests {
-            Some(most) if used.requests >= most => counted(most, "request"),
-            _ => counted(self.0.max_tokens?, "token"),
-        };
+        let limit = self.limit_of(&used)?;
         let refused = counted(used.turned_away, "more request");
         let verb = if used.turned_away == 1 { "was" } else { "were" };
         (used.turned_away > 0).then(|| format!("the budget of {limit} is used up; {refused} {verb} refused"))
+    }
+
+    /// Says so once, and in words that hold from then on.
+    pub(super) fn first_exhaustion(&self) -> Option<String> {
+        let mut used = self.used();
+        let is_first = used.turned_away > 0 && !std::mem::replace(&mut used.is_told, true);
+        let limit = self.limit_of(&used).filter(|_| is_first)?;
+        Some(format!(
+            "the budget of {limit} is used up; further requests are refused"
+        ))
+    }
+
+    /// Returns the limit that was reached first, in words.
+    fn limit_of(&self, used: &Used) -> Option<String> {
+        Some(match self.0.max_requests {
+            Some(most) if used.requests >= most => counted(most, "request"),
+            _ => counted(self.0.max_tokens?, "token"),
+        })
     }
 
     fn used(&self) -> std::sync::MutexGuard<'_, Used> {
@@ -80,7 +92,8 @@ impl Budget {
     }
 
     /// Reserves for a request of so many bytes whose answer has so many texts of at most `max_output` tokens. It counts from now
-    /// on, in whatever way it ends.
+    /// on, in whatever way it ends. Of a request that may use more than is left what is left is reserved, and
+    /// [`Reservation::limit`] says how long its texts may be.
     ///
     /// # Errors
     /// 429 where the budget is used up, or reserved by requests that run.
@@ -90,43 +103,67 @@ impl Budget {
         max_output: Option<u64>,
         texts: u64,
     ) -> Result<Reservation, Refusal> {
-        let of_all = |tokens: u64| tokens.saturating_mul(texts.max(1));
+        let texts = texts.max(1);
+        let of_all = |tokens: u64| tokens.saturating_mul(texts);
         let mut used = self.used();
         if let Some(most) = self.0.max_requests.filter(|most| used.requests >= *most) {
             used.turned_away += 1;
-            let plural = if most == 1 { "" } else { "s" };
-            return Err(used_up(&format!("{most} request{plural}")));
+            return Err(used_up(&counted(most, "request")));
         }
         let input = u64::try_from(bytes).unwrap_or(u64::MAX).div_ceil(BYTES_PER_TOKEN);
-        let mut reserved = 0;
+        let (mut reserved, mut limit) = (0, None);
         if let Some(most) = self.0.max_tokens {
-            if used.tokens >= most {
-                used.turned_away += 1;
-                return Err(used_up(&format!("{most} tokens")));
-            }
-            let left = most.saturating_sub(used.tokens.saturating_add(used.reserved));
-            if left == 0 {
-                return Err(Refusal::too_many(
-                    "budget_reserved",
-                    "what is left of this qwen-proxy's budget is reserved by requests that run",
-                )
-                .retry_after(RETRY));
-            }
+            let left = used.left_of(most, texts)?;
             reserved = input
                 .saturating_add(of_all(max_output.unwrap_or(ANSWER)))
                 .min(left);
+            // The estimate of a question with a picture in it is far too high.
+            let room = ((left - input.min(left / 2)) / texts).max(1);
+            limit = max_output.filter(|output| *output > room).map(|_| room);
         }
         used.requests += 1;
         used.reserved += reserved;
         Ok(Reservation {
             budget: self.clone(),
             reserved,
+            limit,
             input,
-            unseen: of_all(max_output.unwrap_or(UNSEEN)),
+            unseen: of_all(limit.or(max_output).unwrap_or(UNSEEN)),
             is_sent: false,
             used: None,
         })
     }
+}
+
+impl Used {
+    /// Returns the tokens that are left for a request for so many texts: one for each at least.
+    fn left_of(&mut self, most: u64, texts: u64) -> Result<u64, Refusal> {
+        if self.tokens >= most {
+            self.turned_away += 1;
+            return Err(used_up(&counted(most, "token")));
+        }
+        let unused = most - self.tokens;
+        let left = unused.saturating_sub(self.reserved);
+        if left >= texts {
+            return Ok(left);
+        }
+        if unused < texts {
+            self.turned_away += 1;
+            return Err(used_up(&format!(
+                "{unused} of {most} tokens are left, for {texts} texts"
+            )));
+        }
+        Err(Refusal::too_many(
+            "budget_reserved",
+            "what is left of this qwen-proxy's budget is reserved by requests that run",
+        )
+        .retry_after(RETRY))
+    }
+}
+
+fn counted(count: u64, what: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{count} {what}{plural}")
 }
 
 fn used_up(what: &str) -> Refusal {
@@ -141,6 +178,7 @@ fn used_up(what: &str) -> Refusal {
 pub(super) struct Reservation {
     budget: Budget,
     reserved: u64,
+    limit: Option<u64>,
     /// An estimate of the tokens of the question.
     input: u64,
     /// An estimate of the tokens of an answer of which nothing was seen.
@@ -150,6 +188,11 @@ pub(super) struct Reservation {
 }
 
 impl Reservation {
+    /// Returns how long each text of the answer may be, in tokens, where the request asks for more than is left.
+    pub(super) const fn limit(&self) -> Option<u64> {
+        self.limit
+    }
+
     /// Takes note that the request may have reached the server: from now on it costs, even if nothing comes of it.
     pub(super) const fn sent(&mut self) {
         self.is_sent = true;
@@ -207,8 +250,14 @@ mod tests {
         let mut refused = budget.reserve(1, None, 1).unwrap();
         refused.refused();
         drop(refused);
-        assert_eq!(budget.exhaustion(), None);
+        assert_eq!((budget.exhaustion(), budget.first_exhaustion()), (None, None));
         assert_eq!(budget.reserve(1, None, 1).unwrap_err().code, "insufficient_quota");
+        let told = budget.first_exhaustion().unwrap();
+        assert_eq!(
+            told,
+            "the budget of 3 requests is used up; further requests are refused"
+        );
+        assert!(budget.reserve(1, None, 1).is_err() && budget.first_exhaustion().is_none());
     }
 
     #[test]
@@ -261,6 +310,43 @@ mod tests {
             budget.reserve(1, Some(1), 1).unwrap_err().code,
             "insufficient_quota"
         );
+    }
+
+    #[test]
+    fn a_request_that_may_use_more_than_is_left_gets_what_is_left() {
+        let limit = |left: u64, bytes, output, texts| {
+            let reserved = Budget::new(None, Some(left)).reserve(bytes, output, texts);
+            reserved
+                .map(|reservation| reservation.limit())
+                .map_err(|refusal| refusal.code)
+        };
+        for (left, bytes, output, texts, expected) in [
+            (100, 40, Some(90), 1, None),
+            (100, 40, Some(91), 1, Some(90)),
+            (100, 40, Some(1_000_000), 3, Some(30)),
+            // The question may be a picture.
+            (100, 4000, Some(1_000_000), 1, Some(50)),
+            (100, 4000, Some(50), 1, None),
+            (1, 4000, Some(50), 1, Some(1)),
+            (100, 400, Some(50), 100, Some(1)),
+            (100, 40, None, 1, None),
+        ] {
+            assert_eq!(
+                limit(left, bytes, output, texts),
+                Ok(expected),
+                "{left} {bytes} {output:?} {texts}"
+            );
+        }
+        assert_eq!(limit(100, 40, Some(50), 101), Err("insufficient_quota"));
+        let budget = Budget::new(None, Some(100));
+        let running = budget.reserve(40, Some(50), 1).unwrap();
+        assert_eq!(budget.reserve(40, Some(90), 1).unwrap().limit(), Some(30));
+        assert_eq!(
+            budget.reserve(40, Some(1), 41).unwrap_err().code,
+            "budget_reserved"
+        );
+        drop(running);
+        assert_eq!(budget.reserve(40, Some(1), 41).unwrap().limit(), None);
     }
 
     #[test]

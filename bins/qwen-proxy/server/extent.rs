@@ -1,8 +1,9 @@
 //! How much an answer may hold, by what the request says.
 
 use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 
-use super::members::Members;
+use super::members::{Edit, Members, apply};
 use super::refusal::Refusal;
 use super::rules::unreadable;
 
@@ -16,20 +17,41 @@ const LIMITS: [&str; 6] = [
     "n_predict",
 ];
 
-/// Returns the largest limit that a request names; `None` for none, and for a negative one, which stands for none.
+/// Returns the largest limit that a request names, or that `added` puts where it names none; `None` for no limit, and for a
+/// negative one, which stands for none.
 ///
 /// # Errors
 /// 400 for one that is no whole number.
-pub(super) fn longest(body: &[u8], members: &Members) -> Result<Option<u64>, Refusal> {
+pub(super) fn longest(
+    body: &[u8],
+    members: &Members,
+    added: Option<&Map<String, Value>>,
+) -> Result<Option<u64>, Refusal> {
     let mut most = None;
     for name in LIMITS {
         match number(body, members, name)? {
             Some(Number::Of(limit)) => most = most.max(Some(limit)),
             Some(Number::Negative) => return Ok(None),
-            None => {}
+            None if members.find(name).is_some() => {}
+            None => most = most.max(added.and_then(|added| added.get(name)?.as_u64())),
         }
     }
     Ok(most)
+}
+
+/// Lowers the limits of a request that are above `most`; `None` where there is none.
+pub(super) fn lowered(body: &[u8], most: u64) -> Option<Vec<u8>> {
+    let members = Members::read(body).ok()?;
+    let lower = |name: &&str| {
+        let place = members.find(name)?.value.clone();
+        let limit: u64 = serde_json::from_slice(body.get(place.clone())?).ok()?;
+        (limit > most).then(|| Edit {
+            place,
+            text: most.to_string().into_bytes(),
+        })
+    };
+    let edits: Vec<Edit> = LIMITS.iter().filter_map(lower).collect();
+    (!edits.is_empty()).then(|| apply(body, edits))
 }
 
 /// Returns how many texts a request asks for: its choices, or the candidates that the server chooses from, for each prompt.
@@ -75,8 +97,46 @@ fn number(body: &[u8], members: &Members, name: &str) -> Result<Option<Number>, 
 
 #[cfg(test)]
 mod tests {
-    use super::{longest, texts};
+    use serde_json::json;
+
+    use super::{longest, lowered, texts};
     use crate::server::members::Members;
+
+    #[test]
+    fn what_is_above_a_limit_is_lowered_and_nothing_else_changes() {
+        for (body, changed) in [
+            (
+                r#"{ "max_tokens" : 900,"seed":1.0e2, "max_completion_tokens":7}"#,
+                Some(r#"{ "max_tokens" : 50,"seed":1.0e2, "max_completion_tokens":7}"#),
+            ),
+            (
+                r#"{"max_output_tokens":51,"n_predict":18446744073709551615}"#,
+                Some(r#"{"max_output_tokens":50,"n_predict":50}"#),
+            ),
+            (r#"{"max_tokens":50,"n":900}"#, None),
+            (r#"{"max_tokens":null}"#, None),
+            (r#"{"messages":[{"max_tokens":900}]}"#, None),
+        ] {
+            let seen = lowered(body.as_bytes(), 50).map(|body| String::from_utf8(body).unwrap());
+            assert_eq!(seen.as_deref(), changed, "{body}");
+        }
+    }
+
+    #[test]
+    fn what_is_added_to_a_request_counts_where_it_names_no_limit() {
+        let added = json!({"max_tokens": 5, "n_predict": 9, "max_new_tokens": "x"});
+        for (body, limit) in [
+            ("{}", Some(9)),
+            (r#"{"max_tokens":7,"n_predict":1}"#, Some(7)),
+            (r#"{"n_predict":null}"#, Some(5)),
+            (r#"{"max_completion_tokens":20}"#, Some(20)),
+            (r#"{"n_predict":-1}"#, None),
+        ] {
+            let members = Members::read(body.as_bytes()).unwrap();
+            let read = longest(body.as_bytes(), &members, added.as_object()).unwrap();
+            assert_eq!(read, limit, "{body}");
+        }
+    }
 
     #[test]
     fn the_largest_reading_of_a_request_counts() {
@@ -95,7 +155,7 @@ mod tests {
         ] {
             let members = Members::read(body.as_bytes()).unwrap();
             let read = (
-                longest(body.as_bytes(), &members).unwrap(),
+                longest(body.as_bytes(), &members, None).unwrap(),
                 texts(body.as_bytes(), &members).unwrap(),
             );
             assert_eq!(read, (limit, count), "{body}");
@@ -109,7 +169,7 @@ mod tests {
             let members = Members::read(body.as_bytes()).unwrap();
             let text = body.as_bytes();
             assert!(
-                longest(text, &members).is_err() || texts(text, &members).is_err(),
+                longest(text, &members, None).is_err() || texts(text, &members).is_err(),
                 "{body}"
             );
         }

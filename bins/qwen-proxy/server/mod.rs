@@ -1,7 +1,10 @@
 //! The server: it takes requests with its own token, and asks the profile's endpoint with the credential.
 
 mod acceptor;
+mod additions;
 mod answer;
+mod answer_head;
+mod body_reader;
 mod budget;
 mod connections;
 #[cfg(test)]
@@ -15,10 +18,12 @@ mod lent;
 mod listener;
 mod log;
 mod members;
+mod models;
 mod multipart;
 mod naming;
 mod progress;
 mod question;
+mod reading;
 mod record;
 mod refusal;
 mod route;
@@ -32,8 +37,8 @@ mod workers;
 use std::fmt;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -50,11 +55,13 @@ use serde_json::{Map, Value};
 use tokio::sync::watch;
 
 use self::acceptor::Listener;
+use self::body_reader::BodyReader;
 use self::budget::Budget;
 use self::connections::Connections;
 use self::gate::Gate;
 use self::listener::SocketFile;
 use self::log::{Entry, Log};
+use self::reading::Task;
 use self::rules::Rules;
 use self::upload::Memory;
 use self::workers::Workers;
@@ -102,6 +109,7 @@ struct State {
     rules: Rules,
     budget: Budget,
     memory: Memory,
+    body_reader: BodyReader,
     /// The members that the profile adds to questions.
     added: Map<String, Value>,
     /// What the profile adds to requests that is secret, the credential apart.
@@ -112,6 +120,8 @@ struct State {
     connections: Connections,
     log: Option<Log>,
     counts: Counts,
+    /// What says at once that a budget is used up, where nobody else has the terminal.
+    reporter: OnceLock<Reporter>,
 }
 
 /// How many requests there were.
@@ -123,6 +133,23 @@ struct Counts {
 }
 
 impl State {
+    /// Returns what is to be done with the bodies of all requests.
+    fn task(&self) -> Task<'_> {
+        Task {
+            rules: &self.rules,
+            counts: self.budget.counts_tokens(),
+            added: &self.added,
+        }
+    }
+
+    fn say_used_up(&self) {
+        if let Some(reporter) = self.reporter.get()
+            && let Some(exhaustion) = self.budget.first_exhaustion()
+        {
+            reporter.notice(&exhaustion);
+        }
+    }
+
     fn count(&self, entry: &Entry) {
         self.counts.all.fetch_add(1, Ordering::Relaxed);
         if entry.code.is_some() {
@@ -176,11 +203,13 @@ impl Server {
                 replacement: options.model,
             },
             memory: Memory::new(),
+            body_reader: BodyReader::start()?,
             added,
             timeouts,
             connections: Connections::new(connection_limit(raise_open_files(0))),
             log: log.transpose()?,
             counts: Counts::default(),
+            reporter: OnceLock::new(),
         });
         Ok(Self {
             draining: accept_all(&workers, &bound.listeners, &state)?,
@@ -214,6 +243,11 @@ impl Server {
     /// Returns the model, where one is configured.
     pub(crate) fn model(&self) -> Option<&str> {
         self.model.as_deref()
+    }
+
+    /// Has it said at once, from now on, that a budget is used up.
+    pub(crate) fn speak(&self, reporter: &Reporter) {
+        let _ = self.state.reporter.set(reporter.clone());
     }
 
     /// Makes room for as many connections as this process may have.

@@ -15,8 +15,8 @@ use qwen_shared::secret::is_secret_name;
 use tokio::sync::oneshot;
 
 use super::naming::{fold, names_other_models};
+use super::reading::Reading;
 use super::route::{Route, Service};
-use super::rules::Reading;
 use super::upload::{Upload, Whole};
 
 /// The longest wait for the quota. A client that waits longer gives up, and asks again.

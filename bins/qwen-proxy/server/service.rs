@@ -3,33 +3,33 @@
 use std::sync::Arc;
 
 use hyper::body::{Body, Bytes, Incoming};
-use hyper::header::{
-    ALT_SVC, CONNECTION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HeaderMap, HeaderName,
-    LOCATION, ORIGIN, SET_COOKIE, STRICT_TRANSPORT_SECURITY, TE, TRAILER, TRANSFER_ENCODING, UPGRADE,
-    WWW_AUTHENTICATE,
-};
+use hyper::header::{CONTENT_ENCODING, CONTENT_LENGTH, EXPECT, HeaderMap, ORIGIN};
 use hyper::{Method, Request, Response, StatusCode};
 use qwen_shared::net::api::{Endpoint, Error};
 use qwen_shared::net::http::Response as ServerResponse;
-use serde_json::Value;
 use tokio::time::sleep;
 
 use super::State;
-use super::answer::{AnswerBody, LOOK, Mask, Passing};
+use super::answer::{AnswerBody, LOOK, Passing};
+use super::answer_head::{answer_headers, length_of, needs_decoding, tap};
 use super::connections::Connection;
 use super::fault;
 use super::gate::{Pass, Transport};
+use super::models::{allowed_models, percent_decoded};
 use super::question::{Content, Question, Refused, passed_headers};
+use super::reading::Reading;
 use super::record::Record;
-use super::refusal::{MARK, Refusal};
+use super::refusal::Refusal;
 use super::route::{Route, Service};
-use super::rules::{Reading, Task};
 use super::stream::Watch;
-use super::upload::{self, Upload, drain, take_whole};
+use super::upload::{self, Upload, Whole, drain, take_whole};
 use super::usage::Tap;
 
 /// The largest body that is taken whole though nothing has to be read of it: it can be sent again, and its model is known.
 const SMALL: u64 = 64 << 10;
+
+/// A longer body is read on another thread than those that serve: it takes longer than a turn of others should wait.
+const LONG: usize = 256 << 10;
 
 /// The most bytes of a list of models.
 const MODELS_LIMIT: usize = 32 << 20;
@@ -164,7 +164,7 @@ impl Exchange<'_> {
         if let Err(refusal) = self.check_model_path() {
             return refused(refusal, record, self.head, body);
         }
-        let (content, reading, size) = match self.take(&mut body, &mut record).await {
+        let (content, mut reading, size) = match self.take(&mut body, &mut record).await {
             Ok(Some((content, reading, size))) => (content, reading, size),
             Ok(None) => {
                 let size = body.size_hint().lower();
@@ -181,11 +181,10 @@ impl Exchange<'_> {
         if self.state.log.is_some() {
             record.entry.model.clone_from(&reading.model);
         }
-        if self.route.is_question() {
-            match self.state.budget.reserve(size, reading.max_output, reading.texts) {
-                Ok(reservation) => record.reserved(reservation),
-                Err(refusal) => return own_answer(refusal, record),
-            }
+        if self.route.is_question()
+            && let Err(refusal) = self.reserve(&mut record, &mut reading, &content, size)
+        {
+            return own_answer(refusal, record);
         }
         let mut headers = passed_headers(self.head.headers());
         if self.state.budget.counts_tokens() {
@@ -193,6 +192,24 @@ impl Exchange<'_> {
         }
         let question = Question::new(self.route, self.head.uri().query(), headers, content, reading);
         self.ask(question, record).await
+    }
+
+    /// Reserves what the request may use. Of one that may use more than is left the answer is limited to that.
+    fn reserve(
+        &self,
+        record: &mut Record,
+        reading: &mut Reading,
+        content: &Content,
+        size: usize,
+    ) -> Result<(), Refusal> {
+        let budget = &self.state.budget;
+        let reserved = budget.reserve(size, reading.max_output, reading.texts);
+        let reservation = reserved.inspect_err(|_| self.state.say_used_up())?;
+        if let (Some(limit), Content::Whole(whole)) = (reservation.limit(), content) {
+            reading.lower(&whole.bytes, limit);
+        }
+        record.reserved(reservation);
+        Ok(())
     }
 
     /// Refuses to describe a model that may not be asked.
@@ -212,11 +229,7 @@ impl Exchange<'_> {
         record: &mut Record,
     ) -> Result<Option<(Content, Reading, usize)>, Refusal> {
         let state = self.state;
-        let task = Task {
-            rules: &state.rules,
-            counts: state.budget.counts_tokens(),
-            added: &state.added,
-        };
+        let task = state.task();
         if self.route.method == "GET" {
             // Nothing in it could mean anything (RFC 9110, section 9.3.1).
             return Ok(Some((Content::None, Reading::default(), 0)));
@@ -235,12 +248,27 @@ impl Exchange<'_> {
         }
         let whole = take_whole(body, &state.memory, state.timeouts.idle).await?;
         record.entry.received = whole.bytes.len() as u64;
-        let reading = match self.route.is_question() {
-            true => task.read(self.route, self.head.headers(), &whole.bytes)?,
-            false => Reading::default(),
-        };
         let size = whole.bytes.len();
+        let (whole, reading) = match self.route.is_question() {
+            true if size > LONG => self.read_aside(whole).await?,
+            true => {
+                let reading = task.read(self.route, self.head.headers(), &whole.bytes)?;
+                (whole, reading)
+            }
+            false => (whole, Reading::default()),
+        };
         Ok(Some((Content::Whole(whole), reading, size)))
+    }
+
+    /// Reads a long body on another thread. Its share of the memory goes with it.
+    async fn read_aside(&self, whole: Whole) -> Result<(Whole, Reading), Refusal> {
+        let (state, route) = (Arc::clone(self.state), self.route.clone());
+        let headers = self.head.headers().clone();
+        let read = self.state.body_reader.run(move || {
+            let reading = state.task().read(&route, &headers, &whole.bytes);
+            reading.map(|reading| (whole, reading))
+        });
+        read.await.unwrap_or_else(|| Err(upload::too_many()))
     }
 
     /// Asks the server, a second time where the first did not reach it.
@@ -419,159 +447,4 @@ fn answered(status: StatusCode, headers: HeaderMap, body: AnswerBody) -> Respons
     *response.status_mut() = status;
     *response.headers_mut() = headers;
     response
-}
-
-/// Returns the headers of a server's answer that are passed on: without those of the connection, and without what is between
-/// the account and the server.
-fn answer_headers(headers: &HeaderMap, mask: &Mask) -> HeaderMap {
-    const DROPPED: [HeaderName; 11] = [
-        ALT_SVC,
-        CONNECTION,
-        LOCATION,
-        MARK,
-        SET_COOKIE,
-        STRICT_TRANSPORT_SECURITY,
-        TE,
-        TRAILER,
-        TRANSFER_ENCODING,
-        UPGRADE,
-        WWW_AUTHENTICATE,
-    ];
-    let hop = headers
-        .get_all(CONNECTION)
-        .iter()
-        .filter_map(|value| value.to_str().ok());
-    let hop: Vec<String> = hop
-        .flat_map(|value| value.split(','))
-        .map(|name| name.trim().to_ascii_lowercase())
-        .collect();
-    let is_dropped = |name: &HeaderName| {
-        let text = name.as_str();
-        DROPPED.contains(name)
-            || matches!(
-                text,
-                "keep-alive" | "proxy-connection" | "clear-site-data" | "content-location"
-            )
-            || text.starts_with("proxy-")
-            || text.starts_with("access-control-")
-            || hop.iter().any(|hop| hop == text)
-    };
-    let mut passed = HeaderMap::with_capacity(headers.len() + 1);
-    for (name, value) in headers {
-        if !is_dropped(name) && !mask.is_in(value.as_bytes()) {
-            passed.append(name.clone(), value.clone());
-        }
-    }
-    passed
-}
-
-/// Returns the length of a body, which the header tells; one that cannot be read is removed.
-fn length_of(response: &ServerResponse, headers: &mut HeaderMap) -> Option<u64> {
-    // Chunks tell the end, whatever is said besides (RFC 9112, section 6.3).
-    if response.header_map().contains_key(TRANSFER_ENCODING) {
-        headers.remove(CONTENT_LENGTH);
-    }
-    let value = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
-    let length = value.and_then(|value| value.trim().parse().ok());
-    if length.is_none() {
-        headers.remove(CONTENT_LENGTH);
-    }
-    length
-}
-
-/// True where the compression has to be undone: to count, and where it is one of the connection (RFC 9112, section 7).
-fn needs_decoding(response: &ServerResponse, counts: bool) -> bool {
-    let is_chunked = |coding: &str| coding.trim().eq_ignore_ascii_case("chunked");
-    let is_coded = response
-        .header("transfer-encoding")
-        .is_some_and(|coding| !is_chunked(coding));
-    is_coded || counts && response.header("content-encoding").is_some()
-}
-
-/// Chooses how tokens are counted.
-fn tap(headers: &HeaderMap, cuts: bool) -> Tap {
-    let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let content_type = content_type.unwrap_or_default().to_ascii_lowercase();
-    if headers.contains_key(CONTENT_ENCODING) {
-        Tap::Shut
-    } else if content_type.starts_with("text/event-stream") {
-        Tap::events(cuts)
-    } else if content_type.contains("json") {
-        Tap::document()
-    } else {
-        Tap::Shut
-    }
-}
-
-/// Removes from a list of models those that may not be asked; `None` for what is no list.
-fn allowed_models(body: &[u8], allows: impl Fn(&str) -> bool) -> Option<Vec<u8>> {
-    let mut value: Value = serde_json::from_slice(body).ok()?;
-    let list = match &mut value {
-        Value::Array(list) => list,
-        Value::Object(members) => ["data", "models"]
-            .iter()
-            .find(|name| members.get(**name).is_some_and(Value::is_array))
-            .and_then(|name| members.get_mut(*name))?
-            .as_array_mut()?,
-        _ => return None,
-    };
-    list.retain(|model| {
-        let name = ["id", "name", "model"]
-            .iter()
-            .find_map(|name| model.get(name)?.as_str());
-        name.or_else(|| model.as_str()).is_some_and(&allows)
-    });
-    // Another list beside it would name the same models.
-    if let Value::Object(members) = &mut value
-        && members.contains_key("data")
-    {
-        members.shift_remove("models");
-    }
-    Some(value.to_string().into_bytes())
-}
-
-fn percent_decoded(text: &str) -> String {
-    let mut decoded = Vec::with_capacity(text.len());
-    let mut bytes = text.bytes();
-    while let Some(byte) = bytes.next() {
-        let digit = |digit: Option<u8>| char::from(digit?).to_digit(16);
-        decoded.push(match byte {
-            b'%' => {
-                let code = digit(bytes.next()).zip(digit(bytes.next()));
-                code.and_then(|(high, low)| u8::try_from(high << 4 | low).ok())
-                    .unwrap_or(b'%')
-            }
-            plain => plain,
-        });
-    }
-    String::from_utf8_lossy(&decoded).into_owned()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{allowed_models, percent_decoded};
-
-    #[test]
-    fn a_list_of_models_shows_what_may_be_asked() {
-        let only = |body: &str| {
-            let list = allowed_models(body.as_bytes(), |name| name == "a/b");
-            list.map(|list| String::from_utf8(list).unwrap())
-        };
-        for (body, list) in [
-            (
-                r#"{"object":"list","data":[{"id":"x"},{"id":"a/b","n":1.5},{"no":"id"}],"models":[{"name":"x"}]}"#,
-                Some(r#"{"object":"list","data":[{"id":"a/b","n":1.5}]}"#),
-            ),
-            (
-                r#"{"models":[{"name":"a/b"},{"name":"y"}]}"#,
-                Some(r#"{"models":[{"name":"a/b"}]}"#),
-            ),
-            (r#"["a/b","y"]"#, Some(r#"["a/b"]"#)),
-            (r#"{"data":{}}"#, None),
-            ("<html>", None),
-        ] {
-            assert_eq!(only(body).as_deref(), list, "{body}");
-        }
-        assert_eq!(percent_decoded("a%2Fb%c3%a4"), "a/bä");
-    }
 }

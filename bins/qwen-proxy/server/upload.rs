@@ -45,14 +45,17 @@ impl Memory {
     fn take(&self, bytes: usize) -> Result<OwnedSemaphorePermit, Refusal> {
         let units = u32::try_from(bytes.div_ceil(UNIT)).unwrap_or(u32::MAX);
         let permit = Arc::clone(&self.0).try_acquire_many_owned(units);
-        permit.map_err(|_| {
-            Refusal::unavailable(
-                "too_many_bodies",
-                "the bodies that qwen-proxy judges at the same time are too large together",
-            )
-            .retry_after(RETRY)
-        })
+        permit.map_err(|_| too_many())
     }
+}
+
+/// The refusal of a body for which there is no room.
+pub(super) fn too_many() -> Refusal {
+    Refusal::unavailable(
+        "too_many_bodies",
+        "the bodies that qwen-proxy judges at the same time are too large together",
+    )
+    .retry_after(RETRY)
 }
 
 /// A body that is on its way through. Clones share it: a request that did not reach the server is sent again as long as

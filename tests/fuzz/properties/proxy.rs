@@ -10,8 +10,9 @@ use serde_json::{Map, Value, json};
 
 use super::head_scan::HeadScan;
 use super::members::Members;
+use super::reading::{Reading, Task};
 use super::route::{Pattern, Route, Service, find};
-use super::rules::{Rules, Task};
+use super::rules::Rules;
 use super::usage::Tap;
 
 /// Judges a request by several rules, and passes its body on as an answer.
@@ -142,9 +143,26 @@ fn bodies(service: Service, headers: &HeaderMap, body: &[u8]) {
                 judged(&rules, sent, body);
             }
         }
+        lowered(reading.clone(), body);
         if let Some(counting) = &reading.counting {
             let value: Value = serde_json::from_slice(counting).expect("JSON");
             assert_eq!(value["stream_options"]["include_usage"], Value::Bool(true));
+        }
+    }
+}
+
+/// Where less is left than a request allows its answer, no body that may be sent says more than that.
+fn lowered(mut reading: Reading, body: &[u8]) {
+    const LEFT: u64 = 3;
+    if reading.max_output.is_none() {
+        return;
+    }
+    reading.lower(body, LEFT);
+    let sent = reading.changed.as_deref().unwrap_or(body);
+    for sent in [Some(sent), reading.counting.as_deref()].into_iter().flatten() {
+        let value: Value = serde_json::from_slice(sent).expect("JSON");
+        for name in ["max_tokens", "max_completion_tokens", "max_output_tokens"] {
+            assert!(value[name].as_u64().is_none_or(|limit| limit <= LEFT), "{value}");
         }
     }
 }

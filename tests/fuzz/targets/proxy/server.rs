@@ -1,5 +1,7 @@
 //! The parts of the server that read what a client sends, without those that serve.
 
+#[path = "../../../../bins/qwen-proxy/server/additions.rs"]
+mod additions;
 #[path = "../../../../bins/qwen-proxy/server/extent.rs"]
 mod extent;
 #[path = "../../../../bins/qwen-proxy/server/head_scan.rs"]
@@ -12,6 +14,8 @@ mod multipart;
 mod naming;
 #[path = "../../properties/proxy.rs"]
 pub(crate) mod property;
+#[path = "../../../../bins/qwen-proxy/server/reading.rs"]
+mod reading;
 #[path = "../../../../bins/qwen-proxy/server/refusal.rs"]
 mod refusal;
 #[path = "../../../../bins/qwen-proxy/server/route.rs"]
