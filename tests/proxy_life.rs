@@ -968,6 +968,74 @@ fn an_eval_of_one_with_a_socket_alone_leaves_no_address_of_another_endpoint() {
     }
 }
 
+/// What a command is kept from is not in the shell either, nor in what it starts.
+#[test]
+fn an_eval_of_it_takes_out_of_the_shell_what_a_command_does_not_find() {
+    let sandbox = Sandbox::new();
+    let script = format!(
+        "export OPENAI_ORG_ID=a AZURE_OPENAI_ENDPOINT=https://api.example MINE={KEY} QWEN_PROXY_SOCKET=/old/socket\n\
+         export DASHSCOPE_API_KEY=a https_proxy=http://127.0.0.1:9 KEPT=a QWEN_ENV_EXPORTED= LISTEN_FDS=1\n\
+         eval \"$({} --no-proxy-env &)\" || exit 3\n\
+         kill $QWEN_PROXY_PID || exit 4\n\
+         env -0",
+        binary("qwen-proxy").display()
+    );
+    let run = lending(sandbox.command("bash")).args(["-c", &script]).run();
+    let environment = environment(&run);
+    for name in [
+        "OPENAI_ORG_ID",
+        "AZURE_OPENAI_ENDPOINT",
+        "MINE",
+        "QWEN_PROXY_SOCKET",
+        "DASHSCOPE_API_KEY",
+        "https_proxy",
+    ] {
+        assert!(!environment.contains_key(name), "{name}: {environment:?}");
+    }
+    for name in ["KEPT", "QWEN_ENV_EXPORTED", "LISTEN_FDS", "OPENAI_BASE_URL"] {
+        assert!(environment.contains_key(name), "{name}: {environment:?}");
+    }
+    assert!(environment.values().all(|value| !value.contains(KEY)));
+}
+
+#[test]
+fn on_a_terminal_it_says_what_is_served_and_how_to_use_it() {
+    let sandbox = Sandbox::new();
+    let mut terminal = Terminal::start(proxy(&sandbox));
+    terminal.shows("eval \"$(qwen-proxy &)\"");
+    let shown = terminal.plain();
+    let has = |line: &str| shown.lines().any(|shown| shown.starts_with(line));
+    assert!(
+        has("OPENAI_BASE_URL=http://127.0.0.1:") && has("OPENAI_API_KEY=sk-"),
+        "{shown}"
+    );
+    assert!(!shown.contains("export") && !shown.contains(KEY), "{shown}");
+    terminal.types("\u{3}");
+    assert_eq!(terminal.ends(), 130);
+    let script = format!("{}; echo \"<$?>\"", binary("qwen-proxy").display());
+    let none = Terminal::start(sandbox.command("/bin/sh").args(["-c", &script]));
+    none.shows("<77>");
+    let shown = none.plain();
+    assert!(
+        shown.contains("no credential") && !shown.contains("false"),
+        "{shown}"
+    );
+}
+
+#[test]
+fn a_command_without_dashes_before_it_is_told_where_it_goes() {
+    let sandbox = Sandbox::new();
+    for (word, hint) in [
+        ("true", "did you mean 'qwen-proxy -- true'?"),
+        ("a b", "did you mean 'qwen-proxy -- COMMAND'?"),
+    ] {
+        let run = proxy(&sandbox).arg(word).run().exits(64);
+        assert!(run.stderr.contains(hint), "{}", run.stderr);
+    }
+    let other = proxy(&sandbox).arg("--no-such-flag").run();
+    assert!(!other.stderr.contains("qwen-proxy -- "), "{}", other.stderr);
+}
+
 #[test]
 fn an_eval_of_it_that_fails_is_a_failure() {
     let sandbox = Sandbox::new();

@@ -11,6 +11,7 @@ use qwen_shared::completion::Request;
 use qwen_shared::net::api::TimeoutArgs;
 use qwen_shared::net::completion;
 use qwen_shared::net::config::Overrides;
+use qwen_shared::output::Stdout;
 use qwen_shared::shell::parent_shell;
 
 use super::server;
@@ -55,17 +56,18 @@ pub(crate) struct Args {
     /// Run this command with the endpoint's address and token, and end with it
     #[arg(last = true, value_name = "COMMAND", hide_short_help = true, value_hint = ValueHint::CommandWithArguments)]
     pub(crate) command: Vec<OsString>,
-    /// Without a command: print the variables as shell or json
+    /// Without a command: print the variables as shell or json [default: shell]
+    ///
+    /// On a terminal, where nothing evaluates them, the default is NAME=VALUE.
     #[arg(
         long,
         value_enum,
         value_name = "FORMAT",
-        default_value = "shell",
         hide_possible_values = true,
         hide_short_help = true,
         conflicts_with = "command"
     )]
-    pub(crate) format: Format,
+    pub(crate) format: Option<Format>,
     /// Take the proxy variables, such as HTTPS_PROXY, out of the command's environment
     #[arg(long, hide_short_help = true)]
     pub(crate) no_proxy_env: bool,
@@ -232,7 +234,11 @@ impl CommandLine for Args {
     fn stdout_on_failure(typed: Option<&Self>, arguments: &[OsString]) -> &'static str {
         let is_evaluated = match typed {
             Some(args) => {
-                args.command.is_empty() && args.format == Format::Shell && !lacks_command(arguments)
+                let is_shell = match args.format {
+                    Some(format) => format == Format::Shell,
+                    None => !Stdout::is_terminal(),
+                };
+                args.command.is_empty() && is_shell && !lacks_command(arguments)
             }
             None => !arguments
                 .iter()

@@ -1,6 +1,6 @@
 //! The environment of the command: where the endpoint is, and nothing that opens another one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
@@ -70,20 +70,60 @@ impl Access {
         without_proxies: bool,
         is_lent: impl Fn(&OsStr) -> bool,
     ) -> Changes {
-        let carriers = carriers(ADDRESSES[0]);
-        let is_removed = |name: &str| {
-            carriers.iter().any(|carrier| carrier == name)
-                || opens_other_endpoint(name)
-                || without_proxies && is_proxy(name)
-        };
-        let removed = environment
-            .iter()
-            .filter(|(name, value)| name.to_str().is_some_and(is_removed) || is_lent(value));
-        let mut changes: Changes = removed.map(|(name, _)| (name.clone(), None)).collect();
+        let removed = removed(environment, without_proxies, is_lent);
+        let mut changes: Changes = removed.map(|name| (name.clone(), None)).collect();
         let set = self.variables(environment).into_iter();
         changes.extend(set.map(|(name, value)| (name.into(), Some(value))));
         changes
     }
+
+    /// Returns the names that a shell is to unset: those that a command's environment lacks, but for what was said about the
+    /// shell itself, and an address that the token would go to where only the socket leads to the endpoint.
+    pub(crate) fn removed_from_shell(
+        &self,
+        environment: &BTreeMap<OsString, OsString>,
+        without_proxies: bool,
+        is_lent: impl Fn(&OsStr) -> bool,
+    ) -> BTreeSet<String> {
+        let set = self.variables(environment);
+        removed(environment, without_proxies, is_lent)
+            .filter_map(|name| name.to_str())
+            .filter(|name| is_identifier(name) && !is_of_process(name))
+            .chain(ADDRESSES)
+            .filter(|name| !set.contains_key(name))
+            .map(str::to_owned)
+            .collect()
+    }
+}
+
+/// Returns the names of the variables that a command does not find.
+fn removed(
+    environment: &BTreeMap<OsString, OsString>,
+    without_proxies: bool,
+    is_lent: impl Fn(&OsStr) -> bool,
+) -> impl Iterator<Item = &OsString> {
+    let carriers = carriers(ADDRESSES[0]);
+    let is_removed = move |name: &str| {
+        carriers.iter().any(|carrier| carrier == name)
+            || is_of_process(name)
+            || opens_other_endpoint(name)
+            || without_proxies && is_proxy(name)
+    };
+    environment
+        .iter()
+        .filter(move |(name, value)| name.to_str().is_some_and(&is_removed) || is_lent(value))
+        .map(|(name, _)| name)
+}
+
+/// True for a name that a shell can unset.
+fn is_identifier(name: &str) -> bool {
+    let is_letter = |c: char| c.is_ascii_alphabetic() || c == '_';
+    name.starts_with(is_letter) && name.chars().all(|c| is_letter(c) || c.is_ascii_digit())
+}
+
+/// True for what was said about this process alone.
+fn is_of_process(name: &str) -> bool {
+    name == RECORD || name == notify::SOCKET || name.to_ascii_lowercase().starts_with("listen_")
 }
 
 /// Returns the names of the host of a URL that clients may look for in `NO_PROXY`.
@@ -120,13 +160,12 @@ fn with_hosts(before: Option<&OsStr>, hosts: &[String]) -> OsString {
     value
 }
 
-/// True for the variable of a credential, or of what goes with one, for a model's API other than the one that is lent, for
-/// one that sends a client there, and for what was said about this process alone.
+/// True for the variable of a credential, or of what goes with one, for a model's API other than the one that is lent, and for
+/// one that sends a client there.
 fn opens_other_endpoint(name: &str) -> bool {
-    const OWN: [&str; 6] = [RECORD, SOCKET, PID, ADDRESSES[0], ADDRESSES[1], notify::SOCKET];
+    const OWN: [&str; 4] = [SOCKET, PID, ADDRESSES[0], ADDRESSES[1]];
     let lower = name.to_ascii_lowercase();
     OWN.contains(&name)
-        || lower.starts_with("listen_")
         || is_of_openai(&lower)
         || lower.strip_prefix("azure_").is_some_and(is_of_azure)
         || provider::all()
@@ -241,7 +280,7 @@ mod tests {
     use std::collections::BTreeMap;
     use std::ffi::{OsStr, OsString};
 
-    use super::{Access, is_proxy, opens_other_endpoint, with_hosts};
+    use super::{Access, is_of_process, is_proxy, opens_other_endpoint, with_hosts};
     use qwen_shared::secret::Secret;
 
     /// What leads a client elsewhere, or opens another endpoint.
@@ -293,10 +332,6 @@ mod tests {
         "AZURE_INFERENCE_ENDPOINT",
         "AZURE_INFERENCE_CREDENTIAL",
         "openai_api_type",
-        "QWEN_ENV_EXPORTED",
-        "LISTEN_FDS",
-        "LISTEN_PID",
-        "NOTIFY_SOCKET",
     ];
 
     #[test]
@@ -304,6 +339,44 @@ mod tests {
         for name in OF_OTHERS {
             assert!(opens_other_endpoint(name), "{name}");
         }
+        for name in ["QWEN_ENV_EXPORTED", "LISTEN_FDS", "LISTEN_PID", "NOTIFY_SOCKET"] {
+            assert!(is_of_process(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_shell_unsets_what_opens_another_endpoint_and_keeps_what_is_its_own() {
+        let access = Access {
+            base_url: None,
+            socket: Some("/s".into()),
+            token: Secret::new("sk-x".to_owned()),
+            model: None,
+        };
+        let names = [
+            "OPENAI_ORG_ID",
+            "OPENAI_API_KEY",
+            "QWEN_PROXY_SOCKET",
+            "QWEN_ENV_EXPORTED",
+            "LISTEN_FDS",
+            "https_proxy",
+            "MINE",
+            "BASH_FUNC_x%%",
+            "A;rm -r .",
+            "1",
+        ];
+        let environment = names
+            .map(|name| (OsString::from(name), OsString::from("v")))
+            .into();
+        let unset = |without, value: &str| {
+            let unset = access.removed_from_shell(&environment, without, |lent| lent == value);
+            unset.into_iter().collect::<Vec<_>>()
+        };
+        let addresses = ["OPENAI_API_BASE", "OPENAI_BASE_URL", "OPENAI_ORG_ID"];
+        assert_eq!(unset(false, "other"), addresses);
+        assert_eq!(
+            unset(true, "v"),
+            [&["MINE"], &addresses[..], &["https_proxy"]].concat()
+        );
     }
 
     #[test]

@@ -36,7 +36,7 @@ pub(crate) fn run(args: Args, reporter: &Reporter) -> Outcome {
             command.args(arguments);
             lend_to(command, service, &args, reporter)
         }
-        None => serve(service, args.format, reporter),
+        None => serve(service, &args, reporter),
     }
 }
 
@@ -76,7 +76,15 @@ impl Service {
         }
     }
 
-    fn is_lent(&self, value: &std::ffi::OsStr) -> bool {
+    /// Has it said at once, from now on, that a budget is used up.
+    pub(crate) fn speak(&self, reporter: &Reporter) {
+        if let Self::Server(server) = self {
+            server.speak(reporter);
+        }
+    }
+
+    /// True for a value that holds the credential.
+    pub(crate) fn is_lent(&self, value: &std::ffi::OsStr) -> bool {
         match self {
             Self::Server(server) => server.is_lent(value),
             // The token is in the variable that it came in.
