@@ -45,6 +45,14 @@ litellm_before() {
     answers "$port" || { tail -n 5 "$work/litellm.log" >&2; return 1; }
 }
 
+# The request, which wrk sends again and again.
+write_request() {
+    printf '%s\n' >"$work/post.lua" 'wrk.method = "POST"' \
+        "wrk.body = '{\"model\":\"3\",\"messages\":[{\"role\":\"user\",\"content\":\"hi\"}]}'" \
+        'wrk.headers["Content-Type"] = "application/json"' \
+        'wrk.headers["Authorization"] = "Bearer " .. os.getenv("TOKEN")'
+}
+
 # load PORT TOKEN PID - sets rate (requests a second) and cost (microseconds of PID's processor time a request), both empty
 # when a request was not answered with 200.
 load() {
@@ -52,7 +60,7 @@ load() {
     rate='' cost=''
     [ "$3" = 0 ] || before=$(busy_of "$3")
     TOKEN=$2 wrk -t 1 -c 64 -d "${BENCH_SECONDS:-3}s" -s "$work/post.lua" "http://127.0.0.1:$1/v1/chat/completions" >"$work/wrk" 2>&1
-    if grep -q Non-2xx "$work/wrk"; then return; fi
+    if grep -q Non-2xx "$work/wrk" || ! grep -q ^Requests/sec "$work/wrk"; then cat "$work/wrk" >&2; return; fi
     rate=$(awk '/^Requests\/sec/ { print $2 }' "$work/wrk")
     count=$(awk '/ requests in / { print $1 }' "$work/wrk")
     [ "$3" = 0 ] || cost=$(calc 'a * 10000 / b' "$(($(busy_of "$3") - before))" "$count")
@@ -64,6 +72,7 @@ median() { printf '%s\n' "$@" | sort -g | awk '{ all[NR] = $1 } END { if (NR) pr
 throughput() {
     local backend nginx nginx_pid ours ours_pid ours_token round what='`qwen-proxy`, requests a second, 64 at once'
     local rates=() nginx_rates=() ratios=() costs=() nginx_costs=()
+    write_request
     backend=$(free_port)
     start_backend "$backend"
     nginx_before nginx-small "$backend"
