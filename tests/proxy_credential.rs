@@ -1,15 +1,16 @@
 //! The credential that qwen-proxy lends: fetched first, renewed in time and once, and told plainly where it is dead.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::support::login::{OWN_FILE, login};
+use crate::support::login::{OWN_FILE, login, with};
 use crate::support::proxy::{Answer, Proxy};
-use crate::support::{Gate, Reply, Request, Sandbox, Server, Tool};
+use crate::support::{Gate, Identity, Reply, Request, Sandbox, Server, Tool, wait_until};
 
 const CHAT: &str = "/v1/chat/completions";
 
@@ -281,4 +282,106 @@ fn a_refusal_that_is_about_something_else_renews_nothing() {
         let answer = proxy.post(CHAT, "{}");
         assert_eq!((answer.status, answer.header("x-qwen-proxy")), (status, None));
     }
+}
+
+/// How long the tokens of the ailing authority live.
+const LIFE: Duration = Duration::from_secs(2);
+
+/// The token endpoint of a real authority that takes a refresh token once, on a bad day: of three renewals the first fails, the
+/// second is slow. It notes when it has issued each token.
+fn ailing(
+    identity: Arc<Identity>,
+    issued: Arc<Mutex<BTreeMap<String, Instant>>>,
+    is_well: Arc<AtomicBool>,
+) -> Server {
+    Server::answering(move |count, request| {
+        let form = request.text();
+        let is_well = is_well.load(Ordering::Relaxed);
+        if count % 3 == 0 && !is_well {
+            return Reply::json(500, "{}");
+        }
+        let token = form
+            .split('&')
+            .find_map(|pair| pair.strip_prefix("refresh_token="));
+        let answer = identity.refresh(token.unwrap());
+        let Some(access) = answer["access_token"].as_str() else {
+            return Reply::json(400, &answer.to_string());
+        };
+        if count % 3 == 1 && !is_well {
+            thread::sleep(Duration::from_millis(400));
+        }
+        issued.lock().unwrap().insert(access.to_owned(), Instant::now());
+        Reply::json(200, &answer.to_string())
+    })
+}
+
+/// Asks with 32 clients until so many renewals have been granted; returns how often each code came, with `ok` for answers.
+fn besiege(proxy: &Proxy, identity: &Identity, renewals: u64) -> BTreeMap<String, usize> {
+    let (is_over, codes) = (
+        AtomicBool::new(false),
+        Mutex::<BTreeMap<String, usize>>::default(),
+    );
+    let before = identity.refreshes().1;
+    thread::scope(|scope| {
+        for _ in 0..32 {
+            scope.spawn(|| {
+                while !is_over.load(Ordering::Relaxed) {
+                    let answer = proxy.post(CHAT, "{}");
+                    let code = match answer.status {
+                        200 => "ok".to_owned(),
+                        _ => answer.code(),
+                    };
+                    if code == "credential_unavailable" {
+                        answer.refuses(503, &code);
+                        assert!(answer.header("retry-after").is_some());
+                    }
+                    *codes.lock().unwrap().entry(code).or_default() += 1;
+                }
+            });
+        }
+        wait_until("so many renewals", || identity.refreshes().1 >= before + renewals);
+        is_over.store(true, Ordering::Relaxed);
+    });
+    codes.into_inner().unwrap()
+}
+
+/// 32 clients, tokens of two seconds, an authority that fails and dawdles: no login is taken for dead, no refresh token is
+/// spent twice, and it all goes on when the authority is well again.
+#[test]
+fn an_ailing_authority_costs_delays_and_no_login() {
+    let Some(identity) = Identity::start(&[("AT_TTL", "2")]) else {
+        return;
+    };
+    let (identity, is_well) = (Arc::new(identity), Arc::new(AtomicBool::new(false)));
+    let issued: Arc<Mutex<BTreeMap<String, Instant>>> = Arc::default();
+    let endpoint = ailing(Arc::clone(&identity), Arc::clone(&issued), Arc::clone(&is_well));
+    let server = Server::answering(move |_, request| {
+        let issued = issued.lock().unwrap();
+        match issued.get(&bearer(request)).is_some_and(|at| at.elapsed() < LIFE) {
+            true => Reply::json(200, "{}"),
+            false => refused(),
+        }
+    });
+    let tokens = identity.login();
+    let sandbox = logged_in(&endpoint, &server, 1);
+    let tokens = json!({"access_token": tokens["access_token"], "refresh_token": tokens["refresh_token"]});
+    sandbox.write(OWN_FILE, with(login(-2, 1), tokens).to_string());
+    let before = identity.refreshes();
+    let proxy = Proxy::of(proxy(&sandbox));
+    let codes = besiege(&proxy, &identity, 4);
+    let names: Vec<&str> = codes.keys().map(String::as_str).collect();
+    assert!(
+        names == ["credential_unavailable", "ok"] || names == ["ok"],
+        "{codes:?}"
+    );
+    is_well.store(true, Ordering::Relaxed);
+    wait_until("a renewal", || proxy.post(CHAT, "{}").status == 200);
+    let codes = besiege(&proxy, &identity, 3);
+    assert_eq!(codes.keys().collect::<Vec<_>>(), ["ok"], "{codes:?}");
+    let after = identity.refreshes();
+    assert_eq!(
+        after.0 - before.0,
+        after.1 - before.1,
+        "a refresh token was spent twice"
+    );
 }

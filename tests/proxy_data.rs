@@ -691,6 +691,65 @@ fn a_server_that_shows_the_key_shows_it_to_nobody() {
     assert_eq!(sandbox.files_with(&[KEY]), Vec::<std::path::PathBuf>::new());
 }
 
+/// The secrets of a profile are as little the client's as the key: in no answer, no error, no header, no log.
+#[test]
+fn a_server_that_shows_the_profiles_secrets_shows_them_to_nobody() {
+    const SECRETS: [&str; 4] = [
+        "canary-header-0123456789",
+        "canary-cookie-0123456789",
+        "canary-query-0123456789",
+        "canary-member-0123456789",
+    ];
+    let [header, cookie, query, member] = SECRETS;
+    let all = SECRETS.join(" ");
+    let error = format!("{{\"error\":{{\"message\":\"bad: {all}\"}}}}");
+    let halves = [
+        &all.as_bytes()[..11],
+        &all.as_bytes()[11..40],
+        &all.as_bytes()[40..],
+    ];
+    let replies = [
+        Reply::json(400, &error),
+        Reply::json(401, &error),
+        Reply::json(500, &format!("no JSON: {all}")),
+        Reply::json(200, &format!("{{\"echo\":\"{all}\"}}")),
+        Reply::stream(halves),
+        Reply::with_headers(200, &[("x-echo", &*all), ("x-fine", "1")], "{}"),
+        Reply::with_headers(
+            302,
+            &[("location", &*format!("https://other.example/?k={query}"))],
+            "",
+        ),
+        Reply::stream_head().chunk(&all).reset(),
+    ];
+    let (sandbox, count) = (Sandbox::new(), replies.len());
+    let server = Server::script(replies);
+    let profile = serde_json::json!({
+        "method": "api-key", "base_url": server.url("/v1"), "model": "m",
+        "headers": {"x-gateway-key": header, "cookie": format!("session={cookie}")},
+        "query": {"subscription-key": query}, "body": {"auth": {"token": member}},
+    });
+    sandbox.config(&serde_json::json!({"default_profile": "p", "profiles": {"p": profile}}).to_string());
+    let tool = sandbox.tool("qwen-proxy").env("OPENAI_API_KEY", KEY);
+    let proxy = Proxy::of(tool.args(["--log", "log.jsonl", "-v"]));
+    for number in 0..count {
+        let answer = proxy.post(CHAT, "{}");
+        let shown = format!("{answer:?}{}", answer.text());
+        assert!(!shown.contains("canary"), "{number}: {shown}");
+        assert_eq!(answer.is_whole, number + 1 < count, "{number}: {shown}");
+        if matches!(number, 3 | 4 | 7) {
+            assert!(shown.contains(&"*".repeat(header.len())), "{number}: {shown}");
+        }
+    }
+    let seen = server.requests().pop().unwrap();
+    let seen = format!("{seen:?}{}", seen.text());
+    assert!(SECRETS.iter().all(|secret| seen.contains(secret)), "{seen}");
+    let run = proxy.ends();
+    assert!(!run.stderr.contains("canary"), "{}", run.stderr);
+    let log = sandbox.read("work/log.jsonl");
+    assert!(!log.contains("canary") && log.lines().count() == count, "{log}");
+}
+
 #[test]
 fn a_log_has_a_line_a_request_and_no_content() {
     let sandbox = Sandbox::new();

@@ -494,6 +494,34 @@ fn models_that_may_be_asked_are_those_that_are_listed() {
     proxy.get("/v1/models/d").refuses(403, "model_not_allowed");
 }
 
+/// A list that is compressed, or that names models in another member too, hides none that may not be asked.
+#[test]
+fn a_list_of_models_is_filtered_however_it_comes() {
+    let sandbox = Sandbox::new();
+    let list = r#"{"models":[{"name":"hidden"}],"data":[{"id":"m"},{"id":"hidden"}]}"#;
+    let mut coder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    std::io::Write::write_all(&mut coder, list.as_bytes()).unwrap();
+    let packed = coder.finish().unwrap();
+    let json = ("content-type", "application/json");
+    let server = Server::script([
+        Reply::with_headers(200, &[json, ("content-encoding", "gzip")], packed),
+        Reply::stream([&list[..20], &list[20..]]),
+        Reply::json(200, "<html>hidden</html>"),
+        Reply::json(200, r#"{"data":{"hidden":1}}"#),
+    ]);
+    let proxy = Proxy::start(&sandbox, &server, &["--allow-model", "m"]);
+    for _ in 0..2 {
+        let answer = proxy.get("/v1/models");
+        assert_eq!(answer.text(), r#"{"data":[{"id":"m"}]}"#);
+        assert_eq!(answer.header("content-encoding"), None);
+    }
+    for _ in 0..2 {
+        let answer = proxy.get("/v1/models");
+        answer.refuses(502, "upstream_invalid");
+        assert!(!answer.text().contains("hidden"), "{}", answer.text());
+    }
+}
+
 #[test]
 fn a_profile_says_what_it_says_to_qwen_chat() {
     let sandbox = Sandbox::new();
