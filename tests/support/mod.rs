@@ -7,6 +7,7 @@ pub mod authority;
 pub mod batch;
 pub mod batch_api;
 pub mod chat;
+pub mod conversation;
 pub mod dotenv;
 pub mod hints;
 pub mod hostile;

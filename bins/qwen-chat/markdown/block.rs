@@ -21,6 +21,9 @@ use super::table::{self, Table};
 /// The narrowest text beside prefixes, in columns. Deeper ones are cut.
 const NARROWEST: usize = 8;
 
+/// The longest row of a table, in bytes. What goes beyond it is a row of its own.
+const LONGEST_ROW: usize = 64 << 10;
+
 /// The widest rule, in columns.
 const RULE: usize = 40;
 
@@ -187,6 +190,10 @@ impl Blocks {
                     text.drain(..at);
                 }
                 self.draw(done);
+            }
+            Leaf::Table(table, line) if line.len() > LONGEST_ROW => {
+                table.add(&std::mem::take(line));
+                self.settle();
             }
             Leaf::Table(table, _) if table.is_fixed() || table.height(room) > rows * 5 / 8 => {
                 let done = table.draw_for_good(room);

@@ -2,8 +2,11 @@
 
 use std::collections::HashMap;
 
+use qwen_shared::net::config::Theme;
+
 use super::documents::{model, readmes, reports, standards};
 use super::emulator::{Emulator, Rows, at, stream};
+use crate::markdown::Markdown;
 
 const TOKENS: [usize; 6] = [1, 2, 3, 5, 8, 13];
 const COLUMNS: [usize; 4] = [20, 40, 80, 200];
@@ -167,6 +170,38 @@ fn what_people_wrote_for_readers_is_drawn_the_same_however_it_streams() {
 fn what_models_write_is_drawn_the_same_however_it_streams() {
     let texts = (0..2_000).map(model).collect();
     holds("document", &sample(texts, 60));
+}
+
+#[test]
+fn what_never_ends_is_not_kept() {
+    for (begin, more) in [
+        ("| a |\n|---|\n| ", "cell "),
+        ("| ", "head "),
+        ("# ", "title "),
+        ("```", "label "),
+        ("```\n", "code "),
+        ("<div ", "class=a "),
+        ("", "word "),
+        ("> - ", "[link](https://example.org/"),
+        ("", "`"),
+        ("", ">"),
+    ] {
+        let mut markdown = Markdown::new(|| at(80, 24), Theme::Dark);
+        let mut out = Vec::new();
+        markdown.push(begin, &mut out);
+        for _ in 0..150_000 / more.len() {
+            markdown.push(more, &mut out);
+        }
+        let kept = format!("{markdown:?}").len();
+        assert!(kept < 120_000, "{kept} bytes of {begin:?}{more:?}");
+        let mut rest = Vec::new();
+        markdown.draw(&mut rest);
+        assert!(
+            rest.len() < 20_000,
+            "{} bytes of {begin:?}{more:?} are open",
+            rest.len()
+        );
+    }
 }
 
 #[test]
