@@ -140,8 +140,19 @@ fn an_answer_that_is_compressed_unasked_is_read_whether_good_or_a_refusal() {
         ("content-encoding", "gzip"),
     ];
     let refusal = gzip(r#"{"error": {"message": "no such model", "code": "model_not_found"}}"#);
+    let json = [("content-type", "application/json")];
+    let unnamed = &headers[..1];
+    let plain = [
+        ("content-type", "text/event-stream"),
+        ("content-encoding", "utf-8"),
+    ];
     for (reply, code, stdout, said) in [
         (Reply::with_headers(200, &headers, &whole), 0, "one two\n", ""),
+        // The head does not say so.
+        (Reply::with_headers(200, unnamed, &whole), 0, "one two\n", ""),
+        (Reply::with_headers(404, &json, &refusal), 69, "", "no such model"),
+        // What the head says is no compression.
+        (Reply::with_headers(200, &plain, &events), 0, "one two\n", ""),
         (
             Reply::with_headers(200, &headers, &whole[..whole.len() / 2]),
             76,

@@ -306,7 +306,8 @@ impl AnswerReader {
     }
 
     fn read_event(&mut self, event: Event<'_>, sink: &mut impl FnMut(Delta<'_>)) -> Result<(), AnswerError> {
-        let data = event.data.trim();
+        // A gateway may put the field's name before lines that have it.
+        let data = event.data.trim().trim_start_matches("data:").trim_start();
         if self.ending.is_done {
             return Ok(());
         }
@@ -450,13 +451,8 @@ impl AnswerReader {
     fn read_document(&mut self, json: &str, sink: &mut impl FnMut(Delta<'_>)) -> Result<bool, AnswerError> {
         match json.as_bytes().first() {
             Some(b'{') => {}
-            // serde would take a list for a struct too, member by member in order; here it can only hold an error (Google).
-            Some(b'[') => {
-                return Err(match ApiError::parse(json) {
-                    Some(error) => self.api_error(error),
-                    None => AnswerError::Malformed("a list where an object should be".to_owned()),
-                });
-            }
+            // serde would take a list for a struct too, member by member in order.
+            Some(b'[') => return self.read_list(json, sink),
             _ => return self.read_other_json(json, sink),
         }
         let mut straightened = String::new();
@@ -470,6 +466,24 @@ impl AnswerReader {
                 error.column()
             ))),
         }
+    }
+
+    /// Reads a list: of an error (Google), or of what else stands alone.
+    fn read_list(&mut self, json: &str, sink: &mut impl FnMut(Delta<'_>)) -> Result<bool, AnswerError> {
+        if let Some(error) = ApiError::parse(json) {
+            return Err(self.api_error(error));
+        }
+        let items = serde_json::from_str::<Vec<&RawValue>>(json).unwrap_or_default();
+        if items.is_empty() || !items.iter().all(|item| item.get().starts_with('{')) {
+            return Err(AnswerError::Malformed(
+                "a list where an object should be".to_owned(),
+            ));
+        }
+        let mut has_choices = false;
+        for item in items {
+            has_choices |= self.read_document(item.get(), sink)?;
+        }
+        Ok(has_choices)
     }
 
     /// Reads what is no object: `null` says nothing, text may be JSON. Words of which it is known what they mean are an

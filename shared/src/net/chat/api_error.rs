@@ -174,6 +174,10 @@ impl ApiError {
                 }
                 self.gather(member, depth - 1);
             }
+            _ if name.ends_with("exception") => {
+                self.add_name(name);
+                self.gather(member, depth - 1);
+            }
             _ => {}
         }
     }
@@ -330,11 +334,11 @@ fn embedded(text: &str) -> Option<Value> {
         Value::Array(list) => list.first().is_some_and(Value::is_object),
         _ => false,
     };
-    (is_error && words(&parsed, 4).is_some()).then_some(parsed)
+    (is_error && words(&parsed, DEPTH).is_some()).then_some(parsed)
 }
 
 /// Reads what Python's `repr` prints for plain lists, tuples and dictionaries.
-fn from_python(text: &str) -> Option<Value> {
+pub(super) fn from_python(text: &str) -> Option<Value> {
     let json = text
         .replace('"', "\\\"")
         .replace('\'', "\"")
@@ -411,7 +415,13 @@ fn words_of_object(members: &Map<String, Value>, depth: usize) -> Option<String>
                 value => words(value, depth - 1),
             })
     };
-    let said = WORDS.iter().find_map(|names| member(names))?;
+    let by_kind = || {
+        let mut exceptions = members
+            .iter()
+            .filter(|(name, _)| plain(name).ends_with("exception"));
+        exceptions.find_map(|(_, value)| words(value, depth - 1))
+    };
+    let said = WORDS.iter().find_map(|names| member(names)).or_else(by_kind)?;
     let place = members.get("loc").map(location).unwrap_or_default();
     if place.is_empty() {
         return Some(said);

@@ -2,7 +2,7 @@
 
 use serde_json::{Deserializer, Value};
 
-use super::api_error::ApiError;
+use super::api_error::{ApiError, from_python};
 use super::foreign::{Foreign, holds_text};
 
 /// The most places at which an error may begin that are tried, from the last one.
@@ -13,6 +13,11 @@ const PLACES: usize = 8;
 /// A server that breaks off in the middle of an event has its error written by something else, behind what was begun; a
 /// connection that ends within the error leaves its first words.
 pub(super) fn error_within(data: &str) -> Option<ApiError> {
+    if data.starts_with("{'")
+        && let Some(error) = from_python(data).as_ref().and_then(error_of)
+    {
+        return Some(error);
+    }
     let places = data.rmatch_indices('{').map(|(place, _)| place);
     let mut places = places
         .filter(|&place| begins_document(&data[..place]))

@@ -113,6 +113,8 @@ fn says_failure(members: &Map<String, Value>) -> bool {
     members.iter().any(|(name, value)| match plain(name).as_str() {
         "error" | "errors" | "err" | "fault" | "exception" | "failure" | "errormessage" | "errormsg"
         | "errmsg" | "faultstring" | "detail" => says_error(value),
+        // Bedrock: `internalServerException`.
+        name if name.ends_with("exception") => says_error(value),
         "errorcode" | "errcode" | "errno" => is_bad_code(value),
         "code" | "statuscode" | "ret" | "retcode" => is_bad_code(value) && has_words(),
         "status" | "state" | "object" | "type" | "event" => match value {

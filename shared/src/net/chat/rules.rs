@@ -1,6 +1,7 @@
 //! The table that tells what a server's codes and words mean: `provider/refusals.json`, parsed at the first refusal.
 //!
-//! The first rule that matches wins, a provider's own before the general ones. A rule matches when one of its codes or
+//! The first rule that matches wins, a provider's own before the general ones. Behind a gateway the provider is known by its
+//! `marks`. A rule matches when one of its codes or
 //! patterns does; a pattern does not where one of the rule's `unless` patterns matches too. Where the rule names statuses
 //! or parameters, those of the error must be among them.
 //!
@@ -41,8 +42,7 @@ pub(super) fn find(error: &ApiError, status: Option<u16>) -> Option<&'static Rul
         tokens.extend(normalise(sentence));
     }
     let text = Text::new(&tokens);
-    let own = error.provider.and_then(|name| table.providers.get(name));
-    let rules = own.map_or(&[][..], |provider| &provider.rules);
+    let rules = table.own_rules(error);
     rules
         .iter()
         .chain(&table.rules)
@@ -89,9 +89,22 @@ struct Silent {
     codes: Vec<String>,
 }
 
+impl Table {
+    /// Returns the rules of the provider that an error came from: the one that was asked, or one behind it that the error names.
+    fn own_rules(&self, error: &ApiError) -> &[Rule] {
+        let asked = error.provider.and_then(|name| self.providers.get(name));
+        let is_named = |own: &&OwnRules| own.marks.iter().any(|mark| error.message.contains(mark));
+        let behind = || self.providers.values().find(is_named);
+        let own = asked.filter(|own| !own.rules.is_empty()).or_else(behind);
+        own.map_or(&[], |own| &own.rules)
+    }
+}
+
 #[derive(Debug)]
 struct OwnRules {
     billing: Option<String>,
+    /// What stands in its messages alone, such as the address of its documentation.
+    marks: Vec<String>,
     rules: Vec<Rule>,
 }
 
@@ -365,6 +378,8 @@ struct File {
 struct ProviderText {
     billing: Option<String>,
     #[serde(default)]
+    marks: Vec<String>,
+    #[serde(default)]
     rules: Vec<RuleText>,
 }
 
@@ -398,11 +413,12 @@ impl Table {
         };
         let mut providers = HashMap::new();
         for (name, own) in file.providers {
-            let (billing, rules) = (
-                own.billing,
-                rules(own.rules).map_err(|error: String| format!("{name}: {error}"))?,
-            );
-            providers.insert(name, OwnRules { billing, rules });
+            let own = OwnRules {
+                billing: own.billing,
+                marks: own.marks,
+                rules: rules(own.rules).map_err(|error: String| format!("{name}: {error}"))?,
+            };
+            providers.insert(name, own);
         }
         let mut silent = file.silent;
         for code in &mut silent.codes {

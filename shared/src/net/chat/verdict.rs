@@ -136,8 +136,8 @@ pub struct Verdict {
     pub wait: Option<Duration>,
     /// What the server says, on one harmless line; empty when it says nothing. It may quote the key.
     pub words: String,
-    /// The member of the request that is at fault, where the server names one.
-    pub option: Option<String>,
+    /// The members of the request that may be at fault: the one that the server names, or what reads like one in its words.
+    options: Vec<String>,
     /// Where the provider shows balance and limits.
     billing: Option<&'static str>,
 }
@@ -182,7 +182,7 @@ impl Verdict {
             retry: head.should_retry.unwrap_or_else(|| kind.is_transient()),
             wait: named.or_else(|| head.reset.filter(|_| may_renew)),
             words: String::new(),
-            option: option(error),
+            options: options(error),
             billing: error.provider.and_then(rules::billing_page),
         }
     }
@@ -202,12 +202,11 @@ impl Verdict {
     /// True when a member of the request is refused that stands below `name`, such as `stream_options`.
     #[must_use]
     pub fn refuses(&self, name: &str) -> bool {
-        self.exit() == Exit::Data
-            && self.option.as_deref().is_some_and(|option| {
-                option
-                    .strip_prefix(name)
-                    .is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
-            })
+        let is_below = |option: &String| {
+            let rest = option.strip_prefix(name);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+        };
+        self.exit() == Exit::Data && self.options.iter().any(is_below)
     }
 
     /// Returns what to type next. What depends on the settings (another key, another login) is the caller's.
@@ -275,13 +274,26 @@ fn kind(error: &ApiError, status: Option<u16>, speaker: Speaker) -> (ErrorKind, 
     (kind, false)
 }
 
-/// Returns the member of the request that an error names: its `param`, or the first quoted or composite name in it.
-fn option(error: &ApiError) -> Option<String> {
+/// What stands before the members that a server knows, after the one that it does not.
+const KNOWN_FOLLOW: [&str; 5] = [
+    "expected one of",
+    "supported parameters are",
+    "allowed parameters are",
+    "valid parameters are",
+    "did you mean",
+];
+
+/// The most members that are kept.
+const OPTIONS: usize = 16;
+
+/// Returns the members of the request that an error names: its `param`, or the quoted and composite names in its words.
+fn options(error: &ApiError) -> Vec<String> {
     if !error.param.is_empty() {
-        return Some(error.param.clone());
+        return vec![error.param.clone()];
     }
     let is_part = |c: char| c.is_ascii_alphanumeric() || "_.[]".contains(c);
-    let message = &error.message;
+    let message = before_known(&error.message);
+    let mut found = Vec::new();
     let mut place = 0;
     while let Some(start) = message[place..].find(|c: char| c.is_ascii_lowercase()) {
         let start = place + start;
@@ -299,10 +311,17 @@ fn option(error: &ApiError) -> Option<String> {
         let is_outer = message[end..]
             .trim_start_matches(['"', ':', ' '])
             .starts_with('{');
-        if (is_quoted || word.contains('_')) && !is_outer && !error.names().iter().any(|name| name == word) {
-            return Some(word.to_owned());
+        if (is_quoted || word.contains('_')) && !is_outer && found.len() < OPTIONS {
+            found.push(word.to_owned());
         }
         place = end;
     }
-    None
+    found
+}
+
+/// Returns a message as far as it does not list the members that the server knows.
+fn before_known(message: &str) -> &str {
+    let lower = message.to_ascii_lowercase();
+    let ends = KNOWN_FOLLOW.iter().filter_map(|words| lower.find(words));
+    &message[..ends.min().unwrap_or(message.len())]
 }

@@ -419,6 +419,8 @@ pub enum Received {
 pub struct Response {
     inner: reqwest::Response,
     decoder: Option<Decoder>,
+    /// True where the body's first byte may still tell that it is compressed.
+    may_be_packed: bool,
     /// From when the limit for the first byte runs.
     began: Instant,
     /// When the answer last said something, or began to.
@@ -445,6 +447,7 @@ impl Response {
         Self {
             inner,
             decoder: None,
+            may_be_packed: false,
             began,
             last_said: None,
             is_unjudged: false,
@@ -474,8 +477,8 @@ impl Response {
         headers.filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)))
     }
 
-    /// Undoes the body's compression from here on, if there is any: as an encoding of the content, or as one of the transfer
-    /// (RFC 9112, section 6.1).
+    /// Undoes the body's compression from here on, if there is any: as an encoding of the content, as one of the transfer
+    /// (RFC 9112, section 6.1), or gzip of which the head says nothing.
     ///
     /// # Errors
     /// [`HttpError::Encoded`] for an encoding that is not known.
@@ -490,6 +493,7 @@ impl Response {
         let transfer = transfer.filter(|coding| !coding.trim().eq_ignore_ascii_case("chunked"));
         let codings: Vec<&str> = values("content-encoding").into_iter().chain(transfer).collect();
         self.decoder = Decoder::new(&codings.join(","))?;
+        self.may_be_packed = self.decoder.is_none();
         Ok(())
     }
 
@@ -497,7 +501,9 @@ impl Response {
     #[must_use]
     pub fn decoded(&self, beginning: &[u8], limit: usize) -> Vec<u8> {
         let encoding = self.header("content-encoding").unwrap_or_default();
-        let mut decoded = match Decoder::new(encoding) {
+        let decoder =
+            Decoder::new(encoding).map(|decoder| decoder.or_else(|| Decoder::by_first_byte(beginning)));
+        let mut decoded = match decoder {
             Err(_) => Vec::new(),
             Ok(None) => beginning.to_vec(),
             Ok(Some(mut decoder)) => {
@@ -551,6 +557,7 @@ impl Response {
                 return Poll::Ready(Ok(Some(piece.into())));
             }
             let chunk = ready!(self.poll_raw(timer, context))?;
+            self.unpack(chunk.as_deref());
             let Some(decoder) = &mut self.decoder else {
                 return Poll::Ready(Ok(chunk));
             };
@@ -640,6 +647,7 @@ impl Response {
                 return Ok(Some(piece.into()));
             }
             let chunk = self.raw_chunk().await?;
+            self.unpack(chunk.as_deref());
             let Some(decoder) = &mut self.decoder else {
                 return Ok(chunk);
             };
@@ -647,6 +655,16 @@ impl Response {
                 Some(chunk) => decoder.push(&chunk),
                 None => return decoder.finish().map(|()| None),
             }
+        }
+    }
+
+    /// Looks at the first piece of a body that the head says nothing about.
+    fn unpack(&mut self, piece: Option<&[u8]>) {
+        if self.may_be_packed
+            && let Some(piece) = piece.filter(|piece| !piece.is_empty())
+        {
+            self.may_be_packed = false;
+            self.decoder = Decoder::by_first_byte(piece);
         }
     }
 

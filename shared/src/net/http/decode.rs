@@ -13,6 +13,19 @@ const LARGEST_HEAD: usize = 64 << 10;
 /// The first two bytes of a gzip member.
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 
+/// What stands for no compression: `identity`, and what servers write there that is none (a charset, a way of sending).
+const PLAIN: [&str; 9] = [
+    "identity",
+    "none",
+    "utf-8",
+    "utf8",
+    "binary",
+    "7bit",
+    "8bit",
+    "chunked",
+    "aws-chunked",
+];
+
 /// The flags of a gzip member's head (RFC 1952, section 2.3.1).
 const HAS_CHECK: u8 = 0x02;
 const HAS_EXTRA: u8 = 0x04;
@@ -56,7 +69,7 @@ impl Decoder {
         let mut codings = encoding
             .split(',')
             .map(|coding| coding.trim().to_ascii_lowercase())
-            .filter(|coding| !coding.is_empty() && coding != "identity");
+            .filter(|coding| !coding.is_empty() && !PLAIN.contains(&coding.as_str()));
         let is_gzip = match (codings.next().as_deref(), codings.next()) {
             (None, _) => return Ok(None),
             (Some("gzip" | "x-gzip"), None) => true,
@@ -69,6 +82,14 @@ impl Decoder {
             input: Vec::new(),
             crc: Crc::new(),
         }))
+    }
+
+    /// Makes the decoder for a body of which the head says nothing, by its first byte: no text begins with that of gzip.
+    pub(super) fn by_first_byte(beginning: &[u8]) -> Option<Self> {
+        match beginning.first() == GZIP.first() {
+            true => Self::new("gzip").ok().flatten(),
+            false => None,
+        }
     }
 
     /// Takes more of the body as it came.
