@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::support::login::login;
+use crate::support::recipe::{recipe, tools};
 use crate::support::{Reply, Request, Sandbox, Server, Tool, peers};
 use qwen_shared::dotenv::carriers;
 use serde_json::{Value, json};
@@ -66,9 +67,9 @@ fn all() -> Vec<Client> {
     clients
 }
 
-/// aichat, which knows neither headers nor parameters; where it is installed.
+/// aichat, which takes neither headers nor parameters from a variable that others read; where it is installed.
 fn aichat() -> Option<Client> {
-    let path = peers::command("aichat")?.display().to_string();
+    let path = peers::aichat()?.display().to_string();
     let script = format!("AICHAT_PLATFORM=openai AICHAT_CONFIG_DIR=$HOME {path} -S -m openai:gpt-4o hi");
     Some(Client {
         name: "aichat",
@@ -192,6 +193,52 @@ fn azures_v1_endpoint_is_asked_by_every_client_with_its_own_header() {
         assert_eq!(request.target, "/openai/v1/chat/completions", "{what}");
         assert_eq!(request.header("api-key"), Some(KEY), "{what}");
     }
+}
+
+/// Asks by the recipe of qwen-recipes(7), without a configuration of aichat's own; returns what the endpoint got.
+fn asked_by_recipe(settings: impl Fn(&str) -> Value) -> Option<Request> {
+    let aichat = peers::aichat()?;
+    let server = Server::script([answer()]);
+    let sandbox = profile(&settings(&server.url("")));
+    sandbox.program("bin/ask", recipe("aichat", 0).trim_start());
+    std::os::unix::fs::symlink(aichat, sandbox.root().join("bin/aichat")).unwrap();
+    let path = format!(
+        "{}:{}:/usr/bin:/bin",
+        sandbox.root().join("bin").display(),
+        tools()
+    );
+    let tool = sh(&sandbox, "ask -S hi")
+        .env("PATH", path)
+        .env("AICHAT_CONFIG_DIR", sandbox.home());
+    let run = tool.run().exits(0);
+    assert_eq!(run.text(), "pong\n", "{run:#?}");
+    server.requests().pop()
+}
+
+#[test]
+fn aichat_asks_any_endpoint_by_the_recipe() {
+    let gateway = |url: &str| {
+        let mut profile = plain(url);
+        profile["headers"] = json!({ "X-Team": "blue", "X-Gateway-Key": "g w: 1" });
+        profile
+    };
+    let azure = |url: &str| json!({ "provider": "azure", "base_url": url, "model": "my-gpt", "key": { "env": "PROFILE_KEY" } });
+    let bearer = format!("Bearer {KEY}");
+    let Some(request) = asked_by_recipe(plain) else {
+        return;
+    };
+    assert_eq!(request.target, "/v1/chat/completions");
+    assert_eq!(request.header("authorization"), Some(&*bearer));
+    let request = asked_by_recipe(gateway).unwrap();
+    assert_eq!(request.header("authorization"), Some(&*bearer));
+    assert_eq!(request.header("x-team"), Some("blue"));
+    assert_eq!(request.header("x-gateway-key"), Some("g w: 1"));
+    let request = asked_by_recipe(azure).unwrap();
+    let wanted = "/openai/deployments/my-gpt/chat/completions?api-version=2024-10-21";
+    assert_eq!(request.target, wanted);
+    assert_eq!(request.header("api-key"), Some(KEY));
+    assert_eq!(request.header("authorization"), None);
+    assert_eq!(request.json()["model"], "my-gpt");
 }
 
 #[test]

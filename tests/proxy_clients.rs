@@ -3,6 +3,7 @@ use std::path::PathBuf;
 
 use crate::support::login::{OWN_FILE, login, with};
 use crate::support::model::Model;
+use crate::support::recipe::recipe;
 use crate::support::{Identity, Reply, Request, Run, Sandbox, Server, Tool, peers};
 use serde_json::{Value, json};
 
@@ -228,6 +229,26 @@ fn llm_answers_through_it() {
             .filter(|word| word.as_os_str() != "--stream")
             .collect();
         both(&words, &[], &|_, tool| tool, &|run| {
+            run.gives(0, "Paris\n", "");
+        });
+    }
+}
+
+#[test]
+fn aichat_answers_through_it() {
+    let Some(aichat) = peers::aichat() else { return };
+    // As qwen-recipes(7) has it, in one piece and as a stream.
+    let words = recipe("aichat", 1);
+    let words: Vec<&str> = words.trim().split("-- aichat ").collect();
+    assert_eq!(words[0], "AICHAT_PLATFORM=openai qwen-proxy ");
+    for option in ["", "--no-stream"] {
+        let script = format!("exec '{}' {option} {}", aichat.display(), words[1]);
+        let words = ["/bin/sh", "-c", &script].map(PathBuf::from);
+        let with = |sandbox: &Sandbox, tool: Tool| {
+            tool.env("AICHAT_PLATFORM", "openai")
+                .env("AICHAT_CONFIG_DIR", sandbox.home())
+        };
+        both(&words, &[], &with, &|run| {
             run.gives(0, "Paris\n", "");
         });
     }

@@ -11,7 +11,7 @@ use crate::support::{Reply, Sandbox, Server, Tool};
 use serde_json::json;
 
 /// Every recipe, with the module whose tests run it.
-const RUN: [(&str, &str); 19] = [
+const RUN: [(&str, &str); 20] = [
     ("A commit message", "recipes_git"),
     ("The text of a pull request", "recipes_git"),
     ("Explain a commit", "recipes_git"),
@@ -31,6 +31,7 @@ const RUN: [(&str, &str); 19] = [
     ("An agent behind qwen-proxy", "recipes_ci"),
     ("One budget for a whole script", "recipes_ci"),
     ("With curl", "recipes_ci"),
+    ("aichat", "env_clients"),
 ];
 
 #[test]

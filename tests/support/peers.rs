@@ -18,6 +18,16 @@ pub fn command(name: &str) -> Option<PathBuf> {
         .find(|path| path.is_file())
 }
 
+/// aichat, which is heavy to build: it is never required.
+pub fn aichat() -> Option<PathBuf> {
+    let path = directory().join("aichat/bin/aichat");
+    let is_there = path.is_file();
+    if !is_there {
+        eprintln!("SKIPPED: the peer 'aichat' is missing; run tests/peers/install aichat");
+    }
+    is_there.then_some(path)
+}
+
 /// The library that gives a program another clock, where Debian puts it.
 pub fn faketime() -> Option<PathBuf> {
     let libraries = std::fs::read_dir("/usr/lib").ok()?.flatten();
