@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use qwen_shared::dotenv::{NO_KEY, RECORD, Record};
 use qwen_shared::exit::{Exit, Failure, cannot_start, io_exit, io_reason};
 use qwen_shared::output::Reporter;
-use qwen_shared::process;
+use qwen_shared::process::{self, check_exportable};
 use qwen_shared::secret::Secret;
 use qwen_shared::shell::is_shell_name;
 use serde_json::{Map, Value};
@@ -22,9 +22,6 @@ const VARIABLES: [(&str, &str); 3] = [
 ];
 
 const ADDRESS: &str = "OPENAI_BASE_URL";
-
-/// The longest `NAME=VALUE` with which Linux starts a program, in bytes without the NUL.
-const LONGEST: usize = 131_071;
 
 /// What `qwen-token` gave.
 #[derive(Default)]
@@ -102,20 +99,7 @@ fn add_further(
         variables.push(("OPENAI_API_BASE".to_owned(), address.clone()));
     }
     for (name, value) in variables {
-        check_fits(name, value)?;
-    }
-    Ok(())
-}
-
-/// Checks that a program could be started with this variable.
-fn check_fits(name: &str, value: &str) -> Result<(), Failure> {
-    if value.contains('\0') {
-        let message = format!("'{name}' is not exported: it holds a NUL, where every variable ends");
-        return Err(Failure::new(Exit::Config, message).hint("write it without '\\u0000' in config.json"));
-    }
-    if name.len() + 1 + value.len() > LONGEST {
-        let message = format!("'{name}' is not exported: with its name it is longer than 131,071 bytes");
-        return Err(Failure::new(Exit::Config, message).hint("no program could be started with it"));
+        check_exportable(name, value)?;
     }
     Ok(())
 }

@@ -1,10 +1,11 @@
 //! The variables from which the clients of others take an endpoint, its key and what else requests to it need.
 
 use qwen_shared::dotenv::NO_KEY;
-use qwen_shared::exit::{Exit, Failure};
+use qwen_shared::exit::Failure;
 use qwen_shared::net::api::Authorization;
 use qwen_shared::net::config::Settings;
 use qwen_shared::output::Reporter;
+use qwen_shared::process::check_exportable;
 use qwen_shared::secret::Secret;
 use url::Url;
 
@@ -13,9 +14,6 @@ use super::format::{header, key_header};
 
 /// A name with a value.
 pub(crate) type Variable = (&'static str, Secret<String>);
-
-/// The longest `NAME=VALUE` with which Linux starts a program, in bytes without the NUL.
-const LONGEST: usize = 131_071;
 
 const CHAT: &str = "/chat/completions";
 
@@ -50,22 +48,9 @@ pub(crate) fn variables(
         ));
     }
     for (name, value) in &variables {
-        check_fits(name, value.expose())?;
+        check_exportable(name, value.expose())?;
     }
     Ok(variables)
-}
-
-/// Checks that a program can be started with this variable.
-fn check_fits(name: &str, value: &str) -> Result<(), Failure> {
-    if value.contains('\0') {
-        let message = format!("'{name}' is not exported: it holds a NUL, where every variable ends");
-        return Err(Failure::new(Exit::Config, message).hint("write it without '\\u0000' in config.json"));
-    }
-    if name.len() + 1 + value.len() > LONGEST {
-        let message = format!("'{name}' is not exported: with its name it is longer than 131,071 bytes");
-        return Err(Failure::new(Exit::Config, message).hint("no program can be started with it"));
-    }
-    Ok(())
 }
 
 /// Returns the variables that say more than key, address and model do; none for an address that came with a project.

@@ -168,6 +168,20 @@ pub fn read_jsonc(path: &Path) -> Option<Value> {
     parse_jsonc(&String::from_utf8_lossy(&bytes)).ok()
 }
 
+/// Plain JSON (RFC 8259), without anything that other dialects add.
+pub(crate) const STRICT: ParseOptions = ParseOptions {
+    allow_comments: false,
+    allow_loose_object_property_names: false,
+    allow_trailing_commas: false,
+    allow_missing_commas: false,
+    allow_single_quoted_strings: false,
+    allow_hexadecimal_numbers: false,
+    allow_unary_plus_numbers: false,
+    allow_bare_decimal_point_numbers: false,
+    allow_non_finite_numbers: false,
+    allow_extended_string_escapes: false,
+};
+
 /// Parses JSON with comments and trailing commas. A blank text is `null`.
 ///
 /// # Errors
@@ -176,14 +190,7 @@ pub fn parse_jsonc(text: &str) -> Result<Value, jsonc_parser::errors::ParseError
     let options = ParseOptions {
         allow_comments: true,
         allow_trailing_commas: true,
-        allow_loose_object_property_names: false,
-        allow_missing_commas: false,
-        allow_single_quoted_strings: false,
-        allow_hexadecimal_numbers: false,
-        allow_unary_plus_numbers: false,
-        allow_bare_decimal_point_numbers: false,
-        allow_non_finite_numbers: false,
-        allow_extended_string_escapes: false,
+        ..STRICT
     };
     parse_to_serde_value(text.trim_start_matches('\u{feff}'), &options)
 }

@@ -29,6 +29,26 @@ use super::signal;
 /// What is searched where PATH is not set, as in execvp(3).
 const DEFAULT_PATH: &str = "/bin:/usr/bin";
 
+/// The longest `NAME=value` in bytes. Linux takes 131,072 with the final NUL (`MAX_ARG_STRLEN`, execve(2)); one byte
+/// more, once exported, makes every later program fail to start.
+pub const VARIABLE_LIMIT: usize = 131_071;
+
+/// Checks that a program could be started with this variable.
+///
+/// # Errors
+/// 78 for a value with a NUL, or longer than the limit with its name.
+pub fn check_exportable(name: &str, value: &str) -> Result<(), Failure> {
+    if value.contains('\0') {
+        let message = format!("'{name}' is not exported: it holds a NUL, where every variable ends");
+        return Err(Failure::new(Exit::Config, message).hint("write it without '\\u0000' in config.json"));
+    }
+    if name.len() + 1 + value.len() > VARIABLE_LIMIT {
+        let message = format!("'{name}' is not exported: with its name it is longer than 131,071 bytes");
+        return Err(Failure::new(Exit::Config, message).hint("no program could be started with it"));
+    }
+    Ok(())
+}
+
 ctor::declarative::ctor! {
     /// Runs before the runtime of the standard library, which hides what is asked here.
     #[ctor(unsafe)]

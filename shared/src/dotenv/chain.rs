@@ -13,12 +13,9 @@ use super::policy::{excluded_names, is_reserved, partners};
 use super::search::{ChainRule, EnvError, Search, SearchPath};
 use super::trust::{Answer, Trust, TrustStore};
 use crate::exit::Failure;
+use crate::process::VARIABLE_LIMIT;
 use crate::secret::Secret;
 use crate::text::shell_word;
-
-/// The longest `NAME=value` in bytes. Linux takes 131,072 with the final NUL (`MAX_ARG_STRLEN`, execve(2)); one byte
-/// more, once exported, makes every later program fail to start.
-pub(super) const VARIABLE_LIMIT: usize = 131_071;
 
 /// A variable of the chain, with its origin.
 #[derive(Clone, Debug)]

@@ -23,10 +23,10 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-use super::chain::VARIABLE_LIMIT;
 use super::policy::RECORD;
 use super::record_key::RecordKey;
 use super::trust::Trust;
+use crate::process::VARIABLE_LIMIT;
 use crate::shell::is_shell_name;
 use crate::text::hex;
 
@@ -531,7 +531,7 @@ mod tests {
     use super::super::record_key::KEY_LENGTH;
     use super::{Exported, Record, RecordKey, decode, encode};
     use crate::dotenv::Trust;
-    use crate::dotenv::chain::VARIABLE_LIMIT;
+    use crate::process::VARIABLE_LIMIT;
     use std::ffi::{OsStr, OsString};
     use std::os::unix::ffi::OsStringExt;
     use std::path::{Path, PathBuf};

@@ -2,24 +2,12 @@
 
 use jsonc_parser::ast::{self, Object};
 use jsonc_parser::common::Ranged;
-use jsonc_parser::{CollectOptions, ParseOptions, parse_to_ast};
+use jsonc_parser::{CollectOptions, parse_to_ast};
 use serde_json::{Map, Value};
 use std::collections::HashMap;
 use std::ops::Range;
 
-/// Plain JSON (RFC 8259), without anything that other dialects add.
-const STRICT: ParseOptions = ParseOptions {
-    allow_comments: false,
-    allow_loose_object_property_names: false,
-    allow_trailing_commas: false,
-    allow_missing_commas: false,
-    allow_single_quoted_strings: false,
-    allow_hexadecimal_numbers: false,
-    allow_unary_plus_numbers: false,
-    allow_bare_decimal_point_numbers: false,
-    allow_non_finite_numbers: false,
-    allow_extended_string_escapes: false,
-};
+use crate::fs::STRICT;
 
 /// Where something stands in a text.
 #[derive(Clone, Debug, PartialEq, Eq)]
