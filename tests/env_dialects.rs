@@ -1,6 +1,8 @@
 //! Which shell is meant, which names and sizes it holds, and what odd surroundings do.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+
+use qwen_shared::shell::is_shell_name;
 
 use crate::support::shells::{Mode, OTHERS, POSIX, UNKNOWN};
 use crate::support::{Run, Sandbox, binary, hostile, peers};
@@ -86,7 +88,7 @@ fn a_login_shell_is_known_and_a_parent_that_is_no_shell_is_sh() {
 }
 
 /// Names that some shell treats as its own.
-const SPECIAL: &str = "_ A ARGC ARGV0 BASHOPTS BASHPID BASH_ALIASES BASH_ARGC BASH_ARGV BASH_ARGV0 BASH_CMDS BASH_COMMAND \
+pub const SPECIAL: &str = "_ A ARGC ARGV0 BASHOPTS BASHPID BASH_ALIASES BASH_ARGC BASH_ARGV BASH_ARGV0 BASH_CMDS BASH_COMMAND \
     BASH_COMPAT BASH_LINENO BASH_REMATCH BASH_SOURCE BASH_SUBSHELL BASH_VERSINFO BASH_VERSION BASH_XTRACEFD CDPATH COLUMNS \
     COMP_WORDS CURRENT CURRENT_FILE DIRSTACK EGID ENV ENV_CONVERSIONS EPOCHREALTIME EPOCHSECONDS ERRNO EUID FCEDIT FIGNORE \
     FILE_PWD FISH_VERSION FPATH FUNCNAME FUNCNEST GID GROUPS HISTCMD HISTFILE HISTSIZE HOST HOSTTYPE JOBMAX KEYTIMEOUT KSHUID \
@@ -104,6 +106,50 @@ fn a_name_that_a_shell_keeps_for_itself_is_refused_and_every_other_one_set() {
     let special: Vec<&str> = SPECIAL.split_ascii_whitespace().collect();
     for mode in POSIX.iter().chain(OTHERS) {
         for names in special.chunks(80) {
+            refuses_or_sets(mode, names);
+        }
+    }
+}
+
+/// What a shell prints of the names that it gives values to by itself, a line or a blank between them; all that zsh's modules
+/// bring included.
+fn listing(dialect: &str) -> Option<&'static str> {
+    Some(match dialect {
+        "bash" => "compgen -v",
+        "zsh" => {
+            "for m in curses datetime langinfo mapfile parameter pcre random sched system termcap terminfo watch zleparameter; \
+             do zmodload zsh/$m 2>/dev/null; done; emulate zsh -c 'print -l ${(k)parameters}'"
+        }
+        "fish" => "set -n",
+        "nu" => "$env | columns | to text",
+        "elvish" | "xonsh" | "pwsh" => return None,
+        _ => "set",
+    })
+}
+
+/// The names by the shell's own word, so that none is missing here which a newer one has.
+#[test]
+fn every_name_that_a_shell_starts_with_is_refused_or_set() {
+    for mode in POSIX.iter().chain(OTHERS) {
+        let (Some(program), Some(script)) = (mode.program(), listing(mode.dialect)) else {
+            continue;
+        };
+        let sandbox = Sandbox::new();
+        let run = sandbox
+            .command(program)
+            .args(&mode.command[1..])
+            .arg(script)
+            .run();
+        let text = run.text();
+        let names: BTreeSet<&str> = text
+            .lines()
+            .filter_map(|line| line.split(['=', '\t', ' ']).next())
+            // A locale of the sandbox's; `xyz` is none, as any shell would say.
+            .filter(|name| is_shell_name(name) && !name.starts_with("LC_") && !name.starts_with("QWEN_"))
+            .collect();
+        assert!(names.len() > 5, "{}: {run:#?}", mode.name);
+        let names: Vec<&str> = names.into_iter().collect();
+        for names in names.chunks(80) {
             refuses_or_sets(mode, names);
         }
     }

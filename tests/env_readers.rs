@@ -1,6 +1,7 @@
 //! What `qwen-env` writes for other programs is read back by these programs as it was meant, or refused by name; and a shell
 //! that sources it by mistake runs nothing.
 
+use crate::env_dialects::SPECIAL;
 use crate::support::Sandbox;
 use crate::support::quote::dotenv_line;
 use crate::support::random::Random;
@@ -174,6 +175,40 @@ fn a_dotenv_file_means_the_same_to_every_reader() {
             || value.ends_with('\\')
             || value.contains('\'') && value.contains(['"', '$', '`', '\\']);
         assert!(is_hard, "{value:?} is refused");
+    }
+}
+
+/// A name at a time: one that a shell does not let go ends the file there.
+#[test]
+fn a_name_that_a_shell_has_for_itself_is_in_no_dotenv_file() {
+    let given: Vec<(String, String)> = SPECIAL
+        .split_ascii_whitespace()
+        .map(|name| (name.to_owned(), "xyz".to_owned()))
+        .collect();
+    let (text, refused) = exported("dotenv", &given);
+    for name in [
+        "UID", "GID", "USERNAME", "path", "status", "argv", "cdpath", "options",
+    ] {
+        assert!(refused.contains(&name.to_owned()), "{name}: {text}");
+    }
+    for name in ["PS1", "HOST", "user", "hostname", "version", "command", "home"] {
+        assert!(text.contains(&format!("{name}=xyz\n")), "{name}: {text}");
+    }
+    let files: Vec<Vec<u8>> = text
+        .lines()
+        .map(|line| format!("{line}\nLAST=1\n").into_bytes())
+        .collect();
+    for shell in ["dash", "bash", "zsh", "ksh93", "mksh", "yash", "posh"] {
+        let Some(read) = Reader::Shell(shell).read(&files) else {
+            continue;
+        };
+        for (line, read) in text.lines().zip(read) {
+            let (name, read) = (line.strip_suffix("=xyz").unwrap(), read.unwrap());
+            // The reader leaves out what every shell has.
+            let is_read =
+                read.get(name).is_some_and(|value| value == "xyz") || name == "OLDPWD" || name == "PWD";
+            assert!(is_read && read.contains_key("LAST"), "{shell}: {line}: {read:?}");
+        }
     }
 }
 

@@ -31,6 +31,8 @@ pub(crate) enum Refusal {
     Name,
     /// A POSIX shell that sources the file would keep its own value.
     ShellsOwn,
+    /// zsh would, or would lose what follows, its search path, or its user.
+    ZshsOwn,
     /// GitHub keeps the name for itself.
     GithubsOwn,
     LineEnd,
@@ -49,6 +51,7 @@ impl fmt::Display for Refusal {
         f.write_str(match self {
             Self::Name => "such a name is no variable to all readers of the file",
             Self::ShellsOwn => "a shell that sources the file keeps a value of its own",
+            Self::ZshsOwn => "zsh, where it sources the file, has that name for itself",
             Self::GithubsOwn => "GitHub lets no step set that name",
             Self::LineEnd => "no line of the file can hold a line end",
             Self::CarriageReturn => "a carriage return does not survive in the file",
@@ -125,6 +128,9 @@ fn dotenv(name: &str, value: &str) -> Result<String, Refusal> {
     }
     if Shell::Sh.reserves(name) {
         return Err(Refusal::ShellsOwn);
+    }
+    if Shell::Zsh.reserves(name) {
+        return Err(Refusal::ZshsOwn);
     }
     if value.contains(['\n', '\r']) {
         return Err(Refusal::LineEnd);

@@ -12,6 +12,8 @@ pub(crate) enum Fault {
     Name,
     /// A POSIX shell does not give the name away.
     ReservedName,
+    /// zsh has an array or a number of that name, or is another user by it.
+    ZshName,
     /// `NAME: VALUE`.
     Colon,
     /// A blank before or after the `=`, or one in front of the line that is neither a space nor a tab.
@@ -34,6 +36,7 @@ impl fmt::Display for Fault {
         f.write_str(match self {
             Self::Name => "its name is none to a shell",
             Self::ReservedName => "a POSIX shell reserves its name",
+            Self::ZshName => "zsh keeps its name for itself",
             Self::Colon => "others know no ':' in the place of '='",
             Self::Blank => "a shell takes the blank at its name or '=' for the end of a word",
             Self::Bare(c) if c.is_whitespace() => {
@@ -85,6 +88,9 @@ pub(crate) fn fault(lines: &str) -> Option<Fault> {
     }
     if Shell::Sh.reserves(name) {
         return Some(Fault::ReservedName);
+    }
+    if Shell::Zsh.reserves(name) {
+        return Some(Fault::ZshName);
     }
     match rest.strip_prefix('=') {
         Some(value) => fault_in_value(value),
@@ -198,6 +204,8 @@ mod tests {
         for (line, found) in [
             ("a.b=1", Fault::Name),
             ("UID=1", Fault::ReservedName),
+            ("path=/opt", Fault::ZshName),
+            ("USERNAME=me", Fault::ZshName),
             ("A: 1", Fault::Colon),
             ("A = 1", Fault::Blank),
             ("A= 1", Fault::Blank),

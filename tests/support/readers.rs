@@ -23,8 +23,8 @@ pub enum Reader {
     Shell(&'static str),
 }
 
-/// All of them; the shells are the POSIX shell of Debian and the one of most people.
-pub const READERS: [Reader; 8] = [
+/// All of them; the shells are the POSIX shell of Debian and the two of most people.
+pub const READERS: [Reader; 9] = [
     Reader::Npm,
     Reader::Dotenvy,
     Reader::Python,
@@ -33,6 +33,7 @@ pub const READERS: [Reader; 8] = [
     Reader::Node,
     Reader::Shell("dash"),
     Reader::Shell("bash"),
+    Reader::Shell("zsh"),
 ];
 
 fn peer(path: &str) -> PathBuf {
@@ -193,12 +194,16 @@ fn sourced(shell: &str, files: &[Vec<u8>]) -> Option<Vec<Option<Meaning>>> {
         .current_dir(sandbox.work());
     assert!(command.status().unwrap().success(), "{shell}");
     let own = ["PWD", "OLDPWD", "SHLVL", "_", "n"];
+    let is_of_zsh = |name: &str, file: &[u8]| {
+        let file = format!("\n{}", String::from_utf8_lossy(file));
+        ["HOME", "LOGNAME"].contains(&name) && !file.contains(&format!("\n{name}="))
+    };
     let read = |number: usize| {
         let text = std::fs::read(sandbox.work().join(format!("{number}.out"))).unwrap();
         let text = String::from_utf8(text).unwrap();
         let pairs = text.split('\0').filter_map(|line| line.split_once('='));
         pairs
-            .filter(|(name, _)| !own.contains(name))
+            .filter(|(name, _)| !own.contains(name) && !is_of_zsh(name, &files[number]))
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .collect()
     };
