@@ -277,6 +277,70 @@ fn what_stands_for_a_secret_is_told() {
 }
 
 #[test]
+fn a_key_with_what_stood_around_it_is_told_with_the_remedy() {
+    for (line, told) in [
+        (
+            "OPENAI_API_KEY=\"Bearer sk-1\"",
+            "no key begins with 'Bearer'; give what follows it",
+        ),
+        (
+            "X_API_KEY='Basic c2stMQ=='",
+            "no key begins with 'Basic'; give what follows it",
+        ),
+        (
+            "X_API_KEY='ApiKey sk-1'",
+            "no key begins with 'ApiKey'; give what follows it",
+        ),
+        (
+            "OPENAI_API_KEY='\"sk-1\"'",
+            "no key begins with a quote, or ends with one; give it without its quotes",
+        ),
+        (
+            "OPENAI_API_KEY='export OPENAI_API_KEY=sk-1'",
+            "no key begins with the name of a variable; give what follows the name",
+        ),
+        (
+            "DASHSCOPE_API_KEY='Authorization: Bearer sk-1'",
+            "no key begins with 'Authorization:'; give what follows it",
+        ),
+        (
+            "OPENAI_API_KEY='curl https://h.example/v1 -H \"Authorization: Bearer sk-1\"'",
+            "no key is a command; give the key that stands in it",
+        ),
+        (
+            "OPENAI_API_KEY='sk-\u{200b}1'",
+            "the key holds U+200B, which no key does; copy it again from where it was made",
+        ),
+        (
+            "OPENAI_API_KEY='sk\u{a0}1'",
+            "the key holds U+00A0, which no key does; copy it again from where it was made",
+        ),
+        (
+            "OPENAI_API_KEY='sk-1 sk-2'",
+            "the key holds a blank, and a key is one word; see what was copied with it",
+        ),
+        (
+            "OPENAI_API_KEY=' sk-1'",
+            "there are blanks around the key, which clients send along; take them away",
+        ),
+        (
+            "OPENAI_MODEL='gpt-4o\u{200b}'",
+            "it holds U+200B, which comes along unseen; write it anew",
+        ),
+    ] {
+        let (sandbox, run) = check(format!("# first\n{line}\n").as_bytes());
+        let name = line.split('=').next().unwrap();
+        let wanted = format!("{}:2: '{name}': {told}", sandbox.home().join(".env").display());
+        assert!(
+            run.text().lines().any(|line| line == wanted),
+            "{wanted}\n{}",
+            run.text()
+        );
+        assert!(run.code() == 65 && !run.text().contains("sk-"), "{run:#?}");
+    }
+}
+
+#[test]
 fn what_is_unusual_about_the_file_as_a_whole_is_told() {
     for (file, told) in [
         (

@@ -693,6 +693,27 @@ fn a_copied_address_or_key_is_taken_for_what_was_meant() {
             "OPENAI_API_KEY=sk-canary-1",
             "no key begins with the name of a variable",
         ),
+        ("Basic sk-canary-1", "no key begins with 'Basic'"),
+        (
+            "Authorization: Bearer sk-canary-1",
+            "no key begins with 'Authorization:'",
+        ),
+        (
+            "curl -H 'Authorization: Bearer sk-canary-1' x",
+            "no key is a command",
+        ),
+        (
+            "$env:OPENAI_API_KEY = sk-canary-1",
+            "no key begins with the name of a variable",
+        ),
+        ("sk-canary-1\u{200b}", "the key holds U+200B, which no key does"),
+        ("sk-\u{feff}canary-1", "the key holds U+FEFF, which no key does"),
+        ("<your canary>", "the key is a placeholder"),
+        ("${CANARY_KEY}", "the key is the name of a variable"),
+        (
+            "op://canary/item/field",
+            "the key is a reference 'op://…' that 1Password resolves",
+        ),
     ] {
         let run = token(&sandbox).env("OPENAI_API_KEY", key).run();
         assert!(!run.stderr.contains("canary"), "{run:#?}");

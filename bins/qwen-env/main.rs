@@ -8,6 +8,7 @@ mod consent;
 mod env_file;
 mod explain;
 mod hook;
+mod key_lint;
 mod lint;
 mod notices;
 mod output;

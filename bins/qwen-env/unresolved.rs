@@ -2,8 +2,7 @@
 
 use std::fmt;
 
-/// How a reference begins and who resolves it, one to a line, with a tab; lines that begin with `#` are comments.
-const REFERENCES: &str = include_str!("references.tsv");
+use qwen_shared::api_key::begun_reference;
 
 /// What stands in the place of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,15 +49,8 @@ impl Unresolved {
 
 /// The reference that a value is, or holds behind a blank, as in `Bearer op://vault/item/field`.
 fn secret(value: &str) -> Option<(&'static str, &'static str)> {
-    let rows = REFERENCES.lines().filter(|line| !line.starts_with('#'));
-    let mut pairs = rows.filter_map(|line| line.split_once('\t'));
-    pairs.find(|(begin, _)| {
-        let begins = |word: &str| {
-            word.get(..begin.len())
-                .is_some_and(|start| start.eq_ignore_ascii_case(begin))
-        };
-        begins(value) || value.split(char::is_whitespace).any(begins)
-    })
+    let words = value.split(char::is_whitespace);
+    std::iter::once(value).chain(words).find_map(begun_reference)
 }
 
 /// Placeholders as whole words, and how others begin and end.

@@ -1,10 +1,11 @@
 //! The API key as it is typed, or read from standard input.
 
+use std::borrow::Cow;
 use std::io::{IsTerminal, Read};
 
+use qwen_shared::api_key::check_key;
 use qwen_shared::exit::{Exit, Failure};
 use qwen_shared::fs::cannot_read_stdin;
-use qwen_shared::net::api::check_key;
 use qwen_shared::net::config::{KeySetting, Move, stored_for};
 use qwen_shared::net::credential::{KeyringTimeout, Store, Stored};
 use qwen_shared::net::http::BaseUrl;
@@ -126,13 +127,13 @@ fn key_from_terminal(
 }
 
 /// Checks that a header can carry the key.
-fn check(key: &str) -> Result<(), &'static str> {
+fn check(key: &str) -> Result<(), Cow<'static, str>> {
     if key.is_empty() {
-        return Err("the key is empty");
+        return Err("the key is empty".into());
     }
     check_key(key)?;
     if key.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Ok(());
     }
-    Err("a key is one word of ASCII letters, digits and punctuation")
+    Err("a key is one word of ASCII letters, digits and punctuation".into())
 }

@@ -10,6 +10,7 @@
 #![cfg_attr(test, allow(clippy::too_many_lines))]
 
 pub mod address;
+pub mod api_key;
 pub mod app;
 mod checked;
 pub mod completion;

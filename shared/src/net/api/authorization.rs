@@ -2,6 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
+use crate::api_key::check_key;
 use crate::exit::{Exit, Failure};
 use crate::net::config::{Auth, Binding, Config, Key, KeySetting, Move, Settings, Source, Sourced};
 use crate::net::credential::{
@@ -271,33 +272,6 @@ fn refresh(
         .map_err(|error| error.failure(token_endpoint.as_str()))
 }
 
-/// Checks that a text is a key alone, without what stands around it where it was copied.
-///
-/// # Errors
-/// What it begins with that no key begins with.
-pub fn check_key(key: &str) -> Result<(), &'static str> {
-    if key.starts_with(['"', '\'', '`']) {
-        return Err("no key begins with a quote; give it without its quotes");
-    }
-    let first = key.split_ascii_whitespace().next().unwrap_or_default();
-    if first.len() < key.len() && ["bearer", "authorization:"].contains(&first.to_ascii_lowercase().as_str())
-    {
-        return Err("no key begins with 'Bearer'; give what follows it");
-    }
-    let name = key
-        .split_once('=')
-        .filter(|(_, value)| !value.trim_matches('=').is_empty());
-    let is_variable = |name: &str| {
-        let name = name.trim_start_matches("export ").trim();
-        let is_upper = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
-        name.contains('_') && name.bytes().all(is_upper)
-    };
-    if name.is_some_and(|(name, _)| is_variable(name)) {
-        return Err("no key begins with the name of a variable; give what follows the '='");
-    }
-    Ok(())
-}
-
 /// Refuses a secret that no header can carry, such as two lines of a file.
 fn sendable(secret: Secret<String>, source: &str) -> Result<Secret<String>, Failure> {
     let text = secret.expose();
@@ -429,39 +403,9 @@ pub fn keyring_timeout(reporter: &Reporter) -> KeyringTimeout {
 mod tests {
     use std::time::{Duration, SystemTime};
 
-    use super::{check_key, renewal_time};
+    use super::renewal_time;
     use crate::net::credential::LOCK_LIMIT;
     use crate::net::http::Timeouts;
-
-    #[test]
-    fn a_key_comes_without_what_stood_around_it() {
-        for key in [
-            "sk-proj-aB_9==",
-            "bearer",
-            "BearerOf-1",
-            "abc=def",
-            "AIzaSy=x",
-            "c2VjcmV0X2tleQ==",
-            "A_B=",
-            "gsk_x",
-        ] {
-            assert_eq!(check_key(key), Ok(()), "{key}");
-        }
-        for key in [
-            "\"sk-1\"",
-            "'sk-1'",
-            "`sk-1`",
-            "\"",
-            "Bearer sk-1",
-            "bearer\tsk-1",
-            "Authorization: Bearer sk-1",
-            "OPENAI_API_KEY=sk-1",
-            "OPENAI_API_KEY=\"sk-1\"",
-            "export MY_KEY=sk-1",
-        ] {
-            assert!(check_key(key).is_err(), "{key}");
-        }
-    }
 
     #[test]
     fn a_token_is_renewed_a_minute_or_a_fifth_of_its_life_before_its_end() {

@@ -18,7 +18,7 @@ mod retry;
 
 pub use answer::{AnswerSink, read_answer};
 pub use approved_login::{LeftLogins, take_over_logins};
-pub use authorization::{Authorization, authorize, check_key, check_stored_for, keyring_timeout, store_of};
+pub use authorization::{Authorization, authorize, check_stored_for, keyring_timeout, store_of};
 pub use call::{Call, Event, Get, RefusedResponse};
 pub use client::{Client, ClientOptions, run};
 pub use endpoint::Endpoint;

@@ -2,6 +2,7 @@
 
 mod child;
 
+use std::borrow::Cow;
 use std::env;
 use std::ffi::OsString;
 use std::io;
@@ -11,9 +12,9 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::time::Duration;
 
 use self::child::{End, Limits, Running};
-use super::authorization::check_key;
 use rustix::io::Errno;
 
+use crate::api_key::check_key;
 use crate::exit::{Exit, Failure, cannot_start, io_exit, io_reason};
 use crate::net::config::KeyCommand;
 use crate::output::Reporter;
@@ -185,33 +186,34 @@ fn failed(program: &str, status: ExitStatus, running: &Running) -> Failure {
 ///
 /// # Errors
 /// Why it is none.
-fn key_in(output: &[u8]) -> Result<Secret<String>, &'static str> {
+fn key_in(output: &[u8]) -> Result<Secret<String>, Cow<'static, str>> {
     let output = output.strip_prefix(b"\xef\xbb\xbf").unwrap_or(output);
     if output.trim_ascii().is_empty() {
-        return Err("it printed nothing");
+        return Err("it printed nothing".into());
     }
     if output.contains(&0) {
-        return Err("it printed a NUL");
+        return Err("it printed a NUL".into());
     }
     let end = output
         .iter()
         .position(|&byte| byte == b'\n')
         .unwrap_or(output.len());
     let Ok(line) = str::from_utf8(&output[..end]) else {
-        return Err("the first line that it printed is not text in UTF-8");
+        return Err("the first line that it printed is not text in UTF-8".into());
     };
     // Programs of Windows, which a WSL has too, end lines by CR LF.
     let key = line.trim();
     if key.is_empty() {
-        return Err("the first line that it printed is empty");
+        return Err("the first line that it printed is empty".into());
     }
     check_key(key)?;
     if key.starts_with(['{', '[']) {
-        return Err("it printed JSON; make it print the key alone");
+        return Err("it printed JSON; make it print the key alone".into());
     }
     if !key.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(
-            "the first line that it printed is no key: one word of ASCII letters, digits and punctuation",
+            "the first line that it printed is no key: one word of ASCII letters, digits and punctuation"
+                .into(),
         );
     }
     Ok(Secret::new(key.to_owned()))

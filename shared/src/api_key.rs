@@ -1,0 +1,258 @@
+//! What is no API key: texts that came along where a key was copied, and texts that stand in a key's place.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use crate::text::is_hostile;
+
+/// How a reference to a secret begins and who resolves it, one to a line, with a tab; lines that begin with `#` are comments.
+const REFERENCES: &str = include_str!("references.tsv");
+
+/// Why a text is no key as it stands. What it says of the text shows nothing of a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyFault {
+    /// A quote at its beginning or end.
+    Quote,
+    /// The scheme of an `Authorization` header in front.
+    Scheme(&'static str),
+    /// The name of a header in front.
+    Header(&'static str),
+    /// A command line, or an option of one.
+    Command,
+    /// An assignment: `NAME=VALUE`, as a shell, PowerShell or YAML has it.
+    Variable,
+    /// `$NAME` or `${NAME}`.
+    Unexpanded,
+    /// A reference into a store of secrets: how it begins, and who resolves it.
+    Reference(&'static str, &'static str),
+    /// What an example has between angle brackets.
+    Placeholder,
+    /// A character that nobody sees, or a dash of a word processor.
+    Character(char),
+}
+
+impl fmt::Display for KeyFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Quote => {
+                f.write_str("no key begins with a quote, or ends with one; give it without its quotes")
+            }
+            Self::Scheme(word) => write!(f, "no key begins with '{word}'; give what follows it"),
+            Self::Header(name) => write!(f, "no key begins with '{name}:'; give what follows it"),
+            Self::Command => f.write_str("no key is a command; give the key that stands in it"),
+            Self::Variable => {
+                f.write_str("no key begins with the name of a variable; give what follows the name")
+            }
+            Self::Unexpanded => {
+                f.write_str("the key is the name of a variable, which nothing here expands; give its value")
+            }
+            Self::Reference(begin, resolver) => {
+                write!(
+                    f,
+                    "the key is a reference '{begin}…' that {resolver} resolves and nothing here does"
+                )
+            }
+            Self::Placeholder => {
+                f.write_str("the key is a placeholder in '<' and '>'; put a key in its place")
+            }
+            Self::Character(c) => {
+                let code = u32::from(*c);
+                write!(
+                    f,
+                    "the key holds U+{code:04X}, which no key does; copy it again from where it was made"
+                )
+            }
+        }
+    }
+}
+
+impl From<KeyFault> for Cow<'static, str> {
+    fn from(fault: KeyFault) -> Self {
+        fault.to_string().into()
+    }
+}
+
+/// Checks that a text is a key alone, without what stands around it where it was copied.
+///
+/// # Errors
+/// What it is that no key is.
+pub fn check_key(key: &str) -> Result<(), KeyFault> {
+    const QUOTES: [char; 10] = ['"', '\'', '`', '“', '”', '„', '‘', '’', '«', '»'];
+    let quote = |is_there: bool| is_there.then_some(KeyFault::Quote);
+    let fault = quote(key.starts_with(QUOTES))
+        .or_else(|| header(key))
+        .or_else(|| is_command(key).then_some(KeyFault::Command))
+        .or_else(|| scheme(key).map(KeyFault::Scheme))
+        .or_else(|| is_assignment(key).then_some(KeyFault::Variable))
+        .or_else(|| quote(key.ends_with(QUOTES)))
+        .or_else(|| is_unexpanded(key).then_some(KeyFault::Unexpanded))
+        .or_else(|| begun_reference(key).map(|(begin, resolver)| KeyFault::Reference(begin, resolver)))
+        .or_else(|| is_in_angle_brackets(key).then_some(KeyFault::Placeholder))
+        .or_else(|| stray_character(key).map(KeyFault::Character));
+    fault.map_or(Ok(()), Err)
+}
+
+/// `Authorization: …` and its like.
+fn header(key: &str) -> Option<KeyFault> {
+    const HEADERS: [&str; 6] = [
+        "Authorization",
+        "Proxy-Authorization",
+        "X-API-Key",
+        "API-Key",
+        "ApiKey",
+        "X-Goog-API-Key",
+    ];
+    let (name, _) = key.split_once(':')?;
+    let known = HEADERS
+        .iter()
+        .find(|known| known.eq_ignore_ascii_case(name.trim()));
+    known.map(|name| KeyFault::Header(name))
+}
+
+/// The scheme in front of the one word that is the key. `Bearer` is none of a key in front of anything.
+fn scheme(key: &str) -> Option<&'static str> {
+    const SCHEMES: [&str; 5] = ["Bearer", "Basic", "ApiKey", "Api-Key", "Token"];
+    let mut words = key.split_ascii_whitespace();
+    let first = words.next().filter(|first| first.len() < key.len())?;
+    let scheme = SCHEMES.iter().find(|known| known.eq_ignore_ascii_case(first))?;
+    let is_alone = words.count() == 1;
+    (is_alone || *scheme == "Bearer").then_some(scheme)
+}
+
+fn is_command(key: &str) -> bool {
+    let mut words = key.split_ascii_whitespace();
+    let first = words.next().unwrap_or_default();
+    let is_option = matches!(first, "-H" | "--header") || first.starts_with("-HAuth");
+    words.next().is_some() && (is_option || matches!(first, "curl" | "curl.exe" | "wget" | "http" | "$"))
+}
+
+/// `NAME=VALUE` with an upper-case name that has a `_`, and the same as other languages write it. `=` and nothing is base64's.
+fn is_assignment(key: &str) -> bool {
+    const WORDS: [&str; 5] = ["export ", "set ", "setx ", "setenv ", "$env:"];
+    let lower = key.to_ascii_lowercase();
+    let word = WORDS.iter().find(|&&word| lower.starts_with(word));
+    let text = key[word.map_or(0, |word| word.len())..].trim_start();
+    let end = text.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_'));
+    let (name, rest) = text.split_at(end.unwrap_or(text.len()));
+    let is_name = name.contains('_') && !name.contains(|c: char| c.is_ascii_lowercase());
+    let value = match (rest.trim_start().strip_prefix('='), rest.strip_prefix(": ")) {
+        (Some(value), _) | (None, Some(value)) => value,
+        (None, None) if matches!(word, Some(&"setx " | &"setenv ")) => rest,
+        (None, None) => return false,
+    };
+    is_name && !value.trim_matches(['=', ' ']).is_empty()
+}
+
+/// `$NAME` or `${NAME}` as a whole.
+fn is_unexpanded(key: &str) -> bool {
+    let Some(name) = key.strip_prefix('$') else {
+        return false;
+    };
+    let inner = name.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
+    let name = inner.unwrap_or(name);
+    name.starts_with(|c: char| c.is_ascii_uppercase() || c == '_')
+        && name
+            .chars()
+            .all(|c| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_')
+}
+
+fn is_in_angle_brackets(key: &str) -> bool {
+    let inner = key.strip_prefix('<').and_then(|rest| rest.strip_suffix('>'));
+    inner.is_some_and(|inner| inner.contains(|c: char| c.is_alphabetic()))
+}
+
+/// Returns the first character that comes along unseen from a page or a chat, or a dash that a program for texts made of a
+/// hyphen.
+#[must_use]
+pub fn stray_character(text: &str) -> Option<char> {
+    let is_dash = |c: char| matches!(c, '\u{2010}'..='\u{2015}' | '\u{2212}');
+    text.chars()
+        .find(|&c| !c.is_ascii() && (is_dash(c) || c.is_whitespace() || is_hostile(c)))
+}
+
+/// Returns the reference into a store of secrets that a text begins with: how it begins, and who resolves it.
+#[must_use]
+pub fn begun_reference(text: &str) -> Option<(&'static str, &'static str)> {
+    let rows = REFERENCES.lines().filter(|line| !line.starts_with('#'));
+    let mut pairs = rows.filter_map(|line| line.split_once('\t'));
+    pairs.find(|(begin, _)| {
+        let start = text.get(..begin.len());
+        start.is_some_and(|start| start.eq_ignore_ascii_case(begin))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{KeyFault, check_key};
+
+    #[test]
+    fn a_key_is_taken_whatever_it_looks_like() {
+        for key in [
+            "sk-proj-aB_9==",
+            "bearer",
+            "BearerOf-1",
+            "abc=def",
+            "AIzaSy=x",
+            "c2VjcmV0X2tleQ==",
+            "A_B=",
+            "A_B= ",
+            "gsk_x",
+            "A_B: ",
+            "user:pass",
+            "token of my house",
+            "curl",
+            "$2b$12$abc",
+            "$ecret",
+            "<>",
+            "<1>",
+            "my key",
+            "ü",
+            "set",
+            "none",
+        ] {
+            assert_eq!(check_key(key), Ok(()), "{key}");
+        }
+    }
+
+    #[test]
+    fn what_stood_around_a_key_is_named() {
+        use KeyFault::{Character, Command, Header, Placeholder, Quote, Scheme, Unexpanded, Variable};
+        for (key, fault) in [
+            ("\"sk-1\"", Quote),
+            ("'sk-1'", Quote),
+            ("`sk-1`", Quote),
+            ("\"", Quote),
+            ("sk-1\"", Quote),
+            ("“sk-1”", Quote),
+            ("«sk-1»", Quote),
+            ("Bearer sk-1", Scheme("Bearer")),
+            ("bearer\tsk-1", Scheme("Bearer")),
+            ("Basic dXNlcjpwYXNz", Scheme("Basic")),
+            ("apikey sk-1", Scheme("ApiKey")),
+            ("Authorization: Bearer sk-1", Header("Authorization")),
+            ("x-api-key:sk-1", Header("X-API-Key")),
+            ("-H 'Authorization: Bearer sk-1'", Command),
+            ("curl https://h.example -u sk-1", Command),
+            ("OPENAI_API_KEY=sk-1", Variable),
+            ("OPENAI_API_KEY=\"sk-1\"", Variable),
+            ("OPENAI_API_KEY = sk-1", Variable),
+            ("OPENAI_API_KEY: sk-1", Variable),
+            ("export MY_KEY=sk-1", Variable),
+            ("$env:OPENAI_API_KEY = sk-1", Variable),
+            ("set OPENAI_API_KEY=sk-1", Variable),
+            ("setx OPENAI_API_KEY sk-1", Variable),
+            ("${OTHER_KEY}", Unexpanded),
+            ("$OTHER_KEY", Unexpanded),
+            ("<your key>", Placeholder),
+            ("sk-\u{200b}1", Character('\u{200b}')),
+            ("sk-1\u{a0}", Character('\u{a0}')),
+            ("\u{feff}sk-1", Character('\u{feff}')),
+            ("sk\u{2013}1", Character('\u{2013}')),
+        ] {
+            assert_eq!(check_key(key), Err(fault), "{key}");
+            assert!(!fault.to_string().contains("sk-1"), "{fault}");
+        }
+        let reference = check_key("op://vault/item/field");
+        assert_eq!(reference, Err(KeyFault::Reference("op://", "1Password")));
+    }
+}
