@@ -94,6 +94,36 @@ fn an_empty_file_is_a_file() {
     run.gives(0, "", &said);
 }
 
+/// As PowerShell's `>` writes it (motdotla/dotenv#445).
+#[test]
+fn a_file_in_utf_16_is_told_as_that_by_the_tool_that_lacks_what_it_sets() {
+    let line = "OPENAI_API_KEY=sk-1\r\n";
+    let little: Vec<u8> = line.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let big: Vec<u8> = line.encode_utf16().flat_map(u16::to_be_bytes).collect();
+    for file in [
+        [&[0xff, 0xfe], &little[..]].concat(),
+        [&[0xfe, 0xff], &big[..]].concat(),
+        little,
+        big,
+    ] {
+        let sandbox = Sandbox::new();
+        sandbox.write("work/.env", file);
+        let path = sandbox.work().join(".env").display().to_string();
+        let said = "sets no variable: it is UTF-16, as PowerShell's '>' writes it; save it as UTF-8";
+        sandbox.tool("qwen-env").args(["--format", "null"]).run().gives(
+            0,
+            "",
+            &format!("qwen-env: {path}: {said}\n"),
+        );
+        let run = sandbox.tool("qwen-token").run();
+        run.fails(77, &[&format!("is configured; '{path}' {said}\n")]);
+        let run = sandbox.tool("qwen-env").arg("--check").run().exits(65);
+        let told =
+            format!("{path}: is UTF-16, as PowerShell's '>' writes it: nothing reads it; save it as UTF-8\n");
+        assert_eq!(run.text(), told);
+    }
+}
+
 #[test]
 fn qwen_home_replaces_the_directory_in_the_home() {
     let sandbox = Sandbox::new();

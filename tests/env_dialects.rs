@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use qwen_shared::shell::is_shell_name;
 
-use crate::support::shells::{Mode, OTHERS, POSIX, UNKNOWN};
+use crate::support::shells::{Mode, OTHERS, POSIX, SPECIAL, UNKNOWN};
 use crate::support::{Run, Sandbox, binary, hostile, peers};
 
 /// Lets a shell evaluate what this call prints, then prints the environment of its children.
@@ -86,19 +86,6 @@ fn a_login_shell_is_known_and_a_parent_that_is_no_shell_is_sh() {
     let direct = sandbox.tool("qwen-env").arg("--explain").run().exits(0);
     assert!(direct.text().contains("(shell 'sh')"), "{direct:#?}");
 }
-
-/// Names that some shell treats as its own.
-pub const SPECIAL: &str = "_ A ARGC ARGV0 BASHOPTS BASHPID BASH_ALIASES BASH_ARGC BASH_ARGV BASH_ARGV0 BASH_CMDS BASH_COMMAND \
-    BASH_COMPAT BASH_LINENO BASH_REMATCH BASH_SOURCE BASH_SUBSHELL BASH_VERSINFO BASH_VERSION BASH_XTRACEFD CDPATH COLUMNS \
-    COMP_WORDS CURRENT CURRENT_FILE DIRSTACK EGID ENV ENV_CONVERSIONS EPOCHREALTIME EPOCHSECONDS ERRNO EUID FCEDIT FIGNORE \
-    FILE_PWD FISH_VERSION FPATH FUNCNAME FUNCNEST GID GROUPS HISTCMD HISTFILE HISTSIZE HOST HOSTTYPE JOBMAX KEYTIMEOUT KSHUID \
-    KSH_VERSION LINENO LINES LISTMAX LOGCHECK LOGNAME LS_COLORS MACHTYPE MAIL MAILCHECK MAILPATH MANPATH MAPFILE \
-    MODULE_PATH NULLCMD OLDPWD OPTARG OPTERR OPTIND OSTYPE PGRP PIPESTATUS POSIXLY_CORRECT PPID PROMPT PROMPT_COMMAND PS1 PS2 \
-    PS3 PS4 PWD RANDOM REPLY RPROMPT SAVEHIST SECONDS SHELL SHELLOPTS SHLVL SRANDOM TERM TMOUT TTY TTYIDLE UID USER \
-    USERNAME USER_ID VENDOR VI_MODE WATCH XONSH_DEBUG ZDOTDIR ZSH_NAME ZSH_SUBSHELL ZSH_VERSION aliases argv builtins \
-    cdpath command commands cwd dirstack export false fish_pid fpath functions galiases history home hostname if \
-    jobstates killring manpath module_path modules options parameters path pipestatus prompt psvar saliases signals \
-    status status_generation term umask unset user userdirs version watch widgets ZZZ_LAST";
 
 #[test]
 fn a_name_that_a_shell_keeps_for_itself_is_refused_and_every_other_one_set() {

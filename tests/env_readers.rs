@@ -1,11 +1,11 @@
 //! What `qwen-env` writes for other programs is read back by these programs as it was meant, or refused by name; and a shell
 //! that sources it by mistake runs nothing.
 
-use crate::env_dialects::SPECIAL;
 use crate::support::Sandbox;
 use crate::support::quote::dotenv_line;
 use crate::support::random::Random;
 use crate::support::readers::{self, Meaning, READERS, Reader};
+use crate::support::shells::SPECIAL;
 
 /// Values as people have them: blanks, quotes of all kinds, what shells and readers act on, line ends, nothing, UTF-8.
 const VALUES: &[&str] = &[

@@ -57,8 +57,14 @@ pub(crate) fn findings(chain: &EnvChain, reporter: &Reporter) -> Vec<Finding> {
     }
     for file in &chain.files {
         let mut own = check_file(file, reporter);
-        own.extend(check_bytes(file));
-        own.extend(check_lines(file));
+        if file.is_utf16() {
+            // Whatever else would be said is about bytes that nobody meant.
+            let fault = "is UTF-16, as PowerShell's '>' writes it: nothing reads it; save it as UTF-8";
+            own.push(Finding::new(&file.path, None, fault));
+        } else {
+            own.extend(check_bytes(file));
+            own.extend(check_lines(file));
+        }
         own.sort_by_key(|finding| finding.line);
         all.extend(own);
     }

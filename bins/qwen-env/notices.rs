@@ -195,8 +195,8 @@ impl<'c> Notices<'c> {
     }
 
     fn add_if_empty(&mut self, file: &EnvFile) {
-        if file.assignments.is_empty() {
-            self.add(format!("{}: sets no variable", file.path.display()));
+        if let Some(emptiness) = file.emptiness() {
+            self.add(format!("{}: {emptiness}", file.path.display()));
         }
     }
 

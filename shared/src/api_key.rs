@@ -77,14 +77,15 @@ impl From<KeyFault> for Cow<'static, str> {
 /// # Errors
 /// What it is that no key is.
 pub fn check_key(key: &str) -> Result<(), KeyFault> {
-    const QUOTES: [char; 10] = ['"', '\'', '`', '“', '”', '„', '‘', '’', '«', '»'];
+    const OPENING: [char; 8] = ['"', '\'', '`', '“', '”', '„', '‘', '«'];
+    const CLOSING: [char; 5] = ['"', '\'', '”', '’', '»'];
     let quote = |is_there: bool| is_there.then_some(KeyFault::Quote);
-    let fault = quote(key.starts_with(QUOTES))
+    let fault = quote(key.starts_with(OPENING))
         .or_else(|| header(key))
         .or_else(|| is_command(key).then_some(KeyFault::Command))
         .or_else(|| scheme(key).map(KeyFault::Scheme))
         .or_else(|| is_assignment(key).then_some(KeyFault::Variable))
-        .or_else(|| quote(key.ends_with(QUOTES)))
+        .or_else(|| quote(key.ends_with(CLOSING)))
         .or_else(|| is_unexpanded(key).then_some(KeyFault::Unexpanded))
         .or_else(|| begun_reference(key).map(|(begin, resolver)| KeyFault::Reference(begin, resolver)))
         .or_else(|| is_in_angle_brackets(key).then_some(KeyFault::Placeholder))
@@ -209,6 +210,7 @@ mod tests {
             "ü",
             "set",
             "none",
+            "$HOME;`id`",
         ] {
             assert_eq!(check_key(key), Ok(()), "{key}");
         }

@@ -136,6 +136,28 @@ impl EnvFile {
             .filter(|assignment| assignment.decision.is_waiting())
     }
 
+    /// True for UTF-16, by its byte order mark or by the NUL beside each letter: to every reader of `.env` files it is nothing.
+    #[must_use]
+    pub fn is_utf16(&self) -> bool {
+        match self.bytes.expose().as_slice() {
+            [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => true,
+            [first, second, third, fourth, ..] => {
+                let is_nul = [*first == 0, *second == 0, *third == 0, *fourth == 0];
+                is_nul == [true, false, true, false] || is_nul == [false, true, false, true]
+            }
+            _ => false,
+        }
+    }
+
+    /// Returns what to say of a file that is there and yields nothing; `None` for any other.
+    #[must_use]
+    pub fn emptiness(&self) -> Option<&'static str> {
+        self.assignments.is_empty().then(|| match self.is_utf16() {
+            true => "sets no variable: it is UTF-16, as PowerShell's '>' writes it; save it as UTF-8",
+            false => "sets no variable",
+        })
+    }
+
     /// Decides anew about what waited, now that the user has answered.
     fn apply(&mut self, answer: Answer) {
         self.answer = Some(answer);

@@ -215,7 +215,7 @@ impl Resolver<'_> {
         store.chain(passed_over).collect()
     }
 
-    /// Adds to a missing credential which file may be why: one that waits for consent, or ended the search.
+    /// Adds to a missing credential which file may be why: one that waits for consent, ended the search, or sets nothing.
     pub(super) fn explained(&self, mut failure: Failure, names: &[&str]) -> Failure {
         let Some(chain) = self.lookup.chain() else {
             return failure;
@@ -241,6 +241,13 @@ impl Resolver<'_> {
             failure
                 .hints
                 .insert(0, Hint("set QWEN_ENV_CHAIN=merge to read both".to_owned()));
+        } else if let Some((file, emptiness)) = chain
+            .files
+            .iter()
+            .find_map(|file| Some(file).zip(file.emptiness()))
+        {
+            let path = file.path.display();
+            failure.message.push_str(&format!("; '{path}' {emptiness}"));
         }
         failure
     }
