@@ -8,7 +8,7 @@
 //! - a blank line between items or within one is drawn where it is, not in the whole list;
 //! - a paragraph of several lines with `---` below it is followed by a rule: models mean one.
 
-use super::code::Highlighter;
+use super::code_block::{Code, Fence};
 use super::container::{self, Container, Item, Lead};
 use super::html;
 use super::inline;
@@ -38,17 +38,6 @@ enum Leaf {
     Code(Code),
     Html(html::End, String),
     Table(Box<Table>, String),
-}
-
-#[derive(Clone, Debug)]
-struct Code {
-    /// Mark and length of its fence, and by how much that was indented; `None` for indented code.
-    fence: Option<(char, usize, usize)>,
-    highlighter: Highlighter,
-    /// The line that is being read.
-    line: Option<String>,
-    /// Blank lines that are drawn when more code follows.
-    blanks: usize,
 }
 
 /// The open blocks, and the rows of those that have ended.
@@ -244,7 +233,7 @@ impl Blocks {
     /// The fence of open code, whose end would be a line of nothing but its mark.
     pub(super) fn fence(&self) -> Option<Option<char>> {
         match &self.leaf {
-            Leaf::Code(code) => Some(code.fence.map(|(mark, ..)| mark)),
+            Leaf::Code(code) => Some(code.fence.map(|fence| fence.mark)),
             _ => None,
         }
     }
@@ -276,19 +265,17 @@ impl Blocks {
         let mut line = line.clone();
         match &mut self.leaf {
             Leaf::Code(code) => match code.fence {
-                Some((mark, length, indent)) => {
-                    let words = line.words().trim_end();
-                    let is_mark = words.len() >= length && words.chars().all(|c| c == mark);
-                    if line.indent() <= 3 && is_mark {
+                Some(fence) => {
+                    if line.indent() <= 3 && fence.is_ended_by(line.words()) {
                         self.close();
                         return true;
                     }
-                    line.skip(indent);
+                    line.skip(fence.indent);
                     code.line = Some(line.rest());
                     true
                 }
                 None if line.is_blank() => {
-                    code.blanks += 1;
+                    code.add_blank();
                     true
                 }
                 None if line.indent() >= 4 => {
@@ -320,7 +307,8 @@ impl Blocks {
             self.open(Leaf::Heading(level, text.to_owned()));
         } else if let Some((mark, length, label)) = line::fence(words) {
             self.close_to(depth);
-            self.begin_fenced((mark, length, line.indent()), label);
+            let indent = line.indent();
+            self.begin_fenced(Fence { mark, length, indent }, label);
         } else if let Some(end) = html::begins(words, after_text) {
             self.close_to(depth);
             self.open(Leaf::Html(end, line.rest()));
@@ -340,24 +328,14 @@ impl Blocks {
     fn begin_indented(&mut self, depth: usize, line: &mut Line<'_>) {
         self.close_to(depth);
         line.skip(4);
-        self.open(Leaf::Code(Code {
-            fence: None,
-            highlighter: Highlighter::default(),
-            line: Some(line.rest()),
-            blanks: 0,
-        }));
+        self.open(Leaf::Code(Code::indented(line.rest())));
         if self.lead.has_marker() {
             self.draw(vec![Row::default()]);
         }
     }
 
-    fn begin_fenced(&mut self, fence: (char, usize, usize), label: &str) {
-        self.open(Leaf::Code(Code {
-            fence: Some(fence),
-            highlighter: Highlighter::new(label),
-            line: None,
-            blanks: 0,
-        }));
+    fn begin_fenced(&mut self, fence: Fence, label: &str) {
+        self.open(Leaf::Code(Code::fenced(fence, label)));
         if !label.is_empty() || self.lead.has_marker() {
             let mut row = Row::default();
             for cell in literal(label) {
@@ -490,7 +468,7 @@ impl Blocks {
         let rows = match std::mem::take(&mut self.leaf) {
             Leaf::None | Leaf::Html(..) => return,
             Leaf::Code(code) => {
-                self.has_blank |= code.blanks > 0;
+                self.has_blank |= code.ends_blank();
                 return;
             }
             Leaf::Paragraph(paragraph) => paragraph.rows(room),
@@ -527,42 +505,6 @@ impl Blocks {
     fn draw_html(&mut self, line: &str) {
         let rows = plain(self.room().wrap(&literal(line)));
         self.draw(rows);
-    }
-}
-
-impl Code {
-    /// Returns the rows of the line that was read, after those of the blank lines before it.
-    fn end_line(&mut self) -> Vec<Row> {
-        let Some(line) = self.line.take() else {
-            return Vec::new();
-        };
-        let mut rows = vec![Row::default(); std::mem::take(&mut self.blanks)];
-        let mut row = Row::default();
-        self.highlighter.line(&line, &mut row);
-        rows.push(row);
-        rows
-    }
-
-    /// Takes the first so many cells out of a line that has more.
-    fn settle(&mut self, cells: usize) -> Option<Row> {
-        let line = self.line.as_mut()?;
-        if line.len() <= cells {
-            return None;
-        }
-        let mut visible = Row::default();
-        Highlighter::default().line(line, &mut visible);
-        let mut taken = 0;
-        let at = line.char_indices().find_map(|(at, c)| {
-            let mut shown = String::new();
-            qwen_shared::text::make_visible(c.encode_utf8(&mut [0; 4]), &mut shown);
-            taken += if c == '\t' { 8 } else { super::wrap::width(&shown) };
-            (taken > cells).then_some(at)
-        })?;
-        let rest = line.split_off(at);
-        let mut row = Row::default();
-        self.highlighter.line(line, &mut row);
-        *line = rest;
-        Some(row)
     }
 }
 

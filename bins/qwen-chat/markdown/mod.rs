@@ -17,6 +17,7 @@
 
 mod block;
 mod code;
+mod code_block;
 mod container;
 mod html;
 mod inline;

@@ -6,6 +6,9 @@ mod documents;
 mod emulator;
 mod properties;
 
+use qwen_shared::net::config::Theme;
+
+use super::Markdown;
 use emulator::{Emulator, at, stream};
 
 /// Markdown, and how it looks on 30 columns.
@@ -179,4 +182,63 @@ fn what_has_come_is_shown_at_once_but_for_marks() {
             "code",
         ]
     );
+}
+
+/// The bytes that draw a text whose size and rows do not matter.
+fn drawn(source: &str, theme: Theme) -> String {
+    let mut markdown = Markdown::new(|| at(80, 24), theme);
+    let mut out = Vec::new();
+    for piece in source.split_inclusive(' ') {
+        markdown.push(piece, &mut out);
+        markdown.draw(&mut out);
+    }
+    markdown.end(&mut out);
+    String::from_utf8(out).unwrap()
+}
+
+#[test]
+fn code_of_a_known_language_is_coloured_as_the_theme_says() {
+    for (source, theme, parts) in [
+        (
+            "```rust\nlet a = \"b\";\n```",
+            Theme::Dark,
+            ["\x1b[2mrust", "\x1b[35mlet", "\x1b[32m\"b\""],
+        ),
+        (
+            "```{.rust}\nlet a = 1;\n```",
+            Theme::Dark,
+            ["{.rust}", "\x1b[35mlet", "\x1b[33m1"],
+        ),
+        (
+            "```rust\nlet a = 1;\n```",
+            Theme::Light,
+            ["\x1b[2mrust", "\x1b[35mlet", "\x1b[31m1"],
+        ),
+        // Without colours bold, dim and italic remain.
+        (
+            "```rust\nlet a; // b\n```",
+            Theme::None,
+            ["\x1b[2mrust", "let a; ", "\x1b[3m//"],
+        ),
+        // What a line leaves open holds for the next one.
+        (
+            "```ts\n/* a\nlet b\n*/ let c\n```",
+            Theme::Dark,
+            ["\x1b[3;90mlet", "\x1b[3;90m*/", "\x1b[35mlet"],
+        ),
+        (
+            "```no-such\nlet a;\n```",
+            Theme::Dark,
+            ["\x1b[2mno-such", "\x1b[36mlet", "a;"],
+        ),
+    ] {
+        let drawn = drawn(source, theme);
+        for part in parts {
+            assert!(drawn.contains(part), "{part:?} in {drawn:?}");
+        }
+        assert_eq!(
+            drawn.contains("\x1b[3;90m") || drawn.contains("\x1b[35m"),
+            theme != Theme::None && !source.contains("no-such")
+        );
+    }
 }
