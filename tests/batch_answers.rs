@@ -73,3 +73,39 @@ fn what_ends_before_its_first_word_is_asked_for_again_and_what_ends_after_it_is_
         assert_eq!(server.requests().len(), 1, "{result}");
     }
 }
+
+#[test]
+fn an_answer_without_anything_in_it_is_a_failure_at_every_endpoint() {
+    let empty = "the answer is empty";
+    // garrytan/gbrain#328, microsoft/essex-toolkit#378.
+    for (url, body, words) in [
+        (
+            "embeddings",
+            r#"{"object":"list","data":[{"object":"embedding","index":0,"embedding":[]}]}"#,
+            empty,
+        ),
+        ("embeddings", r#"{"object":"list","data":[]}"#, empty),
+        ("embeddings", "{}", "not an API answer: {}"),
+        (
+            "embeddings",
+            r#"{"detail":"Not Found"}"#,
+            "not an API answer: {\"detail\":\"Not Found\"}",
+        ),
+        ("completions", r#"{"id":"c","choices":[]}"#, empty),
+        (
+            "responses",
+            r#"{"object":"response","status":"completed","output":[]}"#,
+            empty,
+        ),
+    ] {
+        let (sandbox, server) = (Sandbox::new(), Server::script([Reply::json(200, body)]));
+        let input = format!("{{\"custom_id\":\"a\",\"url\":\"/v1/{url}\",\"body\":{{\"input\":\"x\"}}}}\n");
+        let run = batch(&sandbox, &server).arg("run").stdin(input).run().exits(1);
+        let result = &results(&run.text())["a"];
+        assert_eq!(result["error"]["message"], words, "{url}: {body}");
+        assert_eq!(
+            result["response"]["body"],
+            body.parse::<serde_json::Value>().unwrap()
+        );
+    }
+}

@@ -1,6 +1,6 @@
 //! Fetching results: whatever a provider's files hold, what can be had is kept.
 
-use crate::support::batch::{batch, lines, results, results_in, whole_body};
+use crate::support::batch::{batch, echo, line, lines, results, results_in, text, whole_body};
 use crate::support::batch_api::BatchApi;
 use crate::support::{Reply, Sandbox, Tool};
 use serde_json::{Value, json};
@@ -295,4 +295,20 @@ fn run_does_what_a_fetched_batch_has_not_done() {
     run.run().exits(0);
     assert_eq!(here.requests().len(), 2);
     assert_eq!(names(&sandbox).concat(), "q0q1q2");
+}
+
+#[test]
+fn an_answer_that_was_fetched_without_anything_in_it_is_asked_for_again() {
+    let empty = result("b", 200).replace(&whole_body("b")["choices"].to_string(), "[]");
+    assert!(empty.contains("\"choices\":[]"), "{empty}");
+    let api = ended("completed", 2, Some(&(result("a", 200) + &empty)), None);
+    let sandbox = Sandbox::new();
+    let run = fetch(&sandbox, &api).run().exits(1);
+    assert!(run.stderr.contains("2 done, 1 failed"), "{run:#?}");
+    sandbox.write("work/in.jsonl", line("a", "a") + &line("b", "b"));
+    let server = echo();
+    let again = batch(&sandbox, &server).args(["run", "in.jsonl", "-o", "out.jsonl", "--retry-failed"]);
+    again.run().exits(0);
+    assert_eq!(server.count(), 1);
+    assert_eq!(text(&results_in(&sandbox.work().join("out.jsonl"))["b"]), "b");
 }

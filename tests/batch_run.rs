@@ -265,7 +265,7 @@ fn an_invalid_line_is_one_result_and_not_the_end() {
 #[test]
 fn a_path_can_be_another_of_the_same_server_and_nothing_else() {
     let sandbox = Sandbox::new();
-    let server = Server::answering(|_, _| Reply::json(200, r#"{"data":[]}"#));
+    let server = Server::answering(|_, _| Reply::json(200, r#"{"data":[{"embedding":[0.5]}]}"#));
     let lines: String = [
         "/v1/embeddings",
         "/v1/../admin",

@@ -1,5 +1,6 @@
 //! qwen-batch — send many requests to a model: JSONL in, JSONL out.
 
+mod answer_body;
 mod args;
 mod client;
 mod completed;

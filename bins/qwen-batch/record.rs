@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use super::answer_body::no_answer;
 use super::digest::RequestDigest;
 
 /// A byte-order mark in UTF-8.
@@ -199,7 +200,8 @@ impl<'a> ExistingRecord<'a> {
             status.is_some_and(|status| !(200..300).contains(&status))
                 || response
                     .body
-                    .is_none_or(|body| is_empty(body.get()) || body_failed(body.get()))
+                    .map(RawValue::get)
+                    .is_none_or(|body| is_empty(body) || body_failed(body) || no_answer(body).is_some())
         };
         let id = line.id.map(|id| id.get().trim_matches('"'));
         Some(Self {

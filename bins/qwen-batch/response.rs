@@ -13,6 +13,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::to_raw_value;
 
+use crate::answer_body::{NoAnswer, no_answer};
 use crate::record::{Record, RecordError, RecordedResponse, body_failed};
 
 /// The most characters of a finish reason that are kept for the summary.
@@ -154,19 +155,23 @@ impl WholeResponse {
             .response
             .as_ref()
             .and_then(|response| response.body.as_ref());
-        let Some(body) = body else {
+        let Some(body) = body.map(|body| body.get()) else {
             let content_type = self.content_type.as_deref().unwrap_or("none");
-            let message = format!("not an API answer: the content type is '{content_type}'");
-            record.error = Some(RecordError::new(Exit::Protocol, message));
-            return None;
+            let error = AnswerError::NotAnAnswer(content_type.to_owned());
+            record.error = Some(RecordError::new(error.exit(), error.to_string()));
+            return Some(error);
         };
-        if !body_failed(body.get()) {
-            if let Ok(body) = serde_json::from_str(body.get()) {
-                judge_status(&body, record);
+        let error = match (body_failed(body), no_answer(body)) {
+            (true, _) => ApiError::parse(body).map(AnswerError::Api),
+            (false, None) => {
+                if let Ok(body) = serde_json::from_str(body) {
+                    judge_status(&body, record);
+                }
+                return None;
             }
-            return None;
-        }
-        let error = ApiError::parse(body.get()).map(AnswerError::Api);
+            (false, Some(NoAnswer::Empty)) => Some(AnswerError::Empty),
+            (false, Some(NoAnswer::Other)) => Some(AnswerError::OtherJson(one_line(body))),
+        };
         let (exit, message) = match &error {
             Some(error) => (error.exit(), error.to_string()),
             None => {
