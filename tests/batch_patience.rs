@@ -348,3 +348,73 @@ fn a_server_that_says_now_again_and_again_is_left_alone_for_longer_and_longer() 
         assert!(server.count() < 8, "{wait}: {}", server.count());
     }
 }
+
+/// What answers in the place of an API: a network that wants a login, a firewall, a front door whose back end is away.
+fn foreign_replies() -> [Reply; 4] {
+    let page = "<!DOCTYPE html><html><head><title>Just a moment...</title></head></html>";
+    [
+        Reply::new(200, "text/html", page),
+        Reply::new(403, "text/html", page),
+        Reply::new(404, "text/html", page),
+        Reply::with_headers(302, &[("location", "https://login.example/")], ""),
+    ]
+}
+
+#[test]
+fn pages_in_the_place_of_answers_are_waited_out() {
+    for page in foreign_replies() {
+        let server = Server::answering({
+            let page = page.clone();
+            move |number, request| match number {
+                10..22 => page.clone(),
+                _ => whole(&prompt(request)),
+            }
+        });
+        let sandbox = Sandbox::new();
+        run(&sandbox, &server, &lines(40), &["-j", "8"]).exits(0);
+        all_answered(&sandbox, 40);
+        // For good: cloudflare/cloudflared#1344.
+        let server = Server::answering(move |number, request| match number {
+            ..10 => whole(&prompt(request)),
+            _ => page.clone(),
+        });
+        let sandbox = Sandbox::new();
+        let run = self::run(&sandbox, &server, &lines(40), &["-j", "4", "--patience", "2s"]);
+        run.fails(75, &["no request was answered for 2s (--patience)", "10 done\n"]);
+        all_answered(&sandbox, 10);
+    }
+}
+
+#[test]
+fn a_page_for_one_line_alone_is_the_result_of_that_line() {
+    // A firewall that dislikes what one line holds: OpenHands/OpenHands#4480.
+    let server = Server::answering(|_, request| match prompt(request).as_str() {
+        "q12" => foreign_replies()[1].clone(),
+        prompt => whole(prompt),
+    });
+    let sandbox = Sandbox::new();
+    let run = run(&sandbox, &server, &lines(40), &["-j", "4"]).exits(1);
+    assert!(run.stderr.contains("40 done, 1 failed"), "{run:#?}");
+    assert!(!run.stderr.contains("one request at a time"), "{run:#?}");
+}
+
+#[test]
+fn content_that_is_refused_many_times_in_a_row_ends_no_run() {
+    // stanford-crfm/helm#1418.
+    let error = r#"{"message":"The response was filtered due to the prompt triggering Azure OpenAI's content management policy.","code":"content_filter"}"#;
+    let server = Server::answering(move |_, request| match prompt(request)[1..].parse().unwrap() {
+        5..105 => refusal(400, error),
+        _ => whole(&prompt(request)),
+    });
+    let sandbox = Sandbox::new();
+    let run = run(&sandbox, &server, &lines(110), &["-j", "4"]).exits(1);
+    assert!(run.stderr.contains("110 done, 100 failed"), "{run:#?}");
+}
+
+#[test]
+fn a_run_that_ends_because_of_so_many_failures_says_so() {
+    let server = Server::answering(|_, _| refusal(400, r#"{"message":"no such parameter: x"}"#));
+    let sandbox = Sandbox::new();
+    let run = run(&sandbox, &server, &lines(110), &["-j", "4"]);
+    run.fails(65, &["64 requests in a row failed so"]);
+}

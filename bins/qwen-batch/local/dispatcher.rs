@@ -7,14 +7,14 @@ use std::time::{Duration, Instant};
 
 use qwen_shared::exit::{Exit, Failure};
 use qwen_shared::net::api::{Call, Client, Endpoint, Error, RefusedResponse};
-use qwen_shared::net::chat::{Asked, Change as FormChange, Dialect, ErrorKind, Form};
+use qwen_shared::net::chat::{AnswerError, Asked, Change as FormChange, Dialect, ErrorKind, Form};
 use qwen_shared::net::http::{self, HttpError};
 use qwen_shared::net::ratelimit::{Notice, Permit, RateLimit};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::time::{sleep, sleep_until};
 
 use super::LONGEST_WAIT;
-use super::failure_policy::FailurePolicy;
+use super::failure_policy::{FailurePolicy, SAME_FAILURES_IN_A_ROW};
 use super::scheduler::{Cause, Change, Fault, Next, QuestionId, Scheduler, Turn};
 use crate::duration::spell;
 use crate::record::{Record, RecordError, RecordedResponse};
@@ -312,6 +312,7 @@ impl Dispatcher {
         };
         let mut failure = self.client.failure(error, Asked::Chat);
         failure.message.push_str(&why);
+        failure.exit = Exit::TryAgain;
         failure
     }
 
@@ -475,7 +476,7 @@ impl BatchCall<'_> {
             dispatcher.scheduler().abandoned(question);
             return Err(dispatcher.client.failure(error, Asked::Chat));
         }
-        let next = match fault_of(&error) {
+        let next = match self.fault_of(&error) {
             _ if is_rate_limit(&error) => self.next(question, &error),
             Some(_) if !self.has_text && asks_too_long(&error) => self.next(question, &error),
             Some(fault) if !self.has_text => {
@@ -493,6 +494,24 @@ impl BatchCall<'_> {
             Next::End => Err(dispatcher.out_of_patience(error)),
             Next::Again(_) | Next::GiveUp => Ok(()),
         }
+    }
+
+    /// Returns what an error says of the server; `None` where it is not one that may pass. What has answered in the API's
+    /// place may go away, once the API itself has answered: before that the address may be wrong.
+    fn fault_of(&self, error: &Error) -> Option<Fault> {
+        let is_late = matches!(error, Error::Http(HttpError::Timeout(..)));
+        let is_foreign = || self.dispatcher.policy.has_answered() && is_foreign(error);
+        (error.may_pass() || is_late || is_foreign()).then(|| Fault {
+            cause: match error {
+                Error::Http(error) if error.is_unsent() => Cause::Unsent,
+                Error::Http(HttpError::Cut(_)) => Cause::Cut,
+                Error::Http(_) if !is_late => Cause::Broken,
+                Error::Refused(refusal) if matches!(refusal.status, 502..=504) => Cause::Unavailable,
+                _ => Cause::Failed,
+            },
+            is_final: is_late,
+            wait: error.wait(),
+        })
     }
 
     /// Asks the scheduler what follows.
@@ -513,7 +532,7 @@ impl BatchCall<'_> {
                 Some(&reason),
             );
         }
-        let Some(fault) = fault_of(error).filter(|_| !self.has_text) else {
+        let Some(fault) = self.fault_of(error).filter(|_| !self.has_text) else {
             // The server is there, and has said something: [`Dispatcher::written`] counts it as an answer.
             return Next::GiveUp;
         };
@@ -524,7 +543,10 @@ impl BatchCall<'_> {
     fn record(self, error: Error) -> Result<Record, Failure> {
         let Dispatcher { client, policy, .. } = self.dispatcher;
         if !self.has_text && !error.may_pass() && policy.count_permanent_failure(&error) {
-            return Err(client.failure(error, Asked::Chat));
+            let mut failure = client.failure(error, Asked::Chat);
+            let why = format!("; {SAME_FAILURES_IN_A_ROW} requests in a row failed so");
+            failure.message.push_str(&why);
+            return Err(failure);
         }
         if let (Error::Answer(_), Some(record)) = (&error, self.record) {
             return Ok(record.redacted(client));
@@ -558,20 +580,15 @@ fn asks_too_long(error: &Error) -> bool {
     error.may_pass() && error.wait().is_some_and(|wait| wait > LONGEST_WAIT)
 }
 
-/// Returns what an error says of the server; `None` where it is not one that may pass.
-fn fault_of(error: &Error) -> Option<Fault> {
-    let is_late = matches!(error, Error::Http(HttpError::Timeout(..)));
-    (error.may_pass() || is_late).then(|| Fault {
-        cause: match error {
-            Error::Http(error) if error.is_unsent() => Cause::Unsent,
-            Error::Http(HttpError::Cut(_)) => Cause::Cut,
-            Error::Http(_) if !is_late => Cause::Broken,
-            Error::Refused(refusal) if matches!(refusal.status, 502..=504) => Cause::Unavailable,
-            _ => Cause::Failed,
-        },
-        is_final: !error.may_pass(),
-        wait: error.wait(),
-    })
+/// True for a web page or a redirect: something has answered in the API's place, for this request or for all of them.
+fn is_foreign(error: &Error) -> bool {
+    match error {
+        Error::Refused(refusal) => {
+            refusal.is_page || matches!(refusal.verdict.kind, ErrorKind::Page | ErrorKind::Redirect)
+        }
+        Error::Answer(error) => matches!(error, AnswerError::NotAnAnswer(_) | AnswerError::OtherText(_)),
+        _ => false,
+    }
 }
 
 /// True for a fault of the settings or of this machine, which every other request would meet too.

@@ -10,7 +10,7 @@ use qwen_shared::net::chat::{ErrorKind, Refusal, Verdict};
 const RATE_LIMITS_IN_A_ROW: usize = 8;
 
 /// So many failures of the same kind in a row mean a wrong model, path or parameter, not wrong requests.
-const SAME_FAILURES_IN_A_ROW: usize = 64;
+pub(super) const SAME_FAILURES_IN_A_ROW: usize = 64;
 
 #[derive(Debug)]
 pub(crate) struct FailurePolicy {
@@ -38,6 +38,11 @@ impl FailurePolicy {
         *self.same_failures() = Default::default();
     }
 
+    /// True once the server has given an answer to this run.
+    pub(crate) fn has_answered(&self) -> bool {
+        self.has_answered.load(Ordering::Relaxed)
+    }
+
     fn same_failures(&self) -> MutexGuard<'_, (String, usize)> {
         self.same_failures.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -52,16 +57,20 @@ impl FailurePolicy {
     }
 
     /// Counts a permanent failure; true when there were so many of the same kind that all further requests will fail too.
+    /// What a filter refuses says something about its line alone, however many such lines stand in a row.
     pub(crate) fn count_permanent_failure(&self, error: &Error) -> bool {
+        if error.kind() == Some(ErrorKind::Moderation) {
+            *self.same_failures() = Default::default();
+            return false;
+        }
         let same = match error {
             Error::Refused(refusal) => {
                 let kind = refusal.verdict.kind;
                 // What is about the request says of each one what is wrong with it.
                 let words = match kind {
-                    ErrorKind::BadRequest
-                    | ErrorKind::TooLarge
-                    | ErrorKind::Moderation
-                    | ErrorKind::Unexpected => refusal.verdict.words.as_str(),
+                    ErrorKind::BadRequest | ErrorKind::TooLarge | ErrorKind::Unexpected => {
+                        refusal.verdict.words.as_str()
+                    }
                     _ => "",
                 };
                 format!("{} {kind:?} {words}", refusal.status)
@@ -80,11 +89,10 @@ impl FailurePolicy {
     /// True for a refusal that every further request would get too. It has no status where it comes within an answer. A
     /// 403 after an answer is about its request: some providers send it for what their filter refused.
     pub(crate) fn concerns_all(&self, verdict: &Verdict, status: Option<u16>) -> bool {
-        let has_answered = || self.has_answered.load(Ordering::Relaxed);
         match verdict.kind {
             ErrorKind::Quota => true,
-            ErrorKind::Auth => matches!(status, Some(401) | None) || !has_answered(),
-            ErrorKind::Redirect => !has_answered(),
+            ErrorKind::Auth => matches!(status, Some(401) | None) || !self.has_answered(),
+            ErrorKind::Redirect => !self.has_answered(),
             _ => false,
         }
     }
@@ -137,5 +145,17 @@ mod tests {
         assert!(policy.count_permanent_failure(&gone));
         assert!(!policy.count_permanent_failure(&other));
         assert!(!policy.count_permanent_failure(&gone));
+    }
+
+    #[test]
+    fn what_a_filter_refuses_concerns_its_line_alone() {
+        let policy = FailurePolicy::new(8);
+        let head = RefusalHead {
+            status: 400,
+            ..RefusalHead::default()
+        };
+        let body = br#"{"error":{"message":"filtered","code":"content_filter"}}"#;
+        let filtered = Error::Refused(Refusal::read(&head, body, "custom"));
+        assert!((0..1_000).all(|_| !policy.count_permanent_failure(&filtered)));
     }
 }

@@ -73,6 +73,8 @@ pub struct Refusal {
     pub error: Option<Box<ApiError>>,
     /// True when the request carried no credential that could be refused.
     pub is_anonymous: bool,
+    /// True where the body is a web page: something may have answered in the API's place.
+    pub is_page: bool,
 }
 
 impl Refusal {
@@ -89,6 +91,7 @@ impl Refusal {
             verdict,
             error: matches!(body, Body::Error(_)).then(|| Box::new(error)),
             is_anonymous: false,
+            is_page: matches!(body, Body::Page(_)),
         }
     }
 
