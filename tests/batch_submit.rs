@@ -511,3 +511,23 @@ fn nothing_is_sent_where_nothing_is_left_and_where_out_is_something_else() {
     submit("in.jsonl").fails(65, &["in.jsonl:1: not a result"]);
     submit("none.jsonl").fails(66, &["'none.jsonl'"]);
 }
+
+#[test]
+fn a_file_that_is_not_found_right_after_its_upload_is_waited_for_and_kept() {
+    // bespokelabsai/curator#116.
+    let words = "Cannot find file file-1, or project proj_1 does not have access to it.";
+    let (sandbox, api) = (Sandbox::new(), BatchApi::new([]));
+    for _ in 0..2 {
+        api.reply_once("POST /v1/batches", refusal(400, "", words));
+    }
+    sandbox.write("work/in.jsonl", lines(2));
+    let run = batch(&sandbox, &api.server).args(["submit", "in.jsonl"]).run();
+    let server = api.server.url("").replace("http://", "");
+    run.gives(
+        0,
+        "batch_1\n",
+        &format!("qwen-batch: '{server}': it does not find the file 'file-1' yet; asking again\n"),
+    );
+    let calls = api.calls();
+    assert!(!calls.iter().any(|call| call.starts_with("DELETE")), "{calls:?}");
+}

@@ -238,7 +238,7 @@ impl Submission<'_> {
                 file.wait_until_processed(self.api)
                     .await
                     .map_err(Uncreated::Surely)?;
-            } else {
+            } else if !(file.is_said_missing(&words) && file.wait_until_found(self.api).await) {
                 return Err(Uncreated::Surely(self.refusal(error, &words)));
             }
         }

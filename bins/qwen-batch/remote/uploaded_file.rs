@@ -15,6 +15,9 @@ const LIMIT: Duration = Duration::from_secs(600);
 /// How long one is waited for of which it is not known whether it is ready: with some engines it stays so.
 const DOUBTFUL_LIMIT: Duration = Duration::from_secs(10);
 
+/// How long one is waited for that is not found though it was just taken: some engines' stores lag behind each other.
+const MISSING_LIMIT: Duration = Duration::from_secs(60);
+
 /// The pauses: the first one, and the longest.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
@@ -144,6 +147,39 @@ impl UploadedFile {
         Ok(())
     }
 
+    /// Waits after a refusal that says that the file is not there; false once it has been waited for long enough.
+    pub(crate) async fn wait_until_found(&mut self, api: &BatchApi) -> bool {
+        if self.uploaded.elapsed() >= MISSING_LIMIT {
+            return false;
+        }
+        if !std::mem::replace(&mut self.is_announced, true) {
+            let (server, id) = (api.server(), &self.id);
+            api.reporter().notice(&format!(
+                "'{server}': it does not find the file '{id}' yet; asking again"
+            ));
+        }
+        sleep(FIRST_PAUSE).await;
+        true
+    }
+
+    /// True for the words of a refusal that does not find this file.
+    pub(crate) fn is_said_missing(&self, words: &str) -> bool {
+        let words = words.to_lowercase();
+        let says = |any: &[&str]| any.iter().any(|said| words.contains(said));
+        (words.contains("file") || words.contains(&self.id.to_lowercase()))
+            && says(&[
+                "cannot find",
+                "can't find",
+                "could not find",
+                "couldn't find",
+                "not found",
+                "no such",
+                "does not exist",
+                "doesn't exist",
+                "does not have access",
+            ])
+    }
+
     fn announce(&mut self, api: &BatchApi) {
         if !std::mem::replace(&mut self.is_announced, true) {
             api.reporter().notice(&format!(
@@ -227,6 +263,25 @@ mod tests {
         }
         assert!(UploadedFile::read(json!({"status": "processed"})).is_err());
         assert!(UploadedFile::read(json!({"id": "../x"})).is_err());
+    }
+
+    #[test]
+    fn a_refusal_does_not_find_the_file() {
+        let file = UploadedFile::read(json!({"id": "file-Ab1"})).unwrap();
+        for words in [
+            "Cannot find file file-Ab1, or project proj_1 does not have access to it.",
+            "No such File object: file-Ab1",
+            "file-ab1 does not exist",
+        ] {
+            assert!(file.is_said_missing(words), "{words}");
+        }
+        for words in [
+            "the model does not exist",
+            "file is too large",
+            "no such batch endpoint",
+        ] {
+            assert!(!file.is_said_missing(words), "{words}");
+        }
     }
 
     #[test]
