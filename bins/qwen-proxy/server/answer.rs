@@ -1,6 +1,7 @@
 //! The body of an answer: the proxy's own, or the server's on its way through.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use std::time::Instant as StdInstant;
@@ -281,8 +282,8 @@ impl Body for AnswerBody {
 /// stay.
 #[derive(Debug)]
 pub(super) struct Mask {
-    /// Longest first.
-    secrets: Vec<Secret<String>>,
+    /// Longest first. All answers share them.
+    secrets: Arc<[Secret<String>]>,
     /// The end of the last piece, where it may be the beginning of a secret.
     held: Vec<u8>,
 }
@@ -296,7 +297,15 @@ impl Mask {
             .collect();
         secrets.sort_by_key(|secret| std::cmp::Reverse(secret.expose().len()));
         Self {
-            secrets,
+            secrets: secrets.into(),
+            held: Vec::new(),
+        }
+    }
+
+    /// Returns one for another answer.
+    pub(super) fn for_another(&self) -> Self {
+        Self {
+            secrets: Arc::clone(&self.secrets),
             held: Vec::new(),
         }
     }

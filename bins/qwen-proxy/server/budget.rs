@@ -50,6 +50,11 @@ impl Budget {
         }))
     }
 
+    /// True where nothing is limited.
+    pub(super) fn is_unlimited(&self) -> bool {
+        self.0.max_requests.is_none() && self.0.max_tokens.is_none()
+    }
+
     /// True where tokens are limited.
     pub(super) fn counts_tokens(&self) -> bool {
         self.0.max_tokens.is_some()

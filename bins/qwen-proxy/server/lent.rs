@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use qwen_shared::net::api::Endpoint;
 use qwen_shared::secret::Secret;
@@ -16,11 +17,23 @@ const REDACTED: &str = "***";
 /// Shorter values of a profile stand in any text.
 const SHORTEST: usize = 8;
 
+/// The mask of the answers, as long as the credential stays.
+#[derive(Debug, Default)]
+pub(super) struct KnownMask(Mutex<Option<(Arc<Endpoint>, Mask)>>);
+
 impl State {
     /// Returns what keeps the secrets out of one answer.
     pub(super) fn mask(&self) -> Mask {
         let endpoint = self.client.endpoint();
-        Mask::new(endpoint.secret().into_iter().chain(&self.lent))
+        let mut known = self.mask.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((of, mask)) = &*known
+            && Arc::ptr_eq(of, &endpoint)
+        {
+            return mask.for_another();
+        }
+        let mask = Mask::new(endpoint.secret().into_iter().chain(&self.lent));
+        let (_, mask) = known.insert((endpoint, mask));
+        mask.for_another()
     }
 }
 

@@ -59,6 +59,7 @@ use self::body_reader::BodyReader;
 use self::budget::Budget;
 use self::connections::Connections;
 use self::gate::Gate;
+use self::lent::KnownMask;
 use self::listener::SocketFile;
 use self::log::{Entry, Log};
 use self::reading::Task;
@@ -114,6 +115,7 @@ struct State {
     added: Map<String, Value>,
     /// What the profile adds to requests that is secret, the credential apart.
     lent: Vec<Secret<String>>,
+    mask: KnownMask,
     /// True where the model is a part of the server's path.
     needs_model: bool,
     timeouts: Timeouts,
@@ -183,8 +185,7 @@ impl Server {
         check_remote(listen, options.allow_remote, reporter)?;
         let gate = Gate::new(new_token()?, listen, &options)?;
         let log = options.log.as_deref().map(|path| Log::open(path, reporter));
-        let is_configured = options.model.is_some() || settings.model.source != Source::Default;
-        let model = is_configured.then(|| settings.model.value.clone());
+        let model = configured_model(&options, &settings);
         let mut client = client_options(&options, &settings);
         let timeouts = client.timeouts;
         let added = settings.body.clone();
@@ -194,6 +195,7 @@ impl Server {
         let bound = Bound::new(listen, &options, &workers)?;
         let state = Arc::new(State {
             lent: lent::of_profile(&endpoint),
+            mask: KnownMask::default(),
             needs_model: endpoint.provider().has_model_in_path(),
             client: Client::new(endpoint, client, reporter)?,
             gate,
@@ -325,6 +327,12 @@ fn listen_address(options: &Options) -> Option<SocketAddr> {
         (None, Some(_)) => None,
         (address, _) => Some(address.unwrap_or_else(|| SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))),
     }
+}
+
+/// Returns the model that clients are told to use, where one is configured.
+fn configured_model(options: &Options, settings: &Settings) -> Option<String> {
+    let is_configured = options.model.is_some() || settings.model.source != Source::Default;
+    is_configured.then(|| settings.model.value.clone())
 }
 
 fn client_options(options: &Options, settings: &Settings) -> ClientOptions {

@@ -178,20 +178,14 @@ impl Call for Question<'_> {
         self.asked_for_count = counting.is_some();
         let headers = request.headers_mut();
         // What provider and profile say goes before what the client says; an encoding is what the toolkit itself says.
-        let taken: Vec<HeaderName> = headers
-            .keys()
-            .filter(|name| *name != ACCEPT_ENCODING)
-            .cloned()
-            .collect();
         let mut last = None;
         for (name, value) in &self.headers {
-            if taken.contains(name) {
-                continue;
+            if last == Some(name) {
+                headers.append(name.clone(), value.clone());
+            } else if name == ACCEPT_ENCODING || !headers.contains_key(name) {
+                headers.insert(name.clone(), value.clone());
+                last = Some(name);
             }
-            match last.replace(name) == Some(name) {
-                true => headers.append(name, value.clone()),
-                false => headers.insert(name, value.clone()).is_some(),
-            };
         }
         match (&self.content, counting.or(self.changed.as_ref())) {
             (Content::None, _) => {}

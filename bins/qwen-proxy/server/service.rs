@@ -182,6 +182,7 @@ impl Exchange<'_> {
             record.entry.model.clone_from(&reading.model);
         }
         if self.route.is_question()
+            && !self.state.budget.is_unlimited()
             && let Err(refusal) = self.reserve(&mut record, &mut reading, &content, size)
         {
             return own_answer(refusal, record);

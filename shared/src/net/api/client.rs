@@ -1,6 +1,7 @@
 //! The client of one endpoint.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -70,6 +71,10 @@ struct Shared {
     renewal: tokio::sync::Mutex<Option<FailedRenewal>>,
     /// How questions are put to the models that do not take them as planned.
     forms: Mutex<BTreeMap<String, Form>>,
+    /// True once there is such a model: a program that serves many asks for none of it until then.
+    has_forms: AtomicBool,
+    /// True while a credential that replaced a refused one has not been taken by the server.
+    is_on_trial: AtomicBool,
 }
 
 /// A renewal that brought no credential.
@@ -120,6 +125,11 @@ impl Credential {
             is_accepted: false,
         }
     }
+
+    fn is_renewal_due(&self) -> bool {
+        self.renew_at
+            .is_some_and(|renew_at| renew_at <= SystemTime::now())
+    }
 }
 
 impl Client {
@@ -140,6 +150,8 @@ impl Client {
             credential: Mutex::new(Credential::new(endpoint)),
             renewal: tokio::sync::Mutex::default(),
             forms: Mutex::default(),
+            has_forms: AtomicBool::new(false),
+            is_on_trial: AtomicBool::new(false),
         })))
     }
 
@@ -392,6 +404,9 @@ impl Client {
     }
 
     fn form(&self, model: Option<&str>) -> Form {
+        if !self.0.has_forms.load(Ordering::Acquire) {
+            return Form::default();
+        }
         let forms = self.0.forms.lock().unwrap_or_else(PoisonError::into_inner);
         model
             .and_then(|model| forms.get(model).copied())
@@ -407,6 +422,7 @@ impl Client {
         let mut forms = self.0.forms.lock().unwrap_or_else(PoisonError::into_inner);
         let form = forms.entry(model.to_owned()).or_default();
         form.apply(change);
+        self.0.has_forms.store(true, Ordering::Release);
         *form != refused
     }
 
@@ -415,8 +431,7 @@ impl Client {
     }
 
     fn is_renewal_due(&self) -> bool {
-        let renew_at = self.credential().renew_at;
-        renew_at.is_some_and(|renew_at| renew_at <= SystemTime::now())
+        self.credential().is_renewal_due()
     }
 
     /// True when the credential has just replaced a refused one, and has not been taken since.
@@ -428,18 +443,28 @@ impl Client {
 
     /// Takes note that the server has taken the credential of `endpoint`.
     fn accepted(&self, endpoint: &Endpoint) {
+        if !self.0.is_on_trial.load(Ordering::Acquire) {
+            return;
+        }
         let mut credential = self.credential();
         if std::ptr::eq(&raw const *credential.endpoint, endpoint) {
             credential.is_accepted = true;
+            self.0.is_on_trial.store(false, Ordering::Release);
         }
     }
 
     /// Returns the endpoint with a credential that outlives the next request, as far as is known.
     async fn valid_endpoint(&self) -> Result<Arc<Endpoint>, Failure> {
-        if self.is_renewal_due() {
-            Box::pin(self.renew_due()).await?;
+        if let Some(endpoint) = self.endpoint_unless_due() {
+            return Ok(endpoint);
         }
+        Box::pin(self.renew_due()).await?;
         Ok(self.endpoint())
+    }
+
+    fn endpoint_unless_due(&self) -> Option<Arc<Endpoint>> {
+        let credential = self.credential();
+        (!credential.is_renewal_due()).then(|| Arc::clone(&credential.endpoint))
     }
 
     async fn renew_due(&self) -> Result<(), Failure> {
@@ -480,6 +505,7 @@ impl Client {
                 .detail("the credential was refused; renewing it once");
             Box::pin(self.renew(Refresh::Rejected(refused.clone()), &mut last)).await?;
             self.credential().replaced_at = Some(Instant::now());
+            self.0.is_on_trial.store(true, Ordering::Release);
         }
         Ok(self.endpoint().secret() != Some(refused))
     }

@@ -108,6 +108,8 @@ impl Request {
 /// A client for one endpoint: connections are kept and used again.
 #[derive(Clone, Debug)]
 pub struct Client {
+    /// Where all requests go: scheme, host and port.
+    server: Url,
     /// One, or one for each thread that serves.
     pools: Arc<[reqwest::Client]>,
     timeouts: Timeouts,
@@ -178,6 +180,7 @@ impl Client {
         let variable = proxy.as_ref().map(|proxy| proxy.variable);
         let pools = (0..threads.max(1)).map(|_| pool(tls.clone(), timeouts.connect, variable));
         Ok(Self {
+            server: base.clone(),
             pools: pools.collect::<Result<_, _>>()?,
             timeouts,
             proxy,
@@ -201,23 +204,27 @@ impl Client {
             .map_err(|error| HttpError::Invalid(error.to_string()))?;
         let variable = self.proxy.as_ref().map(|proxy| proxy.variable);
         let before_head = |error| HttpError::before_head(&error, self.timeouts.connect, variable);
-        let url = request.url.clone();
-        let mut builder = self.pool().request(method, request.url).headers(request.headers);
         let progress = Progress::default();
         let has_body = request.upload.is_some() || request.stream.is_some() || !request.body.is_empty();
+        let mut built = reqwest::Request::new(method, request.url);
+        *built.headers_mut() = request.headers;
         if let Some(stream) = request.stream {
-            builder = builder.body(stream.noting(&progress));
+            *built.body_mut() = Some(stream.noting(&progress));
         } else if let Some(upload) = request.upload {
-            builder = builder.multipart(upload.form_noting(&progress).map_err(before_head)?);
+            let form = upload.form_noting(&progress).map_err(before_head)?;
+            let builder = reqwest::RequestBuilder::from_parts(self.pool().clone(), built).multipart(form);
+            built = builder.build().map_err(before_head)?;
         } else if has_body {
-            builder = builder.body(bytes_noting(request.body, &progress));
+            *built.body_mut() = Some(bytes_noting(request.body, &progress));
         }
         let progress = has_body.then_some(&progress);
-        let (head, began) = self.head(deadline, builder.send(), progress, on_silence).await?;
+        let (head, began) = self
+            .head(deadline, self.pool().execute(built), progress, on_silence)
+            .await?;
         let inner = match head.map_err(before_head) {
             Ok(inner) => inner,
             // What is rare is boxed: what a request is made of is moved several times, and kept for each connection that is served.
-            Err(error) => return Err(Box::pin(self.explained(error, &url)).await),
+            Err(error) => return Err(Box::pin(self.explained(error)).await),
         };
         let response = Response::new(inner, began, self.timeouts, deadline);
         match variable {
@@ -237,7 +244,8 @@ impl Client {
     }
 
     /// Finds out more about a fault that says too little: what is spoken on the server's port, what the proxy said.
-    async fn explained(&self, error: HttpError, url: &Url) -> HttpError {
+    async fn explained(&self, error: HttpError) -> HttpError {
+        let url = &self.server;
         let (Some(host), Some(port)) = (url.host_str(), url.port_or_known_default()) else {
             return error;
         };

@@ -209,13 +209,14 @@ impl RateLimit {
     fn known_pause(&self, file: &StateFile, model: Model) -> Millis {
         let now = now();
         let mut known = self.known();
-        let (_, state) = match known.take() {
-            Some((at, state)) if (at..at + KNOWN).contains(&now) => known.insert((at, state)),
-            _ => known.insert((now, file.read())),
-        };
-        state
+        if !known
             .as_ref()
-            .map_or(0, |state| state.remaining_pause(model, now))
+            .is_some_and(|(at, _)| (*at..at + KNOWN).contains(&now))
+        {
+            *known = Some((now, file.read()));
+        }
+        let state = known.as_ref().and_then(|(_, state)| state.as_ref());
+        state.map_or(0, |state| state.remaining_pause(model, now))
     }
 
     fn known(&self) -> MutexGuard<'_, Option<(Millis, Option<State>)>> {
