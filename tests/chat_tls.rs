@@ -1,7 +1,7 @@
 //! TLS and proxies: whose certificates count, what a bad one is called, and what passes through whom.
 use crate::support::chat::{KEY, answer};
 use crate::support::tls::{Authority, Tunnel};
-use crate::support::{Reply, Sandbox, Server, Tool};
+use crate::support::{Reply, Sandbox, Server, Tool, wait_until};
 
 const NOW: (&str, &str) = ("20200101", "20991231");
 
@@ -49,6 +49,97 @@ fn a_private_authority_is_trusted_through_ssl_cert_file_and_only_so() {
         server.requests()[0].header("authorization"),
         Some(bearer.as_str())
     );
+}
+
+/// https://github.com/rust-lang/rustup/issues/3820, https://github.com/vercel/turborepo/issues/13035
+#[test]
+fn an_authority_of_a_company_may_sign_on_any_curve_of_the_nist() {
+    for (curve, digest) in [
+        ("P-384", "sha256"),
+        ("P-521", "sha256"),
+        ("P-521", "sha384"),
+        ("P-521", "sha512"),
+    ] {
+        let Some(authority) = Authority::signing(curve, digest) else {
+            return;
+        };
+        let (sandbox, server) = (Sandbox::new(), Server::script([answer(&["words"])]));
+        let base = format!(
+            "https://localhost:{}/v1",
+            authority.guard(&server, "localhost", NOW).port()
+        );
+        let ask = || ask(&sandbox, &base).env("SSL_CERT_FILE", authority.certificate());
+        ask().run().gives(0, "words\n", "");
+        // Another authority's key is none, whatever its name.
+        let other = Authority::signing(curve, digest).unwrap();
+        let run = ask().env("SSL_CERT_FILE", other.certificate()).run();
+        run.fails(76, &["the signature of the server's certificate is wrong"]);
+    }
+}
+
+#[test]
+fn a_server_may_have_a_key_on_p_521() {
+    let Some(authority) = Authority::signing("P-521", "sha512") else {
+        return;
+    };
+    let sandbox = Sandbox::new();
+    authority.openssl(
+        "req -x509 -config settings -newkey ec -pkeyopt ec_paramgen_curve:P-521 -noenc -subj /CN=leaf -days 2 \
+         -addext subjectAltName=DNS:localhost -keyout own.key -out own.pem",
+    );
+    let port = std::net::TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port();
+    let mut server = std::process::Command::new("openssl")
+        .args([
+            "s_server", "-quiet", "-www", "-cert", "own.pem", "-key", "own.key", "-accept",
+        ])
+        .arg(format!("127.0.0.1:{port}"))
+        .current_dir(authority.path(""))
+        .stdin(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    wait_until("a server", || {
+        std::net::TcpStream::connect(("127.0.0.1", port)).is_ok()
+    });
+    let run = sandbox
+        .tool("qwen-chat")
+        .env("OPENAI_API_KEY", KEY)
+        .env("OPENAI_BASE_URL", format!("https://localhost:{port}/v1"))
+        .env("SSL_CERT_FILE", authority.path("own.pem"))
+        .args(["--retries", "0", "--max-time", "20", "--list-models"])
+        .run();
+    server.kill().unwrap();
+    server.wait().unwrap();
+    // Its page is no answer, and came.
+    run.fails(76, &["HTML"]);
+}
+
+#[test]
+fn certificates_are_read_as_openssl_and_editors_of_windows_write_them() {
+    let Some(authority) = Authority::new() else { return };
+    let (sandbox, server) = (Sandbox::new(), Server::script([answer(&["words"])]));
+    let base = format!(
+        "https://localhost:{}/v1",
+        authority.guard(&server, "localhost", NOW).port()
+    );
+    authority.openssl("x509 -in ca.pem -trustout -addtrust serverAuth -out trusted.pem");
+    let plain = std::fs::read_to_string(authority.certificate()).unwrap();
+    std::fs::write(
+        authority.path("marked.pem"),
+        format!("\u{feff}{}", plain.replace('\n', "\r\n")),
+    )
+    .unwrap();
+    let trusted = std::fs::read_to_string(authority.path("trusted.pem")).unwrap();
+    assert!(trusted.contains("BEGIN TRUSTED CERTIFICATE"));
+    for file in ["trusted.pem", "marked.pem"] {
+        let run = ask(&sandbox, &base)
+            .env("SSL_CERT_FILE", authority.path(file))
+            .run();
+        run.gives(0, "words\n", "");
+    }
 }
 
 #[test]
@@ -408,7 +499,7 @@ fn https_to_a_server_of_plain_http_says_that_it_speaks_no_tls() {
             );
         }
     });
-    let run = ask(&sandbox, &format!("https://localhost:{port}/v1"))
+    let run = ask(&sandbox, format!("https://localhost:{port}/v1"))
         .env("SSL_CERT_FILE", authority.certificate())
         .run();
     run.fails(

@@ -23,30 +23,40 @@ pub struct Authority {
 impl Authority {
     /// Makes one; `None`, said loudly, where there is no openssl command.
     pub fn new() -> Option<Self> {
+        Self::signing("P-256", "sha256")
+    }
+
+    /// Makes one with a key on this curve, which signs by this digest.
+    pub fn signing(curve: &str, digest: &str) -> Option<Self> {
         if !super::peers::present("openssl", super::peers::command("openssl").is_some()) {
             return None;
         }
         let authority = Self {
             directory: tempfile::tempdir().unwrap(),
         };
-        let settings = "[ca]\ndefault_ca=own\n[own]\ndir=.\ndatabase=index\nserial=serial\nnew_certs_dir=.\n\
-            default_md=sha256\npolicy=any\ncopy_extensions=copy\nunique_subject=no\n[any]\ncommonName=supplied\n\
-            [req]\ndistinguished_name=dn\n[dn]\n";
+        let settings = format!(
+            "[ca]\ndefault_ca=own\n[own]\ndir=.\ndatabase=index\nserial=serial\nnew_certs_dir=.\n\
+            default_md={digest}\npolicy=any\ncopy_extensions=copy\nunique_subject=no\n[any]\ncommonName=supplied\n\
+            [req]\ndistinguished_name=dn\n[dn]\n"
+        );
         std::fs::write(authority.path("settings"), settings).unwrap();
         std::fs::write(authority.path("index"), "").unwrap();
         std::fs::write(authority.path("serial"), "01\n").unwrap();
-        authority.openssl(
-            "req -x509 -config settings -newkey ec -pkeyopt ec_paramgen_curve:P-256 -noenc -days 2 -subj /CN=test-ca \
-             -addext basicConstraints=critical,CA:true -addext keyUsage=critical,keyCertSign -keyout ca.key -out ca.pem",
-        );
+        authority.openssl(&format!(
+            "req -x509 -config settings -newkey ec -pkeyopt ec_paramgen_curve:{curve} -{digest} -noenc -days 2 \
+             -subj /CN=test-ca -addext basicConstraints=critical,CA:true -addext keyUsage=critical,keyCertSign \
+             -keyout ca.key -out ca.pem",
+        ));
         Some(authority)
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    /// Returns the path of a file beside them.
+    pub fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }
 
-    fn openssl(&self, arguments: &str) {
+    /// Runs the openssl command beside the authority's files, `ca.pem` and `ca.key`.
+    pub fn openssl(&self, arguments: &str) {
         let output = Command::new("openssl")
             .args(arguments.split_whitespace())
             .current_dir(self.directory.path())

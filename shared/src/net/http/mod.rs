@@ -8,6 +8,7 @@ mod body;
 mod client;
 mod decode;
 mod error;
+mod p521;
 mod probe;
 mod proxy;
 mod reason;
