@@ -60,6 +60,33 @@ fn a_request_arrives_with_the_credential_in_the_place_of_the_token() {
     assert_eq!(seen.header("user-agent"), Some("client/1"));
 }
 
+/// What a client says twice arrives twice; what the profile says, once, in its own words.
+#[test]
+fn headers_that_are_there_several_times_stay_so() {
+    let sandbox = Sandbox::new();
+    let server = Server::script([Reply::json(200, "{}")]);
+    let profile = serde_json::json!({"method": "api-key", "base_url": server.url("/v1"), "model": "m",
+        "headers": {"openai-beta": "of the profile"}});
+    sandbox.config(&serde_json::json!({"default_profile": "p", "profiles": {"p": profile}}).to_string());
+    let proxy = Proxy::of(sandbox.tool("qwen-proxy").env("OPENAI_API_KEY", KEY));
+    let headers = "accept: a\r\nopenai-beta: x\r\nx-stainless-a: 1\r\naccept: b\r\nx-stainless-a: 2\r\nopenai-beta: y\r\n\
+                   accept-encoding: gzip\r\naccept-encoding: br\r\naccept: c\r\n";
+    assert_eq!(proxy.post_with(CHAT, headers, "{}").status, 200);
+    let seen = &server.requests()[0];
+    let all = |wanted: &str| {
+        let named = seen
+            .headers
+            .iter()
+            .filter(|(name, _)| name.eq_ignore_ascii_case(wanted));
+        named.map(|(_, value)| value.as_str()).collect::<Vec<_>>()
+    };
+    assert_eq!(all("accept"), ["a", "b", "c"]);
+    assert_eq!(all("x-stainless-a"), ["1", "2"]);
+    assert_eq!(all("accept-encoding"), ["gzip", "br"]);
+    assert_eq!(all("openai-beta"), ["of the profile"]);
+    assert_eq!(all("authorization"), [format!("Bearer {KEY}")]);
+}
+
 /// Bytes with everything in them that somebody could want to improve.
 fn odd_bytes(random: &mut Random, length: usize) -> Vec<u8> {
     let words: [&[u8]; 10] = [

@@ -2,6 +2,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::os::unix::net::UnixDatagram;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
@@ -9,6 +10,7 @@ use std::process::{Child, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process, kill_process_group, test_kill_process};
 
+use crate::support::proxy::{Proxy, RawServer};
 use crate::support::{Run, Sandbox, Terminal, Tool, binary, peers, signal, wait_until};
 
 /// A key that must turn up nowhere.
@@ -915,6 +917,51 @@ fn it_serves_until_a_signal_and_ends_by_it() {
         assert_eq!(run.status.signal(), Some(one.as_raw()), "{run:#?}");
         assert_eq!(run.stderr, "");
     }
+}
+
+/// What runs at the first signal is answered; who only has a connection open, or comes now, is sent away.
+#[test]
+fn what_runs_at_the_end_is_answered_and_nobody_else_is_waited_for() {
+    let (sandbox, upstream) = (Sandbox::new(), RawServer::start());
+    let proxy = Proxy::of(Proxy::tool(&sandbox, &upstream.url()));
+    let mut idle = proxy.connect();
+    idle.send(proxy.head("GET", "/v1/files", ""));
+    idle.answer().refuses(404, "path_not_allowed");
+    let mut running = proxy.connect();
+    let request = proxy.head("POST", "/v1/chat/completions", "content-length: 2\r\n") + "{}";
+    running.send(&request);
+    let mut server = upstream.accept();
+    server.wait_for("{}");
+    kill_process(pid(&proxy.pid().to_string()), Signal::TERM).unwrap();
+    idle.is_closed();
+    wait_until("nobody is taken any more", || {
+        TcpStream::connect(("127.0.0.1", proxy.port)).is_err()
+    });
+    server.send("HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nlast");
+    let answer = running.answer();
+    assert_eq!((answer.text().as_str(), answer.is_whole), ("last", true));
+    running.is_closed();
+    assert_eq!(proxy.ends().status.signal(), Some(15));
+}
+
+#[test]
+fn a_second_signal_ends_what_still_runs() {
+    let (sandbox, upstream) = (Sandbox::new(), RawServer::start());
+    let proxy = Proxy::of(Proxy::tool(&sandbox, &upstream.url()));
+    let mut running = proxy.connect();
+    running.send(proxy.head("POST", "/v1/chat/completions", "content-length: 2\r\n") + "{}");
+    let mut server = upstream.accept();
+    server.wait_for("{}");
+    let id = pid(&proxy.pid().to_string());
+    kill_process(id, Signal::TERM).unwrap();
+    // Two that come together are one; how many more it takes is not what is asked.
+    wait_until("its end", || {
+        let _ = kill_process(id, Signal::TERM);
+        is_gone(id)
+    });
+    assert_eq!(running.answer().status, 0);
+    server.is_closed();
+    assert_eq!(proxy.ends().status.signal(), Some(15));
 }
 
 #[test]

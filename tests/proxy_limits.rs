@@ -1,5 +1,6 @@
 //! What clients of qwen-proxy may use: models, requests, tokens, the quota.
 
+use std::io::Write;
 use std::thread;
 
 use serde_json::{Value, json};
@@ -23,6 +24,12 @@ fn with_profile(sandbox: &Sandbox, server: &Server, members: Value) -> Tool {
     }
     sandbox.config(&json!({"default_profile": "p", "profiles": {"p": profile}}).to_string());
     sandbox.tool("qwen-proxy").env("OPENAI_API_KEY", KEY)
+}
+
+fn gzip(text: &str) -> Vec<u8> {
+    let mut coder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    coder.write_all(text.as_bytes()).unwrap();
+    coder.finish().unwrap()
 }
 
 #[test]
@@ -150,6 +157,26 @@ fn a_client_that_asks_for_the_count_gets_it() {
         assert_eq!(server.requests().pop().unwrap().text(), body);
     }
     proxy.post(CHAT, body).refuses(429, "insufficient_quota");
+}
+
+/// What is to be counted is asked for as it is; a server that compresses it all the same is undone.
+#[test]
+fn a_compressed_answer_is_counted() {
+    let sandbox = Sandbox::new();
+    let text = r#"{"choices":[],"usage":{"prompt_tokens":20,"completion_tokens":40,"total_tokens":60}}"#;
+    let headers = [("content-type", "application/json"), ("content-encoding", "gzip")];
+    let server = Server::script([Reply::with_headers(200, &headers, gzip(text))]);
+    let proxy = Proxy::start(&sandbox, &server, &["--max-total-tokens", "100"]);
+    for _ in 0..2 {
+        let answer = proxy.post_with(CHAT, "accept-encoding: gzip, br\r\n", "{}");
+        assert_eq!(
+            (answer.text().as_str(), answer.header("content-encoding")),
+            (text, None)
+        );
+        let seen = server.requests().pop().unwrap();
+        assert_eq!(seen.header("accept-encoding"), Some("identity"));
+    }
+    proxy.post(CHAT, "{}").refuses(429, "insufficient_quota");
 }
 
 /// Where a server knows no `stream_options`, what was added is taken back, and the answer is estimated.
@@ -499,12 +526,9 @@ fn models_that_may_be_asked_are_those_that_are_listed() {
 fn a_list_of_models_is_filtered_however_it_comes() {
     let sandbox = Sandbox::new();
     let list = r#"{"models":[{"name":"hidden"}],"data":[{"id":"m"},{"id":"hidden"}]}"#;
-    let mut coder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
-    std::io::Write::write_all(&mut coder, list.as_bytes()).unwrap();
-    let packed = coder.finish().unwrap();
-    let json = ("content-type", "application/json");
+    let headers = [("content-type", "application/json"), ("content-encoding", "gzip")];
     let server = Server::script([
-        Reply::with_headers(200, &[json, ("content-encoding", "gzip")], packed),
+        Reply::with_headers(200, &headers, gzip(list)),
         Reply::stream([&list[..20], &list[20..]]),
         Reply::json(200, "<html>hidden</html>"),
         Reply::json(200, r#"{"data":{"hidden":1}}"#),
