@@ -43,4 +43,4 @@ pub use pending_login::PendingLogin;
 pub use run::{Run, Tool, next_line, signal, wait_until};
 pub use sandbox::{Sandbox, binary};
 pub use server::{Gate, Reply, Request, Server};
-pub use terminal::Terminal;
+pub use terminal::{Terminal, unwrapped};

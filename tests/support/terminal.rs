@@ -89,7 +89,16 @@ impl Terminal {
         plain(&self.shown())
     }
 
-    /// Waits until `text` has been shown: as the program sent it, or as it reads on the screen.
+    /// Types Escape, and waits until `next` is shown: a key that comes at once would be read as one with it.
+    #[track_caller]
+    pub fn leaves(&mut self, next: &str) {
+        let before = self.plain().len();
+        self.types("\u{1b}");
+        self.shows_after(before, next);
+    }
+
+    /// Waits until `text` has been shown: as the program sent it, or as it reads on the screen, in one line or broken at
+    /// blanks.
     #[track_caller]
     pub fn shows(&self, text: &str) {
         self.shows_after(0, text);
@@ -104,7 +113,8 @@ impl Terminal {
             let sent = self::text(&shown);
             let seen = plain(&sent);
             let as_sent = start == 0 && sent.contains(text);
-            if as_sent || seen.get(start..).is_some_and(|seen| seen.contains(text)) {
+            let holds = |seen: &str| seen.contains(text) || unwrapped(seen).contains(text);
+            if as_sent || seen.get(start..).is_some_and(holds) {
                 return;
             }
             let rest = end.saturating_duration_since(Instant::now());
@@ -190,6 +200,25 @@ fn plain(text: &str) -> String {
         }
     }
     kept
+}
+
+/// Joins the lines that a message was broken into: all but the first are indented.
+pub fn unwrapped(text: &str) -> String {
+    let mut lines = text.split('\n');
+    let mut joined = lines.next().unwrap_or_default().to_owned();
+    for line in lines {
+        match line.strip_prefix("  ") {
+            Some(rest) => {
+                joined.push(' ');
+                joined.push_str(rest.trim_start());
+            }
+            None => {
+                joined.push('\n');
+                joined.push_str(line);
+            }
+        }
+    }
+    joined
 }
 
 /// The same command in a session whose controlling terminal is its stdin.
