@@ -94,7 +94,7 @@ fn key_from_terminal(
     stored: Option<Secret<String>>,
 ) -> Result<Option<Secret<String>>, Failure> {
     if let Some(page) = &to.provider.key_page {
-        terminal.print(&format!("keys are made at {page}\n"))?;
+        terminal.say(&format!("keys are made at {page}"))?;
     }
     let empty = match &stored {
         Some(key) => format!("Enter keeps {}, ", key.masked()),
@@ -118,10 +118,10 @@ fn key_from_terminal(
         match check(key.expose()) {
             Ok(()) => {
                 let length = key.expose().len();
-                terminal.print(&format!("key: {}, {length} characters\n", key.masked()))?;
+                terminal.say(&format!("key: {}, {length} characters", key.masked()))?;
                 return Ok(Some(key));
             }
-            Err(reason) => terminal.print(&format!("{reason}\n"))?,
+            Err(reason) => terminal.say(reason)?,
         }
     }
 }

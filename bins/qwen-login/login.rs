@@ -53,8 +53,8 @@ impl Login<'_> {
             "send it all the same, and remember that",
             "give up",
         ];
-        let question = format!("{}:", failure.message);
-        match Choice::new(&question, &options, 0).ask(terminal)? {
+        terminal.say(&failure.message)?;
+        match Choice::new("What now?", &options, 0).ask(terminal)? {
             0 => Ok(false),
             1 => {
                 self.args.allow_http = true;

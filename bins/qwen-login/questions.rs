@@ -117,7 +117,7 @@ impl<'a> Choice<'a> {
     }
 
     fn ask_by_number(&self, terminal: &mut Terminal) -> Result<usize, Failure> {
-        terminal.print(&format!("{}\n", self.question))?;
+        terminal.say(self.question)?;
         let all: Vec<usize> = (0..self.options.len()).collect();
         self.print(terminal, &all)?;
         loop {
@@ -135,12 +135,12 @@ impl<'a> Choice<'a> {
                 [only] => return Ok(only),
                 [] => {}
                 _ => {
-                    terminal.print("several are meant:\n")?;
+                    terminal.say("several are meant:")?;
                     self.print(terminal, &fitting)?;
                 }
             }
-            terminal.print(&format!(
-                "type a number from 1 to {}, or a part of the text, or press Enter for {}\n",
+            terminal.say(&format!(
+                "type a number from 1 to {}, or a part of the text, or press Enter for {}",
                 self.options.len(),
                 self.default + 1
             ))?;
@@ -164,22 +164,21 @@ impl<'a> Choice<'a> {
     }
 
     fn print(&self, terminal: &mut Terminal, indexes: &[usize]) -> Result<(), Failure> {
-        let mut text = String::new();
         let printed = indexes.iter().take(MOST_PRINTED);
         for (index, option) in printed.filter_map(|&index| Some((index, self.options.get(index)?))) {
-            text.push_str(&format!("{:3}) {option}\n", index + 1));
+            terminal.say(&format!("{:3}) {option}", index + 1))?;
         }
         let last = self.options.len();
         match indexes.len().saturating_sub(MOST_PRINTED) {
             0 => {}
             more => {
-                text.push_str(&format!("     and {more} more\n"));
+                terminal.say(&format!("     and {more} more"))?;
                 if let (true, Some(way_out)) = (self.has_way_out, self.options.last()) {
-                    text.push_str(&format!("{last:3}) {way_out}\n"));
+                    terminal.say(&format!("{last:3}) {way_out}"))?;
                 }
             }
         }
-        terminal.print(&text)
+        Ok(())
     }
 }
 
@@ -245,7 +244,7 @@ pub(crate) fn ask_or_leave<T>(
         };
         match parse(answer) {
             Ok(value) => return Ok(Some(value)),
-            Err(reason) => terminal.print(&format!("{}\n", one_line(&reason)))?,
+            Err(reason) => terminal.say(&one_line(&reason))?,
         }
     }
 }

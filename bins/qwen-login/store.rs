@@ -124,7 +124,7 @@ fn ask(login: &mut Login<'_>, failure: &Failure, store: &Store, is_qwen: bool) -
     let Some(terminal) = login.terminal.as_mut() else {
         return Ok(Next::GiveUp);
     };
-    terminal.print(&format!("{}\n", failure.message))?;
+    terminal.say(&failure.message)?;
     let options = ["try again", other.1, "give it up"];
     let question = "The login is approved, but not stored yet.";
     Ok(match Choice::new(question, &options, 0).ask(terminal)? {

@@ -10,7 +10,7 @@ use rustix::io::Errno;
 
 use super::exit::{Exit, Failure, io_reason};
 use super::signal;
-use super::text::{make_visible, one_line};
+use super::text::{make_visible, one_line, wrap};
 
 /// Standard output, unbuffered: what was written is in the kernel when the call returns.
 ///
@@ -286,6 +286,11 @@ impl Reporter {
         self.emit(&one_line(text));
     }
 
+    /// Prints a line for a person to read, without the program's name. Not silenced.
+    pub fn say(&self, text: &str) {
+        self.emit(&wrapped(&one_line(text)));
+    }
+
     /// Passes on a piece of a long text, such as a model's reasoning: no program name, no line end of its own, everything
     /// but line feeds and tabs made visible. Silent with `--quiet`, and dropped while lines are held back.
     pub fn flow(&self, text: &str) {
@@ -312,11 +317,13 @@ impl Reporter {
     }
 
     fn line(&self, label: &str, text: &str, color: &str) {
-        let text = one_line(text);
-        if self.color.wanted(io::stderr().is_terminal()) {
-            self.emit(&format!("\x1b[{color}m{}:\x1b[0m {label}{text}", self.program));
-        } else {
-            self.emit(&format!("{}: {label}{text}", self.program));
+        let text = wrapped(&format!("{}: {label}{}", self.program, one_line(text)));
+        let name = format!("{}:", self.program);
+        match text.strip_prefix(&name) {
+            Some(rest) if self.color.wanted(io::stderr().is_terminal()) => {
+                self.emit(&format!("\x1b[{color}m{name}\x1b[0m{rest}"));
+            }
+            _ => self.emit(&text),
         }
     }
 
@@ -329,6 +336,15 @@ impl Reporter {
         }
         drop(held);
         let _ = io::stderr().lock().write_all(format!("{line}\n").as_bytes());
+    }
+}
+
+/// Breaks a line as [`wrap`] does for the terminal that standard error is, if it is one.
+fn wrapped(line: &str) -> String {
+    let size = rustix::termios::tcgetwinsize(rustix::stdio::stderr());
+    match size.map(|size| usize::from(size.ws_col)) {
+        Ok(columns @ 1..) => wrap(line, columns).into_owned(),
+        _ => line.to_owned(),
     }
 }
 

@@ -22,7 +22,7 @@ use zeroize::{Zeroize, Zeroizing};
 use super::exit::{Exit, Failure, io_reason};
 use super::secret::Secret;
 use super::signal::{self, Caught, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP};
-use super::text::one_line;
+use super::text::{one_line, wrap};
 
 /// The controlling terminal, opened by its own name: it works while stdin and stdout are pipes.
 #[derive(Debug)]
@@ -65,13 +65,23 @@ impl Terminal {
             .map_err(|error| gone(&error))
     }
 
+    /// Prints a line, broken at blanks as [`wrap`] does. As for [`Terminal::print`].
+    ///
+    /// # Errors
+    /// As [`Terminal::print`].
+    pub fn say(&mut self, line: &str) -> Result<(), Failure> {
+        let line = wrap(line, usize::from(self.columns())).into_owned();
+        self.print(&format!("{line}\n"))
+    }
+
     /// Asks on one line and returns the answer without its line end, trimmed. Keys that move the cursor, and the marks
     /// that a terminal puts around pasted text, are not part of it.
     ///
     /// # Errors
     /// Exit 74 when the terminal has gone, also at end of file (Ctrl-D).
     pub fn ask(&mut self, question: &str) -> Result<String, Failure> {
-        self.print(question)?;
+        let question = wrap(question, usize::from(self.columns())).into_owned();
+        self.print(&question)?;
         let mut answer = Vec::new();
         match self.reader.read_until(b'\n', &mut answer) {
             Ok(0) => self.no_answer(),
@@ -105,16 +115,18 @@ impl Terminal {
     /// As [`Terminal::ask`].
     pub fn ask_hidden(&mut self, question: &str) -> Result<Secret<String>, Failure> {
         let width = usize::from(self.columns());
-        let at = question.chars().count() % width.max(1);
+        let question = wrap(question, width);
+        let last_line = question.rsplit('\n').next().unwrap_or_default();
+        let at = last_line.chars().count() % width.max(1);
         let stars = match Self::can_draw() {
             true => width.saturating_sub(at + 1),
             false => 0,
         };
-        self.print(question)?;
+        self.print(&question)?;
         let Self { writer, reader } = self;
         let line = HiddenLine {
             tty: writer,
-            question,
+            question: &question,
             stars,
         }
         .read(reader)

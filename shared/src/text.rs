@@ -110,6 +110,80 @@ pub fn clip(text: &str, limit: usize) -> String {
     }
 }
 
+/// From this width on, in columns, a line is left to the terminal: few words meet its edge, and what is copied is one line.
+const WIDE: usize = 80;
+
+/// Breaks a line at blanks, so that no word is cut at the right edge of a narrow terminal of so many columns. What stands in single
+/// quotes stays in one piece: it may be a command to copy. The lines after the first are indented, below the second column of
+/// text that has one.
+#[must_use]
+pub fn wrap(line: &str, columns: usize) -> Cow<'_, str> {
+    if columns >= WIDE || width(line) <= columns {
+        return Cow::Borrowed(line);
+    }
+    let indent = " ".repeat(hanging_indent(line, columns));
+    let (mut wrapped, mut used, mut is_empty) = (String::with_capacity(line.len() + 16), 0, true);
+    for piece in pieces(line) {
+        let breaks = !is_empty && used + width(piece) > columns;
+        let piece = match breaks {
+            true => {
+                wrapped.truncate(wrapped.trim_end().len());
+                wrapped.push('\n');
+                wrapped.push_str(&indent);
+                used = indent.len();
+                piece.trim_start()
+            }
+            false => piece,
+        };
+        wrapped.push_str(piece);
+        used += width(piece);
+        is_empty = false;
+    }
+    Cow::Owned(wrapped)
+}
+
+/// Says how many columns a text takes, roughly: what may be wide counts as wide.
+fn width(text: &str) -> usize {
+    text.chars().map(|c| if c < '\u{1100}' { 1 } else { 2 }).sum()
+}
+
+/// Returns where the text of a second column begins, if that leaves room for it.
+fn hanging_indent(line: &str, columns: usize) -> usize {
+    let start = line.len() - line.trim_start().len();
+    let gap = line[start..].find("  ").map(|gap| start + gap);
+    let second = gap.map(|gap| line.len() - line[gap..].trim_start().len());
+    let second = second.map(|second| width(&line[..second]));
+    second
+        .filter(|second| *second <= columns / 2)
+        .unwrap_or_else(|| (start + 2).min(columns / 4))
+}
+
+/// Splits a line before its blanks; what is quoted stays whole.
+fn pieces(line: &str) -> impl Iterator<Item = &str> {
+    let mut rest = line;
+    std::iter::from_fn(move || {
+        let (piece, left) = rest.split_at_checked(piece_length(rest))?;
+        rest = left;
+        Some(piece).filter(|piece| !piece.is_empty())
+    })
+}
+
+fn piece_length(text: &str) -> usize {
+    let start = text.len() - text.trim_start_matches(' ').len();
+    let end_of_word = |from: usize| text[from..].find(' ').map_or(text.len(), |blank| from + blank);
+    let end = end_of_word(start);
+    let word = &text[start..end];
+    if !word.trim_start_matches('(').starts_with('\'') || word.matches('\'').count() > 1 {
+        return end;
+    }
+    let closing = text[end..].match_indices('\'').map(|(at, _)| end + at + 1);
+    closing
+        .filter(|&at| !text[at..].starts_with(char::is_alphanumeric))
+        .map(end_of_word)
+        .next()
+        .unwrap_or(end)
+}
+
 /// Writes a word for a shell, without quotes, so that a message can quote the command: a backslash before every character
 /// that any shell could give a meaning to. `None` for what no command line of a message can hold.
 #[must_use]
@@ -143,6 +217,7 @@ mod tests {
     use super::escape_json;
     use super::make_visible;
     use super::one_line;
+    use super::wrap;
 
     #[test]
     fn what_would_move_the_cursor_or_reorder_text_is_made_visible() {
@@ -204,6 +279,39 @@ mod tests {
             assert_eq!(one_line(&escaped.replace('\n', "")), escaped.replace('\n', ""));
         }
         assert_eq!(escape_json("{\n  \"a\": \"ü\"\n}"), "{\n  \"a\": \"ü\"\n}");
+    }
+
+    #[test]
+    fn a_line_is_broken_at_blanks_and_a_command_in_quotes_stays_whole() {
+        for (line, columns, wrapped) in [
+            ("short", 5, "short"),
+            ("one two three", 8, "one two\n  three"),
+            ("one two three ", 8, "one two\n  three "),
+            (
+                "to averylongwordthatfitsnowhere it",
+                10,
+                "to\n  averylongwordthatfitsnowhere\n  it",
+            ),
+            (
+                "hint: run 'qwen-login --profile work' to log in",
+                34,
+                "hint: run\n  'qwen-login --profile work' to\n  log in",
+            ),
+            (
+                "the server's words and no quote's end",
+                14,
+                "the server's\n  words and no\n  quote's end",
+            ),
+            (
+                "/retry     ask the question again",
+                24,
+                "/retry     ask the\n           question again",
+            ),
+            ("  1) one two", 9, "  1) one\n  two"),
+            ("漢字 漢字 漢字", 9, "漢字 漢字\n  漢字"),
+        ] {
+            assert_eq!(wrap(line, columns), wrapped, "{line:?}");
+        }
     }
 
     #[test]
