@@ -290,3 +290,57 @@ fn help_names_every_command_that_tab_knows() {
     terminal.types("\x15/quit\r");
     assert_eq!(terminal.ends(), 0);
 }
+
+#[test]
+fn a_word_narrows_the_models_down_and_one_that_none_has_is_said() {
+    let names: Vec<Value> = ["gpt-4o", "gpt-4o-mini", "qwen/qwen3-coder"]
+        .map(|name| json!({ "id": name }))
+        .into();
+    let list = json!({ "object": "list", "data": names }).to_string();
+    let (sandbox, server) = (
+        Sandbox::new(),
+        Server::answering(move |_, _| Reply::json(200, &list)),
+    );
+    let mut terminal = converse(chat(&sandbox, &server));
+    terminal.shows("/model changes the model, /help lists the commands");
+    for (typed, shown) in [
+        (
+            "/model gpt",
+            "2 of 3 models have 'gpt' in their names:\ngpt-4o\ngpt-4o-mini\n",
+        ),
+        ("/model GPT-4O", "gpt-4o at "),
+        ("/model coder", "qwen/qwen3-coder at "),
+        ("/model qwen/qwen3-coder:free", "qwen/qwen3-coder:free at "),
+        (
+            "/model gtp-4o",
+            "the endpoint lists no model 'gtp-4o'; still qwen/qwen3-coder:free at ",
+        ),
+        ("", "hint: did you mean '/model gpt-4o'?"),
+        ("", "'/model -f gtp-4o' takes the name all the same"),
+        ("/model -f gtp-4o", "gtp-4o at "),
+    ] {
+        let before = terminal.plain().len();
+        if !typed.is_empty() {
+            terminal.waits_for_echo(false);
+            terminal.types(&format!("{typed}\r"));
+        }
+        terminal.shows_after(if typed.is_empty() { 0 } else { before }, shown);
+    }
+    terminal.waits_for_echo(false);
+    terminal.types("/quit\r");
+    assert_eq!(terminal.ends(), 0);
+}
+
+#[test]
+fn a_model_is_taken_as_it_is_typed_where_the_server_has_no_list() {
+    let (sandbox, server) = (
+        Sandbox::new(),
+        Server::answering(|_, _| Reply::json(404, r#"{"detail": "Not Found"}"#)),
+    );
+    let mut terminal = converse(chat(&sandbox, &server));
+    terminal.types("/model m-9\r");
+    terminal.shows("lists no models, so 'm-9' is taken as it is");
+    terminal.shows("m-9 at 127.0.0.1");
+    terminal.types("/quit\r");
+    assert_eq!(terminal.ends(), 0);
+}

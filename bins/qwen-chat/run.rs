@@ -71,7 +71,7 @@ fn send(args: &Args, reporter: &Reporter) -> Result<Done, Failure> {
     if args.endpoint.list_models {
         let settings = resolve_settings(&args.overrides(), reporter)?;
         let client = connect(settings, &args.limits, reporter)?;
-        return models::print(&client, args.output.json, None).map(Done::Printed);
+        return models::print(&client, args.output.json).map(Done::Printed);
     }
     let mut session = Session::open(args.input.session.as_deref(), args.input.continue_last)?;
     let overrides = with_model_of(session.as_ref(), args.overrides())?;

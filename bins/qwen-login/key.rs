@@ -121,7 +121,7 @@ fn key_from_terminal(
                 terminal.say(&format!("key: {}, {length} characters", key.masked()))?;
                 return Ok(Some(key));
             }
-            Err(reason) => terminal.say(reason)?,
+            Err(reason) => terminal.say(&reason)?,
         }
     }
 }

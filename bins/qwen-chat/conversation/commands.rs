@@ -3,7 +3,7 @@
 /// The text of `/help`.
 pub(super) const HELP: &str = "\
 /auth [NAME]    switch to another profile; without NAME: choose
-/model [NAME]   switch to another model; without NAME: list the models
+/model [NAME]   switch to another model by its name or a part of it; without NAME: list the models
 /system [TEXT]  set the system prompt: text, @FILE, or - for none; without TEXT: show it
 /file PATH      send a text file with the next message
 /image PATH|URL send an image with the next message

@@ -4,6 +4,7 @@ mod attachments;
 mod commands;
 mod completer;
 mod editor;
+mod model;
 mod outside;
 mod saved;
 mod switch;
@@ -34,7 +35,7 @@ use crate::conversation::attachments::Attachments;
 use crate::conversation::commands::Command;
 use crate::conversation::editor::{Editor, Input};
 use crate::conversation::tokens::TokenCount;
-use crate::{models, request};
+use crate::request;
 
 /// Runs a conversation until the user ends it.
 ///
@@ -57,7 +58,7 @@ pub(crate) fn run(args: &Args, reporter: &Reporter) -> Outcome {
         let text = match editor.read("> ")? {
             Input::Text(text) => text,
             Input::Interrupted => {
-                reporter.plain("Ctrl-D or /quit ends the conversation");
+                reporter.say("Ctrl-D or /quit ends the conversation");
                 continue;
             }
             Input::End => break,
@@ -69,12 +70,22 @@ pub(crate) fn run(args: &Args, reporter: &Reporter) -> Outcome {
             Some(command) => conversation.execute(command, &mut editor),
         };
         if let Err(failure) = outcome {
-            reporter.failure(&failure);
+            reporter.failure(&with_commands(failure));
         }
     }
     // What was interrupted has ended; this is not about the program.
     forget_interrupts(&ctrl_c);
     Ok(Exit::Ok)
+}
+
+/// Has hints name what can be typed here.
+fn with_commands(mut failure: Failure) -> Failure {
+    for hint in &mut failure.hints {
+        if hint.0 == "run 'qwen-chat --list-models'" {
+            "/model lists the models".clone_into(&mut hint.0);
+        }
+    }
+    failure
 }
 
 /// The conversation and its settings.
@@ -131,8 +142,10 @@ impl<'a> Conversation<'a> {
 
     fn greet(&self) {
         if !self.reporter.is_quiet() {
-            self.reporter
-                .plain(&format!("{}; /help lists the commands", self.description()));
+            self.reporter.say(&format!(
+                "{}; /model changes the model, /help lists the commands",
+                self.description()
+            ));
         }
         self.tell_session();
         self.tell_attachments();
@@ -140,7 +153,7 @@ impl<'a> Conversation<'a> {
 
     fn tell_attachments(&self) {
         if let Some(waiting) = self.attachments.description() {
-            self.reporter.plain(&waiting);
+            self.reporter.say(&waiting);
         }
     }
 
@@ -166,7 +179,7 @@ impl<'a> Conversation<'a> {
         match outside::edit(before)? {
             Some(text) if text == before.trim() => {
                 self.reporter
-                    .plain("nothing was changed, so nothing is sent; /retry asks the last question again");
+                    .say("nothing was changed, so nothing is sent; /retry asks the last question again");
                 Ok(())
             }
             Some(text) => {
@@ -174,7 +187,7 @@ impl<'a> Conversation<'a> {
                 self.say(&text)
             }
             None => {
-                self.reporter.plain("nothing was written, so nothing is sent");
+                self.reporter.say("nothing was written, so nothing is sent");
                 Ok(())
             }
         }
@@ -209,7 +222,7 @@ impl<'a> Conversation<'a> {
         outside::copy(&text)?;
         let count = text.chars().count();
         self.reporter
-            .plain(&format!("{count} characters went to the terminal's clipboard"));
+            .say(&format!("{count} characters went to the terminal's clipboard"));
         Ok(())
     }
 
@@ -272,18 +285,11 @@ impl<'a> Conversation<'a> {
     fn execute(&mut self, command: Command, editor: &mut Editor) -> Result<(), Failure> {
         match command {
             Command::Auth(name) => self.switch_or_stay(name, editor)?,
-            Command::Model(None) => {
-                self.reporter.plain(&format!(
-                    "the model is {}; the endpoint offers:",
-                    self.settings.model.value
-                ));
-                let ctrl_c = Arc::clone(&self.ctrl_c);
-                models::print(self.client()?, false, Some(&ctrl_c))?;
-            }
-            Command::Model(Some(name)) => self.set_model(&name)?,
+            Command::Model(None) => self.list_models()?,
+            Command::Model(Some(word)) => self.use_model(&word)?,
             Command::System(None) => {
                 let system = self.system.as_deref().unwrap_or("there is no system prompt");
-                self.reporter.plain(system);
+                self.reporter.say(system);
             }
             Command::System(Some(text)) if text == "-" => self.set_system(None)?,
             Command::System(Some(text)) => self.set_system(Some(system_prompt(text.as_ref())?))?,
@@ -297,10 +303,10 @@ impl<'a> Conversation<'a> {
             }
             Command::File(Some(ref path)) | Command::Image(Some(ref path)) => self.attach(&command, path)?,
             Command::Save(name) => self.save(name)?,
-            Command::Usage => self.reporter.plain(&self.tokens.to_string()),
+            Command::Usage => self.reporter.say(&self.tokens.to_string()),
             Command::Help => crate::conversation::commands::HELP
                 .lines()
-                .for_each(|line| self.reporter.plain(line)),
+                .for_each(|line| self.reporter.say(line)),
             Command::Unknown(name) => {
                 return Err(
                     Failure::new(Exit::Usage, format!("there is no command '/{name}'"))

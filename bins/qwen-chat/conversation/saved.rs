@@ -21,15 +21,15 @@ impl Conversation<'_> {
             let sessions = session::descriptions();
             if sessions.is_empty() {
                 self.reporter
-                    .plain("no session is saved yet; /save NAME saves this one");
+                    .say("no session is saved yet; /save NAME saves this one");
             }
-            sessions.iter().for_each(|line| self.reporter.plain(line));
+            sessions.iter().for_each(|line| self.reporter.say(line));
             return Ok(());
         };
         if let Some(name) = rest.strip_prefix("-d ").map(str::trim) {
             Session::remove(name)?;
             self.session.take_if(|session| session.has_name(name));
-            self.reporter.plain(&format!("the session '{name}' is deleted"));
+            self.reporter.say(&format!("the session '{name}' is deleted"));
             return Ok(());
         }
         let session = Session::open(Some(rest), false)?;
@@ -71,7 +71,7 @@ impl Conversation<'_> {
         }
         self.messages.clear();
         self.attachments.clear();
-        self.reporter.plain(&said);
+        self.reporter.say(&said);
         Ok(())
     }
 
@@ -101,7 +101,7 @@ impl Conversation<'_> {
         let messages = with_system(self.system.clone(), self.messages.clone());
         session.use_model(&self.settings);
         session.replace(&messages, self.held_with.as_ref())?;
-        self.reporter.plain(&format!("saved in '{}'", session.name()));
+        self.reporter.say(&format!("saved in '{}'", session.name()));
         if named.is_some() {
             self.session = named;
         }

@@ -47,12 +47,12 @@ impl Conversation<'_> {
         completer::use_settings(&overrides);
         self.overrides = overrides;
         self.client = None;
-        self.reporter.plain(&self.description());
+        self.reporter.say(&self.description());
         Ok(())
     }
 
     /// Says what stays in use after a switch that failed, and who said so.
-    fn remaining(&self) -> String {
+    pub(super) fn remaining(&self) -> String {
         let endpoint = &self.settings.base_url;
         let (model, server) = (&self.settings.model.value, endpoint.value.server());
         format!("; still {model} at {server}, from {}", endpoint.source)
@@ -64,11 +64,11 @@ impl Conversation<'_> {
         let server = settings.base_url.value.server();
         let profile = settings.profile.as_ref().filter(|_| is_of_profile(settings));
         let profile = profile.map_or_else(String::new, |profile| format!(", profile '{}'", profile.value));
-        format!(
-            "{} at {server} ({}{profile})",
-            settings.model.value,
-            settings.method()
-        )
+        let method = match settings.method() {
+            "none" => "no key needed",
+            method => method,
+        };
+        format!("{} at {server} ({method}{profile})", settings.model.value)
     }
 
     /// Switches to a profile; without a name the user chooses.
@@ -125,10 +125,10 @@ impl Conversation<'_> {
                 .unwrap_or_default();
             let mark = if current == Some(name.as_str()) { '*' } else { ' ' };
             self.reporter
-                .plain(&format!("{mark} {}  {name}  {method} {provider}", number + 1));
+                .say(&format!("{mark} {}  {name}  {method} {provider}", number + 1));
         }
-        self.reporter.plain("  -  the settings of flags and environment");
-        self.reporter.plain("  +  log in to another one");
+        self.reporter.say("  -  the settings of flags and environment");
+        self.reporter.say("  +  log in to another one");
         let Some(answer) = editor.ask("profile (name or number): ")? else {
             return Ok(None);
         };
@@ -151,8 +151,8 @@ fn is_of_profile(settings: &Settings) -> bool {
     is_own_key && !settings.base_url.source.is_given()
 }
 
-/// Returns the profile that was probably meant.
-fn nearest<'k>(given: &str, known: &[&'k str]) -> Option<&'k str> {
+/// Returns the name that was probably meant.
+pub(super) fn nearest<'k>(given: &str, known: &[&'k str]) -> Option<&'k str> {
     let distance = |name: &str| strsim::osa_distance(&given.to_lowercase(), &name.to_lowercase());
     let nearest = known.iter().copied().min_by_key(|name| distance(name));
     nearest.filter(|name| distance(name) <= 1 + name.chars().count() / 4)
