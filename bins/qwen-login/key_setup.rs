@@ -199,7 +199,7 @@ impl KeySetup {
     /// Adds the names of the endpoint's models to the failure of a default model.
     fn hint_at_models(&self, login: &Login<'_>, failure: Failure) -> Failure {
         let listed = self.settings(login).map_err(TestFailure::from);
-        match listed.and_then(|settings| model::list(settings, login.reporter)) {
+        match listed.and_then(|settings| model::list(settings, false, login.reporter)) {
             Ok(Some(names)) if !names.is_empty() => failure.hint(format!(
                 "choose one of its models with --model NAME: {}",
                 model::some_of(&names)
@@ -291,7 +291,7 @@ impl KeySetup {
         let mut lists = self.has_list(login);
         loop {
             let listed = match lists {
-                true => model::list(self.settings(login)?, login.reporter),
+                true => model::list(self.settings(login)?, login.terminal.is_some(), login.reporter),
                 false => Ok(None),
             };
             let failed = match (listed, login.terminal.as_mut()) {

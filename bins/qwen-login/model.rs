@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use qwen_shared::exit::{Exit, Failure};
 use qwen_shared::net::api::{self, Client, ClientOptions, Endpoint, LimitArgs, model_name, read_models};
-use qwen_shared::net::chat::Asked;
+use qwen_shared::net::chat::{Asked, ErrorKind};
 use qwen_shared::net::config::{Settings, own_variable};
 use qwen_shared::net::credential::RefreshPolicy;
 use qwen_shared::output::Reporter;
@@ -44,8 +44,13 @@ pub(crate) fn default_for(login: &Login<'_>, provider: &Provider, deployment: Op
 /// Asks the endpoint for the names of its models, sorted; `None` where it has no list, which is said.
 ///
 /// # Errors
-/// 77 for what is about the key, 75 for a server that is not there or busy: the trial would fail as well.
-pub(crate) fn list(settings: Settings, reporter: &Reporter) -> Result<Option<Vec<String>>, TestFailure> {
+/// 77 for what is about the key, 75 for a server that is not there or busy: the trial would fail as well. Where `can_change` the
+/// base URL, also 69 and 76 for one without a version, which is probably not the API's.
+pub(crate) fn list(
+    settings: Settings,
+    can_change: bool,
+    reporter: &Reporter,
+) -> Result<Option<Vec<String>>, TestFailure> {
     let options = LimitArgs::default().options(settings.timeouts);
     let options = ClientOptions {
         max_time: Some(options.max_time.map_or(LIMIT, |limit| limit.min(LIMIT))),
@@ -58,25 +63,36 @@ pub(crate) fn list(settings: Settings, reporter: &Reporter) -> Result<Option<Vec
     let endpoint = Endpoint::open(settings, &RefreshPolicy::default(), reporter)?;
     let client = Client::new(endpoint, options, reporter)?;
     let asking = client.clone();
-    let no_list = |reason: &str| {
-        let server = format!("'{}'", client.server());
-        let reason = reason.strip_prefix(&format!("{server}: ")).unwrap_or(reason);
-        reporter.notice(&format!("{server} lists no models: {reason}"));
-        Ok(None)
-    };
-    match api::run(async move { asking.models().await })? {
+    let mut failed = match api::run(async move { asking.models().await })? {
         Ok(body) => match read_models(&body) {
-            Some(models) => Ok(Some(names(&models))),
-            None => no_list("its answer is no list"),
+            Some(models) => return Ok(Some(names(&models))),
+            None => not_a_list(),
         },
-        Err(error) => {
-            let failed = TestFailure::new(error, &client, Asked::Models);
-            match failed.failure.exit {
-                Exit::NoAuth | Exit::TryAgain => Err(failed),
-                _ => no_list(&failed.failure.message),
-            }
-        }
+        Err(error) => TestFailure::new(error, &client, Asked::Models),
+    };
+    if matches!(failed.failure.exit, Exit::NoAuth | Exit::TryAgain) {
+        return Err(failed);
     }
+    let server = format!("'{}'", client.server());
+    let reason = &failed.failure.message;
+    let reason = reason.strip_prefix(&format!("{server}: ")).unwrap_or(reason);
+    failed.failure.message = format!("{server} lists no models: {reason}");
+    if can_change && is_about_url(&failed) && !client.endpoint().base_url().has_version() {
+        return Err(failed);
+    }
+    reporter.notice(&failed.failure.message);
+    Ok(None)
+}
+
+fn not_a_list() -> TestFailure {
+    let failure = Failure::new(Exit::Protocol, "its answer is no list");
+    failure.hint("check the base URL: many end in '/v1'").into()
+}
+
+/// True where the answer is no API's, or that of an API which does not know the path.
+fn is_about_url(failed: &TestFailure) -> bool {
+    matches!(failed.kind, None | Some(ErrorKind::Path | ErrorKind::Page))
+        && matches!(failed.failure.exit, Exit::Unavailable | Exit::Protocol)
 }
 
 /// Returns the names that can be shown as they are: no server's escape sequences are sent back to it as a model.
@@ -104,7 +120,7 @@ pub(crate) fn ask(
     match &names[..] {
         [] => questions::ask(terminal, "model", Some(default), parse_name),
         [only] => {
-            terminal.print(&format!("model: {only}, the only one\n"))?;
+            terminal.say(&format!("model: {only}, the only one"))?;
             Ok(only.clone())
         }
         _ => choose(terminal, default, &names),

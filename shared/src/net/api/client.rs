@@ -16,7 +16,7 @@ use super::retry::{Backoff, Decision, decide, jitter};
 use crate::exit::{Exit, Failure, Hint};
 use crate::net::chat::{AnswerError, Asked, Change, ErrorKind, Form, Refusal, RefusalHead};
 use crate::net::credential::Refresh;
-use crate::net::http::{self, BaseUrl, HttpError, Phase, Response, Timeouts, Waiting, runtime};
+use crate::net::http::{self, HttpError, Phase, Response, Timeouts, Waiting, runtime};
 use crate::net::ratelimit::{Permit, RateLimit, identity};
 use crate::net::wait::spell;
 use crate::output::Reporter;
@@ -269,7 +269,7 @@ impl Client {
         if let Some(flag) = limit {
             failure = failure.hint(format!("raise it with {flag} SECONDS"));
         }
-        if is_foreign && !has_version(endpoint.base_url()) {
+        if is_foreign && !endpoint.base_url().has_version() {
             failure = failure.hint("many base URLs end in '/v1'");
         }
         failure
@@ -296,13 +296,6 @@ impl Client {
     pub fn redacted_json(&self, json: String) -> String {
         self.endpoint().redacted_json(json)
     }
-}
-
-/// True when the path ends in what most base URLs end in: the version of the API.
-fn has_version(base: &BaseUrl) -> bool {
-    let last = base.path().trim_end_matches('/').rsplit('/').next();
-    let digits = last.and_then(|last| last.strip_prefix('v')).unwrap_or_default();
-    digits.starts_with(|digit: char| digit.is_ascii_digit())
 }
 
 /// Runs a future as a task of the program's runtime, and waits for it.

@@ -44,6 +44,14 @@ impl BaseUrl {
         server_name(&self.0)
     }
 
+    /// True when the path ends in what most base URLs end in: the version of the API.
+    #[must_use]
+    pub fn has_version(&self) -> bool {
+        let last = self.0.path().trim_end_matches('/').rsplit('/').next();
+        let digits = last.and_then(|last| last.strip_prefix('v')).unwrap_or_default();
+        digits.starts_with(|digit: char| digit.is_ascii_digit())
+    }
+
     /// Returns the URL with another path.
     #[must_use]
     pub fn with_path(mut self, path: &str) -> Self {
@@ -141,21 +149,21 @@ pub fn check_endpoint(url: &Url, allow_http: bool) -> Result<(), Failure> {
 pub fn check_transport(url: &Url, allow_http: bool, has_secret: bool) -> Result<Option<String>, Failure> {
     let shown = shown(url);
     let refuse = |reason: &str| Failure::new(Exit::Config, format!("'{shown}': {reason}"));
+    let consent =
+        format!("use https, or run 'qwen-login --allow-http --base-url {shown}' if that network is yours");
     if has_user_info(url) {
         return Err(refuse(&BaseUrlError::UserInfo.to_string()));
     }
     match url.scheme() {
         "https" => Ok(None),
         "http" if allow_http || is_loopback(url) => Ok(None),
-        "http" if has_secret => Err(refuse("plain http would show the secret to the network")
-            .hint("use https, or set \"allow_http\": true in the profile if that network is yours")),
+        "http" if has_secret => Err(refuse("plain http would show the secret to the network").hint(consent)),
         "http" if is_private_network(url) => Ok(Some(format!(
             "'{shown}': plain http: who is on that network can read questions and answers"
         ))),
-        "http" => Err(
-            refuse("plain http would show questions and answers to everyone on the way")
-                .hint("use https, or set \"allow_http\": true in the profile if the network is yours"),
-        ),
+        "http" => {
+            Err(refuse("plain http would show questions and answers to everyone on the way").hint(consent))
+        }
         other => Err(refuse(&format!("'{other}' is not http or https"))),
     }
 }
