@@ -304,7 +304,7 @@ mod tests {
             ),
             (
                 "/retry     ask the question again",
-                24,
+                26,
                 "/retry     ask the\n           question again",
             ),
             ("  1) one two", 9, "  1) one\n  two"),
