@@ -12,7 +12,7 @@ use super::Markdown;
 use emulator::{Emulator, at, stream};
 
 /// Markdown, and how it looks on 30 columns.
-const DRAWN: [(&str, &str); 44] = [
+const DRAWN: [(&str, &str); 45] = [
     ("hi", "hi"),
     ("hi\n", "hi"),
     ("# Title\n\ntext", "Title\n\ntext"),
@@ -97,6 +97,7 @@ const DRAWN: [(&str, &str); 44] = [
     ),
     ("<b>html</b> &amp; & <br>x", "<b>html</b> & &\nx"),
     ("<div>\n*a*\n\n*b*</div>", "<div>\n*a*\n\nb</div>"),
+    ("see [`a/b`](a/b) and [`c`](d)", "see a/b and c (d)"),
     ("$a_1*b_2*c$ and $$x_y_z$$", "$a_1*b_2*c$ and $$x_y_z$$"),
     ("# a #\n## b\n#c\n####### d", "a\n\nb\n\n#c\n####### d"),
 ];

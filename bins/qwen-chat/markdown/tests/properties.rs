@@ -46,18 +46,18 @@ fn holds(name: &str, texts: &[String]) {
 fn fault(text: &str, columns: usize, tokens: &[usize]) -> Option<String> {
     let size = at(columns, 24);
     let whole = |text: &str| stream(text, size, usize::MAX);
+    let expected = whole(text);
     for &token in tokens {
-        let fails = |text: &str| stream(text, size, token) != whole(text);
-        if fails(text) {
-            let text = shortest(text, fails);
+        if stream(text, size, token) != expected {
+            let text = shortest(text, |text| stream(text, size, token) != whole(text));
             let (streamed, whole) = (stream(&text, size, token).text(), whole(&text).text());
             return Some(format!(
                 "at {columns} columns, tokens of {token}:\n{text}\n=== streamed\n{streamed}\n=== whole\n{whole}",
             ));
         }
     }
+    lost(text, &expected)?;
     let loses = |text: &str| lost(text, &whole(text));
-    loses(text)?;
     let text = shortest(text, |text| loses(text).is_some());
     let (lost, whole) = (loses(&text), whole(&text).text());
     Some(format!(
@@ -138,6 +138,7 @@ fn visible(source: &str) -> String {
             .filter(|(name, _)| rest.starts_with('&') && is_name(name));
         let twice = rest[1..]
             .split_once("](")
+            .map(|(name, after)| (name.trim_matches('`'), after))
             .filter(|(name, after)| after.starts_with(&format!("{name})")));
         if let Some((_, after)) = entity {
             rest = after;
