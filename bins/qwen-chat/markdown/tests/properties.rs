@@ -6,10 +6,12 @@ use qwen_shared::net::config::Theme;
 
 use super::documents::{model, readmes, reports, standards};
 use super::emulator::{Emulator, Rows, at, stream};
-use crate::markdown::Markdown;
+use crate::markdown::{Markdown, Size};
 
 const TOKENS: [usize; 6] = [1, 2, 3, 5, 8, 13];
 const COLUMNS: [usize; 4] = [20, 40, 80, 200];
+/// A short run tries them in turn; in a long one the other sizes make cases enough.
+const ROWS: [usize; 3] = [24, 10, 50];
 
 /// True where every case is to be tried, which takes minutes.
 fn is_long() -> bool {
@@ -28,12 +30,14 @@ fn holds(name: &str, texts: &[String]) {
     for (number, text) in texts.iter().enumerate() {
         for (place, columns) in COLUMNS.into_iter().enumerate() {
             if is_long() || place == number % COLUMNS.len() {
-                let token = (!is_long()).then(|| TOKENS[number / 4 % TOKENS.len()]);
-                let fault = fault(
-                    text,
-                    columns,
-                    token.as_ref().map_or(&TOKENS[..], std::slice::from_ref),
-                );
+                let rows = ROWS[if is_long() { 0 } else { number % ROWS.len() }];
+                let token = number / 4 % TOKENS.len();
+                let tokens = if is_long() {
+                    &TOKENS[..]
+                } else {
+                    &TOKENS[token..=token]
+                };
+                let fault = fault(text, at(columns, rows), tokens);
                 faults.extend(fault.map(|fault| format!("{name} {number} {fault}")));
             }
         }
@@ -43,8 +47,8 @@ fn holds(name: &str, texts: &[String]) {
 }
 
 /// Returns what goes wrong when a text is drawn in tokens of these sizes.
-fn fault(text: &str, columns: usize, tokens: &[usize]) -> Option<String> {
-    let size = at(columns, 24);
+fn fault(text: &str, size: Size, tokens: &[usize]) -> Option<String> {
+    let Size { columns, rows } = size;
     let whole = |text: &str| stream(text, size, usize::MAX);
     let expected = whole(text);
     for &token in tokens {
@@ -52,7 +56,7 @@ fn fault(text: &str, columns: usize, tokens: &[usize]) -> Option<String> {
             let text = shortest(text, |text| stream(text, size, token) != whole(text));
             let (streamed, whole) = (stream(&text, size, token).text(), whole(&text).text());
             return Some(format!(
-                "at {columns} columns, tokens of {token}:\n{text}\n=== streamed\n{streamed}\n=== whole\n{whole}",
+                "at {columns} columns and {rows} rows, tokens of {token}:\n{text}\n=== streamed\n{streamed}\n=== whole\n{whole}",
             ));
         }
     }
@@ -61,7 +65,7 @@ fn fault(text: &str, columns: usize, tokens: &[usize]) -> Option<String> {
     let text = shortest(text, |text| loses(text).is_some());
     let (lost, whole) = (loses(&text), whole(&text).text());
     Some(format!(
-        "at {columns} columns loses {lost:?}:\n{text}\n=== drawn\n{whole}"
+        "at {columns} columns and {rows} rows loses {lost:?}:\n{text}\n=== drawn\n{whole}"
     ))
 }
 
@@ -235,7 +239,7 @@ fn what_is_as_tall_as_the_screen_is_drawn_once_and_whole() {
     for text in texts {
         for columns in if is_long() { &COLUMNS[..] } else { &[20, 40] } {
             let tokens = if is_long() { &TOKENS[..] } else { &[1, 13] };
-            assert_eq!(fault(&text, *columns, tokens), None);
+            assert_eq!(fault(&text, at(*columns, 24), tokens), None);
         }
     }
 }
