@@ -3,8 +3,9 @@
 use std::path::PathBuf;
 
 use crate::support::login::login;
+use crate::support::readers::{self, Meaning, Reader};
 use crate::support::recipe::{recipe, tools};
-use crate::support::{Reply, Request, Sandbox, Server, Tool, peers};
+use crate::support::{Reply, Request, Run, Sandbox, Server, Tool, peers};
 use qwen_shared::dotenv::carriers;
 use serde_json::{Value, json};
 
@@ -363,6 +364,85 @@ fn a_token_with_which_no_program_starts_is_refused_by_name() {
             78,
             &["'OPENAI_API_KEY' is not exported: with its name it is longer than 131,071 bytes"],
         );
+    }
+}
+
+/// The variables of the clients among those that a program was started with.
+fn of_clients(run: &Run) -> Meaning {
+    let text = run.text();
+    let pairs = text.split('\0').filter_map(|line| line.split_once('='));
+    let pairs = pairs.filter(|(name, _)| name.starts_with("OPENAI_") || name.starts_with("AZURE_"));
+    pairs
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect()
+}
+
+/// Profiles of every kind that differ in what they need of the clients' variables.
+fn kinds() -> [Value; 6] {
+    let mut gateway = plain("https://gateway.example");
+    gateway["headers"] = json!({ "X-Team": "blue", "X-Note": "it's 5 $ # \"\\" });
+    let mut one_header = plain("https://gateway.example");
+    one_header["headers"] = json!({ "X-Team": "blue" });
+    let azure = |provider: &str, path: &str| {
+        json!({ "provider": provider, "base_url": format!("https://me.openai.azure.com{path}"), "model": "my-gpt",
+                "key": { "env": "PROFILE_KEY" } })
+    };
+    [
+        plain("https://plain.example"),
+        gateway,
+        one_header,
+        azure("azure", ""),
+        azure("azure-v1", "/openai/v1"),
+        json!({ "provider": "custom", "base_url": "http://127.0.0.1:9/v1/", "model": "m" }),
+    ]
+}
+
+#[test]
+fn each_way_to_export_gives_the_same_variables() {
+    for kind in kinds() {
+        let sandbox = profile(&kind);
+        let wanted = of_clients(&sh(&sandbox, "qwen-token -- env -0").run().exits(0));
+        assert!(
+            wanted.len() >= 3 && wanted.contains_key("OPENAI_API_KEY"),
+            "{kind}: {wanted:?}"
+        );
+        for way in [
+            "qwen-env --auth -- env -0",
+            "eval $(qwen-env --auth); env -0",
+            "eval $(qwen-token --format env); env -0",
+            "qwen-env --auth --format null",
+        ] {
+            let run = sh(&sandbox, way).run().exits(0);
+            assert_eq!(of_clients(&run), wanted, "{kind}: {way}");
+        }
+        for form in ["json", "dotenv", "docker", "github", "systemd"] {
+            let run = sh(&sandbox, &format!("qwen-env --auth --format {form}"))
+                .run()
+                .exits(0);
+            let read = match form {
+                "json" => Some(serde_json::from_slice(&run.stdout).unwrap()),
+                "docker" => readers::docker(&run.stdout).map(Result::unwrap),
+                "github" => Some(readers::github(&run.text()).unwrap()),
+                "systemd" => readers::systemd(&run.text()),
+                _ => Reader::Shell("dash")
+                    .read(std::slice::from_ref(&run.stdout))
+                    .and_then(|read| read[0].clone()),
+            };
+            let Some(read) = read else { continue };
+            for (name, value) in &wanted {
+                let is_refused = run.stderr.contains(&format!("'{name}' is left out: "));
+                assert_eq!(
+                    read.get(name),
+                    (!is_refused).then_some(value),
+                    "{kind}: {form}: {name}"
+                );
+                assert!(
+                    !is_refused || name == "OPENAI_CUSTOM_HEADERS",
+                    "{form}: {}",
+                    run.stderr
+                );
+            }
+        }
     }
 }
 
