@@ -722,6 +722,34 @@ fn a_copied_address_or_key_is_taken_for_what_was_meant() {
 }
 
 #[test]
+fn an_address_with_what_stood_around_it_is_refused_with_the_remedy() {
+    let sandbox = Sandbox::new();
+    for (url, said) in [
+        ("\"https://mine.example/v1\"", "no URL begins with a quote"),
+        (
+            "OPENAI_BASE_URL=https://mine.example/v1",
+            "no URL begins with the name of a variable",
+        ),
+        ("https://mine.example/v1\u{200b}", "the URL holds U+200B"),
+        (
+            "https://{resource}.openai.azure.com",
+            "the URL holds a placeholder",
+        ),
+        ("https://$GATEWAY/v1", "the URL names a variable by '$'"),
+        (
+            "op://vault/item/url",
+            "the URL is a reference 'op://…' that 1Password resolves",
+        ),
+    ] {
+        let run = token(&sandbox)
+            .env("OPENAI_API_KEY", "k")
+            .env("OPENAI_BASE_URL", url)
+            .run();
+        run.fails(78, &["environment OPENAI_BASE_URL: ", said]);
+    }
+}
+
+#[test]
 fn several_profiles_and_no_default_are_told_as_that() {
     let sandbox = Sandbox::new();
     sandbox.config(r#"{"profiles": {"a": {"model": "x"}, "b": {"model": "y"}}}"#);

@@ -15,7 +15,7 @@ use qwen_shared::shell::is_shell_name;
 use qwen_shared::text::one_line;
 use serde::Serialize;
 
-use super::key_lint;
+use super::copied;
 use super::lint::{Lint, lines_odd_to_node, malformed_lines, oddly_blank_lines};
 use super::plan::is_word;
 use super::portable;
@@ -104,7 +104,7 @@ fn check_lines(file: &EnvFile) -> Vec<Finding> {
         let is_quoted = text[assignment.value_span.clone()].trim_start().starts_with('\'');
         if let Some(unresolved) = Unresolved::find(&assignment.value, is_quoted) {
             add(assignment.line, format!("'{}' {unresolved}", assignment.name));
-        } else if let Some(fault) = key_lint::fault(assignment.name, &assignment.value) {
+        } else if let Some(fault) = copied::fault(assignment.name, &assignment.value) {
             add(assignment.line, format!("'{}': {fault}", assignment.name));
         }
         if let Some(difference) = difference(text, &assignment) {

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use qwen_shared::api_key::begun_reference;
+use qwen_shared::copied::begun_reference;
 
 /// What stands in the place of a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

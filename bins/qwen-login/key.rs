@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::io::{IsTerminal, Read};
 
-use qwen_shared::api_key::check_key;
+use qwen_shared::copied::check_key;
 use qwen_shared::exit::{Exit, Failure};
 use qwen_shared::fs::cannot_read_stdin;
 use qwen_shared::net::config::{KeySetting, Move, stored_for};

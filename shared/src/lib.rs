@@ -10,10 +10,10 @@
 #![cfg_attr(test, allow(clippy::too_many_lines))]
 
 pub mod address;
-pub mod api_key;
 pub mod app;
 mod checked;
 pub mod completion;
+pub mod copied;
 pub mod dotenv;
 pub mod exit;
 pub mod fs;

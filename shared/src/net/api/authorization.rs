@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use crate::api_key::check_key;
+use crate::copied::check_key;
 use crate::exit::{Exit, Failure};
 use crate::net::config::{Auth, Binding, Config, Key, KeySetting, Move, Settings, Source, Sourced};
 use crate::net::credential::{
@@ -281,12 +281,16 @@ fn sendable(secret: Secret<String>, source: &str) -> Result<Secret<String>, Fail
     if let Err(reason) = check_key(text) {
         return Err(Failure::new(Exit::Config, format!("{source}: {reason}")));
     }
-    if text.bytes().all(|byte| (b' '..=b'~').contains(&byte)) {
+    let Some(odd) = text.chars().find(|c| !(' '..='~').contains(c)) else {
         return Ok(secret);
-    }
+    };
+    let what = match odd.is_ascii() {
+        true => "a line end or a control character".to_owned(),
+        false => format!("U+{:04X}, a letter that is not ASCII", u32::from(odd)),
+    };
     Err(Failure::new(
         Exit::Config,
-        format!("{source}: the key holds a line end, a control character or a letter that is not ASCII"),
+        format!("{source}: the key holds {what}"),
     ))
 }
 

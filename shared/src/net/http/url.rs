@@ -5,6 +5,7 @@ use std::ops::Deref;
 
 use url::{ParseError, Url};
 
+use crate::copied::{AddressFault, check_address};
 use crate::exit::{Exit, Failure};
 use crate::provider::{is_loopback, is_private_network};
 use crate::text::one_line;
@@ -24,6 +25,8 @@ pub enum BaseUrlError {
     Scheme,
     /// A user name or a password in it.
     UserInfo,
+    /// More than an address, or what stands in the place of one.
+    Copied(AddressFault),
 }
 
 /// What follows the base URL in the address of chat completions.
@@ -35,7 +38,9 @@ impl BaseUrl {
     /// # Errors
     /// What is wrong with it.
     pub fn parse(text: &str) -> Result<Self, BaseUrlError> {
-        Url::parse(text.trim()).map_err(BaseUrlError::Syntax)?.try_into()
+        let text = text.trim();
+        check_address(text).map_err(BaseUrlError::Copied)?;
+        Url::parse(text).map_err(BaseUrlError::Syntax)?.try_into()
     }
 
     /// Returns the server's name for messages: host, and port where it is not the usual one.
@@ -126,6 +131,7 @@ impl fmt::Display for BaseUrlError {
             }),
             Self::Scheme => f.write_str("a URL must begin with 'https://' or 'http://'"),
             Self::UserInfo => f.write_str("a URL must not hold a user name or password"),
+            Self::Copied(fault) => fault.fmt(f),
         }
     }
 }

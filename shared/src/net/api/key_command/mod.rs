@@ -14,7 +14,7 @@ use std::time::Duration;
 use self::child::{End, Limits, Running};
 use rustix::io::Errno;
 
-use crate::api_key::check_key;
+use crate::copied::check_key;
 use crate::exit::{Exit, Failure, cannot_start, io_exit, io_reason};
 use crate::net::config::KeyCommand;
 use crate::output::Reporter;

@@ -1,4 +1,4 @@
-//! What is no API key: texts that came along where a key was copied, and texts that stand in a key's place.
+//! What comes along where a key or an address is copied, and what stands in its place.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -77,20 +77,111 @@ impl From<KeyFault> for Cow<'static, str> {
 /// # Errors
 /// What it is that no key is.
 pub fn check_key(key: &str) -> Result<(), KeyFault> {
-    const OPENING: [char; 8] = ['"', '\'', '`', '“', '”', '„', '‘', '«'];
-    const CLOSING: [char; 5] = ['"', '\'', '”', '’', '»'];
     let quote = |is_there: bool| is_there.then_some(KeyFault::Quote);
-    let fault = quote(key.starts_with(OPENING))
+    let fault = quote(begins_quoted(key))
         .or_else(|| header(key))
         .or_else(|| is_command(key).then_some(KeyFault::Command))
         .or_else(|| scheme(key).map(KeyFault::Scheme))
         .or_else(|| is_assignment(key).then_some(KeyFault::Variable))
-        .or_else(|| quote(key.ends_with(CLOSING)))
+        .or_else(|| quote(ends_quoted(key)))
         .or_else(|| is_unexpanded(key).then_some(KeyFault::Unexpanded))
         .or_else(|| begun_reference(key).map(|(begin, resolver)| KeyFault::Reference(begin, resolver)))
         .or_else(|| is_in_angle_brackets(key).then_some(KeyFault::Placeholder))
         .or_else(|| stray_character(key).map(KeyFault::Character));
     fault.map_or(Ok(()), Err)
+}
+
+/// Why a text is no address as it stands. What it says of the text shows nothing of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AddressFault {
+    /// A quote at its beginning or end.
+    Quote,
+    /// The name of a variable in front.
+    Variable,
+    /// A variable by `$` in the place of the host.
+    Unexpanded,
+    /// A reference into a store of secrets: how it begins, and who resolves it.
+    Reference(&'static str, &'static str),
+    /// What an example has in braces or angle brackets.
+    Placeholder,
+    /// A character that nobody sees, or a dash of a word processor.
+    Character(char),
+}
+
+impl fmt::Display for AddressFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Quote => {
+                f.write_str("no URL begins with a quote, or ends with one; give it without its quotes")
+            }
+            Self::Variable => {
+                f.write_str("no URL begins with the name of a variable; give what follows the name")
+            }
+            Self::Unexpanded => {
+                f.write_str("the URL names a variable by '$', which nothing here expands; give its value")
+            }
+            Self::Reference(begin, resolver) => {
+                write!(
+                    f,
+                    "the URL is a reference '{begin}…' that {resolver} resolves and nothing here does"
+                )
+            }
+            Self::Placeholder => {
+                f.write_str("the URL holds a placeholder in brackets; put a value in its place")
+            }
+            Self::Character(c) => {
+                let code = u32::from(*c);
+                write!(
+                    f,
+                    "the URL holds U+{code:04X}, which comes along unseen; write it anew"
+                )
+            }
+        }
+    }
+}
+
+impl From<AddressFault> for Cow<'static, str> {
+    fn from(fault: AddressFault) -> Self {
+        fault.to_string().into()
+    }
+}
+
+/// Checks that a text has nothing around or in it that no address has.
+///
+/// # Errors
+/// What that is. A text without one may still be no address.
+pub fn check_address(text: &str) -> Result<(), AddressFault> {
+    let address = text.split('?').next().unwrap_or_default();
+    let rest = address.split_once("://").map_or(address, |(_, rest)| rest);
+    let host = rest.split('/').next().unwrap_or_default();
+    let fault = if begins_quoted(text) || ends_quoted(text) {
+        AddressFault::Quote
+    } else if is_assignment(text) {
+        AddressFault::Variable
+    } else if let Some((begin, resolver)) = begun_reference(text) {
+        AddressFault::Reference(begin, resolver)
+    } else if host.contains('$') || address.contains("${") {
+        AddressFault::Unexpanded
+    } else if address.contains(['{', '}', '<', '>']) {
+        AddressFault::Placeholder
+    } else if let Some(c) = stray_character(text) {
+        AddressFault::Character(c)
+    } else {
+        return Ok(());
+    };
+    Err(fault)
+}
+
+/// The quotes of programs for texts, in whichever direction they turned them.
+const TYPOGRAPHIC: [char; 10] = ['“', '”', '„', '‟', '‘', '’', '‚', '‛', '«', '»'];
+
+fn begins_quoted(text: &str) -> bool {
+    text.starts_with(['"', '\'', '`']) || text.starts_with(TYPOGRAPHIC)
+}
+
+/// A backquote at the end alone is taken for a part of the text.
+fn ends_quoted(text: &str) -> bool {
+    text.ends_with(['"', '\'']) || text.ends_with(TYPOGRAPHIC)
 }
 
 /// `Authorization: …` and its like.
@@ -184,7 +275,7 @@ pub fn begun_reference(text: &str) -> Option<(&'static str, &'static str)> {
 
 #[cfg(test)]
 mod tests {
-    use super::{KeyFault, check_key};
+    use super::{AddressFault, KeyFault, check_address, check_key};
 
     #[test]
     fn a_key_is_taken_whatever_it_looks_like() {
@@ -227,6 +318,7 @@ mod tests {
             ("sk-1\"", Quote),
             ("“sk-1”", Quote),
             ("«sk-1»", Quote),
+            ("’sk-1", Quote),
             ("Bearer sk-1", Scheme("Bearer")),
             ("bearer\tsk-1", Scheme("Bearer")),
             ("Basic dXNlcjpwYXNz", Scheme("Basic")),
@@ -256,5 +348,35 @@ mod tests {
         }
         let reference = check_key("op://vault/item/field");
         assert_eq!(reference, Err(KeyFault::Reference("op://", "1Password")));
+    }
+
+    #[test]
+    fn what_stood_around_an_address_or_in_its_place_is_named() {
+        use AddressFault::{Character, Placeholder, Quote, Reference, Unexpanded, Variable};
+        for (text, fault) in [
+            ("\"https://h.example/v1\"", Quote),
+            ("https://h.example/v1\"", Quote),
+            ("OPENAI_BASE_URL=https://h.example/v1", Variable),
+            ("op://v/i/url", Reference("op://", "1Password")),
+            ("https://$GATEWAY/v1", Unexpanded),
+            ("$GATEWAY/v1", Unexpanded),
+            ("https://h.example/${VERSION}", Unexpanded),
+            ("https://{resource}.openai.azure.com", Placeholder),
+            ("https://<resource>.openai.azure.com", Placeholder),
+            ("https://h.example/v1/{account_id}/openai", Placeholder),
+            ("https://h.example/v1\u{200b}", Character('\u{200b}')),
+            ("https://my\u{2013}host.example/v1", Character('\u{2013}')),
+        ] {
+            assert_eq!(check_address(text), Err(fault), "{text}");
+        }
+        for text in [
+            "https://h.example/v1",
+            "http://[::1]:8080/v1?a={b}",
+            "https://b\u{fc}cher.example/$x",
+            "h.example",
+            "",
+        ] {
+            assert_eq!(check_address(text), Ok(()), "{text}");
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use qwen_shared::api_key::{check_key, stray_character};
+use qwen_shared::copied::{check_address, check_key, stray_character};
 use qwen_shared::dotenv::key_name;
 use qwen_shared::provider;
 
@@ -14,8 +14,10 @@ pub(crate) fn fault(name: &str, value: &str) -> Option<Cow<'static, str>> {
     if name.ends_with("_API_KEY") || provider::is_key_variable(name) {
         return fault_of_key(value);
     }
-    let is_known = name == "OPENAI_MODEL" || key_name(name).is_some();
-    let stray = stray_character(value).filter(|_| is_known)?;
+    if key_name(name).is_some() {
+        return check_address(value.trim()).err().map(Cow::from);
+    }
+    let stray = stray_character(value).filter(|_| name == "OPENAI_MODEL")?;
     let code = u32::from(stray);
     Some(format!("it holds U+{code:04X}, which comes along unseen; write it anew").into())
 }
@@ -25,11 +27,17 @@ fn fault_of_key(value: &str) -> Option<Cow<'static, str>> {
     if let Err(fault) = check_key(key) {
         return Some(fault.into());
     }
-    let has_gap = ["...", "…", "***", "•••"].iter().any(|gap| key.contains(gap));
+    if let Some(letter) = key.chars().find(|c| !c.is_ascii()) {
+        let code = u32::from(letter);
+        return Some(
+            format!("the key holds U+{code:04X}, a letter that is not ASCII, which no header carries").into(),
+        );
+    }
+    let has_gap = ["...", "***"].iter().any(|gap| key.contains(gap));
     let fault = match key {
         _ if has_gap => "the key is shown in part, as lists of keys show it; put the whole one in its place",
-        _ if !key.bytes().all(|byte| (b' '..=b'~').contains(&byte)) => {
-            "the key holds a line end, a control character or a letter that is not ASCII, which no header carries"
+        _ if key.contains(|c: char| c.is_ascii_control()) => {
+            "the key holds a line end or a control character, which no header carries"
         }
         _ if key.contains(' ') => "the key holds a blank, and a key is one word; see what was copied with it",
         _ if key.ends_with([',', ';']) => {
@@ -62,6 +70,11 @@ mod tests {
             ("DASHSCOPE_API_KEY", "sk-\u{200b}1", "U+200B"),
             ("OPENAI_MODEL", "gpt\u{2011}4o", "U+2011"),
             ("OPENAI_BASE_URL", "https://h.example/v1\u{200b}", "U+200B"),
+            (
+                "AZURE_OPENAI_ENDPOINT",
+                "https://{resource}.openai.azure.com",
+                "placeholder",
+            ),
         ] {
             let found = fault(name, value).unwrap_or_default();
             assert!(found.contains(told), "{name} {value}: {found}");
