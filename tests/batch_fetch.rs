@@ -1,8 +1,8 @@
 //! Fetching results: whatever a provider's files hold, what can be had is kept.
 
-use crate::support::batch::{batch, echo, line, lines, results, results_in, text, whole_body};
+use crate::support::batch::{batch, echo, line, lines, prompt, results, results_in, text, whole, whole_body};
 use crate::support::batch_api::BatchApi;
-use crate::support::{Reply, Sandbox, Tool};
+use crate::support::{Reply, Run, Sandbox, Server, Tool};
 use serde_json::{Value, json};
 
 fn result(custom_id: &str, status: u16) -> String {
@@ -311,4 +311,176 @@ fn an_answer_that_was_fetched_without_anything_in_it_is_asked_for_again() {
     again.run().exits(0);
     assert_eq!(server.count(), 1);
     assert_eq!(text(&results_in(&sandbox.work().join("out.jsonl"))["b"]), "b");
+}
+
+/// An API with these batches of these inputs, each answered with its request's name.
+fn answered(inputs: &[(&str, String)]) -> BatchApi {
+    let api = BatchApi::new([]);
+    for (id, input) in inputs {
+        let names = input.lines().map(|line| {
+            let line: Value = serde_json::from_str(line).unwrap();
+            line["custom_id"].as_str().unwrap().to_owned()
+        });
+        let output: String = names.map(|name| result(&name, 200)).collect();
+        let total = u64::try_from(output.lines().count()).unwrap();
+        let (file_in, file_out) = (format!("in-{id}"), format!("out-{id}"));
+        api.add_file(&file_in, input);
+        api.add_file(&file_out, output);
+        let mut batch = batch_of(id, "completed", total, Some(&file_out), None);
+        batch["input_file_id"] = file_in.into();
+        api.set(|state| {
+            state.batches.insert((*id).to_owned(), batch);
+        });
+    }
+    api
+}
+
+/// Runs these questions from here into the same output; `failing` is refused.
+fn run_here(sandbox: &Sandbox, input: &str, failing: &str) -> Run {
+    let failing = failing.to_owned();
+    let here = Server::answering(move |_, request| match prompt(request) {
+        text if text == failing => Reply::json(400, r#"{"error":{"message":"no"}}"#),
+        text => whole(&text),
+    });
+    sandbox.write("work/in.jsonl", input);
+    batch(sandbox, &here)
+        .args(["run", "in.jsonl", "-o", "out.jsonl"])
+        .run()
+}
+
+#[test]
+fn a_fetched_answer_is_bound_to_its_request() {
+    let input = line("a", "x") + &line("b", "y").replace("\"body\":{", "\"body\":{\"model\":\"m-1\",");
+    // As other programs submit them: with what is not sent from here.
+    let submitted = input
+        .replace("\"body\":{\"model\":\"m-1\",", "\"body\":{")
+        .replace(
+            "\"body\":{",
+            "\"method\":\"POST\",\"url\":\"/v1/chat/completions\",\"body\":{\"model\":\"m-1\",\"stream\":false,\"stop\":null,",
+        );
+    let api = answered(&[("batch_x", submitted)]);
+    let sandbox = Sandbox::new();
+    fetch(&sandbox, &api).run().gives(0, "", "");
+    let kept = results_in(&sandbox.work().join("out.jsonl"));
+    assert_eq!(kept["a"]["response"]["request_id"], "r");
+    fetch(&sandbox, &api)
+        .run()
+        .gives(0, "", "qwen-batch: 2 there already\n");
+    // The same requests are not asked again, another one is.
+    sandbox.write("work/in.jsonl", &input);
+    let untouched = Server::untouched();
+    let again = batch(&sandbox, &untouched).args(["run", "in.jsonl", "-o", "out.jsonl"]);
+    again.run().gives(0, "", "qwen-batch: 2 done, 2 there already\n");
+    let changed = input.replace("\"x\"", "\"z\"");
+    let run = run_here(&sandbox, &changed, "").exits(0);
+    assert!(run.stderr.contains("1 there already, 1 asked again"), "{run:#?}");
+}
+
+#[test]
+fn an_answer_to_another_request_is_left_out_and_said() {
+    let sandbox = Sandbox::new();
+    let first = lines(4);
+    run_here(&sandbox, &first, "q1").exits(1);
+    let there = sandbox.read("work/out.jsonl");
+    let model = "\"body\":{\"model\":\"m-1\",";
+    let changed = first
+        .replace("\"content\":\"q0\"", "\"content\":\"other\"")
+        .replace("\"content\":\"q1\"", "\"content\":\"other\"")
+        .replace("\"body\":{", model);
+    let new = line("q4", "q4").replace("\"body\":{", model);
+    let api = answered(&[("batch_x", changed + &new)]);
+    let run = fetch(&sandbox, &api).run().fails(
+        1,
+        &[
+            "2 there already\n",
+            "2 results are of other requests than those that have their names there, and left out: 'q0', 'q1'\n",
+            "hint: fetch each batch into a file of its own",
+        ],
+    );
+    assert!(
+        !run.stderr.contains("not done") && !run.stderr.contains("--retry-failed"),
+        "{run:#?}"
+    );
+    let now = sandbox.read("work/out.jsonl");
+    assert!(now.starts_with(&there), "neither answer nor failure was replaced");
+    assert_eq!(names(&sandbox).concat(), "q0q1q2q3q4");
+    // A failure of the same request is replaced.
+    let api = answered(&[("batch_x", lines(4).replace("\"body\":{", model))]);
+    fetch(&sandbox, &api)
+        .run()
+        .gives(0, "", "qwen-batch: 3 there already\n");
+    let kept = results_in(&sandbox.work().join("out.jsonl"));
+    assert_eq!(kept["q1"]["response"]["status_code"], 200);
+}
+
+#[test]
+fn batches_that_share_names_are_not_mixed() {
+    let (first, second) = (
+        line("request-1", "x"),
+        line("request-1", "y") + &line("request-2", "y"),
+    );
+    let api = answered(&[
+        ("batch_1", first.clone()),
+        ("batch_2", second),
+        ("batch_3", first),
+    ]);
+    for output in ["out.jsonl", "-"] {
+        let sandbox = Sandbox::new();
+        let tool = batch(&sandbox, &api.server).args(["fetch", "-o", output]);
+        let run = tool.args(["batch_1", "batch_2"]).run();
+        assert_eq!(
+            (run.code(), results(&run.text()).len()),
+            (1, if output == "-" { 2 } else { 0 })
+        );
+        for words in ["1 result is of another request", "left out: 'request-1'"] {
+            assert!(run.stderr.contains(words), "{run:#?}");
+        }
+    }
+    // By themselves they are whole, and a second time too.
+    let sandbox = Sandbox::new();
+    let fetch = |id: &str| {
+        let tool = batch(&sandbox, &api.server).args(["fetch", "-o", "out.jsonl"]);
+        tool.arg(id).run()
+    };
+    fetch("batch_1").gives(0, "", "");
+    fetch("batch_2").fails(1, &["1 result is of another request"]);
+    fetch("batch_3").gives(0, "", "qwen-batch: 1 there already\n");
+    assert_eq!(names(&sandbox), ["request-1", "request-2"]);
+}
+
+#[test]
+fn an_input_that_cannot_be_read_binds_nothing_and_ends_nothing() {
+    const INPUT: &str = "GET /v1/files/in-batch_x/content";
+    let cut = || {
+        let head = "HTTP/1.1 200 OK\r\ncontent-length: 5000\r\n\r\n";
+        Reply::default().send(head).send("{\"custom_id\":\"a\"").close()
+    };
+    let page = || Reply::new(200, "text/html", "<html><title>Log in</title></html>");
+    let gone = || Reply::json(404, r#"{"error":{"message":"No such File object"}}"#);
+    let nothing = || Reply::new(200, "application/octet-stream", "");
+    for (reply, words) in [
+        (gone(), ""),
+        (Reply::json(403, r#"{"error":{"message":"no permission"}}"#), ""),
+        (nothing(), ""),
+        (
+            Reply::json(500, "{}"),
+            "results are not compared with their requests: ",
+        ),
+        (page(), ""),
+        (cut(), ""),
+    ] {
+        let sandbox = Sandbox::new();
+        let api = answered(&[("batch_x", line("a", "x"))]);
+        api.reply_once(INPUT, reply);
+        let run = fetch(&sandbox, &api).args(["--retries", "0"]).run().exits(0);
+        assert_eq!(run.stderr.is_empty(), words.is_empty(), "{run:#?}");
+        assert!(run.stderr.contains(words), "{run:#?}");
+        assert_eq!(sandbox.read("work/out.jsonl"), result("a", 200));
+    }
+    // What passes is tried again.
+    let sandbox = Sandbox::new();
+    let api = answered(&[("batch_x", line("a", "x"))]);
+    api.reply_once(INPUT, cut());
+    fetch(&sandbox, &api).run().exits(0);
+    assert!(sandbox.read("work/out.jsonl").contains("batch_req_sha256_"));
 }

@@ -61,6 +61,11 @@ fn a_batch_of_aimock_is_submitted_awaited_and_fetched() {
     assert_eq!(results_in(&sandbox.work().join("out.jsonl")).len(), 3);
     let again = run("", &["submit", "in.jsonl", "--except", "out.jsonl"]).exits(0);
     assert!(again.stderr.contains("nothing to submit"), "{again:#?}");
+    // It shows the input, so that each answer is known to be its request's.
+    assert!(
+        again.stderr.contains("3 there already in 'out.jsonl'\n"),
+        "{again:#?}"
+    );
     let listed = run("", &["list"]).exits(0);
     assert!(
         listed.text().starts_with(&format!("{id}\tcompleted\t3/3\t")),
@@ -151,6 +156,11 @@ fn a_batch_behind_litellm_is_submitted_awaited_and_fetched() {
     assert!(waited.text().contains("status: completed\n"), "{waited:#?}");
     run(&["fetch", &id, "-o", "out.jsonl"]).gives(0, "", "");
     assert_eq!(results_in(&sandbox.work().join("out.jsonl")).len(), 1);
+    let again = run(&["submit", "in.jsonl", "--except", "out.jsonl"]).exits(0);
+    assert!(
+        again.stderr.contains("1 there already in 'out.jsonl'\n"),
+        "{again:#?}"
+    );
     let listed = run(&["list"]).exits(0);
     assert!(listed.text().contains(&id), "{listed:#?}");
     // Its own key is not the provider's.

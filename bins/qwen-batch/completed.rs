@@ -46,6 +46,11 @@ impl Entry {
     const fn has(self, flag: u64) -> bool {
         self.info & flag != 0
     }
+
+    /// True where it is known to be of another request.
+    fn is_other(self, request: RequestDigest) -> bool {
+        !self.has(Self::FOREIGN) && (request.bits() ^ self.info) & !Self::FLAGS != 0
+    }
 }
 
 /// Names of version 0.1 that come from the place of a line: `line-N`.
@@ -65,6 +70,8 @@ pub(crate) struct CompletedRequests {
     /// Sorted by name once [`CompletedRequests::seal`] has been called.
     entries: Vec<Entry>,
     new_in_input: DigestSet,
+    /// Names that results have brought, each with its request.
+    results: DigestSet,
     /// How often the input has had a text that has no name of its own, where that is more than once.
     twins: HashMap<u64, u64>,
     /// Names whose older records are to go.
@@ -139,9 +146,7 @@ impl CompletedRequests {
         let failed = entry.has(Entry::FAILED);
         let compared = request.filter(|_| !entry.has(Entry::FOREIGN));
         match compared {
-            Some(request) if (request.bits() ^ entry.info) & !Entry::FLAGS != 0 => {
-                RequestStatus::Changed { failed }
-            }
+            Some(request) if entry.is_other(request) => RequestStatus::Changed { failed },
             _ => {
                 if entry.has(Entry::HAS_OLDER) {
                     self.replaced.insert(name);
@@ -150,6 +155,33 @@ impl CompletedRequests {
                 RequestStatus::Completed { failed, compared }
             }
         }
+    }
+
+    /// Adds the name of a result with the request that it answers, `None` where that is not known; returns what was known of
+    /// it. `Changed` for one of another request than the output's, or than an earlier result's, of the same name: it does
+    /// not use the name up.
+    pub(crate) fn register_result(&mut self, name: &str, request: Option<RequestDigest>) -> RequestStatus {
+        let hash = self.hasher.hash_one(name);
+        if let Some(entry) = self.entry(hash) {
+            let entry = self.entries[entry];
+            return match request {
+                Some(request) if entry.is_other(request) => RequestStatus::Changed {
+                    failed: entry.has(Entry::FAILED),
+                },
+                _ => self.register(name, request),
+            };
+        }
+        let [own, unknown] =
+            [request, None].map(|request| self.hasher.hash_one((hash, request.map(RequestDigest::bits))));
+        let is_other = self.new_in_input.contains(hash)
+            && request.is_some()
+            && !self.results.contains(own)
+            && !self.results.contains(unknown);
+        if is_other {
+            return RequestStatus::Changed { failed: false };
+        }
+        self.results.insert(own);
+        self.register(name, request)
     }
 
     /// Returns the number of a text that has no name of its own: 1, or more for one that the input has had before.
@@ -287,6 +319,37 @@ mod tests {
         // Older ones go where a later one was met.
         let goes = |name| completed.place(name).1.is_some();
         assert!(goes("repaired") && goes("newer") && !goes("good") && !goes("spoiled"));
+    }
+
+    #[test]
+    fn a_result_of_another_request_does_not_use_its_name_up() {
+        let mut completed = CompletedRequests::default();
+        insert(&mut completed, "there", Some("1"), true);
+        insert(&mut completed, "engine", None, false);
+        completed.seal();
+        let compared = |failed, compared| RequestStatus::Completed { failed, compared };
+        let changed = |failed| RequestStatus::Changed { failed };
+        for (name, request, status) in [
+            ("there", Some("2"), changed(true)),
+            ("there", Some("1"), compared(true, true)),
+            ("there", Some("2"), changed(true)),
+            ("there", Some("1"), RequestStatus::Duplicate),
+            ("engine", Some("1"), compared(false, false)),
+            ("engine", Some("2"), RequestStatus::Duplicate),
+            ("new", Some("1"), RequestStatus::New),
+            ("new", Some("2"), changed(false)),
+            ("new", Some("1"), RequestStatus::Duplicate),
+            ("new", None, RequestStatus::Duplicate),
+            ("unknown", None, RequestStatus::New),
+            ("unknown", Some("1"), RequestStatus::Duplicate),
+        ] {
+            let request = request.map(digest);
+            assert_eq!(
+                completed.register_result(name, request),
+                status,
+                "{name} {request:?}"
+            );
+        }
     }
 
     #[test]

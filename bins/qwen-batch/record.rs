@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use qwen_shared::exit::Exit;
 use qwen_shared::net::api::Client;
 use qwen_shared::net::chat::Usage;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -155,6 +155,36 @@ pub(crate) fn record_line(
     Ok(line)
 }
 
+/// Returns a provider's record with the digest of its request in its ID, as [`record_line`] writes it; `None` where it is no
+/// JSON object.
+pub(crate) fn bound_line(line: &[u8], request: RequestDigest) -> Option<Vec<u8>> {
+    #[derive(Deserialize)]
+    struct Line<'a> {
+        #[serde(borrow, default, deserialize_with = "even_null")]
+        id: Option<&'a RawValue>,
+    }
+    let record: Line<'_> = serde_json::from_slice(line).ok()?;
+    let id = format!("\"{}\"", request.to_id());
+    let (range, id) = match record.id {
+        Some(old) => {
+            let start = old.get().as_ptr().addr() - line.as_ptr().addr();
+            (start..start + old.get().len(), id)
+        }
+        None => {
+            let start = 1 + line.iter().position(|&byte| byte == b'{')?;
+            (start..start, format!("\"id\":{id},"))
+        }
+    };
+    let mut bound = line.to_vec();
+    bound.splice(range, id.into_bytes());
+    Some(bound)
+}
+
+/// Reads a member that is there, null too.
+fn even_null<'de: 'a, 'a, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'a RawValue>, D::Error> {
+    <&RawValue>::deserialize(deserializer).map(Some)
+}
+
 /// What a run needs to know of a record in its output file, its own or a provider's.
 #[derive(Debug)]
 pub(crate) struct ExistingRecord<'a> {
@@ -276,4 +306,37 @@ fn json_on_one_line(body: &[u8]) -> Option<Box<RawValue>> {
         return serde_json::value::to_raw_value(&value).ok();
     }
     RawValue::from_string(text.to_owned()).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ExistingRecord, bound_line};
+    use crate::digest::RequestDigest;
+
+    #[test]
+    fn a_providers_record_keeps_all_but_its_id_when_it_is_bound() {
+        let digest = RequestDigest::of_line(b"x");
+        let rest = r#""custom_id":"a","response":{"id":"own","body":{"choices":[{}]}}"#;
+        for (line, expected) in [
+            (
+                format!(r#"{{"id":"batch_req_1",{rest}}}"#),
+                format!(r#"{{"id":"ID",{rest}}}"#),
+            ),
+            (
+                format!(r#"{{ {rest}, "id" : null }}"#),
+                format!(r#"{{ {rest}, "id" : "ID" }}"#),
+            ),
+            (
+                format!(r#"{{{rest},"id":17}}"#),
+                format!(r#"{{{rest},"id":"ID"}}"#),
+            ),
+            (format!(r#" {{{rest}}}"#), format!(r#" {{"id":"ID",{rest}}}"#)),
+        ] {
+            let bound = bound_line(format!("{line}\n").as_bytes(), digest).unwrap();
+            let expected = format!("{expected}\n").replace("ID", &digest.to_id());
+            assert_eq!(String::from_utf8(bound.clone()).unwrap(), expected);
+            assert_eq!(ExistingRecord::parse(&bound).unwrap().digest, Some(digest));
+        }
+        assert!(bound_line(b"[]", digest).is_none());
+    }
 }

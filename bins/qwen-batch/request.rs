@@ -359,6 +359,25 @@ impl RequestBuilder {
     }
 }
 
+/// Returns name and digest of a request as a Batch API was given it: the digest is that of the same request here; `None`
+/// where the line is none.
+pub(crate) fn submitted_request(line: &[u8]) -> Option<(String, RequestDigest)> {
+    let Value::Object(mut members) = serde_json::from_slice(line).ok()? else {
+        return None;
+    };
+    let name = custom_id(&members).ok()??;
+    let url = url(&members).ok()?;
+    let Value::Object(mut body) = members.get_mut("body")?.take() else {
+        return None;
+    };
+    if url == CHAT {
+        body.retain(|_, value| !value.is_null());
+        body.shift_remove("stream");
+        body.shift_remove("stream_options");
+    }
+    Some((name, RequestDigest::of(&url, &body)))
+}
+
 /// Returns the path of a line's request.
 fn url(members: &Map<String, Value>) -> Result<String, String> {
     let url = match members.get("url") {

@@ -10,20 +10,23 @@ use qwen_shared::text::{clip, one_line};
 use super::api::{BatchApi, validate_id};
 use super::batch::{Batch, State};
 use super::download::{Download, Interrupted};
+use super::line_cutter::{CutLine, LineCutter};
 use super::raw::fetch_raw;
+use super::submitted::{SubmittedInputs, SubmittedRequests};
 use crate::args::FetchArgs;
 use crate::completed::{CompletedRequests, RequestStatus};
 use crate::input::is_blank;
-use crate::record::ExistingRecord;
+use crate::record::{ExistingRecord, bound_line};
 use crate::results::Results;
 
-/// The longest record that is read, in bytes.
-const RECORD_LIMIT: usize = 64 << 20;
+/// The most names that are given where names are counted.
+const NAMED: usize = 3;
 
 /// Runs `qwen-batch fetch`. The exit is 0 when every request was answered, else 1.
 ///
 /// Output files and error files of the batches go into one file, as `run` writes it. Records that it has already are not
-/// written again, so that an interrupted fetch can be repeated, and `run` can do the rest.
+/// written again, so that an interrupted fetch can be repeated, and `run` can do the rest. Each gets the digest of the
+/// request that it answers, from the batch's input; one of another request than the file has by that name is left out.
 ///
 /// # Errors
 /// 65 when the provider rejected a batch, 75 when one has not ended yet, 76 when not all of the results can be read: what
@@ -93,12 +96,13 @@ impl EndedBatches {
         }
     }
 
-    /// Returns the IDs of the files: output files first, so that a good answer comes before a failure of the same name.
-    pub(crate) fn files(&self) -> Vec<&str> {
+    /// Returns the IDs of the files, each with its batch: output files first, so that a good answer comes before a failure
+    /// of the same name.
+    pub(crate) fn files(&self) -> Vec<(&Batch, &str)> {
         let of = |index: usize| {
             self.batches
                 .iter()
-                .filter_map(move |batch| batch.result_file(index))
+                .filter_map(move |batch| Some((batch, batch.result_file(index)?)))
         };
         of(0).chain(of(1)).collect()
     }
@@ -113,6 +117,12 @@ struct Gathering {
     failed: u64,
     /// Records whose name the output had before.
     existing: u64,
+    /// Those of them of which the name alone is known to be the same.
+    not_compared: u64,
+    /// Records of another request than the output has by their name, which are left out.
+    others: u64,
+    /// The names of the first of these.
+    other_names: Vec<String>,
     /// Names of failures, so that a good answer can replace them.
     failed_names: HashSet<String>,
     /// Lines that are no records, and where the first one is.
@@ -130,6 +140,9 @@ impl Gathering {
             succeeded: 0,
             failed: 0,
             existing: 0,
+            not_compared: 0,
+            others: 0,
+            other_names: Vec::new(),
             failed_names: HashSet::new(),
             odd: 0,
             first_odd: None,
@@ -147,10 +160,12 @@ impl Gathering {
         ended: &EndedBatches,
         reporter: &Reporter,
     ) -> Result<(), Failure> {
-        for file in ended.files() {
+        let mut inputs = SubmittedInputs::default();
+        for (batch, file) in ended.files() {
+            let requests = inputs.of(batch, api, reporter).await;
             let mut download = Download::new(api, file);
             loop {
-                let mut reader = LineReader::new(file);
+                let mut reader = ResultReader::new(file, requests);
                 let result = download.attempt(|chunk| reader.push(chunk, self)).await;
                 let result = match result {
                     Ok(()) => reader.end(self).map_err(Interrupted::Local),
@@ -175,10 +190,22 @@ impl Gathering {
     }
 
     /// Counts a record, and writes it unless the output has it already.
-    fn record(&mut self, record: &ExistingRecord<'_>, line: &[u8]) -> Result<(), Failure> {
+    fn record(
+        &mut self,
+        record: &ExistingRecord<'_>,
+        line: &[u8],
+        requests: &SubmittedRequests,
+    ) -> Result<(), Failure> {
         let name = record.custom_id.as_ref();
-        match self.completed.register(name, None) {
+        let request = requests.digest(name);
+        let bound = request.and_then(|request| bound_line(line, request));
+        let line = bound.as_deref().unwrap_or(line);
+        match self.completed.register_result(name, request) {
             RequestStatus::New => self.results.write(line)?,
+            RequestStatus::Changed { .. } => {
+                self.leave_out(name);
+                return Ok(());
+            }
             RequestStatus::Duplicate => {
                 if record.failed || !self.failed_names.remove(name) {
                     return Ok(());
@@ -186,8 +213,10 @@ impl Gathering {
                 self.failed -= 1;
                 self.replace(name, line)?;
             }
-            RequestStatus::Completed { failed, .. } | RequestStatus::Changed { failed } => {
-                self.existing += u64::from(!failed || record.failed);
+            RequestStatus::Completed { failed, compared } => {
+                let stays = !failed || record.failed;
+                self.existing += u64::from(stays);
+                self.not_compared += u64::from(stays && !compared);
                 if failed && !record.failed {
                     self.replace(name, line)?;
                 } else if !failed {
@@ -205,6 +234,14 @@ impl Gathering {
         Ok(())
     }
 
+    /// Counts a record of another request than the output has by its name.
+    fn leave_out(&mut self, name: &str) {
+        self.others += 1;
+        if self.other_names.len() < NAMED {
+            self.other_names.push(clip(&one_line(name), 40));
+        }
+    }
+
     /// Writes a good answer in the place of a failure.
     fn replace(&mut self, name: &str, line: &[u8]) -> Result<(), Failure> {
         self.results.write(line)?;
@@ -216,13 +253,13 @@ impl Gathering {
     fn finish(mut self, ended: EndedBatches, reporter: &Reporter) -> Outcome {
         let done = self.succeeded + self.failed;
         let total: u64 = ended.batches.iter().map(|batch| batch.counts().total).sum();
-        let missing = total.saturating_sub(done);
+        let missing = total.saturating_sub(done + self.others);
         let are_whole = ended
             .batches
             .iter()
             .all(|batch| batch.state() == State::Completed || (total > 0 && missing == 0));
-        let is_good = are_whole && missing == 0 && self.failed == 0;
-        if !is_good {
+        let has_rest = !are_whole || missing > 0 || self.failed > 0;
+        if has_rest {
             let states = unfinished_states(&ended.batches);
             let counts = [(self.failed, "failed"), (missing, "not done")];
             let counts = counts.iter().filter(|(count, _)| *count > 0);
@@ -231,30 +268,54 @@ impl Gathering {
             });
             reporter.notice(&text);
         }
-        if self.existing > 0 {
-            reporter.notice(&format!("{} there already, not compared", self.existing));
-        }
-        if !is_good && matches!(self.results, Results::File(_)) {
+        self.report_existing(reporter);
+        if has_rest && matches!(self.results, Results::File(_)) {
             reporter.hint("send the rest from here: 'qwen-batch run IN -o OUT --retry-failed'");
         }
-        if let Some(first) = self.first_odd {
-            let lines = if self.odd == 1 {
-                "line is no result"
-            } else {
-                "lines are no results"
-            };
-            let message = format!("{} {lines}, the first one '{first}'", self.odd);
-            self.failures.push(
-                Failure::new(Exit::Protocol, message)
-                    .hint("save the files as they are with '--raw', into another file"),
-            );
-        }
+        self.failures.extend(odd_lines(self.odd, self.first_odd));
         self.failures.extend(ended.failures);
         match most_urgent(self.failures, reporter) {
             Some(failure) => Err(failure),
-            None => Ok(if is_good { Exit::Ok } else { Exit::No }),
+            None if has_rest || self.others > 0 => Ok(Exit::No),
+            None => Ok(Exit::Ok),
         }
     }
+
+    /// Says what the output had before, and what was left out because of that.
+    fn report_existing(&self, reporter: &Reporter) {
+        let (count, not_compared) = (self.existing, self.not_compared);
+        match (count, not_compared) {
+            (0, _) => {}
+            (_, 0) => reporter.notice(&format!("{count} there already")),
+            _ if count == not_compared => reporter.notice(&format!("{count} there already, not compared")),
+            _ => reporter.notice(&format!("{count} there already ({not_compared} not compared)")),
+        }
+        if self.others > 0 {
+            let results = match self.others {
+                1 => "1 result is of another request than the one that has its name there".to_owned(),
+                count => {
+                    format!("{count} results are of other requests than those that have their names there")
+                }
+            };
+            let names = self.other_names.join("', '");
+            let more = if self.others > NAMED as u64 { ", …" } else { "" };
+            reporter.notice(&format!("{results}, and left out: '{names}'{more}"));
+            reporter.hint("fetch each batch into a file of its own");
+        }
+    }
+}
+
+/// The failure of lines that are no records.
+fn odd_lines(count: u64, first: Option<String>) -> Option<Failure> {
+    let first = first?;
+    let lines = if count == 1 {
+        "line is no result"
+    } else {
+        "lines are no results"
+    };
+    let message = format!("{count} {lines}, the first one '{first}'");
+    let failure = Failure::new(Exit::Protocol, message);
+    Some(failure.hint("save the files as they are with '--raw', into another file"))
 }
 
 /// Says how the batches ended that are not completed.
@@ -289,74 +350,56 @@ pub(crate) fn most_urgent(mut failures: Vec<Failure>, reporter: &Reporter) -> Op
     first
 }
 
-/// Cuts a download into lines, and counts those that are no records.
-struct LineReader<'a> {
+/// Reads a file of results, and counts the lines that are no records.
+struct ResultReader<'a> {
     file: &'a str,
-    line: Vec<u8>,
-    number: u64,
-    /// True within a line that is too long.
-    skips: bool,
+    requests: &'a SubmittedRequests,
+    cutter: LineCutter,
     odd: u64,
     first_odd: Option<String>,
 }
 
-impl<'a> LineReader<'a> {
-    const fn new(file: &'a str) -> Self {
+impl<'a> ResultReader<'a> {
+    const fn new(file: &'a str, requests: &'a SubmittedRequests) -> Self {
         Self {
             file,
-            line: Vec::new(),
-            number: 1,
-            skips: false,
+            requests,
+            cutter: LineCutter::new(),
             odd: 0,
             first_odd: None,
         }
     }
 
     fn push(&mut self, chunk: &[u8], gathering: &mut Gathering) -> Result<(), Failure> {
-        for part in chunk.split_inclusive(|&byte| byte == b'\n') {
-            if !self.skips {
-                self.line.extend_from_slice(part);
-            }
-            if part.ends_with(b"\n") {
-                self.take(gathering)?;
-                self.number += 1;
-                self.skips = false;
-            } else if self.line.len() > RECORD_LIMIT {
-                self.count_odd();
-                self.line.clear();
-                self.skips = true;
-            }
-        }
-        Ok(())
+        let mut cutter = std::mem::take(&mut self.cutter);
+        let result = cutter.push(chunk, |line| self.take(&line, gathering));
+        self.cutter = cutter;
+        result
     }
 
     /// Takes a last line without a line end.
     fn end(&mut self, gathering: &mut Gathering) -> Result<(), Failure> {
-        if self.line.is_empty() {
-            return Ok(());
-        }
-        self.line.push(b'\n');
-        self.take(gathering)
+        let mut cutter = std::mem::take(&mut self.cutter);
+        cutter.end(|line| self.take(&line, gathering))
     }
 
-    fn take(&mut self, gathering: &mut Gathering) -> Result<(), Failure> {
-        let line = std::mem::take(&mut self.line);
-        let line = crate::record::without_mark(&line);
-        if self.skips || is_blank(line) {
-            return Ok(());
-        }
-        match ExistingRecord::parse(line) {
-            Some(record) => gathering.record(&record, line),
-            None => {
-                self.count_odd();
-                Ok(())
+    fn take(&mut self, line: &CutLine<'_>, gathering: &mut Gathering) -> Result<(), Failure> {
+        match line.content {
+            Some(content) if is_blank(content) => return Ok(()),
+            Some(content) => {
+                if let Some(record) = ExistingRecord::parse(content) {
+                    return gathering.record(&record, content, self.requests);
+                }
             }
+            None => {}
         }
+        self.count_odd(line.number);
+        Ok(())
     }
 
-    fn count_odd(&mut self) {
+    fn count_odd(&mut self, number: u64) {
         self.odd += 1;
-        let (file, number) = (self.file, self.number);
+        let file = self.file;
         self.first_odd.get_or_insert_with(|| format!("{file}:{number}"));
     }
 }

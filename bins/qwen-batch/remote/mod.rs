@@ -9,12 +9,14 @@ mod download;
 mod existing;
 mod fetch;
 mod interrupt;
+mod line_cutter;
 mod lost_batch;
 mod raw;
 mod rest;
 mod staged_input;
 mod status;
 mod submit;
+mod submitted;
 mod uploaded_file;
 mod wait;
 

@@ -26,7 +26,7 @@ pub(crate) async fn fetch_raw(
 ) -> Outcome {
     let mut output = RawOutput::open(output)?;
     let mut failures = Vec::new();
-    for file in ended.files() {
+    for (_, file) in ended.files() {
         let mut download = Download::new(api, file);
         let start = output.begin()?;
         loop {
