@@ -320,6 +320,115 @@ fn a_full_disk_is_said_no_answer_is_lost_and_the_next_run_goes_on() {
     assert_eq!(results_in(&setting.out()).len(), 200);
 }
 
+/// The names beside the output that begin like a temporary file's.
+fn temporary(setting: &Setting) -> Vec<String> {
+    let entries = fs::read_dir(setting.sandbox.work()).unwrap();
+    let mut names: Vec<String> = entries
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .filter(|name| name.starts_with(".qwen-batch."))
+        .collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn what_a_killed_run_left_behind_goes_with_the_next_and_nothing_else_does() {
+    let setting = Setting::new(&lines(2));
+    let work = setting.sandbox.work();
+    let plant = |name: &str| fs::write(work.join(name), "{\"id\":\"batch_req_sha").unwrap();
+    let others = [
+        ".qwen-batch.AbC.23",
+        ".qwen-batch.AbC12",
+        ".qwen-batch.AbC1234",
+        ".qwen-batch.locked",
+        ".qwen-batch.my1dir",
+        ".qwen-batch.mylink",
+        ".qwen-batch.twonam",
+    ];
+    for name in ["other", "in.jsonl.qwen-batch.AbC123"].iter().chain(&others[..4]) {
+        plant(name);
+    }
+    fs::create_dir(work.join(others[4])).unwrap();
+    std::os::unix::fs::symlink("other", work.join(others[5])).unwrap();
+    fs::hard_link(work.join("other"), work.join(others[6])).unwrap();
+    let held = fs::File::open(work.join(others[3])).unwrap();
+    held.lock().unwrap();
+    for _ in 0..2 {
+        plant(".qwen-batch.AbC123");
+        plant(".qwen-batch.xxxxxx");
+        setting.tool(&["-q"]).run().gives(0, "", "");
+        assert_eq!(temporary(&setting), others);
+    }
+    assert!(work.join("in.jsonl.qwen-batch.AbC123").exists());
+}
+
+#[test]
+fn a_run_that_is_killed_while_it_puts_results_in_order_leaves_nothing_beside_them() {
+    let strace = Path::new("/usr/bin/strace");
+    if !peers::present("strace", strace.exists()) {
+        return;
+    }
+    let setting = Setting::new(&lines(50));
+    let traced = |inject: &str, sandbox: &Setting| {
+        let tool = sandbox
+            .sandbox
+            .command(strace)
+            .args(["-f", "-qq", "-o", "trace", "-e"]);
+        let tool = tool.arg(inject).arg(binary("qwen-batch"));
+        let tool = tool.args(["run", "in.jsonl", "-o", "out.jsonl", "--ordered", "-q"]);
+        tool.env("OPENAI_API_KEY", "k")
+            .env("OPENAI_MODEL", "m-1")
+            .env("OPENAI_BASE_URL", sandbox.server.url("/v1"))
+            .run()
+    };
+    setting.tool(&["-j", "1"]).run().exits(0);
+    // Other lines first: the results are to be put in their order.
+    let turned: String = lines(50).lines().rev().map(|line| format!("{line}\n")).collect();
+    setting.sandbox.write("work/in.jsonl", turned);
+    let there = fs::read_to_string(setting.out()).unwrap();
+    // The results themselves are synced first, then what is to take their place.
+    let run = traced("inject=fdatasync:signal=SIGKILL:when=2", &setting);
+    assert_eq!(run.status.code(), None, "{run:#?}");
+    assert!(fs::read_to_string(setting.out()).unwrap() == there);
+    assert_eq!(temporary(&setting), [""; 0]);
+    // Where the system gives it no name later, it is copied.
+    let run = traced("inject=linkat:error=EPERM", &setting).exits(0);
+    let now = fs::read_to_string(setting.out()).unwrap();
+    assert!(now.lines().eq(there.lines().rev()), "{run:#?}");
+    assert!(setting.sandbox.read("work/trace").contains("(INJECTED)"));
+    assert_eq!(temporary(&setting), [""; 0]);
+}
+
+/// Every limit on open files from none at all to enough.
+#[test]
+fn few_descriptors_are_to_be_tried_again_and_fail_no_line() {
+    let (mut refused, mut done) = (0, 0);
+    for limit in 3..32 {
+        let setting = Setting::with(&lines(4), echo().optional());
+        let script = format!("ulimit -n {limit}; exec qwen-batch run in.jsonl -o out.jsonl");
+        let run = batch_shell(&setting, &script).run();
+        match run.code() {
+            // The loader's own refusal.
+            127 => continue,
+            0 => done += 1,
+            code => {
+                assert_eq!(code, 75, "{limit}: {run:#?}");
+                let told = format!("too many open files: limit {limit} (ulimit -n)");
+                assert!(run.stderr.contains(&told), "{run:#?}");
+                refused += 1;
+            }
+        }
+        // A limit of this machine is no fault of the server, for which a run waits, nor of a line.
+        assert!(!run.stderr.contains("--patience"), "{run:#?}");
+        if setting.out().exists() {
+            for result in results_in(&setting.out()).values() {
+                text(result);
+            }
+        }
+    }
+    assert!(refused > 0 && done > 0, "{refused} {done}");
+}
+
 fn batch_shell(setting: &Setting, script: &str) -> Tool {
     setting
         .sandbox

@@ -531,3 +531,36 @@ fn a_file_that_is_not_found_right_after_its_upload_is_waited_for_and_kept() {
     let calls = api.calls();
     assert!(!calls.iter().any(|call| call.starts_with("DELETE")), "{calls:?}");
 }
+
+/// Every limit on open files from none at all to enough.
+#[test]
+fn few_descriptors_are_to_be_tried_again_and_hand_in_nothing_by_halves() {
+    let (mut refused, mut done) = (0, 0);
+    for limit in 3..32 {
+        let (sandbox, api) = (Sandbox::new(), BatchApi::new([]));
+        let server = api.server.optional();
+        sandbox.write("work/in.jsonl", lines(3));
+        let script = format!("ulimit -n {limit}; exec qwen-batch submit in.jsonl --retries 0");
+        let tool = sandbox.command("/bin/sh").args(["-c", &script]);
+        let run = tool
+            .env("OPENAI_API_KEY", crate::support::chat::KEY)
+            .env("OPENAI_BASE_URL", server.url("/v1"))
+            .run();
+        let batches = api.state.lock().unwrap().batches.len();
+        match run.code() {
+            // The loader's own refusal.
+            127 => {}
+            0 => {
+                assert_eq!((run.text().as_str(), batches), ("batch_1\n", 1));
+                done += 1;
+            }
+            code => {
+                assert_eq!((code, batches), (75, 0), "{limit}: {run:#?}");
+                let told = format!("too many open files: limit {limit} (ulimit -n)");
+                assert!(run.stderr.contains(&told), "{run:#?}");
+                refused += 1;
+            }
+        }
+    }
+    assert!(refused > 0 && done > 0, "{refused} {done}");
+}

@@ -15,6 +15,7 @@ mod progress;
 mod rate_meter;
 mod record;
 mod remote;
+mod replacement;
 mod request;
 mod response;
 mod result_file;

@@ -9,10 +9,10 @@ use std::path::{Path, PathBuf};
 use qwen_shared::exit::{Exit, Failure};
 use qwen_shared::fs::{cannot, cannot_write};
 use qwen_shared::output::Reporter;
-use rustix::io::Errno;
 
 use super::completed::CompletedRequests;
 use super::record::{ExistingRecord, without_mark};
+use super::replacement::{Replacement, has_no_locks, remove_abandoned};
 use super::results::remedy;
 
 /// How records begin, ours and the providers': a cut one is recognised by it.
@@ -50,6 +50,7 @@ impl ResultFile {
         reporter: &Reporter,
     ) -> Result<Self, Failure> {
         let file = open_locked(path, reporter)?;
+        remove_abandoned(path);
         let id = file_id(&file.metadata().map_err(|error| cannot_write(path, &error))?);
         let mut results = Self {
             file,
@@ -238,26 +239,14 @@ impl ResultFile {
 
     /// Copies all records to a path where nothing is, and goes on there.
     fn copy_to(&mut self, path: &Path) -> io::Result<()> {
-        let mut copy = self.temporary_beside(path)?;
+        let mut copy = Replacement::beside(path, &self.file)?;
         (&self.file).rewind()?;
-        io::copy(&mut io::Read::take(&self.file, self.length), copy.as_file_mut())?;
-        copy.as_file().sync_data()?;
-        lock(copy.as_file())?;
-        self.file = copy.persist_noclobber(path).map_err(|error| error.error)?;
+        io::copy(&mut io::Read::take(&self.file, self.length), copy.file())?;
+        copy.file().sync_data()?;
+        self.file = copy.add(path)?;
         self.id = file_id(&self.file.metadata()?);
         path.clone_into(&mut self.path);
         Ok(())
-    }
-
-    fn temporary_beside(&self, path: &Path) -> io::Result<tempfile::NamedTempFile> {
-        let directory = match path.parent() {
-            Some(parent) if parent != Path::new("") => parent,
-            _ => Path::new("."),
-        };
-        tempfile::Builder::new()
-            .prefix(".qwen-batch.")
-            .permissions(self.file.metadata()?.permissions())
-            .tempfile_in(directory)
     }
 
     /// See [`super::results::Results::finish`].
@@ -297,8 +286,8 @@ impl ResultFile {
         };
         // A symbolic link stays one.
         let target = self.path.canonicalize()?;
-        let mut replacement = self.temporary_beside(&target)?;
-        let mut writer = BufWriter::with_capacity(64 << 10, replacement.as_file_mut());
+        let mut replacement = Replacement::beside(&target, &self.file)?;
+        let mut writer = BufWriter::with_capacity(64 << 10, replacement.file());
         let (mut line, mut length) = (Vec::new(), 0);
         for record in records {
             line.resize(record.length, 0);
@@ -308,10 +297,8 @@ impl ResultFile {
         }
         writer.flush()?;
         drop(writer);
-        replacement.as_file().sync_data()?;
-        // Locked before it has the name, so that no other run gets in between.
-        lock(replacement.as_file())?;
-        self.file = replacement.persist(target).map_err(|error| error.error)?;
+        replacement.file().sync_data()?;
+        self.file = replacement.replace(&target)?;
         self.id = file_id(&self.file.metadata()?);
         self.length = length;
         Ok(())
@@ -369,25 +356,6 @@ fn place(
 
 pub(crate) fn file_id(metadata: &Metadata) -> (u64, u64) {
     (metadata.dev(), metadata.ino())
-}
-
-/// Locks a file where its file system can.
-fn lock(file: &File) -> io::Result<()> {
-    match file.try_lock() {
-        Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Interrupted => lock(file),
-        Err(TryLockError::Error(error)) if has_no_locks(&error) => Ok(()),
-        Err(error) => Err(error.into()),
-        Ok(()) => Ok(()),
-    }
-}
-
-/// True for what a file system says that has no locks: some network and user-space ones.
-fn has_no_locks(error: &io::Error) -> bool {
-    let error = error.raw_os_error().map(Errno::from_raw_os_error);
-    matches!(
-        error,
-        Some(Errno::NOLCK | Errno::NOTSUP | Errno::NOSYS | Errno::INVAL)
-    )
 }
 
 /// Opens and locks a file, creating it if it is missing.

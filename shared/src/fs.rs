@@ -23,7 +23,9 @@ pub use lock::{Lock, lock_path};
 pub(crate) use lock::{StandIn, Wait, stands_at, try_lock};
 pub use own::{NotOwn, check_own_directory, open_own, own_target};
 pub use prepared::PreparedWrite;
-pub use write::{create_private, remove_temporaries, sync_data, write_private, write_private_locked};
+pub use write::{
+    create_private, link, open_unnamed, remove_temporaries, sync_data, write_private, write_private_locked,
+};
 
 /// What was read from a private file.
 #[derive(Debug)]

@@ -596,6 +596,11 @@ fn is_about_connection(error: &Error) -> bool {
     matches!(
         error,
         Error::Failed(_)
-            | Error::Http(HttpError::Tls { .. } | HttpError::WrongScheme { .. } | HttpError::Invalid(_))
+            | Error::Http(
+                HttpError::TooManyFiles(_)
+                    | HttpError::Tls { .. }
+                    | HttpError::WrongScheme { .. }
+                    | HttpError::Invalid(_)
+            )
     )
 }

@@ -50,7 +50,7 @@ pub(super) async fn refusal_of(state: &State, error: Error, question: &Question<
 /// Makes the proxy's own error of a fault of the connection to the server.
 pub(super) fn of_http(state: &State, error: HttpError) -> Refusal {
     let (status, code, is_passing) = match &error {
-        HttpError::Timeout(Phase::Connect, _) | HttpError::Connect(_) => {
+        HttpError::Timeout(Phase::Connect, _) | HttpError::Connect(_) | HttpError::TooManyFiles(_) => {
             (StatusCode::BAD_GATEWAY, "upstream_unreachable", true)
         }
         HttpError::Timeout(Phase::Upload, _) => (StatusCode::REQUEST_TIMEOUT, "body_stalled", false),

@@ -152,15 +152,17 @@ pub(super) fn create_new(path: &Path) -> io::Result<File> {
         .open(path)
 }
 
-/// Opens a file that has no name yet; `None` where the file system has no such thing, or the open fails for a
-/// reason that the attempt with a name will report.
+/// Opens a file for reading and writing that has no name yet; `None` where the file system has no such thing, or the open
+/// fails for a reason that the attempt with a name will report.
 #[cfg(target_os = "linux")]
-fn open_unnamed(directory: &Path) -> Option<File> {
+#[must_use]
+pub fn open_unnamed(directory: &Path) -> Option<File> {
     // Naming it later goes through /proc (linkat needs a privilege otherwise).
     if !Path::new("/proc/self/fd").exists() {
         return None;
     }
     OpenOptions::new()
+        .read(true)
         .write(true)
         .mode(0o600)
         .custom_flags(OFlags::TMPFILE.bits().cast_signed())
@@ -169,12 +171,16 @@ fn open_unnamed(directory: &Path) -> Option<File> {
 }
 
 #[cfg(not(target_os = "linux"))]
-fn open_unnamed(_directory: &Path) -> Option<File> {
+#[must_use]
+pub fn open_unnamed(_directory: &Path) -> Option<File> {
     None
 }
 
-/// Gives a nameless file a name that nothing has yet.
-fn link(file: &File, name: &Path) -> io::Result<()> {
+/// Gives a file of [`open_unnamed`] a name that nothing has yet.
+///
+/// # Errors
+/// `AlreadyExists` when something has that name; else the error of the system call.
+pub fn link(file: &File, name: &Path) -> io::Result<()> {
     use std::os::fd::AsRawFd;
     let nameless = format!("/proc/self/fd/{}", file.as_raw_fd());
     rustix::fs::linkat(

@@ -4,6 +4,8 @@ use std::error::Error;
 use std::fmt;
 use std::time::{Duration, SystemTime};
 
+use rustix::io::Errno;
+
 use super::reason::{innermost, reason};
 use super::tls::{SelfSigned, is_of_authority, other_fault};
 use crate::exit::{Exit, Failure};
@@ -45,6 +47,8 @@ impl Phase {
 pub enum HttpError {
     /// No connection: refused, unreachable, unknown host, or the proxy failed. Nothing was sent.
     Connect(String),
+    /// No connection, because this process may open no more files. Nothing was sent.
+    TooManyFiles(String),
     /// The proxy does not let the request pass. Nothing reached the server.
     ProxyRefused {
         /// The status; 407 where it wants a user name and a password, or other ones.
@@ -93,7 +97,7 @@ impl HttpError {
     #[must_use]
     pub const fn exit(&self) -> Exit {
         match self {
-            Self::Connect(_) | Self::Timeout(..) | Self::Reset(_) => Exit::TryAgain,
+            Self::Connect(_) | Self::TooManyFiles(_) | Self::Timeout(..) | Self::Reset(_) => Exit::TryAgain,
             Self::ProxyRefused { status, .. } => match status {
                 407 => Exit::Config,
                 400..=499 => Exit::Unavailable,
@@ -124,7 +128,10 @@ impl HttpError {
     pub const fn is_unsent(&self) -> bool {
         matches!(
             self,
-            Self::Connect(_) | Self::ProxyRefused { .. } | Self::Timeout(Phase::Connect, _)
+            Self::Connect(_)
+                | Self::TooManyFiles(_)
+                | Self::ProxyRefused { .. }
+                | Self::Timeout(Phase::Connect, _)
         )
     }
 
@@ -155,7 +162,7 @@ impl HttpError {
 impl fmt::Display for HttpError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Connect(reason) => write!(f, "cannot connect: {reason}"),
+            Self::Connect(reason) | Self::TooManyFiles(reason) => write!(f, "cannot connect: {reason}"),
             Self::ProxyRefused {
                 status,
                 words,
@@ -254,6 +261,10 @@ impl HttpError {
 
 /// Why there is no connection; names the proxy if there is one.
 fn not_connected(error: &reqwest::Error, proxy: Option<&'static str>) -> HttpError {
+    let io = innermost(error).downcast_ref::<std::io::Error>();
+    if io.and_then(std::io::Error::raw_os_error) == Some(Errno::MFILE.raw_os_error()) {
+        return HttpError::TooManyFiles(reason(error));
+    }
     let Some(variable) = proxy else {
         return HttpError::Connect(reason(error));
     };
