@@ -208,3 +208,38 @@ fn a_file_that_is_cut_while_it_is_read_is_not_taken_for_done() {
         assert!(there.values().all(|result| result["error"].is_null()));
     }
 }
+
+#[test]
+fn half_a_character_of_utf16_is_a_bad_line_and_is_sent_as_nothing_else() {
+    let good = "{\"id\":\"a\",\"prompt\":\"\u{1f600}\"}\n";
+    for big_endian in [false, true] {
+        for (half, args) in [
+            (0xd83d_u16, &[][..]),
+            (0xde00, &[]),
+            (0xd83d, &["--template", "{}"]),
+        ] {
+            let units = half.to_le_bytes();
+            let units = if big_endian { half.to_be_bytes() } else { units };
+            let mut input = utf16(
+                &format!("\u{feff}{good}{{\"id\":\"b\",\"prompt\":\"x"),
+                big_endian,
+            );
+            input.extend_from_slice(&units);
+            input.extend_from_slice(&utf16(
+                &format!("y\"}}\n{}", good.replace("\"a\"", "\"c\"")),
+                big_endian,
+            ));
+            let (sandbox, server) = (Sandbox::new(), echo());
+            sandbox.write("work/in.jsonl", &input);
+            let tool = batch(&sandbox, &server).args(["run", "in.jsonl", "-o", "out.jsonl"]);
+            let run = tool.args(args).run().exits(1);
+            let out = sandbox.read("work/out.jsonl");
+            assert!(
+                out.contains("line 2: half a character (a lone surrogate) at byte "),
+                "{run:#?} {out}"
+            );
+            assert!(!out.contains('\u{fffd}'), "{out}");
+            assert_eq!(server.count(), 2);
+        }
+    }
+}

@@ -175,7 +175,23 @@ fn is_list(text: &str) -> bool {
     inner.starts_with(['{', '[', '"']) || text[1..].starts_with(['\n', '\r'])
 }
 
-/// UTF-16 as UTF-8. What is no character becomes U+FFFD.
+/// How half a pair of UTF-16 begins where it is written like a character of UTF-8; the next byte is at least
+/// [`HALF_PAIR_NEXT`], which no character's is.
+const HALF_PAIR: u8 = 0xed;
+const HALF_PAIR_NEXT: u8 = 0xa0;
+
+fn half_pair(unit: u16) -> [u8; 3] {
+    let bits = |shift: u32| 0x80 | u8::try_from((unit >> shift) & 0x3f).unwrap_or_default();
+    [HALF_PAIR, bits(6), bits(0)]
+}
+
+/// True for bytes that begin with half a pair of UTF-16.
+pub(crate) fn is_half_pair(bytes: &[u8]) -> bool {
+    matches!(bytes, [HALF_PAIR, next, ..] if *next >= HALF_PAIR_NEXT)
+}
+
+/// UTF-16 as UTF-8. Half a pair becomes three bytes that are no UTF-8, so that its line is refused and nothing else is sent
+/// in its place.
 struct Utf16Reader<R> {
     input: R,
     is_big_endian: bool,
@@ -222,10 +238,16 @@ impl<R: Read> Utf16Reader<R> {
             }
         }
         self.rest.drain(..self.rest.len() - kept);
-        let text: String = char::decode_utf16(units)
-            .map(|unit| unit.unwrap_or(char::REPLACEMENT_CHARACTER))
-            .collect();
-        (self.text, self.taken) = (text.into_bytes(), 0);
+        self.text.clear();
+        self.taken = 0;
+        for unit in char::decode_utf16(units) {
+            match unit {
+                Ok(character) => self
+                    .text
+                    .extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes()),
+                Err(half) => self.text.extend(half_pair(half.unpaired_surrogate())),
+            }
+        }
         Ok(true)
     }
 }
@@ -248,7 +270,7 @@ impl<R: Read> Read for Utf16Reader<R> {
 mod tests {
     use std::io::Read;
 
-    use super::{Encoding, Utf16Reader, foreign_format};
+    use super::{Encoding, Utf16Reader, foreign_format, is_half_pair};
 
     /// A reader that gives one byte at a time.
     struct Slow<'a>(&'a [u8]);
@@ -278,11 +300,13 @@ mod tests {
                 .read_to_string(&mut decoded)
                 .unwrap();
             assert_eq!(decoded, text);
-            let mut cut = String::new();
+            let mut cut = Vec::new();
             Utf16Reader::new(Slow(&bytes[..bytes.len() - 3]), is_big_endian)
-                .read_to_string(&mut cut)
+                .read_to_end(&mut cut)
                 .unwrap();
-            assert!(cut.starts_with("a\u{e4}") && cut.contains('\u{fffd}'), "{cut:?}");
+            let fault = std::str::from_utf8(&cut).unwrap_err().valid_up_to();
+            assert_eq!(&cut[..fault], "a\u{e4}".as_bytes());
+            assert!(is_half_pair(&cut[fault..]), "{cut:?}");
         }
     }
 

@@ -12,6 +12,7 @@ use serde_json::{Map, Value, json};
 use super::args::RequestArgs;
 use super::digest::RequestDigest;
 use super::input::{InputLine, LINE_LIMIT};
+use super::input_format::is_half_pair;
 use super::parameters::{is_parameter, nearest_parameter};
 
 /// How every path begins; a line may leave it out.
@@ -215,8 +216,14 @@ impl RequestBuilder {
         if !line.is_whole {
             return Err(format!("longer than {LINE_LIMIT} bytes"));
         }
-        let text = std::str::from_utf8(&line.content)
-            .map_err(|error| format!("invalid UTF-8 at byte {} of the line", error.valid_up_to()))?;
+        let text = std::str::from_utf8(&line.content).map_err(|error| {
+            let at = error.valid_up_to();
+            let what = match is_half_pair(&line.content[at..]) {
+                true => "half a character (a lone surrogate)",
+                false => "invalid UTF-8",
+            };
+            format!("{what} at byte {at} of the line")
+        })?;
         if let Some(template) = &self.template {
             return Ok(self.chat(self.messages(&fill(template, text), None)));
         }
