@@ -10,6 +10,7 @@
 mod state;
 mod state_file;
 
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -95,6 +96,8 @@ struct Shared {
     has_warned: AtomicBool,
     /// The state as it was read last, and when.
     known: Mutex<Option<(Millis, Option<State>)>>,
+    /// When the pauses that were met end, whatever becomes of the clock meanwhile, by model and by when they were to end.
+    ends: Mutex<HashMap<(Model, Millis), Instant>>,
 }
 
 impl RateLimit {
@@ -116,6 +119,7 @@ impl RateLimit {
             has_flag,
             has_warned: AtomicBool::new(false),
             known: Mutex::default(),
+            ends: Mutex::default(),
         }))
     }
 
@@ -216,7 +220,26 @@ impl RateLimit {
             *known = Some((now, file.read()));
         }
         let state = known.as_ref().and_then(|(_, state)| state.as_ref());
-        state.map_or(0, |state| state.remaining_pause(model, now))
+        let (remaining, until) = state.map_or((0, 0), |state| state.remaining_pause(model, now));
+        self.by_own_clock(model, remaining, until)
+    }
+
+    /// Returns how much is left of a pause by the clock that nobody sets: it ends when it was to end as it was met first.
+    fn by_own_clock(&self, model: Model, remaining: Millis, until: Millis) -> Millis {
+        if remaining == 0 {
+            return 0;
+        }
+        let mut ends = self.0.ends.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        if !ends.contains_key(&(model, until)) {
+            ends.retain(|(other, _), _| *other != model);
+        }
+        let end = *ends
+            .entry((model, until))
+            .or_insert_with(|| now + Duration::from_millis(remaining));
+        // Rounded up: a pause that is over a moment too early is refused again.
+        let left = end.saturating_duration_since(now).as_micros().div_ceil(1_000);
+        Millis::try_from(left).unwrap_or(remaining).min(remaining)
     }
 
     fn known(&self) -> MutexGuard<'_, Option<(Millis, Option<State>)>> {
@@ -280,6 +303,10 @@ impl Permit {
         let pause = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX);
         if (1..=LONGEST_PAUSE).contains(&pause) && self.limit.0.waits {
             self.update(|state, now| state.pause(self.model, pause, now));
+            if let Some(file) = &self.limit.0.file {
+                // It runs from now on, by our own clock too.
+                self.limit.known_pause(file, self.model);
+            }
         }
     }
 

@@ -83,6 +83,20 @@ struct Waiter {
 struct Pause {
     model: Model,
     until: Millis,
+    /// How long it is: where more than this is left, the clock was set back.
+    #[serde(default = "longest_pause")]
+    length: Millis,
+}
+
+/// The length of a pause that an older version has written.
+const fn longest_pause() -> Millis {
+    LONGEST_PAUSE
+}
+
+impl Pause {
+    fn remaining(&self, now: Millis) -> Millis {
+        self.until.saturating_sub(now).min(self.length).min(LONGEST_PAUSE)
+    }
 }
 
 /// The requests of one credential: those of the last minute, those that wait, and the day's count.
@@ -136,9 +150,10 @@ impl State {
         if self.day == now / DAY { self.count } else { 0 }
     }
 
-    /// Returns how much is left of a pause of that model.
-    pub(super) fn remaining_pause(&self, model: Model, now: Millis) -> Millis {
-        self.paused_until(model).saturating_sub(now).min(LONGEST_PAUSE)
+    /// Returns how much is left of a pause of that model, and when it was to end.
+    pub(super) fn remaining_pause(&self, model: Model, now: Millis) -> (Millis, Millis) {
+        let pause = self.pauses.iter().find(|pause| pause.model == model);
+        pause.map_or((0, 0), |pause| (pause.remaining(now), pause.until))
     }
 
     fn paused_until(&self, model: Model) -> Millis {
@@ -239,10 +254,13 @@ impl State {
 
     /// Pauses all requests to a model, in all processes, as the server asks.
     pub(super) fn pause(&mut self, model: Model, pause: Millis, now: Millis) {
-        let until = now.saturating_add(pause.min(LONGEST_PAUSE));
+        let length = pause.min(LONGEST_PAUSE);
+        let until = now.saturating_add(length);
+        let new = Pause { model, until, length };
         match self.pauses.iter_mut().find(|pause| pause.model == model) {
-            Some(pause) => pause.until = pause.until.max(until),
-            None => self.pauses.push(Pause { model, until }),
+            Some(pause) if pause.remaining(now) < length => *pause = new,
+            Some(_) => {}
+            None => self.pauses.push(new),
         }
     }
 
@@ -262,7 +280,7 @@ impl State {
         }
         self.queue.retain(|waiter| waiter.lease > now);
         for pause in &mut self.pauses {
-            pause.until = pause.until.min(now.saturating_add(LONGEST_PAUSE));
+            pause.until = now.saturating_add(pause.remaining(now));
         }
         self.pauses.retain(|pause| pause.until > now);
         let today = now / DAY;

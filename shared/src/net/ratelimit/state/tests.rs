@@ -182,14 +182,36 @@ fn a_pause_that_the_server_asked_for_holds_all_who_want_that_model() {
     let mut state = State::default();
     state.pause(0, 7_000, MORNING);
     state.pause(0, 3_000, MORNING);
-    assert_eq!(state.remaining_pause(0, MORNING), 7_000);
+    assert_eq!(state.remaining_pause(0, MORNING).0, 7_000);
     assert_eq!(
         request(&mut state, a_day(9), MORNING + 2_000),
         Decision::Wait(5_000, WaitReason::Server)
     );
     assert_eq!(request(&mut state, a_day(9), MORNING + 7_000), Decision::Send);
     state.pause(0, Millis::MAX, MORNING);
-    assert_eq!(state.remaining_pause(0, MORNING), 60_000);
+    assert_eq!(state.remaining_pause(0, MORNING).0, 60_000);
+}
+
+#[test]
+fn a_clock_that_is_set_back_makes_no_pause_longer() {
+    let mut state = State::default();
+    state.pause(1, 2_000, MORNING);
+    state.pause(2, 30_000, MORNING);
+    let before = MORNING - 3_600_000;
+    assert_eq!(
+        (
+            state.remaining_pause(1, before).0,
+            state.remaining_pause(2, before).0
+        ),
+        (2_000, 30_000)
+    );
+    // What is written then is right by the new clock.
+    state.expire(before);
+    assert_eq!(state.remaining_pause(1, before + 1_500).0, 500);
+    assert_eq!(state.remaining_pause(1, before + 2_000).0, 0);
+    // A shorter one does not end a longer one, and one of before the step does not hide a new one.
+    state.pause(2, 1_000, before + 10_000);
+    assert_eq!(state.remaining_pause(2, before + 10_000).0, 20_000);
 }
 
 #[test]
@@ -222,8 +244,8 @@ fn a_paused_model_is_not_in_the_way_of_another() {
     );
     assert_eq!(
         (
-            state.remaining_pause(1, MORNING),
-            state.remaining_pause(2, MORNING)
+            state.remaining_pause(1, MORNING).0,
+            state.remaining_pause(2, MORNING).0
         ),
         (0, 0)
     );
