@@ -327,3 +327,30 @@ fn a_page_that_cannot_be_read_is_no_end_of_the_list() {
     let run = chat(&sandbox, &server).arg("--list-models").run();
     assert_eq!((run.code(), run.text().as_str()), (69, ""), "{run:#?}");
 }
+
+/// xAI's documentation: `end_turn` or `null` where a chunk is not the last.
+#[test]
+fn a_word_that_says_nothing_at_its_provider_is_neither_an_end_nor_an_interruption() {
+    let ask = |reply: Reply, args: &[&str]| {
+        let (sandbox, server) = (Sandbox::new(), Server::script([reply]));
+        let profile = json!({
+            "provider": "xai", "base_url": server.url("/v1"), "model": "m-1", "key": {"env": "KEY"},
+        });
+        sandbox.config(&json!({"default_profile": "p", "profiles": {"p": profile}}).to_string());
+        let tool = sandbox.tool("qwen-chat").env("KEY", "sk-canary-0123456789");
+        tool.args(args).arg("hi").run()
+    };
+    let one = text("one").replace("}}]}", "},\"finish_reason\":\"end_turn\"}]}");
+    let with = |end: &str| stream(format!("{one}{end}"));
+    ask(with(&(finish("stop") + DONE)), &["--strict"]).gives(0, "one\n", "");
+    let notice = "qwen-chat: the answer may be incomplete: the server named no finish reason\n";
+    ask(with(DONE), &[]).gives(0, "one\n", notice);
+    ask(with(DONE), &["--strict"]).exits(1);
+    ask(with(""), &[]).exits(76);
+    let whole = json!({"choices": [{
+        "index": 0, "message": {"role": "assistant", "content": "one"}, "finish_reason": "end_turn",
+    }]});
+    let whole = || Reply::json(200, &whole.to_string());
+    ask(whole(), &["--strict"]).gives(0, "one\n", "");
+    ask(whole(), &["--no-stream"]).gives(0, "one\n", "");
+}

@@ -234,6 +234,9 @@ pub(super) struct Choice<'a> {
     content: Content<'a>,
     #[serde(borrow, default)]
     finish_reason: Option<Reason<'a>>,
+    /// The finish reason in Gemini's own spelling, which its OpenAI form has at times beside a `null`.
+    #[serde(borrow, default, rename = "finishReason")]
+    own_finish_reason: Option<Reason<'a>>,
     /// An older form of the finish reason.
     #[serde(borrow, default)]
     finish_details: Option<Reason<'a>>,
@@ -307,7 +310,7 @@ impl<'a> Choice<'a> {
 
     /// Returns the server's word for why the model stopped; an empty one while it goes on.
     pub(super) fn finish_reason(&self) -> &str {
-        [&self.finish_reason, &self.finish_details]
+        [&self.finish_reason, &self.own_finish_reason, &self.finish_details]
             .into_iter()
             .flatten()
             .map(|word| &*word.0)

@@ -37,6 +37,8 @@ pub enum Meaning {
     Broken,
     /// The answer goes on. As the last word it is an interruption.
     GoesOn,
+    /// Nothing: it stands where others have `null`.
+    Nothing,
     /// A word that nobody knows: it is no sign of success.
     Unknown,
 }
@@ -45,7 +47,7 @@ impl Meaning {
     /// Returns how much a reason says against the answer.
     const fn weight(self) -> u8 {
         match self {
-            Self::GoesOn => 0,
+            Self::Nothing | Self::GoesOn => 0,
             Self::Whole => 1,
             Self::ToolCalls => 2,
             Self::Unknown => 3,
@@ -59,7 +61,8 @@ impl Meaning {
 }
 
 /// The order in which the words that contain another are judged.
-const JUDGED: [Meaning; 9] = [
+const JUDGED: [Meaning; 10] = [
+    Meaning::Nothing,
     Meaning::GoesOn,
     Meaning::Whole,
     Meaning::ToolCalls,
@@ -74,8 +77,8 @@ const JUDGED: [Meaning; 9] = [
 impl FinishReason {
     /// Parses a `finish_reason` of that provider (its name in the catalogue, or an empty one).
     ///
-    /// An empty word, and what stands for it (`null` as DashScope writes it, Python's `None`), means that the answer
-    /// continues. Words are compared by their letters and digits: `MAX_TOKENS`, `max-tokens` and `maxTokens` are one.
+    /// An empty word, and what stands for it (`null` as DashScope writes it, Python's `None`, `end_turn` of xAI), says nothing.
+    /// Words are compared by their letters and digits: `MAX_TOKENS`, `max-tokens` and `maxTokens` are one.
     #[must_use]
     pub fn parse(word: &str, provider: &str) -> Option<Self> {
         let meaning = match word {
@@ -87,7 +90,10 @@ impl FinishReason {
                 let word = prefixes.iter().find_map(|prefix| letters.strip_prefix(prefix));
                 match word.unwrap_or(&letters) {
                     "" | "null" | "none" | "false" | "unspecified" | "undefined" => return None,
-                    letters => table().meaning(letters, provider),
+                    letters => match table().meaning(letters, provider) {
+                        Meaning::Nothing => return None,
+                        meaning => meaning,
+                    },
                 }
             }
         };
@@ -140,9 +146,12 @@ impl FinishReason {
             Meaning::Unknown => {
                 format!("the answer may be incomplete: the server's finish reason {word} is unknown")
             }
-            Meaning::Whole | Meaning::ToolCalls | Meaning::Busy | Meaning::Broken | Meaning::GoesOn => {
-                return None;
-            }
+            Meaning::Whole
+            | Meaning::ToolCalls
+            | Meaning::Busy
+            | Meaning::Broken
+            | Meaning::GoesOn
+            | Meaning::Nothing => return None,
         })
     }
 }
@@ -253,6 +262,8 @@ mod tests {
                     "STOP_REASON_STOP",
                     "end",
                     "stop_words",
+                    "FINISH",
+                    "endoftext",
                 ][..],
             ),
             (
@@ -280,6 +291,13 @@ mod tests {
                     "ERROR_LIMIT",
                     "REASON_MAX_LEN",
                     "REASON_MAX_CONTEXT",
+                    "maximum_tokens",
+                    "max_prompt_tokens",
+                    "context",
+                    "context_overflow",
+                    "max_iterations_exceeded",
+                    "max_output_tokens_exceeded",
+                    "length_exceeded",
                 ],
             ),
             (
@@ -297,6 +315,12 @@ mod tests {
                     "guardrail_intervened",
                     "content_filtered",
                     "ERROR_TOXIC",
+                    "IMAGE_RECITATION",
+                    "IMAGE_PROHIBITED_CONTENT",
+                    "LANGUAGE",
+                    "BLOCKLIST",
+                    "MODEL_ARMOR",
+                    "unsafe_content",
                 ],
             ),
             (
@@ -318,6 +342,10 @@ mod tests {
                     "engine_overloaded",
                     "modelUnloaded",
                     "server_busy",
+                    "timeout_exceeded",
+                    "load",
+                    "unload",
+                    "preempt",
                 ],
             ),
             (
@@ -331,6 +359,16 @@ mod tests {
                     "abort",
                     "aborted",
                     "malformed_function_call",
+                    "malformed_model_output",
+                    "malformed_tool_use",
+                    "MALFORMED_RESPONSE",
+                    "UNEXPECTED_TOOL_CALL",
+                    "TOO_MANY_TOOL_CALLS",
+                    "MISSING_THOUGHT_SIGNATURE",
+                    "pause_turn",
+                    "partial_turn",
+                    "interrupted",
+                    "userStopped",
                     "failed",
                 ],
             ),
@@ -338,7 +376,18 @@ mod tests {
                 Meaning::GoesOn,
                 &["in_progress", "NOT_FINISHED", "processing", "queued", "PENDING"],
             ),
-            (Meaning::Unknown, &["unknown", "OTHER", "vibes", "42", "余额"]),
+            (
+                Meaning::Unknown,
+                &[
+                    "unknown",
+                    "OTHER",
+                    "IMAGE_OTHER",
+                    "NO_IMAGE",
+                    "vibes",
+                    "42",
+                    "余额",
+                ],
+            ),
         ] {
             for word in words {
                 let reason = FinishReason::parse(word, "").unwrap();
@@ -351,18 +400,23 @@ mod tests {
     }
 
     /// xAI: "`end_turn` or `null` in streaming mode when the chunk is not the last"
-    /// (https://docs.x.ai/developers/rest-api-reference/inference/chat-completions).
+    /// (https://docs.x.ai/developers/rest-api-reference/inference/chat-completions). So it is no end, and says no more
+    /// than `null` where it is the last word all the same.
     #[test]
-    fn a_turn_that_ends_is_no_end_at_xai() {
+    fn a_turn_that_ends_says_nothing_at_xai() {
         for (word, provider, meaning) in [
-            ("end_turn", "", Meaning::Whole),
-            ("end_turn", "openrouter", Meaning::Whole),
-            ("end_turn", "xai", Meaning::GoesOn),
-            ("stop", "xai", Meaning::Whole),
-            ("length", "xai", Meaning::Limit),
+            ("end_turn", "", Some(Meaning::Whole)),
+            ("end_turn", "openrouter", Some(Meaning::Whole)),
+            ("end_turn", "xai", None),
+            ("stop", "xai", Some(Meaning::Whole)),
+            ("length", "xai", Some(Meaning::Limit)),
         ] {
-            let reason = FinishReason::parse(word, provider).unwrap();
-            assert_eq!(reason.meaning, meaning, "{word} of {provider}");
+            let reason = FinishReason::parse(word, provider);
+            assert_eq!(
+                reason.map(|reason| reason.meaning),
+                meaning,
+                "{word} of {provider}"
+            );
         }
     }
 
