@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use crate::support::batch::{batch, line, lines, prompt, results_in, text, whole};
-use crate::support::{Reply, Run, Sandbox, Server, next_line};
+use crate::support::{Reply, Run, Sandbox, Server, next_line, peers};
 
 /// Runs lines into `out.jsonl`.
 fn run(sandbox: &Sandbox, server: &Server, input: &str, args: &[&str]) -> Run {
@@ -417,4 +417,92 @@ fn a_run_that_ends_because_of_so_many_failures_says_so() {
     let sandbox = Sandbox::new();
     let run = run(&sandbox, &server, &lines(110), &["-j", "4"]);
     run.fails(65, &["64 requests in a row failed so"]);
+}
+
+/// A line to this model.
+fn line_to(model: &str, name: &str) -> String {
+    line(name, name).replace("\"body\":{", &format!("\"body\":{{\"model\":\"{model}\","))
+}
+
+#[test]
+fn a_model_that_is_away_is_waited_for_while_the_others_go_on() {
+    // It comes back some time after its first refusal.
+    let first: Mutex<Option<Instant>> = Mutex::default();
+    let server = Server::answering(move |_, request| {
+        let is_away = || {
+            let first = *first.lock().unwrap().get_or_insert_with(Instant::now);
+            first.elapsed() < Duration::from_secs(3)
+        };
+        match request.json()["model"].as_str() {
+            Some("away") if is_away() => refusal(503, r#"{"message":"no backend for it"}"#),
+            _ => whole(&prompt(request)),
+        }
+    });
+    let sandbox = Sandbox::new();
+    let input: String = (0..30)
+        .map(|number| line_to("there", &format!("t{number}")) + &line_to("away", &format!("a{number}")))
+        .collect();
+    let run = run(&sandbox, &server, &input, &["-j", "8", "--retries", "1"]).exits(0);
+    all_answered(&sandbox, 60);
+    for words in [
+        "model 'away': ",
+        "no backend for it",
+        "other models go on",
+        "model 'away' answers again after",
+    ] {
+        assert_eq!(run.stderr.matches(words).count(), 1, "{words}: {run:#?}");
+    }
+}
+
+#[test]
+fn a_model_that_stays_away_fails_no_line_and_holds_no_other_model_up() {
+    let server = Server::answering(|_, request| match request.json()["model"].as_str() {
+        Some("away") => refusal(503, r#"{"message":"no backend for it"}"#),
+        _ => whole(&prompt(request)),
+    });
+    let sandbox = Sandbox::new();
+    // More lines than are started at once.
+    let input: String = (0..100)
+        .map(|number| line_to("away", &format!("a{number}")) + &line_to("there", &format!("t{number}")))
+        .collect();
+    let args = ["-j", "4", "--retries", "1", "--patience", "3s"];
+    let run = run(&sandbox, &server, &input, &args).fails(
+        75,
+        &[
+            "no backend for it; no request to model 'away' was answered for 3s (--patience)",
+            "100 done",
+            "run the same command again",
+        ],
+    );
+    all_answered(&sandbox, 100);
+    assert!(!run.stderr.contains("failed"), "{run:#?}");
+}
+
+#[test]
+fn a_pause_has_its_length_whatever_becomes_of_the_clock() {
+    let Some(library) = peers::faketime() else { return };
+    let sandbox = Sandbox::new();
+    let clock = sandbox.write("clock", "+0");
+    let set = clock.clone();
+    // The clock is set back by an hour as soon as the pause is under way.
+    let server = Server::answering(move |number, request| match number {
+        0 => Reply::with_headers(429, &[("retry-after", "3")], "slow down"),
+        _ => whole(&prompt(request)),
+    });
+    sandbox.write("work/in.jsonl", lines(2));
+    let tool = batch(&sandbox, &server).args(["run", "in.jsonl", "-o", "out.jsonl", "-j", "1"]);
+    let mut child = tool
+        .env("LD_PRELOAD", library)
+        .env("FAKETIME_TIMESTAMP_FILE", &clock)
+        .env("FAKETIME_NO_CACHE", "1")
+        .env("FAKETIME_DONT_FAKE_MONOTONIC", "1")
+        .start();
+    let said = next_line(&mut child);
+    assert!(
+        said.contains("waiting 3 s: the server asked for a pause"),
+        "{said}"
+    );
+    std::fs::write(set, "-3600").unwrap();
+    Run::wait(child, "qwen-batch").exits(0);
+    all_answered(&sandbox, 2);
 }

@@ -63,12 +63,16 @@ pub(crate) struct Dispatcher {
     queue: tokio::sync::Mutex<()>,
     policy: FailurePolicy,
     patience: Duration,
+    /// The failure of the first model that was not waited for any longer.
+    lost: Mutex<Option<Failure>>,
 }
 
 /// What becomes of a request after an error.
 enum Verdict {
     Again(Duration),
     Record(Box<Record>),
+    /// The next run sends it again.
+    Leave,
 }
 
 impl Dispatcher {
@@ -94,7 +98,26 @@ impl Dispatcher {
             queue: tokio::sync::Mutex::default(),
             policy: FailurePolicy::new(jobs),
             patience,
+            lost: Mutex::default(),
         }
+    }
+
+    /// Returns why questions were left to another run, though this one went on.
+    pub(super) fn take_lost(&self) -> Option<Failure> {
+        self.lost.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Keeps the failure of a model that is not waited for any longer.
+    fn lose(&self, model: &str, error: Error) {
+        let mut failure = self.client.failure(error, Asked::Chat);
+        let patience = spell(self.patience);
+        failure.message.push_str(&format!(
+            "; no request to model '{model}' was answered for {patience} (--patience)"
+        ));
+        let text = format!("{}; its requests are left to the next run", failure.message);
+        let _ = self.notices.send(RunNotice::Text(text));
+        let mut lost = self.lost.lock().unwrap_or_else(PoisonError::into_inner);
+        lost.get_or_insert(failure);
     }
 
     /// Returns how many requests are under way.
@@ -144,6 +167,7 @@ impl Dispatcher {
                     }
                 }
                 Verdict::Record(record) => return Ok(Some(*record)),
+                Verdict::Leave => return Ok(None),
             }
         }
     }
@@ -181,6 +205,7 @@ impl Dispatcher {
                     None
                 }
                 Turn::Wait(until) => until,
+                Turn::Leave => return Ok(false),
                 Turn::Yield => {
                     drop(first);
                     tokio::task::yield_now().await;
@@ -283,6 +308,14 @@ impl Dispatcher {
                     spell(waited)
                 )
             }
+            Change::ModelOutageBegan { model } => format!(
+                "'{server}': model '{model}': {reason}; trying one request at a time until it answers, for up to {} (--patience); other models go on",
+                spell(self.patience)
+            ),
+            Change::ModelOutageEnded { model, waited } => format!(
+                "'{server}': model '{model}' answers again after {}",
+                spell(waited)
+            ),
             Change::Pause {
                 is_first: true,
                 is_named: false,
@@ -465,6 +498,11 @@ impl BatchCall<'_> {
         match next {
             Next::Again(pause) => Ok(Verdict::Again(pause)),
             Next::End => Err(self.dispatcher.out_of_patience(error)),
+            Next::Lose => {
+                self.dispatcher.lose(self.request.model(), error);
+                Ok(Verdict::Leave)
+            }
+            Next::Leave => Ok(Verdict::Leave),
             Next::GiveUp => Ok(Verdict::Record(Box::new(self.record(error)?))),
         }
     }
@@ -492,7 +530,7 @@ impl BatchCall<'_> {
         };
         match next {
             Next::End => Err(dispatcher.out_of_patience(error)),
-            Next::Again(_) | Next::GiveUp => Ok(()),
+            _ => Ok(()),
         }
     }
 

@@ -399,6 +399,9 @@ impl Runner {
         for finished in self.plan.order.drain() {
             self.write_line(finished);
         }
+        if self.stop.is_none() {
+            self.stop = self.dispatcher.take_lost().map(StopReason::Failure);
+        }
         let rescued = self.write_again();
         let is_complete = self.stop.is_none();
         let drops_invalid_lines = is_complete && self.plan.options.retries_failed;

@@ -9,7 +9,10 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::{Duration, Instant};
 
+use self::models::Models;
 use super::throttle::Throttle;
+
+mod models;
 
 /// The pauses of an outage double from the first to the longest.
 const FIRST_PROBE: Duration = Duration::from_secs(1);
@@ -44,6 +47,8 @@ pub(super) enum Turn {
     Yield,
     /// A health check goes first. It counts as the question under way.
     Check,
+    /// It is left to another run.
+    Leave,
 }
 
 /// What follows from a fault.
@@ -55,14 +60,26 @@ pub(super) enum Next {
     GiveUp,
     /// The fault is the end of the run.
     End,
+    /// The fault is the end of its model: the run ends with it once the others are done.
+    Lose,
+    /// The question is left to another run.
+    Leave,
 }
 
 /// What is to be said once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Change {
     OutageBegan,
     /// With the sum of its pauses.
     OutageEnded(Duration),
+    /// Others are answered, and this model is not.
+    ModelOutageBegan {
+        model: String,
+    },
+    ModelOutageEnded {
+        model: String,
+        waited: Duration,
+    },
     /// Nothing is sent for that long, because of a 429 that does, or does not, name the time.
     Pause {
         time: Duration,
@@ -175,6 +192,7 @@ pub(super) struct Scheduler {
     /// Those that have let others go first since a request was sent.
     yielded: BTreeSet<QuestionId>,
     throttles: BTreeMap<String, Throttle>,
+    models: Models,
     /// Questions that had a fault; an answer removes them.
     histories: HashMap<QuestionId, History>,
     /// The questions with a passing fault since the last answer; true for those that reached the server.
@@ -209,6 +227,7 @@ impl Scheduler {
             faults: 0,
             yielded: BTreeSet::new(),
             throttles: BTreeMap::new(),
+            models: Models::default(),
             histories: HashMap::new(),
             in_a_row: BTreeMap::new(),
             outage: None,
@@ -233,23 +252,11 @@ impl Scheduler {
 
     /// Asks whether a question may be sent. After [`Turn::Send`] it counts as under way.
     pub(super) fn turn(&mut self, question: QuestionId, model: &str, now: Instant) -> Turn {
-        if let Some(outage) = &mut self.outage {
-            if outage.probe.is_some() {
-                return Turn::Wait(None);
-            }
-            if outage.next > now {
-                return Turn::Wait(Some(outage.next));
-            }
-            // What may have brought the server down is not what tells whether it is back, unless there is nothing else.
-            let is_suspect = self
-                .histories
-                .get(&question)
-                .is_some_and(|history| history.onsets > 0 || history.has_failed_as_probe);
-            if is_suspect && self.yielded.insert(question) {
-                return Turn::Yield;
-            }
-            outage.probe = Some(question);
-            return self.start_or_check(question, model, is_suspect, now);
+        if let Some(turn) = self.models.turn(model, now) {
+            return turn;
+        }
+        if self.outage.is_some() {
+            return self.turn_in_outage(question, model, now);
         }
         if self.alone.is_some() || self.checking.is_some() || self.is_full() {
             return Turn::Wait(None);
@@ -276,6 +283,29 @@ impl Scheduler {
         turn
     }
 
+    /// As [`Scheduler::turn`], while the server is away: one question at a time is tried.
+    fn turn_in_outage(&mut self, question: QuestionId, model: &str, now: Instant) -> Turn {
+        let Some(outage) = &mut self.outage else {
+            return Turn::Wait(None);
+        };
+        if outage.probe.is_some() {
+            return Turn::Wait(None);
+        }
+        if outage.next > now {
+            return Turn::Wait(Some(outage.next));
+        }
+        // What may have brought the server down is not what tells whether it is back, unless there is nothing else.
+        let is_suspect = self
+            .histories
+            .get(&question)
+            .is_some_and(|history| history.onsets > 0 || history.has_failed_as_probe);
+        if is_suspect && self.yielded.insert(question) {
+            return Turn::Yield;
+        }
+        outage.probe = Some(question);
+        self.start_or_check(question, model, is_suspect, now)
+    }
+
     /// Lets a question be sent, or a health check in its place, where one is wanted and tells something.
     fn start_or_check(&mut self, question: QuestionId, model: &str, wants_check: bool, now: Instant) -> Turn {
         self.start(question, model, now);
@@ -298,6 +328,7 @@ impl Scheduler {
 
     fn start(&mut self, question: QuestionId, model: &str, now: Instant) {
         self.yielded.clear();
+        self.models.started(model, question);
         let epoch = self.throttle(model, now).epoch();
         let model = model.to_owned();
         let sent = UnderWay {
@@ -332,7 +363,9 @@ impl Scheduler {
 
     /// Takes note that the run ends before there is a result.
     pub(super) fn abandoned(&mut self, question: QuestionId) {
-        self.stop(question);
+        if let (Some(sent), _) = self.stop(question) {
+            self.models.abandoned(&sent.model, question);
+        }
         if let Some(outage) = &mut self.outage {
             outage.probe.take_if(|probe| *probe == question);
         }
@@ -357,8 +390,11 @@ impl Scheduler {
             self.last_fault = None;
         }
         self.answers += 1;
-        if let Some(throttle) = sent.and_then(|sent| self.throttles.get_mut(&sent.model)) {
-            throttle.answered();
+        if let Some(UnderWay { model, .. }) = sent {
+            self.changes.extend(self.models.answered(&model, question));
+            if let Some(throttle) = self.throttles.get_mut(&model) {
+                throttle.answered();
+            }
         }
         if !self.end_outage(question) && self.outage.is_none() {
             self.window = (self.window + 1).min(self.jobs);
@@ -367,7 +403,9 @@ impl Scheduler {
 
     /// Takes note that a health check was answered.
     pub(super) fn check_answered(&mut self, question: QuestionId) {
-        self.stop(question);
+        if let (Some(sent), _) = self.stop(question) {
+            self.changes.extend(self.models.answered(&sent.model, question));
+        }
         self.in_a_row.clear();
         self.is_proven = true;
         self.last_fault = None;
@@ -383,7 +421,9 @@ impl Scheduler {
 
     /// Takes note that a health check met a fault that may pass: the server is not there.
     pub(super) fn check_failed(&mut self, question: QuestionId, fault: Fault, now: Instant) -> Next {
-        self.stop(question);
+        if let (Some(sent), _) = self.stop(question) {
+            self.models.abandoned(&sent.model, question);
+        }
         self.is_proven = false;
         self.faults += 1;
         match self.outage.is_some() {
@@ -412,6 +452,7 @@ impl Scheduler {
         let Some(UnderWay { model, epoch, .. }) = sent else {
             return Next::Again(Duration::ZERO);
         };
+        self.changes.extend(self.models.answered(&model, question));
         let (answers, patience) = (self.answers, self.patience);
         let throttle = self.throttle(&model, now);
         let pause = throttle.refused(epoch, wait, now);
@@ -437,6 +478,54 @@ impl Scheduler {
 
     /// Takes note of a fault that may pass.
     pub(super) fn failed(&mut self, question: QuestionId, fault: Fault, now: Instant) -> Next {
+        let Some(model) = self.under_way.get(&question).map(|sent| sent.model.clone()) else {
+            return self.failed_by_itself(question, fault, now);
+        };
+        let limit = (now, self.patience);
+        // In an outage of the server the model is not what fails.
+        if self.outage.is_none()
+            && let Some(next) = self.models.failed(&model, question, fault, self.answers, limit)
+        {
+            self.stop(question);
+            return next;
+        }
+        let many = self.most_in_a_row();
+        if self.outage.is_none() && self.hold_model(&model, fault, many, now) {
+            self.stop(question);
+            return Next::Again(Duration::ZERO);
+        }
+        let next = self.failed_by_itself(question, fault, now);
+        let is_given_up = next == Next::GiveUp && !fault.is_final;
+        if is_given_up && self.hold_model(&model, fault, FEWEST_IN_A_ROW, now) {
+            return Next::Again(Duration::ZERO);
+        }
+        if self.outage.is_some() {
+            self.models.abandoned(&model, question);
+        }
+        next
+    }
+
+    /// Begins to hold a model back that fails at so many questions in a row while others are answered; false where that is
+    /// not so, or where the server itself went down.
+    fn hold_model(&mut self, model: &str, fault: Fault, in_a_row: usize, now: Instant) -> bool {
+        let limit = (now, self.patience);
+        let is_of_model = matches!(fault.cause, Cause::Unavailable | Cause::Failed);
+        if !is_of_model || !self.models.hold(model, fault, in_a_row, self.answers, limit) {
+            return false;
+        }
+        self.in_a_row.clear();
+        let model = model.to_owned();
+        self.changes.push(Change::ModelOutageBegan { model });
+        true
+    }
+
+    /// Returns how many different questions with a fault in a row are more than their own.
+    fn most_in_a_row(&self) -> usize {
+        self.jobs.clamp(FEWEST_IN_A_ROW, MOST_IN_A_ROW)
+    }
+
+    /// As [`Scheduler::failed`], for what is not known to be its model's.
+    fn failed_by_itself(&mut self, question: QuestionId, fault: Fault, now: Instant) -> Next {
         let (sent, alone) = self.stop(question);
         let others_failed = sent.as_ref().is_some_and(|sent| sent.faults < self.faults);
         if sent.is_some_and(|sent| sent.recoveries < self.recoveries) {
@@ -462,7 +551,7 @@ impl Scheduler {
             let was_sent = self.in_a_row.entry(question).or_default();
             *was_sent |= !fault.is_unsent();
         }
-        if self.in_a_row.len() >= self.jobs.clamp(FEWEST_IN_A_ROW, MOST_IN_A_ROW) {
+        if self.in_a_row.len() >= self.most_in_a_row() {
             return self.begin_outage(fault, now);
         }
         if fault.is_final {

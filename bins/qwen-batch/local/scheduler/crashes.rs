@@ -160,6 +160,7 @@ impl World {
                 }
                 Turn::Yield => self.queue.rotate_left(1),
                 Turn::Wait(until) => return until,
+                Turn::Leave => panic!("question {question} is left"),
             }
         }
         None
@@ -240,7 +241,7 @@ impl World {
                     self.scheduler.written(question);
                     self.given_up.push(question);
                 }
-                Next::End => panic!("the run ends"),
+                end => panic!("{end:?}"),
             }
         }
     }

@@ -112,7 +112,7 @@ fn a_lone_question_to_a_server_that_is_not_there_waits_for_it() {
             match next {
                 Next::Again(pause) => now += pause,
                 Next::End => break,
-                Next::GiveUp => panic!("question {question} is given up"),
+                other => panic!("question {question}: {other:?}"),
             }
         }
         assert!(now - start >= seconds(600));
@@ -170,6 +170,7 @@ fn a_health_check_that_tells_nothing_is_not_repeated() {
         match next {
             Next::Again(pause) => now += pause,
             Next::End | Next::GiveUp => break,
+            other => panic!("{other:?}"),
         }
     }
     assert_eq!(checks, 1);
@@ -324,6 +325,7 @@ fn a_question_that_brings_the_server_down_each_time_is_sent_alone_and_given_up()
                 Turn::Wait(_) => break,
                 Turn::Yield => waiting.rotate_left(1),
                 Turn::Check => scheduler.check_answered(question),
+                Turn::Leave => panic!("question {question} is left"),
             }
         }
         let is_crash = sent.contains(&0);
@@ -337,7 +339,7 @@ fn a_question_that_brings_the_server_down_each_time_is_sent_alone_and_given_up()
             match scheduler.failed(question, CRASH, now) {
                 Next::Again(_) => waiting.push(question),
                 Next::GiveUp => given_up.push(question),
-                Next::End => panic!("the run ends"),
+                end => panic!("{end:?}"),
             }
         }
     }
@@ -553,4 +555,89 @@ fn who_always_fails_in_company_is_tried_alone_before_it_is_given_up() {
     scheduler.answered(2);
     send(&mut scheduler, [3], now);
     assert_eq!(scheduler.failed(3, CRASH, now), Next::GiveUp);
+}
+
+/// Sends questions to a model.
+#[track_caller]
+fn send_to(scheduler: &mut Scheduler, model: &str, questions: &[u64], now: Instant) {
+    for question in questions {
+        assert_eq!(scheduler.turn(*question, model, now), Turn::Send, "{question}");
+    }
+}
+
+/// A scheduler of eight, where a model is answered and another is away.
+fn with_a_model_away() -> (Scheduler, Instant) {
+    let (mut scheduler, now) = scheduler(8);
+    send_to(&mut scheduler, "away", &[1, 2, 3, 4], now);
+    send_to(&mut scheduler, "there", &[11], now);
+    assert_eq!(scheduler.failed(1, BROKEN, now), Next::Again(super::FIRST_PAUSE));
+    scheduler.answered(11);
+    for question in [2, 3, 4] {
+        assert!(matches!(scheduler.failed(question, BROKEN, now), Next::Again(_)));
+    }
+    send_to(&mut scheduler, "away", &[5, 6, 7, 8], now);
+    for question in [5, 6, 7, 8] {
+        scheduler.failed(question, BROKEN, now);
+    }
+    let model = "away".to_owned();
+    assert_eq!(scheduler.take_changes(), [Change::ModelOutageBegan { model }]);
+    (scheduler, now)
+}
+
+#[test]
+fn a_model_that_fails_beside_one_that_is_answered_is_tried_by_one_question() {
+    let (mut scheduler, mut now) = with_a_model_away();
+    assert_eq!(
+        scheduler.turn(1, "away", now),
+        Turn::Wait(Some(now + super::FIRST_PROBE))
+    );
+    send_to(&mut scheduler, "there", &[12], now);
+    scheduler.answered(12);
+    now += super::FIRST_PROBE;
+    send_to(&mut scheduler, "away", &[1], now);
+    assert_eq!(scheduler.turn(2, "away", now), Turn::Wait(None));
+    assert_eq!(scheduler.failed(1, BROKEN, now), NOW);
+    assert_eq!(scheduler.turn(2, "away", now), Turn::Wait(Some(now + seconds(2))));
+    now += seconds(2);
+    send_to(&mut scheduler, "away", &[2], now);
+    scheduler.answered(2);
+    let ended = Change::ModelOutageEnded {
+        model: "away".to_owned(),
+        waited: seconds(3),
+    };
+    assert_eq!(scheduler.take_changes(), [ended]);
+    send_to(&mut scheduler, "away", &[1, 3, 4], now);
+}
+
+#[test]
+fn a_model_that_stays_away_is_left_once_patience_is_over() {
+    let (mut scheduler, mut now) = with_a_model_away();
+    let start = now;
+    loop {
+        match scheduler.turn(1, "away", now) {
+            Turn::Wait(Some(next)) => now = next,
+            Turn::Send => match scheduler.failed(1, BROKEN, now) {
+                Next::Again(_) => {}
+                Next::Lose => break,
+                other => panic!("{other:?}"),
+            },
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(now - start, seconds(600));
+    assert_eq!(scheduler.turn(2, "away", now), Turn::Leave);
+    send_to(&mut scheduler, "there", &[12], now);
+}
+
+#[test]
+fn a_server_that_goes_down_with_all_its_models_is_no_matter_of_one() {
+    for fault in [UNSENT, CRASH, BROKEN] {
+        let (mut scheduler, now) = scheduler(8);
+        send_to(&mut scheduler, "a", &[1, 2, 3, 4], now);
+        send_to(&mut scheduler, "b", &[5, 6, 7, 8], now);
+        for question in 1..=8 {
+            scheduler.failed(question, fault, now);
+        }
+        assert_eq!(scheduler.take_changes(), [Change::OutageBegan]);
+    }
 }
