@@ -203,19 +203,21 @@ fn the_last_question_of_a_kept_session_can_be_asked_again() {
         tool.run().exits(0);
     };
     kept("one", "first");
-    kept("two", "second");
+    kept("two-and-more", "second");
     let mut terminal = converse(chat(&sandbox, &server).args(["--session", "one"]));
     terminal.types("/retry\r");
     terminal.shows("heard first");
     assert_eq!(contents(&server), [json!("first")]);
-    terminal.types("/sessions two\r");
+    terminal.types("/sessions\r");
+    terminal.shows("one           1 question  first\ntwo-and-more  1 question  second\n");
+    terminal.types("/sessions two-and-more\r");
     terminal.shows("continuing 2 messages of");
     terminal.types("/retry\r");
     terminal.shows("heard second");
     assert_eq!(contents(&server), [json!("second")], "the other session's");
     terminal.types("/quit\r");
     assert_eq!(terminal.ends(), 0);
-    for (name, question) in [("one", "first"), ("two", "second")] {
+    for (name, question) in [("one", "first"), ("two-and-more", "second")] {
         let kept = sandbox.read(format!("home/.local/state/qwen/sessions/{name}.json"));
         let kept: Value = serde_json::from_str(&kept).unwrap();
         assert_eq!(kept["messages"].as_array().unwrap().len(), 2, "{kept}");

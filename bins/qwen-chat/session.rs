@@ -301,29 +301,25 @@ pub(crate) fn names() -> Vec<String> {
     names
 }
 
-/// Returns a line for each session: its name, how many messages it has, and how the last question begins.
+/// Returns a line for each session: its name, how many questions it has, and how the last one begins.
 pub(crate) fn descriptions() -> Vec<String> {
-    let describe = |name: String| {
-        let Ok(session) = Session::named(&name) else {
-            return format!("{name}  (cannot be read)");
+    let names = names();
+    let width = names.iter().map(|name| name.chars().count()).max().unwrap_or(0);
+    let describe = |name: &String| {
+        let Ok(session) = Session::named(name) else {
+            return format!("{name:width$}  (cannot be read)");
         };
-        let asked = session
-            .messages()
-            .iter()
-            .rev()
-            .find(|message| message.role == Role::User);
-        let asked = clip(&one_line(asked.map_or("", Message::words)), DESCRIBED);
-        let count = session
-            .messages()
-            .iter()
-            .filter(|message| message.role == Role::User)
-            .count();
-        format!(
-            "{name}  {count} {}  {asked}",
-            if count == 1 { "question" } else { "questions" }
-        )
+        let messages = session.messages().iter();
+        let questions: Vec<&Message> = messages.filter(|message| message.role == Role::User).collect();
+        let asked = questions.last().map_or("", |message| message.words());
+        let asked = clip(&one_line(asked), DESCRIBED);
+        let count = match questions.len() {
+            1 => "1 question".to_owned(),
+            count => format!("{count} questions"),
+        };
+        format!("{name:width$}  {count}  {asked}")
     };
-    names().into_iter().map(describe).collect()
+    names.iter().map(describe).collect()
 }
 
 /// The most characters of a question in a list.
