@@ -499,7 +499,7 @@ fn https_to_a_server_of_plain_http_says_that_it_speaks_no_tls() {
             );
         }
     });
-    let run = ask(&sandbox, format!("https://localhost:{port}/v1"))
+    let run = ask(&sandbox, &format!("https://localhost:{port}/v1"))
         .env("SSL_CERT_FILE", authority.certificate())
         .run();
     run.fails(
