@@ -1,5 +1,6 @@
 //! A client's request as a call of the API.
 
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use hyper::body::Bytes;
@@ -12,7 +13,8 @@ use qwen_shared::net::chat::{Change, Form};
 use qwen_shared::net::http::{Request, Response};
 use qwen_shared::net::ratelimit::{Notice, Permit, RateLimit};
 use qwen_shared::secret::is_secret_name;
-use tokio::sync::oneshot;
+use tokio::sync::Notify;
+use tokio::time::timeout;
 
 use super::naming::{fold, names_other_models};
 use super::reading::Reading;
@@ -234,28 +236,27 @@ impl Call for Question<'_> {
     }
 
     async fn permit(&mut self, limit: &RateLimit) -> Result<Option<Permit>, Error> {
-        let Some(model) = self.model().map(str::to_owned) else {
+        let Some(model) = self.model() else {
             return Ok(None);
         };
-        let (tell, told) = oneshot::channel();
-        let mut tell = Some(tell);
+        let (wait, is_too_long) = (OnceLock::new(), Notify::new());
         let mut notify = |notice: Notice| {
-            if let Notice::Wait(wait, _) = notice
-                && wait > LONGEST_PACE
-                && let Some(tell) = tell.take()
+            if let Notice::Wait(long, _) = notice
+                && long > LONGEST_PACE
+                && wait.set(long).is_ok()
             {
-                let _ = tell.send(wait);
+                is_too_long.notify_one();
             }
         };
-        let wait = tokio::select! {
+        let permit = tokio::select! {
             biased;
-            permit = tokio::time::timeout(LONGEST_PACE, limit.acquire(&model, &mut notify)) => match permit {
-                Ok(permit) => return Ok(Some(permit?)),
-                Err(_) => LONGEST_PACE,
-            },
-            Ok(wait) = told => wait,
+            permit = timeout(LONGEST_PACE, limit.acquire(model, &mut notify)) => permit.ok(),
+            () = is_too_long.notified() => None,
         };
-        self.pace = Some(wait);
+        if let Some(permit) = permit {
+            return Ok(Some(permit?));
+        }
+        self.pace = Some(wait.get().copied().unwrap_or(LONGEST_PACE));
         Err(Error::Stopped)
     }
 }
