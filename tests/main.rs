@@ -109,6 +109,7 @@ mod proxy_faults;
 mod proxy_life;
 mod proxy_limits;
 mod proxy_reports;
+mod proxy_serve;
 mod proxy_via;
 mod qwen;
 mod rate_limit;

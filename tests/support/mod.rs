@@ -14,6 +14,7 @@ pub mod hostile;
 mod identity;
 mod installed;
 mod keyring;
+pub mod lender;
 pub mod login;
 pub mod model;
 pub mod oauth_peer;
