@@ -44,6 +44,8 @@ pub(crate) struct Markdown {
     screen: Screen,
     /// What came of the last line, as far as the blocks do not have it.
     line: String,
+    /// How many tags it may have, each of which may break the line.
+    tags: usize,
     /// The blocks have the beginning of that line.
     has_begun: bool,
     /// The last character was a carriage return: a line feed after it ends no other line.
@@ -61,6 +63,7 @@ impl Markdown {
             blocks: Blocks::new(screen.size()),
             screen,
             line: String::new(),
+            tags: 0,
             has_begun: false,
             after_return: false,
             is_dirty: false,
@@ -126,7 +129,7 @@ impl Markdown {
         let longest = (size.columns * size.rows / 8).max(64);
         for c in part.chars() {
             let length = self.line.len();
-            let is_full = length >= longest && {
+            let is_full = (length >= longest || self.tags > size.rows / 4) && {
                 let is_kept = !self.has_begun && length < LONGEST_MARK;
                 !(is_kept && is_mark(c) && self.line.chars().all(is_mark))
             };
@@ -135,6 +138,7 @@ impl Markdown {
                 self.blocks.settle();
                 self.finish(out);
             }
+            self.tags += usize::from(c == '<');
             self.line.push(c);
         }
     }
@@ -143,6 +147,7 @@ impl Markdown {
     fn hand_on(&mut self) {
         self.blocks.size = self.screen.size();
         let line = std::mem::take(&mut self.line);
+        self.tags = 0;
         if std::mem::replace(&mut self.has_begun, true) {
             self.blocks.more(&line);
         } else {

@@ -32,9 +32,10 @@ impl Room {
         row.height(self.columns - self.width.min(self.columns), self.columns)
     }
 
-    /// True for a text that is surely not too tall: a character takes one cell or two, a control up to eight.
+    /// True for a text that is surely not too tall: a character takes one cell or two, a control up to eight; a line feed
+    /// ends a row, and a tag may.
     fn surely_holds(self, text: &str) -> bool {
-        text.len() < self.rows * self.width / 4 && text.matches('\n').count() < self.rows / 2
+        text.len() < self.rows * self.width / 4 && text.matches(['\n', '<']).count() < self.rows / 2
     }
 }
 

@@ -40,18 +40,39 @@ impl Row {
     pub(crate) fn height(&self, before: usize, columns: usize) -> usize {
         let (mut height, mut column) = (1, before);
         for c in self.runs.iter().flat_map(|(_, text)| text.chars()) {
-            if c == '\t' {
-                // A tab at the end of a row stays there.
-                column = ((column / 8 + 1) * 8).min(columns.saturating_sub(1)).max(column);
-                continue;
-            }
-            let width = c.width().unwrap_or(0);
+            let width = if c == '\t' {
+                tab(column, columns).unwrap_or(1)
+            } else {
+                c.width().unwrap_or(0)
+            };
             if column + width > columns {
                 (height, column) = (height + 1, 0);
             }
             column += width;
         }
         height
+    }
+
+    /// Puts a blank in the place of each tab for which the terminal's row has no room: the terminal would stay in its last
+    /// column, and the next character would be drawn over the one there.
+    fn fit_tabs(&mut self, columns: usize) {
+        if !self.runs.iter().any(|(_, text)| text.contains('\t')) {
+            return;
+        }
+        let mut column = 0;
+        for (_, text) in &mut self.runs {
+            let fitted = text.chars().map(|c| {
+                let tab = (c == '\t').then(|| tab(column, columns));
+                let width = tab.map_or(c.width().unwrap_or(0), |tab| tab.unwrap_or(1));
+                column = if column + width > columns {
+                    width
+                } else {
+                    column + width
+                };
+                if tab == Some(None) { ' ' } else { c }
+            });
+            *text = fitted.collect();
+        }
     }
 
     /// Returns the place after the part that `shorter` has already: the run, and the byte in it. `None` where it has
@@ -65,6 +86,12 @@ impl Row {
         let goes_on = self.runs[..last] == *before && own_style == style && own.starts_with(text.as_str());
         goes_on.then_some((last, text.len()))
     }
+}
+
+/// Returns how wide a tab is; `None` where the row ends before the next stop.
+fn tab(column: usize, columns: usize) -> Option<usize> {
+    let stop = (column / 8 + 1) * 8;
+    (stop < columns).then(|| stop - column)
 }
 
 /// The rows of the answer that may still change, as they are on the terminal.
@@ -103,6 +130,7 @@ impl Screen {
         let size = self.size();
         let count = done.len();
         done.extend(live);
+        done.iter_mut().for_each(|row| row.fit_tabs(size.columns));
         let same = self.live.iter().zip(&done).take_while(|(a, b)| a == b).count();
         let next = self.go_back(same, &done, size, out);
         if let Some((at, start)) = next {

@@ -125,6 +125,18 @@ fn it_is_drawn_the_same_however_it_streams() {
 }
 
 #[test]
+fn a_tab_at_the_edge_of_the_screen_draws_nothing_over_the_last_letter() {
+    for length in 20..34 {
+        let line = format!("{}\tb\tc", "a".repeat(length));
+        let source = format!("```\n{line}\n```\nx");
+        let drawn = stream(&source, at(30, 24), 3);
+        assert_eq!(drawn, stream(&source, at(30, 24), usize::MAX), "{length}");
+        let letters: String = drawn.text().split_whitespace().collect();
+        assert_eq!(letters, format!("{}bcx", "a".repeat(length)));
+    }
+}
+
+#[test]
 fn marks_that_are_open_are_thought_of_as_ended() {
     for (text, missing) in [
         ("", ""),

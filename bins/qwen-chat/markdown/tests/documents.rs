@@ -117,10 +117,81 @@ pub(super) fn model(seed: u64) -> String {
     writer.text
 }
 
+/// Marks and words in no order, a few of them again and again; the same for the same seed.
+pub(super) fn noise(seed: u64) -> String {
+    let mut writer = Writer {
+        state: seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1,
+        text: String::new(),
+    };
+    let often: Vec<&str> = (0..=writer.below(8)).map(|_| writer.pick(&PIECES)).collect();
+    for _ in 0..writer.below(400) {
+        let piece = if writer.below(5) > 0 {
+            writer.pick(&often)
+        } else {
+            writer.pick(&PIECES)
+        };
+        writer.text.push_str(piece);
+    }
+    writer.text
+}
+
 struct Writer {
     state: u64,
     text: String,
 }
+
+const PIECES: [&str; 50] = [
+    "a",
+    "word ",
+    "\n",
+    "\n\n",
+    "\r\n",
+    "\r",
+    "*",
+    "**",
+    "_",
+    "__",
+    "`",
+    "``",
+    "```",
+    "~~",
+    "[",
+    "](",
+    ")",
+    "![",
+    "]",
+    "<",
+    ">",
+    "<b>",
+    "<br>",
+    "<div>\n",
+    "<!--",
+    "-->",
+    "&amp;",
+    "&nbsp;",
+    "\\",
+    "$",
+    "$$",
+    "|",
+    "|-|-|\n",
+    "| a | b |\n",
+    "- ",
+    "+ ",
+    "1. ",
+    "# ",
+    "> ",
+    "    ",
+    "\t",
+    "---\n",
+    "===\n",
+    "```rust\n",
+    "let x = 1;\n",
+    "some words in a row ",
+    "https://example.org/an/address/that/goes/on/and/on",
+    "é",
+    "\u{200b}\u{301}",
+    "\u{1b}[",
+];
 
 const WORDS: [&str; 40] = [
     "the",

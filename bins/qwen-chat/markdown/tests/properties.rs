@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use qwen_shared::net::config::Theme;
 
-use super::documents::{model, readmes, reports, standards};
+use super::documents::{model, noise, readmes, reports, standards};
 use super::emulator::{Emulator, Rows, at, stream};
 use crate::markdown::{Markdown, Size};
 
@@ -175,6 +175,22 @@ fn what_people_wrote_for_readers_is_drawn_the_same_however_it_streams() {
 fn what_models_write_is_drawn_the_same_however_it_streams() {
     let texts = (0..2_000).map(model).collect();
     holds("document", &sample(texts, 60));
+}
+
+#[test]
+fn what_nobody_would_write_is_drawn_the_same_however_it_streams() {
+    for seed in 0..if is_long() { 20_000 } else { 300 } {
+        let (text, number) = (noise(seed), usize::try_from(seed).unwrap());
+        let size = at(20 + number % 100, ROWS[number % ROWS.len()]);
+        let (token, whole) = (TOKENS[number % TOKENS.len()], stream(&text, size, usize::MAX));
+        let streamed = stream(&text, size, token);
+        assert!(
+            streamed == whole,
+            "{seed} at {size:?}, tokens of {token}: {text:?}\n=== streamed\n{}\n=== whole\n{}",
+            streamed.text(),
+            whole.text()
+        );
+    }
 }
 
 #[test]
