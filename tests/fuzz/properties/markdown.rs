@@ -61,9 +61,11 @@ fn show(terminal: &mut vt100::Parser, out: &[u8]) {
         !out.contains(&7) && !out.contains(&0),
         "a control character of the text"
     );
-    for line in out.split_inclusive(|byte| *byte == b'\n') {
-        terminal.process(line.strip_suffix(b"\n").unwrap_or(line));
-        if line.ends_with(b"\n") {
+    // The emulator leaves out the character that stands for what is none; terminals draw one.
+    let out = String::from_utf8_lossy(out).replace('\u{fffd}', "?");
+    for line in out.split_inclusive('\n') {
+        terminal.process(line.strip_suffix('\n').unwrap_or(line).as_bytes());
+        if line.ends_with('\n') {
             terminal.process(b"\r\n");
         }
     }

@@ -140,7 +140,9 @@ struct Writer {
     text: String,
 }
 
-const PIECES: [&str; 50] = [
+const PIECES: [&str; 52] = [
+    "\0",
+    "&#0;",
     "a",
     "word ",
     "\n",

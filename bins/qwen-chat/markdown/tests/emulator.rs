@@ -97,9 +97,12 @@ impl Emulator {
     }
 
     fn process(&mut self, out: &[u8]) {
-        for line in out.split_inclusive(|&byte| byte == b'\n') {
-            self.terminal.process(line.strip_suffix(b"\n").unwrap_or(line));
-            if line.ends_with(b"\n") {
+        // The emulator leaves out the character that stands for what is none; terminals draw one.
+        let out = std::str::from_utf8(out).unwrap().replace('\u{fffd}', "?");
+        for line in out.split_inclusive('\n') {
+            self.terminal
+                .process(line.strip_suffix('\n').unwrap_or(line).as_bytes());
+            if line.ends_with('\n') {
                 self.terminal.process(b"\r\n");
             }
         }
