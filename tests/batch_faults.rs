@@ -456,3 +456,23 @@ fn a_wait_that_the_server_names_in_its_words_is_kept() {
     assert_eq!(text(&results(&run.text())["a"]), "fine");
     assert!(run.elapsed >= Duration::from_millis(1_500), "{:?}", run.elapsed);
 }
+
+#[test]
+fn a_bad_setting_is_said_before_the_file_is_made() {
+    let (sandbox, server) = (Sandbox::new(), Server::untouched());
+    sandbox.write("work/in.jsonl", lines(3));
+    for (name, value, words) in [
+        (
+            "OPENAI_BASE_URL",
+            "http://192.0.2.1/v1",
+            "plain http would show the secret",
+        ),
+        ("OPENAI_BASE_URL", "not a URL", "OPENAI_BASE_URL"),
+        ("OPENAI_API_KEY", "\"sk-canary-0123456789\"", "OPENAI_API_KEY"),
+    ] {
+        let tool = batch(&sandbox, &server).env(name, value);
+        let run = tool.args(["run", "in.jsonl", "-o", "out.jsonl"]).run();
+        run.fails(78, &[words]);
+        assert!(!sandbox.work().join("out.jsonl").exists(), "{name}={value}");
+    }
+}

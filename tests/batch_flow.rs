@@ -4,10 +4,11 @@ use std::process::Stdio;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier};
 
-use crate::support::batch::{batch, echo, line, lines, prompt, results, results_in, text, whole};
+use crate::support::batch::{batch, echo, line, lines, prompt, results, results_in, text, whole, whole_body};
 use crate::support::peers;
 use crate::support::{Gate, Reply, Run, Sandbox, Server, Terminal, next_line, signal, unwrapped, wait_until};
 use rustix::process::Signal;
+use serde_json::json;
 
 #[test]
 fn as_many_requests_as_given_are_under_way_and_no_more() {
@@ -305,4 +306,27 @@ fn what_a_terminal_shows_for_ctrl_c_is_cleared_with_the_bar() {
     let (cleared, _) = after.split_once("qwen-batch: finishing").unwrap();
     assert!(cleared.ends_with("\r\u{1b}[2K"), "{cleared:?}");
     assert!(!cleared.contains('\n'), "{cleared:?}");
+}
+
+#[test]
+fn a_terminal_shows_the_tokens_so_far() {
+    let gate = Gate::default();
+    let half_way = gate.clone();
+    let server = Server::answering(move |number, request| {
+        let mut body = whole_body(&prompt(request));
+        body["usage"] = json!({"prompt_tokens": 30, "completion_tokens": 4, "total_tokens": 34});
+        let answer = Reply::json(200, &body.to_string());
+        match number {
+            3.. => Reply::default().gate(&half_way).then(answer),
+            _ => answer,
+        }
+    });
+    let sandbox = Sandbox::new();
+    sandbox.write("work/in.jsonl", lines(6));
+    let tool = batch(&sandbox, &server).env("TERM", "xterm").env("NO_COLOR", "1");
+    let terminal = Terminal::of_width(100, tool.args(["run", "in.jsonl", "-o", "out.jsonl", "-j", "1"]));
+    terminal.shows("102 tokens");
+    gate.open();
+    terminal.shows("204 tokens (180 in, 24 out)");
+    assert_eq!(terminal.ends(), 0);
 }

@@ -373,6 +373,13 @@ fn a_limit_that_is_reached_is_named_with_its_flag() {
         .pause(Duration::from_millis(150))
         .send("x-c: d\r\n")
         .hold();
+    // What says nothing, for ten seconds, and keeps every other limit from being reached.
+    let pings = |begun: Reply| {
+        (0..100).fold(begun, |reply, _| {
+            reply.pause(Duration::from_millis(100)).chunk(": ping\n\n")
+        })
+    };
+    let role = data(r#"{"choices":[{"index":0,"delta":{"role":"assistant","content":""}}]}"#);
     for (reply, flags, stdout, line, flag) in [
         (
             Reply::default().hold(),
@@ -380,6 +387,27 @@ fn a_limit_that_is_reached_is_named_with_its_flag() {
             "",
             "'S': no answer within 0.3 s",
             "--first-byte-timeout",
+        ),
+        (
+            pings(Reply::stream_head()).hold(),
+            ["--first-byte-timeout", "0.5"],
+            "",
+            "'S': no answer within 0.5 s",
+            "--first-byte-timeout",
+        ),
+        (
+            pings(Reply::stream_head().chunk(role)).hold(),
+            ["--progress-timeout", "0.5"],
+            "",
+            "'S': the answer said nothing for 0.5 s",
+            "--progress-timeout",
+        ),
+        (
+            pings(Reply::stream_head().chunk(text("part"))).hold(),
+            ["--progress-timeout", "0.5"],
+            "part",
+            "'S': the answer said nothing for 0.5 s",
+            "--progress-timeout",
         ),
         (
             drip,
