@@ -106,6 +106,30 @@ fn no_line_of_a_list_is_wider_than_the_terminal() {
 }
 
 #[test]
+fn no_line_of_a_narrow_terminal_cuts_a_word() {
+    let (sandbox, server) = (Sandbox::new(), serving(vec!["a".into(), "b".into()], Some(GOOD)));
+    let tool = login(&sandbox).args(["--base-url", &server.url("/v1")]);
+    let mut terminal = Terminal::of_width(40, tool.env("TERM", "dumb"));
+    terminal.shows("API key (empty for none, it is not shown):");
+    terminal.waits_for_echo(false);
+    terminal.types(&format!("{BAD}\r"));
+    terminal.shows("the credential was refused (401)");
+    terminal.shows("choice [1]:");
+    terminal.waits_for_echo(true);
+    terminal.types("\r");
+    terminal.waits_for_echo(false);
+    terminal.types(&format!("{GOOD}\r"));
+    terminal.shows("  2) b");
+    terminal.waits_for_echo(true);
+    terminal.types("b\r");
+    terminal.shows("the endpoint accepts the key; profile 'default' uses model 'b' at");
+    for line in terminal.plain().lines() {
+        assert!(line.chars().count() <= 40, "{line:?}");
+    }
+    assert_eq!(terminal.ends(), 0);
+}
+
+#[test]
 fn arrows_move_and_the_list_goes_round() {
     let server = serving(vec!["a".into(), "b".into(), "c".into()], None);
     let sandbox = Sandbox::new();

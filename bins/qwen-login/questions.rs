@@ -4,6 +4,7 @@
 
 use std::cell::RefCell;
 
+use inquire::list_option::ListOption;
 use inquire::ui::RenderConfig;
 use inquire::{InquireError, Select, Text};
 use qwen_shared::exit::{Exit, Failure};
@@ -72,6 +73,12 @@ impl<'a> Choice<'a> {
         let (columns, rows) = terminal.size();
         let width = usize::from(columns).saturating_sub(3);
         let cut = |option: &String| cut_to(option, width);
+        // The answer stands behind its question and two marks, on the same line where there is room for some of it.
+        let left_of_answer = width.saturating_sub(self.question.width() + 1).max(8);
+        let shown = |chosen: ListOption<&String>| {
+            let words = chosen.value.split_whitespace().collect::<Vec<_>>().join(" ");
+            cut_to(&words, left_of_answer)
+        };
         loop {
             let scorer = |text: &str, _: &String, _: &str, index: usize| {
                 if index == 0 {
@@ -87,7 +94,7 @@ impl<'a> Choice<'a> {
                     _ => "arrows to move, Enter to choose, type to narrow down",
                 })
                 .with_scorer(&scorer)
-                .with_formatter(&|chosen| chosen.value.split_whitespace().collect::<Vec<_>>().join(" "));
+                .with_formatter(&shown);
             match terminal.lend(|| select.raw_prompt())? {
                 Ok(chosen) => return Ok(chosen.index),
                 Err(InquireError::OperationCanceled) => {}
