@@ -2,20 +2,20 @@
 
 /// The text of `/help`.
 pub(super) const HELP: &str = "\
-/auth [NAME]    switch to another profile; without NAME: choose
-/model [NAME]   switch to another model by its name or a part of it; without NAME: list the models
-/system [TEXT]  set the system prompt: text, @FILE, or - for none; without TEXT: show it
-/file PATH      send a text file with the next message
-/image PATH|URL send an image with the next message
-/retry          ask the last question again
-/edit           write the next message in $EDITOR, beginning with the last question
-/copy [code]    copy the last answer, or its first code block, to the clipboard
-/clear          forget the conversation, in the saved session too
-/save [NAME]    save the conversation; 'qwen-chat --session NAME' continues it
-/sessions       list the saved sessions; NAME continues one, '-d NAME' deletes one
-/usage          show the tokens used so far
-/help           this list
-/quit           end the conversation, as Ctrl-D does
+/auth [NAME]     switch to another profile; without NAME: choose
+/model [NAME]    switch to another model by its name or a part of it; without NAME: list the models
+/system [TEXT]   set the system prompt: text, @FILE, or - for none; without TEXT: show it
+/file PATH       send a text file with the next message
+/image PATH|URL  send an image with the next message
+/retry           ask the last question again
+/edit            write the next message in $EDITOR, beginning with the last question
+/copy [code]     copy the last answer, or its first code block, to the clipboard
+/clear           forget the conversation, in the saved session too
+/save [NAME]     save the conversation; qwen-chat --session NAME continues it
+/sessions        list the saved sessions; NAME continues one, '-d NAME' deletes one
+/usage           show the tokens used so far
+/help            this list
+/quit            end the conversation, as Ctrl-D does
 Ctrl-C stops an answer. A line that ends in \\ continues on the next one.";
 
 /// The commands' names, for completion.
