@@ -291,7 +291,7 @@ impl KeySetup {
         let mut lists = self.has_list(login);
         loop {
             let listed = match lists {
-                true => model::list(self.settings(login)?, login.terminal.is_some(), login.reporter),
+                true => model::list(self.settings(login)?, self.is_url_typed(login), login.reporter),
                 false => Ok(None),
             };
             let failed = match (listed, login.terminal.as_mut()) {
@@ -310,6 +310,12 @@ impl KeySetup {
                 _ => lists = self.has_list(login),
             }
         }
+    }
+
+    /// True where a person typed the URL, which may be wrong: the catalogue's are those of their providers.
+    fn is_url_typed(&self, login: &Login<'_>) -> bool {
+        let mut known = self.provider.regions.iter();
+        login.terminal.is_some() && !known.any(|region| region.base_url == self.base_url.as_str())
     }
 
     /// True where the endpoint is asked for its models: not for a deployment's name, which no list has, and where nobody can
