@@ -272,6 +272,8 @@ fn what_was_typed_is_found_with_ctrl_r() {
         terminal.shows(&format!("m-1 heard {question}"));
     }
     let start = terminal.plain().len();
+    // Before the editor reads, the terminal takes Ctrl-R for itself.
+    terminal.waits_for_echo(false);
     terminal.types("\x12remem\r");
     terminal.shows_after(start, "m-1 heard remember me");
     assert_eq!(contents(&server).len(), 5);
