@@ -151,6 +151,34 @@ fn ctrl_c_while_the_server_answers_keeps_the_new_credential() {
     }
 }
 
+/// A timer, Ctrl-\, a limit on processor time, a service manager: what ends a process must not part it from its login.
+#[test]
+fn no_signal_that_can_wait_ends_a_refresh_before_the_new_credential_is_stored() {
+    for (sent, ends_by) in [
+        (Signal::TERM, 15),
+        (Signal::HUP, 1),
+        (Signal::QUIT, 3),
+        (Signal::ALARM, 14),
+        (Signal::XCPU, 24),
+        (Signal::USR1, 10),
+        (Signal::USR2, 12),
+        (Signal::VTALARM, 26),
+        (Signal::PROF, 27),
+        // By SIGTERM then: these have no default that could be restored.
+        (Signal::IO, 15),
+        (Signal::POWER, 15),
+    ] {
+        let sandbox = Sandbox::new();
+        let (child, gate, _server) = refreshing(&sandbox, &OWN, sandbox.tool("qwen-token"));
+        signal(&child, sent);
+        wait_until("it is delivered", || !is_pending(&child, sent));
+        gate.open();
+        let run = Run::wait(child, "qwen-token");
+        assert_eq!(run.status.signal(), Some(ends_by), "{sent:?} {run:#?}");
+        assert_eq!(OWN.read(&sandbox)["refresh_token"], "rt-new", "{sent:?}");
+    }
+}
+
 #[test]
 fn ctrl_c_does_not_wait_for_a_server_that_is_silent() {
     for place in [OWN, QWEN] {

@@ -15,6 +15,9 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags, open};
 use rustix::io::Errno;
+#[cfg(target_os = "linux")]
+use rustix::process::Signal;
+use signal_hook::consts::{SIGALRM, SIGIO, SIGPROF, SIGUSR1, SIGUSR2, SIGVTALRM, SIGXCPU};
 pub use signal_hook::consts::{SIGHUP, SIGINT, SIGPIPE, SIGQUIT, SIGTERM, SIGTSTP, SIGXFSZ};
 use signal_hook::low_level::{emulate_default_handler, pipe, unregister};
 use signal_hook::{SigId, flag};
@@ -138,7 +141,12 @@ pub fn catch(signals: &[i32]) -> io::Result<Caught> {
             Entry::Vacant(entry) => {
                 // For good: signal-hook leaves a signal without any action ignored.
                 let has_default = Arc::new(AtomicBool::new(true));
-                flag::register_conditional_default(signal, Arc::clone(&has_default))?;
+                match is_unknown_end(signal) {
+                    true => {
+                        flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(&has_default))?
+                    }
+                    false => flag::register_conditional_default(signal, Arc::clone(&has_default))?,
+                };
                 entry.insert(Catchers {
                     has_default,
                     count: 0,
@@ -264,7 +272,10 @@ pub fn end_by_signal(signal: i32) -> Failure {
 /// # Errors
 /// An unknown signal.
 pub fn default_action(signal: i32) -> io::Result<()> {
-    emulate_default_handler(signal)
+    match is_unknown_end(signal) {
+        true => emulate_default_handler(SIGTERM),
+        false => emulate_default_handler(signal),
+    }
 }
 
 /// Hands the signal over to the watch of the deferral, if there is one.
@@ -278,8 +289,36 @@ fn is_deferred(signal: i32) -> bool {
     is_deferred
 }
 
-/// The signals that [`Deferral`] defers.
-const DEFERRED: [i32; 3] = [SIGINT, SIGTERM, SIGHUP];
+/// The signals that [`Deferral`] defers: all that end a process by default, but for those that tell of a fault of it, of a
+/// closed pipe or of a limit on files. SIGKILL cannot be deferred.
+const DEFERRED: &[i32] = &[
+    SIGINT,
+    SIGTERM,
+    SIGHUP,
+    SIGQUIT,
+    SIGALRM,
+    SIGXCPU,
+    SIGUSR1,
+    SIGUSR2,
+    SIGVTALRM,
+    SIGPROF,
+    SIGIO,
+    #[cfg(target_os = "linux")]
+    SIGPWR,
+];
+
+/// The power fails (signal(7)).
+#[cfg(target_os = "linux")]
+const SIGPWR: i32 = Signal::POWER.as_raw();
+
+/// True for a signal that ends a process, and that signal-hook does not know, or takes for one that does not.
+fn is_unknown_end(signal: i32) -> bool {
+    #[cfg(target_os = "linux")]
+    let is_unknown = matches!(signal, SIGIO | SIGPWR);
+    #[cfg(not(target_os = "linux"))]
+    let is_unknown = false;
+    is_unknown && DEFERRED.contains(&signal)
+}
 
 /// Signals that arrive closer together than this are one: `timeout` and some shells send theirs twice.
 pub const TOGETHER: Duration = Duration::from_millis(50);
@@ -287,7 +326,8 @@ pub const TOGETHER: Duration = Duration::from_millis(50);
 /// How long a signal waits for [`Deferral::extend`]. A second one does not wait.
 const GRACE: Duration = Duration::from_secs(3);
 
-/// Keeps SIGINT, SIGTERM and SIGHUP from ending the process while something must not be cut in two.
+/// Keeps signals that end a process from doing that while something must not be cut in two: Ctrl-C and Ctrl-\, a timer, a
+/// service manager's, a limit on processor time.
 ///
 /// A signal waits until this is dropped: at first for 3 s at most, and after [`Deferral::extend`] for as long as that
 /// takes. Then the process ends by it. Where the program catches the signal itself, it still gets it at once, and what it
@@ -325,7 +365,7 @@ impl Deferral {
     pub fn extend(&mut self) {
         *lock(&self.is_extended) = true;
         if self.watch.is_none() {
-            self.caught = catch(&DEFERRED).ok();
+            self.caught = catch(DEFERRED).ok();
         }
     }
 }
@@ -356,7 +396,7 @@ impl Watch {
     /// Starts the thread. There is one at a time.
     fn start(is_extended: Arc<Mutex<bool>>, clean_up: impl Fn() + Send + 'static) -> io::Result<Self> {
         let (ended, end) = io::pipe()?;
-        let caught = catch(&DEFERRED)?;
+        let caught = catch(DEFERRED)?;
         {
             let mut state = state();
             if state.deferral.is_some() {
@@ -438,16 +478,16 @@ fn lock(flag: &Mutex<bool>) -> MutexGuard<'_, bool> {
 #[cfg(test)]
 mod tests {
     use super::{DEFERRED, Deferral, catch, is_ignored};
-    use signal_hook::consts::SIGUSR1;
+    use signal_hook::consts::SIGWINCH;
     use signal_hook::low_level::raise;
 
     #[test]
     fn every_catcher_gets_the_signal_once() {
-        let (one, other) = (catch(&[SIGUSR1]).unwrap(), catch(&[SIGUSR1]).unwrap());
+        let (one, other) = (catch(&[SIGWINCH]).unwrap(), catch(&[SIGWINCH]).unwrap());
         assert_eq!(one.take(), None);
-        raise(SIGUSR1).unwrap();
+        raise(SIGWINCH).unwrap();
         for caught in [&one, &other] {
-            assert_eq!(caught.wait().unwrap(), SIGUSR1);
+            assert_eq!(caught.wait().unwrap(), SIGWINCH);
             assert_eq!(caught.take(), None);
         }
     }
@@ -455,7 +495,7 @@ mod tests {
     #[test]
     fn what_the_program_catches_itself_a_deferral_leaves_to_it() {
         // One that whoever runs the tests does not ignore, as nohup does SIGHUP and a background job SIGINT.
-        let Some(signal) = DEFERRED.into_iter().find(|&signal| !is_ignored(signal)) else {
+        let Some(signal) = DEFERRED.iter().copied().find(|&signal| !is_ignored(signal)) else {
             return;
         };
         let caught = catch(&[signal]).unwrap();
