@@ -381,3 +381,41 @@ fn two_thousand_generated_values_are_read_back_from_every_form() {
     let read = Reader::Shell("dash").read(&[text.into_bytes()]).unwrap();
     is_read_back("dash", &given, &refused, read[0].as_ref().unwrap());
 }
+
+/// A key that a form cannot hold takes its address with it: a container would send another key there.
+#[test]
+fn an_address_is_not_written_without_its_key_nor_a_key_without_its_address() {
+    let url = "OPENAI_BASE_URL=https://h.example/v1\n";
+    for (format, key) in [
+        ("docker", "\"a\\nb\"".to_owned()),
+        ("dotenv", "\"a\\nb\"".to_owned()),
+        ("github", "\"a\\rb\"".to_owned()),
+        ("systemd", "\"a\u{1}b\"".to_owned()),
+    ] {
+        let sandbox = Sandbox::new();
+        sandbox.write(
+            "work/.env",
+            format!("OPENAI_API_KEY={key}\n{url}OPENAI_MODEL=m\n"),
+        );
+        let run = sandbox.tool("qwen-env").args(["--format", format]).run().exits(0);
+        let text = run.text();
+        assert!(
+            text.contains("OPENAI_MODEL") && !text.contains("h.example"),
+            "{run:#?}"
+        );
+        let said = "'OPENAI_BASE_URL' is left out: it goes with 'OPENAI_API_KEY'";
+        assert!(run.stderr.contains(said), "{run:#?}");
+    }
+    let sandbox = Sandbox::new();
+    let url = "OPENAI_BASE_URL=\"https://h.example/\\nv1\"\n";
+    sandbox.write(
+        "home/.env",
+        format!("OPENAI_API_KEY=sk-secret\n{url}OPENAI_MODEL=m\n"),
+    );
+    let run = sandbox
+        .tool("qwen-env")
+        .args(["--format", "docker"])
+        .run()
+        .exits(0);
+    assert_eq!(run.text(), "OPENAI_MODEL=m\n", "{run:#?}");
+}

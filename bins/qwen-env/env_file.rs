@@ -1,8 +1,10 @@
 //! Files of variables for other programs: each form is what its reader reads back, and none makes a shell that sources it
 //! by mistake run anything.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
+use qwen_shared::dotenv::partners;
 use qwen_shared::output::Reporter;
 use qwen_shared::shell::{Shell, is_shell_name};
 use qwen_shared::text::clip;
@@ -72,27 +74,35 @@ const LONGEST_DOCKER_LINE: usize = 65_535;
 const DOCKER_GUARD: &str = "false<<\\#\n";
 const DOCKER_END: &str = "#\n";
 
-/// Writes the file; what the form cannot hold is left out with a notice.
+/// Writes the file; what the form cannot hold is left out with a notice. So is what goes with it: an address without its key
+/// would get another one, a key without its address would go elsewhere.
 pub(crate) fn write<'v>(
     form: EnvFileForm,
     variables: impl Iterator<Item = (&'v str, &'v str)>,
     reporter: &Reporter,
 ) -> String {
+    let entries: Vec<(&str, &str, Result<String, Refusal>)> = variables
+        .map(|(name, value)| (name, value, form.entry(name, value)))
+        .collect();
+    let refused = entries.iter().filter(|(_, _, entry)| entry.is_err());
+    let refused: BTreeSet<String> = refused.map(|(name, ..)| (*name).to_owned()).collect();
+    let parted = partners(entries.iter().map(|(name, ..)| *name), &refused);
     let mut file = String::new();
     let mut is_guarded = false;
     let mut left_out: usize = 0;
-    for (name, value) in variables {
-        match form.entry(name, value) {
-            Ok(entry) => {
+    for (name, value, entry) in entries {
+        let reason = match (entry, parted.get(name)) {
+            (Ok(entry), None) => {
                 is_guarded |= form == EnvFileForm::Docker && !(is_shell_name(name) && is_literal(value));
                 file.push_str(&entry);
+                continue;
             }
-            Err(refusal) => {
-                left_out += 1;
-                if left_out <= NOTICES {
-                    reporter.notice(&format!("'{}' is left out: {refusal}", clip(name, LONGEST_NAME)));
-                }
-            }
+            (Ok(_), Some(other)) => format!("it goes with '{}'", clip(other, LONGEST_NAME)),
+            (Err(refusal), _) => refusal.to_string(),
+        };
+        left_out += 1;
+        if left_out <= NOTICES {
+            reporter.notice(&format!("'{}' is left out: {reason}", clip(name, LONGEST_NAME)));
         }
     }
     if let Some(more) = left_out.checked_sub(NOTICES).filter(|&more| more > 0) {

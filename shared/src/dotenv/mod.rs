@@ -26,7 +26,7 @@ pub use consent::Consent;
 pub use content::{Content, FILE_LIMIT, Unusable, read};
 pub use marks::Mark;
 pub use parser::{RawAssignment, Scanner, decode, is_space, unquote};
-pub use policy::{RECORD, is_reserved, is_same_origin, key_name, may_pair};
+pub use policy::{RECORD, is_reserved, is_same_origin, key_name, may_pair, partners};
 pub use record::{Exported, NO_KEY, Record};
 pub use record_key::RecordKey;
 pub use search::{ChainRule, EnvError, Search};

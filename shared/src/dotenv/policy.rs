@@ -81,7 +81,8 @@ fn excluded_list(file: &Path) -> Option<Vec<String>> {
 
 /// Returns, of the names that a file sets, those that go with an excluded one, each with the name that it goes with: a key
 /// without its address would go to another server, an address without its key get another key.
-pub(super) fn partners<'n>(
+#[must_use]
+pub fn partners<'n>(
     names: impl Iterator<Item = &'n str>,
     excluded: &BTreeSet<String>,
 ) -> BTreeMap<&'n str, &'n str> {
@@ -95,15 +96,17 @@ pub(super) fn partners<'n>(
         .copied()
         .filter(|name| excluded.contains(*name))
         .collect();
-    let pairs: Vec<(&str, &str)> = names
-        .iter()
-        .filter_map(|address| Some((*address, *names.get(key_name(address)?.as_str())?)))
-        .collect();
+    // One address has one key, a key may have several addresses.
+    let mut others: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for address in &names {
+        if let Some(key) = key_name(address).and_then(|key| names.get(key.as_str()).copied()) {
+            others.entry(address).or_default().push(key);
+            others.entry(key).or_default().push(address);
+        }
+    }
     while let Some(name) = out.pop() {
-        for &(address, key) in &pairs {
-            let other = if name == address { key } else { address };
-            let goes_with = name == address || name == key;
-            if goes_with && !excluded.contains(other) && !parted.contains_key(other) {
+        for &other in others.get(name).into_iter().flatten() {
+            if !excluded.contains(other) && !parted.contains_key(other) {
                 parted.insert(other, name);
                 out.push(other);
             }
