@@ -653,3 +653,28 @@ fn an_address_that_only_a_clone_names_is_told_where_other_programs_get_it_and_no
     sandbox.write("home/.env", pair);
     assert_eq!(run("eval $(qwen-env)").stderr, "");
 }
+
+/// google-gemini/gemini-cli#23333: what is asked about must not be scrolled away by what stands around it.
+#[test]
+fn long_names_and_values_do_not_scroll_the_dangerous_ones_away() {
+    let sandbox = Sandbox::new();
+    let long: String = (10..28)
+        .map(|number| format!("A{number}{}=1\n", "B".repeat(20_000)))
+        .collect();
+    let key = format!(
+        "X{}_BASE_URL=https://h.example/{}\n",
+        "C".repeat(9_000),
+        "d".repeat(9_000)
+    );
+    sandbox.write("work/.env", format!("LD_PRELOAD=/tmp/evil.so\n{long}{key}"));
+    let mut terminal = Terminal::start(sandbox.tool("qwen-env").args(["--", "/bin/true"]));
+    terminal.shows(QUESTION);
+    let shown = terminal.plain();
+    let lines: Vec<&str> = shown.lines().map(str::trim_end).collect();
+    assert!(lines.iter().all(|line| line.chars().count() < 400), "{shown}");
+    let at = |text: &str| lines.iter().position(|line| line.contains(text)).unwrap();
+    let (preload, asked) = (at("LD_PRELOAD"), at("Set them as long as"));
+    assert!((1..=4).contains(&(asked - preload)), "{shown}");
+    terminal.types("\r");
+    terminal.ends();
+}

@@ -21,6 +21,9 @@ use super::args::Args;
 use super::plan::{Action, Origin, Plan, PlanOptions};
 use super::value::shown;
 
+/// The longest command beside a question, in characters.
+const LONGEST_COMMAND: usize = 200;
+
 /// How many names a question shows unless all are asked for.
 const SHOWN: usize = 20;
 
@@ -158,7 +161,8 @@ pub(crate) fn ask(terminal: &mut Terminal, question: Question) -> Reply {
         values,
     } = question;
     let mut text = one_line(&title) + "\n" + &table(&settings, limit);
-    if let Some(command) = values {
+    // A longer one would take the rows from sight.
+    if let Some(command) = values.filter(|command| command.chars().count() <= LONGEST_COMMAND) {
         let _ = writeln!(text, "  values: {command}");
     }
     loop {
@@ -226,29 +230,55 @@ fn with_ambiguity(note: Option<String>, value: &str) -> Option<String> {
     Some(note.map_or_else(|| AMBIGUOUS.to_owned(), |note| format!("{note}; {AMBIGUOUS}")))
 }
 
+/// The widest cells of a table, in characters: name, value, note. A name and a value may be as long as their file, and would
+/// scroll the rest away.
+const WIDTHS: [usize; 3] = [40, 50, 100];
+
+/// The most lines of 80 columns that are sure to be seen above a question.
+const SEEN: usize = 16;
+
 /// Writes settings line by line: name, value, note. Those first that there is something to know about: of 80,000 names
-/// the one that matters is seen.
+/// the one that matters is seen. Where the table is long they stand last, next to the question.
 pub(crate) fn table(settings: &[Setting], limit: Option<usize>) -> String {
     let mut settings: Vec<&Setting> = settings.iter().collect();
     settings.sort_by_key(|setting| setting.note.is_none());
-    let shown = &settings[..limit.map_or(settings.len(), |limit| limit.min(settings.len()))];
-    let width = |cell: fn(&Setting) -> &str, most: usize| {
-        let widths = shown.iter().map(|&setting| cell(setting).chars().count());
-        widths.max().unwrap_or(0).min(most)
-    };
-    let (names, values) = (width(|row| &row.name, 40), width(|row| &row.value, 50));
-    let mut text = String::new();
-    for &Setting { name, value, note } in shown {
-        let note = note.as_deref().unwrap_or_default();
-        let line = one_line(&format!("{name:names$}  {value:values$}  {note}"));
-        let _ = writeln!(text, "  {}", line.trim_end());
-    }
-    let hidden = &settings[shown.len()..];
-    if !hidden.is_empty() {
+    let count = limit.map_or(settings.len(), |limit| limit.min(settings.len()));
+    let (shown, hidden) = settings.split_at(count);
+    let lines = aligned(shown);
+    let marked = shown.iter().filter(|setting| setting.note.is_some()).count();
+    let (marked, others) = lines.split_at(marked);
+    let height: usize = lines.iter().map(|line| line.chars().count().div_ceil(80)).sum();
+    let more = (!hidden.is_empty()).then(|| {
         let marked = hidden.iter().filter(|setting| setting.note.is_some()).count();
-        let _ = writeln!(text, "  and {}", more_of(hidden.len(), marked));
+        format!("  and {}\n", more_of(hidden.len(), marked))
+    });
+    let more = more.unwrap_or_default();
+    match height > SEEN {
+        false => marked.concat() + &others.concat() + &more,
+        true => others.concat() + &more + &marked.concat(),
     }
-    text
+}
+
+/// Writes each setting on a line, with its cells below those of the others.
+fn aligned(settings: &[&Setting]) -> Vec<String> {
+    let cells = |setting: &&Setting| {
+        let note = setting.note.as_deref().unwrap_or_default();
+        let [name, value, note] = [&setting.name, &setting.value, note].map(one_line);
+        let [names, values, notes] = WIDTHS;
+        [
+            clip(&name, names - 1),
+            clip(&value, values - 1),
+            clip(&note, notes - 1),
+        ]
+    };
+    let rows: Vec<[String; 3]> = settings.iter().map(cells).collect();
+    let width = |at: usize| rows.iter().map(|row| row[at].chars().count()).max().unwrap_or(0);
+    let (names, values) = (width(0), width(1));
+    let line = |[name, value, note]: &[String; 3]| {
+        let line = format!("{name:names$}  {value:values$}  {note}");
+        format!("  {}\n", line.trim_end())
+    };
+    rows.iter().map(line).collect()
 }
 
 /// `5 more`, and how many of them there is something to know about.
