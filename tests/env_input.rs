@@ -427,3 +427,33 @@ fn hostile_names_in_messages_do_not_reach_the_terminal() {
         );
     }
 }
+
+/// A mount in user space whose program has ended, a server that was replaced, a disk that fails: no mode would help.
+#[test]
+fn a_file_system_that_has_gone_is_told_from_a_mode() {
+    let strace = peers::command("strace");
+    if !peers::present("strace", strace.is_some()) {
+        return;
+    }
+    for (error, reason) in [
+        ("ENOTCONN", "not connected"),
+        ("ESTALE", "tale"),
+        ("EIO", "nput/output error"),
+    ] {
+        let sandbox = Sandbox::new();
+        let file = sandbox.write("work/.env", "OPENAI_API_KEY=sk-1\n");
+        sandbox.config(r#"{"profiles": {"a": {"key": {"command": ["echo", "k"]}}}}"#);
+        let calls = "trace=read,pread64,statx,newfstatat,lstat";
+        let fault = format!("inject=read,pread64,statx,newfstatat,lstat:error={error}");
+        for (tool, code) in [("qwen-token", 74), ("qwen-env", 74)] {
+            let run = sandbox
+                .command(strace.clone().unwrap())
+                .args(["-f", "-o", "/dev/null", "-P", file.to_str().unwrap()])
+                .args(["-e", calls, "-e", &fault, tool])
+                .run();
+            assert_eq!(run.code(), code, "{run:#?}");
+            let message = run.stderr.to_lowercase();
+            assert!(message.contains(reason) && !message.contains("chmod"), "{run:#?}");
+        }
+    }
+}

@@ -211,6 +211,7 @@ impl Candidate {
             CandidateStatus::PassedOver(
                 Unusable::WritableByAll
                     | Unusable::Unreadable(_)
+                    | Unusable::Failing(_)
                     | Unusable::Exhausted(_)
                     | Unusable::TooLarge
                     | Unusable::TooSlow(_)
@@ -468,6 +469,7 @@ impl Builder<'_> {
                 let unread = matches!(
                     reason,
                     Unusable::Unreadable(_)
+                        | Unusable::Failing(_)
                         | Unusable::Exhausted(_)
                         | Unusable::TooSlow(_)
                         | Unusable::NoWriter

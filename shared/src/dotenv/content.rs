@@ -64,8 +64,10 @@ pub enum Unusable {
     NoWriter,
     /// Its writer did not come to an end within this time.
     TooSlow(Duration),
-    /// It cannot be opened or read, and why.
+    /// It may not be opened or read, or is another file by now.
     Unreadable(String),
+    /// What it lies on fails: a disk, or a file system over the network or in user space that has gone.
+    Failing(String),
     /// It cannot be opened or read now: what the system has of this is used up.
     Exhausted(String),
 }
@@ -81,7 +83,9 @@ impl fmt::Display for Unusable {
             Self::OfSystem => f.write_str("leads into /dev or /proc, not to a file"),
             Self::NoWriter => f.write_str("is a fifo that nobody writes to"),
             Self::TooSlow(limit) => write!(f, "did not come to an end within {} s", limit.as_secs()),
-            Self::Unreadable(reason) | Self::Exhausted(reason) => write!(f, "cannot be read: {reason}"),
+            Self::Unreadable(reason) | Self::Failing(reason) | Self::Exhausted(reason) => {
+                write!(f, "cannot be read: {reason}")
+            }
         }
     }
 }
@@ -127,14 +131,23 @@ pub(super) fn read_stdin() -> Result<Content, Unusable> {
 }
 
 pub(super) fn unreadable(error: &io::Error) -> Unusable {
-    let is_used_up = [Errno::MFILE, Errno::NFILE, Errno::NOMEM];
-    let is_used_up = is_used_up.map(|errno| errno.raw_os_error());
-    match error
-        .raw_os_error()
-        .is_some_and(|errno| is_used_up.contains(&errno))
-    {
-        true => Unusable::Exhausted(io_reason(error)),
-        false => Unusable::Unreadable(io_reason(error)),
+    let reason = io_reason(error);
+    match error.raw_os_error().map(Errno::from_raw_os_error) {
+        Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM) => Unusable::Exhausted(reason),
+        Some(
+            Errno::IO
+            | Errno::NOTCONN
+            | Errno::STALE
+            | Errno::TIMEDOUT
+            | Errno::HOSTDOWN
+            | Errno::HOSTUNREACH
+            | Errno::REMOTEIO
+            | Errno::NODEV
+            | Errno::NXIO
+            | Errno::SHUTDOWN
+            | Errno::CONNABORTED,
+        ) => Unusable::Failing(reason),
+        _ => Unusable::Unreadable(reason),
     }
 }
 

@@ -249,6 +249,10 @@ impl EnvError {
                 reason: Unusable::Exhausted(_),
                 ..
             } => Exit::TryAgain,
+            Self::Unusable {
+                reason: Unusable::Failing(_),
+                ..
+            } => Exit::Io,
             Self::Unusable { .. } | Self::Missing(_) => Exit::NoInput,
             Self::TrustStore(failure) | Self::Locked(failure) => failure.exit,
         }
@@ -276,7 +280,7 @@ impl fmt::Display for EnvError {
             }
             Self::Unusable {
                 path,
-                reason: Unusable::Unreadable(reason) | Unusable::Exhausted(reason),
+                reason: Unusable::Unreadable(reason) | Unusable::Failing(reason) | Unusable::Exhausted(reason),
             } => write!(f, "cannot read '{}': {reason}", path.display()),
             Self::Unusable { path, reason } => write!(f, "{}: {reason}", path.display()),
             Self::Missing(path) => write!(f, "{}: no such file", path.display()),

@@ -1,5 +1,7 @@
 //! What is surprising about the settings, said in one line each.
 
+use std::path::Path;
+
 use super::Resolver;
 use crate::dotenv::Unusable;
 use crate::exit::{Exit, Failure, Hint};
@@ -184,12 +186,7 @@ impl Resolver<'_> {
             Some(credential) => format!("no key is taken from {} in its place", credential.auth.source),
             None => "it may hold the key".to_owned(),
         };
-        let (exit, remedy) = match objection {
-            Unusable::WritableByAll => (Exit::Config, format!("run 'chmod o-w {word}'")),
-            Unusable::Unreadable(_) => (Exit::Config, format!("run 'chmod u+r {word}'")),
-            Unusable::Exhausted(_) => (Exit::TryAgain, "try again later".to_owned()),
-            _ => (Exit::Config, format!("mend or remove '{shown}'")),
-        };
+        let (exit, remedy) = remedy_of(objection, &word, file);
         let failure = Failure::new(exit, format!("'{shown}' {objection}; {instead}")).hint(remedy);
         let trust = chain.trust_command(file, false);
         let trust = trust.filter(|_| *objection == Unusable::WritableByAll);
@@ -250,6 +247,20 @@ impl Resolver<'_> {
             failure.message.push_str(&format!("; '{path}' {emptiness}"));
         }
         failure
+    }
+}
+
+/// Returns the exit code for one's own project file that was passed over, and what mends it. `word` is its path for a shell.
+fn remedy_of(objection: &Unusable, word: &str, file: &Path) -> (Exit, String) {
+    match objection {
+        Unusable::WritableByAll => (Exit::Config, format!("run 'chmod o-w {word}'")),
+        Unusable::Unreadable(_) => (Exit::Config, format!("run 'chmod u+r {word}'")),
+        Unusable::Failing(_) => (
+            Exit::Io,
+            "its file system does not answer: mount it anew, or go to another directory".to_owned(),
+        ),
+        Unusable::Exhausted(_) => (Exit::TryAgain, "try again later".to_owned()),
+        _ => (Exit::Config, format!("mend or remove '{}'", file.display())),
     }
 }
 
