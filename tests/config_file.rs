@@ -1,5 +1,5 @@
 //! `config.json` itself: where it is, what it may hold, and how its faults are told.
-use crate::support::{Sandbox, Tool};
+use crate::support::{Sandbox, Tool, peers};
 
 #[test]
 fn an_invalid_configuration_is_named_with_line_and_column() {
@@ -134,4 +134,27 @@ fn a_home_that_is_no_directory_has_no_configuration() {
         74,
         &["cannot write '/dev/null/.config/qwen/config.json': not a directory"],
     );
+}
+
+/// As a network file system whose server has been replaced says it of every name (ESTALE).
+#[test]
+fn a_lock_file_that_cannot_be_looked_at_is_not_waited_for_without_end() {
+    let strace = peers::command("strace");
+    if !peers::present("strace", strace.is_some()) {
+        return;
+    }
+    let sandbox = Sandbox::new();
+    sandbox.config(r#"{"profiles": {"work": {"model": "m"}}}"#);
+    let lock = sandbox.root().join("home/.config/qwen/config.json.lock");
+    let calls = ["-f", "-o", "/dev/null", "-P", lock.to_str().unwrap()];
+    let faults = "inject=statx,newfstatat,lstat,fstat:error=ESTALE";
+    let run = sandbox
+        .command(strace.unwrap())
+        .args(calls)
+        .args(["-e", "trace=statx,newfstatat,lstat,fstat", "-e", faults])
+        .args(["qwen-auth", "set", "work", "model=n"])
+        .run();
+    assert_eq!(run.code(), 75, "{run:#?}");
+    let fault = "config.json.lock: another file has its name again and again after 5 s";
+    assert!(run.stderr.contains(fault), "{run:#?}");
 }

@@ -91,6 +91,7 @@ mod login_endpoint;
 mod login_faults;
 mod login_identity;
 mod login_key;
+mod login_pair;
 mod login_peers;
 mod login_qwen_code;
 mod login_reports;

@@ -463,3 +463,39 @@ fn a_project_file_that_another_users_link_leads_to_is_passed_over() {
     let run = sandbox.tool("qwen-env").args(["--get", "OPENAI_MODEL"]).run();
     run.fails(1, &["belongs to another user"]);
 }
+
+/// `sudo -E qwen-login`, and older versions of sudo: it is root who stores the key in a user's home.
+#[test]
+fn what_root_left_in_a_users_home_is_named_with_its_owner_and_a_remedy() {
+    let setpriv = peers::command("setpriv");
+    if !is_root() || !peers::present("setpriv", setpriv.is_some()) {
+        return;
+    }
+    let sandbox = Sandbox::new();
+    for place in [sandbox.root(), sandbox.home()] {
+        chown(&place, Some(STRANGER), Some(STRANGER)).unwrap();
+    }
+    let words = "--with-key --no-verify --store file --model m --base-url http://127.0.0.1:1/v1";
+    let run = sandbox
+        .detached("qwen-login")
+        .args(words.split(' '))
+        .stdin("sk-root\n")
+        .run()
+        .exits(0);
+    let said = "belongs to another user (uid 65534), who cannot read what root stores there";
+    assert!(run.stderr.contains(said), "{run:#?}");
+    let user = ["--reuid=65534", "--regid=65534", "--clear-groups", "--"];
+    let run = sandbox
+        .command(setpriv.unwrap())
+        .args(user)
+        .args(["qwen-token"])
+        .run();
+    let place = sandbox.home().join(".config");
+    run.fails(
+        66,
+        &[
+            &format!("permission denied; '{}' belongs to root", place.display()),
+            &format!("hint: run 'sudo chown -R 65534 {}'", place.display()),
+        ],
+    );
+}

@@ -5,6 +5,8 @@ use std::fs::{File, Metadata, OpenOptions, TryLockError};
 use std::io::{self, BufRead, BufReader, BufWriter, Seek, Write};
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use qwen_shared::exit::{Exit, Failure};
 use qwen_shared::fs::{cannot, cannot_write};
@@ -358,8 +360,13 @@ pub(crate) fn file_id(metadata: &Metadata) -> (u64, u64) {
     (metadata.dev(), metadata.ino())
 }
 
+/// How long a file that others replace meanwhile is opened anew, and the pause before each further try.
+const REPLACED_LIMIT: Duration = Duration::from_secs(5);
+const REPLACED_PAUSE: Duration = Duration::from_millis(1);
+
 /// Opens and locks a file, creating it if it is missing.
 fn open_locked(path: &Path, reporter: &Reporter) -> Result<File, Failure> {
+    let started = Instant::now();
     loop {
         let file = OpenOptions::new()
             .read(true)
@@ -370,7 +377,11 @@ fn open_locked(path: &Path, reporter: &Reporter) -> Result<File, Failure> {
         match file.try_lock() {
             Ok(()) if is_at(&file, path) => return Ok(file),
             // Another run has replaced the file and ended.
-            Ok(()) => {}
+            Ok(()) if started.elapsed() < REPLACED_LIMIT => thread::sleep(REPLACED_PAUSE),
+            Ok(()) => {
+                let message = format!("'{}': another file has its name again and again", path.display());
+                return Err(Failure::new(Exit::TryAgain, message));
+            }
             Err(TryLockError::WouldBlock) => {
                 let shown = path.display();
                 return Err(Failure::new(
@@ -392,8 +403,10 @@ fn open_locked(path: &Path, reporter: &Reporter) -> Result<File, Failure> {
 }
 
 fn is_at(file: &File, path: &Path) -> bool {
-    match (file.metadata(), path.metadata()) {
-        (Ok(ours), Ok(there)) => file_id(&ours) == file_id(&there),
-        _ => false,
-    }
+    let Ok(ours) = file.metadata() else {
+        return false;
+    };
+    let is_same = |there: io::Result<Metadata>| there.is_ok_and(|there| file_id(&ours) == file_id(&there));
+    // A file system may number what is open otherwise than what has a name (overlayfs before Linux 4.19).
+    is_same(path.metadata()) || is_same(File::open(path).and_then(|again| again.metadata()))
 }

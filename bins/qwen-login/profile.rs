@@ -5,13 +5,15 @@ use qwen_shared::net::config::{
     self, Config, KeySetting, Method, Move, Overrides, Profile, Settings, Source, remove_bound_members,
 };
 use qwen_shared::net::credential::{
-    KeyringTimeout, LOCK_LIMIT, LoginSubject, Store, StoreError, StoreKind, Stored,
+    HalfSaved, KeyringTimeout, LOCK_LIMIT, LoginJournal, LoginSubject, Store, StoreError, StoreKind, Stored,
 };
 use qwen_shared::net::http::BaseUrl;
 use qwen_shared::output::Reporter;
 use qwen_shared::provider::{self, OauthSettings, Provider};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
+
+type Members = Map<String, Value>;
 
 /// A profile as it was before the login.
 pub(crate) struct LoginProfile {
@@ -130,7 +132,8 @@ impl LoginProfile {
         Config::check_writable()
     }
 
-    /// Stores the credential with the endpoint that it is for, then updates the profile, so that a profile never names a store without a credential.
+    /// Stores the credential with the endpoint that it is for, then updates the profile, so that a profile never names a store
+    /// without a credential. Where one of the two cannot be written, both are as before.
     ///
     /// # Errors
     /// 74 and 75, from the store or the configuration.
@@ -145,10 +148,15 @@ impl LoginProfile {
             oauth: self.settings.oauth.clone(),
             ..update.endpoint()
         };
-        store
-            .lock(LOCK_LIMIT, &|text| reporter.notice(text))?
-            .save(&stored.clone().with_stored_for(config::stored_for(&profile)))?;
-        self.update(update, reporter)?;
+        let stored = stored.clone().with_stored_for(config::stored_for(&profile));
+        let locked = store.lock(LOCK_LIMIT, &|text| reporter.notice(text))?;
+        Config::check_writable()?;
+        let journal = self.key_journal(&stored, update)?;
+        let saved = locked.save_with(&stored, || self.update(update, reporter));
+        if let Err(half) = saved {
+            return Err(not_saved(half, journal));
+        }
+        drop((journal, locked));
         let is_file_chosen = matches!(self.store, Some(StoreKind::File | StoreKind::QwenCode));
         if store.kind() != StoreKind::Keyring && !is_file_chosen {
             let place = store.place();
@@ -160,6 +168,26 @@ impl LoginProfile {
         Ok(())
     }
 
+    /// Keeps an API key for the next program, should this one be killed between the two writes. A login has a journal already.
+    fn key_journal(&self, stored: &Stored, update: &ProfileUpdate) -> Result<Option<LoginJournal>, Failure> {
+        if matches!(stored, Stored::Oauth(_)) {
+            return Ok(None);
+        }
+        let (before, after) = self.members(update)?;
+        let subject = LoginSubject::of_key(&self.name, before.as_ref(), after);
+        let mut journal = LoginJournal::begin(&subject)?;
+        journal.key(stored);
+        Ok(Some(journal))
+    }
+
+    /// Returns the profile's members before an update, `None` where there is no such profile, and after it.
+    fn members(&self, update: &ProfileUpdate) -> Result<(Option<Members>, Members), Failure> {
+        let before = Config::members_of(&self.name)?;
+        let mut after = before.clone().unwrap_or_default();
+        update.apply_to(&mut after);
+        Ok((before, after))
+    }
+
     /// Names a login at `server` that ends in `update`, for its journal.
     ///
     /// # Errors
@@ -169,9 +197,7 @@ impl LoginProfile {
         update: &ProfileUpdate,
         server: &OauthSettings,
     ) -> Result<LoginSubject, Failure> {
-        let before = Config::members_of(&self.name)?;
-        let mut after = before.clone().unwrap_or_default();
-        update.apply_to(&mut after);
+        let (before, after) = self.members(update)?;
         Ok(LoginSubject::new(&self.name, server, before.as_ref(), after))
     }
 
@@ -314,6 +340,21 @@ impl ProfileUpdate {
                 None => profile.shift_remove(name),
             };
         }
+    }
+}
+
+/// The failure of a login that was not stored. What was stored by half, and could not be taken back, is left to the next
+/// program.
+fn not_saved(half: HalfSaved, journal: Option<LoginJournal>) -> Failure {
+    let kept = journal
+        .filter(|_| !half.is_as_before)
+        .and_then(LoginJournal::keep);
+    match kept {
+        Some(path) => half.failure.hint(format!(
+            "mend that, then run any of the programs: the new key is kept in '{}'",
+            path.display()
+        )),
+        None => half.failure,
     }
 }
 

@@ -1,6 +1,7 @@
 //! Chooses the kind of login.
 
 use qwen_shared::exit::{Exit, Failure, Outcome};
+use qwen_shared::fs;
 use qwen_shared::net::api::take_over_logins;
 use qwen_shared::net::config::{Method, hint_at_providers};
 use qwen_shared::net::http::server_name;
@@ -22,6 +23,7 @@ pub(crate) fn run(args: Args, reporter: &Reporter) -> Outcome {
     check_operand(args.operand.as_deref())?;
     let _ = take_over_logins(reporter);
     questions::set_color(reporter);
+    say_whose_home(reporter);
     let profile = LoginProfile::find(args.common.profile.as_deref(), args.store.as_deref())?;
     for notice in &profile.notices {
         reporter.notice(notice);
@@ -46,6 +48,17 @@ pub(crate) fn run(args: Args, reporter: &Reporter) -> Outcome {
     match method {
         Method::Oauth => device_login::log_in(&mut login),
         Method::ApiKey => key_setup::set_up(&mut login),
+    }
+}
+
+/// Says to root, under `sudo -E`, that the user whose home this is will not be able to read what is stored.
+fn say_whose_home(reporter: &Reporter) {
+    if let Some((home, owner)) = fs::others_home() {
+        reporter.notice(&format!(
+            "'{}' belongs to another user (uid {owner}), who cannot read what root stores there",
+            home.display()
+        ));
+        reporter.hint("run this without sudo for that user, or with 'sudo -H' for root");
     }
 }
 

@@ -21,10 +21,11 @@ pub(crate) use lock::is_at;
 pub use lock::{Lock, lock_path};
 #[cfg(feature = "net")]
 pub(crate) use lock::{StandIn, Wait, stands_at, try_lock};
-pub use own::{NotOwn, check_own_directory, open_own, own_target};
+pub use own::{NotOwn, check_own_directory, open_own, others_home, own_target};
 pub use prepared::PreparedWrite;
 pub use write::{
-    create_private, link, open_unnamed, remove_temporaries, sync_data, write_private, write_private_locked,
+    create_private, link, open_unnamed, remove_temporaries, sync_data, whole_copy, write_private,
+    write_private_locked,
 };
 
 /// What was read from a private file.
@@ -113,7 +114,8 @@ pub fn cannot_read(path: &Path, error: &io::Error) -> Failure {
     if let Some(not_own) = NotOwn::of(error) {
         return not_own.failure();
     }
-    Failure::new(io_exit(error, Exit::NoInput), cannot("read", path, error))
+    let failure = Failure::new(io_exit(error, Exit::NoInput), cannot("read", path, error));
+    own::explain_roots(failure, path, error)
 }
 
 /// The failure of writing a file, exit 74; in a directory that is not the user's own, exit 78; at a limit, 75.
@@ -122,7 +124,8 @@ pub fn cannot_write(path: &Path, error: &io::Error) -> Failure {
     if let Some(not_own) = NotOwn::of(error) {
         return not_own.failure();
     }
-    Failure::new(io_exit(error, Exit::Io), cannot("write", path, error))
+    let failure = Failure::new(io_exit(error, Exit::Io), cannot("write", path, error));
+    own::explain_roots(failure, path, error)
 }
 
 /// The failure of reading standard input, exit 74.

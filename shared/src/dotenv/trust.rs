@@ -88,13 +88,15 @@ impl TrustStore {
         let Some(read) = read else {
             return Ok(Self::default());
         };
-        let value: Value = serde_json::from_slice(&read.bytes).map_err(|error| {
-            damaged(if error.is_eof() {
-                "it ends in the middle"
-            } else {
-                "it is not JSON"
-            })
-        })?;
+        let value: Value = serde_json::from_slice(&read.bytes)
+            .or_else(|error| whole_in_place_of(store).ok_or(error))
+            .map_err(|error| {
+                damaged(if error.is_eof() {
+                    "it ends in the middle"
+                } else {
+                    "it is not JSON"
+                })
+            })?;
         match value.get("files") {
             Some(Value::Object(files)) => Ok(Self { files: files.clone() }),
             _ => Err(damaged("'files' is not an object")),
@@ -134,6 +136,12 @@ impl TrustStore {
         };
         Some((entry.get("digest")?.as_str()?, answer))
     }
+}
+
+/// Returns what the store was to hold, where a write in place was cut short.
+fn whole_in_place_of(store: &Path) -> Option<Value> {
+    let whole = fs::read_private(&fs::whole_copy(store), LIMIT).ok()??;
+    serde_json::from_slice(&whole.bytes).ok()
 }
 
 /// Keeps the answer about a file with this content, in place of any earlier one. `notify` is called when it has to wait

@@ -1,7 +1,7 @@
 //! Kernel locks on files.
 
 use std::env;
-use std::fs::{File, TryLockError};
+use std::fs::{File, Metadata, TryLockError};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -134,7 +134,7 @@ impl Lock {
         let mut pause = Duration::from_millis(1);
         let mut file = open(path).map_err(|error| refused(path, &error))?;
         loop {
-            match try_lock(&file).map_err(|error| refused(path, &error))? {
+            let fault = match try_lock(&file).map_err(|error| refused(path, &error))? {
                 Some(stand_in) if is_at(&file, path) => {
                     if stand_in.0.is_some() {
                         notify(&format!(
@@ -148,22 +148,19 @@ impl Lock {
                     });
                 }
                 // Someone removed the file while we waited: a lock on what has no name guards nothing.
-                Some(_) => file = open(path).map_err(|error| refused(path, &error))?,
-                None if wait.is_over(path) => {
-                    let waited = limit.as_secs();
-                    return Err(Failure::new(
-                        Exit::TryAgain,
-                        format!(
-                            "{}: still locked by another process after {waited} s",
-                            path.display()
-                        ),
-                    ));
+                Some(_) => {
+                    file = open(path).map_err(|error| refused(path, &error))?;
+                    "another file has its name again and again"
                 }
-                None => {
-                    thread::sleep(pause);
-                    pause = (pause * 2).min(LONGEST_PAUSE);
-                }
+                None => "still locked by another process",
+            };
+            if wait.is_over(path) {
+                let (path, waited) = (path.display(), limit.as_secs());
+                let message = format!("{path}: {fault} after {waited} s");
+                return Err(Failure::new(Exit::TryAgain, message));
             }
+            thread::sleep(pause);
+            pause = (pause * 2).min(LONGEST_PAUSE);
         }
     }
 
@@ -176,6 +173,7 @@ impl Lock {
 
 fn refused(path: &Path, error: &io::Error) -> Failure {
     let failure = Failure::new(io_exit(error, Exit::Io), cannot("lock", path, error));
+    let failure = super::own::explain_roots(failure, path, error);
     match has_no_locks(error) {
         true => failure.hint(format!(
             "set {RUNTIME_DIR} to a directory of your own on this machine, where locks work"
@@ -203,10 +201,17 @@ pub(crate) fn is_at(file: &File, path: &Path) -> bool {
 /// What keeps the machine from telling.
 pub(crate) fn stands_at(file: &File, path: &Path) -> io::Result<bool> {
     let ours = file.metadata()?;
+    let is_same = |there: &Metadata| ours.dev() == there.dev() && ours.ino() == there.ino();
     match path.symlink_metadata() {
-        Ok(there) => Ok(ours.dev() == there.dev() && ours.ino() == there.ino()),
+        Ok(there) if is_same(&there) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(error),
+        // A file system may number what is open otherwise than what has a name (overlayfs before Linux 4.19), or not know
+        // the name for a moment (NFS).
+        found => match options(Links::Refuse).read(true).open(path) {
+            Ok(again) => Ok(is_same(&again.metadata()?)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => found.map(|_| false).map_err(|_| error),
+        },
     }
 }
 

@@ -6,6 +6,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
 use std::{fmt, fs};
 
@@ -17,6 +18,7 @@ use rustix::process::{getegid, geteuid};
 
 use super::{Links, directory_of, is_absent};
 use crate::exit::{Exit, Failure};
+use crate::paths;
 use crate::text::shell_word;
 
 /// The most symbolic links that are followed, as in the kernel.
@@ -319,6 +321,39 @@ impl Check<'_> {
     }
 }
 
+/// Returns the home directory and its owner where root works in that of another user, as under `sudo -E`: what root creates
+/// there that user cannot read.
+#[must_use]
+pub fn others_home() -> Option<(PathBuf, u32)> {
+    let home = paths::home().filter(|_| geteuid().is_root())?;
+    let owner = home.metadata().ok()?.uid();
+    (owner != 0).then_some((home, owner))
+}
+
+/// Adds to a refused permission that it is root to whom a directory or file below the user's home belongs, and the remedy.
+pub(super) fn explain_roots(mut failure: Failure, path: &Path, error: &io::Error) -> Failure {
+    let is_refused = error.kind() == io::ErrorKind::PermissionDenied && error.raw_os_error().is_some();
+    let me = geteuid();
+    let Some(home) = paths::home().filter(|_| is_refused && !me.is_root()) else {
+        return failure;
+    };
+    let below: Vec<&Path> = path
+        .ancestors()
+        .take_while(|place| *place != home && place.starts_with(&home))
+        .collect();
+    let is_roots = |place: &Path| place.symlink_metadata().is_ok_and(|found| found.uid() == 0);
+    if let Some(place) = below.into_iter().rev().find(|place| is_roots(place)) {
+        failure
+            .message
+            .push_str(&format!("; '{}' belongs to root", place.display()));
+        if let Some(word) = place.to_str().and_then(shell_word) {
+            let me = me.as_raw();
+            failure = failure.hint(format!("run 'sudo chown -R {me} {word}'"));
+        }
+    }
+    failure
+}
+
 /// True when a list of access rights is attached to a file: its mode's group bits then stand for users of any name.
 #[cfg(target_os = "linux")]
 fn has_acl(path: &Path) -> bool {
@@ -331,18 +366,29 @@ fn has_acl(_path: &Path) -> bool {
 }
 
 /// True when others than the user and root can be in a group: every group but the user's primary one, and that too where the
-/// system's files give it another member.
+/// system's files give it another member. The primary one is that of the process or of passwd(5): newgrp(1) and sg(1) change
+/// the first.
 fn is_shared(gid: u32) -> bool {
-    if gid != getegid().as_raw() {
-        return true;
-    }
+    let me = geteuid().as_raw();
     let read = |path| {
         fs::read(path).map_or_else(
             |_| String::new(),
             |text| String::from_utf8_lossy(&text).into_owned(),
         )
     };
-    has_other_members(gid, geteuid().as_raw(), &read("/etc/group"), &read("/etc/passwd"))
+    let users = read("/etc/passwd");
+    // Who is not in the file comes from a directory service, as below.
+    let is_primary = gid == getegid().as_raw() || gid == primary_group(me, &users).unwrap_or(me);
+    !is_primary || has_other_members(gid, me, &read("/etc/group"), &users)
+}
+
+/// Finds a user's group in the text of passwd(5).
+fn primary_group(user: u32, users: &str) -> Option<u32> {
+    users.lines().find_map(|line| {
+        let mut fields = line.split(':').skip(2);
+        let (uid, group) = (fields.next()?, fields.next()?);
+        (uid.parse() == Ok(user)).then(|| group.parse().ok())?
+    })
 }
 
 /// Looks for members of a group other than the user and root in the texts of group(5) and passwd(5).
@@ -384,7 +430,7 @@ fn has_other_members(gid: u32, me: u32, groups: &str, users: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::has_other_members;
+    use super::{has_other_members, primary_group};
 
     #[test]
     fn a_group_is_the_users_own_where_nobody_else_is_in_it() {
@@ -408,6 +454,11 @@ mod tests {
             (5001, 5000, true),
         ] {
             assert_eq!(has_other_members(gid, me, GROUPS, USERS), shared, "{gid} {me}");
+        }
+        // The first of several lines counts, as for getpwuid(3).
+        let twins = format!("{USERS}ann2:x:1000:27::/:/bin/sh\n");
+        for (user, group) in [(1000, Some(1000)), (1002, Some(100)), (7, None)] {
+            assert_eq!(primary_group(user, &twins), group);
         }
         assert!(has_other_members(0, 0, "root:x:0:root,eve\n", USERS));
         assert!(has_other_members(1000, 1000, "ann:x:1000:ann,eve\n", USERS));

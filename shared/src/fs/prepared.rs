@@ -9,7 +9,7 @@ use rustix::io::Errno;
 use zeroize::Zeroizing;
 
 use super::own::own_target;
-use super::write::{create_new, make_newer, refuse_directory, sync, temporary_name};
+use super::write::{create_new, make_newer, overwrite, refuse_directory, sync, temporary_name};
 use super::{Links, create_private_dir, directory_of, is_at, options};
 
 /// A new content for a file, in two steps. What is to be written may be impossible to get twice (a single-use refresh token):
@@ -126,18 +126,6 @@ fn rewrite(file: &File) -> io::Result<()> {
     let mut content = Zeroizing::new(vec![0; length]);
     file.read_exact_at(&mut content, 0)?;
     file.write_all_at(&content, 0)?;
-    sync(file)
-}
-
-/// Writes a new content over the old one by a single write. Line feeds take the rest of a longer one until it is cut off,
-/// so that at no time there is more than white space behind the new content.
-fn overwrite(file: &File, bytes: &[u8]) -> io::Result<()> {
-    let old = usize::try_from(file.metadata()?.len()).unwrap_or(0);
-    let mut content = Zeroizing::new(Vec::with_capacity(old.max(bytes.len())));
-    content.extend_from_slice(bytes);
-    content.resize(old.max(bytes.len()), b'\n');
-    file.write_all_at(&content, 0)?;
-    let _ = file.set_len(bytes.len() as u64);
     sync(file)
 }
 

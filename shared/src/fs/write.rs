@@ -1,21 +1,25 @@
 //! Writing a file so that readers see the old content or the new.
 
 use std::fs::{File, OpenOptions, Permissions};
-use std::io::{self, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{FileExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::fs::OFlags;
+use zeroize::Zeroizing;
 
-use super::{create_private_dir, directory_of};
+use super::{Links, create_private_dir, directory_of, options};
 
 /// Replaces a file's content by way of a temporary name: readers see the old content or the new, never a part.
 ///
 /// The file has mode 0600, is synced, and renamed over the path; the directory, which is created with mode 0700 where it is
 /// missing, is synced too. A symbolic link in the file's place is replaced, not followed. Where the file system can, the
 /// temporary file has no name until it is whole, so that a process that is killed leaves nothing behind.
+///
+/// A file that is a mount of its own, as Docker's `-v FILE:FILE` makes one, cannot be replaced. It is written in place, while
+/// the new content stands whole at its [`whole_copy`], for a power cut in the middle.
 ///
 /// # Errors
 /// The error of the system call that failed; the old content is then still there and the temporary file is gone.
@@ -40,13 +44,61 @@ pub fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
             Some(_) => Ok(()),
             None => link(&file, &temporary),
         })
-        .and_then(|()| std::fs::rename(&temporary, path));
+        .and_then(|()| match std::fs::rename(&temporary, path) {
+            Err(error) if error.kind() == io::ErrorKind::ResourceBusy => {
+                write_in_place(path, bytes, &temporary)
+            }
+            Ok(()) => {
+                let _ = std::fs::remove_file(whole_copy(path));
+                Ok(())
+            }
+            refused => refused,
+        });
     written.inspect_err(|_| {
         let _ = std::fs::remove_file(&temporary);
     })?;
     // The new content is in place: a file system that cannot sync a directory must not make it look refused.
     let _ = File::open(directory).and_then(|directory| directory.sync_all());
     Ok(())
+}
+
+/// Returns the name beside `path` that has the whole content while the file is written in place. What is found there is of a
+/// write that was cut short: where the file holds no valid content, that is what it was to hold.
+#[must_use]
+pub fn whole_copy(path: &Path) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_os_string();
+    name.push(".whole");
+    path.with_file_name(name)
+}
+
+/// Writes a file's content over the old one. `temporary` holds the new one, synced; it is gone afterwards.
+fn write_in_place(path: &Path, bytes: &[u8], temporary: &Path) -> io::Result<()> {
+    let file = options(Links::Refuse).read(true).write(true).open(path)?;
+    let mut old = Zeroizing::new(Vec::new());
+    (&file).read_to_end(&mut old)?;
+    let copy = whole_copy(path);
+    std::fs::rename(temporary, &copy)?;
+    if let Some(directory) = path.parent() {
+        let _ = File::open(directory).and_then(|directory| directory.sync_all());
+    }
+    let written = overwrite(&file, bytes);
+    // Where even the old content cannot be put back, the copy is the only whole one.
+    if written.is_ok() || overwrite(&file, &old).is_ok() {
+        let _ = std::fs::remove_file(&copy);
+    }
+    written
+}
+
+/// Writes a new content over the old one by a single write. Line feeds take the rest of a longer one until it is cut off,
+/// so that at no time there is more than white space behind the new content.
+pub(super) fn overwrite(file: &File, bytes: &[u8]) -> io::Result<()> {
+    let old = usize::try_from(file.metadata()?.len()).unwrap_or(0);
+    let mut content = Zeroizing::new(Vec::with_capacity(old.max(bytes.len())));
+    content.extend_from_slice(bytes);
+    content.resize(old.max(bytes.len()), b'\n');
+    file.write_all_at(&content, 0)?;
+    let _ = file.set_len(bytes.len() as u64);
+    sync(file)
 }
 
 /// As [`write_private`], for state that is written often and by the holder of a lock alone: it is not synced, so that after a

@@ -7,12 +7,13 @@ use super::authorization::keyring_timeout;
 use crate::exit::{Exit, Failure};
 use crate::net::config::{Config, KeySetting, Profile, stored_for};
 use crate::net::credential::{
-    ApprovedLogin, Credential, KeyringTimeout, LOCK_LIMIT, LoginSubject, Store, StoreError, StoreKind,
-    Stored, approved_logins,
+    ApprovedLogin, KeyringTimeout, LOCK_LIMIT, LoginSubject, Store, StoreError, StoreKind, Stored,
+    approved_logins,
 };
 use crate::output::Reporter;
 
-/// Stores what a login that was cut short after its approval has left, and completes its profile. Every program that uses
+/// Stores what a login that was cut short after its approval has left, or an API key that was not stored with its profile, and
+/// completes the profile. Every program that uses
 /// credentials calls it before it reads settings; where nothing was left it makes one system call.
 ///
 /// A login is for its profile, server and client alone: where one of these has changed since, or a newer credential is
@@ -23,9 +24,13 @@ pub fn take_over_logins(reporter: &Reporter) -> LeftLogins {
         let is_refused = login.as_ref().is_err_and(is_refusal_of_ours);
         let result = login.map_err(Failure::from).and_then(|login| {
             let profile = login.subject.profile.clone();
+            let what = match login.subject.is_key() {
+                true => "the new key",
+                false => "the approved login",
+            };
             take_over(login, reporter).map_err(|failure| Failure {
                 message: format!(
-                    "the approved login of profile '{profile}' is not stored yet: {}",
+                    "{what} of profile '{profile}' is not stored yet: {}",
                     failure.message
                 ),
                 ..failure
@@ -68,34 +73,39 @@ impl LeftLogins {
 
 fn take_over(login: ApprovedLogin, reporter: &Reporter) -> Result<(), Failure> {
     let name = &login.subject.profile;
-    let Some(mut credential) = login.credential() else {
+    let Some(stored) = login.stored() else {
         // No program could have used it.
         login.finish();
         return Ok(());
     };
     let members = Config::members_of(name)?;
     let Some(profile) = profile_after(&login.subject, members.as_ref()) else {
-        reporter.notice(&format!(
-            "profile '{name}' has changed since its login was approved: that login is dropped"
-        ));
+        let what = match login.subject.is_key() {
+            true => "its new key was given: that key",
+            false => "its login was approved: that login",
+        };
+        reporter.notice(&format!("profile '{name}' has changed since {what} is dropped"));
         reporter.hint(&format!("run 'qwen-login --profile {name}' to log in again"));
         login.finish();
         return Ok(());
     };
-    credential.stored_for = Some(stored_for(&profile));
+    let stored = stored.with_stored_for(stored_for(&profile));
     let kind = profile.remembered_store().unwrap_or(StoreKind::File);
     let store = Store::open(kind, name, keyring_timeout(reporter))?;
-    if !save(&store, credential, &login, reporter)? {
+    let Some(old) = save(&store, stored, &login, reporter)? else {
         reporter.detail(&format!(
             "profile '{name}': a newer credential is stored than the login that was left behind"
         ));
         login.finish();
         return Ok(());
-    }
-    let old = complete_profile(&login.subject)?;
+    };
     remove_old_credential(name, old.as_ref(), &profile);
+    let what = match login.subject.is_key() {
+        true => format!("the new key of profile '{name}', given before"),
+        false => format!("the login of profile '{name}', approved before"),
+    };
     reporter.notice(&format!(
-        "the login of profile '{name}', approved before qwen-login was cut short, is stored in '{}' now",
+        "{what} qwen-login was cut short, is stored in '{}' now",
         store.place()
     ));
     login.finish();
@@ -110,11 +120,17 @@ fn profile_after(subject: &LoginSubject, members: Option<&Map<String, Value>>) -
         // It was completed already, or other members of it were changed.
         Some(members) => {
             let now = parse(members)?;
-            let is_same = now.uses_oauth() && now.remembered_store() == as_planned.remembered_store();
-            is_same.then_some(now)?
+            let is_same = match subject.is_key() {
+                true => stored_for(&now) == stored_for(&as_planned),
+                false => now.uses_oauth(),
+            };
+            (is_same && now.remembered_store() == as_planned.remembered_store()).then_some(now)?
         }
         None => return None,
     };
+    if subject.is_key() {
+        return Some(profile);
+    }
     let server = profile.login_server()?;
     subject.is_at(&server).then_some(profile)
 }
@@ -123,21 +139,22 @@ fn parse(members: &Map<String, Value>) -> Option<Profile> {
     Profile::deserialize(&Value::Object(members.clone())).ok()
 }
 
-/// Stores the credential, unless it is there already; false where what is there is newer.
+/// Stores the credential, unless it is there already, and completes the profile; returns what that was then. `None` where what
+/// is stored is newer.
 fn save(
     store: &Store,
-    mut credential: Credential,
+    mut stored: Stored,
     login: &ApprovedLogin,
     reporter: &Reporter,
-) -> Result<bool, Failure> {
+) -> Result<Option<Option<Map<String, Value>>>, Failure> {
     let locked = store.lock(LOCK_LIMIT, &|text| reporter.notice(text))?;
     match locked.load() {
         Ok(Some(loaded)) => {
-            if matches!(&loaded.stored, Stored::Oauth(old) if old.access_token == credential.access_token) {
-                return Ok(true);
+            if is_same_secret(&loaded.stored, &stored) {
+                return complete_profile(&login.subject).map(Some);
             }
             if store.stored_at(&loaded.stored).is_some_and(|at| at > login.at) {
-                return Ok(false);
+                return Ok(None);
             }
         }
         Ok(None) => {}
@@ -145,9 +162,22 @@ fn save(
         Err(error) if error.exit() == Exit::NoAuth => {}
         Err(error) => return Err(error.into()),
     }
-    store.keep_unknown_members(&mut credential);
-    locked.save(&Stored::Oauth(credential))?;
-    Ok(true)
+    if let Stored::Oauth(credential) = &mut stored {
+        store.keep_unknown_members(credential);
+    }
+    Config::check_writable()?;
+    locked
+        .save_with(&stored, || complete_profile(&login.subject))
+        .map(Some)
+        .map_err(|half| half.failure)
+}
+
+fn is_same_secret(one: &Stored, other: &Stored) -> bool {
+    match (one, other) {
+        (Stored::Oauth(one), Stored::Oauth(other)) => one.access_token == other.access_token,
+        (Stored::ApiKey(one), Stored::ApiKey(other)) => one.key == other.key,
+        _ => false,
+    }
 }
 
 /// Gives the profile the members that the login was to give it, if it is still as the login has found it; returns what it was

@@ -17,7 +17,7 @@ use super::known::{self, Theme};
 use super::members::{Meant, UnknownMember, unknown_members};
 use super::profile::Profile;
 use crate::exit::{Exit, Failure, Hint};
-use crate::fs::{self, Links, Lock, cannot_read, cannot_write, lock_path};
+use crate::fs::{self, Links, Lock, PreparedWrite, cannot_read, cannot_write, lock_path};
 use crate::paths;
 
 /// How long a writer waits for another one.
@@ -28,6 +28,9 @@ const PROFILES_LOCK_LIMIT: Duration = Duration::from_secs(60);
 
 /// The most symbolic links that are followed to a file that is not there, as the kernel does (`path_resolution(7)`).
 const MOST_LINKS: usize = 40;
+
+/// How much longer the file may become by a change, in bytes.
+const ROOM: u64 = 4 << 10;
 
 /// The largest file that is read, in bytes.
 const MAX_SIZE: u64 = 4 << 20;
@@ -54,10 +57,7 @@ impl Config {
         let Some(path) = paths::config_file() else {
             return Ok(Self::default());
         };
-        let Some(text) = read(&path)? else {
-            return Ok(Self::default());
-        };
-        parse(&path, &text)
+        Ok(read_valid(&path)?.map_or_else(Self::default, |(_, config)| config))
     }
 
     /// Returns a profile's members as they are written; `None` where there is no such profile.
@@ -68,10 +68,9 @@ impl Config {
         let Some(path) = paths::config_file() else {
             return Ok(None);
         };
-        let Some(text) = read(&path)? else {
+        let Some((text, _)) = read_valid(&path)? else {
             return Ok(None);
         };
-        parse(&path, &text)?;
         let members: Map<String, Value> =
             serde_json::from_str(&text).map_err(|error| invalid(&path, &text, &error))?;
         let profiles = members.get("profiles").and_then(Value::as_object);
@@ -79,15 +78,16 @@ impl Config {
         Ok(members.cloned())
     }
 
-    /// Checks that the file can be written, by writing another one beside it.
+    /// Checks that the file can be written, by trying every step of that but the last. Call it before anything is changed
+    /// that belongs to the change of the file.
     ///
     /// # Errors
-    /// 74 when its directory cannot be written, or it is not a regular file.
+    /// 74 when neither the file nor its directory can be written, or it is not a regular file.
     pub fn check_writable() -> Result<(), Failure> {
         let path = target()?;
-        let trial = path.with_file_name(format!(".trial-{}", std::process::id()));
-        fs::write_private(&trial, b"")
-            .and_then(|()| std::fs::remove_file(&trial))
+        let room = path.metadata().map_or(0, |file| file.len()) + ROOM;
+        PreparedWrite::begin(&path, usize::try_from(room).unwrap_or(usize::MAX))
+            .map(drop)
             .map_err(|error| cannot_write(&path, &error))
     }
 
@@ -178,10 +178,12 @@ impl Config {
             fs::create_private_dir(directory).map_err(|error| cannot_write(&path, &error))?;
         }
         let _lock = Lock::take(&lock_path(&path), LOCK_LIMIT)?;
-        let before = read(&path)?;
-        let text = change(&path, before.as_deref())?;
+        let found = read(&path)?;
+        let whole = found.as_deref().and_then(|text| whole_in_place_of(&path, text));
+        let before = whole.as_deref().or(found.as_deref());
+        let text = change(&path, before)?;
         let config = parse(&path, &text)?;
-        if before.as_deref() != Some(text.as_str()) {
+        if found.as_deref() != Some(text.as_str()) {
             fs::write_private(&path, text.as_bytes()).map_err(|error| cannot_write(&path, &error))?;
         }
         Ok(config)
@@ -254,6 +256,31 @@ fn read(path: &Path) -> Result<Option<String>, Failure> {
         failure.hints.splice(0..0, fault.remedy.map(Hint));
         failure
     })
+}
+
+/// Reads the file and parses it; `None` for one that is missing or blank.
+fn read_valid(path: &Path) -> Result<Option<(String, Config)>, Failure> {
+    let Some(text) = read(path)? else {
+        return Ok(None);
+    };
+    match parse(path, &text) {
+        Ok(config) => Ok(Some((text, config))),
+        Err(failure) => match whole_in_place_of(path, &text) {
+            Some(whole) => parse(path, &whole).map(|config| Some((whole, config))),
+            None => Err(failure),
+        },
+    }
+}
+
+/// Returns what the file was to hold, where a write in place was cut short and has left no valid text.
+fn whole_in_place_of(path: &Path, text: &str) -> Option<String> {
+    let path = linked(path.to_path_buf()).ok()?;
+    let copy = fs::whole_copy(&path);
+    if copy.symlink_metadata().is_err() || parse(&path, text).is_ok() {
+        return None;
+    }
+    let whole = read(&copy).ok()??;
+    parse(&copy, &whole).is_ok().then_some(whole)
 }
 
 fn read_bytes(path: &Path) -> Result<Option<Vec<u8>>, Failure> {

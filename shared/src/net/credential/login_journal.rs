@@ -7,6 +7,8 @@
 //! While the login lives it holds a kernel lock on its journal, which dies with it; so a journal that can be locked is of a
 //! login that is over. One without an answer is removed.
 //!
+//! An API key is kept so too, while it and its profile are stored: a process that is killed in between leaves the two apart.
+//!
 //! A journal says what the login is for: profile, server and client, and the profile before and after. Where one of these has
 //! changed since, nothing is taken over.
 
@@ -22,7 +24,7 @@ use serde_json::{Map, Value};
 use url::Url;
 use zeroize::Zeroizing;
 
-use super::document::Credential;
+use super::document::{self, Credential, Format, Stored};
 use super::error::StoreError;
 use super::journal::{Found, Journal, LIMIT, hex_digest};
 use crate::fs::{
@@ -50,7 +52,8 @@ const PAUSE: Duration = Duration::from_millis(10);
 pub struct LoginSubject {
     /// The profile's name.
     pub profile: String,
-    server: Server,
+    /// `None` for an API key.
+    server: Option<Server>,
     /// The digest of the profile's members when the login began; `None` where there was no such profile.
     before: Option<String>,
     /// The profile's members once the login is stored.
@@ -86,10 +89,27 @@ impl LoginSubject {
     ) -> Self {
         Self {
             profile: profile.to_owned(),
-            server: Server::of(server),
+            server: Some(Server::of(server)),
             before: before.map(digest_of),
             after,
         }
+    }
+
+    /// As [`LoginSubject::new`] for an API key, which comes from no server.
+    #[must_use]
+    pub fn of_key(profile: &str, before: Option<&Map<String, Value>>, after: Map<String, Value>) -> Self {
+        Self {
+            profile: profile.to_owned(),
+            server: None,
+            before: before.map(digest_of),
+            after,
+        }
+    }
+
+    /// True for an API key.
+    #[must_use]
+    pub const fn is_key(&self) -> bool {
+        self.server.is_none()
     }
 
     /// True when the profile's members are those that the login has found.
@@ -101,7 +121,7 @@ impl LoginSubject {
     /// True when this is the server, and the client there, that the person has approved.
     #[must_use]
     pub fn is_at(&self, server: &OauthSettings) -> bool {
-        self.server == Server::of(server)
+        self.server.as_ref() == Some(&Server::of(server))
     }
 }
 
@@ -155,6 +175,11 @@ impl LoginJournal {
         if let Some(journal) = &mut self.journal {
             journal.answer(body);
         }
+    }
+
+    /// Keeps an API key that is about to be stored.
+    pub fn key(&mut self, stored: &Stored) {
+        self.answer(document::write(stored, Format::Own).expose());
     }
 
     /// True once the answer is kept.
@@ -238,9 +263,12 @@ pub struct ApprovedLogin {
 }
 
 impl ApprovedLogin {
-    /// Makes a credential of the server's answer; `None` where it is not one.
+    /// Returns the API key, or makes a credential of the server's answer; `None` where it is not one.
     #[must_use]
-    pub fn credential(&self) -> Option<Credential> {
+    pub fn stored(&self) -> Option<Stored> {
+        if self.subject.is_key() {
+            return document::read(self.body.expose(), Format::Own).ok();
+        }
         let response = HttpResponse {
             status: 200,
             retry_after: None,
@@ -248,7 +276,7 @@ impl ApprovedLogin {
             body: self.body.expose().clone(),
         };
         let response = TokenResponse::parse(&response).ok()?;
-        Some(Credential::from_response(response, self.at))
+        Some(Stored::Oauth(Credential::from_response(response, self.at)))
     }
 
     /// Removes the journal.

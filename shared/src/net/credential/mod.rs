@@ -23,4 +23,4 @@ pub use error::StoreError;
 pub use keyring::KeyringTimeout;
 pub use login_journal::{ApprovedLogin, LoginJournal, LoginSubject, approved_logins};
 pub use refresh::{Refresh, RefreshPolicy, ValidCredential, valid_credential};
-pub use store::{LOCK_LIMIT, Loaded, LockedStore, Store, StoreKind};
+pub use store::{HalfSaved, LOCK_LIMIT, Loaded, LockedStore, Store, StoreKind};

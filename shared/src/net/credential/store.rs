@@ -439,6 +439,15 @@ impl<'a> StoreLock<'a> {
     }
 }
 
+/// The failure of [`LockedStore::save_with`].
+#[derive(Debug)]
+pub struct HalfSaved {
+    /// What failed.
+    pub failure: Failure,
+    /// True where the store holds what it held.
+    pub is_as_before: bool,
+}
+
 /// A locked store. Dropping it releases the lock.
 #[derive(Debug)]
 pub struct LockedStore<'a> {
@@ -542,6 +551,34 @@ impl<'a> LockedStore<'a> {
         let journal = Journal::begin(&path, stored).map_err(|error| StoreError::io(&path, "write", error))?;
         let pending = self.store.pending_write(stored, journal)?;
         pending.commit_or_forget(stored)
+    }
+
+    /// Replaces the credential, and does what has to be done with it. Where that fails the old credential is put back: the two
+    /// change together.
+    ///
+    /// # Errors
+    /// The store cannot be written, or that of `then`.
+    pub fn save_with<T>(
+        &self,
+        stored: &Stored,
+        then: impl FnOnce() -> Result<T, Failure>,
+    ) -> Result<T, HalfSaved> {
+        let kept = |failure: Failure| HalfSaved {
+            failure,
+            is_as_before: true,
+        };
+        // What cannot be read cannot be put back.
+        let old = self.load().ok();
+        let old = old.map(|loaded| loaded.map(|loaded| loaded.stored));
+        self.save(stored).map_err(|error| kept(error.into()))?;
+        then().map_err(|failure| HalfSaved {
+            is_as_before: match &old {
+                Some(Some(old)) => self.save(old).is_ok(),
+                Some(None) => self.delete().is_ok(),
+                None => false,
+            },
+            failure,
+        })
     }
 
     /// True if the credential's file is a symbolic link. One that is not followed can be removed all the same.
