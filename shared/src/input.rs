@@ -20,14 +20,22 @@ pub fn system_prompt(value: &OsStr) -> Result<String, Failure> {
     text_or_file(value, "the system prompt")
 }
 
-/// Returns the text of an option that takes `TEXT|@FILE`. `name` stands for the text in a message.
+/// Returns the text of an option that takes `TEXT|@FILE`. `name` stands for the text in a message. A file's byte-order mark
+/// is no part of its text.
 ///
 /// # Errors
 /// As [`utf8`] and [`read_text`].
 pub fn text_or_file(value: &OsStr, name: &str) -> Result<String, Failure> {
     match value.as_bytes().strip_prefix(b"@") {
-        Some(path) => read_text(Path::new(OsStr::from_bytes(path))),
+        Some(path) => read_text(Path::new(OsStr::from_bytes(path))).map(without_mark),
         None => utf8(value.as_bytes().to_vec(), name),
+    }
+}
+
+fn without_mark(text: String) -> String {
+    match text.strip_prefix('\u{feff}') {
+        Some(rest) => rest.to_owned(),
+        None => text,
     }
 }
 
@@ -80,4 +88,23 @@ pub fn utf8(bytes: Vec<u8>, name: &str) -> Result<String, Failure> {
 #[must_use]
 pub fn too_large(name: &str) -> Failure {
     Failure::new(Exit::Data, format!("{name} is larger than {} MiB", LIMIT >> 20))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsStr;
+    use std::io::Write;
+
+    use super::text_or_file;
+
+    #[test]
+    fn a_mark_of_a_file_is_no_part_of_its_text() {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all("\u{feff}Sum {} up\r\n".as_bytes()).unwrap();
+        let option = format!("@{}", file.path().display());
+        assert_eq!(
+            text_or_file(OsStr::new(&option), "the template").unwrap(),
+            "Sum {} up\r\n"
+        );
+    }
 }

@@ -114,8 +114,12 @@ pub struct HeaderWaits {
 impl HeaderWaits {
     /// Reads headers: `Retry-After`, `retry-after-ms`, and whatever has `ratelimit` and `reset` in its name
     /// (`x-ratelimit-reset-tokens`, `anthropic-ratelimit-requests-reset`, `ratelimit: limit=1, remaining=0, reset=5`).
+    ///
+    /// A point in time is one of the server's clock, which `Date` tells; `now` counts where there is no such header.
     #[must_use]
     pub fn read<'a>(headers: impl Iterator<Item = (&'a str, &'a str)>, now: SystemTime) -> Self {
+        let headers: Vec<_> = headers.collect();
+        let now = date(headers.iter().copied()).unwrap_or(now);
         let mut waits = Self::default();
         let mut milliseconds = None;
         let mut limits = Limits::default();
@@ -135,6 +139,12 @@ impl HeaderWaits {
         waits.reset = limits.reset();
         waits
     }
+}
+
+/// Returns the server's time, by its `Date`: the clock here may be hours off.
+pub fn date<'a>(mut headers: impl Iterator<Item = (&'a str, &'a str)>) -> Option<SystemTime> {
+    let (_, value) = headers.find(|(name, _)| name.eq_ignore_ascii_case("date"))?;
+    httpdate::parse_http_date(value.trim()).ok()
 }
 
 /// The limits that a head names, each by its headers' name without `reset` and `remaining`.
@@ -459,6 +469,24 @@ mod tests {
                 Some(0.5),
             ),
             (&[("retry-after", "1m30s")], Some(90.0), None),
+            // By the clock of the server, which is three hours ahead of ours.
+            (
+                &[
+                    ("Retry-After", "Sat, 29 Nov 2025 15:00:20 GMT"),
+                    ("Date", "Sat, 29 Nov 2025 15:00:00 GMT"),
+                    ("x-ratelimit-reset", "1764428430"),
+                ],
+                Some(20.0),
+                Some(30.0),
+            ),
+            (
+                &[
+                    ("date", "yesterday"),
+                    ("retry-after", "Sat, 29 Nov 2025 12:00:07 GMT"),
+                ],
+                Some(7.0),
+                None,
+            ),
             (&[("x-ratelimit-reset", "1764417625")], None, Some(25.0)),
             (&[("X-RateLimit-Reset", "1764417625000")], None, Some(25.0)),
             (&[("ratelimit-reset", "30")], None, Some(30.0)),

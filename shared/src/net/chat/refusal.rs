@@ -7,7 +7,7 @@ use super::challenge;
 use super::verdict::{Asked, ErrorKind, Speaker, Verdict};
 use crate::exit::Failure;
 use crate::markup::element;
-use crate::net::wait::HeaderWaits;
+use crate::net::wait::{self, HeaderWaits};
 use crate::text::{clip, one_line};
 
 /// The most characters that are shown of a body that is no known error.
@@ -30,6 +30,8 @@ pub struct RefusalHead {
     pub challenge: Option<Box<ApiError>>,
     /// What `x-should-retry` says.
     pub should_retry: Option<bool>,
+    /// The server's time, where it tells it.
+    pub date: Option<SystemTime>,
 }
 
 impl RefusalHead {
@@ -57,6 +59,7 @@ impl RefusalHead {
                 .filter_map(|(_, value)| challenge::error_of(value))
                 .next()
                 .map(Box::new),
+            date: wait::date(headers.iter().copied()),
             should_retry: header("x-should-retry").and_then(|word| word.to_ascii_lowercase().parse().ok()),
         }
     }
@@ -84,7 +87,8 @@ impl Refusal {
         let text = String::from_utf8_lossy(body);
         let body = Body::read(head, text.trim_start_matches('\u{feff}').trim());
         let error = body.error().sent_by(provider);
-        let mut verdict = Verdict::of_response(head, &error, body.speaker(), SystemTime::now());
+        let now = head.date.unwrap_or_else(SystemTime::now);
+        let mut verdict = Verdict::of_response(head, &error, body.speaker(), now);
         verdict.words = body.words(head);
         Self {
             status: head.status,
