@@ -484,3 +484,15 @@ fn an_input_that_cannot_be_read_binds_nothing_and_ends_nothing() {
     fetch(&sandbox, &api).run().exits(0);
     assert!(sandbox.read("work/out.jsonl").contains("batch_req_sha256_"));
 }
+
+#[test]
+fn a_name_that_is_a_number_is_a_name() {
+    let number = result("7", 200).replace("\"custom_id\":\"7\"", "\"custom_id\":7");
+    let api = ended("completed", 2, Some(&(result("a", 200) + &number)), None);
+    let sandbox = Sandbox::new();
+    fetch(&sandbox, &api).run().gives(0, "", "");
+    sandbox.write("work/in.jsonl", "{\"id\":7,\"prompt\":\"x\"}\n");
+    let server = crate::support::Server::untouched();
+    let again = batch(&sandbox, &server).args(["run", "in.jsonl", "-o", "out.jsonl"]);
+    again.run().exits(0);
+}

@@ -34,6 +34,51 @@ fn answers(run: &Run) -> Vec<String> {
 }
 
 #[test]
+fn lines_that_end_in_cr_alone_are_lines() {
+    for (input, args) in [
+        ("q0\rq1\rq2\r".to_owned(), &["--template", "{}"][..]),
+        (lines(3).replace('\n', "\r"), &[]),
+    ] {
+        let (sandbox, server) = (Sandbox::new(), echo());
+        let tool = batch(&sandbox, &server).arg("run").args(args).stdin(input);
+        let results = results(&tool.run().exits(0).text());
+        let answers: Vec<&str> = results.values().map(text).collect();
+        assert_eq!(results.len(), 3);
+        assert!(["q0", "q1", "q2"].iter().all(|answer| answers.contains(answer)));
+    }
+}
+
+#[test]
+fn an_id_that_is_a_number_is_the_text_that_it_is_written_as() {
+    // As numbers the first two are the same.
+    let ids = ["18446744073709551616", "18446744073709551617", "0.10", "7"];
+    let input: String = ids
+        .iter()
+        .map(|id| format!("{{\"id\":{id},\"prompt\":\"x\"}}\n"))
+        .collect();
+    let (sandbox, server) = (Sandbox::new(), echo());
+    let run = batch(&sandbox, &server).arg("run").stdin(input).run().exits(0);
+    let names: std::collections::BTreeSet<String> = results(&run.text()).into_keys().collect();
+    assert_eq!(names, ids.map(str::to_owned).into());
+}
+
+#[test]
+fn a_summary_for_programs_tells_of_a_run_that_never_began_too() {
+    let (sandbox, server) = (Sandbox::new(), Server::untouched());
+    sandbox.write("work/table.csv", "a,b\n1,2\n");
+    for (input, code) in [("missing.jsonl", 66), ("table.csv", 65)] {
+        let tool = batch(&sandbox, &server).args(["run", input, "-o", "out.jsonl", "--json"]);
+        let run = tool.run().exits(code);
+        let summary: serde_json::Value = serde_json::from_str(&run.text()).unwrap();
+        assert_eq!(
+            (&summary["exit"], &summary["done"]),
+            (&code.into(), &0.into()),
+            "{run:#?}"
+        );
+    }
+}
+
+#[test]
 fn text_is_read_in_every_encoding_that_editors_and_packers_write() {
     let json = "{\"prompt\":\"\u{e4}pfel\"}\r\n{\"prompt\":\"\u{1f34e}\"}\r\n";
     let plain = "\u{e4}pfel\n\u{1f34e}\n";

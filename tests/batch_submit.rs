@@ -378,6 +378,23 @@ fn a_full_queue_is_a_matter_of_time() {
 }
 
 #[test]
+fn an_account_that_is_full_of_files_is_said_to_be_so() {
+    let (sandbox, api) = (Sandbox::new(), BatchApi::new([]));
+    let words = "The quota for files without expiry is reached. The maximum is 500.";
+    api.reply_once("POST /v1/files", refusal(400, "quotaExceeded", words));
+    sandbox.write("work/in.jsonl", lines(2));
+    let run = batch(&sandbox, &api.server).args(["submit", "in.jsonl"]).run();
+    assert!(!run.stderr.contains("balance"), "{run:#?}");
+    run.fails(
+        69,
+        &[
+            "The maximum is 500",
+            "hint: delete files that no batch needs any more",
+        ],
+    );
+}
+
+#[test]
 fn a_batch_asks_one_model() {
     let of = |name: &str, model: &str| {
         let body = json!({"model": model, "messages": [{"role": "user", "content": "x"}]});

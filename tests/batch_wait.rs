@@ -1,5 +1,7 @@
 //! Waiting for a batch: for as long as it takes, whatever the network and the server do meanwhile.
 
+use std::time::{Duration, Instant};
+
 use crate::support::batch::batch;
 use crate::support::batch_api::BatchApi;
 use crate::support::login::{OWN_FILE, login};
@@ -123,6 +125,37 @@ fn a_batch_that_is_not_there_yet_is_asked_for_again_and_one_that_never_was_ends_
 }
 
 #[test]
+fn a_pause_that_the_server_asks_for_is_kept_though_the_interval_is_shorter() {
+    let api = going([json!({"status": "completed", "request_counts": counts(1, 1, 0)})]);
+    api.reply_once(LOOK, Reply::with_headers(429, &[("retry-after", "2")], "{}"));
+    let began = Instant::now();
+    wait(&api, &["--interval", "0.01"]).exits(0);
+    assert!(began.elapsed() >= Duration::from_secs(2));
+}
+
+#[test]
+fn an_id_may_have_several_parts() {
+    // As Gemini's have.
+    let api = BatchApi::new([]);
+    let shown = json!({"id": "batches/abc", "status": "completed", "request_counts": counts(1, 1, 0)});
+    for command in ["status", "wait", "cancel"] {
+        let sandbox = Sandbox::new();
+        let kind = match command {
+            "cancel" => "POST /v1/batches/batches/abc/cancel",
+            _ => "GET /v1/batches/batches/abc",
+        };
+        api.reply_once(kind, Reply::json(200, &shown.to_string()));
+        let tool = batch(&sandbox, &api.server).args([command, "batches/abc"]);
+        tool.run().exits(0);
+    }
+    let sandbox = Sandbox::new();
+    for id in ["batches/../files", "/abc", "abc/", "a//b"] {
+        let tool = batch(&sandbox, &api.server).args(["status", id]);
+        tool.run().fails(64, &["is not a valid batch or file ID"]);
+    }
+}
+
+#[test]
 fn a_refusal_of_the_key_ends_it_at_once() {
     let api = going([]);
     api.reply_once(
@@ -138,6 +171,18 @@ fn states_end_it_in_any_spelling() {
     for (end, code) in [
         (json!({"status": "COMPLETED"}), 0),
         (json!({"status": "Completed"}), 0),
+        (
+            json!({"status": "completed", "request_counts": counts(5, 0, 0)}),
+            1,
+        ),
+        (
+            json!({"status": "completed", "request_counts": counts(5, 3, 0), "output_file_id": "f"}),
+            1,
+        ),
+        (
+            json!({"status": "completed", "request_counts": counts(5, 0, 0), "output_file_id": "f"}),
+            0,
+        ),
         (json!({"status": "canceled"}), 1),
         (json!({"status": "Cancelled"}), 1),
         (json!({"status": "EXPIRED"}), 1),

@@ -323,6 +323,7 @@ impl Lines {
     }
 
     /// Takes the line end (LF or CRLF) and a byte-order mark off the line: files that were put together have them within.
+    /// An input without any LF has lines that end in CR, as an old Mac wrote them.
     fn read(&mut self) -> io::Result<Option<InputLine>> {
         loop {
             let mut content = Vec::new();
@@ -338,6 +339,9 @@ impl Lines {
                 }
             } else if content.len() as u64 == limit {
                 self.reader.skip_until(b'\n')?;
+            } else if self.number == 1 && self.ends_in_cr(&content) {
+                self.read_again(content);
+                continue;
             }
             let mark = content.len() - without_mark(&content).len();
             content.drain(..mark);
@@ -351,6 +355,25 @@ impl Lines {
                 }));
             }
         }
+    }
+
+    /// Goes back to the beginning of an input that was taken for one line: its lines end in CR.
+    fn read_again(&mut self, mut text: Vec<u8>) {
+        for byte in &mut text {
+            if *byte == b'\r' {
+                *byte = b'\n';
+            }
+        }
+        self.reader = BufReader::new(Box::new(io::Cursor::new(text)));
+        self.number = 0;
+    }
+
+    /// True for an input of one line that is several by its CRs. In JSON one may stand between two members.
+    fn ends_in_cr(&self, line: &[u8]) -> bool {
+        let mut parts = line.split(|&byte| byte == b'\r').map(without_mark);
+        line.contains(&b'\r')
+            && (self.is_plain_text
+                || parts.all(|part| is_blank(part) || part.trim_ascii_start().starts_with(b"{")))
     }
 }
 
@@ -367,5 +390,36 @@ mod tests {
             assert_eq!((line.number, line.content), (number, content.into()));
         }
         assert!(lines.next().unwrap().is_none());
+    }
+
+    fn contents(text: &'static str, is_plain_text: bool) -> Vec<(u64, String)> {
+        let mut lines = Lines {
+            is_plain_text,
+            ..Lines::of_reader(Box::new(text.as_bytes()))
+        };
+        let next = || lines.next().unwrap();
+        std::iter::from_fn(next)
+            .map(|line| (line.number, String::from_utf8(line.content).unwrap()))
+            .collect()
+    }
+
+    #[test]
+    fn an_input_without_lf_has_lines_that_end_in_cr() {
+        let one = |text: &str| vec![(1, text.to_owned())];
+        for (text, is_plain_text, expected) in [
+            ("a\rb\r", true, vec![(1, "a".to_owned()), (2, "b".to_owned())]),
+            ("a\r\rb", true, vec![(1, "a".to_owned()), (3, "b".to_owned())]),
+            (
+                "{\"a\":1}\r{\r",
+                false,
+                vec![(1, "{\"a\":1}".to_owned()), (2, "{".to_owned())],
+            ),
+            ("{\"a\":\r1}", false, one("{\"a\":\r1}")),
+            ("a\rb\n", true, one("a\rb")),
+            ("a\r\n", true, one("a")),
+            ("a", true, one("a")),
+        ] {
+            assert_eq!(contents(text, is_plain_text), expected, "{text:?}");
+        }
     }
 }

@@ -203,8 +203,7 @@ impl<'a> ExistingRecord<'a> {
         struct Line<'a> {
             #[serde(borrow, default)]
             id: Option<&'a RawValue>,
-            #[serde(borrow)]
-            custom_id: Cow<'a, str>,
+            custom_id: &'a RawValue,
             #[serde(borrow, default)]
             response: Option<Response<'a>>,
             #[serde(borrow, default)]
@@ -235,7 +234,7 @@ impl<'a> ExistingRecord<'a> {
         };
         let id = line.id.map(|id| id.get().trim_matches('"'));
         Some(Self {
-            custom_id: line.custom_id,
+            custom_id: name(line.custom_id.get())?,
             digest: id.and_then(RequestDigest::from_id),
             failed: error.is_some() || line.response.as_ref().is_some_and(is_refused),
             is_invalid_line: error.is_some_and(is_about_line),
@@ -252,6 +251,17 @@ impl<'a> ExistingRecord<'a> {
                         .bytes()
                         .all(|digit| digit.is_ascii_digit() || digit == b'-')
             })
+    }
+}
+
+/// Reads a name: a text, or a number as it is written, which is what a line with a number for its ID is called here.
+fn name(json: &str) -> Option<Cow<'_, str>> {
+    #[derive(Deserialize)]
+    struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
+    match json.as_bytes().first()? {
+        b'"' => serde_json::from_str::<Name<'_>>(json).ok().map(|name| name.0),
+        b'-' | b'0'..=b'9' => Some(json.into()),
+        _ => None,
     }
 }
 

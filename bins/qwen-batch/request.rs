@@ -7,6 +7,8 @@ use qwen_shared::exit::Failure;
 use qwen_shared::input::{system_prompt, text_or_file};
 use qwen_shared::net::chat::{Form, merge, parse_params};
 use qwen_shared::output::Reporter;
+use serde::Deserialize;
+use serde_json::value::RawValue;
 use serde_json::{Map, Value, json};
 
 use super::args::RequestArgs;
@@ -235,7 +237,7 @@ impl RequestBuilder {
         let Value::Object(members) = value else {
             return Err("not a JSON object".to_owned());
         };
-        *id = custom_id(&members)?;
+        *id = custom_id(&members, text)?;
         self.build_object(members)
     }
 
@@ -417,17 +419,31 @@ fn fill(template: &str, line: &str) -> String {
     }
 }
 
-/// Returns the line's `custom_id`; a prompt may call it `id`.
-fn custom_id(members: &Map<String, Value>) -> Result<Option<String>, String> {
-    let id = match members.get("custom_id") {
-        None | Some(Value::Null) if !members.contains_key("body") => members.get("id"),
-        other => other,
+/// Returns the line's `custom_id`; a prompt may call it `id`. A number is its text as it stands in the line: as a number it
+/// might be rounded to that of another line.
+fn custom_id(members: &Map<String, Value>, line: &str) -> Result<Option<String>, String> {
+    #[derive(Deserialize)]
+    struct Ids<'a> {
+        #[serde(borrow, default)]
+        custom_id: Option<&'a RawValue>,
+        #[serde(borrow, default)]
+        id: Option<&'a RawValue>,
+    }
+    let (id, is_own) = match members.get("custom_id") {
+        None | Some(Value::Null) if !members.contains_key("body") => (members.get("id"), false),
+        other => (other, true),
     };
     match id {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(id)) if !id.is_empty() => Ok(Some(id.clone())),
         Some(Value::String(_)) => Err("'custom_id' is empty".to_owned()),
-        Some(Value::Number(number)) => Ok(Some(number.to_string())),
+        Some(Value::Number(number)) => {
+            let written = serde_json::from_str::<Ids<'_>>(line).ok();
+            let written = written.and_then(|ids| if is_own { ids.custom_id } else { ids.id });
+            Ok(Some(
+                written.map_or_else(|| number.to_string(), |id| id.get().to_owned()),
+            ))
+        }
         Some(_) => Err("'custom_id' is not a string".to_owned()),
     }
 }

@@ -22,7 +22,7 @@ use qwen_shared::process::raise_open_files;
 use super::args::RunArgs;
 use super::client::{ClientOptions, connect};
 use super::completed::CompletedRequests;
-use super::input::{Input, LineCounter, Lines};
+use super::input::{Input, InputLine, LineCounter, Lines};
 use super::progress::Progress;
 use super::request::RequestBuilder;
 use super::results::{Results, is_named, is_same_file};
@@ -30,6 +30,7 @@ use dispatcher::DispatchOptions;
 use reorder::ReorderBuffer;
 use runner::{Plan, RunOptions, Runner};
 use summary::Summary;
+use tokio::sync::mpsc;
 
 /// The longest pause that the server may ask a run for: nobody sits and waits.
 const LONGEST_WAIT: Duration = Duration::from_secs(600);
@@ -43,6 +44,22 @@ const OTHER_FILES: u64 = 32;
 /// # Errors
 /// Those of the input, the output, the settings, and of [`Runner::run`].
 pub(crate) fn run(args: &RunArgs, profile: Option<&String>, reporter: &Reporter) -> Outcome {
+    let (plan, client, lines) = prepare(args, profile, reporter).inspect_err(|failure| {
+        // A program that reads the counts reads them of every end.
+        if args.json && is_named(args.output.as_ref()) {
+            let summary = Summary::new(Progress::hidden(reporter));
+            let json = summary.to_json(Some(failure.exit));
+            let _ = Stdout::write(format!("{json}\n").as_bytes());
+        }
+    })?;
+    runtime()?.block_on(async { Runner::new(plan, client).run(lines).await })
+}
+
+/// A run that can begin.
+type Prepared = (Plan, Client, mpsc::Receiver<Result<InputLine, Failure>>);
+
+/// Opens input and output, and prepares the run.
+fn prepare(args: &RunArgs, profile: Option<&String>, reporter: &Reporter) -> Result<Prepared, Failure> {
     let source = Source::open(args, reporter)?;
     let options = ClientOptions {
         profile,
@@ -54,8 +71,7 @@ pub(crate) fn run(args: &RunArgs, profile: Option<&String>, reporter: &Reporter)
     };
     let client = connect(&options, reporter)?;
     let (plan, lines) = plan(args, source, &client, reporter)?;
-    let lines = lines.into_channel()?;
-    runtime()?.block_on(async { Runner::new(plan, client).run(lines).await })
+    Ok((plan, client, lines.into_channel()?))
 }
 
 /// Where requests come from.

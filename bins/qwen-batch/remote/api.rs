@@ -190,6 +190,11 @@ impl RequestError {
         }
     }
 
+    /// Returns how long the server asks to wait.
+    pub(crate) fn wait(&self) -> Option<Duration> {
+        self.client().and_then(Error::wait)
+    }
+
     /// True for a refusal of a member of the request.
     pub(crate) fn refuses(&self, member: &str) -> bool {
         let verdict = self.client().and_then(Error::verdict);
@@ -483,7 +488,7 @@ impl Call for WholeCall<'_> {
     }
 }
 
-/// Accepts an ID that can be a segment of a path.
+/// Accepts an ID that can be a part of a path.
 ///
 /// # Errors
 /// 64.
@@ -497,12 +502,11 @@ pub(crate) fn validate_id(id: &str) -> Result<&str, Failure> {
     ))
 }
 
-/// True for an ID that can be a segment of a path.
+/// True for an ID that can be a part of a path: a segment, or several, as in Gemini's `batches/abc`.
 pub(crate) fn is_id(id: &str) -> bool {
-    let is_plain = id
-        .bytes()
-        .all(|byte| byte.is_ascii_alphanumeric() || b"-_.:=".contains(&byte));
-    is_plain && !id.is_empty() && !id.starts_with('.')
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:=".contains(&byte);
+    id.split('/')
+        .all(|part| !part.is_empty() && !part.starts_with('.') && part.bytes().all(is_plain))
 }
 
 /// Adds to the failure of an endpoint without such a path what works without a Batch API.

@@ -237,9 +237,15 @@ impl Batch {
         }
     }
 
-    /// True when every request has a good answer, as far as the provider says.
+    /// True when every request has a good answer, as far as the provider says. Some have results and count nothing.
     pub(crate) fn is_good(&self) -> bool {
-        self.state() == State::Completed && self.counts().failed == 0
+        let Counts {
+            total,
+            completed,
+            failed,
+        } = self.counts();
+        let is_uncounted = completed == 0 && self.result_file(0).is_some();
+        self.state() == State::Completed && failed == 0 && (completed >= total || is_uncounted)
     }
 
     /// For example `in_progress, 40 of 100 done, 2 failed`.

@@ -191,7 +191,10 @@ impl Submission<'_> {
         let file = api
             .ask(&ApiRequest::upload("/files", form), UploadedFile::read)
             .await;
-        let mut file = file.map_err(|error| hint_at_run(api.failure(error)))?;
+        let mut file = file.map_err(|error| match says_too_many_files(&error.words()) {
+            true => too_many_files(api.failure(error)),
+            false => hint_at_run(api.failure(error)),
+        })?;
         let created = match file.wait_until_processed(api).await {
             Ok(()) => self.create(&mut file).await,
             Err(failure) => Err(Uncreated::Surely(failure)),
@@ -343,6 +346,24 @@ enum Uncreated {
     Surely(Failure),
     /// Nobody knows: its input must stay.
     Perhaps(Failure),
+}
+
+/// True for the words of a refusal that is about how many files the account keeps.
+fn says_too_many_files(words: &str) -> bool {
+    let words = words.to_lowercase();
+    let says = |any: &[&str]| any.iter().any(|said| words.contains(said));
+    says(&[
+        "quota for files",
+        "number of files",
+        "too many files",
+        "file quota",
+    ]) || (words.contains("files") && says(&["maximum is", "limit is reached", "limit reached"]))
+}
+
+/// The failure of an upload for which there is no room beside the files that are there.
+fn too_many_files(failure: Failure) -> Failure {
+    Failure::new(Exit::Unavailable, failure.message)
+        .hint("delete files that no batch needs any more: the provider keeps only so many")
 }
 
 /// True for a refusal of metadata, or of the member that is added to it here.

@@ -23,6 +23,9 @@ const FIRST_PAUSE: Duration = Duration::from_secs(5);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 const LONGEST_PAUSE_IN_FAULT: Duration = Duration::from_secs(300);
 
+/// The longest pause that the server may ask for; a longer one counts as this.
+const LONGEST_NAMED: Duration = Duration::from_secs(3600);
+
 /// How late the end of a time limit may be seen after the machine has slept.
 const STEP: Duration = Duration::from_secs(5);
 
@@ -142,6 +145,7 @@ impl Poll<'_> {
     async fn until_ended(&mut self) -> Result<Batch, Failure> {
         let mut pause = self.interval.unwrap_or(FIRST_PAUSE);
         loop {
+            let mut named = Duration::ZERO;
             let request = ApiRequest::get(format!("/batches/{}", self.id)).once();
             match self.api.ask(&request, Batch::read).await {
                 Ok(batch) => {
@@ -154,11 +158,14 @@ impl Poll<'_> {
                     self.missed(error).await?;
                     continue;
                 }
-                Err(error) if error.is_missing() || error.may_pass() => self.failed(error)?,
+                Err(error) if error.is_missing() || error.may_pass() => {
+                    named = error.wait().unwrap_or_default().min(LONGEST_NAMED);
+                    self.failed(error)?;
+                }
                 Err(error) => return Err(self.api.failure(error)),
             }
             self.progress.set_message(&self.state);
-            sleep(pause).await;
+            sleep(pause.max(named)).await;
             if self.interval.is_none() {
                 let longest = if self.faults > 0 {
                     LONGEST_PAUSE_IN_FAULT
