@@ -496,3 +496,46 @@ fn a_name_that_is_a_number_is_a_name() {
     let again = batch(&sandbox, &server).args(["run", "in.jsonl", "-o", "out.jsonl"]);
     again.run().exits(0);
 }
+
+#[test]
+fn an_answer_with_numbers_that_are_none_is_kept() {
+    let odd = result("a", 200).replace("\"index\":0", "\"index\":0,\"logprobs\":[-Infinity,NaN]");
+    assert!(odd.contains("NaN"), "{odd}");
+    let api = ended("completed", 2, Some(&(odd + &result("b", 200))), None);
+    let sandbox = Sandbox::new();
+    fetch(&sandbox, &api).run().gives(0, "", "");
+    let results = results_in(&sandbox.work().join("out.jsonl"));
+    assert_eq!(text(&results["a"]), "a");
+    assert_eq!(
+        results["a"]["response"]["body"]["choices"][0]["logprobs"],
+        json!([null, null])
+    );
+}
+
+#[test]
+fn results_that_are_not_in_the_answer_are_not_to_be_paid_twice() {
+    let link = r#"{"output_file_url":"https://store.example/signed?sig=1","result_available":true}"#;
+    for (reply, words) in [
+        (
+            Reply::new(200, "application/octet-stream", ""),
+            "the answer is empty",
+        ),
+        (Reply::new(204, "text/plain", ""), "the answer is empty"),
+        (
+            Reply::json(200, link),
+            "file 'file-out' is elsewhere: 'https://store.example/signed?sig=1'",
+        ),
+    ] {
+        let api = ended("completed", 2, Some(""), None);
+        api.set(|state| {
+            let batch = state.batches.get_mut("batch_x").unwrap();
+            batch["request_counts"] = json!({"total": 2, "completed": 2, "failed": 0});
+            let content = "GET /v1/files/file-out/content";
+            state.instead = vec![(content, reply.clone()), (content, reply)];
+        });
+        let sandbox = Sandbox::new();
+        let run = fetch(&sandbox, &api).args(["--retries", "1"]).run();
+        assert!(!run.stderr.contains("--retry-failed"), "{run:#?}");
+        run.fails(76, &[words]);
+    }
+}

@@ -38,6 +38,49 @@ impl Setting {
 }
 
 #[test]
+fn answers_are_found_among_those_of_another_input_with_the_same_names() {
+    let (sandbox, server) = (Sandbox::new(), echo());
+    let other: String = (0..2)
+        .map(|number| line(&format!("q{number}"), &format!("other{number}")))
+        .collect();
+    for (name, input) in [("one", lines(2)), ("two", other)] {
+        sandbox.write(format!("work/{name}.jsonl"), input);
+        let tool = batch(&sandbox, &server).args(["run".to_owned(), format!("{name}.jsonl")]);
+        tool.args(["-o", &format!("{name}.out")]).run().exits(0);
+    }
+    let both = sandbox.read("work/one.out") + &sandbox.read("work/two.out");
+    sandbox.write("work/out.jsonl", both);
+    let tool = batch(&sandbox, &server).args(["run", "one.jsonl", "-o", "out.jsonl"]);
+    tool.run().exits(0);
+    assert_eq!(server.count(), 4, "none is asked again");
+    let results = results_in(&sandbox.work().join("out.jsonl"));
+    assert!(
+        results.iter().all(|(name, result)| text(result) == name),
+        "{results:?}"
+    );
+}
+
+#[test]
+fn a_failure_behind_a_good_answer_to_the_same_line_goes() {
+    let (sandbox, server) = (Sandbox::new(), echo());
+    sandbox.write("work/in.jsonl", lines(2));
+    let run = || {
+        batch(&sandbox, &server)
+            .args(["run", "in.jsonl", "-o", "out.jsonl"])
+            .run()
+    };
+    run().exits(0);
+    let there = sandbox.read("work/out.jsonl");
+    let mut failed: serde_json::Value = serde_json::from_str(there.lines().next().unwrap()).unwrap();
+    failed["response"] = serde_json::Value::Null;
+    failed["error"] = serde_json::json!({"code": "try-again", "message": "no"});
+    sandbox.write("work/out.jsonl", format!("{there}{failed}\n"));
+    run().exits(0);
+    assert_eq!(server.count(), 2);
+    assert_eq!(sandbox.read("work/out.jsonl"), there);
+}
+
+#[test]
 fn a_file_system_without_locks_is_written_to_with_a_word_about_it() {
     let strace = Path::new("/usr/bin/strace");
     if !peers::present("strace", strace.exists()) {

@@ -1,6 +1,6 @@
 //! The requests that have a result already, and the names that the input has had so far.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 
 use super::digest::RequestDigest;
@@ -39,17 +39,27 @@ impl Entry {
     const IN_INPUT: u64 = 2;
     /// The request's digest is not known.
     const FOREIGN: u64 = 4;
-    /// An earlier record has the same name.
-    const HAS_OLDER: u64 = 8;
+    /// Another record has the same name.
+    const HAS_OTHERS: u64 = 8;
     const FLAGS: u64 = 15;
 
     const fn has(self, flag: u64) -> bool {
         self.info & flag != 0
     }
 
+    /// What of a digest is kept.
+    fn bits(request: RequestDigest) -> u64 {
+        request.bits() & !Self::FLAGS
+    }
+
     /// True where it is known to be of another request.
     fn is_other(self, request: RequestDigest) -> bool {
-        !self.has(Self::FOREIGN) && (request.bits() ^ self.info) & !Self::FLAGS != 0
+        !self.has(Self::FOREIGN) && Self::bits(request) != self.info & !Self::FLAGS
+    }
+
+    /// True where it is known to be of that request.
+    fn is_of(self, request: RequestDigest) -> bool {
+        !self.has(Self::FOREIGN) && !self.is_other(request)
     }
 }
 
@@ -67,15 +77,16 @@ pub(crate) struct PositionalNames {
 #[derive(Debug, Default)]
 pub(crate) struct CompletedRequests {
     hasher: RandomState,
-    /// Sorted by name once [`CompletedRequests::seal`] has been called.
+    /// Sorted by name once [`CompletedRequests::seal`] has been called; of those of one name the last one counts, where none
+    /// is known to be of the request.
     entries: Vec<Entry>,
     new_in_input: DigestSet,
     /// Names that results have brought, each with its request.
     results: DigestSet,
     /// How often the input has had a text that has no name of its own, where that is more than once.
     twins: HashMap<u64, u64>,
-    /// Names whose older records are to go.
-    replaced: HashSet<u64>,
+    /// Names of which one record is to stay, with the request that it is to answer, where that is known.
+    replaced: HashMap<u64, Option<u64>>,
     /// The names of the input in its order, where that matters.
     order: Option<Vec<(u64, u64)>>,
     pub(crate) positional: PositionalNames,
@@ -107,27 +118,45 @@ impl CompletedRequests {
         });
     }
 
-    /// Ends the reading of the output. Of several records with one name the last counts, but a failure does not count
-    /// beside an answer to the same request.
+    /// Ends the reading of the output. Of several records of one name and one request the last counts, but a failure does
+    /// not count beside an answer.
     pub(crate) fn seal(&mut self) {
+        const STATE: u64 = Entry::FAILED | Entry::HAS_OTHERS;
         self.entries.sort_by_key(|entry| entry.name);
-        self.entries.dedup_by(|later, kept| {
-            if later.name != kept.name {
-                return false;
+        let mut kept: usize = 0;
+        for index in 0..self.entries.len() {
+            let mut entry = self.entries[index];
+            let same_name = self.entries[..kept].iter().rev();
+            let others = same_name.take_while(|other| other.name == entry.name).count();
+            let group = kept - others..kept;
+            if others > 0 {
+                entry.info |= Entry::HAS_OTHERS;
+                self.entries[group.clone()]
+                    .iter_mut()
+                    .for_each(|other| other.info |= Entry::HAS_OTHERS);
             }
-            let is_same_request = (later.info ^ kept.info) & !(Entry::FAILED | Entry::HAS_OLDER) == 0;
-            if !is_same_request || !later.has(Entry::FAILED) || kept.has(Entry::FAILED) {
-                kept.info = later.info | Entry::HAS_OLDER;
+            let same = group
+                .clone()
+                .find(|&at| (self.entries[at].info ^ entry.info) & !STATE == 0);
+            if let Some(same) = same {
+                if entry.has(Entry::FAILED) && !self.entries[same].has(Entry::FAILED) {
+                    entry = self.entries[same];
+                }
+                // It is the last one now.
+                self.entries[same..kept].rotate_left(1);
+                kept -= 1;
             }
-            true
-        });
+            self.entries[kept] = entry;
+            kept += 1;
+        }
+        self.entries.truncate(kept);
     }
 
     /// Adds a name of the input with its request; returns what was known of it. `None` for a request whose digest is
     /// not known.
     pub(crate) fn register(&mut self, name: &str, request: Option<RequestDigest>) -> RequestStatus {
         let name = self.hasher.hash_one(name);
-        let Some(entry) = self.entry(name) else {
+        let Some(entry) = self.entry(name, request) else {
             return match self.new_in_input.insert(name) {
                 true => {
                     self.note_position(name);
@@ -136,10 +165,10 @@ impl CompletedRequests {
                 false => RequestStatus::Duplicate,
             };
         };
-        let entry = &mut self.entries[entry];
-        if entry.has(Entry::IN_INPUT) {
+        if self.has(name, Entry::IN_INPUT) {
             return RequestStatus::Duplicate;
         }
+        let entry = &mut self.entries[entry];
         entry.info |= Entry::IN_INPUT;
         let entry = *entry;
         self.note_position(name);
@@ -148,8 +177,8 @@ impl CompletedRequests {
         match compared {
             Some(request) if entry.is_other(request) => RequestStatus::Changed { failed },
             _ => {
-                if entry.has(Entry::HAS_OLDER) {
-                    self.replaced.insert(name);
+                if entry.has(Entry::HAS_OTHERS) {
+                    self.replaced.insert(name, compared.map(Entry::bits));
                 }
                 let compared = compared.is_some();
                 RequestStatus::Completed { failed, compared }
@@ -162,7 +191,7 @@ impl CompletedRequests {
     /// not use the name up.
     pub(crate) fn register_result(&mut self, name: &str, request: Option<RequestDigest>) -> RequestStatus {
         let hash = self.hasher.hash_one(name);
-        if let Some(entry) = self.entry(hash) {
+        if let Some(entry) = self.entry(hash, request) {
             let entry = self.entries[entry];
             return match request {
                 Some(request) if entry.is_other(request) => RequestStatus::Changed {
@@ -209,23 +238,19 @@ impl CompletedRequests {
 
     /// True when the output has a record of that name whose request is not known.
     pub(crate) fn has_foreign(&self, name: &str) -> bool {
-        let entry = self.entry(self.hasher.hash_one(name));
-        entry.is_some_and(|entry| self.entries[entry].has(Entry::FOREIGN))
+        self.has(self.hasher.hash_one(name), Entry::FOREIGN)
     }
 
     /// True for a name that the input has had.
     pub(crate) fn is_in_input(&self, name: &str) -> bool {
         let name = self.hasher.hash_one(name);
-        let is_completed = || {
-            self.entry(name)
-                .is_some_and(|entry| self.entries[entry].has(Entry::IN_INPUT))
-        };
-        self.new_in_input.contains(name) || is_completed()
+        self.new_in_input.contains(name) || self.has(name, Entry::IN_INPUT)
     }
 
-    /// Notes that the older records of that name are to go, because there is a newer one.
-    pub(crate) fn replace(&mut self, name: &str) {
-        self.replaced.insert(self.hasher.hash_one(name));
+    /// Notes that the older records of that name are to go, because there is a newer one of that request.
+    pub(crate) fn replace(&mut self, name: &str, request: Option<RequestDigest>) {
+        let name = self.hasher.hash_one(name);
+        self.replaced.insert(name, request.map(Entry::bits));
     }
 
     pub(crate) fn has_replaced(&self) -> bool {
@@ -244,14 +269,21 @@ impl CompletedRequests {
     }
 
     /// Returns a record's place in the output: where its name stands in the input, before all others where it does not.
-    /// And a key that it shares with other records of its name, where older ones are to go.
-    pub(crate) fn place(&self, name: &str) -> (u64, Option<u64>) {
-        let name = self.hasher.hash_one(name);
+    /// And where one record of its name alone is to stay, what they are compared by.
+    pub(crate) fn place(&self, record: &ExistingRecord<'_>) -> (u64, Option<Claim>) {
+        let name = self.hasher.hash_one(record.custom_id.as_ref());
         let place = self.order.as_ref().and_then(|order| {
             let found = order.binary_search_by_key(&name, |(name, _)| *name).ok()?;
             Some(order[found].1)
         });
-        (place.unwrap_or(0), self.replaced.contains(&name).then_some(name))
+        let claim = self.replaced.get(&name).map(|wanted| Claim {
+            name,
+            rank: (
+                wanted.is_some() && record.digest.map(Entry::bits) == *wanted,
+                !record.failed,
+            ),
+        });
+        (place.unwrap_or(0), claim)
     }
 
     fn note_position(&mut self, name: u64) {
@@ -260,9 +292,33 @@ impl CompletedRequests {
         }
     }
 
-    fn entry(&self, name: u64) -> Option<usize> {
-        self.entries.binary_search_by_key(&name, |entry| entry.name).ok()
+    /// Returns the entry that counts for a request of that name.
+    fn entry(&self, name: u64, request: Option<RequestDigest>) -> Option<usize> {
+        let (start, group) = self.group(name);
+        let own = request.and_then(|request| group.iter().rposition(|entry| entry.is_of(request)));
+        Some(start + own.or_else(|| group.len().checked_sub(1))?)
     }
+
+    /// True where an entry of that name has that flag.
+    fn has(&self, name: u64, flag: u64) -> bool {
+        self.group(name).1.iter().any(|entry| entry.has(flag))
+    }
+
+    /// Returns the entries of a name, and where they begin.
+    fn group(&self, name: u64) -> (usize, &[Entry]) {
+        let start = self.entries.partition_point(|entry| entry.name < name);
+        let rest = &self.entries[start..];
+        let length = rest.iter().take_while(|entry| entry.name == name).count();
+        (start, &rest[..length])
+    }
+}
+
+/// A record's claim to be the one of its name that stays: the highest one, and of equal ones the last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Claim {
+    pub(crate) name: u64,
+    /// Whether it is of the request that is wanted, and whether it is an answer.
+    pub(crate) rank: (bool, bool),
 }
 
 #[cfg(test)]
@@ -275,28 +331,39 @@ mod tests {
         RequestDigest::of_line(text.as_bytes())
     }
 
-    fn insert(completed: &mut CompletedRequests, name: &str, request: Option<&str>, failed: bool) {
-        completed.insert(&ExistingRecord {
+    fn record<'a>(name: &'a str, request: Option<&str>, failed: bool) -> ExistingRecord<'a> {
+        ExistingRecord {
             custom_id: name.into(),
             digest: request.map(digest),
             failed,
             is_invalid_line: false,
-        });
+        }
+    }
+
+    fn insert(completed: &mut CompletedRequests, name: &str, request: Option<&str>, failed: bool) {
+        completed.insert(&record(name, request, failed));
     }
 
     #[test]
     fn a_name_is_new_completed_changed_or_a_duplicate() {
         let mut completed = CompletedRequests::default();
-        insert(&mut completed, "good", Some("1"), false);
-        insert(&mut completed, "bad", Some("1"), true);
-        insert(&mut completed, "engine", None, false);
-        insert(&mut completed, "other", Some("2"), false);
-        insert(&mut completed, "repaired", Some("1"), true);
-        insert(&mut completed, "repaired", Some("1"), false);
-        insert(&mut completed, "spoiled", Some("1"), false);
-        insert(&mut completed, "spoiled", Some("1"), true);
-        insert(&mut completed, "newer", Some("2"), false);
-        insert(&mut completed, "newer", Some("1"), true);
+        for (name, request, failed) in [
+            ("good", Some("1"), false),
+            ("bad", Some("1"), true),
+            ("engine", None, false),
+            ("other", Some("2"), false),
+            ("repaired", Some("1"), true),
+            ("repaired", Some("1"), false),
+            ("spoiled", Some("1"), false),
+            ("spoiled", Some("1"), true),
+            ("newer", Some("2"), false),
+            ("newer", Some("1"), true),
+            ("beside", Some("1"), false),
+            ("beside", Some("2"), false),
+            ("beside", Some("3"), true),
+        ] {
+            insert(&mut completed, name, request, failed);
+        }
         completed.seal();
         let completed_as = |failed, compared| RequestStatus::Completed { failed, compared };
         for (name, status) in [
@@ -307,6 +374,7 @@ mod tests {
             ("repaired", completed_as(false, true)),
             ("spoiled", completed_as(false, true)),
             ("newer", completed_as(true, true)),
+            ("beside", completed_as(false, true)),
             ("unknown", RequestStatus::New),
         ] {
             assert_eq!(completed.register(name, Some(digest("1"))), status, "{name}");
@@ -316,9 +384,36 @@ mod tests {
                 "{name}"
             );
         }
-        // Older ones go where a later one was met.
-        let goes = |name| completed.place(name).1.is_some();
-        assert!(goes("repaired") && goes("newer") && !goes("good") && !goes("spoiled"));
+    }
+
+    #[test]
+    fn one_of_several_results_of_a_name_stays() {
+        let mut completed = CompletedRequests::default();
+        for (name, request, failed) in [
+            ("repaired", Some("1"), true),
+            ("repaired", Some("1"), false),
+            ("newer", Some("2"), false),
+            ("newer", Some("1"), true),
+            ("spoiled", Some("1"), false),
+            ("spoiled", Some("1"), true),
+            ("beside", Some("1"), false),
+            ("beside", Some("2"), false),
+            ("good", Some("1"), false),
+        ] {
+            insert(&mut completed, name, request, failed);
+        }
+        completed.seal();
+        for name in ["repaired", "newer", "spoiled", "beside", "good"] {
+            completed.register(name, Some(digest("1")));
+        }
+        let claim = |name, request, failed| completed.place(&record(name, Some(request), failed)).1;
+        for name in ["repaired", "newer", "spoiled", "beside"] {
+            let ranks = [("1", false), ("1", true), ("2", false)]
+                .map(|(request, failed)| claim(name, request, failed).unwrap().rank);
+            assert_eq!(ranks[0], (true, true), "{name}");
+            assert!(ranks[0] > ranks[1] && ranks[1] > ranks[2], "{name}");
+        }
+        assert!(claim("good", "1", false).is_none());
     }
 
     #[test]
@@ -369,7 +464,7 @@ mod tests {
         }
         completed.seal_order();
         assert_eq!(
-            ["x", "b", "c", "a"].map(|name| completed.place(name).0),
+            ["x", "b", "c", "a"].map(|name| completed.place(&record(name, Some("1"), false)).0),
             [0, 1, 2, 3]
         );
     }

@@ -371,10 +371,11 @@ impl RequestBuilder {
 /// Returns name and digest of a request as a Batch API was given it: the digest is that of the same request here; `None`
 /// where the line is none.
 pub(crate) fn submitted_request(line: &[u8]) -> Option<(String, RequestDigest)> {
-    let Value::Object(mut members) = serde_json::from_slice(line).ok()? else {
+    let line = std::str::from_utf8(line).ok()?;
+    let Value::Object(mut members) = serde_json::from_str(line).ok()? else {
         return None;
     };
-    let name = custom_id(&members).ok()??;
+    let name = custom_id(&members, line).ok()??;
     let url = url(&members).ok()?;
     let Value::Object(mut body) = members.get_mut("body")?.take() else {
         return None;

@@ -12,7 +12,7 @@ use qwen_shared::exit::{Exit, Failure};
 use qwen_shared::fs::{cannot, cannot_write};
 use qwen_shared::output::Reporter;
 
-use super::completed::CompletedRequests;
+use super::completed::{Claim, CompletedRequests};
 use super::record::{ExistingRecord, without_mark};
 use super::replacement::{Replacement, has_no_locks, remove_abandoned};
 use super::results::remedy;
@@ -315,13 +315,20 @@ impl ResultFile {
         (&self.file).rewind()?;
         let mut reader = BufReader::with_capacity(64 << 10, &self.file);
         let mut records: Vec<Option<Placed>> = Vec::new();
-        let mut last = HashMap::new();
+        let mut best = HashMap::new();
         let (mut line, mut offset) = (Vec::new(), 0);
         while reader.read_until(b'\n', &mut line)? > 0 {
             let length = line.len();
-            let (place, key) = place(&line, completed, drops_invalid_lines);
-            if let Some(older) = key.and_then(|key| last.insert(key, records.len())) {
-                records[older] = None;
+            let (mut place, claim) = place(&line, completed, drops_invalid_lines);
+            if let Some(Claim { name, rank }) = claim {
+                match best.get(&name) {
+                    Some((_, better)) if *better > rank => place = None,
+                    _ => {
+                        if let Some((other, _)) = best.insert(name, (records.len(), rank)) {
+                            records[other] = None;
+                        }
+                    }
+                }
             }
             records.push(place.map(|place| Placed {
                 place,
@@ -341,19 +348,18 @@ impl ResultFile {
     }
 }
 
-/// Returns the place of a line, `None` where it is to go; and the key of its name where older records of that name are to
-/// go. What another program has written stays, but for blank lines.
+/// Returns the place of a line, `None` where it is to go; and its claim where one record of its name alone is to stay. What another program has written stays, but for blank lines.
 fn place(
     line: &[u8],
     completed: &CompletedRequests,
     drops_invalid_lines: bool,
-) -> (Option<u64>, Option<u64>) {
+) -> (Option<u64>, Option<Claim>) {
     let Some(record) = ExistingRecord::parse(line) else {
         return ((!line.trim_ascii().is_empty()).then_some(0), None);
     };
-    let (place, key) = completed.place(&record.custom_id);
+    let (place, claim) = completed.place(&record);
     let is_stale = drops_invalid_lines && record.is_invalid_line && !completed.is_in_input(&record.custom_id);
-    ((!is_stale).then_some(place), key)
+    ((!is_stale).then_some(place), claim)
 }
 
 pub(crate) fn file_id(metadata: &Metadata) -> (u64, u64) {

@@ -314,7 +314,9 @@ impl Runner {
             }
         };
         if question.replaces {
-            self.plan.completed.replace(&question.custom_id);
+            self.plan
+                .completed
+                .replace(&question.custom_id, Some(question.digest));
         }
         let outcome = RecordOutcome::of(record);
         for finished in self

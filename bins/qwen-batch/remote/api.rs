@@ -502,11 +502,17 @@ pub(crate) fn validate_id(id: &str) -> Result<&str, Failure> {
     ))
 }
 
-/// True for an ID that can be a part of a path: a segment, or several, as in Gemini's `batches/abc`.
+/// True for an ID that can be a part of a path: one segment, behind the name of its kind where it is one of Gemini's
+/// (`batches/abc`).
 pub(crate) fn is_id(id: &str) -> bool {
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:=".contains(&byte);
-    id.split('/')
-        .all(|part| !part.is_empty() && !part.starts_with('.') && part.bytes().all(is_plain))
+    let own = ["batches/", "files/"]
+        .iter()
+        .find_map(|kind| id.strip_prefix(kind));
+    let own = own.unwrap_or(id);
+    let is_plain = own
+        .bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || b"-_.:=".contains(&byte));
+    is_plain && !own.is_empty() && !own.starts_with('.')
 }
 
 /// Adds to the failure of an endpoint without such a path what works without a Batch API.

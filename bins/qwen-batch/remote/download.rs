@@ -6,6 +6,7 @@ use qwen_shared::exit::{Exit, Failure};
 use qwen_shared::net::api::{Error, Event};
 use qwen_shared::output::Reporter;
 use qwen_shared::text::{clip, one_line};
+use serde_json::Value;
 use tokio::time::sleep;
 
 use super::api::{ApiRequest, BatchApi, Odd, RequestError, is_id};
@@ -20,6 +21,8 @@ pub(crate) struct Download<'a> {
     file: &'a str,
     tries: u32,
     pause: Duration,
+    /// True where nothing in it would be odd.
+    expects_content: bool,
 }
 
 /// What ended a download before its end.
@@ -37,7 +40,13 @@ impl<'a> Download<'a> {
             file,
             tries: 1,
             pause: FIRST_PAUSE,
+            expects_content: false,
         }
+    }
+
+    /// Says whether there is something in it, for all that is known: then an empty answer is none.
+    pub(crate) const fn expects_content(&mut self, expects_content: bool) {
+        self.expects_content = expects_content;
     }
 
     /// Downloads the content from its beginning, and gives it to `take` as it comes.
@@ -64,14 +73,32 @@ impl<'a> Download<'a> {
             let chunk = response.chunk().await;
             let chunk = chunk.map_err(|error| Interrupted::Remote(Error::Http(error).into()))?;
             let Some(chunk) = chunk else {
-                return Ok(());
+                return match has_begun || !self.expects_content {
+                    true => Ok(()),
+                    false => Err(Interrupted::Remote(Odd::Empty.into())),
+                };
             };
-            if !has_begun && chunk.trim_ascii_start().starts_with(b"<") {
-                return Err(Interrupted::Remote(Odd::Page.into()));
+            if !has_begun {
+                self.judge_beginning(&chunk).map_err(Interrupted::Remote)?;
             }
             has_begun |= !chunk.trim_ascii().is_empty();
             take(&chunk).map_err(Interrupted::Local)?;
         }
+    }
+
+    /// Tells from the first bytes whether they are the content.
+    fn judge_beginning(&self, chunk: &[u8]) -> Result<(), RequestError> {
+        if chunk.trim_ascii_start().starts_with(b"<") {
+            return Err(Odd::Page.into());
+        }
+        let Some(link) = link(chunk).filter(|_| self.expects_content) else {
+            return Ok(());
+        };
+        let link = clip(&one_line(&link), 2_000);
+        let message = format!("file '{}' is elsewhere: '{link}'", self.file);
+        let failure = Failure::new(Exit::Protocol, message)
+            .hint("download it from there; the lines in it are results as they are");
+        Err(Error::Failed(failure).into())
     }
 
     /// Waits before another attempt; true when there shall be one.
@@ -111,4 +138,17 @@ impl<'a> Download<'a> {
             false => failure,
         }
     }
+}
+
+/// Returns the address that an answer names in the place of the content, as a JSON object that is no result.
+fn link(chunk: &[u8]) -> Option<String> {
+    let Ok(Value::Object(members)) = serde_json::from_slice(chunk) else {
+        return None;
+    };
+    if members.contains_key("custom_id") {
+        return None;
+    }
+    let mut texts = members.values().filter_map(Value::as_str);
+    let link = texts.find(|text| text.starts_with("https://") || text.starts_with("http://"))?;
+    Some(link.to_owned())
 }

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use qwen_shared::exit::{Exit, Failure, Outcome};
+use qwen_shared::net::chat::repaired_json;
 use qwen_shared::net::http::runtime;
 use qwen_shared::output::Reporter;
 use qwen_shared::text::{clip, one_line};
@@ -15,6 +16,7 @@ use super::raw::fetch_raw;
 use super::submitted::{SubmittedInputs, SubmittedRequests};
 use crate::args::FetchArgs;
 use crate::completed::{CompletedRequests, RequestStatus};
+use crate::digest::RequestDigest;
 use crate::input::is_blank;
 use crate::record::{ExistingRecord, bound_line};
 use crate::results::Results;
@@ -166,6 +168,7 @@ impl Gathering {
             let mut download = Download::new(api, file);
             loop {
                 let mut reader = ResultReader::new(file, requests);
+                download.expects_content(batch.counts().completed > 0 && batch.result_file(0) == Some(file));
                 let result = download.attempt(|chunk| reader.push(chunk, self)).await;
                 let result = match result {
                     Ok(()) => reader.end(self).map_err(Interrupted::Local),
@@ -211,14 +214,14 @@ impl Gathering {
                     return Ok(());
                 }
                 self.failed -= 1;
-                self.replace(name, line)?;
+                self.replace(name, request, line)?;
             }
             RequestStatus::Completed { failed, compared } => {
                 let stays = !failed || record.failed;
                 self.existing += u64::from(stays);
                 self.not_compared += u64::from(stays && !compared);
                 if failed && !record.failed {
-                    self.replace(name, line)?;
+                    self.replace(name, request, line)?;
                 } else if !failed {
                     self.succeeded += 1;
                     return Ok(());
@@ -243,9 +246,9 @@ impl Gathering {
     }
 
     /// Writes a good answer in the place of a failure.
-    fn replace(&mut self, name: &str, line: &[u8]) -> Result<(), Failure> {
+    fn replace(&mut self, name: &str, request: Option<RequestDigest>, line: &[u8]) -> Result<(), Failure> {
         self.results.write(line)?;
-        self.completed.replace(name);
+        self.completed.replace(name, request);
         Ok(())
     }
 
@@ -269,7 +272,9 @@ impl Gathering {
             reporter.notice(&text);
         }
         self.report_existing(reporter);
-        if has_rest && matches!(self.results, Results::File(_)) {
+        // What could not be had may be paid for already: it is not to be asked for again from here.
+        let is_read = self.failures.is_empty();
+        if has_rest && is_read && matches!(self.results, Results::File(_)) {
             reporter.hint("send the rest from here: 'qwen-batch run IN -o OUT --retry-failed'");
         }
         self.failures.extend(odd_lines(self.odd, self.first_odd));
@@ -389,6 +394,12 @@ impl<'a> ResultReader<'a> {
             Some(content) => {
                 if let Some(record) = ExistingRecord::parse(content) {
                     return gathering.record(&record, content, self.requests);
+                }
+                // Numbers that are none, as Python writes them, cost no answer.
+                let repaired = std::str::from_utf8(content).ok().and_then(repaired_json);
+                let repaired = repaired.as_deref().unwrap_or_default().as_bytes();
+                if let Some(record) = ExistingRecord::parse(repaired) {
+                    return gathering.record(&record, repaired, self.requests);
                 }
             }
             None => {}

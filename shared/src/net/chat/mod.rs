@@ -37,6 +37,7 @@ pub use error::{ANSWER_LIMIT, AnswerError};
 pub use finish_reason::{FinishReason, Meaning};
 pub use reasoning::Delta;
 pub use refusal::{Refusal, RefusalHead, describe_body};
+pub use repair_json::repaired_json;
 pub use request::{Change, ChatBody, Form, merge, parse_params};
 pub use summary::Summary;
 pub use tool_calls::ToolCall;

@@ -56,6 +56,13 @@ pub(super) fn repair_json(json: &str, half: Option<u16>) -> Option<Repaired> {
     })
 }
 
+/// Returns JSON without what keeps it from being valid, as some servers and engines write it: control characters within
+/// strings, halves of surrogate pairs, numbers that are none. `None` when there is none of that.
+#[must_use]
+pub fn repaired_json(json: &str) -> Option<String> {
+    repair_json(json, None).map(|repaired| repaired.json)
+}
+
 /// Returns the length of what Python writes for a number that is none.
 fn not_a_number(text: &str) -> Option<usize> {
     ["NaN", "Infinity", "-Infinity"]
