@@ -349,6 +349,33 @@ fn a_server_that_says_now_again_and_again_is_left_alone_for_longer_and_longer() 
     }
 }
 
+#[test]
+fn lines_of_a_model_that_asks_for_a_pause_keep_no_place_from_the_others() {
+    let (others, refused) = (AtomicUsize::new(0), Arc::new(AtomicUsize::new(0)));
+    let counted = Arc::clone(&refused);
+    let server = Server::answering(move |_, request| {
+        let is_other = request.json()["model"] == "b";
+        if is_other {
+            others.fetch_add(1, Ordering::SeqCst);
+        } else if others.load(Ordering::SeqCst) < 12 {
+            counted.fetch_add(1, Ordering::SeqCst);
+            return Reply::with_headers(429, &[("retry-after", "5")], "{}");
+        }
+        whole(&prompt(request))
+    });
+    let sandbox = Sandbox::new();
+    let input: String = (0..24)
+        .map(|number| {
+            let model = ["a", "b"][number % 2];
+            format!("{{\"id\":\"q{number}\",\"model\":\"{model}\",\"prompt\":\"q{number}\"}}\n")
+        })
+        .collect();
+    run(&sandbox, &server, &input, &["-j", "4"]).exits(0);
+    all_answered(&sandbox, 24);
+    // Those under way together at first, and none after the pause.
+    assert!(refused.load(Ordering::SeqCst) <= 4);
+}
+
 /// What answers in the place of an API: a network that wants a login, a firewall, a front door whose back end is away.
 fn foreign_replies() -> [Reply; 4] {
     let page = "<!DOCTYPE html><html><head><title>Just a moment...</title></head></html>";

@@ -53,7 +53,7 @@ pub(crate) struct Dispatcher {
     /// Tells those that wait for their turn that it may have come.
     changed: Notify,
     /// A queue for each model: who is first in it asks the scheduler.
-    queues: Mutex<BTreeMap<String, Arc<tokio::sync::Mutex<()>>>>,
+    queues: Mutex<BTreeMap<String, Arc<Queue>>>,
     /// One permit for each request that has been read and not been sent.
     pub(crate) room: Arc<Semaphore>,
     /// True once the run is ending: nothing more is sent.
@@ -65,6 +65,32 @@ pub(crate) struct Dispatcher {
     patience: Duration,
     /// The failure of the first model that was not waited for any longer.
     lost: Mutex<Option<Failure>>,
+}
+
+/// The requests to one model that wait for their turn.
+#[derive(Debug, Default)]
+struct Queue {
+    first: tokio::sync::Mutex<()>,
+    /// True while the first one waits for a time, not for a free place.
+    is_paused: watch::Sender<bool>,
+}
+
+impl Queue {
+    /// Waits until a request is the first one. In a pause it gives up the place of a line that was read ahead: other models
+    /// may have lines to send.
+    async fn first(&self, room: &mut Option<OwnedSemaphorePermit>) -> tokio::sync::MutexGuard<'_, ()> {
+        let mut is_paused = self.is_paused.subscribe();
+        let paused = async {
+            let _ = is_paused.wait_for(|&is_paused| is_paused).await;
+        };
+        let mut first = pin!(self.first.lock());
+        tokio::select! {
+            biased;
+            first = &mut first => return first,
+            () = paused => *room = None,
+        }
+        first.await
+    }
 }
 
 /// What becomes of a request after an error.
@@ -191,13 +217,14 @@ impl Dispatcher {
     ) -> Result<bool, Failure> {
         let model = request.model();
         let queue = self.queue_of(model);
-        let Some(mut first) = self.unless_ending(queue.lock()).await else {
+        let Some(mut first) = self.unless_ending(queue.first(room)).await else {
             return Ok(false);
         };
         loop {
             let mut changed = pin!(self.changed.notified());
             changed.as_mut().enable();
             let turn = self.scheduler().turn(question, model, Instant::now());
+            queue.is_paused.send_replace(matches!(turn, Turn::Wait(Some(_))));
             let until = match turn {
                 Turn::Send => return Ok(!*self.is_ending.borrow() || self.give_back(question)),
                 Turn::Check => {
@@ -209,7 +236,7 @@ impl Dispatcher {
                 Turn::Yield => {
                     drop(first);
                     tokio::task::yield_now().await;
-                    let Some(again) = self.unless_ending(queue.lock()).await else {
+                    let Some(again) = self.unless_ending(queue.first(room)).await else {
                         return Ok(false);
                     };
                     first = again;
@@ -270,7 +297,7 @@ impl Dispatcher {
         false
     }
 
-    fn queue_of(&self, model: &str) -> Arc<tokio::sync::Mutex<()>> {
+    fn queue_of(&self, model: &str) -> Arc<Queue> {
         let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(queue) = queues.get(model) {
             return Arc::clone(queue);
