@@ -1,5 +1,6 @@
 //! What is printed: JSON, events, code alone, reasoning, cost, and JSON that fits a schema.
 use crate::support::chat::{DONE, answer, chat, data, finish, stream, text, usage};
+use crate::support::login::OWN_FILE;
 use crate::support::{Gate, Reply, Run, Sandbox, Server, Terminal};
 use serde_json::{Value, json};
 
@@ -72,6 +73,26 @@ fn json_tells_errors_too_with_what_came() {
         let json = object(&run);
         assert_eq!(json["error"]["name"], "no-auth", "{json}");
         assert!(json["error"]["hints"].as_array().unwrap().len() > 1);
+    }
+}
+
+#[test]
+fn json_hints_at_the_login_of_the_profile_that_was_chosen() {
+    let sandbox = Sandbox::new();
+    sandbox.config(
+        r#"{"profiles":{"work":{"method":"api-key","base_url":"https://llm.example/v1","model":"m","key":{"store":"file"}}}}"#,
+    );
+    // A directory in the place of the file.
+    sandbox.write(format!("{OWN_FILE}/x"), "");
+    for flag in ["--json", "--events"] {
+        let tool = sandbox.tool("qwen-chat").args(["--profile", "work", flag, "hi"]);
+        let run = tool.run();
+        let hint = &object(&run)["error"]["hints"][0];
+        assert_eq!(
+            hint, "remove it, then run 'qwen-login --profile work'",
+            "{run:#?}"
+        );
+        assert!(run.stderr.contains(hint.as_str().unwrap()), "{run:#?}");
     }
 }
 

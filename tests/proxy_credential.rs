@@ -243,6 +243,27 @@ fn a_refused_key_is_told_with_the_place_it_came_from() {
 }
 
 #[test]
+fn a_store_that_fails_is_told_with_the_login_of_the_profile_that_was_chosen() {
+    let identity = Server::answering(|count, _| token(&format!("at-{count}"), 1));
+    let server = Server::script([Reply::json(200, r#"{"ok":true}"#)]);
+    let sandbox = logged_in(&identity, &server, 1);
+    let proxy = Proxy::of(proxy(&sandbox).args(["--profile", "work"]));
+    let link = sandbox.root().join("link");
+    std::os::unix::fs::symlink("nowhere", &link).unwrap();
+    std::fs::rename(&link, sandbox.root().join(OWN_FILE)).unwrap();
+    let mut text = String::new();
+    wait_until("the token's end", || {
+        let answer = proxy.post(CHAT, "{}");
+        text = answer.text();
+        answer.status != 200
+    });
+    assert!(
+        text.contains("remove it, then run 'qwen-login --profile work'"),
+        "{text}"
+    );
+}
+
+#[test]
 fn without_a_credential_nothing_is_served() {
     let sandbox = Sandbox::new();
     sandbox.config(

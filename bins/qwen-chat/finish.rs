@@ -32,6 +32,7 @@ pub(crate) fn finish(
         attempts: response.attempts,
         elapsed: response.elapsed,
         error: failure.as_ref(),
+        reporter,
     };
     if report.error.is_some() {
         response.output.fail(&report)?;

@@ -425,6 +425,8 @@ pub(crate) struct Report<'a> {
     pub(crate) attempts: u32,
     pub(crate) elapsed: Duration,
     pub(crate) error: Option<&'a Failure>,
+    /// What a hint says is what it would print.
+    pub(crate) reporter: &'a Reporter,
 }
 
 impl Report<'_> {
@@ -475,14 +477,18 @@ impl Report<'_> {
         let elapsed = u64::try_from(self.elapsed.as_millis()).unwrap_or(u64::MAX);
         object.insert("elapsed_ms".into(), elapsed.into());
         if let Some(failure) = self.error {
-            object.insert("error".into(), error_json(failure));
+            object.insert("error".into(), error_json(failure, self.reporter));
         }
     }
 }
 
 /// Returns a failure as JSON: how the program exits, the message, the hints.
-fn error_json(failure: &Failure) -> Value {
-    let hints: Vec<&str> = failure.hints.iter().map(|hint| hint.0.as_str()).collect();
+fn error_json(failure: &Failure, reporter: &Reporter) -> Value {
+    let hints: Vec<String> = failure
+        .hints
+        .iter()
+        .map(|hint| reporter.hint_text(&hint.0))
+        .collect();
     json!({
         "exit": failure.exit.code(),
         "name": failure.exit.name(),

@@ -136,6 +136,7 @@ fn report_failure(args: &Args, failure: Failure, reporter: &Reporter) -> Outcome
             attempts: 0,
             elapsed: Duration::ZERO,
             error: Some(&failure),
+            reporter,
         };
         Output::new(&args.output, false, false, reporter).fail(&report)?;
     }

@@ -267,11 +267,13 @@ impl Reporter {
     }
 
     fn hint_line(&self, text: &str) {
-        let text = match self.profile.as_deref().filter(|name| is_word(name)) {
-            Some(name) => with_profile(text, name),
-            None => text.to_owned(),
-        };
-        self.line("hint: ", &text, HINT);
+        self.line("hint: ", &self.hint_text(text), HINT);
+    }
+
+    /// Returns a hint as it is printed, for what shows it elsewhere than on standard error.
+    #[must_use]
+    pub fn hint_text(&self, hint: &str) -> String {
+        hint_for_profile(hint, self.profile.as_deref())
     }
 
     /// Says how something was decided. Printed with `--verbose` only; never a secret.
@@ -352,6 +354,15 @@ fn wrapped(line: &str) -> String {
 fn is_word(name: &str) -> bool {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
     !name.is_empty() && !name.starts_with('-') && name.bytes().all(is_plain)
+}
+
+/// Returns a hint in which every `qwen-login` names this profile, if there is one.
+#[must_use]
+pub fn hint_for_profile(hint: &str, profile: Option<&str>) -> String {
+    match profile.filter(|name| is_word(name)) {
+        Some(name) => with_profile(hint, name),
+        None => hint.to_owned(),
+    }
 }
 
 /// Adds `--profile NAME` to the commands in a hint that run `qwen-login` for no profile of their own.

@@ -7,6 +7,7 @@ use qwen_shared::exit::{Exit, Failure};
 use qwen_shared::net::api::Error;
 use qwen_shared::net::chat::{Asked, ErrorKind, Refusal as ServerRefusal};
 use qwen_shared::net::http::{HttpError, Phase};
+use qwen_shared::output::hint_for_profile;
 
 use super::State;
 use super::question::Question;
@@ -38,11 +39,15 @@ pub(super) async fn refusal_of(state: &State, error: Error, question: &Question<
                 .worth_a_retry();
             }
             let failure = state.client.failure(Error::Refused(refusal), Asked::Other);
-            login_required(&failure)
+            login_required(state, &failure)
         }
         error => {
             let failure = state.client.failure(error, Asked::Other);
-            Refusal::upstream(StatusCode::BAD_GATEWAY, "upstream_redirect", spoken(&failure))
+            Refusal::upstream(
+                StatusCode::BAD_GATEWAY,
+                "upstream_redirect",
+                spoken(state, &failure),
+            )
         }
     }
 }
@@ -63,7 +68,7 @@ pub(super) fn of_http(state: &State, error: HttpError) -> Refusal {
         _ => (StatusCode::BAD_GATEWAY, "upstream_invalid", false),
     };
     let failure = state.client.plain_failure(error.into(), Asked::Other);
-    let refusal = Refusal::upstream(status, code, spoken(&failure));
+    let refusal = Refusal::upstream(status, code, spoken(state, &failure));
     if is_passing {
         refusal.worth_a_retry()
     } else {
@@ -73,9 +78,9 @@ pub(super) fn of_http(state: &State, error: HttpError) -> Refusal {
 
 /// Makes the proxy's own error of what is no fault of the server: the credential, the quota, a setting.
 fn of_failure(state: &State, failure: &Failure) -> Refusal {
-    let text = state.client.redacted(spoken(failure));
+    let text = state.client.redacted(spoken(state, failure));
     match failure.exit {
-        Exit::NoAuth => login_required(failure),
+        Exit::NoAuth => login_required(state, failure),
         Exit::Unavailable => Refusal::too_many("insufficient_quota", text).renews_after(until_midnight()),
         Exit::TryAgain => Refusal::unavailable("credential_unavailable", text).retry_after(RETRY_RENEWAL),
         Exit::Data => Refusal::bad_request("invalid_request", text),
@@ -98,14 +103,19 @@ fn paced(wait: Duration) -> Refusal {
     .retry_after(wait)
 }
 
-fn login_required(failure: &Failure) -> Refusal {
-    Refusal::unauthorized("login_required", spoken(failure))
+fn login_required(state: &State, failure: &Failure) -> Refusal {
+    Refusal::unauthorized("login_required", spoken(state, failure))
 }
 
 /// Returns a failure with its hints, on one line.
-fn spoken(failure: &Failure) -> String {
-    let hints = failure.hints.iter().map(|hint| hint.0.as_str());
-    std::iter::once(failure.message.as_str())
+fn spoken(state: &State, failure: &Failure) -> String {
+    let endpoint = state.client.endpoint();
+    let profile = endpoint.settings().chosen_profile();
+    let hints = failure
+        .hints
+        .iter()
+        .map(|hint| hint_for_profile(&hint.0, profile));
+    std::iter::once(failure.message.clone())
         .chain(hints)
         .collect::<Vec<_>>()
         .join("; ")

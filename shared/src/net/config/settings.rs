@@ -125,10 +125,17 @@ impl Settings {
     /// by itself.
     #[must_use]
     pub fn profile_flag(&self) -> String {
+        self.chosen_profile()
+            .map_or_else(String::new, |name| format!(" --profile {name}"))
+    }
+
+    /// Returns the profile that was chosen, by a flag or a variable; none for the one that is taken by itself.
+    #[must_use]
+    pub fn chosen_profile(&self) -> Option<&str> {
         let named = self.profile.as_ref();
-        let named =
-            named.filter(|profile| !matches!(profile.source, Source::DefaultProfile | Source::OnlyProfile));
-        named.map_or_else(String::new, |profile| format!(" --profile {}", profile.value))
+        named
+            .filter(|profile| !matches!(profile.source, Source::DefaultProfile | Source::OnlyProfile))
+            .map(|profile| profile.value.as_str())
     }
 
     /// Returns name, value and source of each setting. No secret is among them.
