@@ -87,3 +87,16 @@ fn the_long_help_ends_with_examples_of_the_page_which_it_names() {
         }
     }
 }
+
+#[test]
+fn tools_and_topics_are_told_in_one_column() {
+    let long = help("qwen", &[]);
+    let lists = ["Tools:", "Topics:"].map(|title| long.split_once(title).unwrap().1);
+    for list in lists {
+        for line in list.lines().skip(1).take_while(|line| !line.is_empty()) {
+            let (name, about) = line.trim_start().split_once("  ").unwrap();
+            let column = line.len() - about.trim_start().len();
+            assert_eq!(column, 16, "{name}: {line}");
+        }
+    }
+}

@@ -102,6 +102,9 @@ fn helped() -> Vec<CompletionCandidate> {
         .collect()
 }
 
+/// The width of the names in the help: that of `help recipes`.
+const NAME_WIDTH: usize = 12;
+
 /// The tools as a section of the help.
 fn tools() -> StyledStr {
     let names: Vec<&str> = TOPICS.iter().map(|topic| topic.name).collect();
@@ -116,7 +119,7 @@ fn tools_and_topics() -> StyledStr {
     text.push_str(&format!("\n\n{header}Topics:{header:#}"));
     for topic in &TOPICS {
         text.push_str(&format!(
-            "\n  {:<11}  {}",
+            "\n  {:<NAME_WIDTH$}  {}",
             format!("help {}", topic.name),
             topic.about
         ));
@@ -128,8 +131,8 @@ fn tools_with(help: &str) -> String {
     let header = Command::new("").get_styles().get_header().to_owned();
     let mut text = format!("{header}Tools:{header:#}\n");
     for tool in &TOOLS {
-        text.push_str(&format!("  {:<11}  {}\n", tool.name, tool.about));
+        text.push_str(&format!("  {:<NAME_WIDTH$}  {}\n", tool.name, tool.about));
     }
-    text.push_str(&format!("  {:<11}  {help}", "help [TOOL]"));
+    text.push_str(&format!("  {:<NAME_WIDTH$}  {help}", "help [TOOL]"));
     text
 }
