@@ -410,7 +410,8 @@ fn a_profile_is_made_only_where_that_is_said() {
     .exits(0);
     assert!(
         run.stderr
-            .contains("has no client_id\nqwen-auth: hint: ask the server's owner"),
+            .contains("has no client_id\nqwen-auth: hint: ask the server's owner")
+            && run.stderr.contains("and set oauth.client_id\n"),
         "{run:#?}"
     );
 }

@@ -358,7 +358,7 @@ impl Lints {
             self.together(
                 &["oauth"],
                 "has no client_id",
-                "ask the server's owner for the ID of a public client",
+                "ask the server's owner for the ID of a public client, and set oauth.client_id",
             );
         }
         let endpoints = [
