@@ -1,5 +1,6 @@
 //! An authorization server found by its issuer (RFC 8414), seen through qwen-login.
 use crate::support::authority::{device, login, nothing_is_stored, ok, stored, token};
+use crate::support::chat::answer;
 use crate::support::{Reply, Request, Run, Sandbox, Server};
 use serde_json::{Value, json};
 
@@ -192,4 +193,36 @@ fn settings_that_cannot_work_are_named_before_anything_is_sent() {
         assert!(!run.stderr.contains("u:p"), "{run:#?}");
         nothing_is_stored(&sandbox);
     }
+}
+
+#[test]
+fn a_login_of_ones_own_is_set_up_by_commands_alone_from_nothing_to_an_answer() {
+    let authority = issuer("", INSERTED, |_| {});
+    let model = Server::script([answer(&["It is a pipe."])]);
+    let sandbox = Sandbox::new();
+    let set = |words: &[String]| {
+        let tool = sandbox.tool("qwen-auth").arg("set").args(words);
+        tool.run().exits(0);
+    };
+    set(&[
+        "--new".into(),
+        "lab".into(),
+        "method=oauth".into(),
+        format!("base_url={}", model.url("/v1")),
+        "model=m-1".into(),
+        format!("oauth.issuer={}", authority.url("")),
+        "oauth.client_id=toolkit".into(),
+        "oauth.allowed_hosts=127.0.0.1".into(),
+    ]);
+    login(&sandbox).run().exits(0);
+    set(&["lab".into(), "model=m-2".into(), "rate.per_day=5".into()]);
+    set(&["lab".into(), "headers.X-Team=docs".into()]);
+    let chat = sandbox.tool("qwen-chat").args(["--profile", "lab", "hi"]);
+    chat.run().gives(0, "It is a pipe.\n", "");
+    let asked = &model.requests()[0];
+    assert_eq!(asked.header("authorization"), Some("Bearer canary-access-token"));
+    assert_eq!(asked.header("x-team"), Some("docs"));
+    assert!(asked.text().contains(r#""model":"m-2""#), "{}", asked.text());
+    let status = sandbox.tool("qwen-auth").args(["--profile", "lab"]).run();
+    assert!(status.exits(0).text().contains(" of 5 today\n"));
 }
