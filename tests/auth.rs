@@ -113,6 +113,8 @@ fn the_status_of_a_login_has_its_endpoint_and_end() {
     assert!(text.contains("requests    0 of 2000 today\n"), "{text}");
     let report = json_of(&status(&sandbox).args(["--profile", "home"]).run().exits(0));
     assert!((7400..=7500).contains(&report["expires_in"].as_u64().unwrap()));
+    let documented = [&report["requests_per_minute"], &report["requests_per_day"]];
+    assert_eq!(documented, [60, 2000]);
     assert_eq!(report["sources"]["profile"], "flag --profile");
     assert!(!run.stderr.contains("canary") && !text.contains("canary"));
 }

@@ -1,7 +1,7 @@
 //! qwen-login: when a browser is opened, what it sees, and the QR code for everybody else.
 use std::path::PathBuf;
 
-use crate::support::authority::{Authority, COMPLETE, URI, device_with, ok, token};
+use crate::support::authority::{Authority, COMPLETE, URI, USER_CODE, device_with, ok, token};
 use crate::support::{Sandbox, Terminal, Tool, wait_until};
 use qrcode::{Color, EcLevel, QrCode};
 use serde_json::json;
@@ -194,6 +194,18 @@ fn a_narrow_terminal_gets_a_code_only_when_asked() {
         assert_eq!(terminal.shown().contains('▄'), wanted);
         assert_eq!(terminal.ends(), 0);
     }
+}
+
+#[test]
+fn address_and_code_are_lines_of_their_own_on_a_terminal_that_is_too_narrow() {
+    let desktop = Desktop::new();
+    let terminal = Terminal::of_width(30, desktop.login());
+    terminal.shows("logged in");
+    let shown = terminal.plain();
+    for wanted in [COMPLETE, USER_CODE] {
+        assert!(shown.lines().any(|line| line == wanted), "{wanted}: {shown}");
+    }
+    assert_eq!(terminal.ends(), 0);
 }
 
 #[test]
