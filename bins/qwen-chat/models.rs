@@ -54,7 +54,7 @@ pub(crate) fn names(models: &[Value]) -> Vec<String> {
 /// Asks the endpoint for its models. With `ctrl_c`, Ctrl-C ends the wait instead of the program.
 ///
 /// # Errors
-/// As [`print`].
+/// As [`print()`].
 pub(crate) fn list(client: &Client, ctrl_c: Option<&Arc<Caught>>) -> Result<Vec<Value>, Failure> {
     let (asking, ctrl_c) = (client.clone(), ctrl_c.cloned());
     let body =
