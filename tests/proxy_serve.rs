@@ -140,6 +140,25 @@ fn an_eval_of_it_in_the_background_returns_in_every_shell() {
     }
 }
 
+/// What is started so belongs to process 1 by the time that it looks for its shell, which may be another.
+#[test]
+fn an_eval_in_the_background_is_not_written_for_the_shell_that_is_process_1() {
+    let all = ["unshare", "mount", "bash", "dash"];
+    let may = rustix::process::geteuid().is_root() && all.iter().all(|name| peers::command(name).is_some());
+    if !peers::present("PID namespaces (root, unshare), bash and dash", may) {
+        return;
+    }
+    let sandbox = Sandbox::new();
+    let script =
+        "dash -c 'eval \"$(qwen-proxy 2>/dev/null &)\" && echo $OPENAI_MODEL $OPENAI_BASE_URL'; exit $?";
+    let entered = ["--pid", "--fork", "--mount-proc", "bash", "-c", script];
+    let run = lending(sandbox.command("/usr/bin/unshare"))
+        .args(entered)
+        .run()
+        .exits(0);
+    assert!(run.text().starts_with("tiny http://127.0.0.1:"), "{run:#?}");
+}
+
 /// The token of the proxy would go to the endpoint that the shell has.
 #[test]
 fn an_eval_of_one_with_a_socket_alone_leaves_no_address_of_another_endpoint() {

@@ -259,6 +259,18 @@ pub(crate) fn table(settings: &[Setting], limit: Option<usize>) -> String {
     }
 }
 
+/// Cuts a text in its middle: the end of an address says whose it is, after a long beginning.
+fn clip_middle(text: &str, limit: usize) -> String {
+    let length = text.chars().count();
+    if length <= limit {
+        return text.to_owned();
+    }
+    let (head, tail) = (limit / 3, limit - limit / 3);
+    let beginning: String = text.chars().take(head).collect();
+    let end: String = text.chars().skip(length - tail).collect();
+    format!("{beginning}…{end}")
+}
+
 /// Writes each setting on a line, with its cells below those of the others.
 fn aligned(settings: &[&Setting]) -> Vec<String> {
     let cells = |setting: &&Setting| {
@@ -267,7 +279,7 @@ fn aligned(settings: &[&Setting]) -> Vec<String> {
         let [names, values, notes] = WIDTHS;
         [
             clip(&name, names - 1),
-            clip(&value, values - 1),
+            clip_middle(&value, values - 1),
             clip(&note, notes - 1),
         ]
     };

@@ -239,7 +239,7 @@ impl Drop for Caught {
         if let Some(signal) = self.take()
             && has_default.contains(&signal)
         {
-            let _ = default_action(signal);
+            end_by(signal);
         }
     }
 }
@@ -263,7 +263,7 @@ pub fn end_by_signal(signal: i32) -> Failure {
             thread::park();
         }
     }
-    let _ = default_action(signal);
+    end_by(signal);
     Failure::new(Exit::TryAgain, format!("ended by signal {signal}"))
 }
 
@@ -272,10 +272,15 @@ pub fn end_by_signal(signal: i32) -> Failure {
 /// # Errors
 /// An unknown signal.
 pub fn default_action(signal: i32) -> io::Result<()> {
-    match is_unknown_end(signal) {
+    emulate_default_handler(signal)
+}
+
+/// Ends the process by a signal that waited, or by SIGTERM for one that it cannot repeat.
+fn end_by(signal: i32) {
+    let _ = match is_unknown_end(signal) {
         true => emulate_default_handler(SIGTERM),
         false => emulate_default_handler(signal),
-    }
+    };
 }
 
 /// Hands the signal over to the watch of the deferral, if there is one.
@@ -388,7 +393,7 @@ fn end_watch(signal: Option<i32>) {
         state.ending
     };
     if let Some(signal) = ending.or(signal) {
-        let _ = default_action(signal);
+        end_by(signal);
     }
 }
 
@@ -428,7 +433,8 @@ fn watch(
             let is_extended = lock(is_extended);
             if !*is_extended {
                 clean_up();
-                let _ = default_action(state().ending.unwrap_or(signal));
+                let ending = state().ending;
+                end_by(ending.unwrap_or(signal));
             }
         }
         // More signals are caught until the end.

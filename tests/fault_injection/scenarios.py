@@ -20,6 +20,7 @@ OWN_LOGIN = (LOGIN, f"{LOGIN}.journal")
 OWN_SHARED_LOGIN = (SHARED_LOGIN, "home/.qwen/oauth_creds.qwen-toolkit.journal")
 # Where an approved login is kept until it is stored; more follows in the name.
 APPROVED = f"{CREDENTIALS}/logins/lab"
+NEW_KEY = f"{CREDENTIALS}/logins/default"
 KEYRING_JOURNAL = f"{CREDENTIALS}/lab.keyring.journal"
 KEY_FILE = "home/.key"
 ENV = "work/.env"
@@ -421,7 +422,7 @@ SCENARIOS = [
              prints_secret=True, on_failure="false;\n"),
     Scenario("env-trust", Command(("qwen-env", "--trust", "../../.env", "--yes"), directory="work/a/b"), _env_files, _trusts,
              (ENV,)),
-    Scenario("login-key", LOGIN_BY_KEY, _nothing, _key_is_stored, (STORED_KEY,)),
+    Scenario("login-key", LOGIN_BY_KEY, _nothing, _key_is_stored, (STORED_KEY, NEW_KEY)),
     Scenario("login-device", LOGIN_BY_DEVICE, _without_login, _logged_in_now, (*OWN_LOGIN, APPROVED), gets_login=True),
     Scenario("login-again", LOGIN_ALONE, _logged_in(3600), _logged_in_now, (*OWN_LOGIN, APPROVED), gets_login=True,
              kill_everywhere=True, from_last_connection=True),

@@ -45,7 +45,7 @@ pub fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
             None => link(&file, &temporary),
         })
         .and_then(|()| match std::fs::rename(&temporary, path) {
-            Err(error) if error.kind() == io::ErrorKind::ResourceBusy => {
+            Err(error) if error.kind() == io::ErrorKind::ResourceBusy && path.exists() => {
                 write_in_place(path, bytes, &temporary)
             }
             Ok(()) => {

@@ -63,6 +63,11 @@ impl Shell {
         }
     }
 
+    /// True for a shell that reads `$'…'`.
+    const fn has_dollar_quotes(self) -> bool {
+        matches!(self.family(), Family::Ansi)
+    }
+
     /// Returns whether the statements for this shell may use helper variables.
     #[must_use]
     pub const fn needs_helpers(self) -> bool {

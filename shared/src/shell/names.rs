@@ -85,10 +85,15 @@ fn of_parent() -> Shell {
     let directory = format!("/proc/{}", parent.as_raw_nonzero());
     let file = std::fs::read_link(format!("{directory}/exe")).ok();
     let by_file = file.as_deref().and_then(by_program);
-    by_file.unwrap_or_else(|| {
+    let shell = by_file.unwrap_or_else(|| {
         let name = std::fs::read_to_string(format!("{directory}/comm")).unwrap_or_default();
         by_name(name.trim_end()).unwrap_or(Shell::Sh)
-    })
+    });
+    // Process 1 is the parent of whoever has lost theirs, as what `$(… &)` starts has: another shell may read what is printed.
+    match parent.is_init() && shell.has_dollar_quotes() {
+        true => Shell::Sh,
+        false => shell,
+    }
 }
 
 /// Returns what tells the parent of this process from the programs that it starts, and is the same for its subshells:
