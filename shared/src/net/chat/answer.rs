@@ -307,12 +307,16 @@ impl AnswerReader {
 
     fn read_event(&mut self, event: Event<'_>, sink: &mut impl FnMut(Delta<'_>)) -> Result<(), AnswerError> {
         // A gateway may put the field's name before lines that have it.
-        let data = event.data.trim().trim_start_matches("data:").trim_start();
+        let mut data = event.data.trim();
+        while let Some(again) = data.strip_prefix("data:") {
+            data = again.trim_start();
+        }
         if self.ending.is_done {
             return Ok(());
         }
+        let is_plain = matches!(event.name, "" | "message");
         if event.name.eq_ignore_ascii_case("error")
-            || names_error(event.name) && !data.contains("\"choices\"")
+            || !is_plain && names_error(event.name) && !data.contains("\"choices\"")
         {
             self.progress.telling += 1;
             return self.read_error(data);
@@ -327,7 +331,7 @@ impl AnswerReader {
             return Ok(());
         }
         // Events of another name are the answer's only by what they hold.
-        let is_answer = matches!(event.name, "" | "message") || data.contains("\"choices\"");
+        let is_answer = is_plain || data.contains("\"choices\"");
         if !is_answer && !data.contains("\"error\"") {
             self.note_foreign(data);
             return Ok(());

@@ -89,7 +89,7 @@ impl<'a> Chunk<'a> {
         let read = |raw: Option<&'a RawValue>| raw.and_then(|raw| serde_json::from_str(raw.get()).ok());
         self.choices = Some(vec![Some(Choice {
             index: Some(0),
-            delta: read(self.message).or_else(|| Some(Message::default())),
+            delta: read(self.message).or_else(|| Some(Box::default())),
             text: self
                 .response
                 .and_then(|raw| serde_json::from_str(raw.get()).ok())
@@ -224,14 +224,15 @@ pub(super) struct Choice<'a> {
     #[serde(default)]
     pub(super) index: Option<u64>,
     #[serde(borrow, default)]
-    delta: Option<Message<'a>>,
+    // Boxed, since it is moved about a dozen times while it is parsed.
+    delta: Option<Box<Message<'a>>>,
     #[serde(borrow, default)]
-    message: Option<Message<'a>>,
+    message: Option<Box<Message<'a>>>,
     #[serde(borrow, default)]
-    text: Content<'a>,
+    text: Option<Box<Content<'a>>>,
     /// Text without a message round it.
     #[serde(borrow, default)]
-    content: Content<'a>,
+    content: Option<Box<Content<'a>>>,
     #[serde(borrow, default)]
     finish_reason: Option<Reason<'a>>,
     /// The finish reason in Gemini's own spelling, which its OpenAI form has at times beside a `null`.
@@ -271,8 +272,8 @@ impl<'de: 'a, 'a> Deserialize<'de> for Reason<'a> {
 impl<'a> Choice<'a> {
     /// Returns what the choice says, and whether it says it as a whole message.
     pub(super) fn message(&self) -> Option<(&Message<'a>, bool)> {
-        let delta = self.delta.as_ref();
-        match (delta, self.message.as_ref()) {
+        let delta = self.delta.as_deref();
+        match (delta, self.message.as_deref()) {
             (Some(delta), message) if message.is_none() || !delta.is_empty() => Some((delta, false)),
             (_, message) => message.map(|message| (message, true)),
         }
@@ -285,14 +286,14 @@ impl<'a> Choice<'a> {
             self.message()
                 .is_some_and(|(message, _)| !message.text().is_empty())
         };
-        let places = [&self.text, &self.content];
-        let text = places.into_iter().find(|text| !text.is_empty())?;
+        let places = [self.text.as_deref(), self.content.as_deref()];
+        let text = places.into_iter().flatten().find(|text| !text.is_empty())?;
         (!is_again()).then_some(text)
     }
 
     /// Returns the `error` members of the choice and of what it says, whatever they hold.
     fn errors(&self) -> impl Iterator<Item = &'a RawValue> + use<'a> {
-        let said = |message: &Option<Message<'a>>| message.as_ref().and_then(|message| message.error);
+        let said = |message: &Option<Box<Message<'a>>>| message.as_ref().and_then(|message| message.error);
         [self.error, said(&self.delta), said(&self.message)]
             .into_iter()
             .flatten()
