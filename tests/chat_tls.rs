@@ -51,6 +51,22 @@ fn a_private_authority_is_trusted_through_ssl_cert_file_and_only_so() {
     );
 }
 
+/// As a shell's `SSL_CERT_FILE=<(…)` gives them.
+#[test]
+fn certificates_may_come_through_a_pipe() {
+    let Some(authority) = Authority::new() else { return };
+    let (sandbox, server) = (Sandbox::new(), Server::script([answer(&["words"])]));
+    let base = format!(
+        "https://localhost:{}/v1",
+        authority.guard(&server, "localhost", NOW).port()
+    );
+    let certificate = std::fs::read_to_string(authority.certificate()).unwrap();
+    let tool = ask(&sandbox, &base)
+        .env("SSL_CERT_FILE", "/dev/stdin")
+        .arg("--no-stdin");
+    tool.stdin(certificate).run().gives(0, "words\n", "");
+}
+
 /// https://github.com/rust-lang/rustup/issues/3820, https://github.com/vercel/turborepo/issues/13035
 #[test]
 fn an_authority_of_a_company_may_sign_on_any_curve_of_the_nist() {

@@ -13,8 +13,8 @@ use crate::net::credential::{
 use crate::output::Reporter;
 
 /// Stores what a login that was cut short after its approval has left, or an API key that was not stored with its profile, and
-/// completes the profile. Every program that uses
-/// credentials calls it before it reads settings; where nothing was left it makes one system call.
+/// completes the profile. Every program that uses credentials calls it before it reads settings; where nothing was left it
+/// makes one system call.
 ///
 /// A login is for its profile, server and client alone: where one of these has changed since, or a newer credential is
 /// stored, it is dropped. One that cannot be stored now stays for the next program. Both are said.

@@ -165,7 +165,8 @@ fn reason(error: &rustls_native_certs::Error) -> String {
 }
 
 fn load() -> CertificateResult {
-    if let Some(file) = std::env::var_os("SSL_CERT_FILE").filter(|name| !name.is_empty())
+    // What can be read once only, such as a pipe, is left to the usual reader.
+    if let Some(file) = std::env::var_os("SSL_CERT_FILE").filter(|name| Path::new(name).is_file())
         && let Ok(text) = std::fs::read(file)
         && let Some(certs) = written_otherwise(&text)
     {
