@@ -143,9 +143,7 @@ fn the_variables_of_the_pages_are_those_that_are_read() {
     for page in Page::all().iter().filter(|page| page.file.ends_with(".5")) {
         described.extend(page.items("ENVIRONMENT").into_iter().map(str::to_owned));
     }
-    let of_providers = provider::all()
-        .iter()
-        .filter_map(|provider| provider.key_variable.clone());
+    let of_providers = provider::all().filter_map(|provider| provider.key_variable.clone());
     // Not read for what they say: an address is kept from their company.
     let of_clients = carriers("OPENAI_BASE_URL");
     let others = of_providers.chain(of_clients);
@@ -171,7 +169,6 @@ fn the_pages_name_every_provider_and_its_variable() {
     let pages = Page::all();
     let page = pages.iter().find(|page| page.file == "qwen.7").unwrap();
     let variables: BTreeSet<&str> = provider::all()
-        .iter()
         .filter_map(|provider| provider.key_variable.as_deref())
         .collect();
     let described: BTreeSet<&str> = page.items("ENVIRONMENT").into_iter().collect();
@@ -179,7 +176,7 @@ fn the_pages_name_every_provider_and_its_variable() {
     let login = Page::of("qwen-login");
     let entry = &login.options()["--provider NAME"];
     let lines: Vec<&str> = entry.lines().collect();
-    let names: BTreeSet<&str> = provider::all().iter().map(|provider| &*provider.name).collect();
+    let names: BTreeSet<&str> = provider::all().map(|provider| &*provider.name).collect();
     assert_eq!(Page::words(&lines, "Ql"), names);
 }
 

@@ -304,7 +304,7 @@ fn parse_value(key: &str, leaf: &Leaf, text: &str) -> Result<Value, Failure> {
 
 /// Names are compared whatever their case.
 fn provider_named(text: &str) -> &str {
-    let mut names = provider::all().iter().map(|provider| provider.name.as_str());
+    let mut names = provider::all().map(|provider| provider.name.as_str());
     names
         .find(|name| name.eq_ignore_ascii_case(text.trim()))
         .unwrap_or(text)

@@ -44,20 +44,16 @@ fn values(key: &str, typed: &str) -> Vec<CompletionCandidate> {
     let values: Vec<String> = match member.map(|member| member.kind) {
         Some(Kind::Word(words)) => words.iter().map(ToString::to_string).collect(),
         Some(Kind::Bool) => vec!["true".to_owned(), "false".to_owned()],
-        Some(Kind::Provider) => provider::all()
-            .iter()
-            .map(|provider| provider.name.clone())
-            .collect(),
+        Some(Kind::Provider) => provider::all().map(|provider| provider.name.clone()).collect(),
         Some(Kind::Profile) => profiles(),
         Some(Kind::Url) if key == "base_url" => {
-            let regions = provider::all().iter().flat_map(|provider| &provider.regions);
+            let regions = provider::all().flat_map(|provider| &provider.regions);
             regions
                 .map(|region| region.base_url.clone())
                 .filter(|url| !url.is_empty())
                 .collect()
         }
         Some(Kind::Variable) => provider::all()
-            .iter()
             .filter_map(|provider| provider.key_variable.clone())
             .collect(),
         _ => Vec::new(),

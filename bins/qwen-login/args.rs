@@ -98,7 +98,7 @@ pub(crate) fn command() -> Command {
 
 /// Returns the providers of the catalogue, for completion.
 fn providers() -> Vec<CompletionCandidate> {
-    let known = provider::all().iter();
+    let known = provider::all();
     known
         .map(|known| CompletionCandidate::new(&known.name).help(Some((&known.title).into())))
         .collect()

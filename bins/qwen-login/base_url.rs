@@ -64,7 +64,6 @@ fn provider_for(
         );
     }
     let known: Vec<&'static Provider> = provider::all()
-        .iter()
         .filter(|provider| provider.oauth.is_none())
         .collect();
     let current = login.profile.provider().filter(|own| own.oauth.is_none());

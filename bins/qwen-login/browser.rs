@@ -116,9 +116,7 @@ fn may_be_secret(name: &str) -> bool {
     ["_KEY", "_TOKEN", "_SECRET", "_PASSWORD"]
         .iter()
         .any(|ending| upper.ends_with(ending))
-        || provider::all()
-            .iter()
-            .any(|provider| provider.key_variable.as_deref() == Some(name))
+        || provider::all().any(|provider| provider.key_variable.as_deref() == Some(name))
 }
 
 /// Parses `BROWSER`: commands separated by colons, `%s` for the address. `None` if all are text browsers.

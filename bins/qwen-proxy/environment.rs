@@ -169,7 +169,6 @@ fn opens_other_endpoint(name: &str) -> bool {
         || is_of_openai(&lower)
         || lower.strip_prefix("azure_").is_some_and(is_of_azure)
         || provider::all()
-            .iter()
             .filter_map(|provider| provider.key_variable.as_deref())
             .any(|key| name == key || is_of_vendor(&lower, key))
 }

@@ -4,9 +4,11 @@ use std::borrow::Cow;
 use std::fmt;
 
 use crate::text::is_hostile;
+use crate::wordlist::{first_field, line_at, line_count, line_starts};
 
 /// How a reference to a secret begins and who resolves it, one to a line, with a tab; lines that begin with `#` are comments.
 const REFERENCES: &str = include_str!("references.tsv");
+static ROWS: [u32; line_count(REFERENCES)] = line_starts(REFERENCES);
 
 /// Why a text is no key as it stands. What it says of the text shows nothing of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -265,12 +267,17 @@ pub fn stray_character(text: &str) -> Option<char> {
 /// Returns the reference into a store of secrets that a text begins with: how it begins, and who resolves it.
 #[must_use]
 pub fn begun_reference(text: &str) -> Option<(&'static str, &'static str)> {
-    let rows = REFERENCES.lines().filter(|line| !line.starts_with('#'));
-    let mut pairs = rows.filter_map(|line| line.split_once('\t'));
-    pairs.find(|(begin, _)| {
-        let start = text.get(..begin.len());
-        start.is_some_and(|start| start.eq_ignore_ascii_case(begin))
-    })
+    let is_begun = |&&row: &&u32| {
+        let mut begin = first_field(REFERENCES, row).peekable();
+        let mut bytes = text.bytes();
+        begin.peek().is_some_and(|&first| first != b'#')
+            && begin.all(|wanted| {
+                bytes
+                    .next()
+                    .is_some_and(|byte| byte.eq_ignore_ascii_case(&wanted))
+            })
+    };
+    line_at(REFERENCES, *ROWS.iter().find(is_begun)?).split_once('\t')
 }
 
 #[cfg(test)]

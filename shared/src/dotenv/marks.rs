@@ -4,37 +4,19 @@
 //! names waits for consent, marked or not. A mark tells the person who is asked what a name can do, and keeps it from
 //! those who take everything (`--all`).
 
+use std::cmp::Ordering;
+
+use crate::wordlist::{first_field, line_at, line_count, line_starts};
+
 /// Lines of pattern, program and effect with a tab between them, sorted by the bytes of the pattern.
 const TABLE: &str = include_str!("marks.tsv");
 
-/// Returns the row that a byte of the table is in, and where it begins and ends.
-fn row_around(at: usize) -> (&'static str, usize, usize) {
-    let start = TABLE[..at].rfind('\n').map_or(0, |end| end + 1);
-    let end = TABLE[at..]
-        .find('\n')
-        .map_or(TABLE.len(), |length| at + length + 1);
-    (TABLE[start..end].trim_end_matches('\n'), start, end)
-}
+/// Where each row begins. The table is searched as it is: taking it apart costs more than a program's whole start.
+static ROWS: [u32; line_count(TABLE)] = line_starts(TABLE);
 
-/// Returns where the first row begins whose pattern is not before what is looked for. The table is searched as it is:
-/// taking it apart costs more than a program's whole start.
-fn partition_point(is_before: impl Fn(&'static str) -> bool) -> usize {
-    let (mut low, mut high) = (0, TABLE.len());
-    while low < high {
-        let middle = low + (high - low) / 2;
-        let (row, start, end) = row_around(middle);
-        if is_before(pattern(row)) {
-            low = end;
-        } else {
-            high = start;
-        }
-    }
-    low
-}
-
-/// Returns the pattern of a row.
-fn pattern(row: &'static str) -> &'static str {
-    row.split_once('\t').map_or(row, |(pattern, _)| pattern)
+/// Returns the number of the first row whose pattern is not before what is looked for.
+fn partition_point<P: Iterator<Item = u8>>(wanted: impl Fn() -> P, is_before: fn(Ordering) -> bool) -> usize {
+    ROWS.partition_point(|&row| is_before(first_field(TABLE, row).cmp(wanted())))
 }
 
 /// A name, or a kind of name, and what it does.
@@ -78,11 +60,9 @@ pub fn find(name: &str) -> Option<Mark> {
 /// `*` sorts before every character of a name, so a pattern `P*` stands before all others that begin with `P`: the prefix
 /// that is looked for is no longer than what the name shares with the row before its own place.
 fn of_prefix(name: &str) -> Option<Mark> {
-    let last = || name.bytes().chain(*b"*");
-    let place = partition_point(|pattern| pattern.bytes().le(last()));
-    let (before, ..) = row_around(place.checked_sub(1)?);
-    let shared = pattern(before)
-        .bytes()
+    let place = partition_point(|| name.bytes().chain(*b"*"), Ordering::is_le);
+    let before = *ROWS.get(place.checked_sub(1)?)?;
+    let shared = first_field(TABLE, before)
         .zip(name.bytes())
         .take_while(|(one, other)| one == other);
     (1..=shared.count())
@@ -102,12 +82,9 @@ fn of_suffix(name: &str) -> Option<Mark> {
 /// Finds the row whose pattern is these two texts, one after the other.
 fn row(start: &str, end: &str) -> Option<Mark> {
     let wanted = || start.bytes().chain(end.bytes());
-    let place = partition_point(|pattern| pattern.bytes().lt(wanted()));
-    if place == TABLE.len() {
-        return None;
-    }
-    let (row, ..) = row_around(place);
-    pattern(row).bytes().eq(wanted()).then(|| Mark::read(row))?
+    let row = *ROWS.get(partition_point(wanted, Ordering::is_lt))?;
+    let is_found = first_field(TABLE, row).eq(wanted());
+    is_found.then(|| Mark::read(line_at(TABLE, row)))?
 }
 
 #[cfg(test)]

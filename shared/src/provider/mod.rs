@@ -6,7 +6,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::OnceLock;
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
@@ -17,55 +16,15 @@ use url::{Host, Url};
 
 use crate::checked;
 
-/// Returns every provider, in the order of menus. `custom` is the last.
-#[must_use]
-pub fn all() -> &'static [Provider] {
-    static ALL: OnceLock<Vec<Provider>> = OnceLock::new();
-    // That the catalogue parses is a unit test.
-    ALL.get_or_init(|| serde_json::from_str(CATALOGUE).unwrap_or_default())
-}
+mod catalogue;
 
-const CATALOGUE: &str = include_str!("catalogue.json");
-
-/// Returns whether a variable holds the key of a provider, and is no other program's.
-///
-/// `qwen-env` asks at every start: a name that stands nowhere in the catalogue is none, and of the others these two
-/// members are read alone.
-#[must_use]
-pub fn is_key_variable(name: &str) -> bool {
-    #[derive(Deserialize)]
-    struct KeyVariable {
-        key_variable: Option<&'static str>,
-        #[serde(default)]
-        key_variable_shared: bool,
-    }
-    static ALL: OnceLock<Vec<KeyVariable>> = OnceLock::new();
-    let is_there = |(at, _)| CATALOGUE[..at].ends_with('"') && CATALOGUE[at + name.len()..].starts_with('"');
-    if name.is_empty() || !CATALOGUE.match_indices(name).any(is_there) {
-        return false;
-    }
-    let all = ALL.get_or_init(|| serde_json::from_str(CATALOGUE).unwrap_or_default());
-    let mut of_name = all
-        .iter()
-        .filter(|known| known.key_variable == Some(name))
-        .peekable();
-    of_name.peek().is_some() && of_name.all(|known| !known.key_variable_shared)
-}
-
-/// Finds a provider by its name, whatever its case.
-#[must_use]
-pub fn named(name: &str) -> Option<&'static Provider> {
-    let name = name.trim();
-    all()
-        .iter()
-        .find(|provider| provider.name.eq_ignore_ascii_case(name))
-}
+pub use catalogue::{all, is_key_variable, named};
 
 /// Returns the provider whose endpoint this is; `custom` for one that is not in the catalogue. A name goes before a pattern
 /// that covers it too.
 #[must_use]
 pub fn recognise(url: &Url) -> Option<&'static Provider> {
-    let mut own = all().iter().filter(|provider| provider.oauth.is_none());
+    let mut own = all().filter(|provider| provider.oauth.is_none());
     own.clone()
         .find(|provider| provider.is_region(url))
         .or_else(|| own.find(|provider| provider.is_covered(url)))

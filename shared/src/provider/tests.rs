@@ -6,7 +6,7 @@ use super::{Provider, all, host_matches, is_key_variable, named, recognise};
 #[test]
 fn every_entry_of_the_catalogue_is_read() {
     let read: Vec<Provider> = serde_json::from_str(include_str!("catalogue.json")).unwrap();
-    assert_eq!(all().len(), read.len());
+    assert_eq!(all().count(), read.len());
     for provider in all() {
         assert_eq!(named(&provider.name).unwrap().title, provider.title);
     }
@@ -87,10 +87,7 @@ fn a_variable_that_other_programs_read_too_is_no_key_variable_of_ours_alone() {
 /// A person without a key is told where one is made.
 #[test]
 fn every_provider_that_needs_a_key_says_where_one_is_made() {
-    for provider in all()
-        .iter()
-        .filter(|known| known.needs_key && known.oauth.is_none())
-    {
+    for provider in all().filter(|known| known.needs_key && known.oauth.is_none()) {
         let page = provider.key_page.as_deref().unwrap_or_default();
         assert!(
             provider.name == "custom" || page.starts_with("https://"),
@@ -124,7 +121,7 @@ fn a_key_belongs_to_the_origins_of_its_provider() {
 fn every_entry_is_documented() {
     let text = include_str!("../../../tests/data/providers.json");
     let documented: Vec<Value> = serde_json::from_str(text).unwrap();
-    let entries = all().iter().filter(|provider| provider.name != "custom");
+    let entries = all().filter(|provider| provider.name != "custom");
     let entries: Vec<Value> = entries
         .zip(&documented)
         .map(|(provider, row)| {

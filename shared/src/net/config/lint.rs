@@ -165,7 +165,7 @@ impl Lints {
         if provider::named(name).is_some() {
             return true;
         }
-        let known = || provider::all().iter().map(|provider| provider.name.as_str());
+        let known = || provider::all().map(|provider| provider.name.as_str());
         let remedy = match nearest(name, known()) {
             Some(near) => format!("did you mean '{near}'?"),
             None => format!(

@@ -583,9 +583,7 @@ impl Resolver<'_> {
         {
             return usual;
         }
-        let owners = provider::all()
-            .iter()
-            .filter(|provider| provider.key_variable.as_deref() == Some(variable));
+        let owners = provider::all().filter(|provider| provider.key_variable.as_deref() == Some(variable));
         Binding::any(owners.map(Binding::to_regions))
     }
 

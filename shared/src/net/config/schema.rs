@@ -89,7 +89,7 @@ fn complete(own: &mut Map<String, Value>, member: &Member) {
     let more = match member.kind {
         Kind::Word(known) => json!({"enum": words(&mut known.iter().copied())}),
         Kind::Provider => {
-            let names = provider::all().iter().map(|provider| provider.name.as_str());
+            let names = provider::all().map(|provider| provider.name.as_str());
             json!({"enum": words(&mut names.into_iter())})
         }
         Kind::Url => json!({"pattern": "^\\s*[Hh][Tt][Tt][Pp][Ss]?://[^@]*$|^\\s*$"}),

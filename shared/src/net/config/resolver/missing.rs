@@ -143,10 +143,7 @@ pub fn unknown_provider(profile: &Source, name: &str) -> Failure {
 /// Adds the nearest provider's name, and all of them.
 #[must_use]
 pub fn hint_at_providers(mut failure: Failure, name: &str) -> Failure {
-    let known: Vec<&str> = provider::all()
-        .iter()
-        .map(|provider| provider.name.as_str())
-        .collect();
+    let known: Vec<&str> = provider::all().map(|provider| provider.name.as_str()).collect();
     if let Some(near) = nearest(name, known.iter().copied()) {
         failure = failure.hint(format!("did you mean '{near}'?"));
     }
