@@ -15,11 +15,13 @@ const COUNT: usize = entry_count(TEXT.as_bytes());
 static ENTRIES: [Entry; COUNT] = entries(TEXT.as_bytes());
 static PROVIDERS: [OnceLock<Option<Box<Provider>>>; COUNT] = [const { OnceLock::new() }; COUNT];
 
-/// The place of an entry, in bytes.
+/// Where an entry stands, and in it the name, which is its first member; in bytes.
 #[derive(Clone, Copy)]
 struct Entry {
     start: u32,
     end: u32,
+    name_start: u32,
+    name_end: u32,
 }
 
 impl Entry {
@@ -28,9 +30,9 @@ impl Entry {
             .unwrap_or_default()
     }
 
-    /// Returns the name, the first member.
     fn name(&self) -> &'static str {
-        self.text().split('"').nth(3).unwrap_or_default()
+        TEXT.get(self.name_start as usize..self.name_end as usize)
+            .unwrap_or_default()
     }
 }
 
@@ -125,15 +127,29 @@ const fn entry_count(text: &[u8]) -> usize {
 }
 
 const fn entries<const N: usize>(text: &[u8]) -> [Entry; N] {
-    let mut entries = [Entry { start: 0, end: 0 }; N];
-    let (mut walk, mut at, mut filled) = (Depth::new(), 0, 0);
+    let mut entries = [Entry {
+        start: 0,
+        end: 0,
+        name_start: 0,
+        name_end: 0,
+    }; N];
+    let (mut walk, mut at, mut filled, mut quotes) = (Depth::new(), 0, 0, 0);
     while at < text.len() {
-        let before = walk.depth;
+        let (depth, was_in_text) = (walk.depth, walk.in_text);
         walk.pass(text[at]);
-        if before == 1 && walk.depth == 2 {
+        if depth == 1 && walk.depth == 2 {
             entries[filled].start = at as u32;
+            quotes = 0;
         }
-        if before == 2 && walk.depth == 1 {
+        if walk.in_text != was_in_text {
+            quotes += 1;
+            match quotes {
+                3 => entries[filled].name_start = at as u32 + 1,
+                4 => entries[filled].name_end = at as u32,
+                _ => {}
+            }
+        }
+        if depth == 2 && walk.depth == 1 {
             entries[filled].end = at as u32 + 1;
             filled += 1;
         }
