@@ -34,7 +34,7 @@ fn an_address_goes_only_with_the_key_of_its_own_file() {
         (both, vec![key], vec![], ""),
         (both, vec![key], vec!["--override"], paired),
         (both, vec![("OPENAI_API_KEY", "sk-theirs")], vec![], alone),
-        (blank, vec![], vec![], "OPENAI_API_KEY= \0"),
+        (blank, vec![], vec![], ""),
     ] {
         let sandbox = Sandbox::new();
         sandbox.write("work/.env", file);
@@ -144,12 +144,11 @@ fn what_else_the_clients_send_is_not_the_users_either() {
         sandbox.config(&serde_json::json!({ "env": { "allow": allowed } }).to_string());
         let pair = format!("{address}=http://127.0.0.1:9/v1\n{key}=sk-theirs\n");
         let file = sandbox.write("work/.env", &pair);
-        let key_alone = format!("{key}=sk-theirs\0");
         let whole = format!("{address}=http://127.0.0.1:9/v1\0{key}=sk-theirs\0");
         added(&sandbox, &[("OPENAI_WEBHOOK_SECRET", "mine")], &[]).gives(0, &whole, "");
         for &name in secrets {
             let run = added(&sandbox, &[(name, "mine")], &[]);
-            assert_eq!(run.text(), key_alone, "{address} {name}");
+            assert_eq!(run.text(), "", "{address} {name}");
             let told = format!("'{address}' is not exported: clients would send '{name}' there too");
             assert!(run.stderr.contains(&told), "{run:#?}");
             assert_eq!(
@@ -234,6 +233,43 @@ fn a_key_that_the_shell_cannot_hold_does_not_open_the_way_for_its_address() {
         run.stderr.contains("cannot hold a line end") && run.stderr.contains(WITHHELD),
         "{run:#?}"
     );
+}
+
+/// A key alone would be sent to the next address that counts, an address alone would get the next key.
+#[test]
+fn a_key_and_its_address_of_one_file_are_exported_together_or_not_at_all() {
+    let long = "x".repeat(4_100);
+    for (file, parted, other) in [
+        (
+            format!("OPENAI_API_KEY=sk-clone\nOPENAI_BASE_URL=https://clone.example/{long}\n"),
+            "OPENAI_API_KEY",
+            "OPENAI_BASE_URL",
+        ),
+        (
+            "OPENAI_API_KEY=\"two\nlines\"\nOPENAI_BASE_URL=https://own.example/v1\n".to_owned(),
+            "OPENAI_BASE_URL",
+            "OPENAI_API_KEY",
+        ),
+    ] {
+        for directory in ["work", "home"] {
+            let sandbox = Sandbox::new();
+            sandbox.write(format!("{directory}/.env"), format!("{file}OPENAI_MODEL=m\n"));
+            let tool = || sandbox.tool("qwen-env").args(["--shell", "csh"]);
+            let run = tool().run().exits(0);
+            assert!(
+                run.text().contains("OPENAI_MODEL")
+                    && !run.text().contains("OPENAI_API_KEY")
+                    && !run.text().contains("OPENAI_BASE_URL"),
+                "{run:#?}"
+            );
+            // An address without its key is withheld from a project for that alone.
+            if directory == "home" || parted == "OPENAI_API_KEY" {
+                let said =
+                    format!("'{parted}' is not exported: it goes with '{other}', which is not exported");
+                assert!(run.stderr.contains(&said), "{run:#?}");
+            }
+        }
+    }
 }
 
 #[test]

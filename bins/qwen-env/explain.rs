@@ -255,7 +255,7 @@ fn status_of(entry: &Entry<'_>) -> (&'static str, String) {
         Action::Export => ("exported", String::new()),
         Action::Keep => ("kept", "the environment has it".to_owned()),
         Action::Withhold => ("withheld", reason),
-        Action::NotPlain | Action::Refuse(_) | Action::NoRoom => ("refused", reason),
+        Action::NotPlain | Action::Refuse(_) | Action::NoRoom | Action::Parted => ("refused", reason),
     }
 }
 

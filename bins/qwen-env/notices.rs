@@ -364,5 +364,9 @@ pub(crate) fn reason(entry: &Entry<'_>) -> Option<String> {
         Action::NotPlain => Some(NotPlain.to_string()),
         Action::Refuse(reason) => Some(reason.to_string()),
         Action::NoRoom => Some("the environment has no room for more".to_owned()),
+        Action::Parted => {
+            let other = entry.beside.as_deref().unwrap_or_default();
+            Some(format!("it goes with '{other}', which is not exported"))
+        }
     }
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use qwen_shared::address::{is_loopback_address, parse_plain};
 use qwen_shared::dotenv::{
-    EnvChain, Record, RecordKey, Trust, Variable, carriers, is_same_origin, key_name, may_pair,
+    EnvChain, Record, RecordKey, Trust, Variable, carriers, is_same_origin, key_name, may_pair, partners,
 };
 use qwen_shared::shell::{Shell, Unsupported};
 
@@ -53,6 +53,8 @@ pub(crate) enum Action {
     Refuse(Unsupported),
     /// Refuse it: the environment would grow too large.
     NoRoom,
+    /// Refuse it: the address that goes with this key, or the key that goes with this address, is not exported.
+    Parted,
 }
 
 /// A variable and what is done with it.
@@ -62,8 +64,19 @@ pub(crate) struct Entry<'c> {
     pub(crate) value: &'c str,
     pub(crate) origin: Origin<'c>,
     pub(crate) action: Action,
-    /// The secret of somebody else's that clients would send to this address; set only where it is withheld for that.
+    /// The variable that stands in the way: the secret of somebody else's that clients would send to this address, or what
+    /// goes with this one and is not exported; set only where it is withheld or refused for that.
     pub(crate) beside: Option<String>,
+}
+
+impl Entry<'_> {
+    fn is_of_same_source(&self, other: &Entry<'_>) -> bool {
+        match (self.origin, other.origin) {
+            (Origin::File(one), Origin::File(other)) => one.path == other.path,
+            (Origin::Token, Origin::Token) => true,
+            _ => false,
+        }
+    }
 }
 
 /// The changes to the environment.
@@ -104,6 +117,7 @@ impl<'c> Plan<'c> {
             let entry = planner.decide(name);
             planner.decided.insert(name, entry);
         }
+        planner.part();
         let entries: Vec<Entry<'c>> = names
             .iter()
             .filter_map(|name| planner.decided.remove(name))
@@ -218,6 +232,28 @@ impl<'c> Planner<'c, '_> {
         entry
     }
 
+    /// Leaves out what goes with something of the same file that is left out: a key without its address would be sent to
+    /// another server, an address without its key get another key.
+    fn part(&mut self) {
+        let refused: BTreeSet<String> = self
+            .decided
+            .values()
+            .filter(|entry| !matches!(entry.action, Action::Export | Action::Keep))
+            .map(|entry| entry.name.to_owned())
+            .collect();
+        for (name, other) in partners(self.decided.keys().copied(), &refused) {
+            let is_together = self.decided[name].is_of_same_source(&self.decided[other]);
+            if let Some(entry) = self.decided.get_mut(name)
+                && entry.action == Action::Export
+                && is_together
+            {
+                entry.action = Action::Parted;
+                entry.beside = Some(other.to_owned());
+                self.record.remove(name);
+            }
+        }
+    }
+
     fn action(&mut self, entry: &Entry<'c>) -> Action {
         if self.is_kept(entry) {
             return Action::Keep;
@@ -329,7 +365,7 @@ impl<'c> Planner<'c, '_> {
         let is_file = match entry.action {
             Action::Export => true,
             Action::Keep => std::env::var_os(name).is_some_and(|value| value == OsStr::new(entry.value)),
-            Action::Withhold | Action::NotPlain | Action::Refuse(_) | Action::NoRoom => false,
+            _ => false,
         };
         match entry.origin {
             Origin::File(variable) if is_file => {

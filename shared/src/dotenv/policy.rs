@@ -156,3 +156,49 @@ fn web_address(text: &str) -> Option<Url> {
     let url = Url::parse(text.trim()).ok()?;
     matches!(url.scheme(), "http" | "https").then_some(url)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::partners;
+
+    #[test]
+    fn a_key_and_all_its_addresses_go_together_and_nothing_else_does() {
+        let names = [
+            "A_API_KEY",
+            "A_BASE_URL",
+            "A_API_BASE",
+            "B_API_KEY",
+            "B_BASE_URL",
+            "C_BASE_URL",
+            "GREETING",
+        ];
+        for (excluded, expected) in [
+            ("A_BASE_URL", &["A_API_BASE", "A_API_KEY"][..]),
+            ("A_API_KEY", &["A_API_BASE", "A_BASE_URL"]),
+            ("B_API_KEY", &["B_BASE_URL"]),
+            ("C_BASE_URL", &[]),
+            ("C_API_KEY", &[]),
+            ("GREETING", &[]),
+        ] {
+            let excluded = BTreeSet::from([excluded.to_owned()]);
+            let parted = partners(names.into_iter(), &excluded);
+            assert_eq!(parted.into_keys().collect::<Vec<_>>(), expected, "{excluded:?}");
+        }
+    }
+
+    /// A search through all names for each of them would take hours.
+    #[test]
+    fn pairs_are_found_among_hundreds_of_thousands() {
+        let keys: BTreeSet<String> = (0..200_000).map(|number| format!("V{number}_API_KEY")).collect();
+        let addresses = (0..200_000).map(|number| format!("V{number}_BASE_URL"));
+        let names: Vec<String> = keys.iter().cloned().chain(addresses).collect();
+        let parted = partners(names.iter().map(String::as_str), &keys);
+        assert_eq!(parted.len(), 200_000);
+        let is_pair = |(address, key): (&&str, &&str)| {
+            address.trim_end_matches("_BASE_URL") == key.trim_end_matches("_API_KEY")
+        };
+        assert!(parted.iter().all(is_pair));
+    }
+}

@@ -283,6 +283,13 @@ impl Record {
         true
     }
 
+    /// Takes a variable out again.
+    pub fn remove(&mut self, name: &str) {
+        if let Some(old) = self.entries.remove(name) {
+            self.entries_length -= length_of(name, &old);
+        }
+    }
+
     fn insert_entry(&mut self, name: &str, entry: Entry) {
         self.entries_length += length_of(name, &entry);
         if let Proof::Foreign { key, .. } = &entry.proof {
