@@ -193,6 +193,7 @@ fn an_unfinished_last_line_is_retried() {
         ("{\"id\":\"batch_req_1\",\"custom_id\":\"q1\",\"respo", 1),
         ("{", 1),
         ("\0\0\0\0", 1),
+        ("{\"id\":\"batch_req_1\",\"cus\0\0", 1),
         (
             "{\"id\":\"batch_req_1\",\"custom_id\":\"q1\",\"response\":{\"status_code\":200,\"body\":{\"x\":1}},\"error\":null}",
             2,
@@ -231,6 +232,9 @@ fn a_file_that_holds_something_else_is_left_as_it_is() {
         ("{\"custom_id\":\"a\"}\n".to_owned(), 1),
         (format!("{good}\nsomething\n"), 2),
         (format!("{good}\nsomething"), 2),
+        // Whole, and no beginning of a record.
+        (format!("{good}\n{{\"custom_id\":\"b\"}}"), 2),
+        (format!("{good}{good}"), 1),
     ] {
         sandbox.write("work/out.jsonl", &content);
         let tool = batch(&sandbox, &server).args(["run", "in.jsonl", "-o", "out.jsonl"]);

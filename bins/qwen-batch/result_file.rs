@@ -9,8 +9,9 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use qwen_shared::exit::{Exit, Failure};
-use qwen_shared::fs::{cannot, cannot_write};
+use qwen_shared::fs::{Links, cannot, cannot_write, is_at};
 use qwen_shared::output::Reporter;
+use serde::de::IgnoredAny;
 
 use super::completed::{Claim, CompletedRequests};
 use super::record::{ExistingRecord, without_mark};
@@ -102,15 +103,25 @@ impl ResultFile {
         }
     }
 
-    /// True for a last line that may be the beginning of a record, or the zeros that a power cut leaves in its place.
+    /// True for a last line that may be the beginning of a record, and of no more than one, or the zeros that a power cut
+    /// leaves in its place.
     fn is_unfinished(&self, rest: &[u8]) -> bool {
+        let end = rest
+            .iter()
+            .rposition(|&byte| byte != 0)
+            .map_or(0, |last| last + 1);
+        let rest = &rest[..end];
+        let parsed = serde_json::from_slice::<IgnoredAny>(rest);
+        if !parsed.is_err_and(|error| error.is_eof()) {
+            return false;
+        }
         let is_start = match self.length {
             0 => RECORD_STARTS
                 .iter()
                 .any(|start| rest.starts_with(start.as_bytes()) || start.as_bytes().starts_with(rest)),
             _ => rest.starts_with(b"{"),
         };
-        is_start || rest.iter().all(|&byte| byte == 0)
+        is_start || rest.is_empty()
     }
 
     fn not_a_record(&self, number: u64) -> Failure {
@@ -282,7 +293,7 @@ impl ResultFile {
 
     /// Replaces the file by one without the records that are to go, in order. A crash leaves one of the two, whole.
     fn rewrite(&mut self, completed: &CompletedRequests, drops_invalid_lines: bool) -> io::Result<()> {
-        let is_ours = self.path.metadata().is_ok_and(|there| file_id(&there) == self.id);
+        let is_ours = is_at(&self.file, &self.path, Links::Follow);
         let Some(records) = self.placed(completed, drops_invalid_lines)?.filter(|_| is_ours) else {
             return Ok(());
         };
@@ -381,7 +392,7 @@ fn open_locked(path: &Path, reporter: &Reporter) -> Result<File, Failure> {
             .open(path)
             .map_err(|error| cannot_write(path, &error))?;
         match file.try_lock() {
-            Ok(()) if is_at(&file, path) => return Ok(file),
+            Ok(()) if is_at(&file, path, Links::Follow) => return Ok(file),
             // Another run has replaced the file and ended.
             Ok(()) if started.elapsed() < REPLACED_LIMIT => thread::sleep(REPLACED_PAUSE),
             Ok(()) => {
@@ -406,13 +417,4 @@ fn open_locked(path: &Path, reporter: &Reporter) -> Result<File, Failure> {
             Err(TryLockError::Error(error)) => return Err(cannot_write(path, &error)),
         }
     }
-}
-
-fn is_at(file: &File, path: &Path) -> bool {
-    let Ok(ours) = file.metadata() else {
-        return false;
-    };
-    let is_same = |there: io::Result<Metadata>| there.is_ok_and(|there| file_id(&ours) == file_id(&there));
-    // A file system may number what is open otherwise than what has a name (overlayfs before Linux 4.19).
-    is_same(path.metadata()) || is_same(File::open(path).and_then(|again| again.metadata()))
 }

@@ -17,8 +17,7 @@ mod own;
 mod prepared;
 mod write;
 
-pub(crate) use lock::is_at;
-pub use lock::{Lock, lock_path};
+pub use lock::{Lock, is_at, lock_path};
 #[cfg(feature = "net")]
 pub(crate) use lock::{StandIn, Wait, stands_at, try_lock};
 pub use own::{NotOwn, check_own_directory, open_own, others_home, own_target};

@@ -135,7 +135,7 @@ impl Lock {
         let mut file = open(path).map_err(|error| refused(path, &error))?;
         loop {
             let fault = match try_lock(&file).map_err(|error| refused(path, &error))? {
-                Some(stand_in) if is_at(&file, path) => {
+                Some(stand_in) if is_at(&file, path, Links::Refuse) => {
                     if stand_in.0.is_some() {
                         notify(&format!(
                             "{}: its file system has no locks, so that only programs on this machine wait for each other",
@@ -191,23 +191,29 @@ fn open(path: &Path) -> io::Result<File> {
         .open(path)
 }
 
-pub(crate) fn is_at(file: &File, path: &Path) -> bool {
-    stands_at(file, path).unwrap_or(false)
+/// Returns whether it is this file that has the path, as far as the machine can tell.
+#[must_use]
+pub fn is_at(file: &File, path: &Path, links: Links) -> bool {
+    stands_at(file, path, links).unwrap_or(false)
 }
 
 /// Returns whether it is this file that has the path.
 ///
 /// # Errors
 /// What keeps the machine from telling.
-pub(crate) fn stands_at(file: &File, path: &Path) -> io::Result<bool> {
+pub(crate) fn stands_at(file: &File, path: &Path, links: Links) -> io::Result<bool> {
     let ours = file.metadata()?;
     let is_same = |there: &Metadata| ours.dev() == there.dev() && ours.ino() == there.ino();
-    match path.symlink_metadata() {
+    let there = match links {
+        Links::Follow => path.metadata(),
+        Links::Refuse => path.symlink_metadata(),
+    };
+    match there {
         Ok(there) if is_same(&there) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
         // A file system may number what is open otherwise than what has a name (overlayfs before Linux 4.19), or not know
         // the name for a moment (NFS).
-        found => match options(Links::Refuse).read(true).open(path) {
+        found => match options(links).read(true).open(path) {
             Ok(again) => Ok(is_same(&again.metadata()?)),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
             Err(error) => found.map(|_| false).map_err(|_| error),

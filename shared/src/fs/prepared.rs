@@ -131,7 +131,7 @@ fn rewrite(file: &File) -> io::Result<()> {
 
 /// Fails where another program has put another file in the place of the one that was written.
 fn still_at(file: &File, path: &Path) -> io::Result<()> {
-    match is_at(file, path) {
+    match is_at(file, path, Links::Refuse) {
         true => Ok(()),
         false => Err(io::Error::other("was replaced by another program meanwhile")),
     }

@@ -220,7 +220,9 @@ fn create(directory: &Path, path: &Path, subject: &str) -> io::Result<Option<(Jo
     check_own_directory(path)?;
     let journal = Journal::create(path, LOGIN, subject)?;
     match try_lock(journal.file())? {
-        Some(stand_in) if is_at(journal.file(), journal.path()) => Ok(Some((journal, stand_in))),
+        Some(stand_in) if is_at(journal.file(), journal.path(), Links::Refuse) => {
+            Ok(Some((journal, stand_in)))
+        }
         _ => Ok(None),
     }
 }
@@ -338,7 +340,7 @@ fn take(path: &Path) -> io::Result<Option<ApprovedLogin>> {
     let Some(stand_in) = lock_unless_going_on(&lock, path)? else {
         return Ok(None);
     };
-    if !stands_at(&lock, path)? {
+    if !stands_at(&lock, path, Links::Refuse)? {
         return Ok(None);
     }
     let Some(found) = read(path)? else {
