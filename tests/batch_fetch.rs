@@ -414,6 +414,25 @@ fn an_answer_to_another_request_is_left_out_and_said() {
 }
 
 #[test]
+fn batches_that_answer_the_same_request_leave_nothing_undone() {
+    let both = lines(3);
+    let api = answered(&[("batch_1", both.clone()), ("batch_2", both + &line("q3", "q3"))]);
+    let sandbox = Sandbox::new();
+    let fetch = || {
+        let tool = batch(&sandbox, &api.server).args(["fetch", "-o", "out.jsonl", "batch_1", "batch_2"]);
+        tool.run()
+    };
+    fetch().gives(0, "", "");
+    assert_eq!(names(&sandbox).concat(), "q0q1q2q3");
+    fetch().exits(0);
+    // What neither has told of is not done, however often the rest came.
+    api.set(|state| {
+        state.batches.get_mut("batch_2").unwrap()["request_counts"]["total"] = 5.into();
+    });
+    fetch().fails(1, &["4 done, 1 not done"]);
+}
+
+#[test]
 fn batches_that_share_names_are_not_mixed() {
     let (first, second) = (
         line("request-1", "x"),
@@ -501,7 +520,9 @@ fn a_name_that_is_a_number_is_a_name() {
 fn an_answer_with_numbers_that_are_none_is_kept() {
     let odd = result("a", 200).replace("\"index\":0", "\"index\":0,\"logprobs\":[-Infinity,NaN]");
     assert!(odd.contains("NaN"), "{odd}");
-    let api = ended("completed", 2, Some(&(odd + &result("b", 200))), None);
+    let half = result("c", 200).replace("\"index\":0", r#""index":0,"token":"\ud83d""#);
+    assert!(half.contains("ud83d"), "{half}");
+    let api = ended("completed", 3, Some(&(odd + &half + &result("b", 200))), None);
     let sandbox = Sandbox::new();
     fetch(&sandbox, &api).run().gives(0, "", "");
     let results = results_in(&sandbox.work().join("out.jsonl"));
@@ -509,6 +530,10 @@ fn an_answer_with_numbers_that_are_none_is_kept() {
     assert_eq!(
         results["a"]["response"]["body"]["choices"][0]["logprobs"],
         json!([null, null])
+    );
+    assert_eq!(
+        results["c"]["response"]["body"]["choices"][0]["token"],
+        "\u{fffd}"
     );
 }
 

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use qwen_shared::exit::Exit;
 use qwen_shared::net::api::Client;
-use qwen_shared::net::chat::Usage;
+use qwen_shared::net::chat::{Usage, repaired_json};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -307,10 +307,13 @@ pub(crate) fn without_mark(line: &[u8]) -> &[u8] {
     line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line)
 }
 
-/// Puts JSON on one line; `None` when it is not JSON. Bytes that are not UTF-8 become U+FFFD.
+/// Puts JSON on one line; `None` when it is not JSON. Bytes that are not UTF-8 become U+FFFD, and what only some readers of
+/// JSON take is repaired.
 fn json_on_one_line(body: &[u8]) -> Option<Box<RawValue>> {
     let text = String::from_utf8_lossy(body);
     let text = text.trim_start_matches('\u{feff}').trim();
+    let repaired = repaired_json(text);
+    let text = repaired.as_deref().unwrap_or(text);
     if text.contains(['\n', '\r']) {
         let value: Value = serde_json::from_str(text).ok()?;
         return serde_json::value::to_raw_value(&value).ok();
@@ -320,8 +323,20 @@ fn json_on_one_line(body: &[u8]) -> Option<Box<RawValue>> {
 
 #[cfg(test)]
 mod tests {
-    use super::{ExistingRecord, bound_line};
+    use super::{ExistingRecord, RecordedResponse, bound_line};
     use crate::digest::RequestDigest;
+
+    #[test]
+    fn a_body_is_json_that_every_reader_takes() {
+        for (body, expected) in [
+            (r#"{"a":"\ud83d","b":NaN}"#, r#"{"a":"\ufffd","b":null}"#),
+            ("{\n\"a\":\"\\udc00\"}", "{\"a\":\"\u{fffd}\"}"),
+            (r#"{"a":"\ud83d\ude00"}"#, r#"{"a":"\ud83d\ude00"}"#),
+        ] {
+            let kept = RecordedResponse::new(200, None, body.as_bytes()).body.unwrap();
+            assert_eq!(kept.get(), expected);
+        }
+    }
 
     #[test]
     fn a_providers_record_keeps_all_but_its_id_when_it_is_bound() {

@@ -1,6 +1,7 @@
 //! `qwen-batch fetch`: downloads results.
 
 use std::collections::HashSet;
+use std::hash::{BuildHasher, RandomState};
 
 use qwen_shared::exit::{Exit, Failure, Outcome};
 use qwen_shared::net::chat::repaired_json;
@@ -17,6 +18,7 @@ use super::submitted::{SubmittedInputs, SubmittedRequests};
 use crate::args::FetchArgs;
 use crate::completed::{CompletedRequests, RequestStatus};
 use crate::digest::RequestDigest;
+use crate::digest_set::DigestSet;
 use crate::input::is_blank;
 use crate::record::{ExistingRecord, bound_line};
 use crate::results::Results;
@@ -110,6 +112,21 @@ impl EndedBatches {
     }
 }
 
+/// The requests of which batches have told what became of them, each once a batch.
+#[derive(Debug, Default)]
+struct ToldRequests {
+    hasher: RandomState,
+    requests: DigestSet,
+    count: u64,
+}
+
+impl ToldRequests {
+    fn insert(&mut self, batch: &str, name: &str) {
+        let is_new = self.requests.insert(self.hasher.hash_one((batch, name)));
+        self.count += u64::from(is_new);
+    }
+}
+
 /// Gathers the records of several files in one output.
 #[derive(Debug)]
 struct Gathering {
@@ -127,6 +144,8 @@ struct Gathering {
     other_names: Vec<String>,
     /// Names of failures, so that a good answer can replace them.
     failed_names: HashSet<String>,
+    /// What each batch has told of, whatever another one, or the output, has of the same name.
+    told: ToldRequests,
     /// Lines that are no records, and where the first one is.
     odd: u64,
     first_odd: Option<String>,
@@ -146,6 +165,7 @@ impl Gathering {
             others: 0,
             other_names: Vec::new(),
             failed_names: HashSet::new(),
+            told: ToldRequests::default(),
             odd: 0,
             first_odd: None,
             failures: Vec::new(),
@@ -167,7 +187,7 @@ impl Gathering {
             let requests = inputs.of(batch, api, reporter).await;
             let mut download = Download::new(api, file);
             loop {
-                let mut reader = ResultReader::new(file, requests);
+                let mut reader = ResultReader::new(batch.id(), file, requests);
                 download.expects_content(batch.counts().completed > 0 && batch.result_file(0) == Some(file));
                 let result = download.attempt(|chunk| reader.push(chunk, self)).await;
                 let result = match result {
@@ -256,7 +276,7 @@ impl Gathering {
     fn finish(mut self, ended: EndedBatches, reporter: &Reporter) -> Outcome {
         let done = self.succeeded + self.failed;
         let total: u64 = ended.batches.iter().map(|batch| batch.counts().total).sum();
-        let missing = total.saturating_sub(done + self.others);
+        let missing = total.saturating_sub(self.told.count);
         let are_whole = ended
             .batches
             .iter()
@@ -357,6 +377,7 @@ pub(crate) fn most_urgent(mut failures: Vec<Failure>, reporter: &Reporter) -> Op
 
 /// Reads a file of results, and counts the lines that are no records.
 struct ResultReader<'a> {
+    batch: &'a str,
     file: &'a str,
     requests: &'a SubmittedRequests,
     cutter: LineCutter,
@@ -365,8 +386,9 @@ struct ResultReader<'a> {
 }
 
 impl<'a> ResultReader<'a> {
-    const fn new(file: &'a str, requests: &'a SubmittedRequests) -> Self {
+    const fn new(batch: &'a str, file: &'a str, requests: &'a SubmittedRequests) -> Self {
         Self {
+            batch,
             file,
             requests,
             cutter: LineCutter::new(),
@@ -392,20 +414,27 @@ impl<'a> ResultReader<'a> {
         match line.content {
             Some(content) if is_blank(content) => return Ok(()),
             Some(content) => {
-                if let Some(record) = ExistingRecord::parse(content) {
-                    return gathering.record(&record, content, self.requests);
-                }
-                // Numbers that are none, as Python writes them, cost no answer.
+                // Numbers that are none, as Python writes them, and halves of surrogate pairs cost no answer.
                 let repaired = std::str::from_utf8(content).ok().and_then(repaired_json);
-                let repaired = repaired.as_deref().unwrap_or_default().as_bytes();
-                if let Some(record) = ExistingRecord::parse(repaired) {
-                    return gathering.record(&record, repaired, self.requests);
+                let content = repaired.as_deref().map_or(content, str::as_bytes);
+                if let Some(record) = ExistingRecord::parse(content) {
+                    return self.record(&record, content, gathering);
                 }
             }
             None => {}
         }
         self.count_odd(line.number);
         Ok(())
+    }
+
+    fn record(
+        &self,
+        record: &ExistingRecord<'_>,
+        line: &[u8],
+        gathering: &mut Gathering,
+    ) -> Result<(), Failure> {
+        gathering.told.insert(self.batch, &record.custom_id);
+        gathering.record(record, line, self.requests)
     }
 
     fn count_odd(&mut self, number: u64) {

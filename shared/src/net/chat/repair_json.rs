@@ -15,8 +15,13 @@ pub(super) struct Repaired {
 ///
 /// `None` when there is nothing to repair.
 pub(super) fn repair_json(json: &str, half: Option<u16>) -> Option<Repaired> {
+    repair(json, half, true)
+}
+
+fn repair(json: &str, half: Option<u16>, is_piece: bool) -> Option<Repaired> {
     let mut repair = Repair {
         half,
+        is_piece,
         is_joined: false,
         open_half: None,
     };
@@ -60,7 +65,7 @@ pub(super) fn repair_json(json: &str, half: Option<u16>) -> Option<Repaired> {
 /// strings, halves of surrogate pairs, numbers that are none. `None` when there is none of that.
 #[must_use]
 pub fn repaired_json(json: &str) -> Option<String> {
-    repair_json(json, None).map(|repaired| repaired.json)
+    repair(json, None, false).map(|repaired| repaired.json)
 }
 
 /// Returns the length of what Python writes for a number that is none.
@@ -72,6 +77,8 @@ fn not_a_number(text: &str) -> Option<usize> {
 
 struct Repair {
     half: Option<u16>,
+    /// True where another piece may have the second half of a pair.
+    is_piece: bool,
     is_joined: bool,
     open_half: Option<u16>,
 }
@@ -89,7 +96,7 @@ impl Repair {
                 repaired.push_str(&text[..12]);
                 12
             }
-            (Some(first @ 0xd800..=0xdbff), _) if text[6..].starts_with('"') => {
+            (Some(first @ 0xd800..=0xdbff), _) if self.is_piece && text[6..].starts_with('"') => {
                 self.open_half = Some(first);
                 6
             }
@@ -114,7 +121,7 @@ impl Repair {
 
 #[cfg(test)]
 mod tests {
-    use super::repair_json;
+    use super::{repair_json, repaired_json};
 
     #[test]
     fn what_is_nearly_json_is_mended_and_the_rest_left_alone() {
@@ -136,6 +143,17 @@ mod tests {
             let seen = repair_json(raw, None).map(|repaired| repaired.json);
             assert_eq!(seen.as_deref(), repaired, "{raw}");
         }
+    }
+
+    #[test]
+    fn a_half_at_an_end_waits_for_the_other_only_where_another_piece_may_come() {
+        let json = r#"{"a":"x\ud83d","b":"y\ud83d"}"#;
+        assert_eq!(
+            repaired_json(json).as_deref(),
+            Some(r#"{"a":"x\ufffd","b":"y\ufffd"}"#)
+        );
+        let piece = repair_json(r#"{"a":"x\ud83d"}"#, None).unwrap();
+        assert_eq!((piece.json.as_str(), piece.half), (r#"{"a":"x"}"#, Some(0xd83d)));
     }
 
     #[test]
