@@ -376,6 +376,27 @@ fn lines_of_a_model_that_asks_for_a_pause_keep_no_place_from_the_others() {
     assert!(refused.load(Ordering::SeqCst) <= 4);
 }
 
+#[test]
+fn however_many_lines_wait_for_one_model_those_of_another_are_sent() {
+    let others = AtomicUsize::new(0);
+    let server = Server::answering(move |_, request| {
+        let is_other = request.json()["model"] == "b";
+        if is_other {
+            others.fetch_add(1, Ordering::SeqCst);
+        } else if others.load(Ordering::SeqCst) < 2 {
+            return Reply::with_headers(429, &[("retry-after", "2")], "{}");
+        }
+        whole(&prompt(request))
+    });
+    let sandbox = Sandbox::new();
+    let input: String = (0..100)
+        .map(|number| line_to("a", &format!("q{number}")))
+        .collect();
+    let input = input + &line_to("b", "q100") + &line_to("b", "q101");
+    run(&sandbox, &server, &input, &["-j", "2", "--patience", "5s"]).exits(0);
+    all_answered(&sandbox, 102);
+}
+
 /// What answers in the place of an API: a network that wants a login, a firewall, a front door whose back end is away.
 fn foreign_replies() -> [Reply; 4] {
     let page = "<!DOCTYPE html><html><head><title>Just a moment...</title></head></html>";
@@ -409,6 +430,43 @@ fn pages_in_the_place_of_answers_are_waited_out() {
         let run = self::run(&sandbox, &server, &lines(40), &["-j", "4", "--patience", "2s"]);
         run.fails(75, &["no request was answered for 2s (--patience)", "10 done\n"]);
         all_answered(&sandbox, 10);
+    }
+}
+
+#[test]
+fn pages_before_the_first_answer_spoil_no_line() {
+    for page in &foreign_replies()[..3] {
+        // Lines that are fewer than what tells an outage, too.
+        for (count, pages) in [(40, 9), (2, 3)] {
+            let server = Server::answering({
+                let page = page.clone();
+                move |number, request| match number < pages {
+                    true => page.clone(),
+                    false => whole(&prompt(request)),
+                }
+            });
+            let sandbox = Sandbox::new();
+            run(&sandbox, &server, &lines(count), &["-j", "8", "--retries", "0"]).exits(0);
+            all_answered(&sandbox, count);
+        }
+        // The address may be wrong: the exit is the page's.
+        let server = Server::answering({
+            let page = page.clone();
+            move |_, _| page.clone()
+        });
+        let sandbox = Sandbox::new();
+        let run = self::run(&sandbox, &server, &lines(40), &["--patience", "2s"]);
+        let exit = run.status.code().unwrap();
+        assert!([69, 76].contains(&exit), "{run:#?}");
+        run.fails(
+            exit,
+            &[
+                "one request at a time",
+                "no request was answered for 2s",
+                "0 done",
+            ],
+        );
+        assert_eq!(sandbox.read("work/out.jsonl"), "");
     }
 }
 

@@ -1,5 +1,5 @@
 //! What a line may be, what is asked, and what the result looks like.
-use crate::support::batch::{batch, echo, line, results, text, whole_body};
+use crate::support::batch::{batch, echo, line, results, text, whole, whole_body};
 use crate::support::chat::KEY;
 use crate::support::{Reply, Run, Sandbox, Server};
 use serde_json::{Value, json};
@@ -386,11 +386,6 @@ fn an_answer_that_is_none_is_a_failure_in_words() {
             "the answer is incomplete: it ended without a finish reason",
         ),
         (
-            Reply::new(200, "text/html", "<html>log in</html>"),
-            "protocol",
-            "not an API answer: the content type is 'text/html'",
-        ),
-        (
             Reply::json(200, "{\"id\":"),
             "protocol",
             "the answer is malformed",
@@ -439,6 +434,17 @@ fn an_answer_that_is_none_is_a_failure_in_words() {
         let message = result["error"]["message"].as_str().unwrap();
         assert!(message.starts_with(words), "{message}");
     }
+    // A page is the result of its line where the API has answered another one.
+    let sandbox = Sandbox::new();
+    let page = Reply::new(200, "text/html", "<html>log in</html>");
+    let server = Server::script([whole("x"), page]);
+    let tool = batch(&sandbox, &server).args(["run", "-j", "1", "--retries", "0"]);
+    let run = tool.stdin(line("a", "x") + &line("b", "y")).run().exits(1);
+    let message = results(&run.text())["b"]["error"]["message"].to_string();
+    assert!(
+        message.contains("not an API answer: the content type is 'text/html'"),
+        "{message}"
+    );
 }
 
 #[test]

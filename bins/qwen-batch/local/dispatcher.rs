@@ -10,10 +10,11 @@ use qwen_shared::net::api::{Call, Client, Endpoint, Error, RefusedResponse};
 use qwen_shared::net::chat::{AnswerError, Asked, Change as FormChange, Dialect, ErrorKind, Form};
 use qwen_shared::net::http::{self, HttpError};
 use qwen_shared::net::ratelimit::{Notice, Permit, RateLimit};
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::sync::{Notify, Semaphore, mpsc, watch};
 use tokio::time::{sleep, sleep_until};
 
 use super::LONGEST_WAIT;
+use super::aside::{Aside, Place};
 use super::failure_policy::{FailurePolicy, SAME_FAILURES_IN_A_ROW};
 use super::scheduler::{Cause, Change, Fault, Next, QuestionId, Scheduler, Turn};
 use crate::duration::spell;
@@ -56,6 +57,8 @@ pub(crate) struct Dispatcher {
     queues: Mutex<BTreeMap<String, Arc<Queue>>>,
     /// One permit for each request that has been read and not been sent.
     pub(crate) room: Arc<Semaphore>,
+    /// Those that wait for a time instead of a free place.
+    pub(super) aside: Arc<Aside>,
     /// True once the run is ending: nothing more is sent.
     is_ending: watch::Receiver<bool>,
     notices: mpsc::UnboundedSender<RunNotice>,
@@ -78,7 +81,7 @@ struct Queue {
 impl Queue {
     /// Waits until a request is the first one. In a pause it gives up the place of a line that was read ahead: other models
     /// may have lines to send.
-    async fn first(&self, room: &mut Option<OwnedSemaphorePermit>) -> tokio::sync::MutexGuard<'_, ()> {
+    async fn first(&self, place: &mut Place) -> tokio::sync::MutexGuard<'_, ()> {
         let mut is_paused = self.is_paused.subscribe();
         let paused = async {
             let _ = is_paused.wait_for(|&is_paused| is_paused).await;
@@ -87,7 +90,7 @@ impl Queue {
         tokio::select! {
             biased;
             first = &mut first => return first,
-            () = paused => *room = None,
+            () = paused => place.step_aside(),
         }
         first.await
     }
@@ -119,6 +122,7 @@ impl Dispatcher {
             changed: Notify::new(),
             queues: Mutex::default(),
             room: Arc::new(Semaphore::new(jobs.min(READ_AHEAD))),
+            aside: Arc::default(),
             is_ending,
             notices,
             queue: tokio::sync::Mutex::default(),
@@ -160,9 +164,8 @@ impl Dispatcher {
         &self,
         question: QuestionId,
         request: &BatchRequest,
-        room: OwnedSemaphorePermit,
+        mut place: Place,
     ) -> Result<Option<Record>, Failure> {
-        let mut room = Some(room);
         if request.is_chat() && !self.client.endpoint().provider().can_address(request.model()) {
             let message = format!(
                 "the model '{}' cannot stand in the endpoint's path",
@@ -171,10 +174,10 @@ impl Dispatcher {
             return Ok(Some(RecordError::new(Exit::Data, message).into()));
         }
         loop {
-            if !self.turn(question, request, &mut room).await? {
+            if !self.turn(question, request, &mut place).await? {
                 return Ok(None);
             }
-            room = None;
+            place.leave();
             let mut call = BatchCall::new(self, request);
             let result = self.client.call(&mut call).await;
             let verdict = match result {
@@ -213,11 +216,11 @@ impl Dispatcher {
         &self,
         question: QuestionId,
         request: &BatchRequest,
-        room: &mut Option<OwnedSemaphorePermit>,
+        place: &mut Place,
     ) -> Result<bool, Failure> {
         let model = request.model();
         let queue = self.queue_of(model);
-        let Some(mut first) = self.unless_ending(queue.first(room)).await else {
+        let Some(mut first) = self.unless_ending(queue.first(place)).await else {
             return Ok(false);
         };
         loop {
@@ -236,7 +239,7 @@ impl Dispatcher {
                 Turn::Yield => {
                     drop(first);
                     tokio::task::yield_now().await;
-                    let Some(again) = self.unless_ending(queue.first(room)).await else {
+                    let Some(again) = self.unless_ending(queue.first(place)).await else {
                         return Ok(false);
                     };
                     first = again;
@@ -244,7 +247,7 @@ impl Dispatcher {
                 }
             };
             if until.is_some() {
-                *room = None;
+                place.step_aside();
             }
             if !self.is_woken(changed, until).await {
                 return Ok(false);
@@ -370,9 +373,13 @@ impl Dispatcher {
                 spell(self.patience)
             ),
         };
+        // Where nothing but pages came, it may be the address that is wrong.
+        let is_elsewhere = is_foreign(&error) && !self.policy.has_answered();
         let mut failure = self.client.failure(error, Asked::Chat);
         failure.message.push_str(&why);
-        failure.exit = Exit::TryAgain;
+        if !is_elsewhere {
+            failure.exit = Exit::TryAgain;
+        }
         failure
     }
 
@@ -562,12 +569,13 @@ impl BatchCall<'_> {
     }
 
     /// Returns what an error says of the server; `None` where it is not one that may pass. What has answered in the API's
-    /// place may go away, once the API itself has answered: before that the address may be wrong.
+    /// place may go away.
     fn fault_of(&self, error: &Error) -> Option<Fault> {
         let is_late = matches!(error, Error::Http(HttpError::Timeout(..)));
-        let is_foreign = || self.dispatcher.policy.has_answered() && is_foreign(error);
-        (error.may_pass() || is_late || is_foreign()).then(|| Fault {
+        let is_foreign = is_foreign(error);
+        (error.may_pass() || is_late || is_foreign).then(|| Fault {
             cause: match error {
+                _ if is_foreign && !self.dispatcher.policy.has_answered() => Cause::Elsewhere,
                 Error::Http(error) if error.is_unsent() => Cause::Unsent,
                 Error::Http(HttpError::Cut(_)) => Cause::Cut,
                 Error::Http(_) if !is_late => Cause::Broken,
@@ -645,9 +653,11 @@ fn asks_too_long(error: &Error) -> bool {
     error.may_pass() && error.wait().is_some_and(|wait| wait > LONGEST_WAIT)
 }
 
-/// True for a web page or a redirect: something has answered in the API's place, for this request or for all of them.
+/// True for a web page or a redirect: something has answered in the API's place, for this request or for all of them. A
+/// gateway that says that the server is busy is not one of these.
 fn is_foreign(error: &Error) -> bool {
     match error {
+        _ if error.may_pass() => false,
         Error::Refused(refusal) => {
             refusal.is_page || matches!(refusal.verdict.kind, ErrorKind::Page | ErrorKind::Redirect)
         }

@@ -1,5 +1,6 @@
 //! `qwen-batch run`: requests sent from this machine.
 
+mod aside;
 mod dispatcher;
 mod failure_policy;
 mod reorder;

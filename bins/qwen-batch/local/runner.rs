@@ -12,6 +12,7 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 
+use super::aside::Place;
 use super::dispatcher::{DispatchOptions, Dispatcher, RunNotice};
 use super::reorder::{FinishedRecord, ReorderBuffer};
 use super::signals::Signals;
@@ -78,6 +79,8 @@ struct Question {
     digest: RequestDigest,
     /// True where the output has a result of that name, which this one is to replace.
     replaces: bool,
+    /// The length of its line, in bytes.
+    length: usize,
 }
 
 #[derive(Debug)]
@@ -112,7 +115,7 @@ impl Runner {
     /// What every further request would meet too: no credential, a used-up quota, no server, a full disk.
     pub(crate) async fn run(mut self, mut lines: mpsc::Receiver<Result<InputLine, Failure>>) -> Outcome {
         let mut signals = Signals::new()?;
-        let limit = self.plan.dispatch.jobs * STARTED_PER_JOB;
+        let mut aside = self.dispatcher.aside.load();
         let mut heartbeat = heartbeat();
         let mut next: Option<(Question, BatchRequest)> = None;
         let mut has_input = true;
@@ -121,7 +124,7 @@ impl Runner {
             if !has_more && self.started.is_empty() {
                 return self.finish();
             }
-            let has_room = has_more && self.started.len() < limit && self.plan.order.has_room();
+            let has_room = has_more && self.has_room(aside.borrow_and_update().requests);
             tokio::select! {
                 biased;
                 signal = signals.next() => self.interrupt(signal)?,
@@ -142,13 +145,26 @@ impl Runner {
                         Ok(accepted) => next = accepted,
                         Err(failure) => self.stop(StopReason::Unusable(failure)),
                     },
-                    Some(Err(failure)) if failure.exit == Exit::Data => self.stop(StopReason::Unusable(failure)),
-                    Some(Err(failure)) => self.stop(StopReason::Failure(failure)),
+                    Some(Err(failure)) => self.stop_reading(failure),
                     None => has_input = false,
                 },
+                Ok(()) = aside.changed(), if has_more && !has_room => {}
                 _ = heartbeat.tick() => self.print_heartbeat(),
             }
         }
+    }
+
+    /// True where another request may be started, while so many others have stepped aside.
+    fn has_room(&self, aside: usize) -> bool {
+        let limit = self.plan.dispatch.jobs * STARTED_PER_JOB + aside;
+        self.started.len() < limit && self.plan.order.has_room()
+    }
+
+    fn stop_reading(&mut self, failure: Failure) {
+        self.stop(match failure.exit {
+            Exit::Data => StopReason::Unusable(failure),
+            _ => StopReason::Failure(failure),
+        });
     }
 
     /// Returns the line's request, unless it has a result already; an invalid line gets one that says so.
@@ -169,9 +185,10 @@ impl Runner {
             self.reject_duplicate(line, &format!("duplicate custom_id '{name}'"));
             return Ok(None);
         }
-        let Some(question) = self.question(name, status, digest) else {
+        let Some(mut question) = self.question(name, status, digest) else {
             return Ok(None);
         };
+        question.length = line.content.len();
         match built {
             Ok(request) => Ok(Some((question, request))),
             Err(InvalidLine { reason, .. }) => {
@@ -194,6 +211,7 @@ impl Runner {
             custom_id,
             digest,
             replaces,
+            length: 0,
         })
     }
 
@@ -282,8 +300,9 @@ impl Runner {
     fn start(&mut self, next: Option<(Question, BatchRequest)>, room: OwnedSemaphorePermit) {
         let Some((question, request)) = next else { return };
         let dispatcher = Arc::clone(&self.dispatcher);
+        let place = Place::new(room, &dispatcher.aside, question.length);
         self.started.spawn(async move {
-            let result = dispatcher.dispatch(question.position, &request, room).await;
+            let result = dispatcher.dispatch(question.position, &request, place).await;
             (question, result)
         });
     }

@@ -93,6 +93,8 @@ pub(super) enum Change {
 pub(super) enum Cause {
     /// The request has not reached the server: it cannot be the question's fault.
     Unsent,
+    /// Something answers in the API's place, and the API has never answered: the request has not reached it either.
+    Elsewhere,
     /// A gateway says that the server is not there (502 to 504).
     Unavailable,
     /// The connection broke before an answer.
@@ -115,7 +117,7 @@ pub(super) struct Fault {
 
 impl Fault {
     fn is_unsent(self) -> bool {
-        self.cause == Cause::Unsent
+        matches!(self.cause, Cause::Unsent | Cause::Elsewhere)
     }
 
     /// True for what a server that goes down does to all requests under way.
@@ -455,7 +457,7 @@ impl Scheduler {
         self.changes.extend(self.models.answered(&model, question));
         let (answers, patience) = (self.answers, self.patience);
         let throttle = self.throttle(&model, now);
-        let pause = throttle.refused(epoch, wait, now);
+        let pause = throttle.refused(epoch, wait, patience, now);
         let has_lost_patience = throttle.waited() > patience;
         if let Some(time) = pause.filter(|time| *time > ANNOUNCED) {
             self.changes.push(Change::Pause {

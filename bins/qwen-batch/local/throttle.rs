@@ -83,8 +83,14 @@ impl Throttle {
     }
 
     /// Takes note of a 429 to a request that was sent in that epoch. Returns how long nothing is sent, unless this was
-    /// known already.
-    pub(super) fn refused(&mut self, epoch: u64, named: Option<Duration>, now: Instant) -> Option<Duration> {
+    /// known already. A pause of ours ends where patience does; one that the server names may end after it.
+    pub(super) fn refused(
+        &mut self,
+        epoch: u64,
+        named: Option<Duration>,
+        patience: Duration,
+        now: Instant,
+    ) -> Option<Duration> {
         let named = named.map(|wait| wait.min(LONGEST_NAMED));
         if epoch < self.epoch {
             if let Some(until) = named.map(|wait| now + wait) {
@@ -100,20 +106,23 @@ impl Throttle {
         let is_again = std::mem::replace(&mut self.is_refusing, true);
         let pause = match named {
             Some(named) if !is_again => named,
-            _ => self.grow_pause().max(named.unwrap_or_default()),
+            _ => self.grow_pause(patience).max(named.unwrap_or_default()),
         };
         self.waited += pause;
         self.next = self.next.max(Some(now + pause));
         Some(pause)
     }
 
-    /// Returns the pause that is ours, twice as long as the one before.
-    fn grow_pause(&mut self) -> Duration {
+    /// Returns the pause that is ours, twice as long as the one before, or what is left of patience.
+    fn grow_pause(&mut self, patience: Duration) -> Duration {
         self.pause = match self.pause {
             Duration::ZERO => FIRST_PAUSE,
             pause => (2 * pause).min(LONGEST_PAUSE),
         };
-        self.pause
+        match patience.saturating_sub(self.waited) {
+            Duration::ZERO => self.pause,
+            left => self.pause.min(left),
+        }
     }
 
     /// Lowers the pace once for all refusals without an answer between them.
@@ -155,7 +164,7 @@ mod tests {
                 throttle.answered();
                 answered += 1;
             } else {
-                throttle.refused(epoch, None, now);
+                throttle.refused(epoch, None, Duration::MAX, now);
                 refused += 1;
             }
         }
@@ -206,9 +215,9 @@ mod tests {
         let wait = Duration::from_secs(25);
         let mut throttle = Throttle::new(now);
         assert_eq!(throttle.turn(now), None);
-        assert_eq!(throttle.refused(0, Some(wait), now), Some(wait));
+        assert_eq!(throttle.refused(0, Some(wait), Duration::MAX, now), Some(wait));
         // One that was under way already.
-        assert_eq!(throttle.refused(0, Some(wait), now), None);
+        assert_eq!(throttle.refused(0, Some(wait), Duration::MAX, now), None);
         assert_eq!(throttle.turn(now), Some(now + wait));
         for _ in 0..100 {
             assert_eq!(throttle.turn(now + wait), None);
@@ -231,7 +240,12 @@ mod tests {
             for _ in 0..2 {
                 for (count, pause) in (0..).zip(expected) {
                     let pause = Duration::from_millis(pause);
-                    let refused = throttle.refused(throttle.epoch(), Some(Duration::from_millis(named)), now);
+                    let refused = throttle.refused(
+                        throttle.epoch(),
+                        Some(Duration::from_millis(named)),
+                        Duration::MAX,
+                        now,
+                    );
                     assert_eq!(refused, Some(pause), "{named}, {count}");
                     now += pause;
                 }
@@ -242,13 +256,31 @@ mod tests {
     }
 
     #[test]
+    fn a_pause_of_ours_ends_where_patience_does() {
+        let (now, patience) = (Instant::now(), Duration::from_secs(3));
+        let mut throttle = Throttle::new(now);
+        let mut refused = |named| throttle.refused(throttle.epoch(), named, patience, now);
+        let pauses = [500, 1_000, 1_500].map(|pause| Some(Duration::from_millis(pause)));
+        assert_eq!([None; 3].map(&mut refused), pauses);
+        assert!(throttle.waited() == patience);
+        // The last try was refused too.
+        throttle.refused(throttle.epoch(), None, patience, now);
+        assert!(throttle.waited() > patience);
+        throttle.answered();
+        let named = Duration::from_secs(4);
+        let pause = throttle.refused(throttle.epoch(), Some(named), patience, now);
+        assert_eq!(pause, Some(named));
+        assert!(throttle.waited() > patience);
+    }
+
+    #[test]
     fn no_pause_is_too_long_for_the_clock() {
         let now = Instant::now();
         let mut throttle = Throttle::new(now);
         for _ in 0..3 {
             // Of this pace, and of the one before.
-            throttle.refused(throttle.epoch(), Some(Duration::MAX), now);
-            throttle.refused(0, Some(Duration::MAX), now);
+            throttle.refused(throttle.epoch(), Some(Duration::MAX), Duration::MAX, now);
+            throttle.refused(0, Some(Duration::MAX), Duration::MAX, now);
         }
         assert!(throttle.turn(now).is_some());
     }
