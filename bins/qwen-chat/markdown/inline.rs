@@ -5,6 +5,7 @@ use std::ops::Range;
 use pulldown_cmark::{Event, Options, Parser, Tag, TagEnd};
 use qwen_shared::text::make_visible;
 
+use super::cjk::{Exchanged, exchange};
 use super::style::{Role, Style};
 
 /// Stands for the place of what is not written in the text where it is drawn.
@@ -47,6 +48,7 @@ pub(super) fn parse(text: &str, base: Style) -> Inline {
         text,
         base,
         style: base,
+        exchanged: exchange(&mut source),
         ..Reader::default()
     };
     // The paragraph, its first line and the break after it.
@@ -109,6 +111,8 @@ struct Reader<'a> {
     links: Vec<(String, String, usize)>,
     /// The line reached: its number, and where it begins.
     line: (usize, usize),
+    /// What stands in the parsed text for something else.
+    exchanged: Exchanged,
     shown: String,
 }
 
@@ -186,8 +190,8 @@ impl Reader<'_> {
             Tag::Strikethrough => self.style.strike = true,
             Tag::Link { dest_url, title, .. } | Tag::Image { dest_url, title, .. } => {
                 let start = self.inline.cells.len();
-                self.links
-                    .push((dest_url.into_string(), title.into_string(), start));
+                let (target, title) = (self.exchanged.restore(&dest_url), self.exchanged.restore(&title));
+                self.links.push((target, title, start));
                 self.style.underline = true;
             }
             _ => {}
@@ -237,6 +241,7 @@ impl Reader<'_> {
         let mut buffer = [0; 4];
         for (offset, c) in text.char_indices() {
             let before = self.shown.len();
+            let c = self.exchanged.original(c);
             make_visible(c.encode_utf8(&mut buffer), &mut self.shown);
             let written = (at != NOWHERE).then(|| (at + offset).min(self.text.len()));
             let at = self.begun.take().or(written).unwrap_or(NOWHERE);

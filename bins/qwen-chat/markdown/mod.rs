@@ -16,6 +16,7 @@
 //! Everything outside is made visible first: an escape sequence in an answer is text.
 
 mod block;
+mod cjk;
 mod code;
 mod code_block;
 mod container;

@@ -12,7 +12,7 @@ use super::Markdown;
 use emulator::{Emulator, at, stream};
 
 /// Markdown, and how it looks on 30 columns.
-const DRAWN: [(&str, &str); 45] = [
+const DRAWN: [(&str, &str); 53] = [
     ("hi", "hi"),
     ("hi\n", "hi"),
     ("# Title\n\ntext", "Title\n\ntext"),
@@ -100,6 +100,24 @@ const DRAWN: [(&str, &str); 45] = [
     ("see [`a/b`](a/b) and [`c`](d)", "see a/b and c (d)"),
     ("$a_1*b_2*c$ and $$x_y_z$$", "$a_1*b_2*c$ and $$x_y_z$$"),
     ("# a #\n## b\n#c\n####### d", "a\n\nb\n\n#c\n####### d"),
+    // commonmark/commonmark-spec#650, commonmark/commonmark-spec#839, marktext/marktext#4401.
+    (
+        "**注意：**这是**“重点”**内容，***全部***。",
+        "注意：这是“重点”内容，全部。",
+    ),
+    (
+        "結果は**「成功」。**です*（斜体）*",
+        "結果は「成功」。です（斜体）",
+    ),
+    ("한국어 **강조(bold)**입니다", "한국어 강조(bold)입니다"),
+    ("~~「삭제」~~입니다", "「삭제」입니다"),
+    (
+        "例**\"加粗\"**例 **[链](http://x)**后",
+        "例\"加粗\"例 链 (http://x)后",
+    ),
+    ("「**a**」`**「b」**c`中 **a**中", "「a」**「b」**c中 a中"),
+    ("word**\"quoted\"**word", "word**\"quoted\"**word"),
+    ("中** a。 **b", "中** a。 **b"),
 ];
 
 #[test]
