@@ -320,9 +320,7 @@ impl Exchange<'_> {
         let mut headers = answer_headers(response.header_map(), &mask);
         let counts = state.budget.counts_tokens() && self.route.is_question();
         if needs_decoding(&response, counts) {
-            if let Err(error) = response.decode() {
-                return own_answer(fault::of_http(state, error), record);
-            }
+            response.decode();
             headers.remove(CONTENT_ENCODING);
             headers.remove(CONTENT_LENGTH);
         }
@@ -397,11 +395,8 @@ impl Exchange<'_> {
     async fn models(&self, mut response: ServerResponse, record: Record) -> Response<AnswerBody> {
         let mask = self.state.mask();
         let mut headers = answer_headers(response.header_map(), &mask);
-        let body = match response.decode() {
-            Ok(()) => response.body(MODELS_LIMIT).await,
-            Err(error) => Err(error),
-        };
-        let body = match body {
+        response.decode();
+        let body = match response.body(MODELS_LIMIT).await {
             Ok(body) => body,
             Err(error) => return own_answer(fault::of_http(self.state, error), record),
         };

@@ -380,7 +380,7 @@ impl Client {
         }
         if (200..300).contains(&response.status()) {
             if !call.is_passed_on() {
-                response.decode()?;
+                response.decode();
             }
             let output = call.read(response).await?;
             self.accepted(endpoint);

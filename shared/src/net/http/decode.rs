@@ -35,11 +35,30 @@ const HAS_COMMENT: u8 = 0x10;
 /// Undoes the compression of one body, piece by piece: what came is given out at once, and no piece is larger than 16 KiB
 /// however much a body grows.
 pub(super) struct Decoder {
-    is_gzip: bool,
+    coding: Coding,
     state: State,
     /// What came and was not decoded yet.
     input: Vec<u8>,
     crc: Crc,
+}
+
+/// What the head of an answer says that its body is.
+#[derive(Debug, PartialEq, Eq)]
+enum Coding {
+    Gzip,
+    Deflate,
+    /// One that is not known. Relays that undo a compression leave its name in the head: then it is plain all the same.
+    Other(String),
+}
+
+impl Coding {
+    /// What follows the compressed data.
+    const fn after_data(&self) -> State {
+        match self {
+            Self::Gzip => State::Trailer,
+            _ => State::End,
+        }
+    }
 }
 
 enum State {
@@ -55,39 +74,40 @@ enum State {
 impl std::fmt::Debug for Decoder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Decoder")
-            .field("is_gzip", &self.is_gzip)
+            .field("coding", &self.coding)
             .finish_non_exhaustive()
     }
 }
 
 impl Decoder {
-    /// Makes the decoder for a value of `Content-Encoding`; `None` where nothing is to be undone.
-    ///
-    /// # Errors
-    /// [`HttpError::Encoded`] for another encoding than gzip and deflate.
-    pub(super) fn new(encoding: &str) -> Result<Option<Self>, HttpError> {
-        let mut codings = encoding
+    /// Makes the decoder for a value of `Content-Encoding`; `None` where nothing is to be undone. The same header twice, from
+    /// a server and what stands before it, is one.
+    pub(super) fn new(encoding: &str) -> Option<Self> {
+        let codings = encoding
             .split(',')
             .map(|coding| coding.trim().to_ascii_lowercase())
             .filter(|coding| !coding.is_empty() && !PLAIN.contains(&coding.as_str()));
-        let is_gzip = match (codings.next().as_deref(), codings.next()) {
-            (None, _) => return Ok(None),
-            (Some("gzip" | "x-gzip"), None) => true,
-            (Some("deflate"), None) => false,
-            _ => return Err(HttpError::Encoded(encoding.chars().take(40).collect())),
+        let mut codings: Vec<String> = codings.collect();
+        codings.dedup();
+        let names: Vec<&str> = codings.iter().map(String::as_str).collect();
+        let coding = match names[..] {
+            [] => return None,
+            ["gzip" | "x-gzip"] => Coding::Gzip,
+            ["deflate"] => Coding::Deflate,
+            _ => Coding::Other(encoding.chars().take(40).collect()),
         };
-        Ok(Some(Self {
-            is_gzip,
+        Some(Self {
+            coding,
             state: State::Head,
             input: Vec::new(),
             crc: Crc::new(),
-        }))
+        })
     }
 
     /// Makes the decoder for a body of which the head says nothing, by its first byte: no text begins with that of gzip.
     pub(super) fn by_first_byte(beginning: &[u8]) -> Option<Self> {
         match beginning.first() == GZIP.first() {
-            true => Self::new("gzip").ok().flatten(),
+            true => Self::new("gzip"),
             false => None,
         }
     }
@@ -100,13 +120,13 @@ impl Decoder {
     /// Returns the next piece of what was pushed; `None` when more is needed for it.
     ///
     /// # Errors
-    /// The body is not compressed as the head of the answer said.
+    /// The body is not compressed as the head of the answer said; [`HttpError::Encoded`] where that says what is not known.
     pub(super) fn pull(&mut self) -> Result<Option<Vec<u8>>, HttpError> {
         loop {
+            if matches!(self.state, State::Head) && self.is_plain()? {
+                self.state = State::Plain;
+            }
             match &mut self.state {
-                State::Head if self.is_gzip && !GZIP.starts_with(&self.input[..self.input.len().min(2)]) => {
-                    self.state = State::Plain;
-                }
                 State::Plain => return Ok(self.take_plain()),
                 State::Head => {
                     let Some((length, inflate)) = self.head()? else {
@@ -118,7 +138,7 @@ impl Decoder {
                 State::Data(inflate) => {
                     let (piece, is_last) = next_piece(inflate, &mut self.input)?;
                     if is_last {
-                        self.state = if self.is_gzip { State::Trailer } else { State::End };
+                        self.state = self.coding.after_data();
                     }
                     if !piece.is_empty() {
                         self.crc.update(&piece);
@@ -133,17 +153,22 @@ impl Decoder {
                         return Ok(None);
                     }
                 }
-                // A file may be several members, one after another (RFC 1952, section 2.2).
-                State::End if self.is_gzip && self.input.starts_with(&GZIP) => self.state = State::Head,
-                State::End => {
-                    // The first byte of the next member's mark may have come without the second.
-                    if self.input.len() > 1 {
-                        self.input.clear();
-                    }
-                    return Ok(None);
-                }
+                State::End => match self.has_next_member() {
+                    true => self.state = State::Head,
+                    false => return Ok(None),
+                },
             }
         }
+    }
+
+    /// True where another member follows the last one, as in a file of several (RFC 1952, section 2.2); drops what is none.
+    fn has_next_member(&mut self) -> bool {
+        let is_member = self.coding == Coding::Gzip && self.input.starts_with(&GZIP);
+        // The first byte of the next member's mark may have come without the second.
+        if !is_member && self.input.len() > 1 {
+            self.input.clear();
+        }
+        is_member
     }
 
     /// Checks, at the end of the body, that it was whole. A body without a byte is.
@@ -154,7 +179,22 @@ impl Decoder {
         match self.state {
             State::End | State::Plain => Ok(()),
             State::Head if self.input.is_empty() => Ok(()),
-            _ => Err(HttpError::Cut("its compressed data ends early".to_owned())),
+            _ => Err(match &self.coding {
+                Coding::Other(encoding) => HttpError::Encoded(encoding.clone()),
+                _ => HttpError::Cut("its compressed data ends early".to_owned()),
+            }),
+        }
+    }
+
+    /// True for a body that is not compressed though its head says so; false too while that is open.
+    fn is_plain(&self) -> Result<bool, HttpError> {
+        match &self.coding {
+            Coding::Gzip => Ok(!GZIP.starts_with(&self.input[..self.input.len().min(2)])),
+            Coding::Deflate => Ok(false),
+            Coding::Other(encoding) => match is_text(&self.input) {
+                Some(false) => Err(HttpError::Encoded(encoding.clone())),
+                is_text => Ok(is_text == Some(true)),
+            },
         }
     }
 
@@ -166,12 +206,16 @@ impl Decoder {
 
     /// Reads the head of the data; returns its length and the decoder of what follows, or `None` when more is needed.
     fn head(&self) -> Result<Option<(usize, Decompress)>, HttpError> {
-        if self.is_gzip {
-            return match gzip_head(&self.input)? {
-                None if self.input.len() > LARGEST_HEAD => Err(corrupt()),
-                None => Ok(None),
-                Some(length) => Ok(Some((length, Decompress::new(false)))),
-            };
+        match self.coding {
+            Coding::Gzip => {
+                return match gzip_head(&self.input)? {
+                    None if self.input.len() > LARGEST_HEAD => Err(corrupt()),
+                    None => Ok(None),
+                    Some(length) => Ok(Some((length, Decompress::new(false)))),
+                };
+            }
+            Coding::Other(_) => return Ok(None),
+            Coding::Deflate => {}
         }
         // What is called deflate is zlib's format by the standard, and the bare data from some servers.
         let Some(&[method, check]) = self.input.first_chunk::<2>() else {
@@ -249,6 +293,23 @@ fn gzip_head(input: &[u8]) -> Result<Option<usize>, HttpError> {
     Ok((input.len() >= at).then_some(at))
 }
 
+/// True for the beginning of an event stream, of JSON or of a page, false for that of anything else; `None` while more is
+/// needed to tell.
+fn is_text(beginning: &[u8]) -> Option<bool> {
+    const BEGINNINGS: [&str; 16] = [
+        "data:", "event:", "id:", "retry:", ": ", ":\n", ":\r", "{\"", "{}", "{ ", "{\n", "{\r", "[{", "[ ",
+        "[\n", "<",
+    ];
+    let text = beginning.strip_prefix(b"\xef\xbb\xbf").unwrap_or(beginning);
+    let text = text.trim_ascii_start();
+    let begins = |known: &&str| text.starts_with(known.as_bytes());
+    match BEGINNINGS.iter().any(begins) {
+        true => Some(true),
+        false if BEGINNINGS.iter().any(|known| known.as_bytes().starts_with(text)) => None,
+        false => Some(false),
+    }
+}
+
 fn corrupt() -> HttpError {
     HttpError::Malformed("its compressed data is broken".to_owned())
 }
@@ -289,7 +350,7 @@ mod tests {
     }
 
     fn decode(encoding: &str, body: &[u8], step: usize) -> Result<Vec<u8>, String> {
-        let mut decoder = Decoder::new(encoding).unwrap().unwrap();
+        let mut decoder = Decoder::new(encoding).unwrap();
         let mut text = Vec::new();
         for bytes in body.chunks(step) {
             decoder.push(bytes);
@@ -336,7 +397,7 @@ mod tests {
     #[test]
     fn what_was_flushed_is_given_out_before_more_comes() {
         let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
-        let mut decoder = Decoder::new("gzip").unwrap().unwrap();
+        let mut decoder = Decoder::new("gzip").unwrap();
         for word in ["one", "two", "three"] {
             encoder.write_all(word.as_bytes()).unwrap();
             encoder.flush().unwrap();
@@ -353,16 +414,21 @@ mod tests {
     }
 
     #[test]
-    fn other_encodings_are_named() {
+    fn other_encodings_are_named_unless_the_body_is_plain() {
         for encoding in ["br", "zstd", "gzip, br", "deflate, gzip"] {
-            let error = Decoder::new(encoding).unwrap_err().to_string();
-            assert_eq!(
-                error,
-                format!("the answer is encoded as '{encoding}', which was not asked for")
-            );
+            let named = format!("the answer is encoded as '{encoding}', which was not asked for");
+            for body in [&b"\x1b\x03\0\xf8"[..], b"\x28\xb5\x2f\xfd", b"d"] {
+                assert_eq!(decode(encoding, body, 1), Err(named.clone()));
+            }
+            for body in [TEXT, b": hello\n\n", b"\n {\"a\":1}", b"<html>"] {
+                for step in [1, 3, 100] {
+                    assert_eq!(decode(encoding, body, step).unwrap(), body, "{encoding} {step}");
+                }
+            }
         }
+        assert_eq!(decode("gzip, gzip", &gzip(TEXT), 7).unwrap(), TEXT);
         for encoding in ["", "identity", " Identity , "] {
-            assert!(Decoder::new(encoding).unwrap().is_none(), "{encoding:?}");
+            assert!(Decoder::new(encoding).is_none(), "{encoding:?}");
         }
     }
 }

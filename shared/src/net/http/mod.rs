@@ -12,14 +12,20 @@ mod p521;
 mod probe;
 mod proxy;
 mod reason;
+mod request;
+mod response;
 mod tls;
 mod url;
+mod waiting;
 
 pub use self::url::{BaseUrl, BaseUrlError, check_endpoint, check_transport, server_name};
 pub use body::{BodyError, Upload};
 pub use bytes::Bytes;
-pub use client::{Client, Received, Request, Response, SILENCE, Waiting};
+pub use client::Client;
 pub use error::{HttpError, Phase};
+pub use request::Request;
+pub use response::{Received, Response};
+pub use waiting::{SILENCE, Waiting};
 
 use std::sync::OnceLock;
 use std::time::Duration;
