@@ -149,20 +149,29 @@ fn every_answer_comes_to_what_it_should_by_the_program() {
 }
 
 fn ask(sandbox: &Sandbox, case: &Case) -> Run {
-    let head = format!(
+    let usual = format!(
         "HTTP/1.1 200 OK\r\ncontent-type: {}\r\ntransfer-encoding: chunked\r\n\r\n",
         case.content_type
     );
+    let head = match case.head.is_empty() {
+        true => usual,
+        false => case.head.concat(),
+    };
+    let is_chunked = head.to_ascii_lowercase().contains("chunked");
     let mut reply = Reply::default().send(head);
     for (seconds, part) in case.parts() {
         if seconds > 0.0 {
             reply = reply.pause(Duration::from_secs_f64(seconds));
         }
         if !part.is_empty() {
-            reply = reply.chunk(part);
+            reply = if is_chunked {
+                reply.chunk(part)
+            } else {
+                reply.send(part)
+            };
         }
     }
-    reply = match case.is_reset {
+    reply = match case.is_reset || !is_chunked {
         true => reply.close(),
         false => reply.send("0\r\n\r\n"),
     };

@@ -1,7 +1,9 @@
 //! The answers of tests/data/wire: one file a case.
 //!
 //! Members first, one a line, then a blank line, then the bytes of the body. `seen` says where it was seen, `args` what
-//! qwen-chat is called with, `type` the content type (an event stream unless said otherwise), `end` what the connection
+//! qwen-chat is called with, `type` the content type (an event stream unless said otherwise), `head` a line of the head
+//! that the program is sent instead of the usual one (JSON strings; the body then ends with the connection, unless one of
+//! them says that it is chunked), `end` what the connection
 //! does after the body (`reset`), or that the server takes back a finish reason (`withdrawn`), `exit` and `stdout` (a JSON string) what comes of it, `stderr` a part of what is said.
 //! `@@0.3@@` in a body is a pause of that many seconds.
 
@@ -14,6 +16,7 @@ pub struct Case {
     pub seen: String,
     pub args: Vec<String>,
     pub content_type: String,
+    pub head: Vec<String>,
     pub is_reset: bool,
     pub is_withdrawn: bool,
     pub exit: u8,
@@ -50,6 +53,7 @@ impl Case {
                 "seen" => case.seen = value,
                 "args" => case.args = value.split(' ').map(str::to_owned).collect(),
                 "type" => case.content_type = value,
+                "head" => case.head.push(serde_json::from_str(&value).unwrap()),
                 "end" if value == "reset" => case.is_reset = true,
                 "end" if value == "withdrawn" => case.is_withdrawn = true,
                 "exit" => case.exit = value.parse().unwrap(),

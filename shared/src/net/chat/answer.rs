@@ -3,24 +3,19 @@
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::answer_text::{AnswerText, Brought};
+use super::answer_text::AnswerText;
 use super::api_error::ApiError;
 use super::broken_event::{error_within, named_error};
-use super::choosing::{Choosing, Observed};
+use super::choosing::Choosing;
 use super::chunk::{Choice, Chunk, says_error};
-use super::content::Text;
 use super::content_kind::{ContentKind, content_kind};
 use super::ending::{Came, Ending};
 use super::error::{AnswerError, EVENT_LIMIT};
 use super::events::{Event, EventReader, is_done_mark};
-use super::finish_reason::FinishReason;
-use super::foreign::{Foreign, holds_text, names_error};
-use super::message::Message;
+use super::foreign::{holds_text, names_error};
 use super::reasoning::Delta;
-use super::repair_json::repair_json;
 use super::summary::Summary;
 use super::tool_calls::ToolCalls;
-use super::verdict::ErrorKind;
 use crate::net::json::is_whole_object;
 use crate::text::{clip, one_line};
 
@@ -299,7 +294,7 @@ impl AnswerReader {
         }
         let (name, data) = events.cut_off();
         let error = match names_error(&name) {
-            true if !data.is_empty() => Some(named_error(&data)),
+            true if !data.is_empty() => Some(named_error(&data).of_event(&name)),
             _ => error_within(&data),
         };
         error.map_or(Ok(()), |error| Err(self.api_error(error)))
@@ -319,7 +314,7 @@ impl AnswerReader {
             || !is_plain && names_error(event.name) && !data.contains("\"choices\"")
         {
             self.progress.telling += 1;
-            return self.read_error(data);
+            return self.read_error(event.name, data);
         }
         if data.is_empty() {
             return Ok(());
@@ -354,12 +349,13 @@ impl AnswerReader {
     }
 
     /// Reads an event that is an error by its name.
-    fn read_error(&self, data: &str) -> Result<(), AnswerError> {
-        match serde_json::from_str(data) {
-            Ok(value) if !says_error(&value) => Ok(()),
-            Ok(value) => Err(self.api_error(ApiError::from_member(&value))),
-            Err(_) => Err(self.api_error(ApiError::from_text(data))),
-        }
+    fn read_error(&self, name: &str, data: &str) -> Result<(), AnswerError> {
+        let error = match serde_json::from_str(data) {
+            Ok(value) if !says_error(&value) => return Ok(()),
+            Ok(value) => ApiError::from_member(&value),
+            Err(_) => ApiError::from_text(data),
+        };
+        Err(self.api_error(error.of_event(name)))
     }
 
     /// Adds to an error whose words it uses.
@@ -414,164 +410,6 @@ impl AnswerReader {
     }
 }
 
-/// JSON.
-impl AnswerReader {
-    /// Reads one object, or several that stand behind each other; true when there are choices, and so is, or could be, an
-    /// answer.
-    fn read_json(&mut self, json: &str, sink: &mut impl FnMut(Delta<'_>)) -> Result<bool, AnswerError> {
-        let mut straightened = String::new();
-        if json.starts_with('{')
-            && let Ok(chunk) = Chunk::parse(json, &mut straightened)
-        {
-            return self.take(&chunk, json, sink);
-        }
-        let repaired = repair_json(json, self.text.half);
-        let Some(repaired) = repaired else {
-            return self.read_documents(json, sink);
-        };
-        if repaired.is_joined {
-            self.text.half = None;
-        }
-        let result = self.read_documents(&repaired.json, sink);
-        self.text.half = repaired.half.or(self.text.half);
-        result
-    }
-
-    /// Reads the documents that stand behind each other, as events do that lost the line feed between them.
-    fn read_documents(&mut self, json: &str, sink: &mut impl FnMut(Delta<'_>)) -> Result<bool, AnswerError> {
-        let (mut rest, mut has_choices) = (json, false);
-        while !rest.is_empty() {
-            if is_done_mark(rest.as_bytes()) {
-                self.ending.is_done = true;
-                break;
-            }
-            let (first, after) = split_document(rest).unwrap_or((rest, ""));
-            has_choices |= self.read_document(first, sink)?;
-            rest = after;
-        }
-        Ok(has_choices)
-    }
-
-    fn read_document(&mut self, json: &str, sink: &mut impl FnMut(Delta<'_>)) -> Result<bool, AnswerError> {
-        match json.as_bytes().first() {
-            Some(b'{') => {}
-            // serde would take a list for a struct too, member by member in order.
-            Some(b'[') => return self.read_list(json, sink),
-            _ => return self.read_other_json(json, sink),
-        }
-        let mut straightened = String::new();
-        match Chunk::parse(json, &mut straightened) {
-            Ok(chunk) => self.take(&chunk, json, sink),
-            Err(error) if error.is_eof() => {
-                Err(AnswerError::Malformed("it breaks off within its JSON".to_owned()))
-            }
-            Err(error) => Err(AnswerError::Malformed(format!(
-                "no JSON at column {}",
-                error.column()
-            ))),
-        }
-    }
-
-    /// Reads a list: of an error (Google), or of what else stands alone.
-    fn read_list(&mut self, json: &str, sink: &mut impl FnMut(Delta<'_>)) -> Result<bool, AnswerError> {
-        if let Some(error) = ApiError::parse(json) {
-            return Err(self.api_error(error));
-        }
-        let items = serde_json::from_str::<Vec<&RawValue>>(json).unwrap_or_default();
-        if items.is_empty() || !items.iter().all(|item| item.get().starts_with('{')) {
-            return Err(AnswerError::Malformed(
-                "a list where an object should be".to_owned(),
-            ));
-        }
-        let mut has_choices = false;
-        for item in items {
-            has_choices |= self.read_document(item.get(), sink)?;
-        }
-        Ok(has_choices)
-    }
-
-    /// Reads what is no object: `null` says nothing, text may be JSON. Words of which it is known what they mean are an
-    /// error that the server, or something before it, reports.
-    fn read_other_json(&mut self, json: &str, sink: &mut impl FnMut(Delta<'_>)) -> Result<bool, AnswerError> {
-        match serde_json::from_str(json) {
-            Ok(Value::Null) => return Ok(false),
-            Ok(Value::String(inner)) if inner.starts_with('{') => return self.read_json(&inner, sink),
-            _ => {}
-        }
-        let AnswerError::Api(said) = self.api_error(ApiError::from_text(json)) else {
-            return Ok(false);
-        };
-        Err(match said.verdict().kind {
-            ErrorKind::Unexpected => {
-                AnswerError::Malformed(format!("no JSON: '{}'", clip(one_line(json).trim(), FOREIGN)))
-            }
-            _ => AnswerError::Api(said),
-        })
-    }
-
-    fn take(
-        &mut self,
-        chunk: &Chunk<'_>,
-        json: &str,
-        sink: &mut impl FnMut(Delta<'_>),
-    ) -> Result<bool, AnswerError> {
-        for (known, sent) in [(&mut self.id, chunk.id), (&mut self.model, chunk.model)] {
-            if known.is_empty()
-                && let Some(sent) = sent
-                && let Ok(Text(text)) = serde_json::from_str(sent.get())
-            {
-                known.push_str(&text);
-            }
-        }
-        if let Some(usage) = chunk.usage() {
-            self.usage = Some(usage.into_owned());
-            self.ending.take_usage();
-            self.progress.telling += 1;
-        }
-        self.ending.is_filtered |= chunk.is_filtered();
-        let error = chunk.error();
-        let has_choices = chunk.choices().next().is_some();
-        self.choose(chunk, json, sink)?;
-        if let Some(error) = error {
-            self.progress.telling += 1;
-            return Err(self.api_error(ApiError::from_member(&error)));
-        }
-        if !has_choices && self.ending.reason.is_none() {
-            self.take_foreign(json, chunk.choices.is_some())?;
-        }
-        Ok(has_choices || chunk.choices.is_some())
-    }
-
-    /// Takes an object that is no part of the answer: an error by what it says, or news of how far the server is.
-    fn take_foreign(&mut self, json: &str, has_list: bool) -> Result<(), AnswerError> {
-        let Ok(value) = serde_json::from_str::<Value>(json) else {
-            return Ok(());
-        };
-        match Foreign::read(&value) {
-            Foreign::Error(error) => return Err(self.api_error(error)),
-            Foreign::Words(words) => {
-                let said = self.sent(words);
-                // Words of which it is known what they mean are an error.
-                if said.verdict().kind != ErrorKind::Unexpected {
-                    return Err(AnswerError::Api(said));
-                }
-                self.ending.said = Some(said);
-                if self.ending.has_choice {
-                    self.note_unread(json);
-                }
-            }
-            Foreign::Nothing => {}
-        }
-        if holds_text(&value) {
-            self.note_unread(json);
-        }
-        if !has_list && value.get("usage").is_none_or(Value::is_null) {
-            self.note_foreign(json);
-        }
-        Ok(())
-    }
-}
-
 /// Drops the byte-order mark and the white space before a body, which may be of any length.
 fn trim_head(body: &mut Vec<u8>) {
     let text = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
@@ -579,178 +417,8 @@ fn trim_head(body: &mut Vec<u8>) {
     body.drain(..blanks);
 }
 
-/// Splits off the first of several JSON objects that stand behind each other.
-fn split_document(json: &str) -> Option<(&str, &str)> {
-    let mut documents = serde_json::Deserializer::from_str(json).into_iter::<&RawValue>();
-    let first = documents.next()?.ok()?.get();
-    let rest = json.get(documents.byte_offset()..)?.trim();
-    let rest = rest.strip_prefix("data:").unwrap_or(rest).trim();
-    (is_done_mark(rest.as_bytes()) || rest.starts_with('{')).then_some((first, rest))
-}
-
-/// Choices.
-impl AnswerReader {
-    /// Takes the choice that is the answer; keeps the chunk while that is open.
-    fn choose(
-        &mut self,
-        chunk: &Chunk<'_>,
-        json: &str,
-        sink: &mut impl FnMut(Delta<'_>),
-    ) -> Result<(), AnswerError> {
-        let indices = chunk.choices().map(|choice| choice.index.unwrap_or_default());
-        let Some(highest) = indices.max() else {
-            return Ok(());
-        };
-        self.choices = self.choices.max(highest.saturating_add(1));
-        self.ending.said = None;
-        match self.choosing.observe(chunk, json, self.ending.reason.is_some())? {
-            Observed::Nothing => {}
-            Observed::Held => {
-                self.ending.has_choice = true;
-                self.progress.telling += 1;
-                return Ok(());
-            }
-            Observed::Counter(held) => return self.take_counted(&held, sink),
-        }
-        if let Some(choice) = self.choosing.find(chunk) {
-            self.ending.has_choice = true;
-            return self.take_choice(choice, sink);
-        }
-        self.ending.has_choice |= !self.choosing.is_only();
-        match self.choosing.hold(json)? {
-            true => self.choose_first(sink),
-            false => Ok(()),
-        }
-    }
-
-    /// Takes the chunks of a server that numbers them where the number of the choice should stand.
-    fn take_counted(
-        &mut self,
-        chunks: &[String],
-        sink: &mut impl FnMut(Delta<'_>),
-    ) -> Result<(), AnswerError> {
-        self.ending.has_choice = true;
-        for json in chunks {
-            let mut straightened = String::new();
-            if let Ok(chunk) = Chunk::parse(json, &mut straightened)
-                && let Some(choice) = chunk.choices().next()
-            {
-                self.take_choice(choice, sink)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Decides what is still open at the end: chunks that were numbered, or the first choice where none had index 0.
-    fn choose_first(&mut self, sink: &mut impl FnMut(Delta<'_>)) -> Result<(), AnswerError> {
-        if let Some(held) = self.choosing.end_of_count(self.ending.reason.is_some()) {
-            return self.take_counted(&held, sink);
-        }
-        for json in self.choosing.take_held() {
-            let mut straightened = String::new();
-            let Ok(chunk) = Chunk::parse(&json, &mut straightened) else {
-                continue;
-            };
-            self.choosing.settle(&chunk);
-            self.choose(&chunk, &json, sink)?;
-        }
-        Ok(())
-    }
-
-    fn take_choice(
-        &mut self,
-        choice: &Choice<'_>,
-        sink: &mut impl FnMut(Delta<'_>),
-    ) -> Result<(), AnswerError> {
-        let reason = FinishReason::parse(choice.finish_reason(), self.dialect.provider);
-        let mut says = choice.text().is_some();
-        match choice.message() {
-            Some((message, true)) => says |= self.take_message(message, reason.is_some(), sink)?,
-            Some((message, false)) => {
-                says |= !message.is_empty();
-                self.has_deltas = true;
-                self.text.push_reasoning(message.reasoning(), sink);
-                self.text.push(message.text(), sink);
-                self.take_rest(message, sink)?;
-            }
-            None => {}
-        }
-        if let Some(content) = choice.text() {
-            self.text.push(&content.text, sink);
-            self.note_odd(content.odd.as_deref());
-        }
-        self.has_deltas |= !choice.is_whole();
-        self.progress.telling += u64::from(says || reason.is_some());
-        if says {
-            self.ending.withdraw_reason();
-        }
-        self.ending.take_part(says, reason, self.progress.events);
-        Ok(())
-    }
-
-    /// True for a whole message that comes after what it holds: behind deltas, or with the finish reason.
-    fn is_repetition(&self, text: &str, has_reason: bool) -> bool {
-        let has_any = !self.text.is_empty() || self.text.has_reasoning || !self.tool_calls.is_empty();
-        has_any && (self.has_deltas || has_reason && self.text.is_repeated_by(text))
-    }
-
-    /// Takes a whole message; true when it brings more than what came.
-    fn take_message(
-        &mut self,
-        message: &Message<'_>,
-        has_reason: bool,
-        sink: &mut impl FnMut(Delta<'_>),
-    ) -> Result<bool, AnswerError> {
-        let text = message.text();
-        let is_repetition = self.is_repetition(text, has_reason);
-        let brought = if is_repetition {
-            self.text.push_repetition(text, sink)
-        } else {
-            self.text.push_message_reasoning(message.reasoning(), sink);
-            let brought = self.text.push_message(text, sink);
-            self.take_rest(message, sink)?;
-            brought
-        };
-        self.ending.differs |= brought == Brought::OtherWords;
-        let has_other =
-            !is_repetition && !message.is_empty() && (text.is_empty() || message.has_tool_calls());
-        Ok(brought == Brought::More || has_other)
-    }
-
-    /// Takes what a message holds besides text and reasoning.
-    fn take_rest(
-        &mut self,
-        message: &Message<'_>,
-        sink: &mut impl FnMut(Delta<'_>),
-    ) -> Result<(), AnswerError> {
-        let refusal = message.refusal();
-        if !refusal.is_empty() {
-            self.ending.has_refused = true;
-            self.text.push(refusal, sink);
-        }
-        self.note_odd(message.odd());
-        if let Some(kind) = message.beside() {
-            self.ending.beside = Some(kind);
-        }
-        if message.has_tool_calls() {
-            if let Some(deltas) = message.tool_calls {
-                self.tool_calls.add(deltas)?;
-            }
-            if let Some(call) = message.function_call {
-                self.tool_calls.add_function_call(call)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Takes note of what stands in the place of text and is none.
-    fn note_odd(&mut self, kind: Option<&str>) {
-        if let Some(kind) = kind {
-            self.ending.not_text = Some(kind.to_owned());
-        }
-    }
-}
-
+mod choices;
+mod documents;
 #[cfg(test)]
 mod stream_tests;
 #[cfg(test)]

@@ -85,6 +85,15 @@ impl ApiError {
         Self::from_member(&Value::String(text.trim().to_owned()))
     }
 
+    /// Adds the name of the event that it came in.
+    #[must_use]
+    pub(super) fn of_event(mut self, name: &str) -> Self {
+        if !name.is_empty() && !name.eq_ignore_ascii_case("error") {
+            self.add_name(name);
+        }
+        self
+    }
+
     /// Names the provider that it came from: what a code means may differ.
     #[must_use]
     pub const fn sent_by(mut self, provider: &'static str) -> Self {
@@ -217,7 +226,7 @@ pub(super) fn excerpt(text: &str, limit: usize) -> String {
 }
 
 /// Members whose value is a code, or a word of that kind.
-const CODES: [&str; 11] = [
+const CODES: [&str; 13] = [
     "code",
     "errorcode",
     "errcode",
@@ -229,6 +238,9 @@ const CODES: [&str; 11] = [
     "kind",
     "type",
     "errortype",
+    // Bedrock's: of a message in its own framing, and of the model behind it.
+    "exceptiontype",
+    "originalstatuscode",
 ];
 
 /// Members whose value is a wait, or the time until when to wait.
@@ -291,10 +303,10 @@ fn is_error(members: &Map<String, Value>) -> bool {
     })
 }
 
-/// Returns a member's name in lower case, without `_` and `-`: `error_msg`, `errorMsg` and `ErrorMsg` are one.
+/// Returns a member's name in lower case, without `_`, `-` and `:`: `error_msg`, `errorMsg` and `ErrorMsg` are one.
 pub(super) fn plain(name: &str) -> String {
     name.chars()
-        .filter(|c| !matches!(c, '_' | '-'))
+        .filter(|c| !matches!(c, '_' | '-' | ':'))
         .map(|c| c.to_ascii_lowercase())
         .collect()
 }

@@ -2,12 +2,12 @@
 
 use std::borrow::Cow;
 
-use serde::de::Error;
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use super::content::{Content, Text};
+use super::content::Content;
+use super::finish_reason::Reason;
 use super::message::Message;
 
 /// A chunk, or the whole answer of a server that does not stream.
@@ -20,6 +20,11 @@ pub(super) struct Chunk<'a> {
     pub(super) model: Option<&'a RawValue>,
     #[serde(borrow, default)]
     pub(super) choices: Option<Vec<Option<Choice<'a>>>>,
+    /// The finish reason of a server that does not put it into the choice.
+    #[serde(borrow, default)]
+    finish_reason: Option<Reason<'a>>,
+    #[serde(borrow, default)]
+    stop_reason: Option<Reason<'a>>,
     #[serde(borrow, default)]
     usage: Option<&'a RawValue>,
     #[serde(borrow, default)]
@@ -64,7 +69,7 @@ impl<'a> Chunk<'a> {
     /// Those of the parser, for what is no JSON or no chunk.
     pub(super) fn parse(json: &'a str, straightened: &'a mut String) -> serde_json::Result<Self> {
         let error = match serde_json::from_str(json) {
-            Ok(chunk) => return Ok(Self::with_ollamas_choice(chunk)),
+            Ok(chunk) => return Ok(Self::with_ollamas_choice(chunk).with_choices_ended()),
             Err(error) => error,
         };
         if !error.is_data() {
@@ -73,7 +78,30 @@ impl<'a> Chunk<'a> {
         let mut value: Value = serde_json::from_str(json)?;
         straighten(&mut value);
         *straightened = value.to_string();
-        serde_json::from_str(straightened).map(Self::with_ollamas_choice)
+        serde_json::from_str(straightened)
+            .map(Self::with_ollamas_choice)
+            .map(Self::with_choices_ended)
+    }
+
+    /// Gives the finish reason that stands beside the choices to those that have none.
+    fn with_choices_ended(mut self) -> Self {
+        let word = self.finish_reason().to_owned();
+        if !word.is_empty() {
+            let open = self.choices.iter_mut().flatten().flatten();
+            for choice in open.filter(|choice| choice.finish_reason().is_empty()) {
+                choice.finish_reason = Some(Reason(word.clone().into()));
+            }
+        }
+        self
+    }
+
+    /// Returns the server's word for why the model stopped, where it stands beside the choices; else an empty one.
+    pub(super) fn finish_reason(&self) -> &str {
+        let words = [&self.finish_reason, &self.stop_reason].into_iter().flatten();
+        words
+            .map(|word| &*word.0)
+            .find(|word| !word.is_empty())
+            .unwrap_or_default()
     }
 
     /// Adds the choice of Ollama's own form (`/api/chat`, `/api/generate`), where the end is `"done": true`.
@@ -241,32 +269,13 @@ pub(super) struct Choice<'a> {
     /// An older form of the finish reason.
     #[serde(borrow, default)]
     finish_details: Option<Reason<'a>>,
+    /// Anthropic's name for it, which relays leave. vLLM has the stop sequence there, beside a finish reason.
+    #[serde(borrow, default)]
+    stop_reason: Option<Reason<'a>>,
     #[serde(borrow, default)]
     error: Option<&'a RawValue>,
     #[serde(borrow, default)]
     usage: Option<&'a RawValue>,
-}
-
-/// The server's word for why the model stopped: text, or the `type` of an object (SGLang).
-#[derive(Debug)]
-struct Reason<'a>(Cow<'a, str>);
-
-impl<'de: 'a, 'a> Deserialize<'de> for Reason<'a> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let json = <&RawValue>::deserialize(deserializer)?.get();
-        if !json.starts_with('{') {
-            return serde_json::from_str(json)
-                .map(|Text(word)| Self(word))
-                .map_err(D::Error::custom);
-        }
-        let mut reason: Value = serde_json::from_str(json).map_err(D::Error::custom)?;
-        Ok(Self(match reason.get_mut("type").map(Value::take) {
-            Some(Value::String(word)) => word.into(),
-            Some(Value::Null) => Cow::default(),
-            // Whatever it says, it is a reason that nobody knows.
-            _ => json.into(),
-        }))
-    }
 }
 
 impl<'a> Choice<'a> {
@@ -311,9 +320,20 @@ impl<'a> Choice<'a> {
 
     /// Returns the server's word for why the model stopped; an empty one while it goes on.
     pub(super) fn finish_reason(&self) -> &str {
-        [&self.finish_reason, &self.own_finish_reason, &self.finish_details]
+        let own = [
+            &self.finish_reason,
+            &self.own_finish_reason,
+            &self.finish_details,
+            &self.stop_reason,
+        ];
+        let said = [self.delta.as_deref(), self.message.as_deref()]
+            .into_iter()
+            .flatten();
+        let words = own
             .into_iter()
             .flatten()
+            .chain(said.filter_map(|message| message.finish_reason.as_ref()));
+        words
             .map(|word| &*word.0)
             .find(|word| !word.is_empty())
             .unwrap_or_default()

@@ -75,6 +75,9 @@ struct Part<'a> {
     thinking: Option<&'a RawValue>,
     #[serde(borrow, default)]
     reasoning: Option<&'a RawValue>,
+    /// Gemini's mark for it, or the text itself.
+    #[serde(borrow, default)]
+    thought: Option<&'a RawValue>,
     #[serde(borrow, default)]
     summary: Option<&'a RawValue>,
     #[serde(borrow, default)]
@@ -96,12 +99,21 @@ impl<'a> Part<'a> {
         self.kind.as_ref().map_or_else(inner, |_| None)
     }
 
+    fn is_reasoning(&self, kind: &str) -> bool {
+        ["think", "reason", "thought"]
+            .iter()
+            .any(|name| kind.contains(name))
+            || self.thought.is_some_and(|mark| mark.get() == "true")
+            || (self.text.is_none() && self.thinking.is_some())
+    }
+
     /// Returns the text of the part, whatever its kind.
     fn text(&self, depth: u8) -> Cow<'a, str> {
         let members = [
             self.text,
             self.thinking,
             self.reasoning,
+            self.thought,
             self.summary,
             self.content,
             self.parts,
@@ -127,10 +139,7 @@ impl<'a> Content<'a> {
             return;
         };
         let kind = part.kind.as_ref().map_or("", |kind| &kind.0).to_ascii_lowercase();
-        if kind.contains("think")
-            || kind.contains("reason")
-            || (part.text.is_none() && part.thinking.is_some())
-        {
+        if part.is_reasoning(&kind) {
             append(&mut self.reasoning, part.text(DEPTH));
         } else if kind.contains("refusal") || (part.text.is_none() && part.refusal.is_some()) {
             append(&mut self.refusal, part.text(DEPTH));
@@ -230,6 +239,13 @@ mod tests {
             (
                 r#"[{"type":"reasoning","text":"hm"},{"thinking":"m"}]"#,
                 "",
+                "hmm",
+                "",
+                None,
+            ),
+            (
+                r#"[{"text":"hm","thought":true},{"type":"thought","thought":"m"},{"text":"so","thought":false}]"#,
+                "so",
                 "hmm",
                 "",
                 None,

@@ -41,6 +41,8 @@ pub(super) fn content_kind(
     match first {
         b'{' | b'[' | b'"' => Ok(Some(ContentKind::Json)),
         b'<' => Err(refused()),
+        // A JSON text sequence (RFC 7464).
+        0x1e => Ok(Some(ContentKind::Events)),
         _ if is_events => Ok(Some(ContentKind::Events)),
         _ if is_field(bytes.trim_ascii_start()) => Ok(Some(ContentKind::Events)),
         _ if !is_whole && may_become_field(bytes.trim_ascii_start()) => Ok(None),
@@ -105,6 +107,11 @@ mod tests {
             (events, "\u{feff}data", Ok(Some(ContentKind::Events))),
             (events, "{\"a\"", Ok(Some(ContentKind::Json))),
             (events, "<html>", Err(())),
+            (
+                Some("application/json-seq"),
+                "\u{1e}{",
+                Ok(Some(ContentKind::Events)),
+            ),
             (Some("application/json"), "\n{", Ok(Some(ContentKind::Json))),
             (Some("application/json"), "data: x", Ok(Some(ContentKind::Events))),
             (Some("text/plain"), ": hi", Ok(Some(ContentKind::Events))),

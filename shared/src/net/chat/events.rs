@@ -97,11 +97,7 @@ impl EventReader {
         line: &[u8],
         sink: &mut impl FnMut(Event<'_>) -> Result<(), AnswerError>,
     ) -> Result<(), AnswerError> {
-        let line = if std::mem::replace(&mut self.started, true) {
-            line
-        } else {
-            line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line)
-        };
+        let line = without_mark(line, !std::mem::replace(&mut self.started, true));
         if line.is_empty() {
             return self.dispatch(sink);
         }
@@ -244,6 +240,14 @@ fn emit(
         name: &name,
         data: &data,
     })
+}
+
+/// Returns a line without the byte-order mark, if it is the first one, and without what begins a text of a JSON text sequence
+/// (RFC 7464).
+fn without_mark(line: &[u8], is_first: bool) -> &[u8] {
+    let mark = line.strip_prefix(b"\xef\xbb\xbf").filter(|_| is_first);
+    let line = mark.unwrap_or(line);
+    line.strip_prefix(b"\x1e").unwrap_or(line)
 }
 
 /// Finds the usual event at the beginning of `bytes`: one `data` line and one blank line, both there to their line

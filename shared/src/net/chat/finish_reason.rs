@@ -1,11 +1,42 @@
 //! Why a model stopped, in the words of any make of server.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::OnceLock;
 
-use serde::Deserialize;
+use serde::de::Error;
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
+use serde_json::value::RawValue;
 
+use super::content::Text;
 use crate::text::{clip, one_line};
+
+/// The server's word for why the model stopped: text, or the `type` or
+/// the `reason` of an object (SGLang).
+#[derive(Debug)]
+pub(super) struct Reason<'a>(pub(super) Cow<'a, str>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for Reason<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let json = <&RawValue>::deserialize(deserializer)?.get();
+        if !json.starts_with('{') {
+            return serde_json::from_str(json)
+                .map(|Text(word)| Self(word))
+                .map_err(D::Error::custom);
+        }
+        let mut reason: Value = serde_json::from_str(json).map_err(D::Error::custom)?;
+        let word = ["type", "reason"]
+            .iter()
+            .find_map(|name| reason.get_mut(name).map(Value::take));
+        Ok(Self(match word {
+            Some(Value::String(word)) => word.into(),
+            Some(Value::Null) => Cow::default(),
+            // Whatever it says, it is a reason that nobody knows.
+            _ => json.into(),
+        }))
+    }
+}
 
 /// Why the model stopped: the server's word and what it means.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,10 +117,10 @@ impl FinishReason {
             "" => return None,
             _ => {
                 let letters = letters(word);
-                let prefixes = ["finishreason", "stopreason"];
-                let word = prefixes.iter().find_map(|prefix| letters.strip_prefix(prefix));
-                match word.unwrap_or(&letters) {
-                    "" | "null" | "none" | "false" | "unspecified" | "undefined" => return None,
+                match without_type(&letters) {
+                    "" | "null" | "none" | "false" | "unspecified" | "undefined" | "notreported" => {
+                        return None;
+                    }
                     letters => match table().meaning(letters, provider) {
                         Meaning::Nothing => return None,
                         meaning => meaning,
@@ -156,6 +187,13 @@ impl FinishReason {
     }
 }
 
+/// Returns a word without the name of its type before it: `FinishReason.STOP`, `REASON_STOP`.
+fn without_type(letters: &str) -> &str {
+    let name = "reason";
+    let rest = letters.rfind(name).map(|at| &letters[at + name.len()..]);
+    rest.filter(|rest| !rest.starts_with("ing")).unwrap_or(letters)
+}
+
 /// The words of `finish_reasons.json`.
 #[derive(Debug, Default, Deserialize)]
 struct Table {
@@ -171,9 +209,50 @@ type Words = HashMap<Meaning, WordList>;
 struct WordList {
     /// A reason that is one of these.
     equal: Vec<String>,
+    /// A reason that is put together of these alone, ...
+    made_of: Vec<String>,
+    /// ... and of one of these at least: `eos_id`, `stop_str`, `<|im_end|>`, `stop_sequence_reached`.
+    with: Vec<String>,
     /// A reason of which one of these is a part.
     contain: Vec<String>,
 }
+
+impl WordList {
+    fn all_mut(&mut self) -> impl Iterator<Item = &mut String> {
+        let lists = [
+            &mut self.equal,
+            &mut self.made_of,
+            &mut self.with,
+            &mut self.contain,
+        ];
+        lists.into_iter().flatten()
+    }
+
+    fn is_made_of(&self, letters: &str) -> bool {
+        letters.len() <= LONGEST_MADE && self.with.iter().any(|with| letters.contains(with.as_str())) && {
+            // Whether the letters up to each place are whole words, and whether one of `with` is among them.
+            let mut ends = [None; LONGEST_MADE + 1];
+            ends[0] = Some(false);
+            for place in 0..letters.len() {
+                let Some(has_with) = ends[place] else { continue };
+                let words = [(&self.made_of, false), (&self.with, true)];
+                for (word, is_with) in words
+                    .iter()
+                    .flat_map(|(list, is_with)| list.iter().map(|word| (word, *is_with)))
+                {
+                    if letters[place..].starts_with(word.as_str()) {
+                        let end = &mut ends[place + word.len()];
+                        *end = Some(end.unwrap_or(false) || has_with || is_with);
+                    }
+                }
+            }
+            ends[letters.len()] == Some(true)
+        }
+    }
+}
+
+/// The longest reason, in bytes, that is looked at word by word.
+const LONGEST_MADE: usize = 64;
 
 impl Table {
     /// Returns what a word means: what is known of the provider first, whole words before parts of words.
@@ -193,9 +272,10 @@ fn find(letters: &str, words: &Words) -> Option<Meaning> {
             .filter_map(|meaning| Some((meaning, words.get(&meaning)?)))
     };
     let equal = lists().find(|(_, list)| list.equal.iter().any(|word| word == letters));
+    let made = || lists().find(|(_, list)| list.is_made_of(letters));
     let contain =
         || lists().find(|(_, list)| list.contain.iter().any(|part| letters.contains(part.as_str())));
-    equal.or_else(contain).map(|(meaning, _)| meaning)
+    equal.or_else(made).or_else(contain).map(|(meaning, _)| meaning)
 }
 
 /// The table, read when the first word comes that is not `stop`.
@@ -208,7 +288,7 @@ fn table() -> &'static Table {
         let lists = table.providers.values_mut().chain([&mut table.general]);
         for word in lists
             .flat_map(|words| words.values_mut())
-            .flat_map(|list| list.equal.iter_mut().chain(&mut list.contain))
+            .flat_map(WordList::all_mut)
         {
             *word = letters(word);
         }
@@ -264,6 +344,32 @@ mod tests {
                     "stop_words",
                     "FINISH",
                     "endoftext",
+                    // Of the engines: ends by a token, a sequence, a filter of their own.
+                    "eos_id",
+                    "stop_str",
+                    "eot-im",
+                    "eogToken",
+                    "end_id",
+                    "<|eot_id|>",
+                    "<|eom_id|>",
+                    "<|return|>",
+                    "<|END_OF_TURN_TOKEN|>",
+                    "<end_of_turn>",
+                    "<\u{ff5c}end\u{2581}of\u{2581}sentence\u{ff5c}>",
+                    "stop_criteria_met",
+                    "stop_before",
+                    "stop_sequence_reached",
+                    "end_of_message",
+                    "end_filter",
+                    "FINISHED_STOP",
+                    "FINISH_MATCHED_STR",
+                    "STOP_PATTERN",
+                    "stopped_by_eos",
+                    "REASON_STOP",
+                    "ChatFinishReason.Stop",
+                    "ALTERNATIVE_STATUS_FINAL",
+                    "message_stop",
+                    "succeeded",
                 ][..],
             ),
             (
@@ -274,6 +380,9 @@ mod tests {
                     "tool_use",
                     "TOOL_CALL",
                     "toolCalls",
+                    "REASON_TOOL_CALLS",
+                    "<|call|>",
+                    "<|observation|>",
                 ],
             ),
             (
@@ -298,6 +407,12 @@ mod tests {
                     "max_iterations_exceeded",
                     "max_output_tokens_exceeded",
                     "length_exceeded",
+                    "out_of_tokens",
+                    "ALTERNATIVE_STATUS_TRUNCATED_FINAL",
+                    "FINISHED_LENGTH",
+                    "max_turns",
+                    "stop_token_limit",
+                    "contextFull",
                 ],
             ),
             (
@@ -321,6 +436,9 @@ mod tests {
                     "BLOCKLIST",
                     "MODEL_ARMOR",
                     "unsafe_content",
+                    "blacklist",
+                    "filter",
+                    "policy_violation",
                 ],
             ),
             (
@@ -370,6 +488,8 @@ mod tests {
                     "interrupted",
                     "userStopped",
                     "failed",
+                    "stopped_by_client",
+                    "compaction",
                 ],
             ),
             (
@@ -384,6 +504,9 @@ mod tests {
                     "IMAGE_OTHER",
                     "NO_IMAGE",
                     "vibes",
+                    "early_stop",
+                    "of_the",
+                    "reasoning_stop_gap",
                     "42",
                     "余额",
                 ],

@@ -8,6 +8,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 use super::content::{Content, Text};
+use super::finish_reason::Reason;
 
 /// The members that hold reasoning, the first that is not empty counts: servers that send several send the same text in
 /// all. Besides OpenAI-like ones: GitHub Copilot's, Ollama's, OpenRouter's and MiniMax's, LiteLLM's.
@@ -33,6 +34,8 @@ pub(super) struct Message<'a> {
     transcript: Option<Text<'a>>,
     reasoning: [Option<Text<'a>>; REASONING.len()],
     refusal: Option<Text<'a>>,
+    /// Why the model stopped, where that stands in the message.
+    pub(super) finish_reason: Option<Reason<'a>>,
     pub(super) tool_calls: Option<&'a RawValue>,
     /// The older form of one tool call.
     pub(super) function_call: Option<&'a RawValue>,
@@ -56,9 +59,9 @@ impl<'a> Message<'a> {
 
     /// Returns the words with which the model refuses.
     pub(super) fn refusal(&self) -> &str {
-        self.refusal
-            .as_ref()
-            .map_or(&*self.content.refusal, |text| &text.0)
+        let own = self.refusal.as_ref().map(|text| &*text.0);
+        own.filter(|text| !text.is_empty())
+            .unwrap_or(&self.content.refusal)
     }
 
     /// Returns the reasoning.
@@ -105,6 +108,10 @@ impl<'a> Message<'a> {
             "text" => self.text = map.next_value()?,
             "error" => self.error = map.next_value()?,
             "refusal" => self.refusal = map.next_value()?,
+            "finish_reason" | "stop_reason" => {
+                let reason: Option<Reason<'a>> = map.next_value()?;
+                self.finish_reason = self.finish_reason.take().or(reason);
+            }
             "tool_calls" => self.tool_calls = map.next_value()?,
             "function_call" => self.function_call = map.next_value()?,
             "tool_use" | "tool_use_id" => {

@@ -29,11 +29,7 @@ const COMPARED: usize = 4000;
 /// Returns the rule for an error; `None` when nothing in it is known.
 pub(super) fn find(error: &ApiError, status: Option<u16>) -> Option<&'static Rule> {
     let table = table();
-    let mut codes: Vec<String> = error.names().iter().map(|name| squeeze(name)).collect();
-    // A message of one word is a code (Spark).
-    if !error.message.contains(char::is_whitespace) {
-        codes.push(squeeze(&error.message));
-    }
+    let codes = codes_of(error);
     // A code with blanks in it is a sentence (xAI).
     let sentences = error.names().iter().filter(|name| name.contains(' '));
     let mut tokens = normalise(&without_urls(&error.message));
@@ -47,6 +43,29 @@ pub(super) fn find(error: &ApiError, status: Option<u16>) -> Option<&'static Rul
         .iter()
         .chain(&table.rules)
         .find(|rule| rule.matches(&codes, &error.param, &text, status))
+}
+
+/// Returns the codes of an error, as they are compared: its own, and the names of exceptions in its words (Bedrock behind a
+/// gateway). An exception's is a code with its ending and without, and without the package before it.
+fn codes_of(error: &ApiError) -> Vec<String> {
+    const EXCEPTION: &str = "exception";
+    let words = error.message.split(|c: char| !c.is_alphanumeric() && c != '_');
+    let exceptions = words.filter(|word| word.len() > EXCEPTION.len() && word.ends_with("Exception"));
+    // A message of one word is a code (Spark).
+    let lone = Some(error.message.as_str()).filter(|message| !message.contains(char::is_whitespace));
+    let names = error.names().iter().map(String::as_str);
+    let mut codes = Vec::new();
+    for name in names.chain(exceptions).chain(lone) {
+        let name = name.rsplit_once('#').map_or(name, |(_, name)| name);
+        let code = squeeze(name);
+        if let Some(stem) = code.strip_suffix(EXCEPTION)
+            && !stem.is_empty()
+        {
+            codes.push(stem.to_owned());
+        }
+        codes.push(code);
+    }
+    codes
 }
 
 /// True for an error that says no more than that it is one: `Forbidden`, `access_denied`.

@@ -51,8 +51,9 @@ impl ToolCalls {
         };
         for delta in deltas.iter().filter(|delta| delta.is_object()) {
             let id = text(&delta["id"]);
-            let place = self.place(&delta["index"], id, &delta["function"]);
-            self.add_function(place, id, &delta["function"])?;
+            let function = called(delta);
+            let place = self.place(&delta["index"], id, function);
+            self.add_function(place, id, function)?;
         }
         Ok(())
     }
@@ -113,7 +114,8 @@ impl ToolCalls {
             call.name.push_str(name);
         }
         let before = call.arguments.len();
-        match &function["arguments"] {
+        let arguments = function.get("arguments").or_else(|| function.get("input"));
+        match arguments.unwrap_or(&Value::Null) {
             Value::String(part) => call.arguments.push_str(part),
             Value::Null => {}
             whole => call.arguments.push_str(&whole.to_string()),
@@ -124,6 +126,13 @@ impl ToolCalls {
         }
         Ok(())
     }
+}
+
+/// Returns what a call calls: its `function`, or what stands under the name of its type (OpenAI's `custom`).
+fn called(call: &Value) -> &Value {
+    let by_type = || call.get(text(&call["type"])).filter(|called| called.is_object());
+    let function = call.get("function").filter(|function| function.is_object());
+    function.or_else(by_type).unwrap_or(&Value::Null)
 }
 
 fn text(value: &Value) -> &str {
@@ -173,6 +182,10 @@ mod tests {
             (
                 vec![r#"{"id":"a","function":{"name":"f"}}"#],
                 vec![("a", "f", "")],
+            ),
+            (
+                vec![r#"[{"index":0,"id":"a","type":"custom","custom":{"name":"f","input":"x"}}]"#],
+                vec![("a", "f", "x")],
             ),
             (vec!["null", "3", "[null]"], vec![]),
         ] {

@@ -24,6 +24,8 @@ pub enum ErrorKind {
     Model,
     /// No such path: the base URL is at fault.
     Path,
+    /// The version of the API that the address names, or does not name (Azure).
+    ApiVersion,
     /// Too many requests just now.
     RateLimit,
     /// The server is too busy, or the model is being loaded.
@@ -64,7 +66,12 @@ impl ErrorKind {
     pub const fn exit(self) -> Exit {
         match self {
             Self::Auth => Exit::NoAuth,
-            Self::Permission | Self::Quota | Self::Model | Self::Path | Self::PlainHttp => Exit::Unavailable,
+            Self::Permission
+            | Self::Quota
+            | Self::Model
+            | Self::Path
+            | Self::ApiVersion
+            | Self::PlainHttp => Exit::Unavailable,
             Self::RateLimit | Self::Busy | Self::Server => Exit::TryAgain,
             Self::Moderation
             | Self::BadRequest
@@ -84,6 +91,7 @@ impl ErrorKind {
             Self::Permission => "access is denied",
             Self::Quota => "the quota is used up",
             Self::Model | Self::Path => "no such model or path",
+            Self::ApiVersion => "the API version was refused",
             Self::RateLimit => "too many requests",
             Self::Busy => "the server is busy",
             Self::Server => "the server failed",
@@ -219,6 +227,7 @@ impl Verdict {
             ErrorKind::Model if asked != Asked::Models => "run 'qwen-chat --list-models'",
             ErrorKind::PlainHttp => "let the base URL begin with 'https://'",
             ErrorKind::Path => "check the base URL: many end in '/v1'",
+            ErrorKind::ApiVersion => "set OPENAI_API_VERSION to a version that the endpoint knows",
             ErrorKind::TooLarge => "split the input, or choose a model that takes more",
             ErrorKind::Page => "check the base URL, and whether this network wants you to log in to it first",
             ErrorKind::Redirect => "check the base URL; the key goes nowhere else than there",

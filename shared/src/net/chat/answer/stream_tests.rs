@@ -1,7 +1,7 @@
 //! Streams cut anywhere, of bytes without sense, and of events that are alike.
 
-use super::FinishReason;
 use super::tests::{A, B, EVENTS, STOP, events, read};
+use crate::net::chat::FinishReason;
 use crate::net::chat::{AnswerError, AnswerReader, Delta};
 
 #[test]

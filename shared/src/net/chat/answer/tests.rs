@@ -1,7 +1,8 @@
 //! Answers, whole and broken.
 
-use super::{AnswerReader, Delta, FinishReason, Summary};
+use super::{AnswerReader, Delta, Summary};
 use crate::net::chat::AnswerError;
+use crate::net::chat::FinishReason;
 
 pub(super) const EVENTS: Option<&str> = Some("text/event-stream");
 
