@@ -338,6 +338,7 @@ fn a_full_disk_is_said_no_answer_is_lost_and_the_next_run_goes_on() {
             ],
         );
         assert!(!run.stderr.contains("bug"), "{run:#?}");
+        assert_eq!(run.stderr.matches("run the same command").count(), 1, "{run:#?}");
         let content = fs::read_to_string(setting.out()).unwrap();
         assert!(
             content.len() <= 16 << 10 && content.len() > 15 << 10,

@@ -473,7 +473,11 @@ impl Runner {
             };
             Stdout::write(format!("{}\n", summary.to_json(exit)).as_bytes())?;
         }
-        let exit = outcome.map_err(|failure| hint.into_iter().fold(failure, Failure::hint))?;
+        let exit = outcome.map_err(|failure| {
+            let mut hints = failure.hints.iter();
+            let is_said = hints.any(|said| said.0.contains("run the same command again"));
+            hint.filter(|_| !is_said).into_iter().fold(failure, Failure::hint)
+        })?;
         if let Some(hint) = hint {
             summary.progress.suspend(|reporter| reporter.hint(hint));
         }
