@@ -1,5 +1,6 @@
 //! What GitHub runs: workflows that its linter accepts, which may do no more than they need, by actions that cannot change.
 
+use std::collections::BTreeSet;
 use std::process::Command;
 
 use crate::support::peers;
@@ -108,4 +109,61 @@ fn what_the_workflows_run_of_ours_is_there() {
             assert!(root().join(word).is_file(), "{name}: {word}");
         }
     }
+}
+
+#[test]
+fn what_a_release_holds_has_been_tried() {
+    let release = read(".github/workflows/release.yml");
+    let stages = read(".ci/run");
+    for script in [".ci/archive", ".ci/deb"] {
+        let is_try = |line: &&str| line.contains(script) && line.contains("--try");
+        assert!(release.lines().any(|line| is_try(&line)), "{script}");
+        assert!(
+            stages
+                .lines()
+                .any(|line| is_try(&line) || (line.contains(script) && line.contains("$try"))),
+            "{script}"
+        );
+    }
+}
+
+/// What a runner's image brings may be older than what Cargo.toml asks for.
+#[test]
+fn every_job_that_builds_names_the_compiler_and_all_but_the_oldest_name_the_same() {
+    let mut versions = BTreeSet::new();
+    for (name, text) in workflows() {
+        let (_, jobs) = text.split_once("\njobs:\n").unwrap();
+        for job in jobs
+            .split("\n  #")
+            .filter(|job| job.contains("cargo ") || job.contains(".ci/"))
+        {
+            assert!(
+                job.contains("rust:1.")
+                    || job.contains("toolchain install")
+                    || job.contains("--default-toolchain"),
+                "{name}: {job}"
+            );
+        }
+        for before in [
+            "rust:",
+            "toolchain install ",
+            "--default-toolchain ",
+            "rustup default ",
+        ] {
+            let named = jobs
+                .split(before)
+                .skip(1)
+                .filter(|rest| rest.starts_with(|c: char| c.is_ascii_digit()));
+            versions.extend(named.map(|rest| {
+                rest.split('.')
+                    .take(2)
+                    .collect::<Vec<_>>()
+                    .join(".")
+                    .chars()
+                    .take(4)
+                    .collect::<String>()
+            }));
+        }
+    }
+    assert_eq!(versions.len(), 1, "{versions:?}");
 }
