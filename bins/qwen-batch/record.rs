@@ -163,7 +163,7 @@ pub(crate) fn bound_line(line: &[u8], request: RequestDigest) -> Option<Vec<u8>>
         #[serde(borrow, default, deserialize_with = "even_null")]
         id: Option<&'a RawValue>,
     }
-    let record: Line<'_> = serde_json::from_slice(line).ok()?;
+    let record: Line<'_> = serde_json::from_slice(object(line)?).ok()?;
     let id = format!("\"{}\"", request.to_id());
     let (range, id) = match record.id {
         Some(old) => {
@@ -178,6 +178,13 @@ pub(crate) fn bound_line(line: &[u8], request: RequestDigest) -> Option<Vec<u8>>
     let mut bound = line.to_vec();
     bound.splice(range, id.into_bytes());
     Some(bound)
+}
+
+/// Returns a line without its mark where it can only be a JSON object. A list would be read as the members in the order in
+/// which they are declared.
+fn object(line: &[u8]) -> Option<&[u8]> {
+    let line = without_mark(line);
+    line.trim_ascii_start().starts_with(b"{").then_some(line)
 }
 
 /// Reads a member that is there, null too.
@@ -216,7 +223,7 @@ impl<'a> ExistingRecord<'a> {
             #[serde(borrow, default)]
             body: Option<&'a RawValue>,
         }
-        let line: Line<'_> = serde_json::from_slice(without_mark(line)).ok()?;
+        let line: Line<'_> = serde_json::from_slice(object(line)?).ok()?;
         let error = line.error.map(RawValue::get).filter(|error| !is_empty(error));
         if line.response.is_none() && error.is_none() {
             return None;
@@ -363,5 +370,12 @@ mod tests {
             assert_eq!(ExistingRecord::parse(&bound).unwrap().digest, Some(digest));
         }
         assert!(bound_line(b"[]", digest).is_none());
+    }
+
+    #[test]
+    fn a_list_is_no_record_whatever_stands_in_it() {
+        let line = br#"["id","a",{"status_code":200,"body":{"choices":[{}]}},null]"#;
+        assert!(ExistingRecord::parse(line).is_none());
+        assert!(bound_line(line, RequestDigest::of_line(b"x")).is_none());
     }
 }

@@ -185,6 +185,8 @@ impl Record {
         };
         let proof = match digest {
             "" => Proof::Name,
+            // Nothing would tell which key made it.
+            _ if key_id.is_empty() => return None,
             digest => match (checked(digest)?, is_own_key) {
                 (digest, true) => Proof::Keyed(digest),
                 (digest, false) => Proof::Foreign {
@@ -297,6 +299,11 @@ impl Record {
         }
         if let Some(old) = self.entries.insert(name.to_owned(), entry) {
             self.entries_length -= length_of(name, &old);
+            if let Proof::Foreign { key, .. } = &old.proof
+                && self.items_of(Some(key)).next().is_none()
+            {
+                self.foreign.remove(key);
+            }
         }
     }
 
@@ -647,6 +654,7 @@ mod tests {
             "A@0123456789abcdeg",
             "$(id)@0123456789abcdef",
             "A@0123456789abcdef B",
+            "A@0123456789abcdef:",
             "A@0123456789abcdef:0",
             "A@0123456789abcdef:x",
             "A@:1+file:home:/x",
@@ -660,6 +668,16 @@ mod tests {
         ] {
             assert_eq!(Record::parse(OsStr::new(text), Some(key(1))), None, "{text}");
         }
+    }
+
+    #[test]
+    fn the_name_of_a_key_goes_with_the_last_digest_that_it_made() {
+        let text = "key:5a1b2c3d+A@0123456789abcdef:+B@0123456789abcdef:";
+        let mut record = Record::parse(OsStr::new(text), None).unwrap();
+        assert!(record.insert("A", "1", None, usize::MAX));
+        assert_eq!(record.text(), "A@:+key:5a1b2c3d+B@0123456789abcdef:");
+        assert!(record.insert("B", "1", None, usize::MAX));
+        assert_eq!(record.text(), "A@:+B@:");
     }
 
     #[test]

@@ -81,12 +81,11 @@ impl AnswerError {
 impl fmt::Display for AnswerError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotAnAnswer(kind) => write!(f, "not an API answer: the content type is '{kind}'"),
+            Self::NotAnAnswer(kind) => write_kind(f, "not an API answer: the content type is", kind),
             Self::OtherJson(said) | Self::OtherText(said) | Self::NoChoice(Some(said)) => {
-                let words = one_line(said);
-                write!(f, "not an API answer: {}", clip(words.trim(), MESSAGE_LIMIT))
+                write_said(f, "not an API answer", said)
             }
-            Self::Malformed(reason) => write!(f, "the answer is malformed: {}", clip(reason, MESSAGE_LIMIT)),
+            Self::Malformed(reason) => write_said(f, "the answer is malformed", reason),
             Self::TooLong => write!(
                 f,
                 "the answer is malformed: an event is larger than {} MiB",
@@ -98,11 +97,7 @@ impl fmt::Display for AnswerError {
                 ANSWER_LIMIT >> 20
             ),
             Self::Api(error) => write!(f, "error within the answer: {}", error.describe()),
-            Self::NotText(kind) => write!(
-                f,
-                "the answer holds what is no text: '{}'",
-                clip(one_line(kind).trim(), 60)
-            ),
+            Self::NotText(kind) => write_kind(f, "the answer holds what is no text:", kind),
             Self::Interrupted(reason) => write!(
                 f,
                 "the server interrupted the answer (finish_reason {})",
@@ -121,3 +116,14 @@ impl fmt::Display for AnswerError {
 }
 
 impl std::error::Error for AnswerError {}
+
+/// Writes a message and what the server said, on one line.
+fn write_said(f: &mut fmt::Formatter<'_>, message: &str, said: &str) -> fmt::Result {
+    write!(f, "{message}: {}", clip(one_line(said).trim(), MESSAGE_LIMIT))
+}
+
+/// Writes a message and the server's name for what it sent, on one line.
+fn write_kind(f: &mut fmt::Formatter<'_>, message: &str, kind: &str) -> fmt::Result {
+    const LONGEST: usize = 60;
+    write!(f, "{message} '{}'", clip(one_line(kind).trim(), LONGEST))
+}

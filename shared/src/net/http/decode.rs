@@ -67,8 +67,10 @@ enum State {
     Trailer,
     /// The server says that it compressed the body, and did not.
     Plain,
-    /// The body is whole. What follows, padding as a rule, is passed over.
+    /// The body is whole, unless another member follows.
     End,
+    /// What follows the body, padding as a rule, is passed over.
+    Padding,
 }
 
 impl std::fmt::Debug for Decoder {
@@ -153,22 +155,28 @@ impl Decoder {
                         return Ok(None);
                     }
                 }
-                State::End => match self.has_next_member() {
-                    true => self.state = State::Head,
-                    false => return Ok(None),
+                State::End => match self.after_end() {
+                    Some(state) => self.state = state,
+                    None => return Ok(None),
                 },
+                State::Padding => return Ok(self.drop_padding()),
             }
         }
     }
 
-    /// True where another member follows the last one, as in a file of several (RFC 1952, section 2.2); drops what is none.
-    fn has_next_member(&mut self) -> bool {
-        let is_member = self.coding == Coding::Gzip && self.input.starts_with(&GZIP);
-        // The first byte of the next member's mark may have come without the second.
-        if !is_member && self.input.len() > 1 {
-            self.input.clear();
+    /// Returns what follows the body: another member, as in a file of several (RFC 1952, section 2.2), or padding; `None`
+    /// where that is open, since the first byte of a member's mark may have come without the second.
+    fn after_end(&self) -> Option<State> {
+        let mark = &self.input[..self.input.len().min(GZIP.len())];
+        match self.coding == Coding::Gzip && GZIP.starts_with(mark) {
+            true => (mark.len() == GZIP.len()).then_some(State::Head),
+            false => Some(State::Padding),
         }
-        is_member
+    }
+
+    fn drop_padding(&mut self) -> Option<Vec<u8>> {
+        self.input.clear();
+        None
     }
 
     /// Checks, at the end of the body, that it was whole. A body without a byte is.
@@ -177,7 +185,7 @@ impl Decoder {
     /// [`HttpError::Cut`].
     pub(super) fn finish(&self) -> Result<(), HttpError> {
         match self.state {
-            State::End | State::Plain => Ok(()),
+            State::End | State::Padding | State::Plain => Ok(()),
             State::Head if self.input.is_empty() => Ok(()),
             _ => Err(match &self.coding {
                 Coding::Other(encoding) => HttpError::Encoded(encoding.clone()),
@@ -344,6 +352,9 @@ mod tests {
             ("X-GZIP", named.finish().unwrap()),
             ("identity, gzip", [gzip(&TEXT[..7]), gzip(&TEXT[7..])].concat()),
             ("gzip", [gzip(TEXT), vec![0; 20]].concat()),
+            // What begins as a member does after padding is none.
+            ("gzip", [gzip(TEXT), b"\0\0\x1f\x8bend".to_vec()].concat()),
+            ("gzip", [gzip(TEXT), b"\x1f".to_vec()].concat()),
             ("deflate", zlib.finish().unwrap()),
             ("deflate", bare.finish().unwrap()),
         ]

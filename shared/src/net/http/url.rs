@@ -40,7 +40,10 @@ impl BaseUrl {
     pub fn parse(text: &str) -> Result<Self, BaseUrlError> {
         let text = text.trim();
         check_address(text).map_err(BaseUrlError::Copied)?;
-        Url::parse(text).map_err(BaseUrlError::Syntax)?.try_into()
+        let url = Url::parse(text).map_err(BaseUrlError::Syntax)?;
+        // The reader finds a host behind one slash too, and undoes what is percent-encoded in it.
+        check_address(url.as_str()).map_err(BaseUrlError::Copied)?;
+        url.try_into()
     }
 
     /// Returns the server's name for messages: host, and port where it is not the usual one.
@@ -191,7 +194,7 @@ fn has_user_info(url: &Url) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{BaseUrl, check_endpoint, check_transport};
+    use super::{AddressFault, BaseUrl, check_endpoint, check_transport};
 
     #[test]
     fn a_base_url_is_http_and_holds_no_password() {
@@ -224,6 +227,19 @@ mod tests {
         ] {
             let shown = BaseUrl::parse(text).map_or_else(|error| error.to_string(), |url| url.to_string());
             assert_eq!(shown, said, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_variable_in_the_place_of_the_host_is_found_however_the_address_is_written() {
+        for text in [
+            "https:/$HOST/v1",
+            "https:$HOST",
+            "https:\\\\$HOST/v1",
+            "https://%24HOST/v1",
+        ] {
+            let found = BaseUrl::parse(text).map_err(|error| error.to_string());
+            assert_eq!(found, Err(AddressFault::Unexpanded.to_string()), "{text}");
         }
     }
 

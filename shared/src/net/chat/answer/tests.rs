@@ -236,6 +236,15 @@ fn plain_text_is_judged_by_its_words() {
 }
 
 #[test]
+fn a_content_type_is_quoted_without_what_moves_a_cursor() {
+    let error = read(Some("text/\u{1b}[31mhtml\u{f}"), &[b"<p>"]).end.unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "not an API answer: the content type is 'text/[31mhtml'"
+    );
+}
+
+#[test]
 fn tool_calls_reasoning_and_odd_finish_reasons_are_kept() {
     let stream = events(&[
         r#"{"choices":[{"delta":{"reasoning":"why"},"finish_reason":""}],"usage":null}"#,
