@@ -273,6 +273,7 @@ fn every_flag_that_is_mentioned_is_there() {
         "--preserve-env",
         "--cached",
         "--staged",
+        "--ignore-missing",
         "--add-host",
         "--host",
     ];
