@@ -1,5 +1,5 @@
-//! What the fuzzers kept: every input of tests/fuzz/corpus still has the property of its target. (Those of the Markdown
-//! renderer and of qwen-proxy are played beside the code.)
+//! What the fuzzers kept: every input of tests/fuzz/corpus still has the property of its target. (Those of
+//! the code of one program are played beside it.)
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -9,6 +9,8 @@ use std::process::Command;
 use crate::support::Sandbox;
 use crate::support::tree::{names_in, read, root};
 
+#[path = "fuzz/properties/address.rs"]
+mod address;
 #[path = "fuzz/properties/answer.rs"]
 mod answer;
 #[path = "fuzz/properties/config.rs"]
@@ -19,6 +21,8 @@ mod credential;
 mod env;
 #[path = "fuzz/properties/place.rs"]
 mod place;
+#[path = "fuzz/properties/record.rs"]
+mod record;
 #[path = "fuzz/properties/refusal.rs"]
 mod refusal;
 #[path = "fuzz/properties/settings.rs"]
@@ -27,6 +31,8 @@ mod settings;
 mod shell;
 #[path = "fuzz/properties/token.rs"]
 mod token;
+#[path = "fuzz/properties/trust.rs"]
+mod trust;
 
 /// The inputs of a target.
 fn inputs(target: &str) -> Vec<PathBuf> {
@@ -51,6 +57,16 @@ fn play(target: &str, holds: fn(&[u8])) {
 #[test]
 fn a_file_means_what_it_meant() {
     play("env", env::holds);
+}
+
+#[test]
+fn an_address_is_that_of_one_server_and_hides_what_is_secret_in_it() {
+    play("address", address::holds);
+}
+
+#[test]
+fn a_record_of_what_was_exported_is_written_as_it_was_read() {
+    play("record", record::holds);
 }
 
 #[test]
@@ -80,6 +96,7 @@ fn a_file_of_ones_own_is_read_and_changed_as_it_was() {
         play("config", config::holds);
         play("settings", settings::holds);
         play("credential", credential::holds);
+        play("trust", trust::holds);
         return;
     }
     let sandbox = Sandbox::new();
@@ -129,25 +146,37 @@ fn every_target_has_a_corpus_and_a_property() {
     assert!(size <= 200_000, "the corpora have {size} bytes");
 }
 
-/// The target of the proxy is not built by the tests: it has every module that those it takes from the program name.
+/// A target that takes code of a program is not built by the tests: it has every module that those it takes name.
 #[test]
-fn the_target_of_the_proxy_has_all_modules_that_it_needs() {
-    let target = read("tests/fuzz/targets/proxy/server.rs");
-    let modules: BTreeSet<&str> = target
-        .lines()
-        .filter_map(|line| line.trim_start_matches("pub(crate) ").strip_prefix("mod "))
-        .map(|rest| rest.trim_end_matches([';', '{', ' ']))
-        .collect();
-    assert!(modules.len() > 5, "{modules:?}");
-    for name in modules
-        .iter()
-        .filter(|name| !matches!(**name, "answer" | "property"))
-    {
-        let text = read(format!("bins/qwen-proxy/server/{name}.rs"));
-        let code = text.split("#[cfg(test)]").next().unwrap();
-        for line in code.lines().filter_map(|line| line.strip_prefix("use super::")) {
-            let wanted = line.split([':', ';', ' ']).next().unwrap();
-            assert!(modules.contains(wanted), "{name} names {wanted}");
+fn the_targets_of_programs_have_all_modules_that_they_need() {
+    for (target, place, at_least) in [
+        ("proxy/server", "bins/qwen-proxy/server", 5),
+        ("batch", "bins/qwen-batch", 5),
+        ("login", "bins/qwen-login", 3),
+    ] {
+        let target = read(format!("tests/fuzz/targets/{target}.rs"));
+        let modules: BTreeSet<&str> = target
+            .lines()
+            .filter_map(|line| line.trim_start_matches("pub(crate) ").strip_prefix("mod "))
+            .map(|rest| rest.trim_end_matches([';', '{', ' ']))
+            .collect();
+        let taken: Vec<&str> = modules
+            .iter()
+            .copied()
+            .filter(|name| target.contains(&format!("{place}/{name}.rs\"]")))
+            .collect();
+        assert!(taken.len() >= at_least, "{taken:?}");
+        for name in taken {
+            let text = read(format!("{place}/{name}.rs"));
+            let code = text.split("#[cfg(test)]").next().unwrap();
+            let named = code.lines().filter_map(|line| {
+                line.strip_prefix("use super::")
+                    .or(line.strip_prefix("use crate::"))
+            });
+            for line in named {
+                let wanted = line.split([':', ';', ' ']).next().unwrap();
+                assert!(modules.contains(wanted), "{name} names {wanted}");
+            }
         }
     }
 }

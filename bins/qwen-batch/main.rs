@@ -4,6 +4,9 @@ mod answer_body;
 mod args;
 mod client;
 mod completed;
+#[cfg(test)]
+#[path = "../../tests/fuzz/properties/batch.rs"]
+mod corpus;
 mod digest;
 mod digest_set;
 mod duration;

@@ -4,6 +4,9 @@ mod approval;
 mod args;
 mod base_url;
 mod browser;
+#[cfg(test)]
+#[path = "../../tests/fuzz/properties/login.rs"]
+mod corpus;
 mod device_authorization;
 mod device_login;
 mod device_prompt;

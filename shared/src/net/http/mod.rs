@@ -6,6 +6,9 @@
 
 mod body;
 mod client;
+#[cfg(test)]
+#[path = "../../../../tests/fuzz/properties/encoding.rs"]
+mod corpus;
 mod decode;
 mod error;
 mod p521;
