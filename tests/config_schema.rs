@@ -66,6 +66,7 @@ fn every_example_is_valid_and_every_planted_mistake_of_form_is_not() {
         "host-with-scheme",
         "issuer-of-metadata",
         "issuer-plain",
+        "key-for-a-provider-of-logins",
         "login-not-read",
         "login-of-a-provider-without",
         "login-with-a-key",

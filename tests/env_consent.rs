@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::support::{Sandbox, Terminal, peers};
+use crate::support::{Sandbox, Terminal, peers, unwrapped};
 
 /// A clone with a key of its own, ten other names, and a tool's address.
 const CLONE: &str = "OPENAI_API_KEY=sk-clone-0123456789\nOPENAI_BASE_URL=https://clone.example/v1\nOPENAI_MODEL=small\n\
@@ -263,7 +263,7 @@ fn all_names_are_shown_when_asked_for_and_dangerous_ones_are_never_among_the_res
                 .args(["--", "/bin/sh", "-c", "echo \"ran [$NAME_49]\""]),
         );
     terminal.shows("[s]how all, Enter for not now: ");
-    let shown = terminal.plain();
+    let shown = unwrapped(&terminal.plain());
     assert!(
         shown.contains("GIT_SSH_COMMAND") && shown.contains("git: runs a command"),
         "{shown}"

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::support::{Sandbox, Terminal, peers};
+use crate::support::{Sandbox, Terminal, peers, unwrapped};
 
 const ONE: &str = "A=one\nB=one\n";
 
@@ -328,7 +328,12 @@ fn an_answer_counts_at_the_next_prompt_and_the_notice_comes_once() {
         session.sees("unset,unset,unset");
         session.does("cd ..; cd one");
         session.waits_for_a_prompt();
-        assert_eq!(session.terminal.plain().matches("wait for consent").count(), 1);
+        assert_eq!(
+            unwrapped(&session.terminal.plain())
+                .matches("wait for consent")
+                .count(),
+            1
+        );
         let tool = |sandbox: &Sandbox, flag: &str| {
             let tool = sandbox.tool("qwen-env").args(["-q", flag, "one/.env"]);
             tool.run().exits(0);
@@ -340,7 +345,12 @@ fn an_answer_counts_at_the_next_prompt_and_the_notice_comes_once() {
         session.waits_for_a_prompt();
         session.sees("unset,unset,unset");
         // What was said before the answer counts no longer.
-        assert_eq!(session.terminal.plain().matches("wait for consent").count(), 2);
+        assert_eq!(
+            unwrapped(&session.terminal.plain())
+                .matches("wait for consent")
+                .count(),
+            2
+        );
         assert!(!session.terminal.plain().contains("not now"), "a hook asked");
     }
 }
@@ -487,7 +497,7 @@ fn a_failure_is_told_once_and_not_at_every_prompt() {
     for _ in 0..3 {
         session.waits_for_a_prompt();
     }
-    let shown = session.terminal.plain();
+    let shown = unwrapped(&session.terminal.plain());
     assert_eq!(
         shown.matches("no .env file from").count(),
         2,

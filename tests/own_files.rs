@@ -4,7 +4,7 @@ use std::os::unix::fs::{PermissionsExt, chown, lchown, symlink};
 use std::path::Path;
 
 use crate::support::chat::chat;
-use crate::support::{Sandbox, Server, Terminal, peers};
+use crate::support::{Sandbox, Server, Terminal, peers, unwrapped};
 
 /// A profile whose key needs no store.
 const CONFIG: &str = r#"{"profiles": {"a": {"key": {"command": ["echo", "k"]}}}}"#;
@@ -396,12 +396,8 @@ fn a_history_that_others_can_change_is_not_used_and_one_that_they_can_read_is_cl
         let mut terminal = Terminal::start(chat(&sandbox, &server).env("NO_COLOR", "1"));
         terminal.shows("/help lists the commands");
         let notice = "history' is not used: it is writable by all (mode 0666)";
-        assert_eq!(
-            terminal.plain().contains(notice),
-            refused,
-            "{mode:o}: {}",
-            terminal.plain()
-        );
+        let shown = unwrapped(&terminal.plain());
+        assert_eq!(shown.contains(notice), refused, "{mode:o}: {shown}");
         terminal.types("/quit\r");
         assert_eq!(terminal.ends(), 0);
         assert_eq!(sandbox.mode(&file), after);

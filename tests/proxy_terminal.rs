@@ -1,6 +1,6 @@
 //! qwen-proxy and its command on a terminal: job control by keys, full-screen programs.
 use crate::support::lender::{lending, running};
-use crate::support::{Sandbox, Terminal, peers, wait_until};
+use crate::support::{Sandbox, Terminal, peers, unwrapped, wait_until};
 
 /// A shell with job control on a terminal.
 fn shell(sandbox: &Sandbox) -> Terminal {
@@ -209,7 +209,7 @@ fn nothing_is_written_to_the_terminal_while_the_command_runs() {
         terminal.plain()
     );
     terminal.types("\n");
-    let shown = terminal.shown_at_end();
+    let shown = unwrapped(&terminal.shown_at_end().replace('\r', ""));
     let (done, told) = (
         shown.find("done").unwrap(),
         shown.find("service manager").unwrap(),

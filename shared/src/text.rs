@@ -110,15 +110,21 @@ pub fn clip(text: &str, limit: usize) -> String {
     }
 }
 
-/// From this width on, in columns, a line is left to the terminal: few words meet its edge, and what is copied is one line.
-const WIDE: usize = 80;
+/// Says which names there are.
+#[must_use]
+pub fn known_names(names: &[&str]) -> String {
+    match names {
+        [only] => format!("there is only '{only}'"),
+        names => format!("known are {}", names.join(", ")),
+    }
+}
 
-/// Breaks a line at blanks, so that no word is cut at the right edge of a narrow terminal of so many columns. What stands in single
+/// Breaks a line at blanks, so that no word is cut at the right edge of a terminal of so many columns. What stands in single
 /// quotes stays in one piece: it may be a command to copy. The lines after the first are indented, below the second column of
 /// text that has one.
 #[must_use]
 pub fn wrap(line: &str, columns: usize) -> Cow<'_, str> {
-    if columns >= WIDE || width(line) <= columns {
+    if width(line) <= columns {
         return Cow::Borrowed(line);
     }
     let indent = " ".repeat(hanging_indent(line, columns));

@@ -47,9 +47,7 @@ pub struct Rate {
 /// Reads a number of requests. 0 is an error: it could mean no request, or no limit.
 fn not_zero<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
     match Option::<u32>::deserialize(deserializer)? {
-        Some(0) => Err(D::Error::custom(
-            "a rate is more than 0; leave it out for no limit",
-        )),
+        Some(0) => Err(D::Error::custom("a rate is more than 0")),
         count => Ok(count),
     }
 }

@@ -156,6 +156,11 @@ pub(super) fn remedy_of(path: &[String], meant: &Meant) -> String {
             _ => "no key is kept in this file: run 'qwen-login --with-key'".to_owned(),
         },
         Meant::Object => "write an object: {…}".to_owned(),
+        Meant::Nested => {
+            let names = path.last().map_or("", String::as_str).split('.');
+            let nested: Vec<String> = names.map(|name| format!("\"{name}\"")).collect();
+            format!("a dot leads into no object here; write {}", nested_form(&nested))
+        }
         Meant::QwenCode => "it is a member of Qwen Code's settings.json".to_owned(),
         Meant::Nothing => {
             let around = pattern(path.split_last().map_or(&[][..], |(_, around)| around));
@@ -168,6 +173,12 @@ pub(super) fn remedy_of(path: &[String], meant: &Meant) -> String {
             format!("{whose} {}", known.join(", "))
         }
     }
+}
+
+/// Writes objects in one another, the last member's value left out.
+fn nested_form(names: &[String]) -> String {
+    let (first, closed) = (names.join(": {"), "}".repeat(names.len().saturating_sub(1)));
+    format!("{first}: …{closed}")
 }
 
 /// Returns where the value of a member begins.

@@ -21,7 +21,9 @@ pub(super) fn describe(text: &str, error: &serde_json::Error) -> Described {
     let said = error.to_string();
     let said = said.split(" at line ").next().unwrap_or(&said);
     let end = offset(text, error);
-    if let Some(place) = place_at(text, end) {
+    // A text that JSON cannot hold is no value of a wrong kind, though it ends like one.
+    let place = place_at(text, end).filter(|_| !said.starts_with("control character"));
+    if let Some(place) = place {
         let place = culprit(text, error, place);
         return Described {
             words: of_data(said, &place),
@@ -154,7 +156,8 @@ fn remedy(text: &str, said: &str, place: &Place) -> String {
     let inner = value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
     let kind = member_at(&pattern(&place.path)).map(|member| member.kind);
     match kind {
-        _ if value == "null" => "leave it out".to_owned(),
+        _ if value == "null" && !place.path.is_empty() => "leave it out".to_owned(),
+        Some(Kind::Seconds) if said.starts_with("\"ttl\" of ") => "leave it out".to_owned(),
         Some(Kind::Count) if inner.is_some_and(|inner| inner.parse::<u32>().is_ok()) => {
             "leave the quotes out".to_owned()
         }

@@ -13,6 +13,7 @@ use super::profile::{KeyCommand, KeySetting, Method, Profile, is_own_header};
 use crate::net::http::{BaseUrl, Request, check_endpoint, check_transport};
 use crate::process::find_absolute;
 use crate::provider::{self, OauthSettings, is_loopback, is_own_server};
+use crate::text::known_names;
 
 /// A probable mistake.
 #[derive(Debug)]
@@ -124,7 +125,7 @@ impl Lints {
         let remedy = match nearest(name, known.iter().copied()) {
             Some(near) => format!("did you mean '{near}'?"),
             None if known.is_empty() => "there is no profile: run 'qwen-login'".to_owned(),
-            None => format!("known are {}", known.join(", ")),
+            None => known_names(&known),
         };
         self.value(&["default_profile"], "names no profile", remedy);
     }
@@ -148,6 +149,13 @@ impl Lints {
         }
         if profile.uses_oauth() {
             self.login(profile, is_known);
+        } else if profile.method == Some(Method::ApiKey)
+            && self
+                .provider_of(profile)
+                .is_some_and(|provider| provider.oauth.is_some())
+        {
+            let remedy = "set method to \"oauth\", or provider to another one";
+            self.together(&["method"], "is \"api-key\", and the provider takes none", remedy);
         } else if profile.method == Some(Method::ApiKey) && profile.oauth.is_some() {
             self.together(
                 &["oauth"],
@@ -442,7 +450,14 @@ impl Lints {
     fn https(&mut self, member: &[&str], url: &Url, allow_http: bool) {
         if !is_loopback(url) && check_endpoint(url, allow_http).is_err() {
             let remedy = "use https, or set allow_http to true if that network is yours";
-            self.value(member, "is plain http, or holds a password", remedy);
+            match url.scheme() {
+                "http" => self.value(member, "is plain http", remedy),
+                _ => self.value(
+                    member,
+                    "holds a user name or password",
+                    "write it from the host on, without them",
+                ),
+            }
         }
     }
 }

@@ -204,7 +204,7 @@ pub const MEMBERS: [Member; 40] = [
 ];
 
 /// Names that people know from other programs, and what is read here in their place. A blank one has a remedy of its own.
-const ELSEWHERE: [(&str, &str); 41] = [
+const ELSEWHERE: [(&str, &str); 43] = [
     ("api_base", "base_url"),
     ("api_host", "base_url"),
     ("api_url", "base_url"),
@@ -229,6 +229,8 @@ const ELSEWHERE: [(&str, &str); 41] = [
     ("query_params", "query"),
     ("request_timeout", "timeouts.total"),
     ("timeout", "timeouts.total"),
+    ("quota", "rate.per_minute"),
+    ("rate_limit", "rate.per_minute"),
     ("rpm", "rate.per_minute"),
     ("requests_per_minute", "rate.per_minute"),
     ("env_key", "key.env"),
@@ -291,6 +293,8 @@ pub enum Meant {
     QwenCode,
     /// The name is known: a list stands in the place of an object.
     Object,
+    /// A path with dots, as commands have it, stands in the place of objects in one another.
+    Nested,
     /// Nothing that is near.
     Nothing,
 }
@@ -333,8 +337,19 @@ fn find(
 ) {
     for (name, value) in object {
         path.push(name.clone());
-        let inner = below(pattern, if pattern == "profiles" { "*" } else { name });
+        let is_profile = pattern == "profiles";
+        let inner = below(pattern, if is_profile { "*" } else { name });
+        let first = name
+            .split_once('.')
+            .map(|(first, _)| first)
+            .filter(|_| !is_profile);
         match (member_at(&inner), value) {
+            _ if first.is_some_and(|first| names_in(pattern).any(|known| known == first)) => {
+                unknown.push(UnknownMember {
+                    path: path.clone(),
+                    meant: Meant::Nested,
+                });
+            }
             (Some(member), Value::Object(object)) if member.kind == Kind::Object => {
                 find(object, path, &inner, unknown);
             }

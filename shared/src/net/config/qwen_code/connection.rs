@@ -7,7 +7,7 @@ use crate::net::config::settings::{Source, Sourced};
 use crate::net::http::BaseUrl;
 use crate::provider;
 use crate::secret::Secret;
-use crate::text::clip;
+use crate::text::{clip, known_names};
 
 /// Looks a variable up in the environment, then in the `.env` chain.
 pub(super) type Variables<'a> = &'a dyn Fn(&str) -> Option<Sourced<String>>;
@@ -484,7 +484,7 @@ fn no_entry(model: &str, entries: &[&Entry]) -> Failure {
         path.display()
     );
     Failure::new(Exit::Config, message)
-        .hint(format!("known are {}", clip(&known.join(", "), 1000)))
+        .hint(clip(&known_names(&known), 1000))
         .hint("or set OPENAI_BASE_URL to that model's endpoint")
 }
 

@@ -10,7 +10,7 @@ use crate::net::config::settings::{Source, Sourced};
 use crate::net::http::BaseUrl;
 use crate::paths;
 use crate::provider::{self, Provider};
-use crate::text::one_line;
+use crate::text::{known_names, one_line};
 
 impl Resolver<'_> {
     /// The failure when there is no credential at all.
@@ -98,7 +98,7 @@ pub fn no_such_profile(name: &str, profiles: &BTreeMap<String, Profile>) -> Fail
         Some(near) => failure.hint(format!("did you mean '{near}'?")),
         None => failure,
     };
-    failure.hint(format!("known are {}", known.join(", ")))
+    failure.hint(known_names(&known))
 }
 
 /// The failure of a profile that is to be used and is not there.
@@ -147,5 +147,5 @@ pub fn hint_at_providers(mut failure: Failure, name: &str) -> Failure {
     if let Some(near) = nearest(name, known.iter().copied()) {
         failure = failure.hint(format!("did you mean '{near}'?"));
     }
-    failure.hint(format!("known are {}", known.join(", ")))
+    failure.hint(known_names(&known))
 }
