@@ -2,7 +2,7 @@
 //! key. What a person sees is read off a screen of rows and columns.
 
 use crate::support::model::{KEY as MODEL_KEY, Model};
-use crate::support::{Reply, Request, Sandbox, Server, Terminal, Tool, peers};
+use crate::support::{Gate, Reply, Request, Sandbox, Server, Terminal, Tool, peers};
 use rustix::process::{Signal, kill_process};
 use serde_json::{Value, json};
 
@@ -127,6 +127,78 @@ fn no_line_of_a_narrow_terminal_cuts_a_word() {
         assert!(line.chars().count() <= 40, "{line:?}");
     }
     assert_eq!(terminal.ends(), 0);
+}
+
+#[test]
+fn names_that_begin_alike_are_told_apart_on_a_narrow_terminal() {
+    let names =
+        ["70b-instruct", "405b-instruct"].map(|size| format!("accounts/somebody/models/llama-v3p1-{size}"));
+    let (sandbox, server) = (Sandbox::new(), serving(names.to_vec(), None));
+    let words = ["--provider", "vllm", "--base-url", &server.url("/v1")];
+    let mut terminal = Terminal::of_width(40, login(&sandbox).args(words));
+    terminal.answers(&[
+        ("API key (", "\r"),
+        ("> accounts/som...ama-v3p1-405b-instruct", DOWN),
+        ("> accounts/som...lama-v3p1-70b-instruct", "\r"),
+    ]);
+    terminal.shows("the endpoint answers");
+    assert_eq!(terminal.ends(), 0);
+    assert_eq!(profile(&sandbox)["model"], names[0]);
+}
+
+#[test]
+fn messages_are_broken_at_blanks_at_the_usual_width() {
+    let (sandbox, server) = (Sandbox::new(), serving(vec!["m".into()], Some(GOOD)));
+    let words = ["--provider", "groq", "--base-url", &server.url("/v1")];
+    let mut terminal = Terminal::of_width(80, login(&sandbox).args(words));
+    terminal.shows("API key (");
+    terminal.waits_for_echo(false);
+    terminal.types(&format!("{GOOD}\r"));
+    terminal.shows("the endpoint accepts the key; profile 'default' uses model 'm' at");
+    let shown = terminal.plain();
+    for line in shown.lines() {
+        assert!(line.chars().count() <= 80, "{line:?}");
+    }
+    assert_eq!(terminal.ends(), 0);
+}
+
+#[test]
+fn a_list_that_takes_long_is_said_to_be_waited_for() {
+    let gate = Gate::default();
+    let opened = gate.clone();
+    let server = Server::answering(move |_, request: &Request| match request.target.as_str() {
+        "/v1/models" => {
+            opened.pass();
+            Reply::json(200, r#"{"data": [{"id": "a"}]}"#)
+        }
+        _ => crate::support::chat::answer(&["Hello"]),
+    });
+    let sandbox = Sandbox::new();
+    let words = ["--provider", "vllm", "--base-url", &server.url("/v1")];
+    let mut terminal = Terminal::start(login(&sandbox).args(words));
+    terminal.answers(&[
+        ("API key (", "\r"),
+        ("waiting for the list of models of '127.0.0.1:", ""),
+    ]);
+    gate.open();
+    terminal.shows("model: a, the only one");
+    assert_eq!(terminal.ends(), 0);
+}
+
+#[test]
+fn after_an_address_without_its_version_enter_takes_the_one_with_it() {
+    let (sandbox, server) = (Sandbox::new(), serving(vec!["a".into()], None));
+    let words = ["--provider", "custom", "--base-url", &server.url("")];
+    let mut terminal = Terminal::start(login(&sandbox).args(words));
+    terminal.answers(&[
+        ("API key (", "\r"),
+        ("hint: check the base URL: many end in '/v1'", ""),
+        ("> change the base URL", "\r"),
+        (&format!("base URL: ({})", server.url("/v1")), "\r"),
+    ]);
+    terminal.shows("model: a, the only one");
+    assert_eq!(terminal.ends(), 0);
+    assert_eq!(profile(&sandbox)["base_url"], server.url("/v1"));
 }
 
 #[test]

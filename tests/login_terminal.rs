@@ -176,6 +176,42 @@ fn a_key_that_turned_out_to_be_needed_is_stored() {
 }
 
 #[test]
+fn a_number_means_an_option_that_was_shown_and_the_default_is_shown() {
+    let sandbox = Sandbox::new();
+    let server = Server::answering(|_, request: &Request| match request.target.as_str() {
+        "/v1/models" => {
+            let name = |number| json!({ "id": format!("model-{number:03}") });
+            let models: Vec<Value> = (0..300).map(name).collect();
+            Reply::json(200, &json!({ "data": models }).to_string())
+        }
+        _ => crate::support::chat::answer(&["Hello"]),
+    });
+    let words = ["--base-url", &server.url("/v1")];
+    let mut terminal = Terminal::start(
+        at_a_terminal(&sandbox)
+            .args(words)
+            .env("OPENAI_MODEL", "model-250"),
+    );
+    terminal.answers(&[
+        ("API key (empty for none, it is not shown): ", "\n"),
+        ("     and 241 more", ""),
+        ("251) model-250", ""),
+        ("301) another one, by its name", ""),
+        ("choice [251]: ", "27\n"),
+    ]);
+    terminal.shows("the endpoint answers");
+    assert_eq!(terminal.ends(), 0);
+    assert_eq!(default_profile(&sandbox)["model"], "model-026");
+    let mut terminal = Terminal::start(at_a_terminal(&sandbox).args(words));
+    terminal.answers(&[
+        ("API key (empty for none, it is not shown): ", "\n"),
+        ("choice [27]: ", "217\n"),
+    ]);
+    terminal.shows("uses model 'model-217'");
+    assert_eq!(terminal.ends(), 0);
+}
+
+#[test]
 fn a_region_is_asked_where_there_are_several() {
     let sandbox = Sandbox::new();
     let mut terminal =

@@ -219,6 +219,7 @@ impl KeySetup {
         failed: TestFailure,
         is_chosen: bool,
     ) -> Result<WhatNow, Failure> {
+        let url = self.probable_url(&failed);
         let TestFailure {
             mut failure,
             kind,
@@ -244,7 +245,7 @@ impl KeySetup {
         let chosen = Choice::new("What now?", &texts, 0).ask(terminal)?;
         let what = options.get(chosen).map_or(WhatNow::GiveUp, |(what, _)| *what);
         match what {
-            WhatNow::ChangeUrl => self.change_base_url(login)?,
+            WhatNow::ChangeUrl => self.change_base_url(login, &url)?,
             WhatNow::ChangeKey => self.ask_key(login)?,
             WhatNow::GiveUp => return Err(Failure::new(exit, "nothing was stored")),
             _ => {}
@@ -262,13 +263,23 @@ impl KeySetup {
         Ok(())
     }
 
-    fn change_base_url(&mut self, login: &mut Login<'_>) -> Result<(), Failure> {
+    /// Returns the URL that Enter takes after a failure: with the version that most have, where that seems to be missing.
+    fn probable_url(&self, failed: &TestFailure) -> BaseUrl {
+        match model::is_about_url(failed) && !self.base_url.has_version() {
+            true => {
+                let path = self.base_url.path().trim_end_matches('/');
+                self.base_url.clone().with_path(&format!("{path}/v1"))
+            }
+            false => self.base_url.clone(),
+        }
+    }
+
+    fn change_base_url(&mut self, login: &mut Login<'_>, default: &BaseUrl) -> Result<(), Failure> {
         loop {
             let Some(terminal) = login.terminal.as_mut() else {
                 return Ok(());
             };
-            let current = self.base_url.as_str().to_owned();
-            self.base_url = ask(terminal, "base URL", Some(&current), parse_answer)?;
+            self.base_url = ask(terminal, "base URL", Some(default.as_str()), parse_answer)?;
             if login.check_http(&self.base_url, self.key.is_some())? {
                 break;
             }

@@ -1,9 +1,12 @@
 //! The model: chosen from the endpoint's own list.
 
+use std::pin::pin;
 use std::time::Duration;
 
 use qwen_shared::exit::{Exit, Failure};
-use qwen_shared::net::api::{self, Client, ClientOptions, Endpoint, LimitArgs, model_name, read_models};
+use qwen_shared::net::api::{
+    self, Client, ClientOptions, Endpoint, Error, LimitArgs, model_name, read_models,
+};
 use qwen_shared::net::chat::{Asked, ErrorKind};
 use qwen_shared::net::config::{Settings, own_variable};
 use qwen_shared::net::credential::RefreshPolicy;
@@ -11,6 +14,7 @@ use qwen_shared::output::Reporter;
 use qwen_shared::provider::Provider;
 use qwen_shared::terminal::Terminal;
 use qwen_shared::text::one_line;
+use tokio::time::timeout;
 
 use crate::login::Login;
 use crate::questions::{self, Choice};
@@ -21,6 +25,9 @@ pub(crate) const UNNAMED: &str = "default";
 
 /// How long a person waits for the list.
 const LIMIT: Duration = Duration::from_secs(30);
+
+/// How long the wait for the list is silent.
+const SILENCE: Duration = Duration::from_secs(2);
 
 /// How many names a message holds.
 const MOST_NAMES: usize = 10;
@@ -62,8 +69,8 @@ pub(crate) fn list(
     };
     let endpoint = Endpoint::open(settings, &RefreshPolicy::default(), reporter)?;
     let client = Client::new(endpoint, options, reporter)?;
-    let asking = client.clone();
-    let mut failed = match api::run(async move { asking.models().await })? {
+    let (asking, silence) = (client.clone(), reporter.clone());
+    let mut failed = match api::run(async move { models(&asking, &silence).await })? {
         Ok(body) => match read_models(&body) {
             Some(models) => return Ok(Some(names(&models))),
             None => not_a_list(),
@@ -84,13 +91,28 @@ pub(crate) fn list(
     Ok(None)
 }
 
+/// Asks for the list, and says so where it takes long.
+async fn models(client: &Client, reporter: &Reporter) -> Result<Vec<u8>, Error> {
+    let mut list = pin!(client.models());
+    match timeout(SILENCE, list.as_mut()).await {
+        Ok(list) => list,
+        Err(_) => {
+            reporter.notice(&format!(
+                "waiting for the list of models of '{}'",
+                client.server()
+            ));
+            list.await
+        }
+    }
+}
+
 fn not_a_list() -> TestFailure {
     let failure = Failure::new(Exit::Protocol, "its answer is no list");
     failure.hint("check the base URL: many end in '/v1'").into()
 }
 
 /// True where the answer is no API's, or that of an API which does not know the path.
-fn is_about_url(failed: &TestFailure) -> bool {
+pub(crate) fn is_about_url(failed: &TestFailure) -> bool {
     matches!(failed.kind, None | Some(ErrorKind::Path | ErrorKind::Page))
         && matches!(failed.failure.exit, Exit::Unavailable | Exit::Protocol)
 }

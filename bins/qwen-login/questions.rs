@@ -9,7 +9,7 @@ use inquire::ui::RenderConfig;
 use inquire::{InquireError, Select, Text};
 use qwen_shared::exit::{Exit, Failure};
 use qwen_shared::output::Reporter;
-use qwen_shared::terminal::Terminal;
+use qwen_shared::terminal::{Keys, Terminal};
 use qwen_shared::text::one_line;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
@@ -79,6 +79,7 @@ impl<'a> Choice<'a> {
             let words = chosen.value.split_whitespace().collect::<Vec<_>>().join(" ");
             cut_to(&words, left_of_answer)
         };
+        let mut kept = String::new();
         loop {
             let scorer = |text: &str, _: &String, _: &str, index: usize| {
                 if index == 0 {
@@ -93,12 +94,14 @@ impl<'a> Choice<'a> {
                     ..60 => "arrows, Enter; typing narrows down",
                     _ => "arrows to move, Enter to choose, type to narrow down",
                 })
+                .with_starting_filter_input(&kept)
                 .with_scorer(&scorer)
                 .with_formatter(&shown);
-            match terminal.lend(|| select.raw_prompt())? {
-                Ok(chosen) => return Ok(chosen.index),
-                Err(InquireError::OperationCanceled) => {}
-                Err(error) => return Err(no_answer(&error)),
+            match terminal.lend(|keys| told_from_escape(select.raw_prompt(), keys))? {
+                (Ok(chosen), _) => return Ok(chosen.index),
+                (Err(InquireError::OperationCanceled), true) => typed.borrow().clone_into(&mut kept),
+                (Err(InquireError::OperationCanceled), false) => kept.clear(),
+                (Err(error), _) => return Err(no_answer(&error)),
             }
         }
     }
@@ -126,14 +129,15 @@ impl<'a> Choice<'a> {
     fn ask_by_number(&self, terminal: &mut Terminal) -> Result<usize, Failure> {
         terminal.say(self.question)?;
         let all: Vec<usize> = (0..self.options.len()).collect();
-        self.print(terminal, &all)?;
+        let mut printed = self.print(terminal, &all)?;
         loop {
             let answer = terminal.ask(&format!("choice [{}]: ", self.default + 1))?;
             if answer.is_empty() {
                 return Ok(self.default);
             }
+            // Of an option that nobody saw, nobody means the number: model-217 is not the 217th.
             if let Ok(number @ 1..) = answer.parse::<usize>()
-                && number <= self.options.len()
+                && printed.contains(&(number - 1))
             {
                 return Ok(number - 1);
             }
@@ -143,12 +147,15 @@ impl<'a> Choice<'a> {
                 [] => {}
                 _ => {
                     terminal.say("several are meant:")?;
-                    self.print(terminal, &fitting)?;
+                    printed.extend(self.print(terminal, &fitting)?);
                 }
             }
+            let numbers = match self.options.len() {
+                last if last <= MOST_PRINTED => format!("a number from 1 to {last}"),
+                _ => "a number that is shown".to_owned(),
+            };
             terminal.say(&format!(
-                "type a number from 1 to {}, or a part of the text, or press Enter for {}",
-                self.options.len(),
+                "type {numbers}, or a part of the text, or press Enter for {}",
                 self.default + 1
             ))?;
         }
@@ -170,22 +177,30 @@ impl<'a> Choice<'a> {
             .unwrap_or_default()
     }
 
-    fn print(&self, terminal: &mut Terminal, indexes: &[usize]) -> Result<(), Failure> {
-        let printed = indexes.iter().take(MOST_PRINTED);
-        for (index, option) in printed.filter_map(|&index| Some((index, self.options.get(index)?))) {
-            terminal.say(&format!("{:3}) {option}", index + 1))?;
+    /// Prints these options, as many as are readable; what Enter takes and the way out are always among them. Returns those
+    /// that were printed.
+    fn print(&self, terminal: &mut Terminal, indexes: &[usize]) -> Result<Vec<usize>, Failure> {
+        let (first, more) = indexes.split_at(indexes.len().min(MOST_PRINTED));
+        for &index in first {
+            self.print_option(terminal, index)?;
         }
-        let last = self.options.len();
-        match indexes.len().saturating_sub(MOST_PRINTED) {
-            0 => {}
-            more => {
-                terminal.say(&format!("     and {more} more"))?;
-                if let (true, Some(way_out)) = (self.has_way_out, self.options.last()) {
-                    terminal.say(&format!("{last:3}) {way_out}"))?;
+        let mut printed = first.to_vec();
+        if !more.is_empty() {
+            terminal.say(&format!("     and {} more", more.len()))?;
+            let way_out = self.options.len() - 1;
+            for index in [Some(self.default), self.has_way_out.then_some(way_out)] {
+                if let Some(index) = index.filter(|index| !printed.contains(index)) {
+                    self.print_option(terminal, index)?;
+                    printed.push(index);
                 }
             }
         }
-        Ok(())
+        Ok(printed)
+    }
+
+    fn print_option(&self, terminal: &mut Terminal, index: usize) -> Result<(), Failure> {
+        let option = self.options.get(index).map_or("", String::as_str);
+        terminal.say(&format!("{:3}) {option}", index + 1))
     }
 }
 
@@ -264,18 +279,27 @@ fn type_line(
     typed: &str,
 ) -> Result<Option<String>, Failure> {
     let question = format!("{question}:");
-    let mut text = Text::new(&question).with_initial_value(typed);
-    if let Some(default) = default {
-        text = text.with_default(default);
-    }
-    match terminal.lend(|| text.prompt())? {
-        Ok(line) => {
-            let line: String = line.chars().filter(|c| !c.is_control()).collect();
-            Ok(Some(line.trim().to_owned()))
+    loop {
+        let mut text = Text::new(&question).with_initial_value(typed);
+        if let Some(default) = default {
+            text = text.with_default(default);
         }
-        Err(InquireError::OperationCanceled) => Ok(None),
-        Err(error) => Err(no_answer(&error)),
+        match terminal.lend(|keys| told_from_escape(text.prompt(), keys))? {
+            (Ok(line), _) => {
+                let line: String = line.chars().filter(|c| !c.is_control()).collect();
+                return Ok(Some(line.trim().to_owned()));
+            }
+            (Err(InquireError::OperationCanceled), true) => {}
+            (Err(InquireError::OperationCanceled), false) => return Ok(None),
+            (Err(error), _) => return Err(no_answer(&error)),
+        }
     }
+}
+
+/// Adds whether an answer ended at a key that only began like Escape.
+fn told_from_escape<T>(answer: Result<T, InquireError>, keys: &Keys<'_>) -> (Result<T, InquireError>, bool) {
+    let is_part = matches!(answer, Err(InquireError::OperationCanceled)) && keys.take_rest_of_key();
+    (answer, is_part)
 }
 
 fn draws(terminal: &Terminal) -> bool {
@@ -290,22 +314,28 @@ fn no_answer(error: &InquireError) -> Failure {
     Failure::new(Exit::Io, format!("no answer on the terminal{reason}"))
 }
 
-/// Cuts text to a number of columns.
+/// Cuts text to a number of columns: at its end, but a name in its middle, since names of one family begin alike.
 fn cut_to(text: &str, columns: usize) -> String {
     if text.width() <= columns {
         return text.to_owned();
     }
-    let mut rest = columns.saturating_sub(3);
-    let fits = |c: &char| match rest.checked_sub(c.width().unwrap_or(0)) {
-        Some(left) => {
-            rest = left;
-            true
-        }
-        None => false,
+    let room = columns.saturating_sub(3);
+    let tail = match text.contains(char::is_whitespace) {
+        true => 0,
+        false => room * 2 / 3,
     };
-    let mut kept: String = text.chars().take_while(fits).collect();
-    kept.push_str("...");
-    kept
+    let beginning: String = fitting(text.chars(), room - tail).collect();
+    let mut end: Vec<char> = fitting(text.chars().rev(), tail).collect();
+    end.reverse();
+    format!("{beginning}...{}", String::from_iter(end))
+}
+
+/// Returns the first characters that together take no more columns than there are.
+fn fitting(chars: impl Iterator<Item = char>, columns: usize) -> impl Iterator<Item = char> {
+    chars.scan(columns, |rest, c| {
+        *rest = rest.checked_sub(c.width().unwrap_or(0))?;
+        Some(c)
+    })
 }
 
 #[cfg(test)]
@@ -363,11 +393,13 @@ mod tests {
     }
 
     #[test]
-    fn a_long_line_is_cut_to_the_columns_that_there_are() {
+    fn a_long_line_is_cut_to_the_columns_that_there_are_and_a_name_in_its_middle() {
         for (text, columns, cut) in [
             ("abcdef", 6, "abcdef"),
-            ("abcdefg", 6, "abc..."),
-            ("漢字漢字", 7, "漢字..."),
+            ("ab cdefg", 6, "ab ..."),
+            ("漢字 漢字", 7, "漢字..."),
+            ("vendor/model-large-v1", 12, "ven...rge-v1"),
+            ("漢字漢字漢字", 9, "漢...漢字"),
         ] {
             assert_eq!(cut_to(text, columns), cut);
         }

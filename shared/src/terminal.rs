@@ -149,7 +149,7 @@ impl Terminal {
     /// # Errors
     /// Exit 74 when the terminal has gone, 75 when there is no thread or descriptor.
     #[cfg(feature = "net")]
-    pub fn lend<T>(&mut self, prompt: impl FnOnce() -> T) -> Result<T, Failure> {
+    pub fn lend<T>(&mut self, prompt: impl FnOnce(&Keys<'_>) -> T) -> Result<T, Failure> {
         lent::lend(&self.writer, prompt)
     }
 
@@ -456,6 +456,8 @@ pub fn keep_terminal_modes() -> io::Result<()> {
 
 #[cfg(feature = "net")]
 mod lent;
+#[cfg(feature = "net")]
+pub use lent::Keys;
 
 #[cfg(test)]
 mod tests {

@@ -1,8 +1,8 @@
 //! The terminal in the hands of a prompt library.
 
 use std::fs::File;
-use std::io::{self, IsTerminal, Write};
-use std::os::fd::OwnedFd;
+use std::io::{self, IsTerminal, Read, Write};
+use std::os::fd::{AsFd, OwnedFd};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -18,11 +18,42 @@ use crate::signal::{self, Caught, SIGHUP, SIGINT, SIGQUIT, SIGTERM};
 /// Shows the cursor (DEC private mode 25), which is hidden while a list is drawn.
 const SHOW_CURSOR: &[u8] = b"\x1b[?25h";
 
+/// How long the rest of a key may take to come.
+const REST_OF_KEY: Duration = Duration::from_millis(100);
+
 /// How long a library may take to return after a signal. One that did not notice it waits for a key.
 const GRACE: Duration = Duration::from_millis(300);
 
+/// What is typed while the terminal is lent.
+#[derive(Debug)]
+pub struct Keys<'a>(&'a File);
+
+impl Keys<'_> {
+    /// Takes the rest of a key off, after its first byte came alone and was read as the Escape key: an arrow is sent as
+    /// three bytes, which a loaded machine or a network may bring in two pieces. False where nothing follows: Escape was meant.
+    #[must_use]
+    pub fn take_rest_of_key(&self) -> bool {
+        let Some(first) = self.next() else {
+            return false;
+        };
+        match first {
+            b'[' => while self.next().is_some_and(|byte| !(b'@'..=b'~').contains(&byte)) {},
+            b'O' => _ = self.next(),
+            _ => {}
+        }
+        true
+    }
+
+    fn next(&self) -> Option<u8> {
+        let mut byte = [0];
+        let mut tty = self.0;
+        (is_readable_within(tty, REST_OF_KEY) && tty.read(&mut byte).is_ok_and(|count| count == 1))
+            .then_some(byte[0])
+    }
+}
+
 /// See [`super::Terminal::lend`].
-pub(super) fn lend<T>(tty: &File, prompt: impl FnOnce() -> T) -> Result<T, Failure> {
+pub(super) fn lend<T>(tty: &File, prompt: impl FnOnce(&Keys<'_>) -> T) -> Result<T, Failure> {
     let fault = |error: io::Error| gone(&error);
     let modes = Modes::all_keys(tty).map_err(fault)?;
     let _stderr = LentStderr::begin(tty).map_err(fault)?;
@@ -30,7 +61,7 @@ pub(super) fn lend<T>(tty: &File, prompt: impl FnOnce() -> T) -> Result<T, Failu
     screen.write_all(NO_PASTE_MARKS).map_err(fault)?;
     let watch = Watch::start(tty.try_clone().map_err(fault)?, modes.before.clone())
         .map_err(|error| cannot_start("a thread", &error))?;
-    let answer = prompt();
+    let answer = prompt(&Keys(tty));
     let signal = watch.end();
     drop(modes);
     if let Some(number) = signal {
@@ -106,13 +137,40 @@ fn watch(
     Some(number)
 }
 
-fn is_readable_within(pipe: &io::PipeReader, limit: Duration) -> bool {
+fn is_readable_within(file: &impl AsFd, limit: Duration) -> bool {
     let limit = Timespec::try_from(limit).ok();
     loop {
-        match poll(&mut [PollFd::new(pipe, PollFlags::IN)], limit.as_ref()) {
+        match poll(&mut [PollFd::new(file, PollFlags::IN)], limit.as_ref()) {
             Ok(ready) => return ready > 0,
             Err(Errno::INTR) => {}
             Err(_) => return false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+    use std::io::{self, Write};
+    use std::os::fd::OwnedFd;
+
+    use super::Keys;
+
+    #[test]
+    fn the_rest_of_a_key_is_taken_off_and_what_was_typed_behind_it_stays() {
+        for (rest, left) in [
+            (&b""[..], None),
+            (b"[A", None),
+            (b"[1;5Dx", Some(b'x')),
+            (b"OBy", Some(b'y')),
+            (b"fz", Some(b'z')),
+        ] {
+            let (reader, mut writer) = io::pipe().unwrap();
+            writer.write_all(rest).unwrap();
+            let file = File::from(OwnedFd::from(reader));
+            let keys = Keys(&file);
+            assert_eq!(keys.take_rest_of_key(), !rest.is_empty(), "{rest:?}");
+            assert_eq!(keys.next(), left, "{rest:?}");
         }
     }
 }
