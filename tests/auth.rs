@@ -376,7 +376,7 @@ fn a_profile_that_is_not_there_is_named_with_those_that_are() {
     assert_eq!(sandbox.read("home/.config/qwen/config.json"), PROFILES);
     auth(&sandbox, &["use"])
         .run()
-        .fails(64, &["hint: run 'qwen-auth --help'"]);
+        .fails(64, &["hint: run 'qwen-auth use --help'"]);
     auth(&sandbox, &["logout", "work", "--all"])
         .run()
         .fails(64, &["cannot be used with"]);

@@ -261,6 +261,27 @@ fn a_keyring_that_does_not_answer_stops_a_rename_and_a_removal() {
 }
 
 #[test]
+fn a_profile_whose_keyring_is_gone_can_be_removed_by_the_way_that_is_named() {
+    let sandbox = Sandbox::new();
+    sandbox.config(
+        r#"{"profiles": {"work": {"base_url": "https://llm.example/v1", "key": {"store": "keyring"}}}}"#,
+    );
+    let without = |words: &[&str]| {
+        let tool = auth(&sandbox, words);
+        tool.env("DBUS_SESSION_BUS_ADDRESS", "unix:path=/no/such/bus")
+            .run()
+    };
+    let run = without(&["remove", "work"]).fails(75, &["there is no system keyring"]);
+    assert!(
+        run.stderr.contains("run 'qwen-auth set work key=' first"),
+        "{run:#?}"
+    );
+    assert!(!run.stderr.contains("qwen-login"), "{run:#?}");
+    without(&["set", "work", "key="]).exits(0);
+    without(&["remove", "work"]).exits(0);
+}
+
+#[test]
 fn a_new_name_does_not_adopt_what_was_stored_under_it() {
     let sandbox = Sandbox::new();
     sandbox.config(r#"{"profiles": {"evil": {"base_url": "https://evil.example/v1", "method": "api-key", "key": {"store": "file"}}}}"#);

@@ -225,7 +225,18 @@ fn what_is_not_known_or_not_right_is_refused_with_what_was_meant_and_nothing_is_
             &["rate.per_minute=0"],
             &["a rate is more than 0", "leave it out for no limit"],
         ),
-        (&["rate=30"], &["rate: 'profiles.work.rate' is not an object"]),
+        (
+            &["rate=30"],
+            &["rate: this is not an object in JSON", "'rate.per_minute=VALUE'"],
+        ),
+        (
+            &["header.X-Team=blue"],
+            &["'header' is not known", "did you mean 'headers.X-Team'?"],
+        ),
+        (
+            &["quota=30"],
+            &["'quota' is not known", "did you mean 'rate.per_minute'?"],
+        ),
         (
             &["headers=X: y"],
             &["headers: this is not an object in JSON", "headers.NAME=VALUE"],

@@ -5,7 +5,7 @@ use std::io::Read;
 
 use qwen_shared::exit::{Exit, Failure};
 use qwen_shared::fs::{cannot_read, cannot_read_stdin};
-use qwen_shared::net::config::{Kind, Meant, Profile, meant, member_at};
+use qwen_shared::net::config::{Kind, MEMBERS, Meant, Profile, meant, member_at};
 use qwen_shared::output::Reporter;
 use qwen_shared::provider;
 use qwen_shared::secret::is_secret_name;
@@ -251,7 +251,11 @@ fn unknown(key: &str, pattern: &str, name: &str, start: &[&str]) -> Failure {
     let profile = start.get(1).filter(|name| **name != "*");
     match meant(pattern, name, true) {
         Meant::Name(near) if key.ends_with(name) => failure.hint(format!("did you mean '{before}{near}'?")),
-        Meant::Name(near) => failure.hint(format!("did you mean '{near}'?")),
+        Meant::Name(near) => {
+            // What stands behind the name, as in header.X-Team, is kept.
+            let rest = key.strip_prefix(name).unwrap_or_default();
+            failure.hint(format!("did you mean '{near}{rest}'?"))
+        }
         Meant::InProfile(near) => failure.hint(format!("did you mean '{near}'?")),
         Meant::Key => {
             let profile = profile.map_or_else(String::new, |name| format!(" --profile {name}"));
@@ -261,7 +265,7 @@ fn unknown(key: &str, pattern: &str, name: &str, start: &[&str]) -> Failure {
         }
         _ => {
             let around = if pattern == "profiles.*" { "" } else { pattern };
-            let names = qwen_shared::net::config::MEMBERS.iter().filter_map(|member| {
+            let names = MEMBERS.iter().filter_map(|member| {
                 let name = member.path.strip_prefix(pattern)?.strip_prefix('.')?;
                 (!name.contains('.') && name != "*").then_some(name)
             });
@@ -294,9 +298,11 @@ fn parse_value(key: &str, leaf: &Leaf, text: &str) -> Result<Value, Failure> {
             split_words(text)
                 .ok_or_else(|| { Failure::new(Exit::Usage, format!("{key}: a quote is not closed")) })?
         ),
-        Kind::List | Kind::Command | Kind::Object | Kind::Texts | Kind::Values => {
-            serde_json::from_str(text).map_err(|_| whole(key, *kind))?
-        }
+        Kind::List | Kind::Command => serde_json::from_str(text).map_err(|_| whole(key, *kind))?,
+        Kind::Object | Kind::Texts | Kind::Values => serde_json::from_str(text)
+            .ok()
+            .filter(|value: &Value| value.is_object())
+            .ok_or_else(|| whole(key, *kind))?,
         Kind::Provider => Value::from(provider_named(text)),
         Kind::Text | Kind::Url | Kind::Word(_) | Kind::Profile | Kind::Variable => Value::from(text),
     })
@@ -321,10 +327,17 @@ fn whole(key: &str, kind: Kind) -> Failure {
     }
     let (what, example) = match kind {
         Kind::List | Kind::Command => ("a list in JSON", format!("'{key}=[\"NAME\"]'")),
-        _ => (
-            "an object in JSON",
-            format!("'{key}.NAME=VALUE' for one member of it"),
-        ),
+        _ => {
+            let first = MEMBERS.iter().find_map(|known| {
+                let (around, name) = known.path.rsplit_once('.')?;
+                around.ends_with(&format!(".{member}")).then_some(name)
+            });
+            let example = match first {
+                Some(first) => format!("'{key}.{first}=VALUE' for one member of it"),
+                None => format!("'{key}.NAME=VALUE' for one member of it"),
+            };
+            ("an object in JSON", example)
+        }
     };
     Failure::new(Exit::Usage, format!("{key}: this is not {what}")).hint(format!("write {example}"))
 }

@@ -96,14 +96,11 @@ pub(crate) fn remove(name: &str, reporter: &Reporter) -> Outcome {
         reporter.notice(&format!(
             "its login is shared with Qwen Code, and stays in '{place}'"
         ));
-    } else if profile.store()?.is_some() {
-        logout::log_out(name, profile, reporter)?;
     }
-    // A variable may have named another store than the one of the last login, or a method that the profile had before may
-    // have left its own.
-    for kind in stored::all_kinds(name, profile, reporter)? {
-        logout::empty(kind, name, profile, reporter)?;
-    }
+    remove_stored(name, profile, reporter).map_err(|failure| match failure.exit {
+        Exit::TryAgain => without_keyring(name, failure),
+        _ => failure,
+    })?;
     let was_default = config.default_profile.as_deref() == Some(name);
     Config::edit(|members| {
         if let Some(Value::Object(profiles)) = members.get_mut("profiles") {
@@ -118,6 +115,27 @@ pub(crate) fn remove(name: &str, reporter: &Reporter) -> Outcome {
         report_default(reporter)?;
     }
     Ok(Exit::Ok)
+}
+
+/// Logs out, and removes what else is stored for a profile alone.
+fn remove_stored(name: &str, profile: &Profile, reporter: &Reporter) -> Result<(), Failure> {
+    if profile.store()?.is_some_and(|kind| kind != StoreKind::QwenCode) {
+        logout::log_out(name, profile, reporter)?;
+    }
+    // A variable may have named another store than the one of the last login, or a method that the profile had before may
+    // have left its own.
+    for kind in stored::all_kinds(name, profile, reporter)? {
+        logout::empty(kind, name, profile, reporter)?;
+    }
+    Ok(())
+}
+
+/// The failure of a removal while the keyring is locked, silent or not there: what there is to do about a login is of no use.
+fn without_keyring(name: &str, mut failure: Failure) -> Failure {
+    failure.hints.clear();
+    failure.hint(format!(
+        "unlock the keyring, or run 'qwen-auth set {name} key=' first, which leaves behind what it may hold"
+    ))
 }
 
 /// Says which profile is in use now.

@@ -233,7 +233,17 @@ fn usage(command: &Command, error: &clap::Error) -> Failure {
     {
         failure = failure.hint(hint);
     }
-    failure.hint(format!("run '{name} --help'"))
+    let of_command = rendered
+        .lines()
+        .find_map(|line| {
+            line.strip_prefix("Usage: ")?
+                .strip_prefix(name)?
+                .split_whitespace()
+                .next()
+        })
+        .filter(|word| command.find_subcommand(word).is_some());
+    let whose = of_command.map_or_else(String::new, |of_command| format!(" {of_command}"));
+    failure.hint(format!("run '{name}{whose} --help'"))
 }
 
 /// Says where a word goes that the command line has no place for.
