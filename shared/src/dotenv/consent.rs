@@ -146,7 +146,96 @@ fn matches(pattern: &str, name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::matches;
+    use std::path::Path;
+
+    use super::{Consent, Gate, matches};
+    use crate::exit::Exit;
+    use crate::fs::write_private;
+
+    /// Returns what a gate says about a name: `pass`, `wait`, or `marked`.
+    fn said(gate: &mut Gate<'_>, name: &str) -> &'static str {
+        match gate.stops(name) {
+            None => "pass",
+            Some(None) => "wait",
+            Some(Some(_)) => "marked",
+        }
+    }
+
+    fn consent(config: &Path, json: &str) -> Consent {
+        write_private(config, json.as_bytes()).unwrap();
+        Consent {
+            all: false,
+            config: Some(config.to_owned()),
+        }
+    }
+
+    #[test]
+    fn who_takes_everything_or_names_the_file_takes_no_marked_name() {
+        let (asked, all) = (
+            Consent::default(),
+            Consent {
+                all: true,
+                config: None,
+            },
+        );
+        for (consent, named, plain) in [
+            (&asked, false, "wait"),
+            (&asked, true, "pass"),
+            (&all, false, "pass"),
+        ] {
+            let mut gate = Gate::new(consent, named);
+            assert_eq!(said(&mut gate, "OPENAI_API_KEY"), "pass");
+            assert_eq!(said(&mut gate, "COLOUR"), plain, "{consent:?} {named}");
+            assert_eq!(said(&mut gate, "LD_PRELOAD"), "marked", "{consent:?} {named}");
+            assert!(gate.into_fault().is_none());
+        }
+    }
+
+    #[test]
+    fn a_listed_name_passes_and_a_pattern_lifts_no_mark() {
+        let directory = tempfile::tempdir().unwrap();
+        let config = directory.path().join("config.json");
+        let consent = consent(
+            &config,
+            r#"{"env": {"allow": ["LD_PRELOAD", "TEA", "CO*R", "NODE_*"]}}"#,
+        );
+        let mut gate = Gate::new(&consent, false);
+        for (name, expected) in [
+            ("LD_PRELOAD", "pass"),
+            ("TEA", "pass"),
+            ("COLOUR", "pass"),
+            ("CO*R", "pass"),
+            ("TEAR", "wait"),
+            ("NODE_COLOUR", "pass"),
+            ("NODE_OPTIONS", "marked"),
+            ("LD_AUDIT", "marked"),
+        ] {
+            assert_eq!(said(&mut gate, name), expected, "{name}");
+        }
+        assert!(gate.into_fault().is_none());
+    }
+
+    #[test]
+    fn a_list_that_cannot_be_read_allows_nothing_and_is_told_once_it_is_needed() {
+        let directory = tempfile::tempdir().unwrap();
+        let config = directory.path().join("config.json");
+        for (json, is_fault) in [
+            (r#"{"env": {"allow": "COLOUR"}}"#, true),
+            (r#"{"env": {"allow": ["COLOUR", 1]}}"#, true),
+            ("COLOUR", true),
+            ("{}", false),
+        ] {
+            let consent = consent(&config, json);
+            let mut gate = Gate::new(&consent, false);
+            assert_eq!(said(&mut gate, "COLOUR"), "wait", "{json}");
+            let exit = gate.into_fault().map(|failure| failure.exit);
+            assert_eq!(exit, is_fault.then_some(Exit::Config), "{json}");
+        }
+        let broken = consent(&config, "COLOUR");
+        let mut gate = Gate::new(&broken, true);
+        assert_eq!(said(&mut gate, "COLOUR"), "pass");
+        assert!(gate.into_fault().is_none());
+    }
 
     #[test]
     fn a_star_stands_for_any_characters() {
@@ -157,6 +246,7 @@ mod tests {
             ("A*C*E", "ABCDE"),
             ("A**B", "AB"),
             ("*B*", "ABC"),
+            ("*AB*AB*", "XABYAB"),
         ] {
             assert!(matches(pattern, name), "{pattern} {name}");
         }
@@ -166,6 +256,8 @@ mod tests {
             ("*_X", "A_XY"),
             ("A*C*E", "ACD"),
             ("*B*", "AC"),
+            ("*AB*AB*", "AB"),
+            ("*AB*AB*", "XXAB"),
             ("", "A"),
         ] {
             assert!(!matches(pattern, name), "{pattern} {name}");

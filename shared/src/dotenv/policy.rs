@@ -160,8 +160,13 @@ fn web_address(text: &str) -> Option<Url> {
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
+    use std::fs;
+    use std::path::Path;
 
-    use super::partners;
+    use super::{
+        RECORD, excluded_list, is_own_name, is_reserved, is_same_origin, key_name, may_pair, partners,
+    };
+    use crate::dotenv::Trust;
 
     #[test]
     fn a_key_and_all_its_addresses_go_together_and_nothing_else_does() {
@@ -200,5 +205,93 @@ mod tests {
             address.trim_end_matches("_BASE_URL") == key.trim_end_matches("_API_KEY")
         };
         assert!(parted.iter().all(is_pair));
+    }
+
+    #[test]
+    fn no_file_sets_what_the_toolkit_keeps_for_itself() {
+        for name in [RECORD, "QWEN_PROFILE", "_qwen_env", "_QWEN_ENV_hook"] {
+            assert!(is_reserved(name), "{name}");
+        }
+        for name in ["QWEN_PROFILES", "qwen_env", "_qwen_en", ""] {
+            assert!(!is_reserved(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn a_project_sets_keys_and_the_names_of_the_toolkit_alone() {
+        for name in ["OPENAI_API_KEY", "OPENAI_MODEL", "DASHSCOPE_API_KEY"] {
+            assert!(is_own_name(name), "{name}");
+        }
+        for name in ["PATH", "OPENAI_ORG_ID", "openai_api_key", ""] {
+            assert!(!is_own_name(name), "{name}");
+        }
+    }
+
+    #[test]
+    fn every_name_of_an_address_has_the_name_of_its_key() {
+        for (address, key) in [
+            ("X_BASE_URL", Some("X_API_KEY")),
+            ("X_API_BASE", Some("X_API_KEY")),
+            ("X_API_BASE_URL", Some("X_API_KEY")),
+            ("OPENAI_ENDPOINT", Some("OPENAI_API_KEY")),
+            ("AZURE_OPENAI_ENDPOINT", Some("AZURE_OPENAI_API_KEY")),
+            ("X_ENDPOINT", None),
+            ("X_URL", None),
+            ("_BASE_URL", None),
+        ] {
+            assert_eq!(key_name(address).as_deref(), key, "{address}");
+        }
+    }
+
+    #[test]
+    fn an_address_from_a_clone_takes_the_key_of_its_own_file_alone() {
+        let (file, other) = (Path::new("/p/.env"), Path::new("/home/u/.env"));
+        for (trust, key, may) in [
+            (Trust::UntrustedProject, Some(file), true),
+            (Trust::UntrustedProject, Some(other), false),
+            (Trust::UntrustedProject, None, false),
+            (Trust::TrustedProject, Some(other), true),
+            (Trust::Home, None, true),
+        ] {
+            assert_eq!(may_pair(trust, file, key), may, "{trust:?} {key:?}");
+        }
+    }
+
+    #[test]
+    fn a_server_is_known_by_scheme_host_and_port() {
+        for (one, other, is_same) in [
+            ("https://a.example/v1", " https://A.example:443/x\n", true),
+            ("http://a.example", "https://a.example", false),
+            ("https://a.example", "https://a.example:8443", false),
+            ("https://a.example", "https://b.example", false),
+            ("ftp://a.example", "ftp://a.example", false),
+            ("a.example", "a.example", false),
+        ] {
+            assert_eq!(is_same_origin(one, other), is_same, "{one} {other}");
+        }
+    }
+
+    #[test]
+    fn the_newer_member_of_the_settings_goes_before_the_older() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("settings.json");
+        for (text, names) in [
+            (
+                r#"{"advanced": {"excludedEnvVars": ["A", 1, "B"]}, "excludedProjectEnvVars": ["C"]}"#,
+                Some(vec!["A", "B"]),
+            ),
+            (
+                r#"{"excludedProjectEnvVars": ["C"] /* and no more */}"#,
+                Some(vec!["C"]),
+            ),
+            (r#"{"excludedProjectEnvVars": "C"}"#, None),
+            ("{}", None),
+            ("C", None),
+        ] {
+            fs::write(&file, text).unwrap();
+            let expected = names.map(|names| names.into_iter().map(str::to_owned).collect());
+            assert_eq!(excluded_list(&file), expected, "{text}");
+        }
+        assert_eq!(excluded_list(&directory.path().join("none")), None);
     }
 }

@@ -286,3 +286,109 @@ fn spelled(path: &Path) -> String {
 fn digest(content: &[u8]) -> String {
     format!("sha256:{}", hex(&Sha256::digest(content)))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+    use std::path::Path;
+
+    use super::{Answer, TrustStore, deny, digest, forget, grant, spelled};
+    use crate::dotenv::EnvError;
+    use crate::fs::write_private;
+
+    fn quiet(_: &str) {}
+
+    #[test]
+    fn an_answer_is_for_one_file_with_one_content() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = directory.path().join("state/trust.json");
+        let file = directory.path().join(".env");
+        assert!(TrustStore::load(&store).unwrap().answer(&file, b"A=1").is_none());
+        grant(&store, &file, b"A=1", &quiet).unwrap();
+        let known = TrustStore::load(&store).unwrap();
+        assert!(known.holds(&file, b"A=1") && known.may_consent(&file));
+        assert!(!known.holds(&file, b"A=2"));
+        let other = directory.path().join(".env.local");
+        assert!(!known.holds(&other, b"A=1") && !known.may_consent(&other));
+
+        deny(&store, &file, b"A=2", &quiet).unwrap();
+        let known = TrustStore::load(&store).unwrap();
+        assert_eq!(known.answer(&file, b"A=2"), Some(Answer::No));
+        assert_eq!(known.answer(&file, b"A=1"), None);
+        assert!(!known.holds(&file, b"A=2") && !known.may_consent(&file));
+    }
+
+    #[test]
+    fn a_link_above_a_file_changes_nothing() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = directory.path().join("trust.json");
+        std::fs::create_dir(directory.path().join("real")).unwrap();
+        std::os::unix::fs::symlink("real", directory.path().join("link")).unwrap();
+        grant(&store, &directory.path().join("link/.env"), b"", &quiet).unwrap();
+        let known = TrustStore::load(&store).unwrap();
+        assert!(known.holds(&directory.path().join("real/.env"), b""));
+        let nowhere = directory.path().join("nowhere/.env");
+        assert!(matches!(
+            grant(&store, &nowhere, b"", &quiet),
+            Err(EnvError::TrustStore(_))
+        ));
+    }
+
+    #[test]
+    fn what_is_forgotten_is_returned_and_the_others_stay() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = directory.path().join("trust.json");
+        let [one, other] = ["one", "other"].map(|name| directory.path().join(name));
+        grant(&store, &one, b"", &quiet).unwrap();
+        deny(&store, &other, b"", &quiet).unwrap();
+        assert_eq!(forget(&store, &other, &quiet).unwrap(), Some(Answer::No));
+        assert_eq!(forget(&store, &other, &quiet).unwrap(), None);
+        let known = TrustStore::load(&store).unwrap();
+        assert!(known.holds(&one, b"") && known.answer(&other, b"").is_none());
+    }
+
+    #[test]
+    fn an_older_entry_is_a_yes_and_an_unknown_answer_is_none() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = directory.path().join("trust.json");
+        let digest = digest(b"A=1");
+        let text = format!(
+            r#"{{"files": {{"/p/old": "{digest}", "/p/new": {{"digest": "{digest}", "answer": "maybe"}}}}}}"#
+        );
+        write_private(&store, text.as_bytes()).unwrap();
+        let known = TrustStore::load(&store).unwrap();
+        assert_eq!(known.answer(Path::new("/p/old"), b"A=1"), Some(Answer::Yes));
+        assert_eq!(known.answer(Path::new("/p/new"), b"A=1"), None);
+    }
+
+    #[test]
+    fn a_damaged_store_is_an_error_and_stays() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = directory.path().join("trust.json");
+        for (text, reason) in [
+            ("", "it ends in the middle"),
+            (r#"{"files": {"#, "it ends in the middle"),
+            ("files", "it is not JSON"),
+            ("{}", "'files' is not an object"),
+            (r#"{"files": []}"#, "'files' is not an object"),
+        ] {
+            write_private(&store, text.as_bytes()).unwrap();
+            match grant(&store, &directory.path().join(".env"), b"", &quiet) {
+                Err(EnvError::TrustStore(failure)) => {
+                    assert!(failure.message.ends_with(reason), "{text}: {}", failure.message);
+                }
+                other => panic!("{text}: {other:?}"),
+            }
+            assert_eq!(std::fs::read_to_string(&store).unwrap(), text);
+        }
+    }
+
+    #[test]
+    fn names_that_are_not_utf_8_stay_apart() {
+        let name = |bytes: &[u8]| spelled(Path::new(OsStr::from_bytes(bytes)));
+        assert_eq!(name(b"/a"), "/a");
+        assert_eq!(name(b"/\xff"), "bytes:2fff");
+        assert_ne!(name(b"/\xff"), name(b"/\xfe"));
+    }
+}

@@ -127,7 +127,7 @@ pub(super) fn jitter() -> f64 {
 mod tests {
     use std::time::Duration;
 
-    use super::{Backoff, Decision, LONGEST_WAIT, decide};
+    use super::{Backoff, Decision, FIRST_PAUSE, LONGEST_WAIT, decide, jitter};
     use crate::net::api::Error;
     use crate::net::chat::{AnswerError, ApiError, Change, FinishReason, Refusal, RefusalHead};
     use crate::net::http::{HttpError, Phase};
@@ -245,6 +245,11 @@ mod tests {
             (Error::Stopped, Decision::Stop),
         ] {
             assert_eq!(decide(&error), expected, "{error:?}");
+            assert_eq!(
+                error.may_pass(),
+                matches!(expected, Decision::Retry(_)),
+                "{error:?}"
+            );
         }
     }
 
@@ -266,9 +271,19 @@ mod tests {
         let asked = Duration::from_secs(7);
         let next = |asked, jitter| Backoff::new(1, LONGEST_WAIT).next_pause(Some(asked), jitter);
         assert_eq!(next(asked, 0.0), Some(asked));
-        assert!(next(asked, 0.9).unwrap() > asked);
+        assert_eq!(next(asked, 0.5), Some(asked + FIRST_PAUSE / 4));
+        assert_eq!(next(LONGEST_WAIT, 0.0), Some(LONGEST_WAIT));
         assert_eq!(next(Duration::from_secs(61), 0.0), None);
         let mut patient = Backoff::new(1, LONGEST_WAIT * 10);
         assert!(patient.next_pause(Some(Duration::from_secs(61)), 0.0).is_some());
+    }
+
+    #[test]
+    fn processes_that_failed_together_come_back_at_different_times() {
+        let random: Vec<f64> = (0..32).map(|_| jitter()).collect();
+        assert!(random.iter().all(|part| (0.0..=1.0).contains(part)), "{random:?}");
+        assert!(random.iter().any(|part| *part != random[0]), "{random:?}");
+        let middle = random.iter().filter(|part| (0.01..0.99).contains(*part)).count();
+        assert!(middle > 16, "{random:?}");
     }
 }

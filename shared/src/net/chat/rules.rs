@@ -541,6 +541,9 @@ mod tests {
             ("余额不足", "您的余额不足,请充值", true),
             ("余额 .. 不足", "余额(元)不足", true),
             ("v1.5", "not in v1.5.", true),
+            ("the token", "The 'token' is missing", true),
+            ("requests per day", "100 requests / Day", true),
+            ("read write", "read/write", true),
         ] {
             let pattern = compile(pattern, &classes).unwrap();
             assert_eq!(

@@ -334,3 +334,90 @@ fn before_known(message: &str) -> &str {
     let ends = KNOWN_FOLLOW.iter().filter_map(|words| lower.find(words));
     &message[..ends.min().unwrap_or(message.len())]
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::{Duration, SystemTime};
+
+    use super::{ApiError, Asked, ErrorKind, RefusalHead, Speaker, Verdict};
+    use crate::net::wait::spell;
+
+    fn judged(status: u16, words: &str, wait: Option<Duration>) -> Verdict {
+        let error = match words {
+            "" => ApiError::default(),
+            words => ApiError::from_text(words),
+        };
+        let head = RefusalHead {
+            status,
+            wait,
+            ..RefusalHead::default()
+        };
+        Verdict::of_response(&head, &error.sent_by("deepseek"), Speaker::Api, SystemTime::now())
+    }
+
+    #[test]
+    fn an_error_that_says_nothing_is_judged_by_its_status() {
+        for (status, kind) in [
+            (302, ErrorKind::Redirect),
+            (400, ErrorKind::BadRequest),
+            (401, ErrorKind::Auth),
+            (402, ErrorKind::Quota),
+            (403, ErrorKind::Auth),
+            (404, ErrorKind::Path),
+            (407, ErrorKind::Permission),
+            (408, ErrorKind::Server),
+            (413, ErrorKind::TooLarge),
+            (429, ErrorKind::RateLimit),
+            (451, ErrorKind::Permission),
+            (500, ErrorKind::Server),
+            (503, ErrorKind::Busy),
+            (511, ErrorKind::Page),
+            (529, ErrorKind::Busy),
+            (600, ErrorKind::Unexpected),
+        ] {
+            assert_eq!(judged(status, "", None).kind, kind, "{status}");
+        }
+    }
+
+    #[test]
+    fn what_to_type_next_follows_from_the_kind_and_never_names_what_failed() {
+        let no_model = "The model `x` does not exist";
+        for (status, words, asked, hint) in [
+            (302, "", Asked::Chat, Some("nowhere else")),
+            (401, "", Asked::Chat, None),
+            (404, "", Asked::Chat, Some("'/v1'")),
+            (404, no_model, Asked::Chat, Some("--list-models")),
+            (404, no_model, Asked::Models, None),
+            (413, "", Asked::Chat, Some("split the input")),
+            (451, "", Asked::Chat, Some("qwen-auth status")),
+            (511, "", Asked::Chat, Some("this network")),
+        ] {
+            let hints = judged(status, words, None).hints(asked);
+            assert_eq!(
+                hints.len(),
+                usize::from(hint.is_some()),
+                "{status} {words}: {hints:?}"
+            );
+            assert!(
+                hints.iter().all(|given| given.contains(hint.unwrap())),
+                "{status} {words}: {hints:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_quota_comes_with_the_page_of_the_balance_and_the_time_of_its_renewal() {
+        let hints = |wait| judged(402, "", wait).hints(Asked::Chat);
+        let wait = Duration::from_secs(7200);
+        let (page, renewal) = (&hints(None)[0], &hints(Some(wait))[1]);
+        assert!(page.contains("https://platform.deepseek.com/"), "{page}");
+        assert!(renewal.contains(&spell(wait)), "{renewal}");
+        assert_eq!(hints(None).len(), 1);
+        assert_eq!(hints(Some(Duration::ZERO)).len(), 1);
+    }
+
+    #[test]
+    fn an_error_within_an_answer_keeps_the_words_of_the_server() {
+        assert_eq!(ApiError::from_text("Try later").verdict().words, "Try later");
+    }
+}

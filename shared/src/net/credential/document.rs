@@ -344,7 +344,9 @@ pub(super) fn from_value(value: &Value) -> Option<SystemTime> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Format, Stored, read, write};
+    use std::time::{Duration, SystemTime};
+
+    use super::{Credential, Format, Stored, read, write};
 
     #[test]
     fn a_document_survives_being_read_and_written_in_either_form() {
@@ -402,6 +404,75 @@ mod tests {
                 panic!("not a login");
             };
             assert_eq!(credential.expires_at.map(super::to_millis), millis, "{value}");
+        }
+    }
+
+    /// A login with these times, in seconds before and after `now`.
+    fn login(now: SystemTime, issued_ago: Option<i32>, left: Option<i32>) -> Credential {
+        let Stored::Oauth(mut credential) = read(b"{\"access_token\": \"a\"}", Format::Own).unwrap() else {
+            panic!("not a login");
+        };
+        let at = |seconds: i32| match u64::try_from(seconds) {
+            Ok(after) => now + Duration::from_secs(after),
+            Err(_) => now - Duration::from_secs(seconds.unsigned_abs().into()),
+        };
+        credential.issued_at = issued_ago.map(|ago| at(-ago));
+        credential.expires_at = left.map(at);
+        credential
+    }
+
+    #[test]
+    fn a_token_is_valid_to_its_end_unless_the_clock_was_set_back() {
+        let now = SystemTime::now();
+        for (issued_ago, left, valid) in [
+            (Some(10), Some(30), Some(30)),
+            (None, Some(30), Some(30)),
+            (Some(10), None, None),
+            (Some(60), Some(0), Some(0)),
+            (Some(60), Some(-5), Some(0)),
+            (Some(-60), Some(90), Some(90)),
+            (Some(-61), Some(90), Some(0)),
+            (Some(-61), None, Some(0)),
+        ] {
+            let credential = login(now, issued_ago, left);
+            let valid = valid.map(Duration::from_secs);
+            assert_eq!(credential.expires_in(now), valid, "{issued_ago:?} {left:?}");
+            assert_eq!(
+                credential.is_expired(now),
+                valid == Some(Duration::ZERO),
+                "{issued_ago:?} {left:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_token_is_due_before_its_end_and_a_short_one_after_half_its_life() {
+        let now = SystemTime::now();
+        for (issued_ago, left, min_ttl, is_due) in [
+            (Some(0), Some(3600), 60, false),
+            (Some(3540), Some(60), 60, false),
+            (Some(3541), Some(59), 60, true),
+            (None, Some(59), 60, true),
+            (None, Some(60), 60, false),
+            (None, None, 60, false),
+            (Some(10), Some(-1), 0, true),
+            (Some(10), Some(0), 0, true),
+            // Of a life of a minute the half is enough, unless more than usual is asked for.
+            (Some(20), Some(40), 60, false),
+            (Some(31), Some(29), 60, true),
+            (Some(20), Some(40), 61, true),
+            (Some(0), Some(100), 120, true),
+            // A life that is longer than what is asked for is no short one.
+            (Some(1), Some(49), 30, false),
+            (Some(25), Some(25), 30, true),
+        ] {
+            let min_ttl = Duration::from_secs(min_ttl);
+            let credential = login(now, issued_ago, left);
+            assert_eq!(
+                credential.is_due(min_ttl, now),
+                is_due,
+                "{issued_ago:?} {left:?} {min_ttl:?}"
+            );
         }
     }
 }
