@@ -13,6 +13,7 @@ use super::ending::{Came, Ending};
 use super::error::{AnswerError, EVENT_LIMIT};
 use super::events::{Event, EventReader, is_done_mark};
 use super::foreign::{holds_text, names_error};
+use super::frame::Frame;
 use super::reasoning::Delta;
 use super::summary::Summary;
 use super::tool_calls::ToolCalls;
@@ -59,6 +60,8 @@ pub struct AnswerReader {
     events: EventReader,
     text: AnswerText,
     choosing: Choosing,
+    /// What stood around the text of the last chunk.
+    frame: Frame,
     tool_calls: ToolCalls,
     /// The server's names for the answer and the model.
     id: String,
@@ -85,6 +88,7 @@ impl AnswerReader {
             events: EventReader::default(),
             text: AnswerText::default(),
             choosing: Choosing::default(),
+            frame: Frame::default(),
             tool_calls: ToolCalls::default(),
             id: String::new(),
             model: String::new(),

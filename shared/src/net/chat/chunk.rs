@@ -148,6 +148,23 @@ impl<'a> Chunk<'a> {
         })
     }
 
+    /// Returns the text of the one choice as it stands in the JSON, if the chunk brings nothing else.
+    pub(super) fn plain_text(&self) -> Option<&'a str> {
+        let has_more = [
+            self.usage,
+            self.error,
+            self.base_resp,
+            self.output_sensitive,
+            self.done,
+        ];
+        let is_alone =
+            has_more.iter().all(Option::is_none) && self.x_groq.is_none() && self.finish_reason().is_empty();
+        match self.choices.as_deref() {
+            Some([Some(choice)]) if is_alone => choice.plain_text(),
+            _ => None,
+        }
+    }
+
     /// True when the provider's filter cut the answer, whatever its finish reason.
     pub(super) fn is_filtered(&self) -> bool {
         self.output_sensitive.is_some_and(|raw| raw.get() == "true")
@@ -298,6 +315,17 @@ impl<'a> Choice<'a> {
         let places = [self.text.as_deref(), self.content.as_deref()];
         let text = places.into_iter().flatten().find(|text| !text.is_empty())?;
         (!is_again()).then_some(text)
+    }
+
+    /// Returns the text of the delta as it stands in the JSON, if the choice brings nothing else.
+    fn plain_text(&self) -> Option<&'a str> {
+        let is_alone = self.message.is_none()
+            && self.text.is_none()
+            && self.content.is_none()
+            && self.error.is_none()
+            && self.usage.is_none()
+            && self.finish_reason().is_empty();
+        self.delta.as_ref().filter(|_| is_alone)?.plain_text()
     }
 
     /// Returns the `error` members of the choice and of what it says, whatever they hold.

@@ -38,9 +38,21 @@ pub(super) struct Content<'a> {
     pub(super) odd: Option<String>,
 }
 
-impl Content<'_> {
+impl<'a> Content<'a> {
+    /// Returns the text as it stands in the JSON, if there is nothing else.
+    pub(super) fn plain_text(&self) -> Option<&'a str> {
+        match self.text {
+            Cow::Borrowed(text) if self.is_text_alone() => Some(text),
+            _ => None,
+        }
+    }
+
+    fn is_text_alone(&self) -> bool {
+        self.reasoning.is_empty() && self.refusal.is_empty() && self.odd.is_none()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
-        self.text.is_empty() && self.reasoning.is_empty() && self.refusal.is_empty() && self.odd.is_none()
+        self.text.is_empty() && self.is_text_alone()
     }
 }
 
@@ -198,7 +210,8 @@ fn flat_text(json: &str, depth: u8) -> Cow<'_, str> {
     }
 }
 
-fn literal(json: &str) -> serde_json::Result<Cow<'_, str>> {
+/// Reads a JSON text, borrowed where it holds no escape.
+pub(super) fn literal(json: &str) -> serde_json::Result<Cow<'_, str>> {
     #[derive(Deserialize)]
     struct Literal<'a>(#[serde(borrow)] Cow<'a, str>);
 

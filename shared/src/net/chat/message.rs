@@ -83,6 +83,22 @@ impl<'a> Message<'a> {
         self.beside
     }
 
+    /// Returns the content as it stands in the JSON, if the message brings nothing else.
+    pub(super) fn plain_text(&self) -> Option<&'a str> {
+        let has_more = !self.text.is_empty()
+            || self.transcript.is_some()
+            || self.finish_reason.is_some()
+            || self.error.is_some()
+            || self.beside.is_some()
+            || self.calls_tool
+            || self.has_tool_calls()
+            || !self.reasoning().is_empty()
+            || !self.refusal().is_empty();
+        self.content
+            .plain_text()
+            .filter(|text| !has_more && !text.is_empty())
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.text().is_empty()
             && self.odd().is_none()

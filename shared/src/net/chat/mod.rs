@@ -19,6 +19,7 @@ mod events;
 mod fingerprint;
 mod finish_reason;
 mod foreign;
+mod frame;
 mod message;
 mod reasoning;
 mod refusal;

@@ -34,7 +34,11 @@ impl AnswerReader {
         }
         if let Some(choice) = self.choosing.find(chunk) {
             self.ending.has_choice = true;
-            return self.take_choice(choice, sink);
+            self.take_choice(choice, sink)?;
+            if let Some(text) = chunk.plain_text() {
+                self.frame.remember(json, text);
+            }
+            return Ok(());
         }
         self.ending.has_choice |= !self.choosing.is_only();
         match self.choosing.hold(json)? {
@@ -77,6 +81,24 @@ impl AnswerReader {
         Ok(())
     }
 
+    /// Takes the text of a chunk that is the last one but for its text: what that one said of the answer and its choices
+    /// is known.
+    pub(super) fn take_text(&mut self, text: &str, sink: &mut impl FnMut(Delta<'_>)) {
+        self.ending.said = None;
+        self.has_deltas = true;
+        self.text.push(text, sink);
+        self.take_part(true, None);
+    }
+
+    /// Takes note of a part of the answer; `says` is true where it brings more than its finish reason.
+    fn take_part(&mut self, says: bool, reason: Option<FinishReason>) {
+        self.progress.telling += u64::from(says || reason.is_some());
+        if says {
+            self.ending.withdraw_reason();
+        }
+        self.ending.take_part(says, reason, self.progress.events);
+    }
+
     fn take_choice(
         &mut self,
         choice: &Choice<'_>,
@@ -100,11 +122,7 @@ impl AnswerReader {
             self.note_odd(content.odd.as_deref());
         }
         self.has_deltas |= !choice.is_whole();
-        self.progress.telling += u64::from(says || reason.is_some());
-        if says {
-            self.ending.withdraw_reason();
-        }
-        self.ending.take_part(says, reason, self.progress.events);
+        self.take_part(says, reason);
         Ok(())
     }
 

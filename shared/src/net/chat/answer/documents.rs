@@ -24,6 +24,11 @@ impl AnswerReader {
         json: &str,
         sink: &mut impl FnMut(Delta<'_>),
     ) -> Result<bool, AnswerError> {
+        if let Some(text) = self.frame.text_of(json) {
+            self.take_text(&text, sink);
+            return Ok(true);
+        }
+        self.frame.forget();
         let mut straightened = String::new();
         if json.starts_with('{')
             && let Ok(chunk) = Chunk::parse(json, &mut straightened)

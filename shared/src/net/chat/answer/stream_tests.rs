@@ -154,3 +154,62 @@ fn white_space_before_an_answer_is_not_kept_however_long_it_is() {
         assert_eq!(text, "hi", "{content_type:?}");
     }
 }
+
+/// Chunks of the same frame are read by their text alone; a blank more in each makes all of them different.
+#[test]
+fn an_answer_is_the_same_whether_its_chunks_are_alike_or_not() {
+    let frames = [
+        r#"{"choices":[{"index":0,"delta":{"content":"TEXT"}}]}"#,
+        r#"{"id":"a","model":"m","choices":[{"index":0,"delta":{"content":"TEXT"},"finish_reason":null}]}"#,
+        r#"{"choices":[{"delta":{"content":"TEXT","reasoning_content":null}}]}"#,
+        r#"{"choices":[{"index":1,"delta":{"content":"TEXT"}}]}"#,
+        r#"{"choices":[{"index":0,"delta":{"reasoning_content":"TEXT"}}]}"#,
+        r#"{"choices":[{"index":0,"delta":{"content":"TEXT"},"finish_reason":"stop"}]}"#,
+        r#"{"choices":[{"index":0,"delta":{"content":"TEXT"}}],"usage":{"total_tokens":1}}"#,
+        r#"{"choices":[{"index":0,"message":{"content":"TEXT"}}]}"#,
+        r#"{"choices":[{"index":0,"delta":{"content":"TEXT","refusal":"no"}}]}"#,
+        r#"{"choices":[{"text":"TEXT"}]}"#,
+        r#"{"choices":[{"index":0,"delta":{"content":[{"type":"text","text":"TEXT"}]}}]}"#,
+    ];
+    let texts = [
+        "a",
+        "",
+        "<think>",
+        "</think>",
+        "\\n",
+        "\\ud83c\\udf89",
+        "\\ud83c",
+        "b\\\"",
+        "\",\"content\":\"x",
+    ];
+    let mut seed = 0x2545_f491_4f6c_dd1d_u64;
+    let mut below = |limit: usize| {
+        seed ^= seed << 13;
+        seed ^= seed >> 7;
+        seed ^= seed << 17;
+        (seed % limit as u64) as usize
+    };
+    for _ in 0..4_000 {
+        let (mut alike, mut different) = (Vec::new(), Vec::new());
+        let mut frame = frames[below(frames.len())];
+        for at in 0..2 + below(9) {
+            if below(4) == 0 {
+                frame = frames[below(frames.len())];
+            }
+            let json = frame.replace("TEXT", texts[below(texts.len())]);
+            different.push(format!("{}{}}}", &json[..json.len() - 1], " ".repeat(at)));
+            alike.push(json);
+        }
+        let [alike, different] = [alike, different].map(|chunks| {
+            let chunks: Vec<&str> = chunks.iter().map(String::as_str).collect();
+            events(&chunks)
+        });
+        let seen = read(EVENTS, &[alike.as_bytes()]);
+        let wanted = read(EVENTS, &[different.as_bytes()]);
+        assert_eq!(
+            (&seen.text, &seen.reasoning, format!("{:?}", seen.end)),
+            (&wanted.text, &wanted.reasoning, format!("{:?}", wanted.end)),
+            "{alike}"
+        );
+    }
+}
