@@ -8,6 +8,7 @@ use super::json_fault::{Described, describe, pattern};
 use super::known::{self, KnownMembers};
 use super::lint;
 use super::members::{Meant, names_in, unknown_members};
+use crate::text::{make_visible, one_line};
 
 /// How many values that cannot be read are looked for in one text: each costs another reading of the whole.
 const MOST: std::ops::RangeInclusive<usize> = 100..=1000;
@@ -39,6 +40,13 @@ pub fn faults(text: &str) -> Vec<Fault> {
     found.faults
 }
 
+/// Returns words of a fault as they are shown: a member's name may hold any character.
+fn shown(words: &str) -> String {
+    let mut visible = String::with_capacity(words.len());
+    make_visible(words, &mut visible);
+    one_line(&visible)
+}
+
 struct Found {
     /// Where each line begins.
     lines: Vec<usize>,
@@ -60,8 +68,8 @@ impl Found {
             line,
             column,
             path,
-            words,
-            remedy,
+            words: shown(&words),
+            remedy: remedy.as_deref().map(shown),
             severity,
         });
     }
