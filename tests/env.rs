@@ -93,6 +93,7 @@ fn a_command_that_cannot_run_is_126_and_one_that_is_not_there_127() {
     let orphan = sandbox.write("work/orphan", "#!/no/such/interpreter\n");
     let tool = |word: &std::path::Path| sandbox.tool("qwen-env").arg("--").arg(word).run();
     tool("no-such-command".as_ref()).fails(127, &["qwen-env: 'no-such-command': command not found"]);
+    tool("".as_ref()).fails(127, &["qwen-env: '': command not found"]);
     tool(&plain).fails(126, &["cannot run", "permission denied"]);
     tool(&sandbox.work()).fails(126, &["cannot run"]);
     let done = sandbox.command("/bin/chmod").arg("755").arg(&orphan).run();

@@ -256,6 +256,9 @@ fn environment_of(command: &Command) -> BTreeMap<OsString, OsString> {
 
 /// Returns the files that a program's name may mean, in the order in which they are tried.
 fn files(program: &OsStr, path: &OsStr) -> Vec<PathBuf> {
+    if program.is_empty() {
+        return Vec::new();
+    }
     if is_path(program) {
         return vec![PathBuf::from(program)];
     }
