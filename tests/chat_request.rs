@@ -223,7 +223,7 @@ fn dashscope_and_openrouter_get_their_headers() {
             .starts_with("qwen-toolkit/")
     );
     let request = by_provider("openrouter", "/api/v1", &[]);
-    assert_eq!(request.header("x-title"), Some("qwen toolkit"));
+    assert_eq!(request.header("x-openrouter-title"), Some("qwen toolkit"));
 }
 
 #[test]
