@@ -6,9 +6,6 @@
 
 mod body;
 mod client;
-#[cfg(test)]
-#[path = "../../../../tests/fuzz/properties/encoding.rs"]
-mod corpus;
 mod decode;
 mod error;
 mod p521;
@@ -149,3 +146,7 @@ pub fn runtime() -> Result<&'static Runtime, Failure> {
     })?;
     Ok(RUNTIME.get_or_init(|| runtime))
 }
+
+#[cfg(test)]
+#[path = "../../../../tests/fuzz/properties/encoding.rs"]
+mod corpus;

@@ -159,17 +159,17 @@ fn white_space_before_an_answer_is_not_kept_however_long_it_is() {
 #[test]
 fn an_answer_is_the_same_whether_its_chunks_are_alike_or_not() {
     let frames = [
-        r#"{"choices":[{"index":0,"delta":{"content":"TEXT"}}]}"#,
-        r#"{"id":"a","model":"m","choices":[{"index":0,"delta":{"content":"TEXT"},"finish_reason":null}]}"#,
-        r#"{"choices":[{"delta":{"content":"TEXT","reasoning_content":null}}]}"#,
-        r#"{"choices":[{"index":1,"delta":{"content":"TEXT"}}]}"#,
-        r#"{"choices":[{"index":0,"delta":{"reasoning_content":"TEXT"}}]}"#,
-        r#"{"choices":[{"index":0,"delta":{"content":"TEXT"},"finish_reason":"stop"}]}"#,
-        r#"{"choices":[{"index":0,"delta":{"content":"TEXT"}}],"usage":{"total_tokens":1}}"#,
-        r#"{"choices":[{"index":0,"message":{"content":"TEXT"}}]}"#,
-        r#"{"choices":[{"index":0,"delta":{"content":"TEXT","refusal":"no"}}]}"#,
-        r#"{"choices":[{"text":"TEXT"}]}"#,
-        r#"{"choices":[{"index":0,"delta":{"content":[{"type":"text","text":"TEXT"}]}}]}"#,
+        r#"{"choices":[{"index":0,"delta":{"content":"@"}}]}"#,
+        r#"{"id":"a","model":"m","choices":[{"index":0,"delta":{"content":"@"},"finish_reason":null}]}"#,
+        r#"{"choices":[{"delta":{"content":"@","reasoning_content":null}}]}"#,
+        r#"{"choices":[{"index":1,"delta":{"content":"@"}}]}"#,
+        r#"{"choices":[{"index":0,"delta":{"reasoning_content":"@"}}]}"#,
+        r#"{"choices":[{"index":0,"delta":{"content":"@"},"finish_reason":"stop"}]}"#,
+        r#"{"choices":[{"index":0,"delta":{"content":"@"}}],"usage":{"total_tokens":1}}"#,
+        r#"{"choices":[{"index":0,"message":{"content":"@"}}]}"#,
+        r#"{"choices":[{"index":0,"delta":{"content":"@","refusal":"no"}}]}"#,
+        r#"{"choices":[{"text":"@"}]}"#,
+        r#"{"choices":[{"index":0,"delta":{"content":[{"type":"text","text":"@"}]}}]}"#,
     ];
     let texts = [
         "a",
@@ -196,7 +196,7 @@ fn an_answer_is_the_same_whether_its_chunks_are_alike_or_not() {
             if below(4) == 0 {
                 frame = frames[below(frames.len())];
             }
-            let json = frame.replace("TEXT", texts[below(texts.len())]);
+            let json = frame.replace("@", texts[below(texts.len())]);
             different.push(format!("{}{}}}", &json[..json.len() - 1], " ".repeat(at)));
             alike.push(json);
         }
