@@ -51,6 +51,26 @@ fn a_session_goes_on_with_what_was_said() {
 }
 
 #[test]
+fn the_model_of_a_session_is_named_as_the_sessions() {
+    let (sandbox, server) = (Sandbox::new(), counting());
+    let ask = |args: &[&str]| chat(&sandbox, &server).args(args).run();
+    ask(&["--session", "work", "--model", "big", "one"]).gives(0, "heard 1\n", "");
+    let run = ask(&["--session", "work", "--verbose", "two"]);
+    assert_eq!(server.requests().last().unwrap().json()["model"], "big");
+    assert!(
+        run.stderr.contains("model 'big' from the conversation"),
+        "{}",
+        run.stderr
+    );
+    let run = ask(&["--session", "work", "--model", "small", "--verbose", "three"]);
+    assert!(
+        run.stderr.contains("model 'small' from flag --model"),
+        "{}",
+        run.stderr
+    );
+}
+
+#[test]
 fn a_session_is_its_owners_alone_whatever_the_umask() {
     let (sandbox, server) = (Sandbox::new(), counting());
     let shell = sandbox

@@ -301,7 +301,7 @@ fn the_programs_of_the_table_are_the_programs() {
 fn what_the_readme_counts_is_there() {
     let cases = std::fs::read_dir(root().join("tests/data/wire")).unwrap().count();
     assert!(
-        readme().contains("more than 300 answers") && cases > 300,
+        readme().contains("more than 400 answers") && cases > 400,
         "{cases}"
     );
 }

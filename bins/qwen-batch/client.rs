@@ -31,7 +31,7 @@ pub(crate) struct ClientOptions<'a> {
 pub(crate) fn connect(options: &ClientOptions<'_>, reporter: &Reporter) -> Result<Client, Failure> {
     let settings = Settings::resolve(&Overrides {
         profile: options.profile.cloned(),
-        model: options.model.cloned(),
+        model: Overrides::model_of_flag(options.model),
         ..Overrides::default()
     })?;
     settings.report(reporter);

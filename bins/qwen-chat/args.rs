@@ -227,7 +227,7 @@ impl Args {
             profile: self.common.profile.clone(),
             api_key: self.endpoint.openai_api_key.clone().map(Secret::new),
             base_url: self.endpoint.openai_base_url.clone(),
-            model: self.endpoint.model.clone(),
+            model: Overrides::model_of_flag(self.endpoint.model.as_ref()),
             profile_first: false,
         }
     }

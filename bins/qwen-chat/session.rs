@@ -9,7 +9,7 @@ use qwen_shared::exit::{Exit, Failure};
 use qwen_shared::fs::{
     Lock, cannot_read, cannot_write, create_private_dir, lock_path, read_private, write_private,
 };
-use qwen_shared::net::config::{Binding, Overrides, Settings};
+use qwen_shared::net::config::{Binding, Overrides, Settings, Source, Sourced};
 use qwen_shared::net::http::BaseUrl;
 use qwen_shared::paths;
 use qwen_shared::text::{clip, one_line};
@@ -222,7 +222,7 @@ pub(crate) fn with_model_of(session: Option<&Session>, overrides: Overrides) -> 
     let settings = Settings::resolve(&overrides)?;
     let is_another = settings.model.value != *model && name_of(&settings.base_url.value) == *endpoint;
     Ok(Overrides {
-        model: is_another.then(|| model.clone()),
+        model: is_another.then(|| Sourced::new(model.clone(), Source::Conversation)),
         ..overrides
     })
 }

@@ -220,7 +220,7 @@ impl Args {
     pub(crate) fn overrides(&self) -> Overrides {
         Overrides {
             profile: self.common.profile.clone(),
-            model: self.rules.model.clone(),
+            model: Overrides::model_of_flag(self.rules.model.as_ref()),
             ..Overrides::default()
         }
     }

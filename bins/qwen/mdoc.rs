@@ -28,6 +28,9 @@ enum List {
     Columns,
 }
 
+/// Between columns.
+const GAP: usize = 2;
+
 /// How words are shown.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Style {
@@ -61,6 +64,8 @@ struct Text {
     words: String,
     name: String,
     lists: Vec<List>,
+    /// The widths of the columns of the last list of that kind.
+    columns: Vec<usize>,
     is_literal: bool,
     /// The next word follows the last one without a blank.
     is_joined: bool,
@@ -123,7 +128,10 @@ impl Text {
         self.break_line();
         self.lists.push(match kind.first().map(String::as_str) {
             Some("-bullet") => List::Bullets,
-            Some("-column") => List::Columns,
+            Some("-column") => {
+                self.columns = kind.iter().skip(1).map(|cell| cell.chars().count()).collect();
+                List::Columns
+            }
             _ => List::Tags,
         });
     }
@@ -138,8 +146,31 @@ impl Text {
                 self.break_line();
                 self.lists.extend(outer);
             }
-            _ => self.inline(rest),
+            Some(List::Columns) => self.row(rest),
+            None => self.inline(rest),
         }
+    }
+
+    /// Writes a row of columns; what does not fit on the line goes on below the last one.
+    fn row(&mut self, cells: &[String]) {
+        let mut line = " ".repeat(self.indent());
+        let mut hang = line.len();
+        for (number, cell) in cells.split(|token| token == "Ta").enumerate() {
+            hang = line.chars().count();
+            self.inline(cell);
+            let cell = std::mem::take(&mut self.words);
+            let width = self.columns.get(number).map_or(0, |width| width + GAP);
+            line.push_str(&format!("{cell:width$}"));
+        }
+        while let Some((at, _)) = line.char_indices().nth(WIDTH)
+            && let Some(blank) = line[..at].rfind(' ').filter(|blank| *blank > hang)
+        {
+            self.out.push_str(line[..blank].trim_end());
+            self.out.push('\n');
+            line = format!("{:hang$}{}", "", line[blank..].trim_start());
+        }
+        self.out.push_str(line.trim_end());
+        self.out.push('\n');
     }
 
     /// Adds the words of a line with macros.
@@ -158,13 +189,15 @@ impl Text {
             self.is_quoting &= style == Style::Quoted;
             match token.as_str() {
                 "Ns" => self.is_joined = true,
-                "Ta" => self.add(" "),
                 "Pq" => {
                     self.open("(");
                     closing += 1;
                 }
                 "Po" => self.open("("),
                 "Pc" => self.close(")"),
+                "So" => self.open("'"),
+                "Sc" => self.close("'"),
+                "(" | "[" => self.open(token),
                 "Xr" => {
                     let page = tokens.next().cloned().unwrap_or_default();
                     let section = tokens.next().cloned().unwrap_or_default();
@@ -325,6 +358,13 @@ mod tests {
     }
 
     #[test]
+    fn columns_stand_below_each_other_and_marks_by_their_words() {
+        let page = ".Sh A\n.Bl -column \"wide cell\" \"b\"\n.It Sy a Ta Sy b\n.It wide cell Ta \"c d\"\n.El\nheard in\n.Ql ( X-Y ,\n.Pq under So merge Sc a file .\n";
+        let text = "A\n    a          b\n    wide cell  c d\n    heard in ('X-Y', (under 'merge' a file).\n";
+        assert_eq!(to_text(page), text);
+    }
+
+    #[test]
     fn no_line_of_a_page_is_longer_than_a_terminal_and_no_macro_is_left() {
         for topic in &crate::topic::TOPICS {
             let text = to_text(include_page(topic.name));
@@ -337,6 +377,11 @@ mod tests {
                         && chars.next().is_some_and(|c| c.is_ascii_lowercase())
                 };
                 let is_left = line.trim_start().strip_prefix('.').is_some_and(is_macro);
+                let words: Vec<&str> = line.split_whitespace().collect();
+                let is_left = is_left
+                    || words
+                        .iter()
+                        .any(|word| ["Sc", "Ta", "Oc", "Bq", "Dq", "Sq", "Qq"].contains(word));
                 // What jq knows, and no special character of roff's.
                 let is_escape = line.contains("\\(") && !line.contains("\\(.");
                 assert!(!is_left && !is_escape, "{line}");

@@ -462,7 +462,7 @@ impl Runner {
         } = self.plan;
         let is_complete = signal.is_none() && outcome.is_ok();
         let hint = match results {
-            Results::File(_) if !self.is_unusable => summary.hint(is_complete),
+            Results::File(_) if !self.is_unusable => summary.hint(is_complete, options.retries_failed),
             _ => None,
         };
         if options.prints_json {

@@ -279,10 +279,17 @@ impl Summary {
         })
     }
 
-    /// Returns how to continue where the results are in a file.
-    pub(crate) const fn hint(&self, is_complete: bool) -> Option<&'static str> {
+    /// Returns how to continue where the results are in a file; `retries_failed` is `--retry-failed`.
+    pub(crate) const fn hint(&self, is_complete: bool, retries_failed: bool) -> Option<&'static str> {
         match (is_complete, self.failed) {
             (true, 0) => None,
+            (true, failed) if retries_failed && failed == self.invalid => {
+                Some("correct the input, then run the same command again")
+            }
+            (true, _) if retries_failed => Some("run the same command again to retry what failed"),
+            (false, _) if retries_failed => {
+                Some("run the same command again: it continues where this run stopped")
+            }
             (true, failed) if failed == self.invalid => Some("correct the input, then add --retry-failed"),
             (true, _) => Some("add --retry-failed to retry what failed"),
             (false, 0) => Some("run the same command again: it continues where this run stopped"),

@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use qwen_shared::exit::{Exit, Failure, io_reason};
-use qwen_shared::net::config::{Config, KeySetting, Method, Overrides, Settings};
+use qwen_shared::net::config::{Config, KeySetting, Method, Overrides, Settings, Source, Sourced};
 use qwen_shared::{process, secret};
 
 use super::Conversation;
@@ -30,7 +30,7 @@ impl Conversation<'_> {
 
     pub(super) fn set_model(&mut self, name: &str) -> Result<(), Failure> {
         let overrides = Overrides {
-            model: Some(name.to_owned()),
+            model: Some(Sourced::new(name.to_owned(), Source::Conversation)),
             ..self.overrides.clone()
         };
         self.adopt(overrides)

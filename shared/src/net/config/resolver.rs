@@ -336,7 +336,7 @@ impl Resolver<'_> {
             let model = self.profile.model.as_deref()?.trim().to_owned();
             Some(Sourced::new(model, self.profile_source()))
         };
-        let flag = flag_value(self.overrides.model.as_deref(), "--model");
+        let flag = self.overrides.model.clone().and_then(not_blank);
         flag.or_else(|| match self.overrides.profile_first {
             true => profile().or_else(variable),
             false => variable().or_else(profile),
@@ -408,7 +408,7 @@ impl Resolver<'_> {
     ) -> Sourced<String> {
         // A server with models of its own does not take a name that is meant for another one.
         let is_foreign = uses_oauth && provider.own_models;
-        let flag = flag_value(self.overrides.model.as_deref(), "--model");
+        let flag = self.overrides.model.clone().and_then(not_blank);
         let variable = || self.lookup.value("OPENAI_MODEL").filter(|_| !is_foreign);
         let profile = || {
             let model = self.profile.model.as_deref()?.trim().to_owned();
@@ -635,8 +635,13 @@ impl Resolver<'_> {
 
 /// Returns a flag's value unless it is blank.
 fn flag_value(value: Option<&str>, flag: &'static str) -> Option<Sourced<String>> {
-    let value = value?.trim();
-    (!value.is_empty()).then(|| Sourced::new(value.to_owned(), Source::Flag(flag)))
+    not_blank(Sourced::new(value?.to_owned(), Source::Flag(flag)))
+}
+
+/// Trims a value; a blank one counts as absent.
+fn not_blank(given: Sourced<String>) -> Option<Sourced<String>> {
+    let given = given.map(|value| value.trim().to_owned());
+    (!given.value.is_empty()).then_some(given)
 }
 
 fn parse_url(text: Sourced<String>) -> Result<Sourced<BaseUrl>, Failure> {

@@ -27,11 +27,20 @@ pub struct Overrides {
     pub api_key: Option<Secret<String>>,
     /// `--openai-base-url`.
     pub base_url: Option<String>,
-    /// `--model`.
-    pub model: Option<String>,
+    /// `--model`, or the model of the conversation.
+    pub model: Option<Sourced<String>>,
     /// True when the user switched to the profile within the program (`/auth`): then the profile goes before
     /// environment and chain.
     pub profile_first: bool,
+}
+
+impl Overrides {
+    /// Returns what `--model` names, as [`Overrides::model`] has it.
+    #[must_use]
+    pub fn model_of_flag(model: Option<&String>) -> Option<Sourced<String>> {
+        let source = Source::Flag("--model");
+        model.map(|model| Sourced::new(model.clone(), source))
+    }
 }
 
 /// Where the API key is.
@@ -252,6 +261,8 @@ impl Auth {
 pub enum Source {
     /// A flag on the command line.
     Flag(&'static str),
+    /// The conversation: a saved one goes on with its model, and `/model` chooses another.
+    Conversation,
     /// A variable of the process environment.
     Environment(String),
     /// A variable of the process environment that `qwen-env` exported from a project's file without consent.
@@ -292,12 +303,16 @@ pub enum Source {
 }
 
 impl Source {
-    /// True for a flag, the environment and the chain, which go before a profile.
+    /// True for a flag, the conversation, the environment and the chain, which go before a profile.
     #[must_use]
     pub const fn is_given(&self) -> bool {
         matches!(
             self,
-            Self::Flag(_) | Self::Environment(_) | Self::Exported { .. } | Self::EnvFile { .. }
+            Self::Flag(_)
+                | Self::Conversation
+                | Self::Environment(_)
+                | Self::Exported { .. }
+                | Self::EnvFile { .. }
         )
     }
 
@@ -336,6 +351,7 @@ impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Flag(flag) => write!(f, "flag {flag}"),
+            Self::Conversation => f.write_str("the conversation"),
             Self::Environment(name) => write!(f, "environment {name}"),
             Self::Exported {
                 name,
