@@ -223,7 +223,8 @@ impl<'a> ExistingRecord<'a> {
             #[serde(borrow, default)]
             body: Option<&'a RawValue>,
         }
-        let line: Line<'_> = serde_json::from_slice(object(line)?).ok()?;
+        let text = std::str::from_utf8(object(line)?).ok()?;
+        let line: Line<'_> = serde_json::from_str(text).ok()?;
         let error = line.error.map(RawValue::get).filter(|error| !is_empty(error));
         if line.response.is_none() && error.is_none() {
             return None;

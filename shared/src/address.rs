@@ -59,8 +59,10 @@ pub fn parse_plain(text: &str) -> Result<Url, NotPlain> {
     // Some take all up to the first slash for the server.
     let is_same_path = path.is_empty() || path == own_path;
     let is_plain = scheme.eq_ignore_ascii_case(url.scheme()) && is_same_server && is_same_path;
-    let has_user = authority.contains('@');
-    (is_plain && !has_user).then_some(url).ok_or(NotPlain)
+    // Nor a user; and some refuse what is in no name of a host.
+    let is_of_host = |byte: u8| byte.is_ascii_alphanumeric() || b"-._[]:".contains(&byte);
+    let is_host = authority.bytes().all(is_of_host);
+    (is_plain && is_host).then_some(url).ok_or(NotPlain)
 }
 
 /// Returns whether an address is one of this machine alone, to every program that reads it.
@@ -114,8 +116,9 @@ mod tests {
         }
     }
 
-    const UNCLEAR: [&str; 38] = [
+    const UNCLEAR: [&str; 39] = [
         "",
+        "https://llm.ex{ample/v1",
         "llm.example/v1",
         "//llm.example/v1",
         "ftp://llm.example/",
