@@ -245,6 +245,31 @@ fn giving_up_after_a_refused_key_stores_nothing_and_storing_all_the_same_does() 
     }
 }
 
+/// The URL of a flag is asked for anew like one that was typed, and the key that was typed is kept.
+#[test]
+fn a_url_of_a_flag_that_would_show_the_key_can_be_changed() {
+    // A key that a private network may do without is asked for first.
+    for (host, is_key_first) in [("gateway.lan", true), ("gateway.example", false)] {
+        let (sandbox, server) = (Sandbox::new(), endpoint());
+        let url = format!("http://{host}/v1");
+        let tool = at_a_terminal(&sandbox).args(["--base-url", &url, "--model", "small"]);
+        let mut terminal = Terminal::start(tool);
+        let key = ("API key", &*format!("{GOOD}\n"));
+        let (question, answer) = (format!("base URL [{url}]"), format!("{}\n", server.url("/v1")));
+        let change = [("What now?", "change\n"), (&*question, &*answer)];
+        match is_key_first {
+            true => terminal.answers(&[&[key], &change[..]].concat()),
+            false => terminal.answers(&[&change[..], &[key]].concat()),
+        }
+        assert_eq!(terminal.ends(), 0);
+        let config: Value = serde_json::from_slice(&std::fs::read(sandbox.config_file()).unwrap()).unwrap();
+        assert_eq!(
+            config["profiles"]["default"]["base_url"],
+            json!(server.url("/v1"))
+        );
+    }
+}
+
 #[test]
 fn an_endpoint_that_cannot_be_reached_is_tried_again_with_the_same_key() {
     let sandbox = Sandbox::new();

@@ -34,7 +34,9 @@ pub(crate) fn provider_and_base_url(login: &mut Login<'_>) -> Result<(&'static P
         &base_url,
         with_key || provider.needs_key && !is_own_server(&base_url),
     )? {
-        base_url = base_url_for(login, provider, None)?;
+        if let Some(terminal) = login.terminal.as_mut() {
+            base_url = ask(terminal, "base URL", Some(base_url.as_str()), parse_answer)?;
+        }
     }
     let known = provider::recognise(&base_url).filter(|known| known.name != "custom");
     let provider = match known {

@@ -73,7 +73,8 @@ fn ask_all(login: &mut Login<'_>) -> Result<KeySetup, Failure> {
     };
     setup.ask_key(login)?;
     if setup.key.is_some() && !wants_key && !login.check_http(&setup.base_url, true)? {
-        return ask_all(login);
+        let refused = setup.base_url.clone();
+        setup.change_base_url(login, &refused)?;
     }
     setup.choose_model(login, false)?;
     Ok(setup)
