@@ -66,7 +66,7 @@ fn the_status_of_a_key_names_every_source_and_no_secret() {
          model       m1  (profile 'work')\n\
          store       file, {}  (profile 'work')\n\
          credential  stored, not tested\n\
-         requests    0 of 500 today\n",
+         requests    0 of 500 today, at most 30 a minute\n",
         file.display()
     );
     run.gives(0, &text, "");
@@ -110,7 +110,10 @@ fn the_status_of_a_login_has_its_endpoint_and_end() {
         text.contains("credential  valid until 20") && text.contains("for 2 h 4 min more\n"),
         "{text}"
     );
-    assert!(text.contains("requests    0 of 2000 today\n"), "{text}");
+    assert!(
+        text.contains("requests    0 of 2000 today, at most 60 a minute\n"),
+        "{text}"
+    );
     let report = json_of(&status(&sandbox).args(["--profile", "home"]).run().exits(0));
     assert!((7400..=7500).contains(&report["expires_in"].as_u64().unwrap()));
     let documented = [&report["requests_per_minute"], &report["requests_per_day"]];

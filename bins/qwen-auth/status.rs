@@ -354,12 +354,18 @@ impl Report {
     }
 
     fn describe_requests(&self) -> String {
-        let per_day = self.settings.rate.and_then(|rate| rate.per_day);
-        match (self.requests_today, per_day) {
-            (Some(today), Some(limit)) => format!("{today} of {limit} today"),
-            (Some(today), None) => format!("{today} today"),
-            (None, Some(limit)) => format!("at most {limit} a day"),
-            (None, None) => "not counted, no quota is known".to_owned(),
+        let rate = self.settings.rate.unwrap_or_default();
+        let per_minute = rate.per_minute.map(|limit| format!("at most {limit} a minute"));
+        let of_day = match (self.requests_today, rate.per_day) {
+            (Some(today), Some(limit)) => Some(format!("{today} of {limit} today")),
+            (Some(today), None) => Some(format!("{today} today")),
+            (None, Some(limit)) => Some(format!("at most {limit} a day")),
+            (None, None) => None,
+        };
+        let known: Vec<String> = of_day.into_iter().chain(per_minute).collect();
+        match known.is_empty() {
+            true => "not counted, no quota is known".to_owned(),
+            false => known.join(", "),
         }
     }
 
