@@ -2,12 +2,11 @@
 //! the code of one program are played beside it.)
 
 use std::collections::BTreeSet;
-use std::fs;
-use std::path::PathBuf;
 use std::process::Command;
 
+use self::played::{inputs, play};
 use crate::support::Sandbox;
-use crate::support::tree::{names_in, read, root};
+use crate::support::tree::{names_in, read};
 
 #[path = "fuzz/properties/address.rs"]
 mod address;
@@ -21,6 +20,8 @@ mod credential;
 mod env;
 #[path = "fuzz/properties/place.rs"]
 mod place;
+#[path = "fuzz/played.rs"]
+mod played;
 #[path = "fuzz/properties/record.rs"]
 mod record;
 #[path = "fuzz/properties/refusal.rs"]
@@ -33,26 +34,6 @@ mod shell;
 mod token;
 #[path = "fuzz/properties/trust.rs"]
 mod trust;
-
-/// The inputs of a target.
-fn inputs(target: &str) -> Vec<PathBuf> {
-    let corpus = root().join("tests/fuzz/corpus").join(target);
-    let mut inputs: Vec<PathBuf> = fs::read_dir(corpus)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .collect();
-    inputs.sort();
-    assert!(!inputs.is_empty(), "{target}");
-    inputs
-}
-
-/// Plays the inputs of a target; the last one that is named is the one that failed.
-fn play(target: &str, holds: fn(&[u8])) {
-    for path in inputs(target) {
-        eprintln!("{}", path.display());
-        holds(&fs::read(path).unwrap());
-    }
-}
 
 #[test]
 fn a_file_means_what_it_meant() {

@@ -42,17 +42,11 @@ fn decode(encoding: &str, body: &[u8], length: usize) -> Result<Vec<u8>, String>
 }
 
 #[cfg(test)]
+#[path = "../played.rs"]
+mod played;
+
+#[cfg(test)]
 #[test]
 fn every_input_that_a_fuzzer_kept_is_decoded_the_same_however_it_is_cut() {
-    let corpus = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/fuzz/corpus/encoding");
-    let inputs = std::fs::read_dir(corpus)
-        .expect("a corpus")
-        .map(|entry| entry.expect("an input").path());
-    let mut count = 0;
-    for path in inputs {
-        eprintln!("{}", path.display());
-        holds(&std::fs::read(path).expect("an input"));
-        count += 1;
-    }
-    assert!(count > 0);
+    played::play("encoding", holds);
 }

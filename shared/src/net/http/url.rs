@@ -40,10 +40,11 @@ impl BaseUrl {
     pub fn parse(text: &str) -> Result<Self, BaseUrlError> {
         let text = text.trim();
         check_address(text).map_err(BaseUrlError::Copied)?;
-        let url = Url::parse(text).map_err(BaseUrlError::Syntax)?;
-        // The reader finds a host behind one slash too, and undoes what is percent-encoded in it.
-        check_address(url.as_str()).map_err(BaseUrlError::Copied)?;
-        url.try_into()
+        let base: Self = Url::parse(text).map_err(BaseUrlError::Syntax)?.try_into()?;
+        // The reader finds a host behind one slash too, undoes what is percent-encoded in it, and what is cut off may have
+        // hidden a quote.
+        check_address(base.as_str()).map_err(BaseUrlError::Copied)?;
+        Ok(base)
     }
 
     /// Returns the server's name for messages: host, and port where it is not the usual one.
@@ -88,8 +89,8 @@ impl TryFrom<Url> for BaseUrl {
         }
         url.set_fragment(None);
         // People copy the address that their provider's examples call.
-        let path = url.path().trim_end_matches('/');
-        if let Some(base) = path.strip_suffix(CHAT_PATH).map(str::to_owned) {
+        while let Some(base) = url.path().trim_end_matches('/').strip_suffix(CHAT_PATH) {
+            let base = base.to_owned();
             url.set_path(&base);
         }
         Ok(Self(url))
@@ -244,6 +245,14 @@ mod tests {
     }
 
     #[test]
+    fn a_quote_before_a_fragment_is_found() {
+        for text in ["http://127.0.0.1/v1'#x", "http:2/v1'#x"] {
+            let found = BaseUrl::parse(text).map_err(|error| error.to_string());
+            assert_eq!(found, Err(AddressFault::Quote.to_string()), "{text}");
+        }
+    }
+
+    #[test]
     fn the_path_of_chat_completions_is_no_part_of_it() {
         for (text, base) in [
             (
@@ -255,6 +264,10 @@ mod tests {
                 "https://llm.example/v1?a=b",
             ),
             ("https://llm.example/chat/completions", "https://llm.example/"),
+            (
+                "https://llm.example/v1/chat/completions//chat/completions",
+                "https://llm.example/v1",
+            ),
             ("https://llm.example/v1/", "https://llm.example/v1/"),
             (
                 "https://llm.example/my-chat/completions",
