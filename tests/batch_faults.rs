@@ -46,7 +46,7 @@ fn of_a_mixed_thousand_every_line_has_one_result_and_the_counts_are_right() {
         .run()
         .fails(
             1,
-            &["qwen-batch: 1000 done, 160 failed (100 try-again, 50 data, 10 protocol)\n"],
+            &["qwen-batch: 1000 done, 160 of them failed (100 try-again, 50 data, 10 protocol)\n"],
         );
     // A line a minute says how far it is.
     let is_heartbeat = |line: &&str| line.contains(" of 1000 done") || line.contains(" done so far");
@@ -280,7 +280,7 @@ fn many_refusals_and_not_one_answer_end_the_run() {
     let sandbox = Sandbox::new();
     sandbox.write("work/in.jsonl", lines(200));
     let tool = batch(&sandbox, &server).args(["run", "in.jsonl", "-o", "out.jsonl", "-j", "1"]);
-    tool.run().fails(1, &["200 done, 199 failed"]);
+    tool.run().fails(1, &["200 done, 199 of them failed"]);
 }
 
 #[test]
@@ -290,7 +290,7 @@ fn a_403_about_one_request_is_the_result_of_that_request() {
         _ => whole("fine"),
     });
     let sandbox = Sandbox::new();
-    assert_eq!(ten(&sandbox, &server, 1, &["10 done, 1 failed"]), 10);
+    assert_eq!(ten(&sandbox, &server, 1, &["10 done, 1 of them failed"]), 10);
     let result = &results_in(&sandbox.work().join("out.jsonl"))["q5"];
     assert_eq!(
         (&result["error"]["code"], &result["response"]["status_code"]),

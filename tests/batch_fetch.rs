@@ -121,7 +121,9 @@ fn a_status_as_text_is_a_status() {
     let content = text("a", "200") + &text("b", "429");
     let api = ended("completed", 2, Some(&content), None);
     let sandbox = Sandbox::new();
-    fetch(&sandbox, &api).run().fails(1, &["2 done, 1 failed"]);
+    fetch(&sandbox, &api)
+        .run()
+        .fails(1, &["2 done, 1 of them failed"]);
 }
 
 #[test]
@@ -160,7 +162,7 @@ fn a_good_answer_replaces_a_failure_and_no_other_answer() {
     let output = result("good", 200) + &result("bad", 200);
     let api = ended("completed", 3, Some(&output), Some(&result("worse", 400)));
     let run = fetch(&sandbox, &api).run();
-    run.fails(1, &["3 done, 1 failed", "2 there already, not compared"]);
+    run.fails(1, &["3 done, 1 of them failed", "2 there already, not compared"]);
     let kept = results_in(&sandbox.work().join("out.jsonl"));
     let status = |name: &str| kept[name]["response"]["status_code"].clone();
     assert_eq!([status("good"), status("bad"), status("worse")], [200, 200, 500]);
@@ -287,9 +289,10 @@ fn run_does_what_a_fetched_batch_has_not_done() {
     let api = ended("cancelled", 3, Some(&good), Some(&result("q1", 500)));
     let sandbox = Sandbox::new();
     sandbox.write("work/in.jsonl", lines(3));
-    fetch(&sandbox, &api)
-        .run()
-        .fails(1, &["the batch is cancelled: 2 done, 1 failed, 1 not done"]);
+    fetch(&sandbox, &api).run().fails(
+        1,
+        &["the batch is cancelled: 2 done, 1 of them failed, 1 not done"],
+    );
     let here = crate::support::batch::echo();
     let run = batch(&sandbox, &here).args(["run", "in.jsonl", "-o", "out.jsonl", "--retry-failed"]);
     run.run().exits(0);
@@ -304,7 +307,7 @@ fn an_answer_that_was_fetched_without_anything_in_it_is_asked_for_again() {
     let api = ended("completed", 2, Some(&(result("a", 200) + &empty)), None);
     let sandbox = Sandbox::new();
     let run = fetch(&sandbox, &api).run().exits(1);
-    assert!(run.stderr.contains("2 done, 1 failed"), "{run:#?}");
+    assert!(run.stderr.contains("2 done, 1 of them failed"), "{run:#?}");
     sandbox.write("work/in.jsonl", line("a", "a") + &line("b", "b"));
     let server = echo();
     let again = batch(&sandbox, &server).args(["run", "in.jsonl", "-o", "out.jsonl", "--retry-failed"]);

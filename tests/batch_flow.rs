@@ -274,7 +274,7 @@ fn a_terminal_shows_how_far_it_has_come() {
     for (columns, has_room) in [(100, true), (50, true), (20, false)] {
         let shown = shown(columns);
         let said = unwrapped(&shown.replace('\r', ""));
-        for part in ["/41", " left", "qwen-batch: 41 done, 1 failed"] {
+        for part in ["/41", " left", "qwen-batch: 41 done, 1 of them failed"] {
             assert!(said.contains(part), "no {part:?} in {shown:?}");
         }
         assert_eq!(shown.contains('━'), has_room, "{shown:?}");

@@ -161,7 +161,7 @@ fn requests_that_bring_the_server_down_each_time_fail_and_all_others_are_answere
     );
     let sandbox = Sandbox::new();
     let run = run(&sandbox, &server, &input, &["-j", "2"]);
-    run.fails(1, &["52 done, 2 failed (2 try-again)"]);
+    run.fails(1, &["52 done, 2 of them failed (2 try-again)"]);
     // As many tries as on either side of an answer, and those alone.
     let crashes = crashes.load(Ordering::SeqCst);
     assert!((4..=2 * (3 * 4 + 2)).contains(&crashes), "{crashes}");
@@ -210,7 +210,8 @@ fn a_lone_line_that_a_gateway_never_answers_fails_where_the_server_answers_a_hea
             }
         });
         let sandbox = Sandbox::new();
-        run(&sandbox, &server, &lines(1), &["--retries", "1"]).fails(1, &["1 done, 1 failed (1 try-again)"]);
+        run(&sandbox, &server, &lines(1), &["--retries", "1"])
+            .fails(1, &["1 done, 1 of them failed (1 try-again)"]);
         let results = results_in(&sandbox.work().join("out.jsonl"));
         assert!(!results["q0"]["error"].is_null() && results.len() == 1);
         let expected = if takes_limit { 1 } else { 2 };
@@ -222,7 +223,7 @@ fn a_lone_line_that_a_gateway_never_answers_fails_where_the_server_answers_a_hea
             &lines(1),
             &["--retries", "1", "--retry-failed"],
         )
-        .fails(1, &["1 failed"]);
+        .fails(1, &["1 of them failed"]);
     }
 }
 
@@ -301,7 +302,7 @@ fn a_request_that_is_too_large_is_told_so_and_is_the_only_one() {
         other => whole(other),
     });
     let sandbox = Sandbox::new();
-    run(&sandbox, &server, &lines(3), &[]).fails(1, &["3 done, 1 failed (1 data)"]);
+    run(&sandbox, &server, &lines(3), &[]).fails(1, &["3 done, 1 of them failed (1 data)"]);
     let results = results_in(&sandbox.work().join("out.jsonl"));
     let message = results["q1"]["error"]["message"].as_str().unwrap();
     assert!(
@@ -479,7 +480,7 @@ fn a_page_for_one_line_alone_is_the_result_of_that_line() {
     });
     let sandbox = Sandbox::new();
     let run = run(&sandbox, &server, &lines(40), &["-j", "4"]).exits(1);
-    assert!(run.stderr.contains("40 done, 1 failed"), "{run:#?}");
+    assert!(run.stderr.contains("40 done, 1 of them failed"), "{run:#?}");
     assert!(!run.stderr.contains("one request at a time"), "{run:#?}");
 }
 
@@ -493,7 +494,7 @@ fn content_that_is_refused_many_times_in_a_row_ends_no_run() {
     });
     let sandbox = Sandbox::new();
     let run = run(&sandbox, &server, &lines(110), &["-j", "4"]).exits(1);
-    assert!(run.stderr.contains("110 done, 100 failed"), "{run:#?}");
+    assert!(run.stderr.contains("110 done, 100 of them failed"), "{run:#?}");
 }
 
 #[test]

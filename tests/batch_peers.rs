@@ -11,13 +11,14 @@ use serde_json::json;
 /// aimock; `None`, said loudly, where it is not installed.
 fn aimock(sandbox: &Sandbox) -> Option<Gateway> {
     let program = peers::directory().join("aimock/node_modules/@copilotkit/aimock/dist/cli.js");
-    if !peers::present("aimock", program.is_file()) {
+    let node = peers::command("node");
+    if !peers::present("aimock", program.is_file() && node.is_some()) {
         return None;
     }
     let port = free_port();
     let fixture = json!({"fixtures": [{"match": {}, "response": {"content": "x"}}]});
     let fixtures = sandbox.write("fixtures.json", fixture.to_string());
-    let mut command = Command::new("node");
+    let mut command = Command::new(node.unwrap());
     command
         .arg(program)
         .args(["-p", &port.to_string(), "-f"])

@@ -330,10 +330,10 @@ fn results_and_errors_come_into_one_file_as_they_are() {
     let sandbox = Sandbox::new();
     let fetch = || batch(&sandbox, &api.server).args(["fetch", "batch_x"]);
     let run = fetch().args(["-o", "out.jsonl"]).run();
-    run.fails(1, &["qwen-batch: 3 done, 1 failed\n", "--retry-failed"]);
+    run.fails(1, &["qwen-batch: 3 done, 1 of them failed\n", "--retry-failed"]);
     assert_eq!(sandbox.read("work/out.jsonl"), format!("{good}{bad}"));
     let run = fetch().args(["-o", "out.jsonl"]).run();
-    run.fails(1, &["3 done, 1 failed", "3 there already, not compared"]);
+    run.fails(1, &["3 done, 1 of them failed", "3 there already, not compared"]);
     assert_eq!(
         sandbox.read("work/out.jsonl"),
         format!("{good}{bad}"),

@@ -142,7 +142,7 @@ fn a_line_that_no_attempt_mends_is_said_with_its_reason_and_not_to_be_retried() 
     run.fails(
         1,
         &[
-            "3 done, 1 failed (1 data)",
+            "3 done, 1 of them failed (1 data)",
             "line 3: ",
             "correct the input, then add --retry-failed",
         ],
@@ -165,9 +165,9 @@ fn what_failed_before_counts_and_is_retried_if_told_so() {
     setting
         .tool(&["-j", "1"])
         .run()
-        .fails(1, &["5 done, 2 failed", "add --retry-failed"]);
+        .fails(1, &["5 done, 2 of them failed", "add --retry-failed"]);
     let again = setting.tool(&[]).run();
-    let again = again.fails(1, &["5 done, 5 there already, 2 failed"]);
+    let again = again.fails(1, &["5 done, 2 of them failed, 5 there already"]);
     assert_eq!((again.stdout.len(), setting.asked()), (0, 4));
     let link = setting.sandbox.work().join("link.jsonl");
     std::os::unix::fs::symlink("out.jsonl", &link).unwrap();

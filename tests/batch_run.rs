@@ -231,7 +231,7 @@ fn an_invalid_line_is_one_result_and_not_the_end() {
             format!("{{\"id\":\"first\",\"prompt\":\"1\"}}\n{line}\n{{\"id\":\"last\",\"prompt\":\"3\"}}\n");
         let (run, asked) = run(lines, &[]);
         let run = run.exits(1);
-        let said = format!("qwen-batch: 3 done, 1 failed (1 data)\nqwen-batch: {reason}\n");
+        let said = format!("qwen-batch: 3 done, 1 of them failed (1 data)\nqwen-batch: {reason}\n");
         assert_eq!(run.stderr, said, "{line}");
         let results = results(&run.text());
         assert_eq!((results.len(), asked.len()), (3, 2), "{line}");

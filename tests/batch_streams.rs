@@ -157,7 +157,7 @@ fn every_line_has_a_result_whatever_names_the_others_took() {
     assert!(
         run()
             .stderr
-            .starts_with("qwen-batch: 4 done, 4 there already, 2 failed")
+            .starts_with("qwen-batch: 4 done, 2 of them failed, 4 there already")
     );
     assert_eq!(server.requests().len(), 2);
 }

@@ -203,7 +203,7 @@ impl Summary {
             None => format!("{} done so far", self.done()),
         };
         if self.failed > 0 {
-            text.push_str(&format!(", {} failed", self.failed));
+            text.push_str(&format!(", {} of them failed", self.failed));
         }
         text.push_str(&format!(", {per_second:.1}/s"));
         let left = total.map(|total| total.saturating_sub(self.done()));
@@ -232,13 +232,14 @@ impl Summary {
     }
 
     fn text(&self) -> String {
-        let mut text = format!("{} done{}", self.done(), self.existing.text());
-        if self.asked_again > 0 {
-            text.push_str(&format!(", {} asked again", self.asked_again));
-        }
+        let mut text = format!("{} done", self.done());
         if self.failed > 0 {
             let codes = in_parentheses(&self.errors);
-            text.push_str(&format!(", {} failed{codes}", self.failed));
+            text.push_str(&format!(", {} of them failed{codes}", self.failed));
+        }
+        text.push_str(&self.existing.text());
+        if self.asked_again > 0 {
+            text.push_str(&format!(", {} asked again", self.asked_again));
         }
         let cut: u64 = self.cut.values().sum();
         if cut > 0 {
@@ -374,7 +375,7 @@ mod tests {
         }
         assert_eq!(
             summary.text(),
-            "7 done, 2 there already (1 not compared), 1 asked again, 2 failed (1 data), \
+            "7 done, 2 of them failed (1 data), 2 there already (1 not compared), 1 asked again, \
              3 limited, filtered or of doubtful end (2 length, 1 content_filter), \
              60 tokens (50 in, 25 of them cached, 10 out)"
         );

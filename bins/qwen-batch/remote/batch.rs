@@ -109,7 +109,9 @@ impl State {
     fn guess(word: &str) -> Self {
         let has = |parts: &[&str]| parts.iter().any(|part| word.contains(part));
         match word {
-            word if word.ends_with("ing") || word.ends_with("requested") => Self::Running,
+            word if word.ends_with("ing") || word.ends_with("requested") || word.contains("queue") => {
+                Self::Running
+            }
             _ if has(&["incomplet", "unsuccess"]) => Self::Unknown,
             _ if has(&["complet", "succe"]) => Self::Completed,
             _ if has(&["cancel", "abort"]) => Self::Cancelled,
@@ -454,6 +456,7 @@ mod tests {
             ("CANCELLATION_REQUESTED", State::Running),
             ("canceling", State::Running),
             ("queued", State::Running),
+            ("in_queue", State::Running),
             ("completed_with_errors", State::Completed),
             ("cancelled_by_user", State::Cancelled),
             ("optimizing", State::Running),

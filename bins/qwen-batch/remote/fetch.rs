@@ -284,7 +284,7 @@ impl Gathering {
         let has_rest = !are_whole || missing > 0 || self.failed > 0;
         if has_rest {
             let states = unfinished_states(&ended.batches);
-            let counts = [(self.failed, "failed"), (missing, "not done")];
+            let counts = [(self.failed, "of them failed"), (missing, "not done")];
             let counts = counts.iter().filter(|(count, _)| *count > 0);
             let text = counts.fold(format!("{states}{done} done"), |text, (count, what)| {
                 format!("{text}, {count} {what}")

@@ -22,36 +22,37 @@ const MISSING_LIMIT: Duration = Duration::from_secs(60);
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(10);
 
-/// The words for each state, in small letters.
-const READY: [&str; 8] = [
+/// The words for each state, in small letters without anything between them.
+const READY: [&str; 13] = [
     "",
     "processed",
     "succeeded",
     "success",
+    "successful",
     "completed",
+    "complete",
+    "done",
+    "finished",
     "active",
     "ready",
     "available",
+    "ok",
 ];
-const NOT_YET: [&str; 8] = [
+const NOT_YET: [&str; 7] = [
     "pending",
-    "running",
-    "processing",
     "queued",
-    "in_progress",
+    "inqueue",
+    "inprogress",
     "notrunning",
-    "validating",
-    "uploading",
+    "created",
+    "submitted",
 ];
-const REJECTED: [&str; 9] = [
-    "error",
-    "errored",
-    "failed",
-    "failure",
+const REJECTED: [&str; 6] = [
     "invalid",
     "rejected",
     "deleted",
     "cancelled",
+    "canceled",
     "expired",
 ];
 
@@ -93,11 +94,20 @@ impl UploadedFile {
     }
 
     fn readiness(&self) -> Readiness {
-        let status = self.status.to_lowercase();
-        match status.as_str() {
-            status if READY.contains(&status) => Readiness::Ready,
-            status if NOT_YET.contains(&status) => Readiness::NotYet,
-            status if REJECTED.contains(&status) => Readiness::Rejected,
+        let mut word: String = self.status.chars().filter(|c| c.is_alphanumeric()).collect();
+        word.make_ascii_lowercase();
+        // As in FILE_STATE_ACTIVE.
+        let bare = ["filestate", "filestatus", "state"];
+        let word = bare
+            .iter()
+            .find_map(|start| word.strip_prefix(start))
+            .unwrap_or(&word);
+        match word {
+            word if READY.contains(&word) => Readiness::Ready,
+            word if NOT_YET.contains(&word) || word.ends_with("ing") => Readiness::NotYet,
+            word if REJECTED.contains(&word) || word.contains("error") || word.contains("fail") => {
+                Readiness::Rejected
+            }
             _ => Readiness::Doubtful,
         }
     }
@@ -257,6 +267,10 @@ mod tests {
             ("parked", Readiness::Doubtful),
             ("error", Readiness::Rejected),
             ("Failed", Readiness::Rejected),
+            ("ok", Readiness::Ready),
+            ("FILE_STATE_ACTIVE", Readiness::Ready),
+            ("STATE_PROCESSING", Readiness::NotYet),
+            ("parse_failed", Readiness::Rejected),
         ] {
             let file = UploadedFile::read(json!({"id": "file-1", "status": status})).unwrap();
             assert_eq!(file.readiness(), readiness, "{status}");
