@@ -1,6 +1,13 @@
 //! How long a server asks to be left alone: in headers, in the members of a body, in its words.
 
+mod headers;
+mod words;
+
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+pub use self::headers::{HeaderWaits, date};
+use self::words::duration;
+pub use self::words::in_words;
 
 /// A time to wait, as servers name it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,18 +31,25 @@ impl Wait {
     /// Reads a value that is a wait by the name of its header or member.
     ///
     /// Known are seconds (`3`, `0.5`), points in time as seconds or milliseconds since 1970, durations (`1m30.5s`, `20ms`,
-    /// `26 seconds`), and dates of RFC 9110 and RFC 3339.
+    /// `26 seconds`, `PT30S`, `00:00:30`), and dates of RFC 9110 and RFC 3339. Of a list of seconds, which is what a header
+    /// becomes that came twice, the longest counts.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let text = text.trim();
         if let Ok(number) = text.parse::<f64>() {
             return Self::from_number(number);
         }
-        if let Some((time, "")) = duration(text) {
+        let whole = duration(text).filter(|(_, rest)| rest.is_empty());
+        let time = whole.map(|(time, _)| time);
+        if let Some(time) = time.or_else(|| iso_duration(text)).or_else(|| time_span(text)) {
             return Some(Self::For(time));
         }
-        let date = httpdate::parse_http_date(text).ok().or_else(|| rfc3339(text))?;
-        Some(Self::Until(date))
+        if let Some(date) = http_date(text).or_else(|| rfc3339(text)) {
+            return Some(Self::Until(date));
+        }
+        let numbers = text.split(',').map(|number| number.trim().parse::<f64>().ok());
+        let longest = numbers.reduce(|one, other| Some(one?.max(other?)))?;
+        Self::from_number(longest?)
     }
 
     /// Reads a number of seconds; one that would be more than 30 years is a point in time.
@@ -84,6 +98,43 @@ pub fn spell(wait: Duration) -> String {
     }
 }
 
+/// Reads a date of RFC 9110; some write another name for its zone.
+fn http_date(text: &str) -> Option<SystemTime> {
+    let zones = [" UTC", " UT", " +0000"];
+    let bare = zones.iter().find_map(|zone| text.strip_suffix(zone));
+    let date = bare.map_or_else(|| text.to_owned(), |bare| format!("{bare} GMT"));
+    httpdate::parse_http_date(&date).ok()
+}
+
+/// Reads a duration of ISO 8601 in days, hours, minutes and seconds: `PT1M30S`, `P1DT2H`.
+fn iso_duration(text: &str) -> Option<Duration> {
+    let rest = text.strip_prefix('P')?;
+    let (days, time) = rest.split_once('T').unwrap_or((rest, ""));
+    if !days.is_empty() && !days.ends_with('D') {
+        return None;
+    }
+    let parts = [days, time].into_iter().filter(|part| !part.is_empty());
+    let parts = parts.map(|part| duration(part).filter(|(_, rest)| rest.is_empty()));
+    parts
+        .reduce(|one, other| Some((one?.0.saturating_add(other?.0), "")))
+        .flatten()
+        .map(|(time, _)| time)
+}
+
+/// Reads a duration as .NET writes it, and with it Azure: `00:00:30`, `22.14:18:12`.
+fn time_span(text: &str) -> Option<Duration> {
+    let (hours, rest) = text.split_once(':')?;
+    let (minutes, seconds) = rest.split_once(':')?;
+    let (days, hours) = hours.split_once('.').unwrap_or(("0", hours));
+    let below = |text: &str, limit: u64| text.parse::<u64>().ok().filter(|number| *number < limit);
+    let whole = below(days, 1 << 20)? * 86_400 + below(hours, 24)? * 3600 + below(minutes, 60)? * 60;
+    let seconds = seconds
+        .parse::<f64>()
+        .ok()
+        .filter(|seconds| (0.0..60.0).contains(seconds))?;
+    Some(Duration::from_secs(whole) + Duration::from_secs_f64(seconds))
+}
+
 /// Reads RFC 3339, with any offset; without one it would be a guess.
 fn rfc3339(text: &str) -> Option<SystemTime> {
     let text = text.replacen(' ', "T", 1);
@@ -99,237 +150,6 @@ fn rfc3339(text: &str) -> Option<SystemTime> {
         b'-' => local.checked_add(Duration::from_secs(seconds)),
         _ => None,
     }
-}
-
-/// What the headers of a refusal say about waiting.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct HeaderWaits {
-    /// `Retry-After` (RFC 9110, section 10.2.3) or `retry-after-ms`, which is more exact.
-    pub retry_after: Option<Duration>,
-    /// When the limit that is used up renews: the latest reset among the limits of which nothing remains; where none says
-    /// so, the earliest of those that do not say what remains.
-    pub reset: Option<Duration>,
-}
-
-impl HeaderWaits {
-    /// Reads headers: `Retry-After`, `retry-after-ms`, and whatever has `ratelimit` and `reset` in its name
-    /// (`x-ratelimit-reset-tokens`, `anthropic-ratelimit-requests-reset`, `ratelimit: limit=1, remaining=0, reset=5`).
-    ///
-    /// A point in time is one of the server's clock, which `Date` tells; `now` counts where there is no such header.
-    #[must_use]
-    pub fn read<'a>(headers: impl Iterator<Item = (&'a str, &'a str)>, now: SystemTime) -> Self {
-        let headers: Vec<_> = headers.collect();
-        let now = date(headers.iter().copied()).unwrap_or(now);
-        let mut waits = Self::default();
-        let mut milliseconds = None;
-        let mut limits = Limits::default();
-        for (name, value) in headers {
-            let name = name.to_ascii_lowercase();
-            if name.ends_with("retry-after-ms") {
-                milliseconds = Wait::from_milliseconds(value);
-            } else if name == "retry-after" {
-                waits.retry_after = Wait::parse(value).map(|wait| wait.from(now));
-            } else if name.contains("ratelimit") || name.contains("rate-limit") {
-                limits.add(&name, value, now);
-            }
-        }
-        if let Some(wait) = milliseconds {
-            waits.retry_after = Some(wait.from(now));
-        }
-        waits.reset = limits.reset();
-        waits
-    }
-}
-
-/// Returns the server's time, by its `Date`: the clock here may be hours off.
-pub fn date<'a>(mut headers: impl Iterator<Item = (&'a str, &'a str)>) -> Option<SystemTime> {
-    let (_, value) = headers.find(|(name, _)| name.eq_ignore_ascii_case("date"))?;
-    httpdate::parse_http_date(value.trim()).ok()
-}
-
-/// The limits that a head names, each by its headers' name without `reset` and `remaining`.
-#[derive(Default)]
-struct Limits {
-    resets: Vec<(String, Duration)>,
-    /// What remains of each.
-    left: Vec<(String, f64)>,
-}
-
-impl Limits {
-    fn add(&mut self, name: &str, value: &str, now: SystemTime) {
-        if name.contains("reset") {
-            if let Some(wait) = Wait::parse(value) {
-                self.resets.push((name.replace("reset", ""), wait.from(now)));
-            }
-        } else if name.contains("remaining") {
-            if let Ok(left) = value.trim().parse::<f64>() {
-                self.left.push((name.replace("remaining", ""), left));
-            }
-        } else {
-            // draft-ietf-httpapi-ratelimit-headers: `limit=1, remaining=0, reset=5`, later `"name";r=0;t=5`.
-            let mut policy = "";
-            for part in value.split([',', ';']).map(str::trim) {
-                match part.split_once('=') {
-                    None => policy = part,
-                    Some(("reset" | "t", value)) => self.add(&format!("reset{policy}"), value, now),
-                    Some(("remaining" | "r", value)) => self.add(&format!("remaining{policy}"), value, now),
-                    Some(_) => {}
-                }
-            }
-        }
-    }
-
-    fn reset(&self) -> Option<Duration> {
-        let left = |name: &str| self.left.iter().find(|left| left.0 == name).map(|left| left.1);
-        let used_up = self
-            .resets
-            .iter()
-            .filter(|(name, _)| left(name).is_some_and(|left| left <= 0.0));
-        let latest = used_up.map(|(_, wait)| *wait).max();
-        let unknown = self.resets.iter().filter(|(name, _)| left(name).is_none());
-        latest.or_else(|| unknown.map(|(_, wait)| *wait).min())
-    }
-}
-
-/// Units of time by their names, in seconds.
-const UNITS: [(f64, &[&str]); 6] = [
-    (
-        1e-3,
-        &["ms", "msec", "msecs", "millisecond", "milliseconds", "毫秒"],
-    ),
-    (
-        1.0,
-        &["s", "sec", "secs", "second", "seconds", "秒", "秒钟", "秒鐘"],
-    ),
-    (
-        60.0,
-        &["m", "min", "mins", "minute", "minutes", "分", "分钟", "分鐘"],
-    ),
-    (3600.0, &["h", "hr", "hrs", "hour", "hours", "小时", "小時"]),
-    (86400.0, &["d", "day", "days", "天", "日"]),
-    (1e-6, &["us", "µs", "μs"]),
-];
-
-/// Reads a duration at the beginning of a text (`1h2m`, `1.5s`, `3 seconds`, `10 秒`); returns it and what follows.
-fn duration(text: &str) -> Option<(Duration, &str)> {
-    let mut total = None;
-    let mut rest = text;
-    loop {
-        let digits = rest
-            .find(|c: char| !c.is_ascii_digit() && c != '.')
-            .unwrap_or(rest.len());
-        let (number, after) = rest.split_at(digits);
-        let Ok(number) = number.parse::<f64>() else { break };
-        let after = after.trim_start_matches([' ', '-']);
-        let is_unit = |c: char| c.is_ascii_alphabetic() || "µμ毫秒钟鐘分小时時天日".contains(c);
-        let end = after.find(|c| !is_unit(c)).unwrap_or(after.len());
-        let (unit, after) = after.split_at(end);
-        let unit = unit.to_lowercase();
-        let Some((seconds, _)) = UNITS.iter().find(|(_, names)| names.contains(&unit.as_str())) else {
-            break;
-        };
-        *total.get_or_insert(0.0) += number * seconds;
-        rest = after;
-        let next = rest.trim_start();
-        if next.starts_with(|c: char| c.is_ascii_digit()) {
-            rest = next;
-        }
-    }
-    let time = Duration::try_from_secs_f64(total?).unwrap_or(Duration::MAX);
-    Some((time, rest))
-}
-
-/// Words after which a message names a wait, and words that may stand between.
-const ANCHORS: [&str; 14] = [
-    "again",
-    "retry",
-    "retrying",
-    "retried",
-    "wait",
-    "waiting",
-    "reset",
-    "resets",
-    "available",
-    "renew",
-    "renews",
-    "retry-after",
-    "retry_after",
-    "back",
-];
-const FILLERS: [&str; 16] = [
-    "in",
-    "after",
-    "for",
-    "at",
-    "least",
-    "about",
-    "approximately",
-    "around",
-    "another",
-    "up",
-    "to",
-    "until",
-    "the",
-    "next",
-    "is",
-    "on",
-];
-
-/// Finds the wait that a message names: `Please try again in 1m30s`, `retry after 10 seconds`, `请在 10 秒后重试`.
-#[must_use]
-pub fn in_words(message: &str) -> Option<Wait> {
-    let text = message.to_lowercase();
-    let mut is_after_anchor = false;
-    let mut place = 0;
-    for word in text.split_whitespace() {
-        let start = place + text[place..].find(word)?;
-        place = start + word.len();
-        let bare = word.trim_matches(|c: char| !c.is_alphanumeric());
-        if ANCHORS.contains(&bare) {
-            is_after_anchor = true;
-        } else if is_after_anchor && !FILLERS.contains(&bare) {
-            is_after_anchor = false;
-            let from = text[start..].trim_start_matches(['~', '(', '\'', '"']);
-            if let Some(wait) = wait_at(from) {
-                return Some(wait);
-            }
-        }
-    }
-    chinese_wait(&text)
-}
-
-/// Reads a duration, a date, or a bare number of seconds at the beginning of a text.
-fn wait_at(text: &str) -> Option<Wait> {
-    if let Some((time, _)) = duration(text) {
-        return Some(Wait::For(time));
-    }
-    let word = text
-        .split_whitespace()
-        .next()?
-        .trim_end_matches(['.', ',', ';', ')', '\'', '"']);
-    if word.parse::<u32>().is_ok() || word.contains('t') {
-        return Wait::parse(&word.to_uppercase());
-    }
-    None
-}
-
-/// Finds `N 秒后`, `N 分钟之后`: a duration followed by the word for "after".
-fn chinese_wait(text: &str) -> Option<Wait> {
-    let mut was_digit = false;
-    for (start, c) in text.char_indices() {
-        let is_first_digit = c.is_ascii_digit() && !was_digit;
-        was_digit = c.is_ascii_digit() || c == '.';
-        if is_first_digit
-            && let Some((time, rest)) = duration(&text[start..])
-            && rest
-                .trim_start()
-                .trim_start_matches('之')
-                .starts_with(['后', '後'])
-        {
-            return Some(Wait::For(time));
-        }
-    }
-    None
 }
 
 #[cfg(test)]
@@ -367,6 +187,25 @@ mod tests {
             ("2025-11-29T12:00:10Z", Some(10.0)),
             ("2025-11-29T20:00:10+08:00", Some(10.0)),
             ("2025-11-29 12:00:10.5Z", Some(10.5)),
+            ("PT30S", Some(30.0)),
+            ("PT1M30.5S", Some(90.5)),
+            ("P1DT2H", Some(93_600.0)),
+            ("00:00:30", Some(30.0)),
+            ("02:45:33", Some(9_933.0)),
+            ("22.14:18:12", Some(1_952_292.0)),
+            ("1 hour and 5 minutes", Some(3_900.0)),
+            ("1 hour, 5 minutes, 2 seconds", Some(3_902.0)),
+            ("20 Sekunden", Some(20.0)),
+            ("2 минуты", Some(120.0)),
+            ("Sat, 29 Nov 2025 12:00:10 UTC", Some(10.0)),
+            ("Sat, 29 Nov 2025 12:00:10 +0000", Some(10.0)),
+            ("120, 60", Some(120.0)),
+            ("30, 30", Some(30.0)),
+            ("12:00", None),
+            ("P", None),
+            ("PT", None),
+            ("::", None),
+            ("1,000", Some(1.0)),
             ("-1", None),
             ("soon", None),
             ("NaN", None),
@@ -415,6 +254,23 @@ mod tests {
             ("请求过于频繁,请在 10 秒后重试", Some(10.0)),
             ("请1分钟后再试", Some(60.0)),
             ("请 3 秒之后重试", Some(3.0)),
+            ("Quota will be replenished in 02:45:33.", Some(9_933.0)),
+            ("Try again in 1 hour and 30 minutes", Some(5_400.0)),
+            ("wait 10 seconds, 5 requests are allowed", Some(10.0)),
+            ("30秒後に再試行してください", Some(30.0)),
+            ("1時間後に再試行してください", Some(3_600.0)),
+            ("30초 후 다시 시도해 주세요", Some(30.0)),
+            ("2분 후에 다시 시도하세요", Some(120.0)),
+            ("Повторите попытку через 20 секунд", Some(20.0)),
+            ("Попробуйте через 5 минут", Some(300.0)),
+            ("Bitte versuchen Sie es in 20 Sekunden erneut", Some(20.0)),
+            ("Veuillez réessayer dans 20 secondes", Some(20.0)),
+            ("Inténtelo de nuevo en 2 minutos", Some(120.0)),
+            ("Tente novamente em 20 segundos", Some(20.0)),
+            ("Riprova tra 20 secondi", Some(20.0)),
+            ("10 requests in 60 seconds", None),
+            ("20 Anfragen in 60 Sekunden", None),
+            ("30초 동안 5회", None),
             ("max 3 s of audio", None),
             ("try again later", None),
             ("try again with 3 images", None),
@@ -469,6 +325,15 @@ mod tests {
                 Some(0.5),
             ),
             (&[("retry-after", "1m30s")], Some(90.0), None),
+            (&[("x-retry-after", "7")], Some(7.0), None),
+            (&[("x-ratelimit-retry-after", "7")], Some(7.0), None),
+            (&[("x-retry-after", "7"), ("retry-after", "9")], Some(9.0), None),
+            (&[("retry-after", "9"), ("retry-after", "5")], Some(9.0), None),
+            (
+                &[("retry-after", "soon"), ("x-retry-after", "5")],
+                Some(5.0),
+                None,
+            ),
             // By the clock of the server, which is three hours ahead of ours.
             (
                 &[

@@ -1,9 +1,13 @@
 //! The error object of an API, in whatever form a server writes it.
 
+mod words;
+
 use std::time::SystemTime;
 
 use serde_json::{Map, Value};
 
+use self::words::words;
+use super::chunk::says_error;
 use super::verdict::Verdict;
 use crate::net::wait::{self, Wait};
 use crate::text::{clip, one_line};
@@ -20,9 +24,6 @@ const NAMES: usize = 32;
 
 /// How deep an error may be nested, JSON in strings included.
 const DEPTH: usize = 8;
-
-/// The most members of a list or of an unknown object that become words.
-const LIST_LIMIT: usize = 3;
 
 /// An error object, in any of the forms that servers give it.
 ///
@@ -244,7 +245,7 @@ const CODES: [&str; 13] = [
 ];
 
 /// Members whose value is a wait, or the time until when to wait.
-const WAITS: [&str; 7] = [
+const WAITS: [&str; 18] = [
     "retrydelay",
     "retryafter",
     "retryafterseconds",
@@ -252,12 +253,28 @@ const WAITS: [&str; 7] = [
     "resetsinseconds",
     "resetsat",
     "xratelimitreset",
+    "resetat",
+    "resettime",
+    "resetafter",
+    "resetin",
+    "retryin",
+    "retryat",
+    "waitseconds",
+    "waittime",
+    "cooldown",
+    "cooldownseconds",
+    "availableat",
 ];
 
 /// Members whose value is an error, or holds one.
-const CONTAINERS: [&str; 23] = [
+const CONTAINERS: [&str; 28] = [
     "error",
     "errors",
+    "errorchain",
+    "errorinfo",
+    "data",
+    "result",
+    "payload",
     "err",
     "fault",
     "response",
@@ -294,13 +311,21 @@ fn is_error(members: &Map<String, Value>) -> bool {
     members.iter().any(|(name, value)| match plain(name).as_str() {
         "error" | "errors" | "fault" | "message" | "detail" | "errormsg" | "errormessage" | "msg"
         | "errorcode" => is_said(value),
+        "errmsg" | "retmsg" => says_error(value),
         "baseresp" => value.as_object().is_some_and(|base| {
             base.iter()
                 .any(|(name, value)| plain(name) == "statuscode" && is_said(value) && value != "0")
         }),
         "response" => value.as_object().is_some_and(is_error),
+        "status" => value.as_object().is_some_and(is_failed_status),
         _ => false,
     })
+}
+
+/// True for a status with words whose code begins as that of a refusal does (CLOVA Studio: `{"code": "42901", "message": …}`).
+fn is_failed_status(status: &Map<String, Value>) -> bool {
+    let code = status.get("code").and_then(scalar).unwrap_or_default();
+    code.starts_with(['4', '5']) && status.get("message").and_then(scalar).is_some()
 }
 
 /// Returns a member's name in lower case, without `_`, `-` and `:`: `error_msg`, `errorMsg` and `ErrorMsg` are one.
@@ -363,100 +388,6 @@ pub(super) fn from_python(text: &str) -> Option<Value> {
     serde_json::from_str(&json).ok()
 }
 
-/// Returns what an error says; `None` for a value without words.
-fn words(value: &Value, depth: usize) -> Option<String> {
-    if depth == 0 {
-        return None;
-    }
-    match value {
-        Value::String(text) => {
-            let inner = embedded(text).and_then(|inner| words(&inner, depth - 1));
-            inner.or_else(|| Some(text.trim().to_owned()).filter(|text| !text.is_empty()))
-        }
-        Value::Array(list) => {
-            let items = list.iter().filter_map(|item| words(item, depth - 1));
-            Some(items.take(LIST_LIMIT).collect::<Vec<_>>().join("; ")).filter(|text| !text.is_empty())
-        }
-        Value::Object(members) => words_of_object(members, depth),
-        _ => None,
-    }
-}
-
-/// The members that say what happened, the best first.
-const WORDS: [&[&str]; 6] = [
-    &[
-        "message",
-        "msg",
-        "errormsg",
-        "errormessage",
-        "statusmsg",
-        "errmsg",
-        "retmsg",
-        "faultstring",
-    ],
-    &[
-        "error",
-        "baseresp",
-        "response",
-        "fault",
-        "err",
-        "exception",
-        "failure",
-        "header",
-    ],
-    &["errors"],
-    &["detail", "details", "errordescription", "description"],
-    &["cause", "innererror"],
-    &["title", "reason", "text"],
-];
-
-fn words_of_object(members: &Map<String, Value>, depth: usize) -> Option<String> {
-    if let Some(inner) = upstream_words(members, depth) {
-        return Some(inner);
-    }
-    let member = |names: &[&str]| {
-        members
-            .iter()
-            .filter(|(name, _)| names.contains(&plain(name).as_str()))
-            .find_map(|(name, value)| match value {
-                Value::Object(fields)
-                    if plain(name) == "errors" && words_of_object(fields, depth - 1).is_none() =>
-                {
-                    by_field(fields, depth - 1)
-                }
-                value => words(value, depth - 1),
-            })
-    };
-    let by_kind = || {
-        let mut exceptions = members
-            .iter()
-            .filter(|(name, _)| plain(name).ends_with("exception"));
-        exceptions.find_map(|(_, value)| words(value, depth - 1))
-    };
-    let said = WORDS.iter().find_map(|names| member(names)).or_else(by_kind)?;
-    let place = members.get("loc").map(location).unwrap_or_default();
-    if place.is_empty() {
-        return Some(said);
-    }
-    Some(format!("{place}: {said}"))
-}
-
-/// Returns the words of the provider behind a gateway (OpenRouter: `metadata.raw` and `metadata.provider_name`).
-fn upstream_words(members: &Map<String, Value>, depth: usize) -> Option<String> {
-    let metadata = members.get("metadata")?.as_object()?;
-    let said = words(metadata.get("raw")?, depth - 1)?;
-    let provider = metadata.get("provider_name").and_then(scalar);
-    Some(provider.map_or_else(|| said.clone(), |name| format!("{name}: {said}")))
-}
-
-/// Returns the words of an object with a list of faults for every field (RFC 9457 as ASP.NET writes it).
-fn by_field(fields: &Map<String, Value>, depth: usize) -> Option<String> {
-    let said = fields
-        .iter()
-        .filter_map(|(field, faults)| Some(format!("{field}: {}", words(faults, depth)?)));
-    Some(said.take(LIST_LIMIT).collect::<Vec<_>>().join("; ")).filter(|text| !text.is_empty())
-}
-
 #[cfg(test)]
 mod tests {
     use super::ApiError;
@@ -517,6 +448,24 @@ mod tests {
                 "404",
             ),
             (r#"{"error":{"code":"only_code"}}"#, "only_code", "only_code"),
+            (
+                r#"{"error":true,"data":{"code":"c","message":"within"}}"#,
+                "within",
+                "c",
+            ),
+            (r#"{"error":1,"result":{"error":"deeper"}}"#, "deeper", ""),
+            (r#"{"error":"a_code","detail":"and words"}"#, "and words", ""),
+            (r#"{"error":"a_code","detail":"other_code"}"#, "a_code", ""),
+            (
+                r#"{"status":{"code":"42901","message":"slower"},"result":null}"#,
+                "slower",
+                "42901",
+            ),
+            (
+                r#"{"errors":[{"code":6003,"message":"headers","error_chain":[{"code":6111,"message":"no key"}]}]}"#,
+                "headers: no key",
+                "6003",
+            ),
             (
                 r#"{"Response":{"Error":{"Code":"InvalidParameter","Message":"Tencent"},"RequestId":"x"}}"#,
                 "Tencent",

@@ -40,6 +40,11 @@ pub(super) fn content_kind(
     };
     match first {
         b'{' | b'[' | b'"' => Ok(Some(ContentKind::Json)),
+        b'<' if is_events => match is_notice(bytes.trim_ascii_start()) {
+            Some(true) => Ok(Some(ContentKind::Events)),
+            None if !is_whole => Ok(None),
+            _ => Err(refused()),
+        },
         b'<' => Err(refused()),
         // A JSON text sequence (RFC 7464).
         0x1e => Ok(Some(ContentKind::Events)),
@@ -77,6 +82,15 @@ fn plain_text(text: &str) -> AnswerError {
         true => AnswerError::Api(error),
         false => AnswerError::OtherText(text.to_owned()),
     }
+}
+
+/// True for the beginning of a notice that PHP prints before the events, false for that of a page; `None` while it may be
+/// either.
+fn is_notice(bytes: &[u8]) -> Option<bool> {
+    const NOTICES: [&[u8]; 3] = [b"<br />", b"<br>", b"<b>"];
+    let is_one = NOTICES.iter().any(|notice| bytes.starts_with(notice));
+    let may_be = NOTICES.iter().any(|notice| notice.starts_with(bytes));
+    (is_one || !may_be).then_some(is_one)
 }
 
 /// The fields with which an event begins.

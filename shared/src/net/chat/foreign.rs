@@ -102,6 +102,23 @@ fn is_progress(event: &Value) -> bool {
             || named(&["status", "state", "event", "type"]).is_some_and(goes_on))
 }
 
+/// True for a member that names what an event is about, other than an error.
+fn is_kind(name: &str, value: &Value) -> bool {
+    matches!(name, "type" | "event" | "object" | "tool" | "toolname" | "name")
+        && value
+            .as_str()
+            .is_some_and(|word| !word.is_empty() && !names_error(word))
+}
+
+/// True for `true` or `false`, as it is or as text.
+fn is_word(value: &Value, word: &str) -> bool {
+    match value {
+        Value::Bool(value) => value.to_string() == word,
+        Value::String(text) => text.eq_ignore_ascii_case(word),
+        _ => false,
+    }
+}
+
 fn is_words(name: &str) -> bool {
     matches!(name, "message" | "msg" | "detail" | "statusmsg" | "description")
 }
@@ -109,6 +126,8 @@ fn is_words(name: &str) -> bool {
 /// True for an object that says by a member of that meaning, a code or a state that something failed.
 fn says_failure(members: &Map<String, Value>) -> bool {
     let is_bad_code = |value: &Value| !is_good_code(value) && says_error(value);
+    // What happened to a tool, say, is no end of the answer.
+    let is_of_answer = !members.iter().any(|(name, value)| is_kind(&plain(name), value));
     let has_words = || members.keys().any(|name| is_words(&plain(name)));
     members.iter().any(|(name, value)| match plain(name).as_str() {
         "error" | "errors" | "err" | "fault" | "exception" | "failure" | "errormessage" | "errormsg"
@@ -122,8 +141,15 @@ fn says_failure(members: &Map<String, Value>) -> bool {
             Value::Number(status) => status.as_u64().is_some_and(|status| (400..600).contains(&status)),
             _ => false,
         },
-        "ok" | "success" => *value == Value::Bool(false),
+        "ok" | "success" => is_word(value, "false"),
         "baseresp" | "header" | "response" => value.as_object().is_some_and(says_failure),
+        _ if !is_of_answer => false,
+        "iserror" | "haserror" | "failed" | "isfailed" | "aborted" => is_word(value, "true"),
+        "errorinfo" | "errordetail" | "errordetails" | "errordescription" | "errorreason" | "traceback"
+        | "stacktrace" => says_error(value),
+        "data" | "result" | "payload" => ["error", "errors"]
+            .iter()
+            .any(|name| value.get(name).is_some_and(says_error)),
         _ => false,
     })
 }

@@ -110,7 +110,8 @@ impl Refusal {
         let what = format!("{what} ({})", self.status);
         match (words.as_str(), kind) {
             ("", _) => what,
-            (words, ErrorKind::Redirect) => format!("{what} {words}"),
+            // Where it leads, unless it does not say so.
+            (place, ErrorKind::Redirect) if place.starts_with("to '") => format!("{what} {place}"),
             (words, _) => format!("{what}: {words}"),
         }
     }

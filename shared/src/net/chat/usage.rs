@@ -2,6 +2,8 @@
 
 use serde_json::Value;
 
+use super::api_error::plain;
+
 /// The counts of a `usage` object. One that is missing is 0.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Usage {
@@ -19,23 +21,34 @@ impl Usage {
     /// Reads the counts: whole numbers, floating-point ones that are whole, or either as text.
     #[must_use]
     pub fn read(usage: &Value) -> Self {
-        let count = |paths: [&str; 2]| {
-            let mut counts = paths.into_iter().filter_map(|path| whole(usage.pointer(path)?));
+        let count = |names: [&str; 2]| {
+            let mut counts = names.into_iter().filter_map(|name| whole(member(usage, name)?));
+            counts.find(|count| *count > 0).unwrap_or(0)
+        };
+        let detail = |places: [&str; 2], name| {
+            let mut counts = places
+                .into_iter()
+                .filter_map(|place| whole(member(member(usage, place)?, name)?));
             counts.find(|count| *count > 0).unwrap_or(0)
         };
         Self {
-            prompt_tokens: count(["/prompt_tokens", "/input_tokens"]),
-            completion_tokens: count(["/completion_tokens", "/output_tokens"]),
-            cached_tokens: count([
-                "/prompt_tokens_details/cached_tokens",
-                "/input_tokens_details/cached_tokens",
-            ]),
-            reasoning_tokens: count([
-                "/completion_tokens_details/reasoning_tokens",
-                "/output_tokens_details/reasoning_tokens",
-            ]),
+            prompt_tokens: count(["prompttokens", "inputtokens"]),
+            completion_tokens: count(["completiontokens", "outputtokens"]),
+            cached_tokens: detail(["prompttokensdetails", "inputtokensdetails"], "cachedtokens"),
+            reasoning_tokens: detail(
+                ["completiontokensdetails", "outputtokensdetails"],
+                "reasoningtokens",
+            ),
         }
     }
+}
+
+/// Returns a member by the letters of its name: `promptTokens` is `prompt_tokens`.
+fn member<'v>(value: &'v Value, letters: &str) -> Option<&'v Value> {
+    let mut members = value.as_object()?.iter();
+    members
+        .find(|(name, _)| plain(name) == letters)
+        .map(|(_, value)| value)
 }
 
 fn whole(count: &Value) -> Option<u64> {
@@ -56,6 +69,10 @@ mod tests {
             (
                 r#"{"prompt_tokens":5,"completion_tokens":7,"prompt_tokens_details":{"cached_tokens":2},"x":null}"#,
                 [5, 7, 2, 0],
+            ),
+            (
+                r#"{"promptTokens":5,"completionTokens":7,"completionTokensDetails":{"reasoningTokens":3}}"#,
+                [5, 7, 0, 3],
             ),
             (
                 r#"{"completion_tokens":7,"completion_tokens_details":{"reasoning_tokens":3},"prompt_tokens":-1}"#,

@@ -248,9 +248,14 @@ impl Verdict {
     }
 }
 
-/// Returns the HTTP status that a code is.
+/// Returns the HTTP status that a code is; what nobody uses as one is a code of the server's own (iFlow: 439).
 fn status_of(code: &str) -> Option<u16> {
-    code.parse().ok().filter(|status| (400..600).contains(status))
+    let is_of_client =
+        |status| matches!(status, 400..=418 | 420..=426 | 428 | 429 | 431 | 449 | 451 | 460 | 498 | 499);
+    let is_of_server = |status| matches!(status, 500..=511 | 520..=530 | 598 | 599);
+    code.parse()
+        .ok()
+        .filter(|status| is_of_client(*status) || is_of_server(*status))
 }
 
 /// Decides what an error is about; true for a limit that may be one of the rate.
@@ -389,6 +394,12 @@ mod tests {
             (404, no_model, Asked::Chat, Some("--list-models")),
             (404, no_model, Asked::Models, None),
             (413, "", Asked::Chat, Some("split the input")),
+            (
+                400,
+                "The plain HTTP request was sent to HTTPS port",
+                Asked::Chat,
+                Some("begin with 'https://'"),
+            ),
             (451, "", Asked::Chat, Some("qwen-auth status")),
             (511, "", Asked::Chat, Some("this network")),
         ] {
@@ -403,6 +414,50 @@ mod tests {
                 "{status} {words}: {hints:?}"
             );
         }
+    }
+
+    #[test]
+    fn the_members_at_fault_are_quoted_or_read_like_one() {
+        for (words, members) in [
+            (
+                "Unknown parameter: 'stream_options.include_usage'.",
+                &["stream_options.include_usage"][..],
+            ),
+            ("Unrecognized request argument supplied: top_k", &["top_k"]),
+            (
+                "the field \"stream\" and the field `seed` are unknown",
+                &["stream", "seed"],
+            ),
+            ("the field stream is unknown", &[]),
+            ("unknown field [top_k]", &["top_k"]),
+            (
+                "messages[0].tool_calls[1]. is wrong",
+                &["messages[0].tool_calls[1]"],
+            ),
+            ("Unknown field top_k, expected one of min_p, top_p", &["top_k"]),
+            (
+                "in {\"stream_options\": {\"include_usage\": true}}",
+                &["include_usage"],
+            ),
+            ("'stream` is half quoted, 'stream is too", &["stream"]),
+        ] {
+            assert_eq!(super::options(&ApiError::from_text(words)), members, "{words}");
+        }
+        let many = "a_b ".repeat(17);
+        assert_eq!(super::options(&ApiError::from_text(&many)).len(), 16);
+        let mut named = ApiError::from_text("unknown: top_k");
+        named.param = "top_p".to_owned();
+        assert_eq!(super::options(&named), ["top_p"]);
+    }
+
+    #[test]
+    fn a_refused_member_is_one_below_the_name() {
+        let verdict = judged(400, "Unknown parameter: 'stream_options.include_usage'", None);
+        assert!(verdict.refuses("stream_options"));
+        assert!(verdict.refuses("stream_options.include_usage"));
+        assert!(!verdict.refuses("stream"));
+        assert!(!verdict.refuses("stream_options.include"));
+        assert!(!judged(401, "'stream_options'", None).refuses("stream_options"));
     }
 
     #[test]

@@ -150,7 +150,11 @@ impl AnswerReader {
         self.choose(chunk, json, sink)?;
         if let Some(error) = error {
             self.progress.telling += 1;
-            return Err(self.api_error(ApiError::from_member(&error)));
+            // Where it is a code alone, or no more than true, the words may stand beside it.
+            let is_lone = !error.is_object() && !error.is_array();
+            let whole = is_lone.then(|| ApiError::parse(json)).flatten();
+            let error = whole.unwrap_or_else(|| ApiError::from_member(&error));
+            return Err(self.api_error(error));
         }
         if !has_choices && self.ending.has_choice {
             let reason = FinishReason::parse(chunk.finish_reason(), self.dialect.provider);

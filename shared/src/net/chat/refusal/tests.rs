@@ -277,4 +277,6 @@ fn a_redirect_names_where_it_leads() {
         refusal.describe(),
         "refused to follow a redirect (308) to 'https://elsewhere.example/v1'"
     );
+    let nowhere = self::refusal(302, "text/plain", "moved");
+    assert_eq!(nowhere.describe(), "refused to follow a redirect (302): moved");
 }
