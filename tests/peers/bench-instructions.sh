@@ -1,5 +1,6 @@
 # shellcheck shell=bash disable=SC2016,SC2154     # backquotes are Markdown's; variables of tests/bench
-# tests/bench, section instructions and --compare: how many instructions the programs need, as callgrind counts them.
+# tests/bench, section instructions, --compare and --order: how many instructions the programs need, as callgrind counts them, and
+# which functions have them.
 
 tasks=(env token dispatcher chat batch proxy)
 declare -A task_name=(
@@ -30,9 +31,11 @@ count_token() { counted qwen-token; }
 
 # The tool is a file that cannot be run: valgrind loses what it has counted when a program replaces itself by another.
 count_dispatcher() {
-    mkdir -p "$work/stub" && cp -f "$(command -v qwen)" "$work/stub" && : >"$work/stub/qwen-stub"
+    lay_stub
     counted "$work/stub/qwen" stub
 }
+
+lay_stub() { mkdir -p "$work/stub" && cp -f "$(command -v qwen)" "$work/stub" && : >"$work/stub/qwen-stub"; }
 
 count_chat() { with_key 20000; counted qwen-chat hi; }
 
@@ -115,4 +118,26 @@ compare_programs() {
             exceeded+=("${task_name[$task]}: ${more:-no figure}")
         fi
     done
+}
+
+# functions_of NAME COMMAND... - notes which functions a program runs.
+functions_of() {
+    local name=$1
+    shift
+    valgrind --tool=callgrind --demangle=no --callgrind-out-file="$work/functions.$name" "$@" </dev/null >/dev/null 2>&1
+    [ -s "$work/functions.$name" ] || fail "callgrind could not run $1"
+}
+
+# write_order - bins/start.ld, from programs that have kept the names of their functions.
+write_order() {
+    local programs=$root/target/order
+    is_there valgrind || fail 'tests/peers/install bench brings valgrind'
+    CARGO_PROFILE_RELEASE_STRIP=none CARGO_TARGET_DIR=$programs cargo build --release --locked --quiet \
+        --manifest-path "$root/Cargo.toml" --bin qwen --bin qwen-env --bin qwen-token --bin qwen-login || fail 'cargo build'
+    use "$programs/release" "$work/home"
+    functions_of env qwen-env
+    functions_of token qwen-token
+    lay_stub
+    functions_of dispatcher "$work/stub/qwen" stub
+    "$peers/start_order.py" "$work"/functions.* >"$work/start.ld" && cp "$work/start.ld" "$root/bins/start.ld"
 }
