@@ -1,7 +1,7 @@
 //! qwen-auth: what is in use and why, the list, the switch.
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::support::{Run, Sandbox, Server, Tool};
+use crate::support::{Run, Sandbox, Server, Terminal, Tool};
 use serde_json::{Map, Value, json};
 
 const PROFILES: &str = r#"{
@@ -64,9 +64,10 @@ fn the_status_of_a_key_names_every_source_and_no_secret() {
          provider    custom  (profile 'work')\n\
          endpoint    https://llm.example/v1  (profile 'work')\n\
          model       m1  (profile 'work')\n\
+         key         sk-***ey  (profile 'work')\n\
          store       file, {}  (profile 'work')\n\
          credential  stored, not tested\n\
-         requests    0 of 500 today, at most 30 a minute\n",
+         requests    0 of 500 today, at most 30 a minute  (profile 'work')\n",
         file.display()
     );
     run.gives(0, &text, "");
@@ -111,7 +112,7 @@ fn the_status_of_a_login_has_its_endpoint_and_end() {
         "{text}"
     );
     assert!(
-        text.contains("requests    0 of 2000 today, at most 60 a minute\n"),
+        text.contains("requests    0 of 2000 today, at most 60 a minute  (provider 'qwen')\n"),
         "{text}"
     );
     let report = json_of(&status(&sandbox).args(["--profile", "home"]).run().exits(0));
@@ -253,6 +254,109 @@ fn the_list_shows_every_profile_and_marks_the_one_in_use() {
         .map(|row| row["profile"].as_str().unwrap())
         .collect();
     assert_eq!(active, ["home"]);
+}
+
+/// A profile with all that requests may carry.
+const CARRIES: &str = r#"{"profiles": {"work": {
+    "base_url": "https://llm.example/v1", "model": "m", "key": {"command": ["pass", "show", "canary"]},
+    "headers": {"X-Api-Key": "canary-0123456789", "X-Team": "canary"}, "query": {"sig": "canary"},
+    "rate": {"per_minute": 30}}}}"#;
+
+#[test]
+fn what_requests_carry_is_shown_with_its_source_and_masked() {
+    let sandbox = Sandbox::new();
+    sandbox.config(CARRIES);
+    let run = auth(&sandbox, &["status"]).run().exits(0);
+    for line in [
+        "key         command 'pass'  (profile 'work')\n",
+        "headers     X-Api-Key=can***89 X-Team=***  (profile 'work')\n",
+        "query       sig=***  (profile 'work')\n",
+        "requests    at most 30 a minute  (profile 'work')\n",
+    ] {
+        assert!(run.text().contains(line), "{line} {}", run.text());
+    }
+    assert!(!run.text().contains("store "), "{}", run.text());
+    let report = json_of(&status(&sandbox).run().exits(0));
+    assert_eq!(
+        report["headers"],
+        json!({"X-Api-Key": "can***89", "X-Team": "***"})
+    );
+    assert_eq!(report["query"], json!({"sig": "***"}));
+    for name in ["key", "headers", "query", "quota"] {
+        assert_eq!(report["sources"][name], "profile 'work'", "{name}");
+    }
+    let chat = sandbox.tool("qwen-chat").args(["-v", "--dry-run", "hi"]);
+    let said = chat.env("PATH", "/nonexistent").run().stderr;
+    for line in [
+        "key 'command 'pass'' from profile 'work'",
+        "headers 'X-Api-Key=can***89 X-Team=***' from profile 'work'",
+        "query 'sig=***' from profile 'work'",
+        "rate '30 a minute' from profile 'work'",
+    ] {
+        assert!(said.contains(line), "{line} {said}");
+    }
+    assert!(!said.contains("canary") && !run.text().contains("canary"));
+    let given = auth(&sandbox, &["status"]).env("OPENAI_API_KEY", "sk-canary-environment");
+    let given = given.run().exits(0).text();
+    assert!(
+        given.contains("key         sk-***nt  (environment OPENAI_API_KEY)\n"),
+        "{given}"
+    );
+    // An endpoint that is not the profile's gets nothing of it.
+    let other = auth(&sandbox, &["status"]).env("OPENAI_API_KEY", "sk-canary-environment");
+    let other = other
+        .env("OPENAI_BASE_URL", "https://other.example/v1")
+        .run()
+        .text();
+    assert!(
+        !other.contains("X-Team") && !other.contains("30 a minute"),
+        "{other}"
+    );
+}
+
+#[test]
+fn no_line_of_a_report_breaks_within_a_word_on_a_narrow_terminal() {
+    let sandbox = Sandbox::new();
+    for (config, args) in [
+        (CARRIES, &["status"][..]),
+        (CARRIES, &["list"]),
+        (
+            r#"{"profiles": {"work": {"modle": "m", "timeouts": {"idel": 3}}}}"#,
+            &["check"],
+        ),
+    ] {
+        sandbox.config(config);
+        let words = |text: &str| -> Vec<String> { text.split_whitespace().map(str::to_owned).collect() };
+        let piped = auth(&sandbox, args).run().text();
+        let last = words(&piped).pop().unwrap_or_default();
+        let shown = |columns| {
+            let terminal = Terminal::of_width(columns, sandbox.tool("qwen-auth").args(args.iter()));
+            terminal.shows(&format!("{last}\r\n"));
+            terminal.plain()
+        };
+        for columns in [40, 60, 79] {
+            let shown = shown(columns);
+            for line in shown.lines().map(str::trim) {
+                let is_one_word = !line.contains(' ')
+                    || line
+                        .split("  ")
+                        .nth(1)
+                        .is_some_and(|value| !value.trim().contains(' '));
+                assert!(
+                    line.chars().count() <= usize::from(columns) || is_one_word,
+                    "{columns}: {shown}"
+                );
+            }
+            for word in words(&piped) {
+                assert!(
+                    words(&shown).contains(&word),
+                    "{columns}: {word} of {piped} in {shown}"
+                );
+            }
+        }
+        let wide = shown(200);
+        assert!(wide.starts_with(&piped), "{wide}");
+    }
 }
 
 #[test]
@@ -475,4 +579,41 @@ fn several_profiles_and_no_default_are_told_as_that_by_every_tool() {
         );
         assert!(!run.stderr.contains("no credential"), "{run:#?}");
     }
+}
+
+#[test]
+fn a_word_of_another_tool_is_answered_with_the_command_that_it_means() {
+    let sandbox = Sandbox::new();
+    for (words, command) in [
+        (&["whoami"][..], "qwen-auth status"),
+        (&["switch", "work"], "qwen-auth use NAME"),
+        (&["ls"], "qwen-auth list"),
+        (&["rm", "work"], "qwen-auth remove NAME"),
+        (&["delete", "work"], "qwen-auth remove NAME"),
+        (&["unset", "model"], "qwen-auth set KEY="),
+        (&["login"], "qwen-login"),
+        (&["Login", "--profile", "x"], "qwen-login"),
+        (&["print-access-token"], "qwen-token"),
+        (&["signout"], "qwen-auth logout"),
+        (&["configure"], "qwen-login"),
+        (&["get", "model"], "qwen-auth show"),
+    ] {
+        let hint = format!("qwen-auth: hint: did you mean '{command}'?\n");
+        auth(&sandbox, words)
+            .run()
+            .fails(64, &["unrecognized subcommand", &hint]);
+        let said = format!("did you mean '{command}'?\n");
+        let run = sandbox.detached("qwen").args(words.iter()).run();
+        if words[0] != "login" && words[0] != "Login" {
+            run.fails(127, &[&said]);
+        }
+    }
+    auth(&sandbox, &["stat us"])
+        .run()
+        .fails(64, &["did you mean 'status'"]);
+    sandbox
+        .detached("qwen")
+        .arg("logout")
+        .run()
+        .fails(127, &["did you mean 'qwen-auth logout'?"]);
 }

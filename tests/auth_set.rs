@@ -610,6 +610,17 @@ fn a_link_stays_a_link_and_what_is_not_ones_own_is_not_written() {
     set(&sandbox, &["model=m2"]).run().exits(0);
     assert!(sandbox.config_file().is_symlink());
     assert!(sandbox.read(&target).contains("\"m2\""));
+    // A repository of dotfiles is no place for a lock file.
+    assert_eq!(sandbox.files("dotfiles"), ["config.json"]);
+    let children: Vec<_> = (0..16)
+        .map(|number| set(&sandbox, &["work", &format!("headers.X-{number}=v{number}")]).start())
+        .collect();
+    for child in children {
+        Run::wait(child, "qwen-auth set").exits(0);
+    }
+    let headers = config(&sandbox)["profiles"]["work"]["headers"].clone();
+    assert!((0..16).all(|number| headers[format!("X-{number}")] == format!("v{number}")));
+    assert_eq!(sandbox.files("dotfiles"), ["config.json"]);
     fs::set_permissions(&target, fs::Permissions::from_mode(0o666)).unwrap();
     set(&sandbox, &["model=m3"])
         .run()
@@ -948,5 +959,26 @@ fn what_is_never_sent_is_refused_with_the_words_of_check() {
             .run()
             .fails(64, &[word.split('=').next().unwrap(), said]);
         assert_eq!(config(&sandbox), before);
+    }
+}
+
+#[test]
+fn the_question_whether_a_secret_may_go_elsewhere_is_a_line_of_its_own_at_any_width() {
+    for columns in [30, 40, 80, 120] {
+        let sandbox = keyed();
+        let tool = sandbox
+            .tool("qwen-auth")
+            .args(["set", "work", "base_url=https://other.example/v1"]);
+        let mut terminal = Terminal::of_width(columns, tool);
+        terminal.shows("[y/N]");
+        let shown = terminal.shown();
+        let last = shown.rsplit("\r\n").next().unwrap_or_default();
+        let question = "Send what is secret there? [y/N] ";
+        match columns {
+            30 => assert!(last.trim_start() == "[y/N] ", "{shown:?}"),
+            _ => assert_eq!(last, question, "{shown:?}"),
+        }
+        terminal.types("n\n");
+        assert_eq!(terminal.ends(), 78);
     }
 }

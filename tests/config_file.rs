@@ -1,4 +1,7 @@
 //! `config.json` itself: where it is, what it may hold, and how its faults are told.
+
+use std::os::unix::fs::{PermissionsExt, symlink};
+
 use crate::support::{Sandbox, Tool, peers};
 
 #[test]
@@ -157,4 +160,227 @@ fn a_lock_file_that_cannot_be_looked_at_is_not_waited_for_without_end() {
     assert_eq!(run.code(), 75, "{run:#?}");
     let fault = "config.json.lock: another file has its name again and again after 5 s";
     assert!(run.stderr.contains(fault), "{run:#?}");
+}
+
+/// `qwen-env` reads one member by itself, and only where names wait: it takes and refuses the files that the others do.
+#[test]
+fn every_program_takes_the_same_configurations() {
+    let sandbox = Sandbox::new();
+    sandbox.write("work/.env", "OPENAI_API_KEY=k\nGREETING=hi\n");
+    let file = sandbox.config("");
+    let allow = r#"{"env": {"allow": ["GREETING"]}}"#;
+    let long = format!(
+        r#"{{"env": {{"allow": ["GREETING"]}}, "theme": {}null}}"#,
+        " ".repeat(2 << 20)
+    );
+    for (text, exit) in [
+        ("", 1),
+        ("\n \t\r\n", 1),
+        ("\u{feff}", 1),
+        ("{}", 1),
+        (allow, 0),
+        (&format!("\u{feff}{allow}\n"), 0),
+        (&long, 0),
+        (r#"{"env": {"allow": ["GREETING", "X-*", "a.b"]}}"#, 0),
+        ("[]", 78),
+        ("null", 78),
+        (r#"{"env": null}"#, 78),
+        (r#"{"env": []}"#, 78),
+        (r#"{"env": {"allow": null}}"#, 78),
+        (r#"{"env": {"allow": ["GREETING", ""]}}"#, 78),
+        (r#"{"env": {"allow": ["GREETING", "a b"]}}"#, 78),
+        (r#"{"env": {"allow": [], "allow": ["GREETING"]}}"#, 78),
+        (r#"{"env": {}, "env": {"allow": ["GREETING"]}}"#, 78),
+        (&format!("{allow} // mine"), 78),
+        (&format!("{allow}}}"), 78),
+    ] {
+        std::fs::write(&file, text).unwrap();
+        let start: String = text.chars().take(60).collect();
+        let env = sandbox.tool("qwen-env").args(["--get", "GREETING"]).run();
+        assert_eq!(env.code(), exit, "{start}: {env:#?}");
+        let token = sandbox.tool("qwen-token").run();
+        assert_eq!(token.code() == 78, exit == 78, "{start}: {token:#?}");
+    }
+}
+
+#[test]
+fn a_configuration_may_be_kept_elsewhere_or_be_nothing_for_every_program() {
+    let sandbox = Sandbox::new();
+    sandbox.write("work/.env", "OPENAI_API_KEY=k\nGREETING=hi\n");
+    let kept = sandbox.write("home/dotfiles/qwen.json", r#"{"env": {"allow": ["GREETING"]}}"#);
+    let get = || sandbox.tool("qwen-env").args(["--get", "GREETING"]);
+    get().env("QWEN_CONFIG", "/dev/null").run().exits(1);
+    std::fs::create_dir(sandbox.config_file().parent().unwrap()).unwrap();
+    symlink(&kept, sandbox.config_file()).unwrap();
+    get().run().gives(0, "hi\n", "");
+    std::fs::set_permissions(&kept, std::fs::Permissions::from_mode(0o666)).unwrap();
+    get().run().fails(78, &["is not used: "]);
+}
+
+#[test]
+fn a_start_opens_each_settings_file_once() {
+    let strace = peers::command("strace");
+    if !peers::present("strace", strace.is_some()) {
+        return;
+    }
+    let sandbox = Sandbox::new();
+    sandbox.config(r#"{"theme": "dark"}"#);
+    sandbox.write("work/.env", "OPENAI_API_KEY=k\nGREETING=hi\n");
+    sandbox.write("home/.qwen/settings.json", "{}");
+    let system = sandbox.write("etc/system.json", "{}");
+    sandbox.write("etc/system-defaults.json", "{}");
+    for program in ["qwen-env", "qwen-token"] {
+        let calls = sandbox.root().join("calls");
+        let run = sandbox
+            .command(strace.as_ref().unwrap())
+            .args([
+                "-o",
+                calls.to_str().unwrap(),
+                "-e",
+                "trace=open,openat,openat2",
+                program,
+            ])
+            .env("QWEN_CODE_SYSTEM_SETTINGS_PATH", &system)
+            .run();
+        assert_eq!(run.code(), 0, "{run:#?}");
+        let calls = sandbox.read("calls");
+        for file in [
+            "config.json",
+            "settings.json",
+            "system.json",
+            "system-defaults.json",
+        ] {
+            let opened = calls
+                .lines()
+                .filter(|call| call.contains(&format!("\"{file}\", ")))
+                .count();
+            assert_eq!(opened, 1, "{program} {file}: {calls}");
+        }
+    }
+}
+
+/// Every command that writes the file, with what it is given.
+const WRITERS: [(&str, &[&str]); 7] = [
+    (
+        "qwen-login",
+        &[
+            "--with-key",
+            "--store",
+            "file",
+            "--no-verify",
+            "--provider",
+            "openai",
+        ],
+    ),
+    (
+        "qwen-login",
+        &["--api-key", "--no-verify", "--provider", "ollama"],
+    ),
+    ("qwen-auth", &["set", "work", "model=other"]),
+    ("qwen-auth", &["use", "work"]),
+    ("qwen-auth", &["rename", "work", "job"]),
+    ("qwen-auth", &["remove", "work"]),
+    ("qwen-auth", &["edit"]),
+];
+
+/// Two profiles, one with a stored key.
+const TWO: &str = r#"{"default_profile": "home", "profiles": {
+  "home": {"base_url": "http://127.0.0.1:9/v1", "model": "gpt"},
+  "work": {"base_url": "http://127.0.0.1:9/v1", "model": "m", "key": {"store": "file"}}}}"#;
+
+fn writer(sandbox: &Sandbox, (name, args): (&str, &[&str])) -> Tool {
+    let tool = sandbox.detached(name).args(args.iter().copied());
+    let tool = tool.env("EDITOR", "sed -i s/gpt/llama/").env_remove("VISUAL");
+    tool.stdin("sk-canary-0123456789\n")
+}
+
+fn set_mode(path: &std::path::Path, mode: u32) {
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(mode);
+    std::fs::set_permissions(path, mode).unwrap();
+}
+
+#[test]
+fn a_file_that_its_owner_made_read_only_is_not_replaced_and_nothing_is_half_done() {
+    for linked in [false, true] {
+        for given in WRITERS {
+            let sandbox = Sandbox::new();
+            let mut path = sandbox.config(TWO);
+            if linked {
+                let real = sandbox.home().join("my qwen.json");
+                std::fs::rename(&path, &real).unwrap();
+                std::os::unix::fs::symlink(&real, &path).unwrap();
+                path = real;
+            }
+            let key = r#"{"method": "api-key", "api_key": "sk-stored-0123456789"}"#;
+            let key = sandbox.write("home/.config/qwen/credentials/work.json", key);
+            let stored = sandbox.read(&key);
+            set_mode(&path, 0o444);
+            let shown = path.display().to_string();
+            let run = writer(&sandbox, given).run();
+            run.fails(
+                74,
+                &[
+                    &format!("cannot write '{shown}': it is read-only (mode 0444)"),
+                    &format!(
+                        "hint: run 'chmod u+w {}' to allow changes",
+                        shown.replace(' ', "\\ ")
+                    ),
+                ],
+            );
+            assert_eq!(
+                (sandbox.read(&path).as_str(), sandbox.mode(&path)),
+                (TWO, 0o444),
+                "{given:?}"
+            );
+            assert_eq!(sandbox.read(&key), stored, "{given:?}");
+            assert_eq!(
+                sandbox.files_with(&["sk-canary"]),
+                Vec::<std::path::PathBuf>::new()
+            );
+            set_mode(&path, 0o644);
+            writer(&sandbox, given).run().exits(0);
+            assert_ne!(sandbox.read(&path), TWO, "{given:?}");
+        }
+    }
+}
+
+#[test]
+fn whoever_may_read_the_file_may_read_it_after_a_change_unless_a_secret_is_in_it() {
+    for given in WRITERS {
+        for (before, after) in [
+            (0o600, 0o600),
+            (0o640, 0o640),
+            (0o644, 0o644),
+            (0o755, 0o644),
+            (0o200, 0o600),
+        ] {
+            let sandbox = Sandbox::new();
+            let path = sandbox.config(TWO);
+            sandbox.write(
+                "home/.config/qwen/credentials/work.json",
+                r#"{"method": "api-key", "api_key": "sk-s"}"#,
+            );
+            set_mode(&path, before);
+            let run = writer(&sandbox, given).run();
+            if before == 0o200 && run.code() == 66 {
+                continue;
+            }
+            run.exits(0);
+            assert_eq!(sandbox.mode(&path), after, "{given:?} {before:o}");
+        }
+    }
+    let sandbox = Sandbox::new();
+    for secret in [
+        "headers.X-Api-Key=sk-canary-1",
+        "query.token=canary",
+        "body.user=canary",
+        "base_url=https://llm.example/v1?sig=canary",
+        "key.command=[\"pass\", \"canary\"]",
+    ] {
+        let path = sandbox.config(TWO);
+        set_mode(&path, 0o644);
+        let tool = sandbox.detached("qwen-auth").args(["set", "home", secret]);
+        tool.run().exits(0);
+        assert_eq!(sandbox.mode(&path), 0o600, "{secret}");
+    }
 }

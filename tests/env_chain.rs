@@ -347,6 +347,26 @@ fn the_users_and_the_systems_settings_replace_the_excluded_names_and_a_projects_
     assert_eq!(set(), "DEBUG DEBUG_MODE THREE");
 }
 
+/// As Qwen Code looks for them.
+#[test]
+fn the_systems_defaults_are_looked_for_beside_the_systems_settings() {
+    let sandbox = Sandbox::new();
+    sandbox.write("work/.env", "DEBUG=1\nONE=1\n");
+    let list = |name: &str| format!("{{\"advanced\": {{\"excludedEnvVars\": [\"{name}\"]}}}}");
+    sandbox.write("etc/system-defaults.json", list("ONE"));
+    let get = |name: &str| sandbox.tool("qwen-env").args(["--all", "--get", name]);
+    let system = sandbox.root().join("etc/settings.json");
+    let get = |name: &str| {
+        get(name)
+            .env("QWEN_CODE_SYSTEM_SETTINGS_PATH", &system)
+            .run()
+            .code()
+    };
+    assert_eq!((get("ONE"), get("DEBUG")), (1, 0));
+    sandbox.write("etc/settings.json", list("DEBUG"));
+    assert_eq!((get("ONE"), get("DEBUG")), (1, 1));
+}
+
 #[test]
 fn no_projects_settings_lift_the_rule_about_debug() {
     let sandbox = Sandbox::new();

@@ -160,6 +160,10 @@ fn a_blank_that_only_node_trips_over_is_told() {
         ("A=1\n \nB=2\n", 2, SPACE),
         ("A=1\n  # two\nB=2\n", 2, SPACE),
         ("export  A=1\n", 1, "has two spaces behind 'export'"),
+        ("B=1\nexport A=\n", 2, "has 'export' and an empty value"),
+        ("export A= \n", 1, "has 'export' and an empty value"),
+        ("A= \nB=1\n", 1, "has a space for its value"),
+        ("B=1\nexport A=  \n\nC=1\n", 2, "has a space for its value"),
     ] {
         let run = check(file.as_bytes()).1;
         assert_eq!(run.code(), 65, "{file:?}: {run:#?}");
@@ -175,6 +179,8 @@ fn a_blank_that_only_node_trips_over_is_told() {
         "A=1\n# last\n\n# of all",
         "A='1'\n# last\n",
         "A=\n# last\n",
+        "A=\nB=1\n",
+        "export A=''\nexport B=\"\"\nC=1\n",
     ] {
         check(file.as_bytes()).1.gives(0, "", "");
     }

@@ -39,11 +39,16 @@ fn openai(class: &str) -> Vec<Client> {
             script: format!("{python} {} {class}", here("ask.py")),
         });
     }
-    if there("openai for Node", "clients-node/node_modules/openai") {
-        let modules = at("clients-node/node_modules").display().to_string();
+    if there("openai for Node", "clients-node/node_modules/openai")
+        && let Some(node) = peers::command("node")
+    {
+        let (node, modules) = (
+            node.display(),
+            at("clients-node/node_modules").display().to_string(),
+        );
         clients.push(Client {
             name: "openai for Node",
-            script: format!("NODE_PATH={modules} node {} {class}", here("ask.cjs")),
+            script: format!("NODE_PATH={modules} {node} {} {class}", here("ask.cjs")),
         });
     }
     clients

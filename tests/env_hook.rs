@@ -528,3 +528,45 @@ fn the_hook_of_bash_calls_its_function_and_nothing_else() {
     session.sees("one,one,unset");
     assert!(!session.sandbox.work().join("ran").exists());
 }
+
+/// The lines of the page for shells that have no hook.
+#[test]
+fn shells_without_a_hook_follow_the_directory_too() {
+    const KSH: &str = "cd() { command cd \"$@\" && eval \"$(qwen-env)\"; }";
+    const TCSH: &str = "alias cwdcmd 'eval `qwen-env`'";
+    let page = include_str!("../man/qwen-env.1");
+    for (shell, arguments, line, shown) in [
+        ("tcsh", &["-f"][..], TCSH, "echo $?A"),
+        ("mksh", &[], KSH, "echo ${A+1}"),
+        ("ksh", &[], KSH, "echo ${A+1}"),
+        ("yash", &[], KSH, "echo ${A+1}"),
+        ("dash", &[], KSH, "echo ${A+1}"),
+        ("posh", &[], KSH, "echo ${A+1}"),
+    ] {
+        assert!(page.contains(line), "{line}");
+        let Some(program) = program(shell) else {
+            continue;
+        };
+        let sandbox = Sandbox::new();
+        sandbox.write("work/one/.env", ONE);
+        sandbox.write("work/two/.env", "B=two\n");
+        sandbox
+            .tool("qwen-env")
+            .args(["--trust", "one/.env"])
+            .run()
+            .exits(0);
+        sandbox
+            .tool("qwen-env")
+            .args(["--trust", "two/.env"])
+            .run()
+            .exits(0);
+        let script = format!("{line}\ncd one\necho $A $B\ncd ../two\necho $B\n{shown}\ncd ..\n");
+        let run = sandbox
+            .command(program)
+            .args(arguments)
+            .arg(sandbox.write("script", script))
+            .run();
+        let none = if shell == "tcsh" { "0" } else { "" };
+        run.gives(0, format!("one one\ntwo\n{none}\n"), "");
+    }
+}

@@ -53,15 +53,20 @@ fn what_is_no_file_is_passed_over_with_a_notice() {
 }
 
 #[test]
-fn a_link_that_leads_nowhere_is_no_file() {
+fn a_link_that_leads_nowhere_is_no_file_and_is_named() {
     let sandbox = with_home_file();
-    symlink("nowhere", sandbox.work().join(".env")).unwrap();
+    let link = sandbox.work().join(".env");
+    symlink("nowhere", &link).unwrap();
+    let said = format!(
+        "qwen-env: {}: is a symbolic link to nothing; passed over\n",
+        link.display()
+    );
     symlink("plain/below", sandbox.work().join(".qwen")).unwrap();
     fs::write(sandbox.work().join("plain"), "").unwrap();
-    get(&sandbox).gives(0, "home\n", "");
+    get(&sandbox).gives(0, "home\n", &said);
     fs::remove_file(sandbox.work().join(".qwen")).unwrap();
     fs::write(sandbox.work().join(".qwen"), "a file in the directory's place").unwrap();
-    get(&sandbox).gives(0, "home\n", "");
+    get(&sandbox).gives(0, "home\n", &said);
 }
 
 #[test]
@@ -456,4 +461,34 @@ fn a_file_system_that_has_gone_is_told_from_a_mode() {
             assert!(message.contains(reason) && !message.contains("chmod"), "{run:#?}");
         }
     }
+}
+
+/// The C library would load what nsswitch.conf(5) names, which a static program does not survive.
+#[test]
+fn a_user_whom_the_password_database_does_not_know_needs_no_home() {
+    let unshare = peers::command("unshare");
+    if !peers::present("unshare", unshare.is_some()) {
+        return;
+    }
+    let sandbox = Sandbox::new();
+    sandbox.write("work/.env", "OPENAI_API_KEY=k\n");
+    sandbox.write("config/qwen/config.json", r#"{"env": {"allow": ["GREETING"]}}"#);
+    for (program, words, said) in [
+        ("qwen-env", &["--get", "OPENAI_API_KEY"][..], "k\n"),
+        ("qwen-env", &["--all", "--get", "OPENAI_API_KEY"], "k\n"),
+        ("qwen-token", &[], "k\n"),
+        ("qwen", &["token"], "k\n"),
+    ] {
+        let tool = sandbox.command(unshare.as_ref().unwrap());
+        let tool = tool.args(["--map-user=4242", program]).args(words);
+        let tool = tool.env_remove("XDG_CONFIG_HOME").env_remove("XDG_STATE_HOME");
+        tool.env_remove("HOME").run().gives(0, said, "");
+    }
+    // The directories that are named count all the same.
+    sandbox.write("work/.env", "GREETING=hi\n");
+    let tool = sandbox.command(unshare.unwrap());
+    let tool = tool.args(["--map-user=4242", "qwen-env", "--get", "GREETING"]);
+    let config = sandbox.root().join("config");
+    let tool = tool.env("XDG_CONFIG_HOME", config).env_remove("HOME");
+    tool.run().gives(0, "hi\n", "");
 }

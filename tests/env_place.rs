@@ -246,3 +246,30 @@ fn what_is_excluded_takes_its_pair_with_it() {
         tool("qwen-token").run().fails(77, &["no credential"]);
     }
 }
+
+/// Secrets that are mounted elsewhere may not be there now: the next file counts, as for Qwen Code, and that is said.
+#[test]
+fn a_link_to_nothing_is_passed_over_by_name() {
+    let sandbox = Sandbox::new();
+    sandbox.write(
+        "home/.env",
+        "OPENAI_API_KEY=k\nOPENAI_BASE_URL=https://a.example/v1\n",
+    );
+    let link = sandbox.work().join(".env");
+    std::os::unix::fs::symlink("mounted/.env", &link).unwrap();
+    let get = sandbox.tool("qwen-env").args(["--get", "OPENAI_API_KEY"]);
+    let said = "is a symbolic link to nothing; passed over\n";
+    let said = format!("qwen-env: {}: {said}", link.display());
+    get.run().gives(0, "k\n", &said);
+    let said = "' is passed over: it is a symbolic link to nothing\n";
+    let said = format!("qwen-token: '{}{said}", link.display());
+    sandbox.tool("qwen-token").run().gives(0, "k\n", &said);
+    let named = sandbox
+        .tool("qwen-env")
+        .args(["--file", ".env", "--format", "json"]);
+    named.run().fails(66, &["is a symbolic link to nothing"]);
+    // What it leads to is there again.
+    sandbox.write("work/mounted/.env", "OPENAI_API_KEY=mounted\n");
+    let get = sandbox.tool("qwen-env").args(["--get", "OPENAI_API_KEY"]);
+    get.run().gives(0, "mounted\n", "");
+}

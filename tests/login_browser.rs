@@ -197,6 +197,50 @@ fn a_narrow_terminal_gets_a_code_only_when_asked() {
 }
 
 #[test]
+fn a_low_terminal_gets_no_code_that_would_push_the_address_off_the_screen() {
+    let desktop = Desktop::new();
+    for (rows, columns) in [(24, 80), (40, 100), (28, 100), (25, 50), (60, 48)] {
+        let login = desktop.login().env("NO_COLOR", "1").arg("-v");
+        let terminal = Terminal::of_size(columns, rows, login);
+        terminal.shows("logged in");
+        let shown = terminal.plain();
+        let first = shown.lines().position(|line| line.contains(['▄', '█']));
+        let said = "no QR code is drawn: it needs ";
+        assert_eq!(first.is_some(), !shown.contains(said), "{rows} {shown}");
+        if let Some(first) = first {
+            let last = shown
+                .lines()
+                .position(|line| line.contains("waiting for your approval"));
+            let used: usize = shown
+                .lines()
+                .skip(first)
+                .take(last.unwrap() - first + 1)
+                .map(|line| line.chars().count().div_ceil(usize::from(columns)).max(1))
+                .sum();
+            assert!(used <= usize::from(rows), "{used} of {rows}: {shown}");
+        }
+        assert_eq!(first.is_some(), rows >= 40, "{rows}");
+        assert_eq!(terminal.ends(), 0);
+    }
+}
+
+#[test]
+fn a_terminal_that_cannot_draw_is_told_in_lines_what_is_waited_for() {
+    for dumb in ["dumb", ""] {
+        let desktop = Desktop::new();
+        let terminal = Terminal::start(desktop.login().env("TERM", dumb));
+        terminal.shows("logged in");
+        let shown = terminal.plain();
+        let lines = shown
+            .lines()
+            .filter(|line| line.starts_with("waiting for your approval: "));
+        assert_eq!(lines.count(), 1, "{shown}");
+        assert!(!terminal.shown().contains('\u{1b}'), "{shown}");
+        assert_eq!(terminal.ends(), 0);
+    }
+}
+
+#[test]
 fn address_and_code_are_lines_of_their_own_on_a_terminal_that_is_too_narrow() {
     let desktop = Desktop::new();
     let terminal = Terminal::of_width(30, desktop.login());

@@ -118,8 +118,9 @@ fn no_line_of_a_narrow_terminal_cuts_a_word() {
     terminal.waits_for_echo(true);
     terminal.types("\r");
     terminal.waits_for_echo(false);
+    let before = terminal.shown().len();
     terminal.types(&format!("{GOOD}\r"));
-    terminal.shows("  2) b");
+    terminal.shows_after(before, "choice [1]: ");
     terminal.waits_for_echo(true);
     terminal.types("b\r");
     terminal.shows("the endpoint accepts the key; profile 'default' uses model 'b' at");
@@ -127,6 +128,38 @@ fn no_line_of_a_narrow_terminal_cuts_a_word() {
         assert!(line.chars().count() <= 40, "{line:?}");
     }
     assert_eq!(terminal.ends(), 0);
+}
+
+#[test]
+fn no_choice_that_has_to_be_read_is_cut_at_any_width() {
+    for (columns, key) in [
+        (
+            120,
+            "with an API key: OpenAI, Model Studio, OpenRouter, Azure, your own server, …",
+        ),
+        (80, "with an API key, or your own server"),
+        (40, "with an API key, or your own server"),
+    ] {
+        let sandbox = Sandbox::new();
+        let mut terminal = Terminal::of_width(columns, login(&sandbox));
+        terminal.shows(key);
+        // The second menu has longer words than forty columns hold.
+        terminal.types("\r");
+        terminal.answers(&[
+            ("Whose key is it?", "custom\r"),
+            ("base URL:", "http://8.8.8.8/v1\r"),
+        ]);
+        terminal.shows(if columns == 40 {
+            "that\r\n  3) give up"
+        } else {
+            "and remember that"
+        });
+        let shown = terminal.plain();
+        // A list that is searched, and the echo of an answer, may be cut there.
+        assert!(columns == 40 || !shown.contains("..."), "{columns}: {shown}");
+        terminal.types("\u{3}");
+        assert_ne!(terminal.ends(), 0);
+    }
 }
 
 #[test]

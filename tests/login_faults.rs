@@ -321,3 +321,46 @@ fn what_keeps_the_directory_of_credentials_from_being_used_is_named() {
         assert!(run.stderr.contains(words), "{run:#?}");
     }
 }
+
+#[test]
+fn a_login_that_comes_to_nothing_leaves_the_earlier_one_and_says_so() {
+    const KEPT: &str = "profile 'lab' keeps its earlier login";
+    for (answer, poll, code, said) in [
+        (
+            device(),
+            refusal(400, "access_denied"),
+            77,
+            "the login was denied",
+        ),
+        (device(), refusal(400, "expired_token"), 77, "expired"),
+        (
+            device_with(json!({"expires_in": 1})),
+            refusal(400, "authorization_pending"),
+            77,
+            "expired",
+        ),
+        (json!({"error": "server_error"}), ok(&token()), 75, "server_error"),
+        (
+            device(),
+            ok(&json!({"token_type": "Bearer"})),
+            76,
+            "no 'access_token'",
+        ),
+    ] {
+        let sandbox = Sandbox::new();
+        let authority = Authority::new(ok(&answer), [poll]);
+        authority.configure(&sandbox);
+        let run = login(&sandbox).run();
+        assert!(
+            run.stderr.contains(said) && !run.stderr.contains(KEPT),
+            "{run:#?}"
+        );
+        let earlier = json!({"method": "oauth", "access_token": "at-old", "refresh_token": "rt-old",
+            "token_type": "Bearer", "issued_at": 1, "expires_at": 2});
+        sandbox.write("home/.config/qwen/credentials/lab.json", earlier.to_string());
+        let run = login(&sandbox).run();
+        run.fails(code, &[said, KEPT]);
+        let kept = sandbox.read("home/.config/qwen/credentials/lab.json");
+        assert!(kept.contains("at-old"), "{kept}");
+    }
+}

@@ -58,7 +58,8 @@ fn a_key_from_stdin_is_tried_stored_and_in_use() {
     assert_eq!(
         run.stderr,
         format!(
-            "qwen-login: the endpoint accepts the key; profile 'default' uses model 'gpt-4o' at '{url}'\n"
+            "qwen-login: no model is named: 'gpt-4o' is taken, the default; --model NAME names another one\n\
+             qwen-login: the endpoint accepts the key; profile 'default' uses model 'gpt-4o' at '{url}'\n"
         )
     );
     assert_eq!(run.text(), "");

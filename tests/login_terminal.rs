@@ -480,12 +480,110 @@ fn a_swallowed_stderr_does_not_hide_the_address() {
 }
 
 #[test]
-fn a_numbered_list_shows_every_provider() {
+fn a_numbered_list_shows_every_provider_and_scrolls_only_where_it_is_too_narrow_for_columns() {
     let sandbox = Sandbox::new();
-    let mut terminal = Terminal::start(at_a_terminal(&sandbox).arg("--api-key"));
-    for name in ["openai", "ollama", "llama.cpp", "custom"] {
-        terminal.shows(&format!(") {name} "));
+    for (columns, rows) in [(80, 24), (100, 40), (132, 60), (40, 24), (20, 24)] {
+        let tool = at_a_terminal(&sandbox).arg("--api-key");
+        let mut terminal = Terminal::of_size(columns, rows, tool);
+        terminal.shows("choice [1]: ");
+        let shown = terminal.plain();
+        for name in ["openai", "ollama", "llama.cpp", "custom"] {
+            assert!(shown.contains(&format!(") {name}")), "{name}: {shown}");
+        }
+        let is_low = shown.lines().count() <= usize::from(rows);
+        assert!(is_low || columns == 20, "{columns}x{rows}: {shown}");
+        assert!(
+            shown
+                .lines()
+                .all(|line| line.chars().count() <= usize::from(columns)),
+            "{shown}"
+        );
+        // The titles are searched, shown or not.
+        terminal.types("studio\n");
+        terminal.shows("lmstudio");
+        terminal.types("\u{3}");
+        assert_ne!(terminal.ends(), 0);
     }
-    terminal.types("\u{3}");
-    assert_ne!(terminal.ends(), 0);
+}
+
+#[test]
+fn that_a_network_can_read_along_is_said_once_in_a_login() {
+    let sandbox = Sandbox::new();
+    let server = Server::answering(|_, request: &Request| match request.target.ends_with("/models") {
+        true => Reply::json(200, r#"{"data": [{"id": "a"}, {"id": "b"}]}"#),
+        false => crate::support::chat::answer(&["Hello"]),
+    });
+    let tool = at_a_terminal(&sandbox).env("http_proxy", server.url("")).args([
+        "--api-key",
+        "--base-url",
+        "http://nas.local/v1",
+    ]);
+    let mut terminal = Terminal::start(tool);
+    terminal.shows("API key (empty for none");
+    terminal.waits_for_echo(false);
+    terminal.types("\n");
+    terminal.answers(&[("choice [1]: ", "2\n")]);
+    terminal.shows("the endpoint answers");
+    let shown = terminal.plain();
+    assert_eq!(
+        shown.matches("plain http: who is on that network").count(),
+        1,
+        "{shown}"
+    );
+    assert_eq!(terminal.ends(), 0);
+}
+
+#[test]
+fn ctrl_c_while_the_approval_is_awaited_leaves_the_earlier_login_and_says_so() {
+    for has_earlier in [true, false] {
+        let authority = Authority::new(ok(&device()), [refusal(400, "authorization_pending")]);
+        let sandbox = Sandbox::new();
+        authority.configure(&sandbox);
+        let earlier = json!({"method": "oauth", "access_token": "at-old", "token_type": "Bearer"});
+        if has_earlier {
+            sandbox.write("home/.config/qwen/credentials/lab.json", earlier.to_string());
+        }
+        let tool = at_a_terminal(&sandbox)
+            .env("TERM", "xterm")
+            .args(["--oauth", "--no-browser"]);
+        let mut terminal = Terminal::start(tool);
+        terminal.shows("waiting for your approval: 9:5");
+        terminal.types("\u{3}");
+        let kept = "qwen-login: profile 'lab' keeps its earlier login\r\n";
+        if has_earlier {
+            terminal.shows(kept);
+        }
+        let shown = terminal.shown();
+        assert_eq!(shown.contains(kept), has_earlier, "{shown}");
+        assert_eq!(terminal.ends(), 130);
+    }
+}
+
+#[test]
+fn of_several_pasted_lines_none_is_taken_for_the_key_or_shown_at_the_next_question() {
+    for pasted in [
+        "sk-canary-0123456789\nsk-second-0123456789\n",
+        "\u{1b}[200~sk-canary-0123456789\nsk-second-0123456789\n\u{1b}[201~",
+        "-----BEGIN KEY-----\r\rsk-second-0123456789\r-----END KEY-----\r",
+    ] {
+        let (sandbox, server) = (Sandbox::new(), endpoint());
+        let words = ["--api-key", "--base-url", &server.url("/v1"), "--model", "m"];
+        let mut terminal = Terminal::start(at_a_terminal(&sandbox).args(words));
+        terminal.shows("API key (");
+        terminal.waits_for_echo(false);
+        terminal.types(pasted);
+        terminal.shows("several lines were pasted, and one is asked for: none of them is used");
+        let asked = terminal.shown().len();
+        terminal.waits_for_echo(false);
+        // A line end that was copied along is no second line.
+        terminal.types(&format!("\u{1b}[200~{GOOD}\n\n\u{1b}[201~"));
+        terminal.shows_after(asked, "the endpoint accepts the key");
+        let shown = terminal.shown();
+        assert!(!shown.contains("second") && !shown.contains("canary"), "{shown}");
+        assert_eq!(terminal.ends(), 0);
+        assert_eq!(
+            sandbox.files_with(&["second", "canary"]),
+            Vec::<std::path::PathBuf>::new()
+        );
+    }
 }

@@ -224,5 +224,5 @@ fn a_login_of_ones_own_is_set_up_by_commands_alone_from_nothing_to_an_answer() {
     assert_eq!(asked.header("x-team"), Some("docs"));
     assert!(asked.text().contains(r#""model":"m-2""#), "{}", asked.text());
     let status = sandbox.tool("qwen-auth").args(["--profile", "lab"]).run();
-    assert!(status.exits(0).text().contains(" of 5 today\n"));
+    assert!(status.exits(0).text().contains(" of 5 today  (profile 'lab')\n"));
 }

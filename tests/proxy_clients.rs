@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use crate::support::login::{OWN_FILE, login, with};
 use crate::support::model::Model;
 use crate::support::recipe::recipe;
-use crate::support::{Identity, Reply, Request, Run, Sandbox, Server, Tool, peers};
+use crate::support::{Identity, Reply, Request, Run, Sandbox, Server, Tool, binary, peers};
 use serde_json::{Value, json};
 
 const KEY: &str = "sk-canary-0123456789-lent";
@@ -155,6 +155,35 @@ fn node() -> Option<PathBuf> {
     peers::present("node", node.is_some()).then_some(node).flatten()
 }
 
+#[test]
+fn our_own_tools_ask_through_it_without_a_word_about_the_profile() {
+    let (sandbox, server) = (Sandbox::new(), upstream());
+    let profile = json!({"base_url": server.url("/v1"), "model": "tiny", "key": {"env": "WORK_KEY"},
+                         "headers": {"X-Team": "a"}, "rate": {"per_minute": 600}});
+    let config = json!({"default_profile": "work", "profiles": {"work": profile}}).to_string();
+    sandbox.config(&config);
+    let proxy = || {
+        sandbox
+            .tool("qwen-proxy")
+            .env("WORK_KEY", KEY)
+            .env("QWEN_PROFILE", "work")
+            .arg("--")
+    };
+    let chat = binary("qwen-chat").display().to_string();
+    for request in [vec![chat.as_str(), "hi"], vec![&chat, "--list-models"]] {
+        let run = proxy().args(&request).run().exits(0);
+        assert_eq!(run.stderr, "", "{run:#?}");
+    }
+    // Another endpoint than the proxy's is another's.
+    let away = format!("OPENAI_BASE_URL={} {chat} hi", server.url("/other"));
+    let run = proxy().args(["/bin/sh", "-c", &away]).run();
+    assert!(run.stderr.contains("profile 'work' was named"), "{run:#?}");
+    assert!(
+        run.stderr.contains("'headers' and 'rate' are not used"),
+        "{run:#?}"
+    );
+}
+
 /// What a client that tried everything got.
 fn all_of_it(run: Run) -> Value {
     let came: Value = serde_json::from_str(&run.exits(0).text()).unwrap();
@@ -303,7 +332,7 @@ fn qwen_code_0_7_asks_through_it_once_its_proxies_are_away() {
 
 #[test]
 fn the_newest_qwen_code_asks_through_it() {
-    let Some(node) = peer("a newer Node", "bin/node22") else {
+    let Some(node) = peer("a newer Node", "node-bin/node22") else {
         return;
     };
     qwen_code("qwen-code-newest", node, &[]);

@@ -118,6 +118,7 @@ fn the_command_finds_the_endpoint_and_no_other_credential() {
         "{url}"
     );
     assert_eq!(&found["OPENAI_API_BASE"], url);
+    assert_eq!(&found["QWEN_PROXY_URL"], url);
     assert_eq!(found["OPENAI_MODEL"], "tiny");
     let token = found["OPENAI_API_KEY"].strip_prefix("sk-").unwrap();
     assert!(

@@ -43,6 +43,7 @@ fn without_a_command_it_prints_the_variables_and_lets_go_of_standard_output() {
             "OPENAI_BASE_URL",
             "OPENAI_MODEL",
             "QWEN_PROXY_PID",
+            "QWEN_PROXY_URL",
             "no_proxy"
         ]
     );

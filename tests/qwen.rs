@@ -177,7 +177,7 @@ fn an_unknown_name_is_named_with_its_neighbours_and_nothing_is_run() {
                 .map(|name| format!("qwen: hint: did you mean 'qwen {name}'?")),
         );
         if near.is_empty() {
-            lines.push("qwen: hint: to ask a model, run \"qwen-chat 'your question'\"".to_owned());
+            lines.push(format!("qwen: hint: to ask a model, run \"qwen-chat '{typed}'\""));
         }
         lines.push("qwen: hint: run 'qwen --list' to see all tools".to_owned());
         assert_eq!(run.stderr.lines().collect::<Vec<_>>(), lines);
@@ -188,15 +188,27 @@ fn an_unknown_name_is_named_with_its_neighbours_and_nothing_is_run() {
 fn words_that_read_like_a_question_are_met_with_how_to_ask() {
     let installed = Installed::new();
     installed.script("bin/qwen-chat", "echo run");
-    let asks = "qwen: hint: to ask a model, run \"qwen-chat 'your question'\"";
     let near = "qwen: hint: did you mean 'qwen chat'?";
     for (words, asked) in [
-        (&["what", "is", "a", "pipe"][..], true),
-        (&["what", "now"], false),
-        (&["cht", "--model", "m"], false),
+        (&["what", "is", "a", "pipe?"][..], Some("what is a pipe?")),
+        (&["what's", "that", "now"], Some("your question")),
+        (&["summarise"], Some("summarise")),
+        (&["Résumé", "de", "texte"], Some("Résumé de texte")),
+        (&["summarise", "--model", "m"], Some("your question")),
+        (&["say", "$HOME", "and", "`id`"], Some("your question")),
+        (&["say", "", "x"], Some("your question")),
+        (&["what", "now"], None),
+        (&["cht", "--model", "m"], None),
     ] {
-        let run = installed.qwen().args(words).run().fails(127, &[near]);
-        assert_eq!(run.stderr.contains(asks), asked, "{run:#?}");
+        let run = installed.qwen().args(words).stdin("text\n").run().fails(127, &[]);
+        let hint = asked.map(|question| format!("to ask a model, run \"qwen-chat '{question}'\""));
+        match hint {
+            Some(hint) => assert!(run.stderr.contains(&hint), "{run:#?}"),
+            None => assert!(
+                run.stderr.contains(near) && !run.stderr.contains("to ask"),
+                "{run:#?}"
+            ),
+        }
     }
 }
 

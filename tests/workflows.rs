@@ -43,7 +43,7 @@ fn the_linter_of_workflows_finds_nothing() {
     let files = workflows()
         .into_iter()
         .map(|(name, _)| root().join(".github/workflows").join(name));
-    let output = Command::new("node")
+    let output = Command::new(peers::command("node").unwrap())
         .args(["--input-type=module", "--eval", LINTER])
         .arg(module)
         .args(files)

@@ -4,6 +4,7 @@ use clap::{Command, CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::engine::{ArgValueCandidates, ArgValueCompleter};
 use qwen_shared::app::{CommandLine, Common};
 use qwen_shared::completion::profiles;
+use qwen_shared::neighbours::command_for;
 
 use crate::complete::assignments;
 
@@ -130,6 +131,10 @@ pub(crate) enum Format {
 impl CommandLine for Args {
     fn common(&self) -> &Common {
         &self.common
+    }
+
+    fn meant_by(word: &str) -> Option<&'static str> {
+        command_for(word)
     }
 }
 

@@ -25,7 +25,7 @@ pub(crate) fn run(format: Format, reporter: &Reporter) -> Outcome {
     match format {
         Format::Text => {
             let lines = faults.iter().map(|fault| line(&shown, fault) + "\n");
-            Stdout::write(lines.collect::<String>().as_bytes())?;
+            Stdout::write_lines(&lines.collect::<String>())?;
         }
         Format::Json => {
             let rows: Vec<Value> = faults.iter().map(|fault| row(&shown, fault)).collect();

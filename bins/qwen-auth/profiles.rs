@@ -9,6 +9,7 @@ use qwen_shared::net::credential::{KeyringTimeout, Store, StoreKind};
 use qwen_shared::output::{Reporter, Stdout};
 use qwen_shared::text::{escape_json, one_line};
 use serde_json::{Value, json};
+use unicode_width::UnicodeWidthStr;
 
 use crate::args::Format;
 
@@ -35,7 +36,12 @@ pub(crate) fn list(profile: Option<&str>, format: Format, reporter: &Reporter) -
         reporter.notice("no profile is configured");
         reporter.hint("run 'qwen-login'");
     } else {
-        Stdout::write(table(&rows).as_bytes())?;
+        let table = table(&rows);
+        let widest = table.lines().map(UnicodeWidthStr::width).max();
+        match Stdout::columns() {
+            Some(columns) if widest > Some(columns) => Stdout::write_lines(&blocks(&rows))?,
+            _ => Stdout::write(table.as_bytes())?,
+        }
     }
     Ok(Exit::Ok)
 }
@@ -79,22 +85,47 @@ fn is_empty_file(name: &str, profile: &Profile) -> Result<bool, Failure> {
     Ok(store.is_ok_and(|store| !store.has_trace()))
 }
 
-/// Lays the rows out in columns, with a dash for what is not known.
-fn table(rows: &[Value]) -> String {
-    let cell = |row: &Value, column: &str| match row[column].as_str() {
+fn cell(row: &Value, column: &str) -> String {
+    match row[column].as_str() {
         Some(text) if !text.is_empty() => one_line(text),
         _ if column == "key" && row["method"] == "none" => "no key needed".to_owned(),
         _ => "-".to_owned(),
-    };
+    }
+}
+
+const fn star(is_active: bool) -> &'static str {
+    if is_active { "*" } else { " " }
+}
+
+/// Lays the rows out as blocks, for a terminal that is narrower than the columns.
+fn blocks(rows: &[Value]) -> String {
+    let mut text = String::new();
+    for row in rows {
+        text.push_str(&format!(
+            "{} {}\n",
+            star(row["active"] == true),
+            cell(row, COLUMNS[0])
+        ));
+        for column in &COLUMNS[1..] {
+            text.push_str(&format!("  {column:8}  {}\n", cell(row, column)));
+        }
+    }
+    text
+}
+
+/// Lays the rows out in columns, with a dash for what is not known.
+fn table(rows: &[Value]) -> String {
     let widths = COLUMNS.map(|column| {
-        let width = |row: &Value| cell(row, column).chars().count();
+        let width = |row: &Value| cell(row, column).width();
         rows.iter().map(width).max().unwrap_or_default()
     });
     let mut text = String::new();
     for row in rows {
-        let mut line = String::from(if row["active"] == true { "*" } else { " " });
+        let mut line = star(row["active"] == true).to_owned();
         for (column, width) in COLUMNS.into_iter().zip(widths) {
-            line.push_str(&format!(" {:width$} ", cell(row, column)));
+            let cell = cell(row, column);
+            let fill = " ".repeat(width - cell.width());
+            line.push_str(&format!(" {cell}{fill} "));
         }
         text.push_str(line.trim_end());
         text.push('\n');

@@ -4,13 +4,14 @@ use std::time::{Duration, SystemTime};
 
 use qwen_shared::exit::{Exit, Failure, Outcome};
 use qwen_shared::net::api::{Authorization, check_stored_for, store_of};
-use qwen_shared::net::config::{Auth, Key, Overrides, Settings};
+use qwen_shared::net::config::{Auth, Key, Overrides, Settings, Source};
 use qwen_shared::net::credential::{Credential, StoreKind, Stored, StoredKey};
 use qwen_shared::net::date::rfc3339;
 use qwen_shared::net::ratelimit::RateLimit;
 use qwen_shared::net::ratelimit::identity;
 use qwen_shared::output::{Reporter, Stdout};
 use qwen_shared::paths;
+use qwen_shared::provider::Rate;
 use qwen_shared::secret::Secret;
 use qwen_shared::text::one_line;
 use serde_json::{Map, Value, json};
@@ -30,7 +31,7 @@ pub(crate) fn show(profile: Option<&str>, format: Format, reporter: &Reporter) -
         }
     };
     match format {
-        Format::Text => Stdout::write(report.to_text().as_bytes())?,
+        Format::Text => Stdout::write_lines(&report.to_text())?,
         Format::Json => profiles::print_json(&report.to_json())?,
     }
     for notice in &report.notices {
@@ -57,13 +58,16 @@ fn without_settings(failure: &Failure) -> Value {
 }
 
 /// The members of the report in JSON.
-const MEMBERS: [&str; 16] = [
+const MEMBERS: [&str; 19] = [
     "profile",
     "method",
     "provider",
     "endpoint",
     "model",
+    "key",
     "store",
+    "headers",
+    "query",
     "place",
     "state",
     "error",
@@ -130,6 +134,8 @@ struct Report {
     settings: Settings,
     endpoint: String,
     endpoint_source: String,
+    /// The key, its middle masked, or what prints it.
+    key: Option<String>,
     /// Where the credential is: a path, the system keyring, a variable.
     place: String,
     store: Option<StoreKind>,
@@ -148,6 +154,11 @@ impl Report {
         let mut report = Self {
             endpoint: settings.base_url.value.to_string(),
             endpoint_source: settings.base_url.source.to_string(),
+            key: match &settings.auth.value {
+                // Its ends are shown when it is read.
+                Auth::ApiKey(Key::Stored(_)) => None,
+                auth => auth.shown_key(),
+            },
             place: settings.auth.source.to_string(),
             store: None,
             state: State::NotNeeded,
@@ -161,6 +172,9 @@ impl Report {
             Some(Stored::Oauth(credential)) => (None, Some(credential)),
             None => (None, None),
         };
+        if let Some(key) = &key {
+            report.key = Some(key.masked());
+        }
         report.count_requests(key.as_ref());
         if let Some(credential) = &credential {
             report.set_expiry(credential);
@@ -297,7 +311,7 @@ impl Report {
     }
 
     /// Returns name, value and source.
-    fn rows(&self) -> [(&'static str, Option<String>, Option<String>); 6] {
+    fn rows(&self) -> Vec<(&'static str, Option<String>, Option<String>)> {
         let settings = &self.settings;
         let profile = settings.profile.as_ref();
         let auth_source = || settings.auth.source.to_string();
@@ -307,7 +321,7 @@ impl Report {
         };
         let row = |name, value: &str, source: String| (name, Some(value.to_owned()), Some(source));
         let (provider, model) = (&settings.provider, &settings.model);
-        [
+        vec![
             (
                 "profile",
                 profile.map(|profile| profile.value.clone()),
@@ -317,6 +331,7 @@ impl Report {
             row("provider", &provider.value.name, provider.source.to_string()),
             row("endpoint", &self.endpoint, self.endpoint_source.clone()),
             row("model", &model.value, model.source.to_string()),
+            ("key", self.key.clone(), self.key.as_ref().map(|_| auth_source())),
             (
                 "store",
                 self.store.map(|store| store.to_string()),
@@ -333,15 +348,32 @@ impl Report {
             text.push('\n');
         };
         for (name, value, source) in self.rows() {
-            let value = value.unwrap_or_else(|| "none".to_owned());
+            let shown = value.as_deref().unwrap_or("none");
             match name {
-                "store" => line(name, &format!("{value}, {}", self.place), source),
-                _ => line(name, &value, source),
+                "key" if value.is_none() => {}
+                // A key that is in no store has said where it comes from.
+                "store" if value.is_none() && self.key.is_some() => {}
+                "store" => line(name, &format!("{shown}, {}", self.place), source),
+                _ => line(name, shown, source),
             }
         }
+        let profile = Source::Profile(self.settings.profile_name().to_owned()).to_string();
+        for (name, members) in self.settings.masked_members() {
+            let members: Vec<String> = members
+                .iter()
+                .map(|(name, value)| format!("{name}={value}"))
+                .collect();
+            line(name, &members.join(" "), Some(profile.clone()));
+        }
         line("credential", &self.describe_credential(), None);
-        line("requests", &self.describe_requests(), None);
+        line("requests", &self.describe_requests(), self.quota_source());
         text
+    }
+
+    /// Returns who says how many requests may be made; `None` where nobody does.
+    fn quota_source(&self) -> Option<String> {
+        let rate = self.settings.rate.and_then(Rate::in_words);
+        rate.map(|_| self.settings.rate_source.to_string())
     }
 
     fn describe_credential(&self) -> String {
@@ -375,6 +407,14 @@ impl Report {
             json.insert(name.to_owned(), json!(value));
             sources.insert(name.to_owned(), json!(source));
         }
+        let masked = self.settings.masked_members();
+        for name in ["headers", "query"] {
+            let members = masked.iter().find(|(own, _)| *own == name);
+            json.insert(name.to_owned(), json!(members.map(|(_, members)| members)));
+            let source = Source::Profile(self.settings.profile_name().to_owned()).to_string();
+            sources.insert(name.to_owned(), json!(members.map(|_| source)));
+        }
+        sources.insert("quota".to_owned(), json!(self.quota_source()));
         let rate = self.settings.rate.unwrap_or_default();
         let others = json!({
             "place": self.place,

@@ -91,7 +91,8 @@ pub(crate) struct Args {
     /// Show what the project's file sets, and consent
     ///
     /// Or what FILE sets.
-    /// The consent holds as long as the content stays the same.
+    /// On a terminal it asks; without one, the command itself is the consent.
+    /// It holds as long as the content stays the same.
     #[arg(long, value_name = "FILE", num_args = 0..=1, value_hint = ValueHint::FilePath)]
     pub(crate) trust: Option<Option<PathBuf>>,
     /// With --trust: do not ask

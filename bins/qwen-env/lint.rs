@@ -12,7 +12,7 @@ const QUOTES: [char; 3] = ['\'', '"', '`'];
 /// A line whose value is probably not what its author meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Lint {
-    /// An unquoted value ends at a `#` with no blank before it.
+    /// An unquoted value ends at a `#` with no blank before it, or within double quotes of its own.
     CutAtHash,
     /// `NAME:` or `NAME=` takes its value from a later line.
     ValueOnLaterLine,
@@ -27,8 +27,9 @@ impl Lint {
         let raw = &text[start..end];
         let value = raw.trim_matches(is_space);
         let mut found = Vec::new();
-        let cut = text[end..].starts_with('#') && !raw.ends_with(is_space);
-        if cut && !value.ends_with(QUOTES) {
+        let is_open = !value.starts_with(QUOTES) && value.matches('"').count() % 2 == 1;
+        let cut = !raw.ends_with(is_space) && !value.ends_with(QUOTES);
+        if text[end..].starts_with('#') && (cut || is_open) {
             found.push(Self::CutAtHash);
         }
         let before = end - raw.trim_start_matches(is_space).len();
@@ -95,6 +96,10 @@ pub(crate) enum NodeFault {
     Indent,
     /// Two spaces behind `export`.
     Export,
+    /// `export` before an empty value without quotes (Node 22).
+    ExportedEmpty,
+    /// Spaces in the place of a value, with an assignment further on (Node 22).
+    BlankValue,
 }
 
 impl fmt::Display for NodeFault {
@@ -108,6 +113,12 @@ impl fmt::Display for NodeFault {
             }
             Self::Export => {
                 "has two spaces behind 'export', of which 'node --env-file' takes one into the name"
+            }
+            Self::ExportedEmpty => {
+                "has 'export' and an empty value without quotes, by which 'node --env-file' takes 'export' into the name"
+            }
+            Self::BlankValue => {
+                "has a space for its value, by which 'node --env-file' takes the next line for it"
             }
         })
     }
@@ -130,7 +141,11 @@ pub(crate) fn lines_odd_to_node(text: &str) -> Vec<(u32, NodeFault)> {
             next += 1;
         }
         let is_between = next > 0 && next < values.len();
-        if let Some(fault) = fault_to_node(line, at, &values[next..], is_between) {
+        let is_inside = values.get(next).is_some_and(|value| value.start < at);
+        let has_more = || values[next..].iter().any(|value| value.start >= at + line.len());
+        let of_empty = || fault_of_empty(line, has_more()).filter(|_| !is_inside);
+        let fault = fault_to_node(line, at, &values[next..], is_between).or_else(of_empty);
+        if let Some(fault) = fault {
             found.push((number, fault));
         }
         at += line.len();
@@ -160,4 +175,22 @@ fn fault_to_node(line: &str, at: usize, values: &[Range<usize>], is_between: boo
         return Some(NodeFault::Indent);
     }
     words.starts_with("export  ").then_some(NodeFault::Export)
+}
+
+/// What is odd about a line that gives a name no value, and no quotes. `has_more`: an assignment stands further on.
+fn fault_of_empty(line: &str, has_more: bool) -> Option<NodeFault> {
+    let words = line.trim_end_matches(['\n', '\r']);
+    let before = words
+        .trim_end_matches(' ')
+        .strip_suffix('=')?
+        .trim_start_matches(' ');
+    let name = before.strip_prefix("export ").unwrap_or(before);
+    let is_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    if name.is_empty() || !name.chars().all(is_name) {
+        return None;
+    }
+    if has_more && words.ends_with(' ') {
+        return Some(NodeFault::BlankValue);
+    }
+    (name.len() < before.len()).then_some(NodeFault::ExportedEmpty)
 }

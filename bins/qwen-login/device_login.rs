@@ -49,7 +49,8 @@ pub(crate) fn log_in(login: &mut Login<'_>) -> Outcome {
     update.store = Some(store.kind());
     let journal = LoginJournal::begin(&login.profile.subject(&update, &server.settings)?)?;
     let approval = ApprovalTransport::new(&transport, journal);
-    let response = request_token(login, &approval, &endpoints, &client)?;
+    let kept = earlier_login(login, &store);
+    let response = request_token(login, &approval, &endpoints, &client, kept.as_deref())?;
     check_response(&response, &client, &server, &store, reporter);
     let mut credential = Credential::from_response(response, SystemTime::now());
     transport.report_clock_difference(reporter);
@@ -129,53 +130,91 @@ fn profile_update(login: &Login<'_>, provider: Option<&Provider>) -> Result<Prof
     Ok(update)
 }
 
-/// Requests the codes, shows them, opens a browser, and polls for the token.
+/// Says that the login which the profile has stays until a new one is stored; `None` where it has none.
+fn earlier_login(login: &Login<'_>, store: &Store) -> Option<String> {
+    let found = store.load().ok()??;
+    let is_login = matches!(found.stored, Stored::Oauth(_));
+    is_login.then(|| format!("profile '{}' keeps its earlier login", login.profile.name))
+}
+
+fn and_kept(mut failure: Failure, kept: Option<&str>) -> Failure {
+    if let Some(kept) = kept {
+        failure.message = format!("{}; {kept}", failure.message);
+    }
+    failure
+}
+
+/// Requests the codes, shows them, opens a browser, and polls for the token. What `kept` says of an earlier login is said
+/// where nothing comes of that.
 fn request_token(
     login: &mut Login<'_>,
     transport: &dyn Transport,
     endpoints: &LoginEndpoints,
     client: &PublicClient,
+    kept: Option<&str>,
 ) -> Result<TokenResponse, Failure> {
-    let no_random = |error: io::Error| {
-        Failure::new(Exit::Io, "the operating system gives no random bytes").caused_by(error)
-    };
     let verifier = client
         .pkce
         .then(CodeVerifier::generate)
         .transpose()
         .map_err(no_random)?;
-    let request_id = random::uuid().map_err(no_random)?;
-    let server = &server_name(&endpoints.token_endpoint);
-    let profile = &login.profile.name;
+    let requested = request_codes(login, transport, endpoints, client, verifier.as_ref());
+    let device = requested.map_err(|failure| and_kept(failure, kept))?;
+    let reporter = login.reporter;
+    let say_kept = || {
+        if Reporter::is_seen() {
+            reporter.plain("");
+        }
+        kept.iter().for_each(|kept| reporter.notice(kept));
+    };
+    let clock = SystemClock {
+        interrupted: kept.map(|_| &say_kept as &dyn Fn()),
+    };
+    let poller = TokenPoller::new(
+        transport,
+        &clock,
+        &endpoints.token_endpoint,
+        client,
+        verifier.as_ref(),
+        &device,
+    );
+    let mut prompt = DevicePrompt::new(reporter, login.terminal.as_mut());
+    prompt.show(&device, login.args.qr);
+    open_browser(&device, login.args.no_browser, reporter);
+    let response = poller.poll_until_done(&mut |progress| prompt.progress(&progress));
+    prompt.clear_countdown();
+    let server = server_name(&endpoints.token_endpoint);
+    response.map_err(|error| and_kept(login_failed(&error, &server, &login.profile.name), kept))
+}
+
+fn request_codes(
+    login: &Login<'_>,
+    transport: &dyn Transport,
+    endpoints: &LoginEndpoints,
+    client: &PublicClient,
+    verifier: Option<&CodeVerifier>,
+) -> Result<DeviceAuthorization, Failure> {
+    let server = server_name(&endpoints.token_endpoint);
     let device = DeviceAuthorization::request(
         transport,
         &endpoints.device_authorization_endpoint,
         client,
-        verifier.as_ref(),
-        &request_id,
+        verifier,
+        &random::uuid().map_err(no_random)?,
         allows_http(login),
     )
-    .map_err(|error| not_started(&error, server, login.profile.settings.oauth.is_some()))?;
+    .map_err(|error| not_started(&error, &server, login.profile.settings.oauth.is_some()))?;
     if device.verification_uri.is_plain_http() {
         let address = &device.verification_uri;
         login.reporter.notice(&format!(
             "'{address}' is plain http: whoever is on that network can show you another page"
         ));
     }
-    let poller = TokenPoller::new(
-        transport,
-        &SystemClock,
-        &endpoints.token_endpoint,
-        client,
-        verifier.as_ref(),
-        &device,
-    );
-    let mut prompt = DevicePrompt::new(login.reporter, login.terminal.as_mut());
-    prompt.show(&device, login.args.qr);
-    open_browser(&device, login.args.no_browser, login.reporter);
-    let response = poller.poll_until_done(&mut |progress| prompt.progress(&progress));
-    prompt.clear_countdown();
-    response.map_err(|error| login_failed(&error, server, profile))
+    Ok(device)
+}
+
+fn no_random(error: io::Error) -> Failure {
+    Failure::new(Exit::Io, "the operating system gives no random bytes").caused_by(error)
 }
 
 fn open_browser(device: &DeviceAuthorization, no_browser: bool, reporter: &Reporter) {

@@ -105,6 +105,7 @@ fn import_key(login: &mut Login<'_>, connection: &Connection) -> Outcome {
     let mut setup = KeySetup {
         provider,
         base_url,
+        is_model_guessed: false,
         model: model.unwrap_or_else(|| provider.default_model.clone()),
         needs_key: key.is_some(),
         key: key.map(|key| key.value.clone()),
@@ -132,7 +133,9 @@ fn checked_endpoint(login: &Login<'_>, connection: &Connection) -> Result<BaseUr
         message: format!("{source}: {}", failure.message),
         ..failure
     })?;
-    notice.iter().for_each(|notice| login.reporter.notice(notice));
+    notice
+        .iter()
+        .for_each(|notice| login.reporter.notice_once(notice));
     let needs_key = provider::recognise(url).is_none_or(|known| known.needs_key) && !is_own_server(url);
     if has_key || !needs_key {
         return Ok(url.clone());

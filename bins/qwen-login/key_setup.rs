@@ -23,6 +23,8 @@ pub(crate) struct KeySetup {
     pub(crate) base_url: BaseUrl,
     pub(crate) model: String,
     pub(crate) needs_key: bool,
+    /// True where the model is that of the catalogue for a server that could have any.
+    pub(crate) is_model_guessed: bool,
     pub(crate) key: Option<Secret<String>>,
     pub(crate) store: Option<Store>,
 }
@@ -57,7 +59,7 @@ fn ask_all(login: &mut Login<'_>) -> Result<KeySetup, Failure> {
     });
     let needs_key = provider.needs_key && !is_own_server(&base_url);
     let wants_key = needs_key || login.args.with_key;
-    let default = model::default_for(login, provider, deployment);
+    let (default, is_model_guessed) = model::default_for(login, provider, deployment);
     if needs_key && login.terminal.is_none() && !login.args.with_key {
         return Err(missing_answers(login, &base_url, &default));
     }
@@ -67,6 +69,7 @@ fn ask_all(login: &mut Login<'_>) -> Result<KeySetup, Failure> {
         provider,
         base_url,
         needs_key,
+        is_model_guessed,
         key: None,
         model: default,
         store,
@@ -312,7 +315,11 @@ impl KeySetup {
                     return Ok(());
                 }
                 (Ok(names), None) => {
+                    let is_listed = names.as_ref().is_some_and(|names| !names.is_empty());
                     self.model = model::only(names, &self.model)?;
+                    if !is_listed {
+                        self.say_guess(login);
+                    }
                     return Ok(());
                 }
                 (Err(failed), _) => failed,
@@ -321,6 +328,16 @@ impl KeySetup {
                 WhatNow::ChangeModel => lists = false,
                 _ => lists = self.has_list(login),
             }
+        }
+    }
+
+    /// Says which model is asked for where none was named, and nobody knows what the server has.
+    fn say_guess(&self, login: &Login<'_>) {
+        if self.is_model_guessed && self.model == self.provider.default_model {
+            login.reporter.notice(&format!(
+                "no model is named: '{}' is taken, the default; --model NAME names another one",
+                self.model
+            ));
         }
     }
 

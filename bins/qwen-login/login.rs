@@ -36,7 +36,7 @@ impl Login<'_> {
     pub(crate) fn check_http(&mut self, url: &BaseUrl, has_secret: bool) -> Result<bool, Failure> {
         let failure = match check_transport(url, self.allows_http(url), has_secret) {
             Ok(notice) => {
-                notice.iter().for_each(|notice| self.reporter.notice(notice));
+                notice.iter().for_each(|notice| self.reporter.notice_once(notice));
                 return Ok(true);
             }
             Err(failure) => failure,

@@ -33,19 +33,25 @@ const SILENCE: Duration = Duration::from_secs(2);
 const MOST_NAMES: usize = 10;
 
 /// Returns the model where none is named: that of a deployment's address, the profile's if it has the same provider,
-/// `OPENAI_MODEL`, or the provider's.
-pub(crate) fn default_for(login: &Login<'_>, provider: &Provider, deployment: Option<String>) -> String {
+/// `OPENAI_MODEL`, or the provider's; and whether that is a guess, for a server that could have any.
+pub(crate) fn default_for(
+    login: &Login<'_>,
+    provider: &Provider,
+    deployment: Option<String>,
+) -> (String, bool) {
     let profile = &login.profile;
     let current = profile.settings.model.clone().filter(|_| profile.is_of(provider));
     let from_environment = own_variable("OPENAI_MODEL")
         .ok()
         .flatten()
         .filter(|_| login.provider.is_none());
-    deployment
+    let known = deployment
         .or(current)
         .or(from_environment)
-        .filter(|model| !model.trim().is_empty())
-        .unwrap_or_else(|| provider.default_model.clone())
+        .filter(|model| !model.trim().is_empty());
+    let model = known.clone().unwrap_or_else(|| provider.default_model.clone());
+    let could_have_any = !provider.needs_key || provider.regions.is_empty();
+    (model, known.is_none() && could_have_any)
 }
 
 /// Asks the endpoint for the names of its models, sorted; `None` where it has no list, which is said.

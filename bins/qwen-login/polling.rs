@@ -6,6 +6,8 @@ use qwen_shared::net::http::HttpError;
 use qwen_shared::net::oauth::{
     Form, HttpResponse, OauthError, PublicClient, TokenResponse, Transport, members,
 };
+use qwen_shared::signal;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde_json::Value;
 use url::Url;
 
@@ -232,9 +234,13 @@ pub(crate) trait Clock {
 }
 
 /// The system's clock, which also counts the time that the machine is suspended.
-pub(crate) struct SystemClock;
+#[derive(Default)]
+pub(crate) struct SystemClock<'a> {
+    /// Called at a Ctrl-C before the program ends by it.
+    pub(crate) interrupted: Option<&'a dyn Fn()>,
+}
 
-impl Clock for SystemClock {
+impl Clock for SystemClock<'_> {
     fn now(&self) -> Duration {
         use rustix::time::{ClockId, clock_gettime};
         #[cfg(any(target_os = "linux", target_os = "android"))]
@@ -245,7 +251,19 @@ impl Clock for SystemClock {
     }
 
     fn sleep(&self, time: Duration) {
-        std::thread::sleep(time);
+        let caught = self.interrupted.and_then(|interrupted| {
+            let caught = signal::catch(&[signal::SIGINT]).ok()?;
+            Some((interrupted, caught.watch().ok()?, caught))
+        });
+        let Some((interrupted, arrival, caught)) = caught else {
+            return std::thread::sleep(time);
+        };
+        let time = Timespec::try_from(time).ok();
+        let _ = poll(&mut [PollFd::new(&arrival, PollFlags::IN)], time.as_ref());
+        if let Some(signal) = caught.take() {
+            interrupted();
+            let _ = signal::end_by_signal(signal);
+        }
     }
 }
 

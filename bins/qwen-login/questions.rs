@@ -16,6 +16,12 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 /// The narrowest terminal that a list is drawn on, in columns.
 const NARROWEST: u16 = 24;
 
+/// How many columns stand before an option, or behind it.
+const MARKS: usize = 3;
+
+/// A list of more options is searched rather than read.
+const LONG: usize = 12;
+
 /// How many options of a numbered list are printed, at most: all providers, and not all models of a gateway.
 const MOST_PRINTED: usize = 60;
 
@@ -62,16 +68,24 @@ impl<'a> Choice<'a> {
     /// As [`Choice::ask`].
     pub(crate) fn ask_with_typed(&self, terminal: &mut Terminal) -> Result<(usize, String), Failure> {
         let typed = RefCell::new(String::new());
-        let chosen = match draws(terminal) {
+        let chosen = match draws(terminal) && self.is_readable(terminal) {
             true => self.select(terminal, &typed)?,
             false => self.ask_by_number(terminal)?,
         };
         Ok((chosen, typed.into_inner()))
     }
 
+    /// True where no words would be cut that are to be read before an answer is given. In a long list, which is searched,
+    /// names may be.
+    fn is_readable(&self, terminal: &Terminal) -> bool {
+        let room = usize::from(terminal.columns()).saturating_sub(MARKS);
+        let is_cut = |option: &String| option.width() > room && option.contains(' ');
+        self.options.len() > LONG || !self.options.iter().any(is_cut)
+    }
+
     fn select(&self, terminal: &mut Terminal, typed: &RefCell<String>) -> Result<usize, Failure> {
         let (columns, rows) = terminal.size();
-        let width = usize::from(columns).saturating_sub(3);
+        let width = usize::from(columns).saturating_sub(MARKS);
         let cut = |option: &String| cut_to(option, width);
         // The answer stands behind its question and two marks, on the same line where there is room for some of it.
         let left_of_answer = width.saturating_sub(self.question.width() + 1).max(8);
@@ -181,8 +195,11 @@ impl<'a> Choice<'a> {
     /// that were printed.
     fn print(&self, terminal: &mut Terminal, indexes: &[usize]) -> Result<Vec<usize>, Failure> {
         let (first, more) = indexes.split_at(indexes.len().min(MOST_PRINTED));
-        for &index in first {
-            self.print_option(terminal, index)?;
+        match first.len() > usize::from(terminal.size().1).saturating_sub(4) {
+            true => self.print_in_columns(terminal, first)?,
+            false => first
+                .iter()
+                .try_for_each(|&index| self.print_option(terminal, index))?,
         }
         let mut printed = first.to_vec();
         if !more.is_empty() {
@@ -196,6 +213,30 @@ impl<'a> Choice<'a> {
             }
         }
         Ok(printed)
+    }
+
+    /// Prints the names of options that would scroll off the screen, one under the other as `ls` does; the way out by all its
+    /// words.
+    fn print_in_columns(&self, terminal: &mut Terminal, indexes: &[usize]) -> Result<(), Failure> {
+        let cell = |&index: &usize| {
+            let option = self.options.get(index).map_or("", String::as_str);
+            let is_name = !(self.has_way_out && index + 1 == self.options.len());
+            let name = option.split_whitespace().next().filter(|_| is_name);
+            format!("{:3}) {}", index + 1, name.unwrap_or(option))
+        };
+        let cells: Vec<String> = indexes.iter().map(cell).collect();
+        let width = cells.iter().map(|cell| cell.width()).max().unwrap_or(0) + 1;
+        let room = usize::from(terminal.columns()).saturating_sub(1);
+        let rows = cells.len().div_ceil((room / width).max(1));
+        for row in 0..rows {
+            let mut line = String::new();
+            for cell in cells.iter().skip(row).step_by(rows) {
+                line.push_str(cell);
+                line.push_str(&" ".repeat(width - cell.width()));
+            }
+            terminal.print(&format!("{}\n", line.trim_end()))?;
+        }
+        Ok(())
     }
 
     fn print_option(&self, terminal: &mut Terminal, index: usize) -> Result<(), Failure> {

@@ -124,7 +124,10 @@ fn ask_method(
 ) -> Result<Method, Failure> {
     let server = server.and_then(host).unwrap_or_else(|| "qwen.ai".to_owned());
     let browser = format!("in a browser, at '{server}'");
-    let key = "with an API key: OpenAI, Model Studio, OpenRouter, Azure, a server of your own, …";
+    let key = match terminal.columns() {
+        ..110 => "with an API key, or your own server",
+        _ => "with an API key: OpenAI, Model Studio, OpenRouter, Azure, your own server, …",
+    };
     let default = usize::from(current != Some(Method::Oauth));
     match Choice::new("How do you want to log in?", &[&browser, key], default).ask(terminal)? {
         0 => Ok(Method::Oauth),

@@ -5,6 +5,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
 use qwen_shared::dotenv::{RECORD, carriers};
+use qwen_shared::net::config::LENT_ADDRESS;
 use qwen_shared::provider;
 use qwen_shared::secret::Secret;
 
@@ -42,7 +43,7 @@ impl Access {
         environment: &BTreeMap<OsString, OsString>,
     ) -> BTreeMap<&'static str, OsString> {
         let mut set = BTreeMap::from([(KEY, OsString::from(self.token.expose()))]);
-        for name in ADDRESSES {
+        for name in ADDRESSES.into_iter().chain([LENT_ADDRESS]) {
             set.extend(self.base_url.as_ref().map(|url| (name, url.into())));
         }
         set.extend(self.model.as_ref().map(|model| (MODEL, model.into())));
@@ -90,6 +91,7 @@ impl Access {
             .filter_map(|name| name.to_str())
             .filter(|name| is_identifier(name) && !is_of_process(name))
             .chain(ADDRESSES)
+            .chain([LENT_ADDRESS])
             .filter(|name| !set.contains_key(name))
             .map(str::to_owned)
             .collect()
@@ -163,7 +165,7 @@ fn with_hosts(before: Option<&OsStr>, hosts: &[String]) -> OsString {
 /// True for the variable of a credential, or of what goes with one, for a model's API other than the one that is lent, and for
 /// one that sends a client there.
 fn opens_other_endpoint(name: &str) -> bool {
-    const OWN: [&str; 4] = [SOCKET, PID, ADDRESSES[0], ADDRESSES[1]];
+    const OWN: [&str; 5] = [SOCKET, PID, LENT_ADDRESS, ADDRESSES[0], ADDRESSES[1]];
     let lower = name.to_ascii_lowercase();
     OWN.contains(&name)
         || is_of_openai(&lower)
@@ -370,7 +372,12 @@ mod tests {
             let unset = access.removed_from_shell(&environment, without, |lent| lent == value);
             unset.into_iter().collect::<Vec<_>>()
         };
-        let addresses = ["OPENAI_API_BASE", "OPENAI_BASE_URL", "OPENAI_ORG_ID"];
+        let addresses = [
+            "OPENAI_API_BASE",
+            "OPENAI_BASE_URL",
+            "OPENAI_ORG_ID",
+            "QWEN_PROXY_URL",
+        ];
         assert_eq!(unset(false, "other"), addresses);
         assert_eq!(
             unset(true, "v"),

@@ -9,6 +9,7 @@ use clap::Arg;
 use qwen_shared::app::Common;
 use qwen_shared::completion::Request;
 use qwen_shared::exit::{Exit, Failure, Outcome, io_reason};
+use qwen_shared::neighbours::command_for;
 use qwen_shared::process;
 
 use super::args::{self, Args};
@@ -126,12 +127,39 @@ fn not_found(name: &OsStr, words: &[OsString]) -> Failure {
     for name in &near {
         failure = failure.hint(format!("did you mean 'qwen {name}'?"));
     }
+    let of_auth = AUTH_WORDS
+        .contains(&&*shown)
+        .then(|| format!("qwen-auth {shown}"));
+    let command = of_auth.or_else(|| command_for(&shown).map(str::to_owned));
+    if let Some(command) = command.filter(|_| near.is_empty() && words.len() < 2) {
+        failure = failure.hint(format!("did you mean '{command}'?"));
+    }
     // Several words and no option: probably a question.
     let is_question = words.len() > 1 && words.iter().all(|word| !word.as_bytes().starts_with(b"-"));
     if near.is_empty() || is_question {
-        failure = failure.hint("to ask a model, run \"qwen-chat 'your question'\"");
+        let question = question_of(&shown, words).unwrap_or_else(|| "your question".to_owned());
+        failure = failure.hint(format!("to ask a model, run \"qwen-chat '{question}'\""));
     }
     failure.hint("run 'qwen --list' to see all tools")
+}
+
+/// The subcommands of `qwen-auth`, which other tools have at their top.
+const AUTH_WORDS: [&str; 10] = [
+    "status", "list", "use", "show", "set", "edit", "check", "rename", "remove", "logout",
+];
+
+/// The most characters of a question that a hint repeats.
+const QUESTION_LIMIT: usize = 60;
+
+/// Returns the words as the question that they probably are; `None` where single quotes would not hold it, or it is long.
+fn question_of(name: &str, words: &[OsString]) -> Option<String> {
+    let words: Option<Vec<&str>> = words.iter().map(|word| word.to_str()).collect();
+    let words: Vec<&str> = std::iter::once(name).chain(words?).collect();
+    let is_word = |word: &&str| !word.is_empty() && !word.starts_with('-');
+    let question = words.join(" ");
+    let is_plain = |c: char| c == ' ' || c.is_alphanumeric() || ".,:;?/+=@%_-".contains(c);
+    let fits = words.iter().all(is_word) && question.chars().all(is_plain);
+    (fits && question.chars().count() <= QUESTION_LIMIT).then_some(question)
 }
 
 fn not_runnable(program: &Path, reason: &str) -> Failure {

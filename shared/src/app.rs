@@ -11,7 +11,7 @@ use clap::{Arg, ArgAction, ArgMatches, Command, FromArgMatches};
 use clap_complete::engine::ArgValueCandidates;
 
 use super::completion;
-use super::exit::{Exit, Failure, Outcome, cannot_start, io_exit, io_reason};
+use super::exit::{Exit, Failure, Hint, Outcome, cannot_start, io_exit, io_reason};
 use super::output::{Color, Reporter, Stdout};
 use super::paths;
 use super::process::end_spawned;
@@ -75,6 +75,11 @@ pub trait CommandLine: FromArgMatches + Debug {
     fn stdout_on_failure(_args: Option<&Self>, _arguments: &[OsString]) -> &'static str {
         ""
     }
+
+    /// Returns the command that is meant by a word which is no subcommand, where it is known better than by its spelling.
+    fn meant_by(_word: &str) -> Option<&'static str> {
+        None
+    }
 }
 
 /// Runs a tool from its command line to its exit code.
@@ -99,7 +104,7 @@ pub fn main<C: CommandLine>(command: fn() -> Command, run: fn(C, &Reporter) -> O
         Ok(args) => run_tool(&name, args, &words, run),
         Err(error) => {
             let color = Color::among(&words);
-            let outcome = not_parsed(&command(), &error, color);
+            let outcome = not_parsed(&command(), &error, color, C::meant_by);
             // Nobody evaluates help and version.
             let stdout = match outcome {
                 Ok(_) => "",
@@ -172,11 +177,11 @@ fn change_directory(common: &Common) -> Result<(), Failure> {
 }
 
 /// Prints help and version; turns every other parse error into a usage failure in the house form.
-fn not_parsed(command: &Command, error: &clap::Error, color: Color) -> Outcome {
+fn not_parsed(command: &Command, error: &clap::Error, color: Color, meant_by: MeantBy) -> Outcome {
     if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
         return write(&error.render(), color);
     }
-    Err(usage(command, error))
+    Err(usage(command, error, meant_by))
 }
 
 /// Prints the help of a command as `--help` does, for a tool that offers it by another name too.
@@ -189,7 +194,7 @@ pub fn help(command: Command, color: Color) -> Outcome {
         .try_get_matches_from([command.get_name(), "--help"])
     {
         Ok(_) => Ok(Exit::Ok),
-        Err(help) => not_parsed(&command, &help, color),
+        Err(help) => not_parsed(&command, &help, color, |_| None),
     }
 }
 
@@ -203,7 +208,7 @@ fn write(styled: &StyledStr, color: Color) -> Outcome {
     Ok(Exit::Ok)
 }
 
-fn usage(command: &Command, error: &clap::Error) -> Failure {
+fn usage(command: &Command, error: &clap::Error, meant_by: MeantBy) -> Failure {
     let rendered = error.render().to_string();
     let paragraph: Vec<&str> = rendered
         .lines()
@@ -213,19 +218,9 @@ fn usage(command: &Command, error: &clap::Error) -> Failure {
     let message = in_plain_words(&paragraph.join(" "));
     let message = message.strip_prefix("error: ").unwrap_or(&message);
     let mut failure = Failure::new(Exit::Usage, message.trim_end_matches('.'));
-    for kind in [
-        ContextKind::SuggestedArg,
-        ContextKind::SuggestedSubcommand,
-        ContextKind::SuggestedValue,
-    ] {
-        match error.get(kind) {
-            Some(ContextValue::String(near)) => failure = failure.hint(format!("did you mean '{near}'?")),
-            Some(ContextValue::Strings(near)) if !near.is_empty() => {
-                failure = failure.hint(format!("did you mean '{}'?", near.join("', '")));
-            }
-            _ => {}
-        }
-    }
+    failure
+        .hints
+        .extend(suggestions(error, meant_by).into_iter().map(Hint));
     let name = command.get_name();
     if let (ErrorKind::UnknownArgument, Some(ContextValue::String(word))) =
         (error.kind(), error.get(ContextKind::InvalidArg))
@@ -244,6 +239,29 @@ fn usage(command: &Command, error: &clap::Error) -> Failure {
         .filter(|word| command.find_subcommand(word).is_some());
     let whose = of_command.map_or_else(String::new, |of_command| format!(" {of_command}"));
     failure.hint(format!("run '{name}{whose} --help'"))
+}
+
+/// What a word stands for that is no subcommand, as [`CommandLine::meant_by`] says.
+type MeantBy = fn(&str) -> Option<&'static str>;
+
+/// Says what was probably meant: what a word is known to stand for, else what is spelt alike.
+fn suggestions(error: &clap::Error, meant_by: MeantBy) -> Vec<String> {
+    if let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidSubcommand)
+        && let Some(command) = meant_by(word)
+    {
+        return vec![format!("did you mean '{command}'?")];
+    }
+    let kinds = [
+        ContextKind::SuggestedArg,
+        ContextKind::SuggestedSubcommand,
+        ContextKind::SuggestedValue,
+    ];
+    let near = kinds.into_iter().filter_map(|kind| match error.get(kind)? {
+        ContextValue::String(near) => Some(near.clone()),
+        ContextValue::Strings(near) if !near.is_empty() => Some(near.join("', '")),
+        _ => None,
+    });
+    near.map(|near| format!("did you mean '{near}'?")).collect()
 }
 
 /// Says where a word goes that the command line has no place for.

@@ -1,8 +1,8 @@
 //! Files: private ones, atomic replacement, and kernel locks.
 
-use std::fs::{DirBuilder, OpenOptions};
+use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Read};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 use jsonc_parser::{ParseOptions, parse_to_serde_value};
@@ -11,6 +11,7 @@ use rustix::io::Errno;
 use serde_json::Value;
 
 use super::exit::{Exit, Failure, io_exit, io_reason};
+use super::text::shell_word;
 
 mod lock;
 mod own;
@@ -20,11 +21,11 @@ mod write;
 pub use lock::{Lock, is_at, lock_path};
 #[cfg(feature = "net")]
 pub(crate) use lock::{StandIn, Wait, stands_at, try_lock};
-pub use own::{NotOwn, check_own_directory, open_own, others_home, own_target};
+pub use own::{NotOwn, check_own_directory, home_of_user, open_own, others_home, own_target};
 pub use prepared::PreparedWrite;
 pub use write::{
     create_private, link, open_unnamed, remove_temporaries, sync_data, whole_copy, write_private,
-    write_private_locked,
+    write_private_locked, write_readable_as_before,
 };
 
 /// What was read from a private file.
@@ -77,6 +78,23 @@ pub fn read_private_by(path: &Path, limit: u64, links: Links) -> io::Result<Opti
     Ok(Some(PrivateFile { bytes, mode }))
 }
 
+/// The largest configuration that is read, in bytes.
+pub const CONFIG_LIMIT: u64 = 4 << 20;
+
+/// Opens the configuration, or a device such as `/dev/null` in its place, but no FIFO, which could block. A symbolic link is
+/// followed: dotfiles may be kept elsewhere.
+///
+/// # Errors
+/// As [`open_own`], and for a FIFO.
+pub fn open_config(path: &Path) -> io::Result<Option<File>> {
+    match open_own(path, Links::Follow)? {
+        Some(file) if file.metadata()?.file_type().is_fifo() => {
+            Err(io::Error::other("is not a regular file"))
+        }
+        file => Ok(file),
+    }
+}
+
 /// What to do about a symbolic link in a file's own place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Links {
@@ -127,6 +145,24 @@ pub fn cannot_write(path: &Path, error: &io::Error) -> Failure {
     own::explain_roots(failure, path, error)
 }
 
+/// Refuses to replace a file that its owner has made read-only: it takes no right of theirs to do it, only their word.
+///
+/// # Errors
+/// 74, with the command that takes it back.
+pub fn check_not_read_only(path: &Path) -> Result<(), Failure> {
+    let mode = match path.symlink_metadata() {
+        Ok(found) if found.is_file() && found.mode() & 0o200 == 0 => found.mode() & 0o7777,
+        _ => return Ok(()),
+    };
+    let message = format!(
+        "cannot write '{}': it is read-only (mode {mode:04o})",
+        path.display()
+    );
+    let name = path.to_str().and_then(shell_word);
+    let name = name.unwrap_or_else(|| "FILE".to_owned());
+    Err(Failure::new(Exit::Io, message).hint(format!("run 'chmod u+w {name}' to allow changes")))
+}
+
 /// The failure of reading standard input, exit 74.
 #[must_use]
 pub fn cannot_read_stdin(error: &io::Error) -> Failure {
@@ -151,25 +187,6 @@ pub fn is_absent(error: &io::Error) -> bool {
         error.kind(),
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
     )
-}
-
-/// The largest file that [`read_jsonc`] reads, in bytes.
-const JSONC_LIMIT: u64 = 1 << 20;
-
-/// Reads JSON with comments and trailing commas, as Qwen Code writes its `settings.json`.
-///
-/// `None` where there is no such file, somebody else could have written it, or it holds something else: it is Qwen Code's
-/// file, and Qwen Code reports the fault.
-#[must_use]
-pub fn read_jsonc(path: &Path) -> Option<Value> {
-    let file = open_own(path, Links::Follow).ok()??;
-    let metadata = file.metadata().ok()?;
-    if !metadata.is_file() || metadata.len() > JSONC_LIMIT {
-        return None;
-    }
-    let mut bytes = Vec::new();
-    file.take(JSONC_LIMIT).read_to_end(&mut bytes).ok()?;
-    parse_jsonc(&String::from_utf8_lossy(&bytes)).ok()
 }
 
 /// Plain JSON (RFC 8259), without anything that other dialects add.

@@ -19,6 +19,7 @@ pub mod exit;
 pub mod fs;
 pub mod input;
 pub mod markup;
+pub mod neighbours;
 #[cfg(feature = "net")]
 pub mod net;
 pub mod output;
@@ -26,6 +27,7 @@ pub mod paths;
 pub mod process;
 pub mod provider;
 pub mod secret;
+pub mod settings_files;
 pub mod shell;
 pub mod signal;
 pub mod terminal;

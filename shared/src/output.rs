@@ -1,7 +1,9 @@
 //! Standard output for the result, standard error for messages.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
+use std::os::fd::AsFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use clap::ValueEnum;
@@ -35,6 +37,23 @@ impl Stdout {
     /// Exit 74 for a full disk, `/dev/full`, or any other refusal.
     pub fn write(bytes: &[u8]) -> Result<(), Failure> {
         Self::write_or(bytes, || {})
+    }
+
+    /// As [`Stdout::write`], for lines that a person reads: on a terminal they are broken at blanks, as messages are.
+    ///
+    /// # Errors
+    /// As [`Stdout::write`].
+    pub fn write_lines(text: &str) -> Result<(), Failure> {
+        match Self::columns() {
+            Some(columns) => Self::write(wrap(text, columns).as_bytes()),
+            None => Self::write(text.as_bytes()),
+        }
+    }
+
+    /// Returns how wide the terminal is that it goes to; `None` where it goes elsewhere.
+    #[must_use]
+    pub fn columns() -> Option<usize> {
+        columns_of(rustix::stdio::stdout())
     }
 
     /// As [`Stdout::write`]; `closed` is called before the end by SIGPIPE, for what must not be lost with the reader.
@@ -123,7 +142,7 @@ impl Color {
             Self::Auto => {
                 is_terminal
                     && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
-                    && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+                    && std::env::var_os("TERM").is_none_or(|term| term != "dumb" && !term.is_empty())
             }
         }
     }
@@ -147,6 +166,8 @@ pub struct Reporter {
     /// The profile that was named on the command line.
     profile: Option<String>,
     held: Arc<Mutex<Held>>,
+    /// What [`Reporter::notice_once`] has said.
+    said: Arc<Mutex<BTreeSet<String>>>,
 }
 
 /// What is said once the terminal is this program's again.
@@ -185,6 +206,7 @@ impl Reporter {
             color,
             profile: None,
             held: Arc::default(),
+            said: Arc::default(),
         }
     }
 
@@ -256,6 +278,14 @@ impl Reporter {
     pub fn notice(&self, text: &str) {
         if !self.quiet {
             self.line("", text, NOTICE);
+        }
+    }
+
+    /// As [`Reporter::notice`], for what several steps of one program find: only the first says it, clones included.
+    pub fn notice_once(&self, text: &str) {
+        let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
+        if said.insert(text.to_owned()) {
+            self.notice(text);
         }
     }
 
@@ -343,11 +373,16 @@ impl Reporter {
 
 /// Breaks a line as [`wrap`] does for the terminal that standard error is, if it is one.
 fn wrapped(line: &str) -> String {
-    let size = rustix::termios::tcgetwinsize(rustix::stdio::stderr());
-    match size.map(|size| usize::from(size.ws_col)) {
-        Ok(columns @ 1..) => wrap(line, columns).into_owned(),
-        _ => line.to_owned(),
+    match columns_of(rustix::stdio::stderr()) {
+        Some(columns) => wrap(line, columns).into_owned(),
+        None => line.to_owned(),
     }
+}
+
+/// Returns how wide a terminal is; `None` where it does not say, and for what is no terminal.
+fn columns_of(stream: impl AsFd) -> Option<usize> {
+    let size = rustix::termios::tcgetwinsize(stream).ok()?;
+    Some(usize::from(size.ws_col)).filter(|&columns| columns > 0)
 }
 
 /// True for a name that is typed as it is.

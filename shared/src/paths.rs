@@ -1,8 +1,8 @@
 //! Where configuration, state and Qwen Code's shared files live.
 //!
-//! Every function answers from the environment when it is called; none touches a file. A `HOME` that is not absolute
-//! counts as none: what is kept below it would be somewhere else in the next directory, and a secret in a project. Other
-//! variables that name no absolute path are refused by [`check_variables`].
+//! Every function answers from the environment when it is called; none touches a file but passwd(5), where `HOME` is not
+//! set. A `HOME` that is not absolute counts as none: what is kept below it would be somewhere else in the next directory,
+//! and a secret in a project. Other variables that name no absolute path are refused by [`check_variables`].
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use directories::{BaseDirs, ProjectDirs};
 
 use super::exit::{Exit, Failure};
+use super::fs;
 
 /// Returns a variable's value as a path; blank counts as absent.
 fn path_from(name: &str) -> Option<PathBuf> {
@@ -21,9 +22,37 @@ fn path_from(name: &str) -> Option<PathBuf> {
 /// Returns the user's home directory: `HOME`, where it is not set the password database's.
 #[must_use]
 pub fn home() -> Option<PathBuf> {
-    path_from("HOME")
-        .or_else(|| BaseDirs::new().map(|base| base.home_dir().to_path_buf()))
+    home_variable()
+        .or_else(home_without_variable)
         .filter(|home| home.is_absolute())
+}
+
+/// Returns `HOME`. An empty one counts as absent, as to the C library; one of blanks is set, and no path.
+fn home_variable() -> Option<PathBuf> {
+    env::var_os("HOME")
+        .filter(|home| !home.is_empty())
+        .map(PathBuf::from)
+}
+
+/// The C library is not asked on Linux: it loads what nsswitch.conf(5) names, which a static program does not survive, and
+/// all programs are to find the same files.
+fn home_without_variable() -> Option<PathBuf> {
+    match cfg!(target_os = "linux") {
+        true => fs::home_of_user(),
+        false => BaseDirs::new().map(|base| base.home_dir().to_path_buf()),
+    }
+}
+
+/// Returns a directory as `directories` gives it, which asks the C library where `HOME` is not set. Then it is the one that
+/// the XDG Base Directory Specification tells.
+fn own_directory(of: fn(&ProjectDirs) -> &Path, variable: &str, below_home: &str) -> Option<PathBuf> {
+    let directory = if cfg!(target_os = "linux") && home_variable().is_none() {
+        let named = path_from(variable).filter(|path| path.is_absolute());
+        named.or_else(|| Some(home()?.join(below_home)))?.join("qwen")
+    } else {
+        of(&ProjectDirs::from("", "", "qwen")?).to_path_buf()
+    };
+    Some(directory).filter(|directory| directory.is_absolute())
 }
 
 /// Returns a variable's value as a path. A tilde that no shell saw (in a `.env` file, in a unit of systemd) stands for the
@@ -74,8 +103,7 @@ pub fn system_file(name: &str) -> Option<PathBuf> {
 /// Returns the toolkit's configuration directory (on Linux `$XDG_CONFIG_HOME/qwen`).
 #[must_use]
 pub fn config_dir() -> Option<PathBuf> {
-    let dirs = ProjectDirs::from("", "", "qwen")?;
-    Some(dirs.config_dir().to_path_buf()).filter(|directory| directory.is_absolute())
+    own_directory(ProjectDirs::config_dir, "XDG_CONFIG_HOME", ".config")
 }
 
 /// Returns the path of `config.json`: `QWEN_CONFIG`, else in [`config_dir`].
@@ -133,9 +161,10 @@ pub fn credential_dir() -> Option<PathBuf> {
 /// Returns the directory of state that outlives a process: sessions, quotas, trust (on Linux `$XDG_STATE_HOME/qwen`).
 #[must_use]
 pub fn state_dir() -> Option<PathBuf> {
-    let dirs = ProjectDirs::from("", "", "qwen")?;
-    let directory = dirs.state_dir().unwrap_or_else(|| dirs.data_local_dir());
-    Some(directory.to_path_buf()).filter(|directory| directory.is_absolute())
+    fn of(dirs: &ProjectDirs) -> &Path {
+        dirs.state_dir().unwrap_or_else(|| dirs.data_local_dir())
+    }
+    own_directory(of, "XDG_STATE_HOME", ".local/state")
 }
 
 /// The failure of a program that needs a directory of its own and has no home.

@@ -4,14 +4,11 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::fd::AsFd;
 use std::thread;
+use std::time::Duration;
 #[cfg(feature = "net")]
-use std::{
-    io::Read,
-    time::{Duration, Instant},
-};
+use std::{io::Read, time::Instant};
 
 use nix::unistd::{getpgrp, tcgetpgrp};
-#[cfg(feature = "net")]
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::stdio::{stdin, stdout};
 use rustix::termios::{
@@ -122,20 +119,25 @@ impl Terminal {
             true => width.saturating_sub(at + 1),
             false => 0,
         };
-        self.print(&question)?;
-        let Self { writer, reader } = self;
-        let line = HiddenLine {
-            tty: writer,
-            question: &question,
-            stars,
-        }
-        .read(reader)
-        .map_err(|error| gone(&error))?;
-        match line {
-            None => self.no_answer(),
-            Some(line) => {
-                self.print("\n")?;
-                Ok(Secret::new(typed(&line)))
+        loop {
+            self.print(&question)?;
+            let Self { writer, reader } = self;
+            let line = HiddenLine {
+                tty: writer,
+                question: &question,
+                stars,
+            }
+            .read(reader)
+            .map_err(|error| gone(&error))?;
+            let Some(line) = line else {
+                return self.no_answer();
+            };
+            self.print("\n")?;
+            match line {
+                Typed::Line(line) => return Ok(Secret::new(typed(&line))),
+                Typed::Several => {
+                    self.say("several lines were pasted, and one is asked for: none of them is used")?;
+                }
             }
         }
     }
@@ -258,7 +260,6 @@ fn skip_sequence(rest: &mut std::str::Chars<'_>) {
 }
 
 /// True when something can be read within a limit, of which the part below a second counts.
-#[cfg(feature = "net")]
 fn is_readable(terminal: &File, limit: Duration) -> bool {
     let limit = Timespec {
         tv_sec: 0,
@@ -270,6 +271,9 @@ fn is_readable(terminal: &File, limit: Duration) -> bool {
 fn gone(error: &std::io::Error) -> Failure {
     Failure::new(Exit::Io, format!("cannot use the terminal: {}", io_reason(error)))
 }
+
+/// How long is waited for the next piece of pasted text: a person does not type that fast.
+const PASTE_GAP: Duration = Duration::from_millis(20);
 
 /// The longest secret that is read, in bytes. The terminal's own line mode would cut at 4,095.
 const LIMIT: usize = 64 << 10;
@@ -287,17 +291,20 @@ impl HiddenLine<'_> {
     ///
     /// Whatever ends or stops the program meanwhile finds the terminal as it was: the signal waits until the modes are
     /// restored, then does what it does. After a stop (Ctrl-Z) the question is shown again, and reading begins anew.
-    fn read(&self, reader: &mut BufReader<File>) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
+    fn read(&self, reader: &mut BufReader<File>) -> io::Result<Option<Typed>> {
         let mut line = Zeroizing::new(Vec::with_capacity(4096));
         loop {
             // Dropped last: a signal that came and was not taken finds the terminal restored.
             let signals = signal::catch(&[SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGTSTP])?;
             let came = {
                 let _hidden = Modes::hide_input(self.tty)?;
-                self.type_into(&mut line, reader, &signals)?
+                match self.type_into(&mut line, reader, &signals)? {
+                    Came::Line if self.is_followed(reader)? => return Ok(Some(Typed::Several)),
+                    came => came,
+                }
             };
             match came {
-                Came::Line => return Ok(Some(line)),
+                Came::Line => return Ok(Some(Typed::Line(line))),
                 Came::End => return Ok(None),
                 Came::Signal(number) => {
                     signal::default_action(number)?;
@@ -341,6 +348,22 @@ impl HiddenLine<'_> {
         }
     }
 
+    /// True where more than white space comes along behind the line, as of a paste. It is taken away: the next question would
+    /// show it.
+    fn is_followed(&self, reader: &mut BufReader<File>) -> io::Result<bool> {
+        let mut rest = Zeroizing::new(Vec::new());
+        while rest.len() < LIMIT && (!reader.buffer().is_empty() || is_readable(self.tty, PASTE_GAP)) {
+            let piece = reader.fill_buf()?;
+            if piece.is_empty() {
+                break;
+            }
+            rest.extend_from_slice(piece);
+            let length = piece.len();
+            reader.consume(length);
+        }
+        Ok(!Zeroizing::new(typed(&rest)).is_empty())
+    }
+
     /// How many stars stand for the line.
     fn shown(&self, line: &[u8]) -> usize {
         let characters = line.iter().filter(|&byte| byte & 0xc0 != 0x80 && *byte >= b' ');
@@ -373,6 +396,12 @@ impl HiddenLine<'_> {
         let mut tty = self.tty;
         let _ = tty.write_all(bytes);
     }
+}
+
+/// What was typed.
+enum Typed {
+    Line(Zeroizing<Vec<u8>>),
+    Several,
 }
 
 /// What ended a stretch of typing.

@@ -121,9 +121,13 @@ pub fn known_names(names: &[&str]) -> String {
 
 /// Breaks a line at blanks, so that no word is cut at the right edge of a terminal of so many columns. What stands in single
 /// quotes stays in one piece: it may be a command to copy. The lines after the first are indented, below the second column of
-/// text that has one.
+/// text that has one. Of a text of several lines each is broken for itself.
 #[must_use]
 pub fn wrap(line: &str, columns: usize) -> Cow<'_, str> {
+    if line.contains('\n') {
+        let lines: Vec<_> = line.split('\n').map(|line| wrap(line, columns)).collect();
+        return Cow::Owned(lines.join("\n"));
+    }
     if width(line) <= columns {
         return Cow::Borrowed(line);
     }
@@ -314,6 +318,11 @@ mod tests {
                 "/retry     ask the\n           question again",
             ),
             ("  1) one two", 9, "  1) one\n  two"),
+            (
+                "it would go there.\nSend it? [y/N] ",
+                15,
+                "it would go\n  there.\nSend it? [y/N] ",
+            ),
             ("漢字 漢字 漢字", 9, "漢字 漢字\n  漢字"),
         ] {
             assert_eq!(wrap(line, columns), wrapped, "{line:?}");

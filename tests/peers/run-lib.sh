@@ -10,6 +10,8 @@
 
 # shellcheck disable=SC2034     # peer_url is for the script
 declare -A peer_url=() peer_pid=() peer_in=()
+peer_bin=${QWEN_PEERS_DIR:-$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)/target/peers}/node-bin
+PATH=$peer_bin:$PATH    # tests/peers/install puts a Node there where the system's is too old
 peer_limit=240          # seconds that a peer may take to become ready, or to end
 
 peers_in() { peer_logs=$1; }

@@ -22,10 +22,11 @@ impl Npm {
     /// `None`, said loudly, when the peer is not installed.
     pub fn start() -> Option<Self> {
         let module = peers::directory().join("node/node_modules/dotenv/package.json");
-        if !peers::present("npm dotenv", module.is_file() && peers::command("node").is_some()) {
+        let node = peers::command("node");
+        if !peers::present("npm dotenv", module.is_file() && node.is_some()) {
             return None;
         }
-        let mut command = run::command("node");
+        let mut command = run::command(node.unwrap());
         command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/peers/dotenv.mjs"));
         Some(Self(command))
     }

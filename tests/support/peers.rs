@@ -10,10 +10,11 @@ pub fn directory() -> PathBuf {
     )
 }
 
-/// The path of a command of the system.
+/// The path of a command: of the system's, or of the one that is installed where the system's is too old.
 pub fn command(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path)
+    std::iter::once(directory().join("node-bin"))
+        .chain(std::env::split_paths(&path))
         .map(|entry| entry.join(name))
         .find(|path| path.is_file())
 }

@@ -29,13 +29,18 @@ impl Terminal {
 
     /// The same with so many columns.
     pub fn of_width(columns: u16, tool: Tool) -> Self {
+        Self::of_size(columns, 40, tool)
+    }
+
+    /// The same with so many columns and rows.
+    pub fn of_size(columns: u16, rows: u16, tool: Tool) -> Self {
         let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
         grantpt(&master).unwrap();
         unlockpt(&master).unwrap();
         let name = ptsname(&master, Vec::new()).unwrap();
         let slave: OwnedFd = rustix::fs::open(name, OFlags::RDWR | OFlags::NOCTTY, Mode::empty()).unwrap();
         let size = rustix::termios::Winsize {
-            ws_row: 40,
+            ws_row: rows,
             ws_col: columns,
             ws_xpixel: 0,
             ws_ypixel: 0,

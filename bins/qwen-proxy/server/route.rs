@@ -98,7 +98,7 @@ pub(super) fn find(method: &Method, path: &str, allowed: &[Pattern]) -> Result<R
         Refusal::request(
             StatusCode::NOT_FOUND,
             "path_not_allowed",
-            "this path is not passed on by qwen-proxy",
+            "this path is not passed on by qwen-proxy, which lends OpenAI's API below /v1 and no other",
         )
     };
     let below = path.strip_prefix(PREFIX).ok_or_else(not_found)?;

@@ -575,8 +575,8 @@ impl Builder<'_> {
             return BTreeSet::new();
         }
         let excluded = self.excluded.get_or_insert_with(|| {
-            let (user, project) = self.search.settings_files();
-            excluded_names(user.as_deref(), project.as_deref())
+            let project = self.search.project_settings();
+            excluded_names(&self.search.settings, project.as_deref())
         });
         excluded.clone()
     }

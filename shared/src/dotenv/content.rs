@@ -52,6 +52,8 @@ pub enum Unusable {
     NotAFile(&'static str),
     /// Its symbolic links go in a circle.
     LinkLoop,
+    /// It is a symbolic link to a file that is not there, or not mounted now.
+    Dangling,
     /// It, or the symbolic link in its place, belongs to the user with this number.
     Foreign(u32),
     /// Any user may write to it.
@@ -77,6 +79,7 @@ impl fmt::Display for Unusable {
         match self {
             Self::NotAFile(kind) => write!(f, "is a {kind}, not a file"),
             Self::LinkLoop => f.write_str("is a symbolic link that leads to itself"),
+            Self::Dangling => f.write_str("is a symbolic link to nothing"),
             Self::Foreign(uid) => write!(f, "belongs to another user (uid {uid})"),
             Self::WritableByAll => f.write_str("is writable by all"),
             Self::TooLarge => f.write_str("is larger than 1 MiB"),

@@ -8,8 +8,12 @@ use std::cmp::Ordering;
 
 use crate::wordlist::{first_field, line_at, line_count, line_starts};
 
-/// Lines of pattern, program and effect with a tab between them, sorted by the bytes of the pattern.
+/// Lines of pattern, program and effect with a tab between them, sorted by the bytes of the pattern. The effect [`NONE`] takes a
+/// name that is often set and does no harm out of a pattern.
 const TABLE: &str = include_str!("marks.tsv");
+
+/// The effect of a name that is not marked.
+const NONE: &str = "-";
 
 /// Where each row begins. The table is searched as it is: taking it apart costs more than a program's whole start.
 static ROWS: [u32; line_count(TABLE)] = line_starts(TABLE);
@@ -40,11 +44,15 @@ impl Mark {
             effect,
         })
     }
+
+    fn is_marked(&self) -> bool {
+        self.effect != NONE
+    }
 }
 
 /// Iterates over every mark, in the order of the table.
 pub fn all() -> impl Iterator<Item = Mark> {
-    TABLE.lines().filter_map(Mark::read)
+    TABLE.lines().filter_map(Mark::read).filter(Mark::is_marked)
 }
 
 /// Returns the mark of a name: that of the name itself, else of its longest prefix, else of its longest suffix. Case and
@@ -55,6 +63,7 @@ pub fn find(name: &str) -> Option<Mark> {
     row(&name, "")
         .or_else(|| of_prefix(&name))
         .or_else(|| of_suffix(&name))
+        .filter(Mark::is_marked)
 }
 
 /// `*` sorts before every character of a name, so a pattern `P*` stands before all others that begin with `P`: the prefix
@@ -89,7 +98,7 @@ fn row(start: &str, end: &str) -> Option<Mark> {
 
 #[cfg(test)]
 mod tests {
-    use super::{LONGEST_SUFFIX, Mark, TABLE, all, find};
+    use super::{LONGEST_SUFFIX, Mark, TABLE, all, find, of_prefix, of_suffix};
 
     /// The same question answered by looking at every row.
     fn slowly(name: &str) -> Option<Mark> {
@@ -103,14 +112,18 @@ mod tests {
             1 => name.starts_with(mark.pattern.trim_end_matches('*')),
             _ => name.ends_with(mark.pattern.trim_start_matches('*')),
         };
-        all()
-            .filter(covers)
+        let rows = TABLE.lines().filter_map(Mark::read);
+        rows.filter(covers)
             .max_by_key(|mark| (kind(mark), mark.pattern.len()))
+            .filter(Mark::is_marked)
     }
 
     #[test]
     fn every_line_of_the_table_is_a_mark_and_is_found() {
-        assert_eq!(all().count(), TABLE.lines().count());
+        assert_eq!(
+            TABLE.lines().filter_map(Mark::read).count(),
+            TABLE.lines().count()
+        );
         for mark in all() {
             let name = mark.pattern.replace('*', "");
             for name in [
@@ -142,6 +155,18 @@ mod tests {
             let plain = |c: char| c.is_ascii_uppercase() || c.is_ascii_digit() || c == '_';
             assert!(!name.is_empty() && name.chars().all(plain), "{pattern}");
         }
+    }
+
+    /// A row that takes a name out of no pattern is one too many.
+    #[test]
+    fn a_name_that_does_no_harm_is_taken_out_of_a_pattern() {
+        let mut rows = TABLE.lines().filter_map(Mark::read);
+        for out in rows.by_ref().filter(|mark| !mark.is_marked()) {
+            let name = out.pattern;
+            assert!(!name.contains('*') && find(name).is_none(), "{name}");
+            assert!(of_prefix(name).or_else(|| of_suffix(name)).is_some(), "{name}");
+        }
+        assert!(find("PYTHONUNBUFFERED").is_none() && find("PYTHONUNBUFFERED_").is_some());
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! with its decision. It does not depend on the variables that the process has already, but for those that say where
 //! the files are, and exports nothing. The meaning of a file is npm `dotenv`'s to the byte.
 
+mod allowlist;
 mod carriers;
 mod chain;
 mod consent;
@@ -13,11 +14,11 @@ mod parser;
 mod place;
 mod policy;
 mod record;
-mod record_key;
 mod search;
 mod stamp;
 pub mod trust;
 
+pub use allowlist::AllowedName;
 pub use carriers::carriers;
 pub use chain::{
     Assignment, Candidate, CandidateStatus, Decision, Ended, EnvChain, EnvFile, Variable, command_about,
@@ -27,7 +28,6 @@ pub use content::{Content, FILE_LIMIT, Unusable, read};
 pub use marks::Mark;
 pub use parser::{RawAssignment, Scanner, decode, is_space, unquote};
 pub use policy::{RECORD, is_reserved, is_same_origin, key_name, may_pair, partners};
-pub use record::{Exported, NO_KEY, Record};
-pub use record_key::RecordKey;
+pub use record::{Exported, NO_KEY, Record, RecordKey};
 pub use search::{ChainRule, EnvError, Search};
 pub use trust::{Answer, Trust, TrustStore};

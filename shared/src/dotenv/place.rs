@@ -49,23 +49,24 @@ struct Entry {
 impl Place {
     /// Looks; `None` when nothing is there.
     ///
-    /// A dangling link, and a directory that may not be searched, hold none, as for Qwen Code.
+    /// A directory that may not be searched holds none, as for Qwen Code.
     ///
     /// # Errors
-    /// Why it cannot be told whether there is one, or what it is.
+    /// Why it cannot be told whether there is one, or what it is; a link may lead to nothing.
     pub(super) fn look(path: &Path, named: bool) -> Result<Option<Self>, Unusable> {
         // Most places of a search are empty, and one call tells.
-        match path.symlink_metadata() {
+        let found = match path.symlink_metadata() {
             Err(error) if is_nothing(&error) || is_link_error(&error) => return Ok(None),
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied && is_closed(path) => {
                 return Ok(None);
             }
             Err(error) => return Err(unreadable(&error)),
-            Ok(_) => {}
-        }
+            Ok(found) => found,
+        };
         match Self::find(path, named) {
             Ok(place) => Ok(Some(place)),
             Err(error) if is_link_error(&error) => Err(Unusable::LinkLoop),
+            Err(error) if is_nothing(&error) && found.is_symlink() => Err(Unusable::Dangling),
             Err(error) if is_nothing(&error) => Ok(None),
             Err(error) => Err(unreadable(&error)),
         }

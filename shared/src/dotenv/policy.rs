@@ -1,15 +1,14 @@
 //! Which variables a file may set.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use serde_json::Value;
 use url::Url;
 
 use super::trust::Trust;
-use crate::fs::read_jsonc;
-use crate::paths;
 use crate::provider;
+use crate::settings_files::{SettingsFile, SettingsFiles};
 
 /// The variable in which `qwen-env` remembers what it exported. No file may set it.
 pub const RECORD: &str = "QWEN_ENV_EXPORTED";
@@ -48,29 +47,18 @@ pub(super) fn is_own_name(name: &str) -> bool {
 ///
 /// The newer member is `advanced.excludedEnvVars`, the older `excludedProjectEnvVars` at the top. A file that is not
 /// there, or is not JSON, has no list: it is Qwen Code's file, and Qwen Code reports the fault.
-pub(super) fn excluded_names(user: Option<&Path>, project: Option<&Path>) -> BTreeSet<String> {
-    let system = SYSTEM_SETTINGS
-        .map(|(variable, path)| paths::system_file(variable).unwrap_or_else(|| PathBuf::from(path)));
-    let trusted = system.iter().map(PathBuf::as_path).chain(user);
-    let mut lists: Vec<Vec<String>> = trusted.filter_map(excluded_list).collect();
+pub(super) fn excluded_names(settings: &SettingsFiles, project: Option<&Path>) -> BTreeSet<String> {
+    let mut lists: Vec<Vec<String>> = settings.all().filter_map(excluded_list).collect();
     if lists.is_empty() {
         lists.push(EXCLUDED.iter().map(|&name| name.to_owned()).collect());
     }
-    lists.extend(project.and_then(excluded_list));
+    let project = project.map(|path| SettingsFile::new(path.to_path_buf()));
+    lists.extend(project.as_ref().and_then(excluded_list));
     lists.into_iter().flatten().collect()
 }
 
-/// Qwen Code's settings for all users of a machine: the variable that names the file, and where it is otherwise.
-const SYSTEM_SETTINGS: [(&str, &str); 2] = [
-    (
-        "QWEN_CODE_SYSTEM_DEFAULTS_PATH",
-        "/etc/qwen-code/system-defaults.json",
-    ),
-    ("QWEN_CODE_SYSTEM_SETTINGS_PATH", "/etc/qwen-code/settings.json"),
-];
-
-fn excluded_list(file: &Path) -> Option<Vec<String>> {
-    let settings = read_jsonc(file)?;
+fn excluded_list(file: &SettingsFile) -> Option<Vec<String>> {
+    let settings = file.members().ok()?.as_ref()?;
     let list = settings
         .get("advanced")
         .and_then(|advanced| advanced.get("excludedEnvVars"))
@@ -167,6 +155,7 @@ mod tests {
         RECORD, excluded_list, is_own_name, is_reserved, is_same_origin, key_name, may_pair, partners,
     };
     use crate::dotenv::Trust;
+    use crate::settings_files::SettingsFile;
 
     #[test]
     fn a_key_and_all_its_addresses_go_together_and_nothing_else_does() {
@@ -290,8 +279,15 @@ mod tests {
         ] {
             fs::write(&file, text).unwrap();
             let expected = names.map(|names| names.into_iter().map(str::to_owned).collect());
-            assert_eq!(excluded_list(&file), expected, "{text}");
+            assert_eq!(
+                excluded_list(&SettingsFile::new(file.clone())),
+                expected,
+                "{text}"
+            );
         }
-        assert_eq!(excluded_list(&directory.path().join("none")), None);
+        assert_eq!(
+            excluded_list(&SettingsFile::new(directory.path().join("none"))),
+            None
+        );
     }
 }

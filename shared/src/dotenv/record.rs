@@ -15,26 +15,27 @@
 //! environment: without it, a log that shows the environment gives no short value away. Older records are
 //! `NAME@DIGEST+…` with a plain SHA-256.
 
+mod key;
+mod reader;
+mod writer;
+
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::{OsStr, OsString};
-use std::fmt::Write as _;
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
+pub use self::key::RecordKey;
+use self::reader::decode;
+use self::writer::{FILE_ITEM, encode, length_of};
 use super::policy::RECORD;
-use super::record_key::RecordKey;
 use super::trust::Trust;
 use crate::process::VARIABLE_LIMIT;
-use crate::shell::is_shell_name;
 use crate::text::hex;
 
 /// What stands in `OPENAI_API_KEY` for an endpoint that asks for no key: clients insist on having one.
 pub const NO_KEY: &str = "none";
-
-/// The longest path that is written down, percent-encoded. A longer one leaves the standing alone.
-const PATH_LIMIT: usize = 4096;
 
 /// How many notices are remembered.
 const NOTICE_LIMIT: usize = 16;
@@ -138,64 +139,6 @@ impl Record {
             Some(text) => Self::parse(&text, RecordKey::load()),
             None => Some(Self::default()),
         }
-    }
-
-    /// Reads a record; `None` when the text is not one that this module wrote. Such a text names nothing, lest it
-    /// smuggle a statement or take away a variable that was never exported.
-    #[must_use]
-    pub fn parse(text: &OsStr, key: Option<RecordKey>) -> Option<Self> {
-        let text = text.to_str()?;
-        let mut record = Self {
-            older: text.contains('@') && !text.contains(':'),
-            ..Self::default()
-        };
-        let mut key_id = "";
-        for item in text.split('+').filter(|_| !text.is_empty()) {
-            if let Some((name, rest)) = item.split_once('@') {
-                let is_own_key = key.as_ref().is_some_and(|key| key.id == key_id);
-                let entry = record.read_entry(rest, key_id, is_own_key)?;
-                if !is_shell_name(name) {
-                    return None;
-                }
-                record.insert_entry(name, entry);
-                continue;
-            }
-            match item.split_once(':')? {
-                ("key", id) => key_id = checked_id(id)?,
-                ("file", file) => record.files.push(read_file(file)?),
-                ("call", "running") => record.of_call = true,
-                ("said", digest) => record.said.push(checked(digest)?),
-                ("seen", state) => record.seen = Some(read_state(state)?),
-                _ => return None,
-            }
-        }
-        record.key = key;
-        Some(record)
-    }
-
-    fn read_entry(&self, text: &str, key_id: &str, is_own_key: bool) -> Option<Entry> {
-        if self.older {
-            let proof = Proof::Plain(checked(text)?);
-            return Some(Entry { proof, file: None });
-        }
-        let (digest, file) = text.split_once(':')?;
-        let file = match file {
-            "" => None,
-            number => Some(number.parse().ok().filter(|&number| number < self.files.len())?),
-        };
-        let proof = match digest {
-            "" => Proof::Name,
-            // Nothing would tell which key made it.
-            _ if key_id.is_empty() => return None,
-            digest => match (checked(digest)?, is_own_key) {
-                (digest, true) => Proof::Keyed(digest),
-                (digest, false) => Proof::Foreign {
-                    digest,
-                    key: key_id.to_owned(),
-                },
-            },
-        };
-        Some(Entry { proof, file })
     }
 
     /// Returns whether `value` is what was exported under that name.
@@ -307,33 +250,6 @@ impl Record {
         }
     }
 
-    /// The length of the text, with a sign before each item.
-    fn length(&self) -> usize {
-        let head: usize = self.head().iter().map(|item| item.len() + 1).sum();
-        let foreign: usize = self.foreign.iter().map(|key| KEY_ITEM.len() + key.len()).sum();
-        head + foreign + self.entries_length
-    }
-
-    /// The items before the variables.
-    fn head(&self) -> Vec<String> {
-        let mut items = Vec::new();
-        if let Some(key) = &self.key {
-            items.push(format!("key:{}", key.id));
-        }
-        items.extend(
-            self.files
-                .iter()
-                .map(|(standing, path)| format!("file:{standing}:{path}")),
-        );
-        items.extend(self.of_call.then(|| "call:running".to_owned()));
-        items.extend(self.said.iter().map(|digest| format!("said:{digest}")));
-        items.extend(self.seen.iter().map(|(digest, until)| {
-            let until = until.map(|until| format!(":{until}")).unwrap_or_default();
-            format!("seen:{digest}{until}")
-        }));
-        items
-    }
-
     /// Returns the record in today's form, to which can be added. What an older one names came with a project as far as one
     /// can tell.
     #[must_use]
@@ -413,47 +329,6 @@ impl Record {
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty() && self.said.is_empty() && self.seen.is_none()
     }
-
-    /// Returns the value of `QWEN_ENV_EXPORTED`.
-    #[must_use]
-    pub fn text(&self) -> String {
-        let mut items = self.head();
-        items.extend(self.items_of(None));
-        for key in &self.foreign {
-            items.push(format!("key:{key}"));
-            items.extend(self.items_of(Some(key)));
-        }
-        items.join("+")
-    }
-
-    /// The items of the variables whose digests this key made; `None` for one's own, and for those without.
-    fn items_of<'a>(&'a self, wanted: Option<&'a str>) -> impl Iterator<Item = String> + 'a {
-        let entries = self.entries.iter().filter(move |(_, entry)| match &entry.proof {
-            Proof::Foreign { key, .. } => wanted == Some(key),
-            _ => wanted.is_none(),
-        });
-        entries.map(|(name, entry)| text_of(name, entry))
-    }
-}
-
-/// What a key's item has besides its name, with the sign before it.
-const KEY_ITEM: &str = "+key:";
-
-fn text_of(name: &str, entry: &Entry) -> String {
-    let digest = match &entry.proof {
-        Proof::Keyed(digest) | Proof::Plain(digest) | Proof::Foreign { digest, .. } => digest,
-        Proof::Name => "",
-    };
-    let file = entry.file.map(|number| number.to_string()).unwrap_or_default();
-    format!("{name}@{digest}:{file}")
-}
-
-/// What a file's item has besides standing and path, with the sign before it.
-const FILE_ITEM: &str = "+file::";
-
-/// The length of an item and the sign before it.
-fn length_of(name: &str, entry: &Entry) -> usize {
-    text_of(name, entry).len() + 1
 }
 
 /// The standing of an unconsented project file.
@@ -467,70 +342,6 @@ const fn standing(trust: Trust) -> &'static str {
     }
 }
 
-fn read_state(text: &str) -> Option<(Digest16, Option<u64>)> {
-    let Some((digest, until)) = text.split_once(':') else {
-        return Some((checked(text)?, None));
-    };
-    Some((checked(digest)?, Some(until.parse().ok()?)))
-}
-
-fn read_file(text: &str) -> Option<(&'static str, String)> {
-    let (standing, path) = text.split_once(':')?;
-    let standing = ["home", "trusted", PROJECT]
-        .into_iter()
-        .find(|&known| known == standing)?;
-    decode(path)?;
-    Some((standing, path.to_owned()))
-}
-
-/// A key's name goes back into the record as it came.
-fn checked_id(id: &str) -> Option<&str> {
-    let is_id = id.len() == 8 && id.bytes().all(|byte| byte.is_ascii_hexdigit());
-    is_id.then_some(id)
-}
-
-fn checked(digest: &str) -> Option<Digest16> {
-    let is_digest = digest.len() == 16 && digest.bytes().all(|byte| byte.is_ascii_hexdigit());
-    is_digest.then(|| digest.to_owned())
-}
-
-/// Percent-encodes a path; a very long one is left out.
-fn encode(path: &Path) -> String {
-    let mut text = String::new();
-    for &byte in path.as_os_str().as_bytes() {
-        if is_plain(byte) {
-            text.push(char::from(byte));
-        } else {
-            let _ = write!(text, "%{byte:02X}");
-        }
-    }
-    if text.len() > PATH_LIMIT {
-        String::new()
-    } else {
-        text
-    }
-}
-
-fn decode(text: &str) -> Option<PathBuf> {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let Some((&first, after)) = rest.split_first() {
-        rest = after;
-        if first != b'%' {
-            bytes.push(Some(first).filter(|&byte| is_plain(byte))?);
-            continue;
-        }
-        let digits = std::str::from_utf8(rest.get(..2)?).ok()?;
-        bytes.push(u8::from_str_radix(digits, 16).ok()?);
-        rest = &rest[2..];
-    }
-    Some(PathBuf::from(OsString::from_vec(bytes)))
-}
-
-const fn is_plain(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'.' | b'_')
-}
-
 fn plain_digest(name: &str, value: &[u8]) -> Digest16 {
     let hash = Sha256::new()
         .chain_update(name)
@@ -542,12 +353,10 @@ fn plain_digest(name: &str, value: &[u8]) -> Digest16 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::record_key::KEY_LENGTH;
-    use super::{Exported, Record, RecordKey, decode, encode};
+    use super::key::KEY_LENGTH;
+    use super::{Exported, Record, RecordKey};
     use crate::dotenv::Trust;
-    use crate::process::VARIABLE_LIMIT;
-    use std::ffi::{OsStr, OsString};
-    use std::os::unix::ffi::OsStringExt;
+    use std::ffi::OsStr;
     use std::path::{Path, PathBuf};
 
     fn key(byte: u8) -> RecordKey {
@@ -624,89 +433,6 @@ mod tests {
         assert_ne!(digest(&one, "A"), digest(&other, "A"));
         assert_ne!(digest(&one, "A"), digest(&one, "B"));
         assert!(!record(None).text().contains("A@0"));
-    }
-
-    #[test]
-    fn older_records_are_read_and_leave_the_origin_open() {
-        let text = OsStr::new("A@8a3fd3a2c8ee4b6a+B@0123456789abcdef");
-        let record = Record::parse(text, Some(key(1))).unwrap();
-        assert_eq!(record.names().collect::<Vec<_>>(), ["A", "B"]);
-        assert!(!record.holds("B", OsStr::new("1")));
-        let value = OsStr::new("one");
-        let plain = super::plain_digest("A", b"one");
-        let record = Record::parse(OsStr::new(&format!("A@{plain}")), None).unwrap();
-        let unknown = Exported {
-            project: true,
-            file: None,
-            proven: true,
-        };
-        assert!(record.holds("A", value) && record.origin("A", value) == Some(unknown));
-    }
-
-    #[test]
-    fn what_is_no_record_names_nothing() {
-        for text in [
-            "A",
-            "A@",
-            "A@12",
-            "@0123456789abcdef",
-            "A;id@0123456789abcdef",
-            "A@0123456789abcdeg",
-            "$(id)@0123456789abcdef",
-            "A@0123456789abcdef B",
-            "A@0123456789abcdef:",
-            "A@0123456789abcdef:0",
-            "A@0123456789abcdef:x",
-            "A@:1+file:home:/x",
-            "file:root:/x+A@:0",
-            "file:home:/x$(id)+A@:0",
-            "file:home:%4+A@:0",
-            "file:home:%zz+A@:0",
-            "said:1",
-            "key",
-            "other:1",
-        ] {
-            assert_eq!(Record::parse(OsStr::new(text), Some(key(1))), None, "{text}");
-        }
-    }
-
-    #[test]
-    fn the_name_of_a_key_goes_with_the_last_digest_that_it_made() {
-        let text = "key:5a1b2c3d+A@0123456789abcdef:+B@0123456789abcdef:";
-        let mut record = Record::parse(OsStr::new(text), None).unwrap();
-        assert!(record.insert("A", "1", None, usize::MAX));
-        assert_eq!(record.text(), "A@:+key:5a1b2c3d+B@0123456789abcdef:");
-        assert!(record.insert("B", "1", None, usize::MAX));
-        assert_eq!(record.text(), "A@:+B@:");
-    }
-
-    #[test]
-    fn every_path_is_written_in_characters_without_a_meaning() {
-        let every: Vec<u8> = (1..=255).collect();
-        let path = PathBuf::from(OsString::from_vec([b"/".as_slice(), &every, b"/.env"].concat()));
-        let text = encode(&path);
-        assert!(
-            text.bytes()
-                .all(|byte| byte.is_ascii_alphanumeric() || b"%/._".contains(&byte))
-        );
-        assert_eq!(decode(&text), Some(path));
-        assert_eq!(encode(Path::new(&format!("/{}", "%".repeat(2000)))), "");
-    }
-
-    #[test]
-    fn a_record_never_outgrows_a_variable() {
-        let mut record = Record::after(&Record::default(), Some(key(1)));
-        let names: Vec<String> = (0..20_000).map(|number| format!("NAME_{number}")).collect();
-        let long = format!("/{}/.env", "%".repeat(1300));
-        let kept = names
-            .iter()
-            .filter(|name| record.insert(name, "", Some((Path::new(&long), Trust::Home)), usize::MAX))
-            .count();
-        assert!(kept > 3000 && kept < names.len());
-        assert!("QWEN_ENV_EXPORTED=".len() + record.text().len() <= VARIABLE_LIMIT);
-        assert!(!Record::default().insert("A", "", None, 2));
-        let text = record.text();
-        assert!(!record.insert("B", "", None, text.len()) && record.text() == text);
     }
 
     #[test]

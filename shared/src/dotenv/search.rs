@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::sync::Arc;
 
 use clap::ValueEnum;
@@ -11,6 +12,7 @@ use super::content::{STDIN, Unusable};
 use super::place::Place;
 use crate::exit::{Exit, Failure};
 use crate::paths;
+use crate::settings_files::SettingsFiles;
 
 /// How the files of a chain are combined.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -48,6 +50,8 @@ pub struct Search {
     pub file: Option<PathBuf>,
     /// What lets names of an unconsented project file through.
     pub consent: Consent,
+    /// Qwen Code's settings, which name what no project sets.
+    pub settings: Rc<SettingsFiles>,
     /// The store of trusted files.
     pub trust_store: Option<PathBuf>,
     /// A prompt waits for the answer: a file that gives its content when it likes is waited for less long.
@@ -73,7 +77,9 @@ impl Search {
             consent: Consent {
                 all: false,
                 config: paths::config_file(),
+                allow: None,
             },
+            settings: Rc::new(SettingsFiles::from_process()),
             trust_store: paths::state_dir().map(|state| state.join("trust.json")),
             at_prompt: false,
         })
@@ -165,11 +171,9 @@ impl Search {
         file.ends_with(".env") && place.is_in(self.home_dirs().iter().map(PathBuf::as_path))
     }
 
-    /// Returns Qwen Code's settings of the user, then those of a project.
-    pub(super) fn settings_files(&self) -> (Option<PathBuf>, Option<PathBuf>) {
-        let user = self.qwen_home.as_ref().map(|home| home.join("settings.json"));
-        let project = self.start.as_ref().map(|start| start.join(".qwen/settings.json"));
-        (user, project)
+    /// Returns the path of Qwen Code's settings of a project.
+    pub(super) fn project_settings(&self) -> Option<PathBuf> {
+        self.start.as_ref().map(|start| start.join(".qwen/settings.json"))
     }
 }
 

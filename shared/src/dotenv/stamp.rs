@@ -21,8 +21,13 @@ impl Search {
             candidate.home.hash(&mut hasher);
             look(&candidate.path, &mut hasher);
         }
-        let (user, project) = self.settings_files();
-        let others = [&self.trust_store, &self.consent.config, &user, &project];
+        let project = self.project_settings();
+        let others = [
+            self.trust_store.as_deref(),
+            self.consent.config.as_deref(),
+            self.settings.user_path(),
+            project.as_deref(),
+        ];
         for file in others.into_iter().flatten() {
             look(file, &mut hasher);
         }

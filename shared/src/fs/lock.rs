@@ -1,12 +1,11 @@
 //! Kernel locks on files.
 
-use std::env;
-use std::fs::{File, Metadata, TryLockError};
-use std::io;
+use std::fs::{self, File, Metadata, TryLockError};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
+use std::{env, io};
 
 use rustix::io::Errno;
 
@@ -22,11 +21,13 @@ const NOTICE_AFTER: Duration = Duration::from_secs(2);
 /// The longest pause between two tries.
 const LONGEST_PAUSE: Duration = Duration::from_millis(50);
 
-/// An exclusive lock, held until dropped. The lock file itself stays: removing it would let two holders in.
+/// An exclusive lock, held until dropped. The lock file stays, but for one [that is removed](Lock::take_removed).
 #[derive(Debug)]
 pub struct Lock {
     file: File,
     _stand_in: StandIn,
+    /// What is removed at the end, while the lock is still held.
+    removed: Option<PathBuf>,
 }
 
 /// What is locked in the place of a file whose file system has no locks; nothing where it has. Held as long as the lock.
@@ -124,6 +125,17 @@ impl Lock {
         Self::take_with_notice(path, limit, &|_| {})
     }
 
+    /// As [`Lock::take`], for a directory in which no file of ours is to stay: its holder removes the lock file. Whoever has
+    /// opened it meanwhile gets the lock of a file without a name, sees that, and begins anew.
+    ///
+    /// # Errors
+    /// As [`Lock::take_with_notice`].
+    pub fn take_removed(path: &Path, limit: Duration) -> Result<Self, Failure> {
+        let mut lock = Self::take(path, limit)?;
+        lock.removed = Some(path.to_path_buf());
+        Ok(lock)
+    }
+
     /// Takes the lock, waiting at most `limit` for other holders; after two seconds `notify` is called with a message. The file is created
     /// with mode 0600; a symbolic link in its place is refused.
     ///
@@ -145,6 +157,7 @@ impl Lock {
                     return Ok(Self {
                         file,
                         _stand_in: stand_in,
+                        removed: None,
                     });
                 }
                 // Someone removed the file while we waited: a lock on what has no name guards nothing.
@@ -168,6 +181,17 @@ impl Lock {
     #[must_use]
     pub const fn file(&self) -> &File {
         &self.file
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // The file is closed, and unlocked by that, after this.
+        if let Some(path) = &self.removed
+            && is_at(&self.file, path, Links::Refuse)
+        {
+            let _ = fs::remove_file(path);
+        }
     }
 }
 
@@ -231,6 +255,8 @@ pub fn lock_path(path: &Path) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::thread;
     use std::time::Duration;
 
     use super::{Lock, lock_path};
@@ -249,5 +275,28 @@ mod tests {
         let link = directory.path().join("link");
         std::os::unix::fs::symlink(&path, &link).unwrap();
         assert_eq!(Lock::take(&link, Duration::ZERO).unwrap_err().exit, Exit::Io);
+    }
+
+    #[test]
+    fn a_lock_file_that_is_removed_lets_one_in_at_a_time_and_none_stays() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = lock_path(&directory.path().join("linked"));
+        let (inside, taken) = (AtomicU32::new(0), AtomicU32::new(0));
+        thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    for _ in 0..50 {
+                        let lock = Lock::take_removed(&path, Duration::from_secs(60)).unwrap();
+                        assert_eq!(inside.fetch_add(1, Ordering::SeqCst), 0);
+                        thread::yield_now();
+                        taken.fetch_add(1, Ordering::SeqCst);
+                        inside.fetch_sub(1, Ordering::SeqCst);
+                        drop(lock);
+                    }
+                });
+            }
+        });
+        assert_eq!(taken.into_inner(), 400);
+        assert!(!path.exists());
     }
 }

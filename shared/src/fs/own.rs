@@ -14,7 +14,7 @@ use rustix::fs::{
     AtFlags, FileType, Mode, OFlags, RawMode, Stat, StatVfsMountFlags, fstat, openat, readlinkat, statat,
 };
 use rustix::io::Errno;
-use rustix::process::{getegid, geteuid};
+use rustix::process::{getegid, geteuid, getuid};
 
 use super::{Links, directory_of, is_absent};
 use crate::exit::{Exit, Failure};
@@ -370,25 +370,42 @@ fn has_acl(_path: &Path) -> bool {
 /// the first.
 fn is_shared(gid: u32) -> bool {
     let me = geteuid().as_raw();
-    let read = |path| {
-        fs::read(path).map_or_else(
-            |_| String::new(),
-            |text| String::from_utf8_lossy(&text).into_owned(),
-        )
-    };
-    let users = read("/etc/passwd");
+    let users = read(USERS);
     // Who is not in the file comes from a directory service, as below.
     let is_primary = gid == getegid().as_raw() || gid == primary_group(me, &users).unwrap_or(me);
     !is_primary || has_other_members(gid, me, &read("/etc/group"), &users)
 }
 
+/// The file of passwd(5).
+const USERS: &str = "/etc/passwd";
+
+fn read(path: &str) -> String {
+    let text = fs::read(path).unwrap_or_default();
+    String::from_utf8_lossy(&text).into_owned()
+}
+
+/// Returns the home directory of the user who runs this process by passwd(5); `None` for one who is not in the file.
+pub fn home_of_user() -> Option<PathBuf> {
+    home_in(getuid().as_raw(), &read(USERS))
+}
+
+/// Finds a user's line in the text of passwd(5): group and what follows it.
+fn line_of(user: u32, users: &str) -> Option<(&str, &str)> {
+    users.lines().find_map(|line| {
+        let (uid, rest) = line.splitn(3, ':').nth(2)?.split_once(':')?;
+        (uid.parse() == Ok(user)).then(|| rest.split_once(':'))?
+    })
+}
+
 /// Finds a user's group in the text of passwd(5).
 fn primary_group(user: u32, users: &str) -> Option<u32> {
-    users.lines().find_map(|line| {
-        let mut fields = line.split(':').skip(2);
-        let (uid, group) = (fields.next()?, fields.next()?);
-        (uid.parse() == Ok(user)).then(|| group.parse().ok())?
-    })
+    line_of(user, users)?.0.parse().ok()
+}
+
+/// Finds a user's home directory in the text of passwd(5).
+fn home_in(user: u32, users: &str) -> Option<PathBuf> {
+    let home = line_of(user, users)?.1.split(':').nth(1)?;
+    (!home.is_empty()).then(|| PathBuf::from(home))
 }
 
 /// Looks for members of a group other than the user and root in the texts of group(5) and passwd(5).
@@ -430,7 +447,24 @@ fn has_other_members(gid: u32, me: u32, groups: &str, users: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{has_other_members, primary_group};
+    use std::path::Path;
+
+    use super::{has_other_members, home_in, primary_group};
+
+    #[test]
+    fn the_home_directory_is_that_of_the_first_line_with_the_number() {
+        const USERS: &str = "root:x:0:0::/root:/bin/sh\nodd\nx:y\nann:x:1000:1000:Ann, A.:/home/ann:/bin/sh\n\
+                             twin:x:1000:1:::\nno:x:7:7:::/bin/sh\nshort:x:8:8\n+::::::\n";
+        for (user, home) in [
+            (0, Some("/root")),
+            (1000, Some("/home/ann")),
+            (7, None),
+            (8, None),
+            (9, None),
+        ] {
+            assert_eq!(home_in(user, USERS).as_deref(), home.map(Path::new), "{user}");
+        }
+    }
 
     #[test]
     fn a_group_is_the_users_own_where_nobody_else_is_in_it() {

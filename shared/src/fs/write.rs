@@ -1,8 +1,8 @@
 //! Writing a file so that readers see the old content or the new.
 
-use std::fs::{File, OpenOptions, Permissions};
+use std::fs::{File, Metadata, OpenOptions, Permissions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{FileExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -24,6 +24,32 @@ use super::{Links, create_private_dir, directory_of, options};
 /// # Errors
 /// The error of the system call that failed; the old content is then still there and the temporary file is gone.
 pub fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    replace(path, bytes, None)
+}
+
+/// As [`write_private`], for a file that holds no secret: whoever may read the old one may read the new one.
+///
+/// # Errors
+/// As [`write_private`].
+pub fn write_readable_as_before(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let old = path.symlink_metadata().ok().filter(Metadata::is_file);
+    replace(path, bytes, old.as_ref())
+}
+
+/// Gives a file mode 0600, and those a right to read it who have it of an `old` one.
+fn set_rights(file: &File, old: Option<&Metadata>) -> io::Result<()> {
+    let mut readers = old.map_or(0, |old| old.mode() & 0o044);
+    if let Some(old) = old.filter(|_| readers & 0o040 != 0)
+        && file.metadata()?.gid() != old.gid()
+        && fchown(file, None, Some(old.gid())).is_err()
+    {
+        // It would be another group's.
+        readers &= !0o040;
+    }
+    file.set_permissions(Permissions::from_mode(0o600 | readers))
+}
+
+fn replace(path: &Path, bytes: &[u8], old: Option<&Metadata>) -> io::Result<()> {
     let directory = directory_of(path);
     create_private_dir(directory)?;
     refuse_directory(path)?;
@@ -35,8 +61,7 @@ pub fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
         }
     };
     let temporary = name.clone().unwrap_or_else(|| temporary_name(path));
-    let written = file
-        .set_permissions(Permissions::from_mode(0o600))
+    let written = set_rights(&file, old)
         .and_then(|()| file.write_all(bytes))
         .and_then(|()| make_newer(&file, path))
         .and_then(|()| sync(&file))

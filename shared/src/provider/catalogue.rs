@@ -57,7 +57,8 @@ pub fn named(name: &str) -> Option<&'static Provider> {
 
 /// Returns whether a variable holds the key of a provider, and is no other program's.
 ///
-/// `qwen-env` asks at every start: only entries in which the name stands are read, and of them these two members alone.
+/// `qwen-env` asks at every start: the catalogue is searched once, and only entries in which the name stands are read, of them
+/// these two members alone.
 #[must_use]
 pub fn is_key_variable(name: &str) -> bool {
     #[derive(Deserialize)]
@@ -66,13 +67,12 @@ pub fn is_key_variable(name: &str) -> bool {
         #[serde(default)]
         key_variable_shared: bool,
     }
-    if memmem::find(TEXT.as_bytes(), name.as_bytes()).is_none() {
-        return false;
-    }
-    let known = ENTRIES
+    let quoted = format!("\"{name}\"");
+    let mut places = memmem::find_iter(TEXT.as_bytes(), &quoted).peekable();
+    let entries = ENTRIES
         .iter()
-        .filter(|entry| memmem::find(entry.text().as_bytes(), name.as_bytes()).is_some())
-        .filter_map(|entry| serde_json::from_str::<KeyVariable>(entry.text()).ok());
+        .filter(|entry| std::iter::from_fn(|| places.next_if(|&at| at < entry.end as usize)).count() > 0);
+    let known = entries.filter_map(|entry| serde_json::from_str::<KeyVariable>(entry.text()).ok());
     let mut of_name = known
         .filter(|known| known.key_variable.as_deref() == Some(name))
         .peekable();

@@ -44,6 +44,17 @@ pub struct Rate {
     pub per_day: Option<u32>,
 }
 
+impl Rate {
+    /// Says it in words; `None` where there is no limit.
+    #[must_use]
+    pub fn in_words(self) -> Option<String> {
+        let of_minute = self.per_minute.map(|limit| format!("{limit} a minute"));
+        let of_day = self.per_day.map(|limit| format!("{limit} a day"));
+        let words: Vec<String> = of_minute.into_iter().chain(of_day).collect();
+        (!words.is_empty()).then(|| words.join(", "))
+    }
+}
+
 /// Reads a number of requests. 0 is an error: it could mean no request, or no limit.
 fn not_zero<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
     match Option::<u32>::deserialize(deserializer)? {

@@ -79,8 +79,22 @@ fn a_variable_that_other_programs_read_too_is_no_key_variable_of_ours_alone() {
         ("HF_TOKEN", false),
         ("GEMINI_API_KEY", false),
         ("GOOGLE_API_KEY", false),
+        ("API_KEY", false),
+        ("openai_api_key", false),
+        ("name", false),
+        ("\",\"", false),
+        ("", false),
     ] {
         assert_eq!(is_key_variable(name), is_ours, "{name}");
+    }
+}
+
+#[test]
+fn every_key_variable_of_an_entry_is_found_where_no_entry_shares_it() {
+    for known in all().filter_map(|known| known.key_variable.as_deref()) {
+        let mut of_name = all().filter(|other| other.key_variable.as_deref() == Some(known));
+        let is_ours = !of_name.any(|other| other.key_variable_shared);
+        assert_eq!(is_key_variable(known), is_ours, "{known}");
     }
 }
 

@@ -106,7 +106,7 @@ pub fn authorize(
         Auth::None => {
             let url = &settings.base_url.value;
             if let Ok(Some(notice)) = check_transport(url, settings.allow_http, false) {
-                reporter.notice(&notice);
+                reporter.notice_once(&notice);
             }
             return Ok(Authorization::default());
         }

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -14,10 +13,11 @@ use super::fault::{Fault, Severity, position};
 use super::faults::{faults, remedy_of, value_of};
 use super::json_fault;
 use super::known::{self, Theme};
+use super::mask::may_hold_secret;
 use super::members::{Meant, UnknownMember, unknown_members};
 use super::profile::Profile;
 use crate::exit::{Exit, Failure, Hint};
-use crate::fs::{self, Links, Lock, PreparedWrite, cannot_read, cannot_write, lock_path};
+use crate::fs::{self, CONFIG_LIMIT, Lock, PreparedWrite, cannot_read, cannot_write, lock_path};
 use crate::paths;
 
 /// How long a writer waits for another one.
@@ -32,9 +32,6 @@ const MOST_LINKS: usize = 40;
 /// How much longer the file may become by a change, in bytes.
 const ROOM: u64 = 4 << 10;
 
-/// The largest file that is read, in bytes.
-const MAX_SIZE: u64 = 4 << 20;
-
 /// The configuration; empty when there is no file.
 #[derive(Debug, Default)]
 pub struct Config {
@@ -44,6 +41,8 @@ pub struct Config {
     pub profiles: BTreeMap<String, Profile>,
     /// The colours of answers on a terminal.
     pub theme: Option<Theme>,
+    /// The names that are taken from project files without consent (`env.allow`).
+    pub allow: Vec<String>,
     /// What is odd about the file.
     pub notices: Vec<String>,
 }
@@ -101,11 +100,12 @@ impl Config {
         if let Some(directory) = path.parent() {
             fs::create_private_dir(directory).map_err(|error| cannot_write(&path, &error))?;
         }
-        Lock::take(&lock_path(&path.with_file_name("profiles")), PROFILES_LOCK_LIMIT)
+        lock(&path.with_file_name("profiles"), PROFILES_LOCK_LIMIT)
     }
 
-    /// Changes the raw members of the file under its lock, and writes it with mode 0600. What is not changed stays as it is
-    /// written. Symbolic links are followed: a dotfile may be kept elsewhere.
+    /// Changes the raw members of the file under its lock. A new file has mode 0600, and one with members that may hold a
+    /// secret; else whoever may read the old one may read the new one. What is not changed stays as it is written. Symbolic
+    /// links are followed: a dotfile may be kept elsewhere.
     ///
     /// # Errors
     /// As [`Config::load`], also for what `change` makes of it; 74 when it cannot be written, 75 when another writer
@@ -177,14 +177,18 @@ impl Config {
         if let Some(directory) = path.parent() {
             fs::create_private_dir(directory).map_err(|error| cannot_write(&path, &error))?;
         }
-        let _lock = Lock::take(&lock_path(&path), LOCK_LIMIT)?;
+        let _lock = lock(&path, LOCK_LIMIT)?;
         let found = read(&path)?;
         let whole = found.as_deref().and_then(|text| whole_in_place_of(&path, text));
         let before = whole.as_deref().or(found.as_deref());
         let text = change(&path, before)?;
         let config = parse(&path, &text)?;
         if found.as_deref() != Some(text.as_str()) {
-            fs::write_private(&path, text.as_bytes()).map_err(|error| cannot_write(&path, &error))?;
+            let write = match may_hold_secret(&members_of(&path, &text)?) {
+                true => fs::write_private,
+                false => fs::write_readable_as_before,
+            };
+            write(&path, text.as_bytes()).map_err(|error| cannot_write(&path, &error))?;
         }
         Ok(config)
     }
@@ -219,7 +223,8 @@ fn members_of(path: &Path, text: &str) -> Result<Map<String, Value>, Failure> {
 /// Returns the path that is written, which is no symbolic link.
 ///
 /// # Errors
-/// 74 for a device or a directory, as with `QWEN_CONFIG=/dev/null`; 78 where others can replace it.
+/// 74 for a device or a directory, as with `QWEN_CONFIG=/dev/null`, and for a file that is read-only; 78 where others can
+/// replace it.
 fn target() -> Result<PathBuf, Failure> {
     let path = paths::config_file().ok_or_else(paths::no_home)?;
     open(&path).map_err(|error| cannot_read(&path, &error))?;
@@ -229,7 +234,19 @@ fn target() -> Result<PathBuf, Failure> {
     if path.metadata().is_ok_and(|metadata| !metadata.is_file()) {
         return Err(cannot_write(&path, &io::Error::other("is not a regular file")));
     }
+    fs::check_not_read_only(&path)?;
     Ok(path)
+}
+
+/// Takes the lock of a file. It is beside the file itself, so that all who write that use it, by whatever link. Only in our own
+/// directory does the lock file stay: a link leads to a directory of the user's, such as a repository of dotfiles.
+fn lock(path: &Path, limit: Duration) -> Result<Lock, Failure> {
+    let own = paths::config_dir().and_then(|own| own.canonicalize().ok());
+    let is_own = own.is_some_and(|own| path.parent() == Some(own.as_path()));
+    match is_own || path.parent() == paths::config_dir().as_deref() {
+        true => Lock::take(&lock_path(path), limit),
+        false => Lock::take_removed(&lock_path(path), limit),
+    }
 }
 
 /// Follows symbolic links, also to a file that is not there yet.
@@ -288,9 +305,9 @@ fn read_bytes(path: &Path) -> Result<Option<Vec<u8>>, Failure> {
     let Some(file) = open(path).map_err(|error| cannot_read(path, &error))? else {
         return Ok(None);
     };
-    match file.take(MAX_SIZE + 1).read_to_end(&mut bytes) {
-        Ok(length) if length as u64 > MAX_SIZE => {
-            let message = format!("{}: larger than {MAX_SIZE} bytes", path.display());
+    match file.take(CONFIG_LIMIT + 1).read_to_end(&mut bytes) {
+        Ok(length) if length as u64 > CONFIG_LIMIT => {
+            let message = format!("{}: larger than {CONFIG_LIMIT} bytes", path.display());
             Err(Failure::new(Exit::Config, message))
         }
         Ok(_) => Ok(Some(bytes)),
@@ -321,15 +338,11 @@ fn decode(bytes: Vec<u8>) -> Result<Option<String>, Fault> {
     Ok((!text.trim().is_empty()).then(|| text.to_owned()))
 }
 
-/// Opens a file of the user's own or a device such as `/dev/null`, but no FIFO, which could block; `None` when there is none.
+/// Opens the file; `None` when there is none.
 fn open(path: &Path) -> io::Result<Option<File>> {
-    let file = fs::open_own(path, Links::Follow)?;
-    match &file {
-        Some(file) if file.metadata()?.file_type().is_fifo() => {
-            Err(io::Error::other("is not a regular file"))
-        }
+    match fs::open_config(path)? {
         None if path.is_symlink() => check_directory_of_link(path).map(|()| None),
-        _ => Ok(file),
+        file => Ok(file),
     }
 }
 
@@ -364,6 +377,7 @@ fn parse(path: &Path, text: &str) -> Result<Config, Failure> {
             .map(|(name, profile)| (name.0, profile))
             .collect(),
         theme: known.theme,
+        allow: known.env.allow.into_iter().map(|name| name.0).collect(),
         notices: unknown_notices(path, unknown),
     })
 }

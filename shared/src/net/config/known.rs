@@ -8,6 +8,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error, MapAccess, SeqAccess, Visitor};
 
 use super::profile::{Profile, ProfileName};
+use crate::dotenv::AllowedName;
 
 /// Reads a text.
 ///
@@ -26,35 +27,17 @@ pub(super) struct KnownMembers {
     #[serde(default)]
     #[schemars(with = "BTreeMap<String, Profile>")]
     pub(super) profiles: BTreeMap<ProfileName, Profile>,
-    #[expect(dead_code, reason = "it is read to be refused when it is invalid")]
     #[serde(default)]
-    env: EnvMember,
+    pub(super) env: EnvMember,
     pub(super) theme: Option<Theme>,
 }
 
-/// What `qwen-env` takes from project files without consent. It reads this member by itself; here it is validated.
+/// What is taken from project files without consent. `qwen-env` reads this member by itself.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(default, expecting = "an object")]
-struct EnvMember {
+pub(super) struct EnvMember {
     #[schemars(with = "Vec<String>")]
-    allow: Vec<AllowedName>,
-}
-
-/// A variable's name; `*` stands for any characters.
-#[derive(Debug, Deserialize)]
-#[serde(try_from = "String")]
-struct AllowedName;
-
-impl TryFrom<String> for AllowedName {
-    type Error = String;
-
-    fn try_from(name: String) -> Result<Self, Self::Error> {
-        let is_name = |c: u8| c.is_ascii_alphanumeric() || b"_*.-".contains(&c);
-        match !name.is_empty() && name.bytes().all(is_name) {
-            true => Ok(Self),
-            false => Err("a name of \"allow\" is made of letters, digits, '_' and '*'".to_owned()),
-        }
-    }
+    pub(super) allow: Vec<AllowedName>,
 }
 
 /// The colours of code and Markdown on a terminal.

@@ -3,10 +3,13 @@
 use std::cell::OnceCell;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
+use super::file::Config;
 use super::settings::{Source, Sourced};
 use crate::dotenv::{EnvChain, Record, Search, Trust};
 use crate::exit::Failure;
+use crate::settings_files::SettingsFiles;
 
 /// The process environment and the chain of the working directory, which is read when first needed.
 #[derive(Debug, Default)]
@@ -21,10 +24,41 @@ impl Lookup {
     /// # Errors
     /// 78 when `QWEN_ENV_CHAIN` names no rule.
     pub(super) fn from_process() -> Result<Self, Failure> {
-        Ok(Self {
-            search: Some(Search::from_process(None, None)?),
+        Ok(Self::of(Search::from_process(None, None)?))
+    }
+
+    /// As [`Lookup::from_process`], with what the configuration says of the chain.
+    ///
+    /// # Errors
+    /// As there.
+    pub(super) fn configured(config: &Config) -> Result<Self, Failure> {
+        let mut search = Search::from_process(None, None)?;
+        search.consent.allow = Some(config.allow.clone());
+        Ok(Self::of(search))
+    }
+
+    fn of(search: Search) -> Self {
+        Self {
+            search: Some(search),
             ..Self::default()
-        })
+        }
+    }
+
+    /// As [`Lookup::from_process`], with Qwen Code's settings as they were read.
+    ///
+    /// # Errors
+    /// As there.
+    pub(super) fn with_settings(settings: Rc<SettingsFiles>) -> Result<Self, Failure> {
+        let search = Search::from_process(None, None)?;
+        Ok(Self::of(Search { settings, ..search }))
+    }
+
+    /// Returns Qwen Code's settings files, which the chain reads too.
+    pub(super) fn settings_files(&self) -> Rc<SettingsFiles> {
+        self.search
+            .as_ref()
+            .map(|search| Rc::clone(&search.settings))
+            .unwrap_or_default()
     }
 
     /// Returns the first value that is not blank: a variable that a wrapper or a CI system sets to nothing hides

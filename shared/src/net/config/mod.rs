@@ -11,6 +11,7 @@ mod json_fault;
 mod known;
 mod lint;
 mod lookup;
+mod mask;
 mod members;
 mod moved;
 mod profile;
@@ -24,6 +25,7 @@ pub use fault::{Fault, Severity};
 pub use faults::faults;
 pub use file::Config;
 pub use known::Theme;
+pub use mask::mask_profile;
 pub use members::{Kind, MEMBERS, Meant, Member, meant, member_at, nearest};
 pub use moved::{Move, login_endpoint, remove_bound_members, secret_members, stored_for};
 pub use profile::{
@@ -31,7 +33,8 @@ pub use profile::{
 };
 pub use qwen_code::{Connection, Given, HeldKey, QwenCodeSettings};
 pub use resolver::{
-    ProfileSummary, active_profile, hint_at_providers, no_such_profile, own_variable, unknown_provider,
+    LENT_ADDRESS, ProfileSummary, active_profile, hint_at_providers, no_such_profile, own_variable,
+    unknown_provider,
 };
 pub use schema::schema;
 pub use settings::{Auth, Key, Overrides, Settings, Source, Sourced};

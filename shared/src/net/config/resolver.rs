@@ -27,6 +27,9 @@ use crate::provider::{self, Provider, is_own_server};
 use crate::secret::Secret;
 use crate::text::one_line;
 
+/// The variable in which qwen-proxy says to programs of ours that the address they find is its own.
+pub const LENT_ADDRESS: &str = "QWEN_PROXY_URL";
+
 impl Settings {
     /// Resolves the settings of this process.
     ///
@@ -35,9 +38,9 @@ impl Settings {
     /// when a project's file would have a secret sent elsewhere.
     pub fn resolve(overrides: &Overrides) -> Result<Self, Failure> {
         let config = Config::load()?;
-        let lookup = Lookup::from_process()?;
+        let lookup = Lookup::configured(&config)?;
         let name = active_name(overrides.profile.as_deref(), &lookup, &config)?;
-        let qwen_code = QwenCodeSettings::load();
+        let qwen_code = QwenCodeSettings::of(lookup.settings_files());
         // Without a profile Qwen Code's own login is used, where it has one.
         let without_profile = Profile {
             method: qwen_code.uses_oauth().then_some(Method::Oauth),
@@ -85,12 +88,13 @@ impl Settings {
             ..Overrides::default()
         };
         let source = Source::Profile(name.to_owned());
+        let lookup = Lookup::from_process()?;
         let mut resolver = Resolver {
             overrides: &overrides,
-            lookup: &Lookup::from_process()?,
+            lookup: &lookup,
             name: Some(&Sourced::new(name.to_owned(), source.clone())),
             profile,
-            qwen_code: &QwenCodeSettings::load(),
+            qwen_code: &QwenCodeSettings::of(lookup.settings_files()),
             profiles: &BTreeMap::new(),
             connection: None,
             is_qwen_code_asked: false,
@@ -110,7 +114,7 @@ impl Settings {
 /// As [`Config::load`]; 78 for a name that no profile can have.
 pub fn active_profile(flag: Option<&str>) -> Result<(Config, Option<Sourced<String>>), Failure> {
     let config = Config::load()?;
-    let name = active_name(flag, &Lookup::from_process()?, &config)?;
+    let name = active_name(flag, &Lookup::configured(&config)?, &config)?;
     Ok((config, name))
 }
 
@@ -258,6 +262,10 @@ impl Resolver<'_> {
             query: carried.query.clone(),
             body: merged(&provider.value.body, &carried.body),
             rate: carried.rate.or(of_provider),
+            rate_source: match carried.rate {
+                Some(_) => self.profile_source(),
+                None => Source::Provider(provider.value.name.clone()),
+            },
             timeouts: carried.timeouts,
             allow_http: carried.allow_http,
             starts_in_reasoning: carried.reasoning.is_some(),

@@ -16,7 +16,7 @@ use crate::net::http::{BaseUrl, check_endpoint};
 use crate::net::oauth::is_allowed;
 use crate::output::Reporter;
 use crate::provider::{OauthSettings, Provider, Rate};
-use crate::secret::Secret;
+use crate::secret::{Secret, mask};
 
 /// What was given by flags.
 #[derive(Clone, Debug, Default)]
@@ -101,6 +101,8 @@ pub struct Settings {
     pub body: Map<String, Value>,
     /// The quota.
     pub rate: Option<Rate>,
+    /// Who says so.
+    pub rate_source: Source,
     /// The limits of a request, as far as the profile sets them.
     pub timeouts: TimeoutSettings,
     /// True when the profile allows plain `http` to other machines.
@@ -165,7 +167,33 @@ impl Settings {
         if let Some(version) = &self.api_version {
             origins.push(origin("api_version", &version.value, &version.source));
         }
+        if let Some(key) = self.auth.value.shown_key() {
+            origins.push(origin("key", &key, &self.auth.source));
+        }
+        let profile = Source::Profile(self.profile_name().to_owned());
+        for (name, members) in self.masked_members() {
+            let members: Vec<String> = members
+                .into_iter()
+                .map(|(name, value)| format!("{name}={value}"))
+                .collect();
+            origins.push(origin(name, &members.join(" "), &profile));
+        }
+        if let Some(rate) = self.rate.and_then(Rate::in_words) {
+            origins.push(origin("rate", &rate, &self.rate_source));
+        }
         origins
+    }
+
+    /// Returns what the profile sends with every request, each value masked: headers and query, as far as there are any.
+    #[must_use]
+    pub fn masked_members(&self) -> Vec<(&'static str, BTreeMap<String, String>)> {
+        let masked = |(name, value): (&str, &str)| (name.to_owned(), mask(value));
+        let headers: BTreeMap<_, _> = self.profile_headers().map(masked).collect();
+        let query = self.query.iter();
+        let query = query.map(|(name, value)| masked((name, value))).collect();
+        let mut members = vec![("headers", headers), ("query", query)];
+        members.retain(|(_, members)| !members.is_empty());
+        members
     }
 
     /// Returns the headers that are the profile's: they may hold secrets.
@@ -243,6 +271,17 @@ impl Auth {
             Self::ApiKey(_) | Self::None => true,
         };
         is_allowed && binding.covers(url)
+    }
+
+    /// Returns where the key is, or its ends; `None` where there is none.
+    #[must_use]
+    pub fn shown_key(&self) -> Option<String> {
+        match self {
+            Self::ApiKey(Key::Given(key)) => Some(key.masked()),
+            Self::ApiKey(Key::Command(command)) => Some(format!("command '{}'", command.program())),
+            Self::ApiKey(Key::Stored(store)) => Some(format!("stored in {store}")),
+            Self::Oauth { .. } | Self::None => None,
+        }
     }
 
     /// Returns the method's name for people and JSON.

@@ -1,5 +1,7 @@
 //! Which endpoint Qwen Code uses, and with which key: both from one place, never half of a pair.
 
+use std::path::Path;
+
 use super::entries::{self, DEFAULT_KEY, Entry, Protocol, not_spoken};
 use super::scopes::{Scopes, Text, without_mark};
 use crate::exit::{Exit, Failure};
@@ -440,7 +442,7 @@ impl Chooser<'_> {
                 ..connection
             }));
         }
-        Err(no_entry(given, &spoken))
+        Err(no_entry(given, &spoken, &self.scopes.user))
     }
 
     /// The endpoint that is not an entry's.
@@ -475,10 +477,10 @@ impl Chooser<'_> {
 }
 
 /// The failure of a model that could be at several endpoints.
-fn no_entry(model: &str, entries: &[&Entry]) -> Failure {
+fn no_entry(model: &str, entries: &[&Entry], path: &Path) -> Failure {
     let mut known: Vec<&str> = entries.iter().map(|entry| entry.id.as_str()).take(20).collect();
     known.dedup();
-    let (model, path) = (clip(model, 64), Scopes::user_path());
+    let model = clip(model, 64);
     let message = format!(
         "{}: no entry of modelProviders has model '{model}', so its endpoint is not known",
         path.display()

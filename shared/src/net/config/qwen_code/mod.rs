@@ -8,6 +8,7 @@ mod entries;
 mod scopes;
 
 use std::path::PathBuf;
+use std::rc::Rc;
 
 use connection::Variables;
 pub use connection::{Connection, Given, HeldKey};
@@ -20,6 +21,7 @@ use crate::exit::Failure;
 use crate::net::http::BaseUrl;
 use crate::paths;
 use crate::secret::Secret;
+use crate::settings_files::SettingsFiles;
 
 /// What Qwen Code's settings say.
 #[derive(Debug)]
@@ -27,15 +29,23 @@ pub struct QwenCodeSettings {
     /// The user's file, which may not be there.
     pub path: PathBuf,
     scopes: Scopes,
+    files: Rc<SettingsFiles>,
 }
 
 impl QwenCodeSettings {
     /// Reads the files that there are. What is wrong with them is in [`QwenCodeSettings::notices`].
     #[must_use]
     pub fn load() -> Self {
+        Self::of(Rc::new(SettingsFiles::from_process()))
+    }
+
+    /// As [`QwenCodeSettings::load`], of files that others read too.
+    pub(super) fn of(files: Rc<SettingsFiles>) -> Self {
+        let scopes = Scopes::read(&files);
         Self {
-            path: Scopes::user_path(),
-            scopes: Scopes::load(),
+            path: scopes.user.clone(),
+            scopes,
+            files,
         }
     }
 
@@ -80,7 +90,7 @@ impl QwenCodeSettings {
     /// # Errors
     /// As there; 78 when `QWEN_ENV_CHAIN` names no rule.
     pub fn in_use(&self, model: Option<&str>) -> Result<Option<Connection>, Failure> {
-        let lookup = Lookup::from_process()?;
+        let lookup = Lookup::with_settings(Rc::clone(&self.files))?;
         let given = Given {
             model,
             has_key: false,

@@ -5,20 +5,19 @@ use std::collections::HashMap;
 use std::env;
 use std::ffi::OsStr;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use serde_json::{Map, Value};
 
 use crate::dotenv::trust::{Answer, TrustStore};
 use crate::dotenv::{self, Record, Scanner, command_about, decode};
 use crate::exit::{Exit, Failure, io_exit};
-use crate::fs::{self, Links, NotOwn, cannot, cannot_read, is_link_error, parse_jsonc};
+use crate::fs::{self, Links, NotOwn, cannot, cannot_read, is_link_error};
 use crate::net::config::settings::{Source, Sourced};
 use crate::paths;
-
-/// The largest file that is read, in bytes.
-const LIMIT: u64 = 1 << 20;
+use crate::settings_files::{Members, SettingsFault, SettingsFile, SettingsFiles, parse, read_all};
 
 /// The member that is taken from a project's file without consent.
 const MODEL: [&str; 2] = ["model", "name"];
@@ -27,7 +26,7 @@ const MODEL: [&str; 2] = ["model", "name"];
 #[derive(Debug)]
 pub(super) struct Scope {
     pub(super) path: PathBuf,
-    settings: Map<String, Value>,
+    settings: Rc<Map<String, Value>>,
     access: Access,
 }
 
@@ -45,6 +44,8 @@ enum Access {
 /// The settings files, the strongest first: the system's, the project's, the user's, the system's defaults.
 #[derive(Debug, Default)]
 pub(super) struct Scopes {
+    /// The path of the user's file, for messages; there may be none.
+    pub(super) user: PathBuf,
     scopes: Vec<Scope>,
     /// What is wrong with files that are passed over, or taken in part.
     pub(super) notices: Vec<String>,
@@ -76,46 +77,35 @@ impl Text {
 
 impl Scopes {
     /// Reads the files that there are. One that cannot be used is named in the notices, or is the refusal.
-    pub(super) fn load() -> Self {
-        let mut scopes = Self::default();
-        let system = system_settings();
-        let defaults = paths::system_file("QWEN_CODE_SYSTEM_DEFAULTS_PATH")
-            .unwrap_or_else(|| system.with_file_name("system-defaults.json"));
-        let user = paths::qwen_home().map(|home| home.join("settings.json"));
-        scopes.read(system);
-        if let Some(project) = project_settings(user.as_deref()) {
+    pub(super) fn read(files: &SettingsFiles) -> Self {
+        let user = files.user_path();
+        let mut scopes = Self {
+            user: user.map_or_else(|| PathBuf::from("~/.qwen/settings.json"), Path::to_path_buf),
+            ..Self::default()
+        };
+        scopes.add_file(files.system.as_ref());
+        if let Some(project) = project_settings(user) {
             scopes.read_project(project);
         }
-        if let Some(user) = user {
-            scopes.read(user);
-        }
-        scopes.read(defaults);
+        scopes.add_file(files.user.as_ref());
+        scopes.add_file(files.defaults.as_ref());
         scopes
     }
 
-    /// Reads a file of the user's or the system's.
-    fn read(&mut self, path: PathBuf) {
-        let bytes = match open_own(&path).and_then(read_all) {
-            Ok(Some(bytes)) => bytes,
-            Ok(None) => return,
-            Err(error) => {
-                match NotOwn::of(&error) {
-                    Some(fault) => self.refused = self.refused.take().or_else(|| Some(fault.clone())),
-                    None => self.cannot_read(path, &error),
-                }
-                return;
-            }
-        };
-        self.add(path, &bytes, Access::Whole);
+    /// Adds a file of the user's or the system's.
+    fn add_file(&mut self, file: Option<&SettingsFile>) {
+        if let Some(file) = file {
+            self.add(&file.path, file.members(), Access::Whole);
+        }
     }
 
-    fn cannot_read(&mut self, path: PathBuf, error: &io::Error) {
-        self.notices.push(cannot_read(&path, error).message);
+    fn cannot_read(&mut self, path: &Path, error: &io::Error) {
+        self.notices.push(cannot_read(path, error).message);
         let failed = error
             .raw_os_error()
             .filter(|_| error.kind() != io::ErrorKind::PermissionDenied && !is_link_error(error));
         if let (Some(number), None) = (failed, &self.unread) {
-            self.unread = Some((path, number));
+            self.unread = Some((path.to_path_buf(), number));
         }
     }
 
@@ -144,28 +134,25 @@ impl Scopes {
             None => Access::ModelUntilAsked,
         };
         if access == Access::Whole || matches!(open_own(&path), Ok(Some(_))) {
-            self.add(path, &bytes, access);
+            self.add(&path, parse(&bytes).as_ref(), access);
         }
     }
 
-    fn add(&mut self, path: PathBuf, bytes: &[u8], access: Access) {
-        let shown = path.display();
-        match parse_jsonc(&String::from_utf8_lossy(bytes)) {
-            Ok(Value::Object(settings)) => self.scopes.push(Scope {
-                path,
-                settings,
+    fn add(&mut self, path: &Path, members: Result<&Members, &SettingsFault>, access: Access) {
+        match members {
+            Ok(Some(members)) => self.scopes.push(Scope {
+                path: path.to_path_buf(),
+                settings: Rc::clone(members),
                 access,
             }),
-            Ok(Value::Null) => {}
-            Ok(_) => self
+            Ok(None) => {}
+            Err(SettingsFault::Invalid(fault)) => self
                 .notices
-                .push(format!("{shown}:1:1: expected an object; the file is not used")),
-            Err(fault) => self.notices.push(format!(
-                "{shown}:{}:{}: {}; the file is not used",
-                fault.line_display(),
-                fault.column_display(),
-                fault.kind().to_string().to_lowercase()
-            )),
+                .push(format!("{}:{fault}; the file is not used", path.display())),
+            Err(SettingsFault::Unread(error)) => match NotOwn::of(error) {
+                Some(fault) => self.refused = self.refused.take().or_else(|| Some(fault.clone())),
+                None => self.cannot_read(path, error),
+            },
         }
     }
 
@@ -190,12 +177,6 @@ impl Scopes {
                     "{path}: only the model is taken from a project's settings"
                 ))
             })
-    }
-
-    /// The path of the user's file, for messages; there may be none.
-    pub(super) fn user_path() -> PathBuf {
-        let home = paths::qwen_home().unwrap_or_else(|| PathBuf::from("~/.qwen"));
-        home.join("settings.json")
     }
 
     fn usable(&self) -> impl DoubleEndedIterator<Item = &Scope> {
@@ -315,7 +296,7 @@ impl Scope {
     fn value(&self, member: &[&str]) -> Option<&Value> {
         let direct = || {
             let (last, above) = member.split_last()?;
-            let mut object = &self.settings;
+            let mut object = &*self.settings;
             for name in above {
                 object = object.get(*name)?.as_object()?;
             }
@@ -399,11 +380,6 @@ pub(super) fn without_mark(name: &str) -> &str {
     name
 }
 
-fn system_settings() -> PathBuf {
-    paths::system_file("QWEN_CODE_SYSTEM_SETTINGS_PATH")
-        .unwrap_or_else(|| PathBuf::from("/etc/qwen-code/settings.json"))
-}
-
 /// Returns the path of the working directory's settings; `None` where they are the user's own.
 fn project_settings(user: Option<&Path>) -> Option<PathBuf> {
     const FILE: &str = ".qwen/settings.json";
@@ -428,20 +404,6 @@ fn open(path: &Path) -> io::Result<Option<File>> {
 
 fn open_own(path: &Path) -> io::Result<Option<File>> {
     fs::open_own(path, Links::Follow)
-}
-
-fn read_all(file: Option<File>) -> io::Result<Option<Vec<u8>>> {
-    let Some(file) = file else {
-        return Ok(None);
-    };
-    if !file.metadata()?.is_file() {
-        return Err(io::Error::other("is not a regular file"));
-    }
-    let mut bytes = Vec::new();
-    if file.take(LIMIT + 1).read_to_end(&mut bytes)? as u64 > LIMIT {
-        return Err(io::Error::other("is larger than 1 MiB"));
-    }
-    Ok(Some(bytes))
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::Resolver;
+use super::{LENT_ADDRESS, Resolver};
 use crate::dotenv::Unusable;
 use crate::exit::{Exit, Failure, Hint};
 use crate::net::config::binding::Binding;
@@ -22,19 +22,33 @@ impl Resolver<'_> {
         own: &Binding,
     ) -> Vec<String> {
         let key = &credential.auth.source;
+        // Whoever asks through a proxy of ours asks by its profile: nothing of it is left behind.
+        let is_lent = self.is_lent(base_url);
+        let about_profile = (!is_lent).then(|| {
+            [
+                self.outvoted(key, base_url, model),
+                self.left_behind(base_url, own),
+            ]
+        });
         let about_endpoint = [
             self.of_project(key, base_url),
-            self.outvoted(key, base_url, model),
-            self.left_behind(base_url, own),
             self.ignored_address(),
             self.ignored_profile(),
             self.not_sent(base_url, own),
         ];
         let mut notices = self.qwen_code_notices();
         notices.extend(self.model_not_taken(model));
+        notices.extend(about_profile.into_iter().flatten().flatten());
         notices.extend(about_endpoint.into_iter().flatten());
         notices.extend(self.passed_over());
         notices
+    }
+
+    /// True for the address of the qwen-proxy that this program runs in.
+    fn is_lent(&self, base_url: &Sourced<BaseUrl>) -> bool {
+        let lent = self.lookup.environment(LENT_ADDRESS);
+        let lent = lent.and_then(|lent| BaseUrl::parse(&lent.value).ok());
+        matches!(base_url.source, Source::Environment(_)) && lent.is_some_and(|lent| lent == base_url.value)
     }
 
     /// Says that the model of a project's settings is not taken, where they would have chosen it.
