@@ -134,6 +134,7 @@ fn the_targets_of_programs_have_all_modules_that_they_need() {
         ("proxy/server", "bins/qwen-proxy/server", 5),
         ("batch", "bins/qwen-batch", 5),
         ("login", "bins/qwen-login", 3),
+        ("session", "bins/qwen-chat", 2),
     ] {
         let target = read(format!("tests/fuzz/targets/{target}.rs"));
         let modules: BTreeSet<&str> = target

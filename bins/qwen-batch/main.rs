@@ -14,6 +14,9 @@ mod input;
 mod input_format;
 mod local;
 mod parameters;
+#[cfg(test)]
+#[path = "../../tests/fuzz/played.rs"]
+mod played;
 mod progress;
 mod rate_meter;
 mod record;

@@ -4,6 +4,9 @@ mod args;
 mod call;
 mod client;
 mod conversation;
+#[cfg(test)]
+#[path = "../../tests/fuzz/properties/session.rs"]
+mod corpus;
 mod dry_run;
 mod extract;
 mod finish;
@@ -13,11 +16,15 @@ mod markdown;
 mod message;
 mod models;
 mod output;
+#[cfg(test)]
+#[path = "../../tests/fuzz/played.rs"]
+mod played;
 mod prompt;
 mod request;
 mod run;
 mod schema;
 mod session;
+mod session_document;
 mod status_line;
 mod theme;
 mod usage;

@@ -18,7 +18,8 @@ use super::client::{connect, resolve_settings};
 use super::finish::finish;
 use super::message::Message;
 use super::output::{Output, Report};
-use super::session::{Session, with_model_of, with_system};
+use super::session::{Session, with_model_of};
+use super::session_document::with_system;
 use crate::{conversation, dry_run, login, models, prompt, request, schema};
 
 /// Runs the tool.

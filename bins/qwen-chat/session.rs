@@ -13,9 +13,9 @@ use qwen_shared::net::config::{Binding, Overrides, Settings, Source, Sourced};
 use qwen_shared::net::http::BaseUrl;
 use qwen_shared::paths;
 use qwen_shared::text::{clip, one_line};
-use serde::{Deserialize, Serialize};
 
 use super::message::{Message, Role};
+use super::session_document::{Document, name_of};
 
 /// The largest session that is read, in bytes.
 const LIMIT: u64 = 256 << 20;
@@ -28,18 +28,6 @@ const LOCK_LIMIT: Duration = Duration::from_secs(10);
 pub(crate) struct Session {
     path: PathBuf,
     document: Document,
-}
-
-/// The content of the file.
-#[derive(Debug, Default, Serialize, Deserialize)]
-struct Document {
-    /// The endpoint that the conversation was last held with.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    endpoint: Option<String>,
-    /// The model that was asked last.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    model: Option<String>,
-    messages: Vec<Message>,
 }
 
 impl Session {
@@ -75,12 +63,7 @@ impl Session {
 
     /// Returns the system prompt, and the messages after it.
     pub(crate) fn parts(&self) -> (Option<String>, Vec<Message>) {
-        let mut messages = self.messages().to_vec();
-        let system = messages.iter().position(|message| message.role == Role::System);
-        let system = system
-            .map(|place| messages.remove(place))
-            .and_then(Message::into_text);
-        (system, messages)
+        self.document.parts()
     }
 
     /// True for the session of that name.
@@ -143,13 +126,7 @@ impl Session {
         answer: String,
         endpoint: &BaseUrl,
     ) -> Result<(), Failure> {
-        self.change(|document| {
-            let mut messages = with_system(system, std::mem::take(&mut document.messages));
-            messages.push(message);
-            messages.push(Message::text(Role::Assistant, answer));
-            document.messages = messages;
-            document.endpoint = Some(name_of(endpoint));
-        })
+        self.change(|document| document.add(system, message, answer, endpoint))
     }
 
     /// Puts another system prompt before the messages, or none.
@@ -157,10 +134,7 @@ impl Session {
     /// # Errors
     /// As [`Session::add`].
     pub(crate) fn set_system(&self, system: Option<String>) -> Result<(), Failure> {
-        self.change(|document| {
-            document.messages.retain(|message| message.role != Role::System);
-            document.messages = with_system(system, std::mem::take(&mut document.messages));
-        })
+        self.change(|document| document.set_system(system))
     }
 
     /// Takes a message and its answer back, where they are the last ones.
@@ -168,15 +142,7 @@ impl Session {
     /// # Errors
     /// As [`Session::add`].
     pub(crate) fn take_back(&self, message: &Message) -> Result<(), Failure> {
-        self.change(|document| {
-            let messages = &mut document.messages;
-            if let [.., asked, answer] = messages.as_slice()
-                && asked == message
-                && answer.role == Role::Assistant
-            {
-                messages.truncate(messages.len() - 2);
-            }
-        })
+        self.change(|document| document.take_back(message))
     }
 
     /// Replaces the whole conversation.
@@ -199,7 +165,7 @@ impl Session {
         let mut document = load(&self.path)?;
         change(&mut document);
         document.model = self.document.model.clone().or(document.model);
-        let json = serde_json::to_vec(&document).map_err(|error| {
+        let json = document.to_json().map_err(|error| {
             Failure::new(Exit::Bug, "the session cannot be written as JSON").caused_by(error)
         })?;
         write_private(&self.path, &json).map_err(refused)
@@ -251,22 +217,6 @@ pub(crate) fn check_endpoint(held_with: Option<&BaseUrl>, settings: &Settings) -
         Some(command) => failure.hint(format!("run '{command}' if that endpoint may have it")),
         None => failure.hint("set OPENAI_BASE_URL yourself to choose the endpoint"),
     })
-}
-
-/// An endpoint as it is kept: without its query, which may hold a secret.
-fn name_of(endpoint: &BaseUrl) -> String {
-    let mut url = url::Url::clone(endpoint);
-    url.set_query(None);
-    url.into()
-}
-
-/// Puts the system prompt, if any, before the messages.
-pub(crate) fn with_system(system: Option<String>, mut messages: Vec<Message>) -> Vec<Message> {
-    if let Some(system) = system.filter(|system| !system.trim().is_empty()) {
-        messages.retain(|message| message.role != Role::System);
-        messages.insert(0, Message::text(Role::System, system));
-    }
-    messages
 }
 
 fn directory() -> Result<PathBuf, Failure> {
@@ -346,6 +296,6 @@ fn load(path: &Path) -> Result<Document, Failure> {
     let Some(file) = file else {
         return Ok(Document::default());
     };
-    serde_json::from_slice(&file.bytes)
+    Document::from_json(&file.bytes)
         .map_err(|error| Failure::new(Exit::Data, format!("'{shown}': not a session: {error}")))
 }

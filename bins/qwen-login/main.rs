@@ -16,6 +16,9 @@ mod key_setup;
 mod login;
 mod model;
 mod pkce;
+#[cfg(test)]
+#[path = "../../tests/fuzz/played.rs"]
+mod played;
 mod polling;
 mod profile;
 mod questions;

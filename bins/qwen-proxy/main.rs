@@ -5,6 +5,9 @@ mod child;
 mod environment;
 mod job;
 mod notify;
+#[cfg(test)]
+#[path = "../../tests/fuzz/played.rs"]
+mod played;
 mod relay;
 mod run;
 mod serve;

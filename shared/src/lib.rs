@@ -24,6 +24,9 @@ pub mod neighbours;
 pub mod net;
 pub mod output;
 pub mod paths;
+#[cfg(test)]
+#[path = "../../tests/fuzz/played.rs"]
+mod played;
 pub mod process;
 pub mod provider;
 pub mod secret;

@@ -4,7 +4,8 @@ use qwen_shared::exit::{Exit, Failure};
 use qwen_shared::net::config::Overrides;
 
 use super::{Conversation, last_question};
-use crate::session::{self, Session, with_model_of, with_system};
+use crate::session::{self, Session, with_model_of};
+use crate::session_document::with_system;
 
 impl Conversation<'_> {
     pub(super) fn tell_session(&self) {

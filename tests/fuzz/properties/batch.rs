@@ -117,11 +117,7 @@ fn record(line: &[u8]) {
 }
 
 #[cfg(test)]
-#[path = "../played.rs"]
-mod played;
-
-#[cfg(test)]
 #[test]
 fn every_input_that_a_fuzzer_kept_holds_requests_and_records_that_are_known_again() {
-    played::play("batch", holds);
+    crate::played::play("batch", holds);
 }

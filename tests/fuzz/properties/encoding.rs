@@ -42,11 +42,7 @@ fn decode(encoding: &str, body: &[u8], length: usize) -> Result<Vec<u8>, String>
 }
 
 #[cfg(test)]
-#[path = "../played.rs"]
-mod played;
-
-#[cfg(test)]
 #[test]
 fn every_input_that_a_fuzzer_kept_is_decoded_the_same_however_it_is_cut() {
-    played::play("encoding", holds);
+    crate::played::play("encoding", holds);
 }

@@ -117,11 +117,7 @@ fn is_said(failure: &Failure) {
 }
 
 #[cfg(test)]
-#[path = "../played.rs"]
-mod played;
-
-#[cfg(test)]
 #[test]
 fn every_input_that_a_fuzzer_kept_is_safe_to_use_or_an_error() {
-    played::play("login", holds);
+    crate::played::play("login", holds);
 }

@@ -88,11 +88,7 @@ fn rows(terminal: &mut vt100::Parser, columns: u16) -> Vec<(String, Vec<u8>)> {
 }
 
 #[cfg(test)]
-#[path = "../played.rs"]
-mod played;
-
-#[cfg(test)]
 #[test]
 fn every_input_that_a_fuzzer_kept_is_drawn_the_same_however_it_streams() {
-    played::play("markdown", holds);
+    crate::played::play("markdown", holds);
 }

@@ -217,11 +217,7 @@ fn answers(body: &[u8]) {
 }
 
 #[cfg(test)]
-#[path = "../played.rs"]
-mod played;
-
-#[cfg(test)]
 #[test]
 fn every_input_that_a_fuzzer_kept_is_judged_the_same_by_every_reader() {
-    played::play("proxy", holds);
+    crate::played::play("proxy", holds);
 }

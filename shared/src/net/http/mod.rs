@@ -5,6 +5,7 @@
 //! certificate file for a plain `http` endpoint. Whatever can hang has a limit ([`Timeouts`]).
 
 mod body;
+mod ca_bundle;
 mod client;
 mod decode;
 mod error;
@@ -148,5 +149,8 @@ pub fn runtime() -> Result<&'static Runtime, Failure> {
 }
 
 #[cfg(test)]
+#[path = "../../../../tests/fuzz/properties/ca_bundle.rs"]
+mod corpus_of_ca_bundle;
+#[cfg(test)]
 #[path = "../../../../tests/fuzz/properties/encoding.rs"]
-mod corpus;
+mod corpus_of_encoding;

@@ -7,6 +7,9 @@
 //!
 //! The minute is a sliding one. The day is that of UTC, from midnight to midnight.
 
+#[cfg(test)]
+#[path = "../../../../tests/fuzz/properties/quota.rs"]
+mod corpus;
 mod state;
 mod state_file;
 

@@ -178,6 +178,25 @@ fn a_request_that_was_never_sent_does_not_count() {
 }
 
 #[test]
+fn a_request_of_yesterday_that_was_never_sent_is_taken_from_yesterday() {
+    let midnight = (MORNING / DAY + 1) * DAY;
+    let limits = Limits {
+        per_day: Some(1),
+        ..a_minute(9)
+    };
+    let mut state = State::default();
+    let mut ticket = NO_TICKET;
+    assert_eq!(state.decide(&mut ticket, 0, limits, midnight - 9), Decision::Send);
+    assert_eq!(request(&mut state, limits, midnight + 1), Decision::Send);
+    state.not_sent(ticket, midnight + 2);
+    assert_eq!(state.today(midnight + 2), 1);
+    assert_eq!(
+        request(&mut state, limits, midnight + 3),
+        Decision::DayUsedUp(midnight + DAY)
+    );
+}
+
+#[test]
 fn a_pause_that_the_server_asked_for_holds_all_who_want_that_model() {
     let mut state = State::default();
     state.pause(0, 7_000, MORNING);

@@ -243,11 +243,14 @@ impl State {
         }
     }
 
-    /// Records that a request never reached the server.
+    /// Records that a request never reached the server. One that was allowed yesterday does not count today in any case; that it
+    /// was yesterday is taken for true where its time, an estimate, leaves it open.
     pub(super) fn not_sent(&mut self, ticket: u64, now: Millis) {
-        let before = self.starts.len();
-        self.starts.retain(|start| start.ticket != ticket);
-        if self.starts.len() < before && self.day == now / DAY {
+        let Some(place) = self.starts.iter().position(|start| start.ticket == ticket) else {
+            return;
+        };
+        let start = self.starts.remove(place);
+        if self.day == now / DAY && self.day == start.at.saturating_sub(MAX_AHEAD) / DAY {
             self.count = self.count.saturating_sub(1);
         }
     }
