@@ -1,5 +1,6 @@
 //! `config.json` itself: where it is, what it may hold, and how its faults are told.
 
+use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
 use crate::support::{Sandbox, Tool, peers};
@@ -105,13 +106,41 @@ fn every_member_of_a_profile_has_its_type() {
     }
 }
 
+/// One that is a mount of its own is written in place. Whatever the cut has left there, the programs agree on what it was to
+/// hold; of JSON that says something wrong they agree that it is wrong.
+#[test]
+fn a_configuration_cut_short_is_read_whole_by_every_program() {
+    let sandbox = Sandbox::new();
+    sandbox.write("work/.env", "COLOUR=red\n");
+    let whole = r#"{"profiles": {"work": {"provider": "openai"}}, "env": {"allow": ["COLOUR"]}}"#;
+    let copy = sandbox.write("home/.config/qwen/config.json.whole", whole);
+    let profiles = || sandbox.tool("qwen-auth").arg("list").run();
+    let colour = || sandbox.tool("qwen-env").args(["-q", "--get", "COLOUR"]).run();
+    let half = &whole.as_bytes()[..whole.len() / 2];
+    for cut in [half, b"", b"\n\n", b"\0\0\0\0", b"{\"theme\": \"\xc3"] {
+        fs::write(sandbox.config_file(), cut).unwrap();
+        colour().gives(0, "red\n", "");
+        assert!(profiles().exits(0).text().contains("work"), "{cut:?}");
+    }
+    for wrong in [r#"{"env": {"allow": 1}}"#, r#"{"env": []}"#] {
+        fs::write(sandbox.config_file(), wrong).unwrap();
+        assert_eq!(colour().code(), 78, "{wrong}");
+        assert_eq!(profiles().code(), 78, "{wrong}");
+    }
+    fs::remove_file(copy).unwrap();
+    fs::write(sandbox.config_file(), half).unwrap();
+    assert_eq!((colour().code(), profiles().code()), (78, 78));
+    fs::write(sandbox.config_file(), "").unwrap();
+    assert_eq!((colour().code(), profiles().code()), (1, 0));
+}
+
 #[test]
 fn a_configuration_without_an_end_is_not_read_to_it() {
     let sandbox = Sandbox::new();
     let tool = sandbox.tool("qwen-auth").arg("list");
     tool.env("QWEN_CONFIG", "/dev/zero")
         .run()
-        .fails(78, &["/dev/zero: larger than 4194304 bytes"]);
+        .fails(78, &["/dev/zero: is larger than 4 MiB"]);
     let tool = sandbox.tool("qwen-auth").arg("list");
     let none = "qwen-auth: no profile is configured\nqwen-auth: hint: run 'qwen-login'\n";
     tool.env("QWEN_CONFIG", "/dev/null").run().gives(0, "", none);

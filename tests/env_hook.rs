@@ -530,6 +530,37 @@ fn the_hook_of_bash_calls_its_function_and_nothing_else() {
 }
 
 /// The lines of the page for shells that have no hook.
+/// Whatever a verdict rests on is looked at, not the files of the project alone.
+#[test]
+fn a_prompt_notices_an_edit_of_every_settings_file() {
+    const PROMPT: &str = "eval \"$(qwen-env --at-prompt --all --shell bash)\"; echo ${ONE-unset}\n";
+    let sandbox = Sandbox::new();
+    sandbox.write("work/.env", "ONE=1\n");
+    let files = [
+        "etc/settings.json",
+        "etc/system-defaults.json",
+        "home/.qwen/settings.json",
+        "work/.qwen/settings.json",
+    ];
+    let mut script = PROMPT.to_owned();
+    for file in files {
+        let path = sandbox.write(file, "{}");
+        let write = |json: &str| format!("echo '{json}' >'{}'\n", path.display());
+        script += &write(r#"{"advanced": {"excludedEnvVars": ["ONE"]}}"#);
+        script += PROMPT;
+        script += &write("{}");
+        script += PROMPT;
+    }
+    let system = sandbox.root().join("etc/settings.json");
+    let bash = sandbox.command("bash").arg(sandbox.write("script", script));
+    let run = bash.env("QWEN_CODE_SYSTEM_SETTINGS_PATH", system).run();
+    assert_eq!(
+        run.text(),
+        "1\n".to_owned() + &"unset\n1\n".repeat(files.len()),
+        "{run:#?}"
+    );
+}
+
 #[test]
 fn shells_without_a_hook_follow_the_directory_too() {
     const KSH: &str = "cd() { command cd \"$@\" && eval \"$(qwen-env)\"; }";

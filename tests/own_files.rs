@@ -495,3 +495,44 @@ fn what_root_left_in_a_users_home_is_named_with_its_owner_and_a_remedy() {
         ],
     );
 }
+
+/// What is read twice in one start may be two contents.
+#[test]
+fn a_start_reads_each_file_once() {
+    let strace = peers::command("strace");
+    if !peers::present("strace", strace.is_some()) {
+        return;
+    }
+    let sandbox = Sandbox::new();
+    sandbox.write(
+        "work/.env",
+        "OPENAI_API_KEY=sk-1\nOPENAI_BASE_URL=http://127.0.0.1:9/v1\nA=1\n",
+    );
+    sandbox.write("work/.qwen/settings.json", r#"{"model": {"name": "m"}}"#);
+    sandbox.write("home/.config/qwen/config.json", "{}");
+    sandbox
+        .tool("qwen-env")
+        .args(["--trust", "--yes", "-q"])
+        .run()
+        .exits(0);
+    for words in [
+        &["qwen-env"][..],
+        &["qwen-token"],
+        &["qwen-auth", "status"],
+        &["qwen-chat", "--dry-run", "hi"],
+    ] {
+        let log = sandbox.root().join("calls");
+        let run = sandbox.command(strace.clone().unwrap());
+        let run = run.args(["-f", "-e", "trace=openat", "-o", log.to_str().unwrap()]);
+        run.args(words).run().exits(0);
+        let calls = sandbox.read("calls");
+        for file in ["settings.json", "trust.json", "config.json"] {
+            let opened = calls
+                .lines()
+                .filter(|call| call.contains(&format!("{file}\"")) && !call.contains("ENOENT"))
+                .count();
+            let expected = usize::from(words[0] != "qwen-env" || file != "config.json");
+            assert_eq!(opened, expected, "{words:?} {file}\n{calls}");
+        }
+    }
+}

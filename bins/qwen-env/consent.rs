@@ -69,7 +69,7 @@ pub(crate) fn ask_about_waiting(
         return Ok(Some(path));
     };
     record.unsay(&question);
-    let store = search.trust_store.as_deref().ok_or_else(paths::no_home)?;
+    let store = search.shared.trust.path().ok_or_else(paths::no_home)?;
     let notify = |text: &str| reporter.notice(text);
     match answer {
         Answer::Yes => trust::grant(store, &path, file.bytes.expose(), &notify)?,

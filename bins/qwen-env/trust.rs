@@ -193,5 +193,5 @@ fn no_project_file() -> Failure {
 }
 
 fn store(search: &Search) -> Result<&Path, Failure> {
-    search.trust_store.as_deref().ok_or_else(paths::no_home)
+    search.shared.trust.path().ok_or_else(paths::no_home)
 }

@@ -2,7 +2,7 @@
 
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, Read};
-use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 use jsonc_parser::{ParseOptions, parse_to_serde_value};
@@ -13,11 +13,14 @@ use serde_json::Value;
 use super::exit::{Exit, Failure, io_exit, io_reason};
 use super::text::shell_word;
 
+mod config;
 mod lock;
 mod own;
 mod prepared;
 mod write;
 
+pub(crate) use config::whole_json;
+pub use config::{linked, open_config, read_config, whole_config};
 pub use lock::{Lock, is_at, lock_path};
 #[cfg(feature = "net")]
 pub(crate) use lock::{StandIn, Wait, stands_at, try_lock};
@@ -65,33 +68,36 @@ pub fn read_private_by(path: &Path, limit: u64, links: Links) -> io::Result<Opti
             false => Ok(None),
         };
     };
-    let metadata = file.metadata()?;
-    if !metadata.is_file() {
-        return Err(io::Error::other("is not a regular file"));
-    }
-    if metadata.len() > limit {
-        return Err(io::Error::other(format!("is larger than {limit} bytes")));
-    }
-    let mut bytes = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or(0) + 1);
-    file.take(limit + 1).read_to_end(&mut bytes)?;
-    let mode = metadata.mode() & 0o7777;
+    let mode = file.metadata()?.mode() & 0o7777;
+    let bytes = read_regular(file, limit)?;
     Ok(Some(PrivateFile { bytes, mode }))
 }
 
-/// The largest configuration that is read, in bytes.
-pub const CONFIG_LIMIT: u64 = 4 << 20;
-
-/// Opens the configuration, or a device such as `/dev/null` in its place, but no FIFO, which could block. A symbolic link is
-/// followed: dotfiles may be kept elsewhere.
+/// Reads an open file to its end.
 ///
 /// # Errors
-/// As [`open_own`], and for a FIFO.
-pub fn open_config(path: &Path) -> io::Result<Option<File>> {
-    match open_own(path, Links::Follow)? {
-        Some(file) if file.metadata()?.file_type().is_fifo() => {
-            Err(io::Error::other("is not a regular file"))
-        }
-        file => Ok(file),
+/// The error of the machine; anything but a regular file, and one above `limit` bytes.
+pub fn read_regular(file: File, limit: u64) -> io::Result<Vec<u8>> {
+    match file.metadata()?.is_file() {
+        true => read_bounded(file, limit),
+        false => Err(io::Error::other("is not a regular file")),
+    }
+}
+
+/// As [`read_regular`], whatever kind of file it is.
+///
+/// # Errors
+/// The error of the machine; `FileTooLarge` above `limit` bytes.
+pub fn read_bounded(file: File, limit: u64) -> io::Result<Vec<u8>> {
+    // One byte more, so that the end is seen without a larger buffer.
+    let size = file.metadata()?.len().min(limit) + 1;
+    let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0));
+    match file.take(limit + 1).read_to_end(&mut bytes)? as u64 > limit {
+        false => Ok(bytes),
+        true => Err(io::Error::new(
+            io::ErrorKind::FileTooLarge,
+            format!("is larger than {} MiB", limit >> 20),
+        )),
     }
 }
 

@@ -1,7 +1,6 @@
 //! The names that the configuration lets through (`env.allow`).
 
 use std::fmt;
-use std::io::{self, Read};
 use std::marker::PhantomData;
 use std::path::Path;
 
@@ -10,7 +9,7 @@ use serde::de::{Deserializer, Error, IgnoredAny, MapAccess, Visitor};
 
 use super::consent::Consent;
 use crate::exit::{Exit, Failure};
-use crate::fs::{self, CONFIG_LIMIT};
+use crate::fs;
 
 /// The names that `env.allow` lists. An exact name lifts a mark; a pattern with `*` does not.
 #[derive(Debug, Default)]
@@ -124,15 +123,19 @@ impl TryFrom<String> for AllowedName {
 
 /// Reads the list. A configuration that somebody else could have written, or that no program takes, allows nothing.
 fn read(config: &Path) -> Result<Vec<String>, Failure> {
-    let bytes = read_bytes(config).map_err(|error| Failure {
+    let bytes = fs::read_config(config).map_err(|error| Failure {
         exit: Exit::Config,
         ..fs::cannot_read(config, &error)
     })?;
-    let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
-    if text.trim_ascii().is_empty() {
+    let Some(bytes) = bytes else {
         return Ok(Vec::new());
-    }
-    let found: Configuration = serde_json::from_slice(text).map_err(|error| {
+    };
+    let found = parse(&bytes).or_else(|error| match fs::whole_config(config, &bytes) {
+        Some(whole) => parse(&whole),
+        None if without_mark(&bytes).trim_ascii().is_empty() => Ok(Configuration::default()),
+        None => Err(error),
+    });
+    let found = found.map_err(|error| {
         let words = match error.is_data() {
             true => "'env.allow' is not a list of names",
             false => "this is not JSON",
@@ -143,14 +146,13 @@ fn read(config: &Path) -> Result<Vec<String>, Failure> {
     Ok(found.0.0.into_iter().map(|name| name.0).collect())
 }
 
-fn read_bytes(config: &Path) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    if let Some(file) = fs::open_config(config)?
-        && file.take(CONFIG_LIMIT + 1).read_to_end(&mut bytes)? as u64 > CONFIG_LIMIT
-    {
-        return Err(io::Error::other(format!("is larger than {CONFIG_LIMIT} bytes")));
-    }
-    Ok(bytes)
+fn parse(bytes: &[u8]) -> serde_json::Result<Configuration> {
+    serde_json::from_slice(without_mark(bytes))
+}
+
+/// Takes off a byte order mark, which is ignored (RFC 8259, section 8.1).
+fn without_mark(bytes: &[u8]) -> &[u8] {
+    bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes)
 }
 
 /// Returns whether a name fits a pattern in which `*` stands for any characters.

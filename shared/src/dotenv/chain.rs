@@ -262,7 +262,7 @@ pub struct EnvChain {
     /// one is not there. No other file takes its place.
     pub fault: Option<EnvError>,
     /// Why the trust store cannot be read; no project file is trusted then.
-    pub trust_error: Option<EnvError>,
+    pub trust_error: Option<Failure>,
     /// Why the names that the configuration allows cannot be used, exit 78; set only where names wait.
     pub allow_error: Option<Failure>,
     /// The file was named, in place of a search.
@@ -275,7 +275,6 @@ impl EnvChain {
     pub fn resolve(search: &Search) -> Self {
         let mut builder = Builder {
             search,
-            trust_store: None,
             excluded: None,
             gate: Gate::new(&search.consent, search.file.is_some()),
             chain: Self {
@@ -324,8 +323,7 @@ impl EnvChain {
     /// Takes what keeps the chain from being judged: the configuration of the user's own consent cannot be used, or the
     /// user's answers cannot be read, or believed. Without them a file of the user's would be taken for a stranger's.
     pub fn take_failure(&mut self) -> Option<Failure> {
-        let store = || self.trust_error.take().map(Failure::from);
-        self.allow_error.take().or_else(store)
+        self.allow_error.take().or_else(|| self.trust_error.take())
     }
 
     /// Iterates over the files that are there and do not count.
@@ -418,8 +416,6 @@ pub fn command_about(command: &str, path: &Path) -> Option<String> {
 /// Builds a chain, reading the trust store and Qwen Code's settings only when a file needs them.
 struct Builder<'s> {
     search: &'s Search,
-    /// Read when the first project file is found, or one that needs consent for its owner or mode.
-    trust_store: Option<TrustStore>,
     /// Read when the first plain project file is found.
     excluded: Option<BTreeSet<String>>,
     gate: Gate<'s>,
@@ -557,16 +553,12 @@ impl Builder<'_> {
         Ok(())
     }
 
+    /// Asked when the first project file is found, or one that needs consent for its owner or mode.
     fn trust_store(&mut self) -> &TrustStore {
-        self.trust_store.get_or_insert_with(|| {
-            let loaded = self.search.trust_store.as_deref().map(TrustStore::load);
-            loaded
-                .unwrap_or_else(|| Ok(TrustStore::default()))
-                .unwrap_or_else(|error| {
-                    self.chain.trust_error = Some(error);
-                    TrustStore::default()
-                })
-        })
+        let (store, fault) = self.search.shared.trust.answers();
+        let failure = || fault.map(EnvError::failure);
+        self.chain.trust_error = self.chain.trust_error.take().or_else(failure);
+        store
     }
 
     /// Returns the names that Qwen Code's settings keep out of a file.
@@ -574,11 +566,8 @@ impl Builder<'_> {
         if !path.plain || trust == Trust::Home {
             return BTreeSet::new();
         }
-        let excluded = self.excluded.get_or_insert_with(|| {
-            let project = self.search.project_settings();
-            excluded_names(&self.search.settings, project.as_deref())
-        });
-        excluded.clone()
+        let excluded = || excluded_names(&self.search.shared.settings);
+        self.excluded.get_or_insert_with(excluded).clone()
     }
 
     fn decide(

@@ -29,5 +29,5 @@ pub use marks::Mark;
 pub use parser::{RawAssignment, Scanner, decode, is_space, unquote};
 pub use policy::{RECORD, is_reserved, is_same_origin, key_name, may_pair, partners};
 pub use record::{Exported, NO_KEY, Record, RecordKey};
-pub use search::{ChainRule, EnvError, Search};
-pub use trust::{Answer, Trust, TrustStore};
+pub use search::{ChainRule, EnvError, Search, SharedFiles};
+pub use trust::{Answer, Trust, TrustFile, TrustStore};

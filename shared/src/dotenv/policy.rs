@@ -8,7 +8,7 @@ use url::Url;
 
 use super::trust::Trust;
 use crate::provider;
-use crate::settings_files::{SettingsFile, SettingsFiles};
+use crate::settings_files::{Members, ProjectFile, SettingsFault, SettingsFile, SettingsFiles};
 
 /// The variable in which `qwen-env` remembers what it exported. No file may set it.
 pub const RECORD: &str = "QWEN_ENV_EXPORTED";
@@ -47,18 +47,19 @@ pub(super) fn is_own_name(name: &str) -> bool {
 ///
 /// The newer member is `advanced.excludedEnvVars`, the older `excludedProjectEnvVars` at the top. A file that is not
 /// there, or is not JSON, has no list: it is Qwen Code's file, and Qwen Code reports the fault.
-pub(super) fn excluded_names(settings: &SettingsFiles, project: Option<&Path>) -> BTreeSet<String> {
-    let mut lists: Vec<Vec<String>> = settings.all().filter_map(excluded_list).collect();
+pub(super) fn excluded_names(settings: &SettingsFiles) -> BTreeSet<String> {
+    let files = settings.all().map(SettingsFile::members);
+    let mut lists: Vec<Vec<String>> = files.filter_map(excluded_list).collect();
     if lists.is_empty() {
         lists.push(EXCLUDED.iter().map(|&name| name.to_owned()).collect());
     }
-    let project = project.map(|path| SettingsFile::new(path.to_path_buf()));
-    lists.extend(project.as_ref().and_then(excluded_list));
+    let project = settings.project().filter(|project| project.is_own);
+    lists.extend(project.map(ProjectFile::members).and_then(excluded_list));
     lists.into_iter().flatten().collect()
 }
 
-fn excluded_list(file: &SettingsFile) -> Option<Vec<String>> {
-    let settings = file.members().ok()?.as_ref()?;
+fn excluded_list(members: Result<&Members, &SettingsFault>) -> Option<Vec<String>> {
+    let settings = members.ok()?.as_ref()?;
     let list = settings
         .get("advanced")
         .and_then(|advanced| advanced.get("excludedEnvVars"))
@@ -280,13 +281,13 @@ mod tests {
             fs::write(&file, text).unwrap();
             let expected = names.map(|names| names.into_iter().map(str::to_owned).collect());
             assert_eq!(
-                excluded_list(&SettingsFile::new(file.clone())),
+                excluded_list(SettingsFile::new(file.clone()).members()),
                 expected,
                 "{text}"
             );
         }
         assert_eq!(
-            excluded_list(&SettingsFile::new(directory.path().join("none"))),
+            excluded_list(SettingsFile::new(directory.path().join("none")).members()),
             None
         );
     }

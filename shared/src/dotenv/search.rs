@@ -10,6 +10,7 @@ use clap::ValueEnum;
 use super::consent::Consent;
 use super::content::{STDIN, Unusable};
 use super::place::Place;
+use super::trust::TrustFile;
 use crate::exit::{Exit, Failure};
 use crate::paths;
 use crate::settings_files::SettingsFiles;
@@ -35,6 +36,28 @@ impl ChainRule {
     }
 }
 
+/// The files that several readers ask about in one start, each of which is read once.
+#[derive(Clone, Debug, Default)]
+pub struct SharedFiles {
+    /// Qwen Code's settings, which name what no project sets.
+    pub settings: Rc<SettingsFiles>,
+    /// The user's answers about files.
+    pub trust: Rc<TrustFile>,
+}
+
+impl SharedFiles {
+    /// Names the files of this process, which started in `start`, by the home directory and Qwen Code's. It looks at none of
+    /// them.
+    #[must_use]
+    pub fn from_process(start: Option<&Path>, home: Option<&Path>, qwen_home: Option<&Path>) -> Self {
+        let store = paths::state_dir().map(|state| state.join("trust.json"));
+        Self {
+            settings: Rc::new(SettingsFiles::from_process(start, home, qwen_home)),
+            trust: Rc::new(TrustFile::new(store)),
+        }
+    }
+}
+
 /// Where to look for `.env` files.
 #[derive(Clone, Debug, Default)]
 pub struct Search {
@@ -50,10 +73,8 @@ pub struct Search {
     pub file: Option<PathBuf>,
     /// What lets names of an unconsented project file through.
     pub consent: Consent,
-    /// Qwen Code's settings, which name what no project sets.
-    pub settings: Rc<SettingsFiles>,
-    /// The store of trusted files.
-    pub trust_store: Option<PathBuf>,
+    /// Qwen Code's settings and the user's answers.
+    pub shared: SharedFiles,
     /// A prompt waits for the answer: a file that gives its content when it likes is waited for less long.
     pub at_prompt: bool,
 }
@@ -68,10 +89,13 @@ impl Search {
             Some(rule) => rule,
             None => rule_of_environment()?,
         };
+        let start = std::env::current_dir().ok().filter(|start| start.is_absolute());
+        let (home, qwen_home) = (paths::home(), paths::qwen_home());
+        let shared = SharedFiles::from_process(start.as_deref(), home.as_deref(), qwen_home.as_deref());
         Ok(Self {
-            start: std::env::current_dir().ok().filter(|start| start.is_absolute()),
-            home: paths::home(),
-            qwen_home: paths::qwen_home(),
+            start,
+            home,
+            qwen_home,
             rule,
             file,
             consent: Consent {
@@ -79,8 +103,7 @@ impl Search {
                 config: paths::config_file(),
                 allow: None,
             },
-            settings: Rc::new(SettingsFiles::from_process()),
-            trust_store: paths::state_dir().map(|state| state.join("trust.json")),
+            shared,
             at_prompt: false,
         })
     }
@@ -169,11 +192,6 @@ impl Search {
     /// a symbolic link.
     pub(super) fn is_home(&self, file: &Path, place: &Place) -> bool {
         file.ends_with(".env") && place.is_in(self.home_dirs().iter().map(PathBuf::as_path))
-    }
-
-    /// Returns the path of Qwen Code's settings of a project.
-    pub(super) fn project_settings(&self) -> Option<PathBuf> {
-        self.start.as_ref().map(|start| start.join(".qwen/settings.json"))
     }
 }
 

@@ -6,6 +6,7 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 
 use super::search::Search;
+use crate::settings_files::ProjectFile;
 
 impl Search {
     /// Returns 16 hexadecimal digits that change with the directory, with every file that the search reads or looks for
@@ -21,14 +22,14 @@ impl Search {
             candidate.home.hash(&mut hasher);
             look(&candidate.path, &mut hasher);
         }
-        let project = self.project_settings();
-        let others = [
-            self.trust_store.as_deref(),
+        let project = self.start.as_deref().map(ProjectFile::path_in);
+        let own = [
+            self.shared.trust.path(),
             self.consent.config.as_deref(),
-            self.settings.user_path(),
             project.as_deref(),
         ];
-        for file in others.into_iter().flatten() {
+        let settings = self.shared.settings.all().map(|file| file.path.as_path());
+        for file in own.into_iter().flatten().chain(settings) {
             look(file, &mut hasher);
         }
         format!("{:016x}", hasher.finish())

@@ -4,6 +4,7 @@
 //! the content and the answer. (An older form has the digest alone, which is a yes.) It is read only when a project's
 //! file was found, and the content is hashed only when the store knows the path.
 
+use std::cell::OnceCell;
 use std::fmt::Write as _;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -88,8 +89,10 @@ impl TrustStore {
         let Some(read) = read else {
             return Ok(Self::default());
         };
+        let copy = || Some(fs::read_private(&fs::whole_copy(store), LIMIT).ok()??.bytes);
+        let whole = |error| fs::whole_json(&read.bytes, copy).ok_or(error);
         let value: Value = serde_json::from_slice(&read.bytes)
-            .or_else(|error| whole_in_place_of(store).ok_or(error))
+            .or_else(|error| serde_json::from_slice(&whole(error)?))
             .map_err(|error| {
                 damaged(if error.is_eof() {
                     "it ends in the middle"
@@ -138,10 +141,43 @@ impl TrustStore {
     }
 }
 
-/// Returns what the store was to hold, where a write in place was cut short.
-fn whole_in_place_of(store: &Path) -> Option<Value> {
-    let whole = fs::read_private(&fs::whole_copy(store), LIMIT).ok()??;
-    serde_json::from_slice(&whole.bytes).ok()
+/// The store of one start, which is read once: when an answer is first asked for.
+#[derive(Debug, Default)]
+pub struct TrustFile {
+    path: Option<PathBuf>,
+    read: OnceCell<(TrustStore, Option<EnvError>)>,
+}
+
+impl TrustFile {
+    /// Names a store, which may not be there; `None` for one that no answer is in.
+    #[must_use]
+    pub const fn new(path: Option<PathBuf>) -> Self {
+        Self {
+            path,
+            read: OnceCell::new(),
+        }
+    }
+
+    /// Returns where the store is, or would be.
+    #[must_use]
+    pub fn path(&self) -> Option<&Path> {
+        self.path.as_deref()
+    }
+
+    /// Returns the answers, and why there is none where the store cannot be read.
+    #[must_use]
+    pub fn answers(&self) -> (&TrustStore, Option<&EnvError>) {
+        let (store, fault) = self.read.get_or_init(|| {
+            let loaded = self
+                .path()
+                .map_or_else(|| Ok(TrustStore::default()), TrustStore::load);
+            match loaded {
+                Ok(store) => (store, None),
+                Err(fault) => (TrustStore::default(), Some(fault)),
+            }
+        });
+        (store, fault.as_ref())
+    }
 }
 
 /// Keeps the answer about a file with this content, in place of any earlier one. `notify` is called when it has to wait

@@ -1,8 +1,7 @@
 //! `config.json`: read, validated, and edited under a lock.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -17,7 +16,7 @@ use super::mask::may_hold_secret;
 use super::members::{Meant, UnknownMember, unknown_members};
 use super::profile::Profile;
 use crate::exit::{Exit, Failure, Hint};
-use crate::fs::{self, CONFIG_LIMIT, Lock, PreparedWrite, cannot_read, cannot_write, lock_path};
+use crate::fs::{self, Lock, PreparedWrite, cannot_read, cannot_write, lock_path};
 use crate::paths;
 
 /// How long a writer waits for another one.
@@ -25,9 +24,6 @@ const LOCK_LIMIT: Duration = Duration::from_secs(5);
 
 /// How long a command waits for another one, which may have to ask a keyring.
 const PROFILES_LOCK_LIMIT: Duration = Duration::from_secs(60);
-
-/// The most symbolic links that are followed to a file that is not there, as the kernel does (`path_resolution(7)`).
-const MOST_LINKS: usize = 40;
 
 /// How much longer the file may become by a change, in bytes.
 const ROOM: u64 = 4 << 10;
@@ -178,12 +174,11 @@ impl Config {
             fs::create_private_dir(directory).map_err(|error| cannot_write(&path, &error))?;
         }
         let _lock = lock(&path, LOCK_LIMIT)?;
-        let found = read(&path)?;
-        let whole = found.as_deref().and_then(|text| whole_in_place_of(&path, text));
-        let before = whole.as_deref().or(found.as_deref());
-        let text = change(&path, before)?;
+        let found = read_bytes(&path)?;
+        let before = found.clone().map_or(Ok(None), |bytes| text_of(&path, bytes))?;
+        let text = change(&path, before.as_deref())?;
         let config = parse(&path, &text)?;
-        if found.as_deref() != Some(text.as_str()) {
+        if found.is_none_or(|found| !is_text(&found, &text)) {
             let write = match may_hold_secret(&members_of(&path, &text)?) {
                 true => fs::write_private,
                 false => fs::write_readable_as_before,
@@ -227,9 +222,8 @@ fn members_of(path: &Path, text: &str) -> Result<Map<String, Value>, Failure> {
 /// replace it.
 fn target() -> Result<PathBuf, Failure> {
     let path = paths::config_file().ok_or_else(paths::no_home)?;
-    open(&path).map_err(|error| cannot_read(&path, &error))?;
-    let path =
-        linked(path).map_err(|error| cannot_read(&paths::config_file().unwrap_or_default(), &error))?;
+    fs::open_config(&path).map_err(|error| cannot_read(&path, &error))?;
+    let path = fs::linked(path.clone()).map_err(|error| cannot_read(&path, &error))?;
     fs::check_own_directory(&path).map_err(|error| cannot_write(&path, &error))?;
     if path.metadata().is_ok_and(|metadata| !metadata.is_file()) {
         return Err(cannot_write(&path, &io::Error::other("is not a regular file")));
@@ -249,30 +243,9 @@ fn lock(path: &Path, limit: Duration) -> Result<Lock, Failure> {
     }
 }
 
-/// Follows symbolic links, also to a file that is not there yet.
-fn linked(mut path: PathBuf) -> io::Result<PathBuf> {
-    for _ in 0..MOST_LINKS {
-        if let Ok(path) = path.canonicalize() {
-            return Ok(path);
-        }
-        let Ok(target) = path.read_link() else {
-            return Ok(path);
-        };
-        path = path.parent().unwrap_or_else(|| Path::new("/")).join(target);
-    }
-    Err(io::Error::other("too many symbolic links"))
-}
-
-/// Returns `None` for a file that is missing or blank. A byte order mark is ignored (RFC 8259, section 8.1).
+/// Returns the text that counts; `None` for a file that is missing or blank.
 fn read(path: &Path) -> Result<Option<String>, Failure> {
-    let Some(bytes) = read_bytes(path)? else {
-        return Ok(None);
-    };
-    decode(bytes).map_err(|fault| {
-        let mut failure = failure_at(path, fault.line, fault.column, &fault.words);
-        failure.hints.splice(0..0, fault.remedy.map(Hint));
-        failure
-    })
+    read_bytes(path)?.map_or(Ok(None), |bytes| text_of(path, bytes))
 }
 
 /// Reads the file and parses it; `None` for one that is missing or blank.
@@ -280,42 +253,33 @@ fn read_valid(path: &Path) -> Result<Option<(String, Config)>, Failure> {
     let Some(text) = read(path)? else {
         return Ok(None);
     };
-    match parse(path, &text) {
-        Ok(config) => Ok(Some((text, config))),
-        Err(failure) => match whole_in_place_of(path, &text) {
-            Some(whole) => parse(path, &whole).map(|config| Some((whole, config))),
-            None => Err(failure),
-        },
-    }
-}
-
-/// Returns what the file was to hold, where a write in place was cut short and has left no valid text.
-fn whole_in_place_of(path: &Path, text: &str) -> Option<String> {
-    let path = linked(path.to_path_buf()).ok()?;
-    let copy = fs::whole_copy(&path);
-    if copy.symlink_metadata().is_err() || parse(&path, text).is_ok() {
-        return None;
-    }
-    let whole = read(&copy).ok()??;
-    parse(&copy, &whole).is_ok().then_some(whole)
+    let config = parse(path, &text)?;
+    Ok(Some((text, config)))
 }
 
 fn read_bytes(path: &Path) -> Result<Option<Vec<u8>>, Failure> {
-    let mut bytes = Vec::with_capacity(4096);
-    let Some(file) = open(path).map_err(|error| cannot_read(path, &error))? else {
-        return Ok(None);
-    };
-    match file.take(CONFIG_LIMIT + 1).read_to_end(&mut bytes) {
-        Ok(length) if length as u64 > CONFIG_LIMIT => {
-            let message = format!("{}: larger than {CONFIG_LIMIT} bytes", path.display());
-            Err(Failure::new(Exit::Config, message))
-        }
-        Ok(_) => Ok(Some(bytes)),
-        Err(error) => Err(cannot_read(path, &error)),
-    }
+    fs::read_config(path).map_err(|error| match error.kind() {
+        io::ErrorKind::FileTooLarge => Failure::new(Exit::Config, format!("{}: {error}", path.display())),
+        _ => cannot_read(path, &error),
+    })
 }
 
-/// Makes a text of the file's bytes; `None` for a blank one.
+/// Makes a text of what was read, or of what was to be written there where a write in place was cut short.
+fn text_of(path: &Path, bytes: Vec<u8>) -> Result<Option<String>, Failure> {
+    let bytes = fs::whole_config(path, &bytes).unwrap_or(bytes);
+    decode(bytes).map_err(|fault| {
+        let mut failure = failure_at(path, fault.line, fault.column, &fault.words);
+        failure.hints.splice(0..0, fault.remedy.map(Hint));
+        failure
+    })
+}
+
+/// True for the bytes of a text, a byte order mark or none before it.
+fn is_text(bytes: &[u8], text: &str) -> bool {
+    bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes) == text.as_bytes()
+}
+
+/// Makes a text of the file's bytes; `None` for a blank one. A byte order mark is ignored (RFC 8259, section 8.1).
 fn decode(bytes: Vec<u8>) -> Result<Option<String>, Fault> {
     let is_utf16 = bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]);
     let text = String::from_utf8(bytes).map_err(|error| {
@@ -336,27 +300,6 @@ fn decode(bytes: Vec<u8>) -> Result<Option<String>, Fault> {
     })?;
     let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
     Ok((!text.trim().is_empty()).then(|| text.to_owned()))
-}
-
-/// Opens the file; `None` when there is none.
-fn open(path: &Path) -> io::Result<Option<File>> {
-    match fs::open_config(path)? {
-        None if path.is_symlink() => check_directory_of_link(path).map(|()| None),
-        file => Ok(file),
-    }
-}
-
-/// Checks that a symbolic link to a file that is not there leads to a place where one can be: it may be kept on a file system
-/// that is not mounted now.
-fn check_directory_of_link(path: &Path) -> io::Result<()> {
-    let target = linked(path.to_path_buf())?;
-    match target.parent() {
-        Some(directory) if !directory.is_dir() => Err(io::Error::other(format!(
-            "it is a symbolic link into '{}', which is no directory",
-            directory.display()
-        ))),
-        _ => Ok(()),
-    }
 }
 
 fn parse(path: &Path, text: &str) -> Result<Config, Failure> {

@@ -3,13 +3,11 @@
 use std::cell::OnceCell;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
 
 use super::file::Config;
 use super::settings::{Source, Sourced};
-use crate::dotenv::{EnvChain, Record, Search, Trust};
+use crate::dotenv::{EnvChain, Record, Search, SharedFiles, Trust};
 use crate::exit::Failure;
-use crate::settings_files::SettingsFiles;
 
 /// The process environment and the chain of the working directory, which is read when first needed.
 #[derive(Debug, Default)]
@@ -44,20 +42,20 @@ impl Lookup {
         }
     }
 
-    /// As [`Lookup::from_process`], with Qwen Code's settings as they were read.
+    /// As [`Lookup::from_process`], with files as they were read.
     ///
     /// # Errors
     /// As there.
-    pub(super) fn with_settings(settings: Rc<SettingsFiles>) -> Result<Self, Failure> {
+    pub(super) fn with_files(shared: SharedFiles) -> Result<Self, Failure> {
         let search = Search::from_process(None, None)?;
-        Ok(Self::of(Search { settings, ..search }))
+        Ok(Self::of(Search { shared, ..search }))
     }
 
-    /// Returns Qwen Code's settings files, which the chain reads too.
-    pub(super) fn settings_files(&self) -> Rc<SettingsFiles> {
+    /// Returns the files that others read too.
+    pub(super) fn shared_files(&self) -> SharedFiles {
         self.search
             .as_ref()
-            .map(|search| Rc::clone(&search.settings))
+            .map(|search| search.shared.clone())
             .unwrap_or_default()
     }
 

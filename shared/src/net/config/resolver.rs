@@ -40,7 +40,7 @@ impl Settings {
         let config = Config::load()?;
         let lookup = Lookup::configured(&config)?;
         let name = active_name(overrides.profile.as_deref(), &lookup, &config)?;
-        let qwen_code = QwenCodeSettings::of(lookup.settings_files());
+        let qwen_code = QwenCodeSettings::of(lookup.shared_files());
         // Without a profile Qwen Code's own login is used, where it has one.
         let without_profile = Profile {
             method: qwen_code.uses_oauth().then_some(Method::Oauth),
@@ -94,7 +94,7 @@ impl Settings {
             lookup: &lookup,
             name: Some(&Sourced::new(name.to_owned(), source.clone())),
             profile,
-            qwen_code: &QwenCodeSettings::of(lookup.settings_files()),
+            qwen_code: &QwenCodeSettings::of(lookup.shared_files()),
             profiles: &BTreeMap::new(),
             connection: None,
             is_qwen_code_asked: false,

@@ -8,7 +8,6 @@ mod entries;
 mod scopes;
 
 use std::path::PathBuf;
-use std::rc::Rc;
 
 use connection::Variables;
 pub use connection::{Connection, Given, HeldKey};
@@ -17,11 +16,11 @@ use self::connection::Chooser;
 use self::scopes::Scopes;
 use super::lookup::Lookup;
 use super::settings::Sourced;
+use crate::dotenv::SharedFiles;
 use crate::exit::Failure;
 use crate::net::http::BaseUrl;
 use crate::paths;
 use crate::secret::Secret;
-use crate::settings_files::SettingsFiles;
 
 /// What Qwen Code's settings say.
 #[derive(Debug)]
@@ -29,18 +28,21 @@ pub struct QwenCodeSettings {
     /// The user's file, which may not be there.
     pub path: PathBuf,
     scopes: Scopes,
-    files: Rc<SettingsFiles>,
+    files: SharedFiles,
 }
 
 impl QwenCodeSettings {
     /// Reads the files that there are. What is wrong with them is in [`QwenCodeSettings::notices`].
     #[must_use]
     pub fn load() -> Self {
-        Self::of(Rc::new(SettingsFiles::from_process()))
+        let start = std::env::current_dir().ok();
+        let (home, qwen_home) = (paths::home(), paths::qwen_home());
+        let (home, qwen_home) = (home.as_deref(), qwen_home.as_deref());
+        Self::of(SharedFiles::from_process(start.as_deref(), home, qwen_home))
     }
 
     /// As [`QwenCodeSettings::load`], of files that others read too.
-    pub(super) fn of(files: Rc<SettingsFiles>) -> Self {
+    pub(super) fn of(files: SharedFiles) -> Self {
         let scopes = Scopes::read(&files);
         Self {
             path: scopes.user.clone(),
@@ -90,7 +92,7 @@ impl QwenCodeSettings {
     /// # Errors
     /// As there; 78 when `QWEN_ENV_CHAIN` names no rule.
     pub fn in_use(&self, model: Option<&str>) -> Result<Option<Connection>, Failure> {
-        let lookup = Lookup::with_settings(Rc::clone(&self.files))?;
+        let lookup = Lookup::with_files(self.files.clone())?;
         let given = Given {
             model,
             has_key: false,

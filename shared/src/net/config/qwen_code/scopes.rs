@@ -4,20 +4,18 @@ use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::env;
 use std::ffi::OsStr;
-use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use serde_json::{Map, Value};
 
-use crate::dotenv::trust::{Answer, TrustStore};
-use crate::dotenv::{self, Record, Scanner, command_about, decode};
+use crate::dotenv::{self, Answer, Record, Scanner, SharedFiles, TrustFile, command_about, decode};
 use crate::exit::{Exit, Failure, io_exit};
-use crate::fs::{self, Links, NotOwn, cannot, cannot_read, is_link_error};
+use crate::fs::{NotOwn, cannot, cannot_read, is_link_error};
 use crate::net::config::settings::{Source, Sourced};
 use crate::paths;
-use crate::settings_files::{Members, SettingsFault, SettingsFile, SettingsFiles, parse, read_all};
+use crate::settings_files::{Members, ProjectFile, SettingsFault, SettingsFile};
 
 /// The member that is taken from a project's file without consent.
 const MODEL: [&str; 2] = ["model", "name"];
@@ -77,18 +75,19 @@ impl Text {
 
 impl Scopes {
     /// Reads the files that there are. One that cannot be used is named in the notices, or is the refusal.
-    pub(super) fn read(files: &SettingsFiles) -> Self {
-        let user = files.user_path();
+    pub(super) fn read(files: &SharedFiles) -> Self {
+        let SharedFiles { settings, trust } = files;
+        let user = settings.user_path();
         let mut scopes = Self {
             user: user.map_or_else(|| PathBuf::from("~/.qwen/settings.json"), Path::to_path_buf),
             ..Self::default()
         };
-        scopes.add_file(files.system.as_ref());
-        if let Some(project) = project_settings(user) {
-            scopes.read_project(project);
+        scopes.add_file(settings.system.as_ref());
+        if let Some(project) = settings.project() {
+            scopes.add_project(project, trust);
         }
-        scopes.add_file(files.user.as_ref());
-        scopes.add_file(files.defaults.as_ref());
+        scopes.add_file(settings.user.as_ref());
+        scopes.add_file(settings.defaults.as_ref());
         scopes
     }
 
@@ -120,21 +119,16 @@ impl Scopes {
         ))
     }
 
-    /// Reads a project's file. Consent is for path and content, so it lifts owner and mode too.
-    fn read_project(&mut self, path: PathBuf) {
-        let Ok(Some(bytes)) = open(&path).and_then(read_all) else {
-            return;
-        };
-        let store = paths::state_dir().map(|directory| directory.join("trust.json"));
-        let store = store.and_then(|store| TrustStore::load(&store).ok());
-        let answer = store.and_then(|store| store.answer(&path, &bytes));
-        let access = match answer {
+    /// Adds a project's file. Consent is for path and content, so it lifts owner and mode too.
+    fn add_project(&mut self, project: &ProjectFile, trust: &TrustFile) {
+        let (answers, _) = trust.answers();
+        let access = match answers.answer(&project.path, &project.bytes) {
             Some(Answer::Yes) => Access::Whole,
             Some(Answer::No) => Access::Model,
             None => Access::ModelUntilAsked,
         };
-        if access == Access::Whole || matches!(open_own(&path), Ok(Some(_))) {
-            self.add(&path, parse(&bytes).as_ref(), access);
+        if access == Access::Whole || project.is_own {
+            self.add(&project.path, project.members(), access);
         }
     }
 
@@ -378,32 +372,6 @@ pub(super) fn without_mark(name: &str) -> &str {
         name = model;
     }
     name
-}
-
-/// Returns the path of the working directory's settings; `None` where they are the user's own.
-fn project_settings(user: Option<&Path>) -> Option<PathBuf> {
-    const FILE: &str = ".qwen/settings.json";
-    let directory = env::current_dir().ok()?;
-    // Nearly always there is none, and whose it would be need not be found out.
-    directory.join(FILE).metadata().ok()?;
-    let directory = directory.canonicalize().ok()?;
-    let home = paths::home().and_then(|home| home.canonicalize().ok());
-    let path = directory.join(FILE);
-    let real = path.canonicalize().ok()?;
-    let is_users = home == Some(directory) || user.and_then(|user| user.canonicalize().ok()) == Some(real);
-    (!is_users).then_some(path)
-}
-
-fn open(path: &Path) -> io::Result<Option<File>> {
-    match fs::options(Links::Follow).read(true).open(path) {
-        Ok(file) => Ok(Some(file)),
-        Err(error) if fs::is_absent(&error) => Ok(None),
-        Err(error) => Err(error),
-    }
-}
-
-fn open_own(path: &Path) -> io::Result<Option<File>> {
-    fs::open_own(path, Links::Follow)
 }
 
 #[cfg(test)]

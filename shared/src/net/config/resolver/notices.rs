@@ -186,8 +186,12 @@ impl Resolver<'_> {
         let Some(chain) = self.lookup.chain() else {
             return Ok(());
         };
-        if let Some(error) = &chain.trust_error {
-            return Err(error.failure());
+        if let Some(fault) = &chain.trust_error {
+            let failure = Failure::new(fault.exit, fault.message.clone());
+            return Err(Failure {
+                hints: fault.hints.clone(),
+                ..failure
+            });
         }
         let own = chain.passed_over().find(|candidate| candidate.is_own_project());
         let Some((file, objection)) = own.and_then(|file| Some((&file.path, file.objection()?))) else {
