@@ -131,6 +131,8 @@ fn what_else_the_clients_send_is_not_the_users_either() {
             "AZURE_OPENAI",
             &["AZURE_OPENAI_AD_TOKEN", "OPENAI_CUSTOM_HEADERS"],
         ),
+        ("AWS_BEDROCK", &["AWS_BEARER_TOKEN_BEDROCK"]),
+        ("ANTHROPIC_BEDROCK", &["AWS_BEARER_TOKEN_BEDROCK"]),
         ("GOOGLE_GEMINI", &["GEMINI_API_KEY", "GOOGLE_API_KEY"]),
         ("EXAMPLE", &["EXAMPLE_TOKEN", "EXAMPLE_CUSTOM_HEADERS"]),
     ] {
