@@ -17,3 +17,11 @@ fn names_of_applications_are_not_marked() {
         assert_eq!(find(name), None, "{name}");
     }
 }
+
+/// Those of programs that are set as often as not, and look like those that act.
+#[test]
+fn names_that_do_no_harm_are_not_marked() {
+    for name in include_str!("data/env/names-that-do-no-harm.txt").lines() {
+        assert_eq!(find(name), None, "{name}");
+    }
+}
