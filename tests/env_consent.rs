@@ -160,6 +160,28 @@ fn yes_is_kept_until_a_byte_changes() {
     }
 }
 
+/// The answer is about what was shown, and that is what is set.
+#[test]
+fn what_takes_the_files_place_while_it_is_asked_about_has_no_consent() {
+    let sandbox = clone();
+    let Some(mut shell) = Shell::start("bash", &sandbox) else {
+        return;
+    };
+    let start = shell.seen();
+    shell.terminal.types(&format!("{}\r", shell.evaluation));
+    shell.terminal.shows_after(start, QUESTION);
+    let other = sandbox.write("other", CLONE.replace("hello", "evil"));
+    fs::rename(other, sandbox.work().join(".env")).unwrap();
+    shell.terminal.types("y\r");
+    shell.has(ALL);
+    let shown = shell.is_asked("");
+    assert!(shown.contains("has changed since you trusted it"), "{shown}");
+    shell.has(OWN);
+    sandbox.write("work/.env", CLONE);
+    shell.evaluates();
+    shell.has(ALL);
+}
+
 #[test]
 fn no_is_kept_and_not_spoken_of_until_it_is_taken_back() {
     for name in ["bash", "zsh", "fish"] {

@@ -73,6 +73,7 @@ mod env_policy;
 mod env_readers;
 mod env_record;
 mod env_shells;
+mod env_trust;
 mod examples;
 mod faq;
 mod fuzz_corpus;
