@@ -23,7 +23,6 @@ const ALONE: &[(&str, &str)] = &[
     ("keyring_core::", "shared/src/net/credential"),
     ("pulldown_cmark::", "bins/qwen-chat/markdown"),
     ("indicatif::", "bins/qwen-batch"),
-    ("inquire::", "bins/qwen-login/questions.rs"),
     ("dotenvy::", "bins/qwen-env/check.rs"),
     ("\"/dev/tty\"", "shared/src/terminal.rs"),
     ("set_hook(", "shared/src/app.rs"),

@@ -2,7 +2,7 @@
 //! key. What a person sees is read off a screen of rows and columns.
 
 use crate::support::model::{KEY as MODEL_KEY, Model};
-use crate::support::{Gate, Reply, Request, Sandbox, Server, Terminal, Tool, peers};
+use crate::support::{Gate, Reply, Request, Sandbox, Server, Terminal, Tool, peers, wait_until};
 use rustix::process::{Signal, kill_process};
 use serde_json::{Value, json};
 
@@ -150,12 +150,12 @@ fn no_choice_that_has_to_be_read_is_cut_at_any_width() {
             ("base URL:", "http://8.8.8.8/v1\r"),
         ]);
         terminal.shows(if columns == 40 {
-            "that\r\n  3) give up"
+            "remember\n    that\n  give up"
         } else {
             "and remember that"
         });
         let shown = terminal.plain();
-        // A list that is searched, and the echo of an answer, may be cut there.
+        // A list that is searched may be cut there.
         assert!(columns == 40 || !shown.contains("..."), "{columns}: {shown}");
         terminal.types("\u{3}");
         assert_ne!(terminal.ends(), 0);
@@ -647,6 +647,214 @@ fn a_server_of_the_private_network_gets_a_key_only_after_a_person_said_so() {
         (&profile(&sandbox)["allow_http"], &profile(&sandbox)["model"]),
         (&json!(true), &json!("b"))
     );
+}
+
+/// <https://github.com/anthropics/claude-code/issues/9693>: nothing is drawn anew until a key is pressed.
+#[test]
+fn a_list_is_drawn_anew_when_the_terminal_gets_another_size_and_what_was_typed_stays() {
+    let names =
+        ["70b-instruct", "405b-instruct"].map(|size| format!("accounts/somebody/models/llama-v3p1-{size}"));
+    let (sandbox, server) = (Sandbox::new(), serving(names.to_vec(), None));
+    let words = ["--provider", "vllm", "--base-url", &server.url("/v1")];
+    let mut terminal = Terminal::of_width(100, login(&sandbox).args(words));
+    terminal.answers(&[("API key (", "\r"), (&format!("> {}", names[1]), "")]);
+    let before = terminal.plain().len();
+    terminal.resizes(40, 24);
+    terminal.shows_after(before, "> accounts/som...ama-v3p1-405b-instruct");
+    terminal.types("70b");
+    terminal.shows_after(before, "> accounts/som...lama-v3p1-70b-instruct");
+    let before = terminal.plain().len();
+    terminal.resizes(100, 24);
+    terminal.shows_after(before, "offered): 70b");
+    terminal.shows_after(before, &format!("> {}", names[0]));
+    terminal.types("\r");
+    terminal.shows("the endpoint answers");
+    assert_eq!(terminal.ends(), 0);
+    assert_eq!(profile(&sandbox)["model"], names[0]);
+}
+
+#[test]
+fn the_stars_of_a_key_are_drawn_anew_when_the_terminal_gets_another_size() {
+    let (sandbox, server) = (Sandbox::new(), serving(vec!["a".into()], Some(GOOD)));
+    let words = ["--provider", "vllm", "--base-url", &server.url("/v1")];
+    let mut terminal = Terminal::of_width(100, login(&sandbox).args(words));
+    terminal.shows("API key (");
+    terminal.waits_for_echo(false);
+    terminal.types(&GOOD[..12]);
+    terminal.shows(&format!("Tab shows it): {}", "*".repeat(12)));
+    let before = terminal.plain().len();
+    terminal.resizes(50, 24);
+    terminal.shows_after(before, "Tab shows it): *********");
+    assert!(!terminal.plain()[before..].contains("**********"));
+    terminal.types(&GOOD[12..]);
+    terminal.types("\r");
+    terminal.shows("key: sk-***89, 18 characters");
+    terminal.shows("the endpoint accepts the key");
+    assert_eq!(terminal.ends(), 0);
+    assert_eq!(stored_key(&sandbox), GOOD);
+}
+
+#[test]
+fn a_terminal_that_is_made_narrower_and_wider_shows_each_row_of_a_list_once() {
+    let program = peers::command("tmux");
+    if !peers::present("tmux", program.is_some()) {
+        return;
+    }
+    let program = program.unwrap();
+    let server = serving(
+        (0..30)
+            .map(|number| format!("vendor/model-{number:02}"))
+            .collect(),
+        None,
+    );
+    let sandbox = Sandbox::new();
+    let socket = sandbox.root().join("tmux");
+    let tmux = |words: &[&str]| {
+        let tool = sandbox.command(&program).args(["-f", "/dev/null", "-S"]);
+        tool.arg(&socket).args(words).env("QWEN_CREDENTIAL_STORE", "file")
+    };
+    let login = format!(
+        "qwen-login --provider vllm --base-url {}; read line",
+        server.url("/v1")
+    );
+    let size = ["-x", "80", "-y", "24"];
+    tmux(&[&["new-session", "-d"], &size[..], &[&login]].concat())
+        .run()
+        .exits(0);
+    let screen = || tmux(&["capture-pane", "-p"]).run().exits(0).text();
+    let shows = |wanted: &[&str]| {
+        wait_until(&format!("{wanted:?}"), || {
+            let screen = screen();
+            let count = |text: &str| {
+                screen
+                    .lines()
+                    .filter(|line| line.trim_end().ends_with(text))
+                    .count()
+            };
+            wanted.iter().all(|text| count(text) == 1) && screen.matches("model (30").count() <= 1
+        });
+    };
+    shows(&["Tab shows it):"]);
+    tmux(&["send-keys", "Enter"]).run().exits(0);
+    shows(&[
+        "model (30 are offered):",
+        "> vendor/model-00",
+        "v vendor/model-14",
+    ]);
+    for (columns, rows, wanted) in [
+        (
+            "40",
+            "24",
+            &[
+                "? model (30 are offered):",
+                "> vendor/model-00",
+                "v vendor/model-14",
+            ][..],
+        ),
+        (
+            "20",
+            "10",
+            &[
+                "? model (30 are",
+                "  offered):",
+                "> vendor/model-00",
+                "v vendor/model-06",
+            ],
+        ),
+        ("16", "5", &["  offered):", "> vend...del-00"]),
+        (
+            "100",
+            "30",
+            &[
+                "? model (30 are offered):",
+                "> vendor/model-00",
+                "v vendor/model-14",
+            ],
+        ),
+        ("30", "8", &["? model (30 are offered):", "> vendor/model-00"]),
+    ] {
+        tmux(&["resize-window", "-x", columns, "-y", rows]).run().exits(0);
+        shows(wanted);
+    }
+    tmux(&["send-keys", "-l", "12"]).run().exits(0);
+    shows(&["? model (30 are offered): 12", "> vendor/model-12"]);
+    tmux(&["send-keys", "Enter"]).run().exits(0);
+    wait_until("it is stored", || sandbox.config_file().exists());
+    tmux(&["kill-server"]).run().exits(0);
+    assert_eq!(profile(&sandbox)["model"], "vendor/model-12");
+}
+
+#[test]
+fn a_stopped_list_is_drawn_anew_when_it_goes_on() {
+    let (sandbox, server) = (Sandbox::new(), serving(vec!["a".into(), "b".into()], None));
+    let words = ["--provider", "vllm", "--base-url", &server.url("/v1")];
+    let mut terminal = Terminal::start(login(&sandbox).args(words));
+    terminal.answers(&[("API key (", "\r"), ("> a", DOWN), ("> b", "\u{1a}")]);
+    terminal.waits_for_echo(true);
+    let stat = format!("/proc/{}/stat", terminal.pid().as_raw_nonzero());
+    wait_until("it is stopped", || {
+        std::fs::read_to_string(&stat).unwrap().contains(") T ")
+    });
+    let before = terminal.plain().len();
+    kill_process(terminal.pid(), Signal::CONT).unwrap();
+    terminal.shows_after(before, "> b");
+    terminal.types("\r");
+    terminal.shows("the endpoint answers");
+    assert_eq!(terminal.ends(), 0);
+    assert_eq!(profile(&sandbox)["model"], "b");
+}
+
+#[test]
+fn the_end_of_input_at_a_list_or_a_line_is_no_answer() {
+    for before in [
+        &[][..],
+        &[
+            ("How do you want to log in?", "\r"),
+            ("Whose key", "custom\r"),
+            ("base URL:", ""),
+        ],
+    ] {
+        let sandbox = Sandbox::new();
+        let mut terminal = Terminal::start(login(&sandbox));
+        terminal.answers(before);
+        terminal.shows("How do you want to log in?");
+        terminal.waits_for_echo(false);
+        terminal.types("\u{4}");
+        terminal.shows("no answer on the terminal");
+        assert_eq!(terminal.ends(), 74);
+    }
+}
+
+/// A list that does not fit is not cut off at its top: what was not seen comes when it is asked for.
+#[test]
+fn a_numbered_list_is_shown_in_parts_that_fit_the_terminal() {
+    let sandbox = Sandbox::new();
+    let tool = login(&sandbox)
+        .env("TERM", "dumb")
+        .args(["--api-key", "--no-verify"]);
+    let mut terminal = Terminal::of_size(20, 12, tool);
+    terminal.shows("8) azure");
+    terminal.shows("36 more: type +");
+    assert!(!terminal.plain().contains("9) deepseek"));
+    terminal.types("+\n");
+    terminal.shows("16) mistral");
+    let before = terminal.plain().len();
+    terminal.types("40\n");
+    terminal.shows_after(before, "number that is");
+    terminal.types("16\n");
+    terminal.shows("api.mistral.ai");
+    terminal.types("\u{3}");
+    assert_ne!(terminal.ends(), 0);
+}
+
+#[test]
+fn what_was_chosen_is_said_without_a_cut_on_a_narrow_terminal() {
+    let sandbox = Sandbox::new();
+    let mut terminal = Terminal::of_width(40, login(&sandbox).args(["--api-key", "--no-verify"]));
+    terminal.answers(&[("Whose key is it?", "azure-v1\r")]);
+    terminal.shows("> Whose key is it? azure-v1 Azure OpenAI, v1 endpoint");
+    terminal.types("\u{3}");
+    assert_ne!(terminal.ends(), 0);
 }
 
 /// Situations that people reported of the set-ups of other programs.

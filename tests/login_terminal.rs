@@ -194,7 +194,7 @@ fn a_number_means_an_option_that_was_shown_and_the_default_is_shown() {
     );
     terminal.answers(&[
         ("API key (empty for none, it is not shown): ", "\n"),
-        ("     and 241 more", ""),
+        ("     241 more: type +", ""),
         ("251) model-250", ""),
         ("301) another one, by its name", ""),
         ("choice [251]: ", "27\n"),
@@ -480,7 +480,7 @@ fn a_swallowed_stderr_does_not_hide_the_address() {
 }
 
 #[test]
-fn a_numbered_list_shows_every_provider_and_scrolls_only_where_it_is_too_narrow_for_columns() {
+fn a_numbered_list_shows_every_provider_and_where_it_is_too_narrow_some_at_once() {
     let sandbox = Sandbox::new();
     for (columns, rows) in [(80, 24), (100, 40), (132, 60), (40, 24), (20, 24)] {
         let tool = at_a_terminal(&sandbox).arg("--api-key");
@@ -488,10 +488,12 @@ fn a_numbered_list_shows_every_provider_and_scrolls_only_where_it_is_too_narrow_
         terminal.shows("choice [1]: ");
         let shown = terminal.plain();
         for name in ["openai", "ollama", "llama.cpp", "custom"] {
-            assert!(shown.contains(&format!(") {name}")), "{name}: {shown}");
+            let is_shown = shown.contains(&format!(") {name}"));
+            assert!(is_shown || columns == 20, "{name}: {shown}");
         }
+        assert_eq!(shown.contains("type +"), columns == 20, "{shown}");
         let is_low = shown.lines().count() <= usize::from(rows);
-        assert!(is_low || columns == 20, "{columns}x{rows}: {shown}");
+        assert!(is_low, "{columns}x{rows}: {shown}");
         assert!(
             shown
                 .lines()

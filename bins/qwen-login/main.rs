@@ -10,6 +10,8 @@ mod corpus;
 mod device_authorization;
 mod device_login;
 mod device_prompt;
+mod drawn;
+mod frame;
 mod import;
 mod key;
 mod key_setup;
@@ -26,6 +28,7 @@ mod run;
 mod scope;
 mod store;
 mod test_request;
+mod typed_line;
 mod verification_uri;
 
 fn main() -> std::process::ExitCode {

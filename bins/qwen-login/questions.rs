@@ -2,35 +2,38 @@
 //!
 //! Where the terminal cannot draw (`TERM=dumb`), or is narrower than a line of a list, they are numbered lists and plain lines.
 
-use std::cell::RefCell;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use inquire::list_option::ListOption;
-use inquire::ui::RenderConfig;
-use inquire::{InquireError, Select, Text};
-use qwen_shared::exit::{Exit, Failure};
+use qwen_shared::exit::Failure;
 use qwen_shared::output::Reporter;
-use qwen_shared::terminal::{Keys, Terminal};
-use qwen_shared::text::one_line;
-use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+use qwen_shared::terminal::Terminal;
+use qwen_shared::text::{one_line, wrap};
+use unicode_width::UnicodeWidthStr;
 
-/// The narrowest terminal that a list is drawn on, in columns.
-const NARROWEST: u16 = 24;
+use crate::drawn;
 
-/// How many columns stand before an option, or behind it.
-const MARKS: usize = 3;
+/// The narrowest terminal that a list is drawn on, in columns: the names of providers fit.
+const NARROWEST: u16 = 16;
 
 /// A list of more options is searched rather than read.
 const LONG: usize = 12;
 
-/// How many options of a numbered list are printed, at most: all providers, and not all models of a gateway.
+/// How many options of a numbered list are printed at once, at most: all providers, and not all models of a gateway.
 const MOST_PRINTED: usize = 60;
+
+/// The answer at a numbered list that has more of it printed.
+const MORE: &str = "+";
+
+/// Whether questions are drawn in colour.
+static IS_COLOURED: AtomicBool = AtomicBool::new(false);
 
 /// Has questions drawn in colour, or not, as the program's flags say.
 pub(crate) fn set_color(reporter: &Reporter) {
-    inquire::set_global_render_config(match reporter.color().wanted(true) {
-        true => RenderConfig::default_colored(),
-        false => RenderConfig::empty(),
-    });
+    IS_COLOURED.store(reporter.color().wanted(true), Ordering::Relaxed);
+}
+
+fn is_coloured() -> bool {
+    IS_COLOURED.load(Ordering::Relaxed)
 }
 
 /// A list to choose from.
@@ -67,57 +70,27 @@ impl<'a> Choice<'a> {
     /// # Errors
     /// As [`Choice::ask`].
     pub(crate) fn ask_with_typed(&self, terminal: &mut Terminal) -> Result<(usize, String), Failure> {
-        let typed = RefCell::new(String::new());
-        let chosen = match draws(terminal) && self.is_readable(terminal) {
-            true => self.select(terminal, &typed)?,
-            false => self.ask_by_number(terminal)?,
-        };
-        Ok((chosen, typed.into_inner()))
-    }
-
-    /// True where no words would be cut that are to be read before an answer is given. In a long list, which is searched,
-    /// names may be.
-    fn is_readable(&self, terminal: &Terminal) -> bool {
-        let room = usize::from(terminal.columns()).saturating_sub(MARKS);
-        let is_cut = |option: &String| option.width() > room && option.contains(' ');
-        self.options.len() > LONG || !self.options.iter().any(is_cut)
-    }
-
-    fn select(&self, terminal: &mut Terminal, typed: &RefCell<String>) -> Result<usize, Failure> {
-        let (columns, rows) = terminal.size();
-        let width = usize::from(columns).saturating_sub(MARKS);
-        let cut = |option: &String| cut_to(option, width);
-        // The answer stands behind its question and two marks, on the same line where there is room for some of it.
-        let left_of_answer = width.saturating_sub(self.question.width() + 1).max(8);
-        let shown = |chosen: ListOption<&String>| {
-            let words = chosen.value.split_whitespace().collect::<Vec<_>>().join(" ");
-            cut_to(&words, left_of_answer)
-        };
-        let mut kept = String::new();
-        loop {
-            let scorer = |text: &str, _: &String, _: &str, index: usize| {
-                if index == 0 {
-                    text.clone_into(&mut typed.borrow_mut());
-                }
-                self.score(text, index)
-            };
-            let select = Select::new(self.question, self.options.iter().map(cut).collect())
-                .with_starting_cursor(self.default.min(self.options.len().saturating_sub(1)))
-                .with_page_size(usize::from(rows).saturating_sub(5).clamp(3, 15))
-                .with_help_message(match columns {
-                    ..60 => "arrows, Enter; typing narrows down",
-                    _ => "arrows to move, Enter to choose, type to narrow down",
-                })
-                .with_starting_filter_input(&kept)
-                .with_scorer(&scorer)
-                .with_formatter(&shown);
-            match terminal.lend(|keys| told_from_escape(select.raw_prompt(), keys))? {
-                (Ok(chosen), _) => return Ok(chosen.index),
-                (Err(InquireError::OperationCanceled), true) => typed.borrow().clone_into(&mut kept),
-                (Err(InquireError::OperationCanceled), false) => kept.clear(),
-                (Err(error), _) => return Err(no_answer(&error)),
-            }
+        if !draws(terminal) {
+            return Ok((self.ask_by_number(terminal)?, String::new()));
         }
+        let (chosen, typed) = drawn::choose(terminal, self, is_coloured())?;
+        let option = self.options.get(chosen).map_or("", String::as_str);
+        let words: Vec<&str> = option.split_whitespace().collect();
+        say_answer(terminal, &format!("{} {}", self.question, words.join(" ")))?;
+        Ok((chosen, typed))
+    }
+
+    /// True for a list that is searched rather than read: its options may be cut.
+    pub(crate) fn is_searched(&self) -> bool {
+        self.options.len() > LONG
+    }
+
+    /// Returns the options that fit what was typed into a drawn list, the best first.
+    pub(crate) fn found(&self, typed: &str) -> Vec<usize> {
+        let scored = |index| Some((self.score(typed, index)?, index));
+        let mut found: Vec<(i64, usize)> = (0..self.options.len()).filter_map(scored).collect();
+        found.sort_by_key(|(score, _)| -score);
+        found.into_iter().map(|(_, index)| index).collect()
     }
 
     /// Says how well an option fits what was typed; `None` where it does not. Each word has to fit.
@@ -143,11 +116,16 @@ impl<'a> Choice<'a> {
     fn ask_by_number(&self, terminal: &mut Terminal) -> Result<usize, Failure> {
         terminal.say(self.question)?;
         let all: Vec<usize> = (0..self.options.len()).collect();
-        let mut printed = self.print(terminal, &all)?;
+        let mut printed = Vec::new();
+        let mut rest = self.print(terminal, &all, &mut printed)?;
         loop {
             let answer = terminal.ask(&format!("choice [{}]: ", self.default + 1))?;
             if answer.is_empty() {
                 return Ok(self.default);
+            }
+            if answer == MORE && !rest.is_empty() {
+                rest = self.print(terminal, rest, &mut printed)?;
+                continue;
             }
             // Of an option that nobody saw, nobody means the number: model-217 is not the 217th.
             if let Ok(number @ 1..) = answer.parse::<usize>()
@@ -161,11 +139,11 @@ impl<'a> Choice<'a> {
                 [] => {}
                 _ => {
                     terminal.say("several are meant:")?;
-                    printed.extend(self.print(terminal, &fitting)?);
+                    self.print(terminal, &fitting, &mut printed)?;
                 }
             }
             let numbers = match self.options.len() {
-                last if last <= MOST_PRINTED => format!("a number from 1 to {last}"),
+                last if printed.len() >= last => format!("a number from 1 to {last}"),
                 _ => "a number that is shown".to_owned(),
             };
             terminal.say(&format!(
@@ -191,19 +169,33 @@ impl<'a> Choice<'a> {
             .unwrap_or_default()
     }
 
-    /// Prints these options, as many as are readable; what Enter takes and the way out are always among them. Returns those
-    /// that were printed.
-    fn print(&self, terminal: &mut Terminal, indexes: &[usize]) -> Result<Vec<usize>, Failure> {
-        let (first, more) = indexes.split_at(indexes.len().min(MOST_PRINTED));
-        match first.len() > usize::from(terminal.size().1).saturating_sub(4) {
+    /// Prints these options, as many as stay on the screen; what Enter takes and the way out are always among them. Adds those
+    /// that were printed, and returns the rest.
+    fn print<'i>(
+        &self,
+        terminal: &mut Terminal,
+        indexes: &'i [usize],
+        printed: &mut Vec<usize>,
+    ) -> Result<&'i [usize], Failure> {
+        // The question stands above them, the answer below; and what there is more, where they are not all.
+        let rows = usize::from(terminal.size().1);
+        let room = rows.saturating_sub(4).max(1);
+        let is_long = indexes.len() > room;
+        let columns = self.columns(terminal, indexes);
+        let most = match is_long && indexes.len().div_ceil(columns) + 2 > rows {
+            true => room * columns,
+            false => indexes.len(),
+        };
+        let (first, rest) = indexes.split_at(indexes.len().min(most).min(MOST_PRINTED));
+        match is_long {
             true => self.print_in_columns(terminal, first)?,
             false => first
                 .iter()
                 .try_for_each(|&index| self.print_option(terminal, index))?,
         }
-        let mut printed = first.to_vec();
-        if !more.is_empty() {
-            terminal.say(&format!("     and {} more", more.len()))?;
+        printed.extend(first);
+        if !rest.is_empty() {
+            terminal.say(&format!("     {} more: type {MORE}", rest.len()))?;
             let way_out = self.options.len() - 1;
             for index in [Some(self.default), self.has_way_out.then_some(way_out)] {
                 if let Some(index) = index.filter(|index| !printed.contains(index)) {
@@ -212,22 +204,29 @@ impl<'a> Choice<'a> {
                 }
             }
         }
-        Ok(printed)
+        Ok(rest)
     }
 
-    /// Prints the names of options that would scroll off the screen, one under the other as `ls` does; the way out by all its
-    /// words.
+    /// How many of these options stand beside each other.
+    fn columns(&self, terminal: &Terminal, indexes: &[usize]) -> usize {
+        let widths = indexes.iter().map(|&index| self.cell(index).width());
+        let width = widths.max().unwrap_or(0) + 1;
+        (usize::from(terminal.columns()).saturating_sub(1) / width).max(1)
+    }
+
+    /// An option's number and name; the way out by all its words.
+    fn cell(&self, index: usize) -> String {
+        let option = self.options.get(index).map_or("", String::as_str);
+        let is_name = !(self.has_way_out && index + 1 == self.options.len());
+        let name = option.split_whitespace().next().filter(|_| is_name);
+        format!("{:3}) {}", index + 1, name.unwrap_or(option))
+    }
+
+    /// Prints the names of options that would scroll off the screen, one under the other as `ls` does.
     fn print_in_columns(&self, terminal: &mut Terminal, indexes: &[usize]) -> Result<(), Failure> {
-        let cell = |&index: &usize| {
-            let option = self.options.get(index).map_or("", String::as_str);
-            let is_name = !(self.has_way_out && index + 1 == self.options.len());
-            let name = option.split_whitespace().next().filter(|_| is_name);
-            format!("{:3}) {}", index + 1, name.unwrap_or(option))
-        };
-        let cells: Vec<String> = indexes.iter().map(cell).collect();
+        let cells: Vec<String> = indexes.iter().map(|&index| self.cell(index)).collect();
         let width = cells.iter().map(|cell| cell.width()).max().unwrap_or(0) + 1;
-        let room = usize::from(terminal.columns()).saturating_sub(1);
-        let rows = cells.len().div_ceil((room / width).max(1));
+        let rows = cells.len().div_ceil(self.columns(terminal, indexes));
         for row in 0..rows {
             let mut line = String::new();
             for cell in cells.iter().skip(row).step_by(rows) {
@@ -320,76 +319,35 @@ fn type_line(
     typed: &str,
 ) -> Result<Option<String>, Failure> {
     let question = format!("{question}:");
-    loop {
-        let mut text = Text::new(&question).with_initial_value(typed);
-        if let Some(default) = default {
-            text = text.with_default(default);
-        }
-        match terminal.lend(|keys| told_from_escape(text.prompt(), keys))? {
-            (Ok(line), _) => {
-                let line: String = line.chars().filter(|c| !c.is_control()).collect();
-                return Ok(Some(line.trim().to_owned()));
-            }
-            (Err(InquireError::OperationCanceled), true) => {}
-            (Err(InquireError::OperationCanceled), false) => return Ok(None),
-            (Err(error), _) => return Err(no_answer(&error)),
-        }
+    let line = drawn::type_line(terminal, &question, default, typed, is_coloured())?;
+    if let Some(line) = &line {
+        let answer = if line.is_empty() {
+            default.unwrap_or_default()
+        } else {
+            line
+        };
+        say_answer(terminal, &format!("{question} {}", one_line(answer)))?;
     }
+    Ok(line)
 }
 
-/// Adds whether an answer ended at a key that only began like Escape.
-fn told_from_escape<T>(answer: Result<T, InquireError>, keys: &Keys<'_>) -> (Result<T, InquireError>, bool) {
-    let is_part = matches!(answer, Err(InquireError::OperationCanceled)) && keys.take_rest_of_key();
-    (answer, is_part)
+/// Says a question and its answer, in the place where it was drawn.
+fn say_answer(terminal: &mut Terminal, text: &str) -> Result<(), Failure> {
+    let columns = usize::from(terminal.columns());
+    let said = wrap(&format!("> {}", text.trim_end()), columns).into_owned();
+    match said.strip_prefix('>') {
+        Some(rest) if is_coloured() => terminal.print(&format!("\u{1b}[32m>\u{1b}[m{rest}\n")),
+        _ => terminal.print(&format!("{said}\n")),
+    }
 }
 
 fn draws(terminal: &Terminal) -> bool {
     Terminal::can_draw() && terminal.columns() >= NARROWEST
 }
 
-fn no_answer(error: &InquireError) -> Failure {
-    let reason = match error {
-        InquireError::IO(error) => format!(": {}", qwen_shared::exit::io_reason(error)),
-        _ => String::new(),
-    };
-    Failure::new(Exit::Io, format!("no answer on the terminal{reason}"))
-}
-
-/// Cuts text to a number of columns: at its end, but a name in its middle, since names of one family begin alike.
-fn cut_to(text: &str, columns: usize) -> String {
-    if text.width() <= columns {
-        return text.to_owned();
-    }
-    let room = columns.saturating_sub(3);
-    let tail = match text.contains(char::is_whitespace) {
-        true => 0,
-        false => room * 2 / 3,
-    };
-    let beginning: String = fitting(text.chars(), room - tail).collect();
-    let mut end: Vec<char> = fitting(text.chars().rev(), tail).collect();
-    end.reverse();
-    format!("{beginning}...{}", String::from_iter(end))
-}
-
-/// Returns the first characters that together take no more columns than there are.
-fn fitting(chars: impl Iterator<Item = char>, columns: usize) -> impl Iterator<Item = char> {
-    chars.scan(columns, |rest, c| {
-        *rest = rest.checked_sub(c.width().unwrap_or(0))?;
-        Some(c)
-    })
-}
-
 #[cfg(test)]
 mod tests {
-    use super::{Choice, cut_to};
-
-    fn best(choice: &Choice<'_>, typed: &str) -> Vec<usize> {
-        let mut found: Vec<(i64, usize)> = (0..choice.options.len())
-            .filter_map(|index| Some((choice.score(typed, index)?, index)))
-            .collect();
-        found.sort_by_key(|(score, _)| -score);
-        found.into_iter().map(|(_, index)| index).collect()
-    }
+    use super::Choice;
 
     #[test]
     fn what_is_typed_narrows_the_list_down_and_the_nearest_comes_first() {
@@ -411,11 +369,11 @@ mod tests {
             ("\u{4}custom", &[4]),
             ("zzz", &[]),
         ] {
-            assert_eq!(best(&choice, typed), found, "{typed:?}");
+            assert_eq!(choice.found(typed), found, "{typed:?}");
         }
         choice.has_way_out = true;
-        assert_eq!(best(&choice, "zzz"), [4]);
-        assert_eq!(best(&choice, "azure"), [2, 4]);
+        assert_eq!(choice.found("zzz"), [4]);
+        assert_eq!(choice.found("azure"), [2, 4]);
     }
 
     #[test]
@@ -430,19 +388,6 @@ mod tests {
             ("claude", &[]),
         ] {
             assert_eq!(choice.fitting(answer), found, "{answer}");
-        }
-    }
-
-    #[test]
-    fn a_long_line_is_cut_to_the_columns_that_there_are_and_a_name_in_its_middle() {
-        for (text, columns, cut) in [
-            ("abcdef", 6, "abcdef"),
-            ("ab cdefg", 6, "ab ..."),
-            ("漢字 漢字", 7, "漢字..."),
-            ("vendor/model-large-v1", 12, "ven...rge-v1"),
-            ("漢字漢字漢字", 9, "漢...漢字"),
-        ] {
-            assert_eq!(cut_to(text, columns), cut);
         }
     }
 }

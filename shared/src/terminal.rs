@@ -18,7 +18,7 @@ use zeroize::{Zeroize, Zeroizing};
 
 use super::exit::{Exit, Failure, io_reason};
 use super::secret::Secret;
-use super::signal::{self, Caught, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP};
+use super::signal::{self, SIGHUP, SIGQUIT, SIGTERM, SIGTSTP};
 use super::text::{one_line, wrap};
 
 /// The controlling terminal, opened by its own name: it works while stdin and stdout are pipes.
@@ -111,24 +111,10 @@ impl Terminal {
     /// # Errors
     /// As [`Terminal::ask`].
     pub fn ask_hidden(&mut self, question: &str) -> Result<Secret<String>, Failure> {
-        let width = usize::from(self.columns());
-        let question = wrap(question, width);
-        let last_line = question.rsplit('\n').next().unwrap_or_default();
-        let at = last_line.chars().count() % width.max(1);
-        let stars = match Self::can_draw() {
-            true => width.saturating_sub(at + 1),
-            false => 0,
-        };
         loop {
-            self.print(&question)?;
             let Self { writer, reader } = self;
-            let line = HiddenLine {
-                tty: writer,
-                question: &question,
-                stars,
-            }
-            .read(reader)
-            .map_err(|error| gone(&error))?;
+            let line = HiddenLine::new(writer, question).read(reader);
+            let line = line.map_err(|error| gone(&error))?;
             let Some(line) = line else {
                 return self.no_answer();
             };
@@ -140,19 +126,6 @@ impl Terminal {
                 }
             }
         }
-    }
-
-    /// Lends the terminal to `prompt`, a question of a library that reads keys from standard input or the terminal and
-    /// draws on standard error, which is the terminal meanwhile. What is typed is not echoed.
-    ///
-    /// A signal that ends the program finds the terminal as it was. Ctrl-C does so too where the library turns it into
-    /// SIGINT.
-    ///
-    /// # Errors
-    /// Exit 74 when the terminal has gone, 75 when there is no thread or descriptor.
-    #[cfg(feature = "net")]
-    pub fn lend<T>(&mut self, prompt: impl FnOnce(&Keys<'_>) -> T) -> Result<T, Failure> {
-        lent::lend(&self.writer, prompt)
     }
 
     /// Returns the modes as they are.
@@ -219,13 +192,17 @@ impl Terminal {
     /// Returns width and height, in columns and rows; 80 and 24 where the terminal does not say.
     #[must_use]
     pub fn size(&self) -> (u16, u16) {
-        let size = rustix::termios::tcgetwinsize(&self.writer).ok();
-        let or = |said: Option<u16>, usual| said.filter(|&cells| cells > 0).unwrap_or(usual);
-        (
-            or(size.map(|size| size.ws_col), 80),
-            or(size.map(|size| size.ws_row), 24),
-        )
+        size_of(&self.writer)
     }
+}
+
+fn size_of(tty: &File) -> (u16, u16) {
+    let size = rustix::termios::tcgetwinsize(tty).ok();
+    let or = |said: Option<u16>, usual| said.filter(|&cells| cells > 0).unwrap_or(usual);
+    (
+        or(size.map(|size| size.ws_col), 80),
+        or(size.map(|size| size.ws_row), 24),
+    )
 }
 
 /// Makes of the bytes of a line what the person meant: without escape sequences, other controls, and blanks around.
@@ -282,23 +259,49 @@ const LIMIT: usize = 64 << 10;
 struct HiddenLine<'a> {
     tty: &'a File,
     question: &'a str,
+    /// The question as it is drawn, broken for the terminal's width.
+    drawn: String,
     /// How many characters are shown as stars, at most: as many as stand on the question's line.
     stars: usize,
 }
 
-impl HiddenLine<'_> {
+impl<'a> HiddenLine<'a> {
+    fn new(tty: &'a File, question: &'a str) -> Self {
+        let mut line = Self {
+            tty,
+            question,
+            drawn: String::new(),
+            stars: 0,
+        };
+        line.lay_out();
+        line
+    }
+
+    /// Breaks the question for the width that the terminal has now.
+    fn lay_out(&mut self) {
+        let width = usize::from(size_of(self.tty).0);
+        self.drawn = wrap(self.question, width).into_owned();
+        let last_line = self.drawn.rsplit('\n').next().unwrap_or_default();
+        let at = last_line.chars().count() % width.max(1);
+        self.stars = match Terminal::can_draw() {
+            true => width.saturating_sub(at + 1),
+            false => 0,
+        };
+    }
+
     /// Reads it; `None` when the terminal ends (Ctrl-D on an empty line).
     ///
     /// Whatever ends or stops the program meanwhile finds the terminal as it was: the signal waits until the modes are
     /// restored, then does what it does. After a stop (Ctrl-Z) the question is shown again, and reading begins anew.
-    fn read(&self, reader: &mut BufReader<File>) -> io::Result<Option<Typed>> {
+    fn read(&mut self, reader: &mut BufReader<File>) -> io::Result<Option<Typed>> {
         let mut line = Zeroizing::new(Vec::with_capacity(4096));
+        self.draw(self.drawn.as_bytes());
         loop {
             // Dropped last: a signal that came and was not taken finds the terminal restored.
-            let signals = signal::catch(&[SIGINT, SIGQUIT, SIGTERM, SIGHUP, SIGTSTP])?;
+            let watch = Watch::start()?;
             let came = {
                 let _hidden = Modes::hide_input(self.tty)?;
-                match self.type_into(&mut line, reader, &signals)? {
+                match self.type_into(&mut line, reader, &watch)? {
                     Came::Line if self.is_followed(reader)? => return Ok(Some(Typed::Several)),
                     came => came,
                 }
@@ -310,22 +313,28 @@ impl HiddenLine<'_> {
                     signal::default_action(number)?;
                     // Nobody remembers which part of a secret they typed unseen before the stop.
                     line.clear();
-                    self.draw(self.question.as_bytes());
+                    self.lay_out();
+                    self.draw(self.drawn.as_bytes());
                 }
             }
         }
     }
 
     fn type_into(
-        &self,
+        &mut self,
         line: &mut Vec<u8>,
         reader: &mut BufReader<File>,
-        signals: &Caught,
+        watch: &Watch,
     ) -> io::Result<Came> {
         loop {
             if reader.buffer().is_empty() {
-                if let Some(signal) = signals.or_readable(&self.tty)? {
-                    return Ok(Came::Signal(signal));
+                match watch.wait(self.tty)? {
+                    Woken::Typed => {}
+                    Woken::Resized => {
+                        self.draw_anew(line);
+                        continue;
+                    }
+                    Woken::Signal(signal) => return Ok(Came::Signal(signal)),
                 }
                 if reader.fill_buf()?.is_empty() {
                     return Ok(Came::End);
@@ -346,6 +355,25 @@ impl HiddenLine<'_> {
                 self.draw_stars(before, self.shown(line));
             }
         }
+    }
+
+    /// Draws the question and the stars anew on a terminal that has another size now, which may have broken them where it is
+    /// narrower.
+    fn draw_anew(&mut self, line: &[u8]) {
+        if !Terminal::can_draw() {
+            return;
+        }
+        let columns = usize::from(size_of(self.tty).0).max(1);
+        let mut widths = self.drawn.split('\n').rev().map(|row| row.chars().count());
+        let last = widths.next().unwrap_or_default() + self.shown(line);
+        let above: usize = widths.map(|width| width.div_ceil(columns).max(1)).sum();
+        let back = match above + last / columns {
+            0 => "\r\u{1b}[J".to_owned(),
+            up => format!("\r\u{1b}[{up}A\u{1b}[J"),
+        };
+        self.lay_out();
+        let stars = "*".repeat(self.shown(line));
+        self.draw(format!("{back}{}{stars}", self.drawn).as_bytes());
     }
 
     /// True where more than white space comes along behind the line, as of a paste. It is taken away: the next question would
@@ -387,7 +415,7 @@ impl HiddenLine<'_> {
         self.draw(b"\r\n");
         self.draw(shown.as_bytes());
         self.draw(b"\r\n");
-        self.draw(self.question.as_bytes());
+        self.draw(self.drawn.as_bytes());
         self.draw_stars(0, self.shown(line));
     }
 
@@ -417,6 +445,7 @@ fn rub_out(line: &mut Vec<u8>) {
 }
 
 /// The modes of a terminal, which are put back when this is dropped.
+#[derive(Debug)]
 struct Modes<Tty: AsFd> {
     tty: Tty,
     before: Termios,
@@ -427,16 +456,6 @@ impl<Tty: AsFd> Modes<Tty> {
     fn of(tty: Tty) -> io::Result<Self> {
         let before = tcgetattr(&tty)?;
         Ok(Self { tty, before })
-    }
-
-    /// Takes echo and line mode away, and the keys that make signals too: every key is for who reads.
-    #[cfg(feature = "net")]
-    fn all_keys(tty: Tty) -> io::Result<Self> {
-        let noted = Self::hide_input(tty)?;
-        let mut modes = tcgetattr(&noted.tty)?;
-        modes.local_modes.remove(LocalModes::ISIG | LocalModes::IEXTEN);
-        tcsetattr(&noted.tty, OptionalActions::Now, &modes)?;
-        Ok(noted)
     }
 
     /// Takes echo and line mode away.
@@ -461,7 +480,7 @@ impl<Tty: AsFd> Drop for Modes<Tty> {
 }
 
 /// Ends the marks around pasted text, which a line editor asks the terminal for (xterm, private mode 2004).
-const NO_PASTE_MARKS: &[u8] = b"\x1b[?2004l";
+const NO_PASTE_MARKS: &str = "\x1b[?2004l";
 
 /// Sees to it that a signal that ends this program leaves the terminal as it is now: a line editor takes echo and line
 /// mode away while it reads, and gives them back only when it returns. Ctrl-C is the editor's own.
@@ -476,17 +495,20 @@ pub fn keep_terminal_modes() -> io::Result<()> {
         .spawn(move || {
             if let Ok(number) = signals.wait() {
                 drop(modes);
-                let _ = rustix::io::write(stdout(), NO_PASTE_MARKS);
+                let _ = rustix::io::write(stdout(), NO_PASTE_MARKS.as_bytes());
                 let _ = signal::end_by_signal(number);
             }
         })?;
     Ok(())
 }
 
+mod watch;
+use watch::{Watch, Woken};
+
 #[cfg(feature = "net")]
-mod lent;
+mod keys;
 #[cfg(feature = "net")]
-pub use lent::Keys;
+pub use keys::{Event, Key, Keys};
 
 #[cfg(test)]
 mod tests {

@@ -67,6 +67,17 @@ impl Terminal {
         self.keyboard.write_all(text.as_bytes()).unwrap();
     }
 
+    /// Gives the terminal another size, which the program is told of by SIGWINCH.
+    pub fn resizes(&self, columns: u16, rows: u16) {
+        let size = rustix::termios::Winsize {
+            ws_row: rows,
+            ws_col: columns,
+            ws_xpixel: 0,
+            ws_ypixel: 0,
+        };
+        rustix::termios::tcsetwinsize(&self.keyboard, size).unwrap();
+    }
+
     /// Whether what is typed is shown.
     pub fn echoes(&self) -> bool {
         let modes = rustix::termios::tcgetattr(&self.keyboard).unwrap().local_modes;
