@@ -167,8 +167,9 @@ fn request_token(
         }
         kept.iter().for_each(|kept| reporter.notice(kept));
     };
-    let clock = SystemClock {
-        interrupted: kept.map(|_| &say_kept as &dyn Fn()),
+    let clock = match kept {
+        Some(_) => SystemClock::interrupted_by(&say_kept),
+        None => SystemClock::default(),
     };
     let poller = TokenPoller::new(
         transport,

@@ -6,7 +6,7 @@ use qwen_shared::net::http::HttpError;
 use qwen_shared::net::oauth::{
     Form, HttpResponse, OauthError, PublicClient, TokenResponse, Transport, members,
 };
-use qwen_shared::signal;
+use qwen_shared::signal::{self, Caught};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde_json::Value;
 use url::Url;
@@ -236,8 +236,18 @@ pub(crate) trait Clock {
 /// The system's clock, which also counts the time that the machine is suspended.
 #[derive(Default)]
 pub(crate) struct SystemClock<'a> {
-    /// Called at a Ctrl-C before the program ends by it.
-    pub(crate) interrupted: Option<&'a dyn Fn()>,
+    interrupted: Option<(&'a dyn Fn(), Caught)>,
+}
+
+impl<'a> SystemClock<'a> {
+    /// Returns a clock that calls `interrupted` at a Ctrl-C, before the program ends by it: also where that comes between two
+    /// sleeps.
+    pub(crate) fn interrupted_by(interrupted: &'a dyn Fn()) -> Self {
+        let caught = signal::catch(&[signal::SIGINT]).ok();
+        Self {
+            interrupted: caught.map(|caught| (interrupted, caught)),
+        }
+    }
 }
 
 impl Clock for SystemClock<'_> {
@@ -251,15 +261,11 @@ impl Clock for SystemClock<'_> {
     }
 
     fn sleep(&self, time: Duration) {
-        let caught = self.interrupted.and_then(|interrupted| {
-            let caught = signal::catch(&[signal::SIGINT]).ok()?;
-            Some((interrupted, caught.watch().ok()?, caught))
-        });
-        let Some((interrupted, arrival, caught)) = caught else {
+        let Some((interrupted, caught)) = &self.interrupted else {
             return std::thread::sleep(time);
         };
         let time = Timespec::try_from(time).ok();
-        let _ = poll(&mut [PollFd::new(&arrival, PollFlags::IN)], time.as_ref());
+        let _ = poll(&mut [PollFd::new(caught, PollFlags::IN)], time.as_ref());
         if let Some(signal) = caught.take() {
             interrupted();
             let _ = signal::end_by_signal(signal);
