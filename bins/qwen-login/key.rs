@@ -66,24 +66,24 @@ fn stored_key(login: &Login<'_>, base_url: &BaseUrl) -> Option<Secret<String>> {
 }
 
 fn key_from_stdin() -> Result<Secret<String>, Failure> {
-    let mut text = zeroize::Zeroizing::new(String::new());
+    let mut bytes = zeroize::Zeroizing::new(Vec::new());
     std::io::stdin()
         .take(MAX_KEY + 1)
-        .read_to_string(&mut text)
-        .map_err(|error| match error.kind() {
-            std::io::ErrorKind::InvalidData => {
-                Failure::new(Exit::Data, "standard input: the key is not text")
-            }
-            _ => cannot_read_stdin(&error),
-        })?;
-    let key = text.trim();
-    if text.len() as u64 > MAX_KEY {
-        return Err(Failure::new(
-            Exit::Data,
-            "standard input: this is too long to be a key",
-        ));
+        .read_to_end(&mut bytes)
+        .map_err(|error| cannot_read_stdin(&error))?;
+    let unfit = |reason: &str| Failure::new(Exit::Data, format!("standard input: {reason}"));
+    if bytes.len() as u64 > MAX_KEY {
+        return Err(unfit("this is too long to be a key"));
     }
-    check(key).map_err(|reason| Failure::new(Exit::Data, format!("standard input: {reason}")))?;
+    // What PowerShell and Windows' editors write is marked, as UTF-8 or UTF-16.
+    if bytes.starts_with(&[0xff, 0xfe]) || bytes.starts_with(&[0xfe, 0xff]) {
+        return Err(unfit("the key is text in UTF-16").hint("save it, or send it, as UTF-8"));
+    }
+    let text = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&bytes);
+    let key = str::from_utf8(text)
+        .map_err(|_| unfit("the key is not text"))?
+        .trim();
+    check(key).map_err(|reason| unfit(&reason))?;
     Ok(Secret::new(key.to_owned()))
 }
 

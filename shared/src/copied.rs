@@ -29,6 +29,12 @@ pub enum KeyFault {
     Reference(&'static str, &'static str),
     /// What an example has between angle brackets.
     Placeholder,
+    /// The address of a page.
+    Address,
+    /// A JSON object.
+    Json,
+    /// What a page or a program shows of a key, the middle left out.
+    Masked,
     /// A character that nobody sees, or a dash of a word processor.
     Character(char),
 }
@@ -57,6 +63,11 @@ impl fmt::Display for KeyFault {
             Self::Placeholder => {
                 f.write_str("the key is a placeholder in '<' and '>'; put a key in its place")
             }
+            Self::Address => f.write_str("the key is an address; give the key itself"),
+            Self::Json => f.write_str("the key is JSON; give the key that stands in it"),
+            Self::Masked => f.write_str(
+                "a part of the key is left out; copy it whole, or make a new one where it cannot be seen",
+            ),
             Self::Character(c) => {
                 let code = u32::from(*c);
                 write!(
@@ -89,6 +100,9 @@ pub fn check_key(key: &str) -> Result<(), KeyFault> {
         .or_else(|| is_unexpanded(key).then_some(KeyFault::Unexpanded))
         .or_else(|| begun_reference(key).map(|(begin, resolver)| KeyFault::Reference(begin, resolver)))
         .or_else(|| is_in_angle_brackets(key).then_some(KeyFault::Placeholder))
+        .or_else(|| is_address(key).then_some(KeyFault::Address))
+        .or_else(|| (key.starts_with('{') && key.contains('"')).then_some(KeyFault::Json))
+        .or_else(|| is_masked(key).then_some(KeyFault::Masked))
         .or_else(|| stray_character(key).map(KeyFault::Character));
     fault.map_or(Ok(()), Err)
 }
@@ -255,6 +269,20 @@ fn is_in_angle_brackets(key: &str) -> bool {
     inner.is_some_and(|inner| inner.contains(|c: char| c.is_alphabetic()))
 }
 
+fn is_address(key: &str) -> bool {
+    let scheme = key.split_once("://").map(|(scheme, _)| scheme);
+    scheme.is_some_and(|scheme| {
+        ["http", "https"]
+            .iter()
+            .any(|web| web.eq_ignore_ascii_case(scheme))
+    })
+}
+
+/// Two dots may stand in a token: a part of an encrypted one may be empty (RFC 7516, section 7.1).
+fn is_masked(key: &str) -> bool {
+    ["***", "...", "…", "••"].iter().any(|gap| key.contains(gap))
+}
+
 /// Returns the first character that comes along unseen from a page or a chat, or a dash that a program for texts made of a
 /// hyphen.
 #[must_use]
@@ -309,6 +337,10 @@ mod tests {
             "set",
             "none",
             "$HOME;`id`",
+            "eyJh.eyJ..zdWI.x",
+            "a**b",
+            "{1}",
+            "https",
         ] {
             assert_eq!(check_key(key), Ok(()), "{key}");
         }
@@ -316,7 +348,10 @@ mod tests {
 
     #[test]
     fn what_stood_around_a_key_is_named() {
-        use KeyFault::{Character, Command, Header, Placeholder, Quote, Scheme, Unexpanded, Variable};
+        use KeyFault::{
+            Address, Character, Command, Header, Json, Masked, Placeholder, Quote, Scheme, Unexpanded,
+            Variable,
+        };
         for (key, fault) in [
             ("\"sk-1\"", Quote),
             ("'sk-1'", Quote),
@@ -345,6 +380,13 @@ mod tests {
             ("${OTHER_KEY}", Unexpanded),
             ("$OTHER_KEY", Unexpanded),
             ("<your key>", Placeholder),
+            ("https://platform.example/api-keys", Address),
+            ("HTTP://h.example", Address),
+            ("{\"api_key\": \"sk-1\"}", Json),
+            ("sk-***89", Masked),
+            ("sk-...AbCd", Masked),
+            ("sk-1…89", Masked),
+            ("••••••••AbCd", Masked),
             ("sk-\u{200b}1", Character('\u{200b}')),
             ("sk-1\u{a0}", Character('\u{a0}')),
             ("\u{feff}sk-1", Character('\u{feff}')),
