@@ -292,3 +292,18 @@ fn what_an_editor_wrote_is_not_lost_whatever_its_umask_or_its_bytes() {
     assert_eq!(fs::read(&kept).unwrap(), b"mine \xff");
     assert_eq!(sandbox.mode(&kept), 0o600);
 }
+
+#[test]
+fn a_file_that_was_left_with_its_faults_is_not_passed_over() {
+    let sandbox = Sandbox::new();
+    sandbox.write("home/.config/qwen/config.json", "{\"profiles\": {");
+    let run = sandbox
+        .detached("qwen-auth")
+        .arg("edit")
+        .env("EDITOR", "true")
+        .run();
+    run.fails(
+        65,
+        &["nothing was changed", "the file ends in the middle", "1 fault; '"],
+    );
+}

@@ -416,3 +416,13 @@ fn beside_a_file_of_another_name_the_credentials_of_other_profiles_stay() {
         .exits(0);
     assert!(sandbox.root().join(FILE).exists());
 }
+
+#[test]
+fn where_nothing_is_stored_nothing_is_made_either() {
+    let sandbox = Sandbox::new();
+    for words in [&["logout"][..], &["logout", "--all"]] {
+        let run = sandbox.tool("qwen-auth").args(words).run().exits(0);
+        assert!(run.stderr.contains("nothing is stored"), "{run:#?}");
+    }
+    assert!(!sandbox.home().join(".qwen").exists());
+}

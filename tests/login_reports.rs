@@ -216,3 +216,172 @@ fn an_operand_is_answered_with_the_option_that_is_meant() {
             .fails(64, &[&format!("unexpected argument '{word}'"), hint]);
     }
 }
+
+/// PowerShell and Windows' editors mark what they write: <https://github.com/millw14/merrymen/pull/80>,
+/// <https://github.com/navali-creations/soothsayer/issues/139>.
+#[test]
+fn the_mark_of_utf_8_before_a_key_is_no_part_of_it_and_utf_16_is_named() {
+    let (sandbox, server) = (Sandbox::new(), endpoint(KEY));
+    let words = ["--with-key", "--store", "file", "--model", "big", "--base-url"];
+    let url = server.url("/v1");
+    let login = |key: &[u8]| {
+        let tool = sandbox.detached("qwen-login").args(words).arg(&url);
+        tool.stdin(key.to_vec()).run()
+    };
+    let utf16: Vec<u8> = format!("\u{feff}{KEY}\r\n")
+        .encode_utf16()
+        .flat_map(u16::to_le_bytes)
+        .collect();
+    login(&utf16).fails(65, &["the key is text in UTF-16", "as UTF-8"]);
+    login(format!("\u{feff}{KEY}\r\n").as_bytes()).exits(0);
+    sandbox.tool("qwen-token").run().gives(0, format!("{KEY}\n"), "");
+}
+
+/// A login that says nothing where it cannot be written: <https://github.com/moby/moby/issues/14345>; a container whose files
+/// are read-only: <https://github.com/oras-project/oras-go/issues/107>.
+#[test]
+fn where_nothing_can_be_written_it_is_said_before_a_question_and_what_works_without_a_file() {
+    let sandbox = Sandbox::new();
+    let tool = with_key(&sandbox).env("QWEN_CONFIG", "/dev/null/config.json");
+    // Nothing is asked at that address.
+    let words = ["--base-url", "http://127.0.0.1:9/v1", "--model", "big"];
+    let hints = [
+        "set QWEN_CONFIG to a file",
+        "or store nothing: set OPENAI_API_KEY",
+    ];
+    let run = tool.args(words).run().fails(74, &hints);
+    assert!(
+        run.stderr.contains("cannot write '/dev/null/config.json'"),
+        "{run:#?}"
+    );
+}
+
+/// A name that one reader of a file takes and another does not: <https://github.com/aws/aws-cli/issues/10116>,
+/// <https://github.com/synfinatic/aws-sso-cli/issues/552>, <https://github.com/fwdcloudsec/granted/issues/825>.
+#[test]
+fn a_profile_has_a_name_that_every_program_takes_or_none() {
+    let (sandbox, server) = (Sandbox::new(), endpoint(""));
+    let url = server.url("/v1");
+    let login = |name: &str| {
+        let tool = sandbox
+            .detached("qwen-login")
+            .args(["--api-key", "--model", "big", "--base-url", &url]);
+        tool.args(["--profile", name]).run()
+    };
+    for name in [
+        "my work",
+        "日本",
+        "😀",
+        "x/y",
+        "Team [production]",
+        "a\tb",
+        ".hidden",
+    ] {
+        login(name).fails(
+            78,
+            &["cannot be a profile's name", "use up to 64 of A-Z, a-z, 0-9"],
+        );
+    }
+    let long = "n".repeat(60);
+    for name in ["a.b", "CON", "_x-1", &long] {
+        login(name).exits(0);
+        for words in [
+            &["use", name][..],
+            &["show", name],
+            &["status", "--profile", name],
+            &["set", name, "model=small"],
+        ] {
+            sandbox.tool("qwen-auth").args(words).run().exits(0);
+        }
+    }
+    let list = sandbox.tool("qwen-auth").arg("list").run().exits(0).text();
+    assert!(
+        list.contains(&format!("* {long}")) && list.lines().count() == 4,
+        "{list}"
+    );
+}
+
+/// A server of which no model is known: <https://github.com/accomplish-ai/coworker/issues/664>,
+/// <https://github.com/browseros-ai/BrowserOS/issues/39>.
+#[test]
+fn a_server_that_nobody_knows_is_asked_for_its_models_before_one_is_tried() {
+    let (sandbox, server) = (Sandbox::new(), endpoint(KEY));
+    let run = with_key(&sandbox).args(["--base-url", &server.url("/v1")]).run();
+    run.fails(
+        64,
+        &[
+            "the endpoint has 2 models: big, small",
+            "choose one with --model NAME",
+        ],
+    );
+    assert!(server.requests().iter().all(|request| request.method == "GET"));
+    for (models, model) in [
+        (r#"{"data": [{"id": "only"}]}"#, "only"),
+        (r#"{"data": [{"id": "other"}, {"id": "gpt-4o"}]}"#, "gpt-4o"),
+    ] {
+        let server = Server::answering(move |_, request: &Request| match request.method.as_str() {
+            "GET" => Reply::json(200, models),
+            _ => answer(&["Hello"]),
+        });
+        let sandbox = Sandbox::new();
+        with_key(&sandbox)
+            .args(["--base-url", &server.url("/v1")])
+            .run()
+            .exits(0);
+        assert_eq!(profile(&sandbox)["model"], model);
+    }
+}
+
+/// The same words twice make a reader look for a second fault.
+#[test]
+fn a_failure_of_the_list_is_said_once_where_nobody_can_be_asked() {
+    let (sandbox, server) = (Sandbox::new(), endpoint(KEY));
+    let words = ["--with-key", "--store", "file", "--base-url"];
+    let tool = sandbox.detached("qwen-login").args(words).arg(server.url("/v1"));
+    let run = tool.stdin("sk-bad-0123456789\n").run();
+    let run = run.fails(77, &["nothing was stored"]);
+    assert_eq!(run.stderr.matches("refused (401)").count(), 1, "{run:#?}");
+}
+
+/// Two accounts at one provider: what runs keeps the one that it began with.
+#[test]
+fn another_profile_is_taken_by_what_starts_after_the_switch_alone() {
+    let gate = crate::support::Gate::default();
+    let opened = gate.clone();
+    let server = Server::answering(move |index, request: &Request| {
+        if index == 0 {
+            opened.pass();
+        }
+        answer(&[request.header("authorization").unwrap_or_default()])
+    });
+    let sandbox = Sandbox::new();
+    for name in ["first", "second"] {
+        let tool = sandbox
+            .detached("qwen-login")
+            .stdin(format!("sk-{name}-0123456789\n"));
+        let words = [
+            "--with-key",
+            "--store",
+            "file",
+            "--no-verify",
+            "--model",
+            "big",
+            "--profile",
+            name,
+        ];
+        tool.args(words)
+            .args(["--base-url", &server.url("/v1")])
+            .run()
+            .exits(0);
+    }
+    let line = "qwen-chat --no-stdin hi | { read a; qwen-chat --no-stdin \"$a\"; echo \"$a\"; }";
+    let tool = sandbox.command("/bin/sh").args(["-c", line]);
+    std::thread::scope(|scope| {
+        let pipe = scope.spawn(|| tool.run().exits(0));
+        crate::support::wait_until("the first asks", || !server.requests().is_empty());
+        sandbox.tool("qwen-auth").args(["use", "second"]).run().exits(0);
+        gate.open();
+        let text = pipe.join().unwrap().text();
+        assert_eq!(text, "Bearer sk-second-0123456789\nBearer sk-first-0123456789\n");
+    });
+}

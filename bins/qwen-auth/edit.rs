@@ -36,8 +36,13 @@ pub(crate) fn run(reporter: &Reporter) -> Outcome {
             Ok(text) => text,
             Err(failure) => return Err(copy.keep_unread(&path, failure)),
         };
+        let found = faults(text.trim_start_matches('\u{feff}'));
         if text == copy.text {
             reporter.notice("nothing was changed");
+            if !found.is_empty() {
+                report(&path, &found, reporter);
+                return Err(unchanged(&path, &found));
+            }
             if editor.may_return_at_once() {
                 reporter.hint(
                     "an editor that returns before its window is closed has to be told to wait, in $EDITOR",
@@ -45,23 +50,26 @@ pub(crate) fn run(reporter: &Reporter) -> Outcome {
             }
             return Ok(Exit::Ok);
         }
-        let found = faults(text.trim_start_matches('\u{feff}'));
         if found.is_empty() {
             return store(&path, before.as_deref(), text, copy, reporter);
         }
         report(&path, &found, reporter);
         if !wants_again()? {
             let kept = copy.keep(&path, &text)?;
-            let count = match found.len() {
-                1 => "1 fault".to_owned(),
-                count => format!("{count} faults"),
-            };
-            let message = format!("{count}; '{}' stays as it was", path.display());
-            return Err(
-                Failure::new(Exit::Data, message).hint(format!("what you wrote is in '{}'", kept.display()))
-            );
+            let hint = format!("what you wrote is in '{}'", kept.display());
+            return Err(unchanged(&path, &found).hint(hint));
         }
     }
+}
+
+/// The failure where the file stays as it was, with faults in what the editor left.
+fn unchanged(path: &Path, faults: &[Fault]) -> Failure {
+    let count = match faults.len() {
+        1 => "1 fault".to_owned(),
+        count => format!("{count} faults"),
+    };
+    let message = format!("{count}; '{}' stays as it was", path.display());
+    Failure::new(Exit::Data, message)
 }
 
 /// Returns the text of the file as it is, valid or not; `None` where there is none.

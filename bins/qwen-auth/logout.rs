@@ -132,6 +132,10 @@ pub(crate) fn empty(
     reporter: &Reporter,
 ) -> Result<bool, Failure> {
     let store = Store::open(kind, name, keyring_timeout(reporter))?;
+    // A lock would make the directory that it is in.
+    if kind != StoreKind::Keyring && !store.has_trace() {
+        return Ok(false);
+    }
     // No refresh may store a new token meanwhile.
     let locked = store.lock(LOCK_LIMIT, &|text| reporter.notice(text))?;
     let revocation = match locked.load() {

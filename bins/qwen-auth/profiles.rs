@@ -139,6 +139,12 @@ pub(crate) fn make_default(name: &str, reporter: &Reporter) -> Outcome {
     if !config.profiles.contains_key(name) {
         let failure = no_such_profile(name, &config.profiles);
         return Err(match check_name(name) {
+            // With no profile at all, that is what the failure says.
+            Ok(()) if config.profiles.is_empty() => Failure {
+                hints: Vec::new(),
+                ..failure
+            }
+            .hint(format!("run 'qwen-login --profile {name}' to make it")),
             Ok(()) => failure.hint(format!("or run 'qwen-login --profile {name}' to make it")),
             Err(_) => failure,
         });

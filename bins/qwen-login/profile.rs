@@ -129,7 +129,12 @@ impl LoginProfile {
     /// 74 when the configuration cannot be written; 78 for an invalid name.
     pub(crate) fn check_writable(&self) -> Result<(), Failure> {
         config::check_name(&self.name)?;
-        Config::check_writable()
+        Config::check_writable().map_err(|failure| match failure.exit {
+            Exit::Io => failure
+                .hint("set QWEN_CONFIG to a file in a directory that can be written; keys are kept beside it")
+                .hint("or store nothing: set OPENAI_API_KEY, OPENAI_BASE_URL and OPENAI_MODEL"),
+            _ => failure,
+        })
     }
 
     /// Stores the credential with the endpoint that it is for, then updates the profile, so that a profile never names a store

@@ -378,7 +378,7 @@ pub fn check_name(name: &str) -> Result<(), Failure> {
     let shown = crate::text::clip(name, 64);
     Err(
         Failure::new(Exit::Config, format!("'{shown}' cannot be a profile's name"))
-            .hint("use up to 64 letters, digits, dots, dashes and underscores, a letter or digit first"),
+            .hint("use up to 64 of A-Z, a-z, 0-9, dots, dashes and underscores, a letter or digit first"),
     )
 }
 
