@@ -56,7 +56,7 @@ fn at_prompt(args: &Args, search: &Search, mut before: Record, reporter: &Report
     }
     let result = evaluate(args, search, &mut before, Some(&stamp), reporter);
     if result.is_err() {
-        before.see(stamp, None);
+        before.see(stamp, unix_time(), None);
         print(&output::record_script(args.shell(), &before))?;
     }
     result
@@ -169,8 +169,7 @@ fn resolve(
     }
     let mut plan = Plan::new(chain, &token.variables, before, &options);
     if let Some(stamp) = stamp {
-        let until = token.renew_after.map(|seconds| unix_time() + seconds);
-        plan.record.see(stamp.to_owned(), until);
+        plan.record.see(stamp.to_owned(), unix_time(), token.renew_after);
     }
     if args.explain {
         return explain(args, search, chain, &plan, reporter);

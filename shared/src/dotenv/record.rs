@@ -40,6 +40,10 @@ pub const NO_KEY: &str = "none";
 /// How many notices are remembered.
 const NOTICE_LIMIT: usize = 16;
 
+/// How long the state of the files counts at most where it does not count for ever, in seconds: a clock that is set back
+/// makes it count no longer.
+const LONGEST: u64 = 3600;
+
 /// 16 hexadecimal digits.
 type Digest16 = String;
 
@@ -311,11 +315,18 @@ impl Record {
     #[must_use]
     pub fn has_seen(&self, stamp: &str, now: u64) -> bool {
         let seen = self.seen.as_ref().filter(|(seen, _)| seen == stamp);
-        seen.is_some_and(|(_, until)| until.is_none_or(|until| now < until))
+        let counts = |until: u64| {
+            until
+                .checked_sub(now)
+                .is_some_and(|left| (1..=LONGEST).contains(&left))
+        };
+        seen.is_some_and(|(_, until)| until.is_none_or(counts))
     }
 
-    /// Remembers the state of the files, a stamp of [`super::Search::stamp`], as evaluated, `until` that time at most.
-    pub fn see(&mut self, stamp: String, until: Option<u64>) {
+    /// Remembers the state of the files, a stamp of [`super::Search::stamp`], as evaluated `now`; it counts for so many
+    /// seconds, an hour at most.
+    pub fn see(&mut self, stamp: String, now: u64, counts_for: Option<u64>) {
+        let until = counts_for.map(|seconds| now.saturating_add(seconds.min(LONGEST)));
         self.seen = Some((stamp, until));
     }
 
@@ -380,6 +391,29 @@ mod tests {
 
     fn again(record: &Record, key: Option<RecordKey>) -> Record {
         Record::parse(OsStr::new(&record.text()), key).unwrap()
+    }
+
+    #[test]
+    fn a_state_counts_for_an_hour_at_most_and_not_at_all_once_the_clock_is_set_back() {
+        let seen = |counts_for, now| {
+            let mut record = record(Some(key(1)));
+            record.see("0123456789abcdef".to_owned(), 100_000, counts_for);
+            again(&record, Some(key(1))).has_seen("0123456789abcdef", now)
+        };
+        for (counts_for, now, expected) in [
+            (None, 0, true),
+            (None, u64::MAX, true),
+            (Some(60), 100_059, true),
+            (Some(60), 100_060, false),
+            (Some(60), 96_460, true),
+            (Some(60), 96_459, false),
+            (Some(86_400), 103_599, true),
+            (Some(u64::MAX), 103_600, false),
+            (Some(86_400), 99_999, false),
+            (Some(0), 100_000, false),
+        ] {
+            assert_eq!(seen(counts_for, now), expected, "{counts_for:?} {now}");
+        }
     }
 
     fn file(name: &str, project: bool, proven: bool) -> Option<Exported> {
