@@ -168,7 +168,8 @@ impl Verdict {
         speaker: Speaker,
         now: SystemTime,
     ) -> Self {
-        Self::new(kind(error, Some(head.status), speaker), error, head, now)
+        let status = judged_status(head.status, error);
+        Self::new(kind(error, Some(status), speaker), error, head, now)
     }
 
     fn new(
@@ -248,8 +249,25 @@ impl Verdict {
     }
 }
 
-/// Returns the HTTP status that a code is; what nobody uses as one is a code of the server's own (iFlow: 439).
+/// Returns the status to judge a response by. A 424 passes on the answer of a server behind the one that was asked: where it
+/// names that one's status, it means that (SageMaker), but for a credential, which is not the user's.
+fn judged_status(status: u16, error: &ApiError) -> u16 {
+    let passed_on = || error.names().iter().find_map(|name| status_of(name));
+    match status {
+        424 => passed_on()
+            .filter(|inner| !matches!(inner, 401 | 403 | 407))
+            .unwrap_or(status),
+        status => status,
+    }
+}
+
+/// Returns the HTTP status that a code is, or ends with (Huawei: `InferHub.ModelArts.81114.429`); what nobody uses as one is
+/// a code of the server's own (iFlow: 439).
 fn status_of(code: &str) -> Option<u16> {
+    let code = match code.rsplit_once('.') {
+        Some((name, end)) if name.starts_with(char::is_alphabetic) => end,
+        _ => code,
+    };
     let is_of_client =
         |status| matches!(status, 400..=418 | 420..=426 | 428 | 429 | 431 | 449 | 451 | 460 | 498 | 499);
     let is_of_server = |status| matches!(status, 500..=511 | 520..=530 | 598 | 599);
