@@ -329,8 +329,9 @@ impl AnswerReader {
             self.progress.telling += 1;
             return Ok(());
         }
-        // Events of another name are the answer's only by what they hold.
-        let is_answer = is_plain || data.contains("\"choices\"");
+        // Events of another name are the answer's only by what they hold: a piece of it, or its end.
+        let holds = |member: &str| data.contains(member);
+        let is_answer = is_plain || holds("\"choices\"") || holds("\"finish_reason\"");
         if !is_answer && !data.contains("\"error\"") {
             self.note_foreign(data);
             return Ok(());

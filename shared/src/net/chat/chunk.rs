@@ -346,6 +346,11 @@ impl<'a> Choice<'a> {
         self.text().is_some() || self.message().is_some_and(|(message, _)| !message.is_empty())
     }
 
+    /// True when it brings neither a part of the answer nor its end.
+    pub(super) fn is_silent(&self) -> bool {
+        !self.says_something() && self.finish_reason().is_empty()
+    }
+
     /// Returns the server's word for why the model stopped; an empty one while it goes on.
     pub(super) fn finish_reason(&self) -> &str {
         let own = [

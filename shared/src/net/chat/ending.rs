@@ -125,8 +125,11 @@ impl Ending {
             None if self.is_done && (came.text || came.tool_calls || self.beside.is_some()) => {}
             None => return incomplete(),
         }
+        let is_void = !came.text && !came.tool_calls;
         match self.beside {
-            Some(kind) if !came.text && !came.tool_calls => Err(AnswerError::NotText(kind.to_owned())),
+            Some(kind) if is_void => Err(AnswerError::NotText(kind.to_owned())),
+            // All of the answer, it seems, came in a form that is not known.
+            None if is_void && self.unread.is_some() => Err(AnswerError::NoChoice(self.unread.clone())),
             _ => Ok(()),
         }
     }

@@ -73,14 +73,15 @@ fn has_text_within(value: &Value, depth: u8) -> bool {
         _ if depth == 0 => false,
         Value::Array(items) => items.iter().any(|item| has_text_within(item, depth - 1)),
         Value::Object(members) => members.iter().any(|(name, value)| match plain(name).as_str() {
-            "text" | "content" | "delta" | "answer" | "response" | "output" | "outputtext"
-            | "generatedtext" | "completion" | "token" => {
+            "text" | "content" | "contents" | "delta" | "answer" | "finalanswer" | "response" | "output"
+            | "outputs" | "outputtext" | "generatedtext" | "generations" | "completion" | "token"
+            | "chunk" => {
                 is_text(value)
                     || value.as_array().is_some_and(|items| items.iter().any(is_text))
                     || has_text_within(value, depth - 1)
             }
             "message" | "messages" | "data" | "choice" | "choices" | "result" | "payload" | "candidates"
-            | "parts" => has_text_within(value, depth - 1),
+            | "parts" | "event" => has_text_within(value, depth - 1),
             _ => false,
         }),
         _ => false,
@@ -120,7 +121,10 @@ fn is_word(value: &Value, word: &str) -> bool {
 }
 
 fn is_words(name: &str) -> bool {
-    matches!(name, "message" | "msg" | "detail" | "statusmsg" | "description")
+    matches!(
+        name,
+        "message" | "msg" | "detail" | "statusmsg" | "statusmessage" | "description"
+    )
 }
 
 /// True for an object that says by a member of that meaning, a code or a state that something failed.
@@ -129,13 +133,22 @@ fn says_failure(members: &Map<String, Value>) -> bool {
     // What happened to a tool, say, is no end of the answer.
     let is_of_answer = !members.iter().any(|(name, value)| is_kind(&plain(name), value));
     let has_words = || members.keys().any(|name| is_words(&plain(name)));
+    // A code is one word: what has blanks in it may be a program's text.
+    let is_failed_word =
+        |word: &Value| matches!(word, Value::String(word) if !word.contains(' ') && names_error(word));
+    let names_failure = |code: &Value| match code {
+        Value::Array(words) => words.iter().any(is_failed_word),
+        word => is_failed_word(word),
+    };
     members.iter().any(|(name, value)| match plain(name).as_str() {
         "error" | "errors" | "err" | "fault" | "exception" | "failure" | "errormessage" | "errormsg"
         | "errmsg" | "faultstring" | "detail" => says_error(value),
         // Bedrock: `internalServerException`.
         name if name.ends_with("exception") => says_error(value),
         "errorcode" | "errcode" | "errno" => is_bad_code(value),
-        "code" | "statuscode" | "ret" | "retcode" => is_bad_code(value) && has_words(),
+        "code" | "statuscode" | "ret" | "retcode" => {
+            is_bad_code(value) && (has_words() || names_failure(value))
+        }
         "status" | "state" | "object" | "type" | "event" => match value {
             Value::String(word) => names_error(word),
             Value::Number(status) => status.as_u64().is_some_and(|status| (400..600).contains(&status)),
@@ -169,6 +182,13 @@ mod tests {
             (r#"{"success":false,"message":"boom"}"#, "error"),
             (r#"{"object":"error","message":"boom"}"#, "error"),
             (r#"{"ret":-1,"msg":"boom"}"#, "error"),
+            (
+                r#"{"ret":["RGV587_ERROR::SM::boom"],"data":{"url":"https://example.com"}}"#,
+                "error",
+            ),
+            (r#"{"code":"agent_run_failed","run":"x"}"#, "error"),
+            (r#"{"ret":["SUCCESS::done"],"data":{}}"#, "nothing"),
+            (r#"{"code":"raise Exception('x')","run":"x"}"#, "nothing"),
             (r#"{"message":"connected"}"#, "words"),
             (r#"{"status":"searching","message":"Searching"}"#, "words"),
             (r#"{"header":{"code":0,"message":"Success"}}"#, "nothing"),
@@ -199,6 +219,14 @@ mod tests {
             (r#"{"type":"response.output_text.delta","delta":"a"}"#, true),
             (r#"{"data":{"choices":[{"delta":{"content":"a"}}]}}"#, true),
             (r#"{"message":{"content":["a"]}}"#, true),
+            (r#"[{"index":0,"delta":{"answer":"a"}}]"#, true),
+            (r#"{"event":{"delta":{"type":"text","text":"a"}}}"#, true),
+            (r#"{"generations":[{"text":"a"}]}"#, true),
+            (
+                r#"[{"index":0,"delta":{"role":"assistant","content":""}}]"#,
+                false,
+            ),
+            (r#"[{"delta":{"executed_tools":[{"output":"a"}]}}]"#, false),
             (r#"{"text":""}"#, false),
             (r#"{"message":"connected"}"#, false),
             (r#"{"citations":["a"],"search_results":[{"text":"a"}]}"#, false),

@@ -5,12 +5,12 @@ use serde_json::value::RawValue;
 
 use super::{AnswerReader, FOREIGN};
 use crate::net::chat::api_error::ApiError;
-use crate::net::chat::chunk::Chunk;
+use crate::net::chat::chunk::{Choice, Chunk};
 use crate::net::chat::content::Text;
 use crate::net::chat::error::AnswerError;
 use crate::net::chat::events::is_done_mark;
 use crate::net::chat::finish_reason::{FinishReason, Meaning};
-use crate::net::chat::foreign::{Foreign, holds_text};
+use crate::net::chat::foreign::{Foreign, holds_text, names_error};
 use crate::net::chat::reasoning::Delta;
 use crate::net::chat::repair_json::repair_json;
 use crate::net::chat::verdict::ErrorKind;
@@ -87,7 +87,7 @@ impl AnswerReader {
         if is_sign_of_life(json) {
             return Ok(false);
         }
-        if let Some(error) = ApiError::parse(json) {
+        if let Some(error) = ApiError::parse(json).or_else(|| marked_error(json)) {
             return Err(self.api_error(error));
         }
         let items = serde_json::from_str::<Vec<&RawValue>>(json).unwrap_or_default();
@@ -148,6 +148,9 @@ impl AnswerReader {
         let error = chunk.error();
         let has_choices = chunk.choices().next().is_some();
         self.choose(chunk, json, sink)?;
+        if has_choices && self.ending.unread.is_none() && chunk.choices().all(Choice::is_silent) {
+            self.note_unknown_members(json);
+        }
         if let Some(error) = error {
             self.progress.telling += 1;
             // Where it is a code alone, or no more than true, the words may stand beside it.
@@ -167,6 +170,15 @@ impl AnswerReader {
             self.take_foreign(json, chunk.choices.is_some())?;
         }
         Ok(has_choices || chunk.choices.is_some())
+    }
+
+    /// Takes note of choices that say nothing in the members that are known, and have text in others.
+    fn note_unknown_members(&mut self, json: &str) {
+        let choices = serde_json::from_str::<Value>(json).ok();
+        let choices = choices.and_then(|mut chunk| Some(chunk.get_mut("choices")?.take()));
+        if choices.is_some_and(|choices| holds_text(&choices)) {
+            self.note_unread(json);
+        }
     }
 
     /// Takes an object that is no part of the answer: an error by what it says, or news of how far the server is.
@@ -231,6 +243,17 @@ fn is_sign_of_life(text: &str) -> bool {
         && (is_time()
             || SIGNS.contains(&letters(words).as_str())
             || words.split_whitespace().last().is_some_and(goes_on))
+}
+
+/// Returns the error of a line that a mark in brackets says to be one: `[ERROR] the engine died`.
+fn marked_error(text: &str) -> Option<ApiError> {
+    let (mark, words) = text.strip_prefix('[')?.split_once(']')?;
+    let is_word = mark.chars().all(|c| c.is_alphanumeric() || "_- ".contains(c));
+    let words = match words.trim_start_matches([':', ' ', '-']).trim() {
+        "" => mark,
+        words => words,
+    };
+    (is_word && names_error(mark)).then(|| ApiError::from_text(words))
 }
 
 /// Splits off the first of several JSON objects that stand behind each other.

@@ -30,7 +30,7 @@ pub(super) fn words(value: &Value, depth: usize) -> Option<String> {
 const LAST: [&str; 5] = ["status", "data", "result", "payload", "errorinfo"];
 
 /// Members whose text is what an error says, where nothing else does.
-const TEXTS: [&str; 3] = ["traceback", "stacktrace", "result"];
+const TEXTS: [&str; 4] = ["traceback", "stacktrace", "result", "data"];
 
 fn named<'v>(members: &'v Map<String, Value>, names: &[&str]) -> Option<&'v Value> {
     let mut members = members.iter();
@@ -47,6 +47,7 @@ const WORDS: [&[&str]; 6] = [
         "errormsg",
         "errormessage",
         "statusmsg",
+        "statusmessage",
         "errmsg",
         "retmsg",
         "faultstring",
@@ -64,7 +65,7 @@ const WORDS: [&[&str]; 6] = [
     &["errors"],
     &["detail", "details", "errordescription", "description"],
     &["cause", "innererror"],
-    &["title", "reason", "text"],
+    &["title", "reason", "text", "ret"],
 ];
 
 fn words_of_object(members: &Map<String, Value>, depth: usize) -> Option<String> {
