@@ -219,6 +219,26 @@ fn a_list_that_takes_long_is_said_to_be_waited_for() {
 }
 
 #[test]
+fn a_test_request_that_takes_long_is_said_to_be_waited_for() {
+    let gate = Gate::default();
+    let opened = gate.clone();
+    let server = Server::answering(move |_, request: &Request| match request.target.as_str() {
+        "/v1/models" => Reply::json(200, r#"{"data": [{"id": "a"}]}"#),
+        _ => {
+            opened.pass();
+            crate::support::chat::answer(&["Hello"])
+        }
+    });
+    let sandbox = Sandbox::new();
+    let url = server.url("/v1");
+    let mut terminal = Terminal::start(login(&sandbox).args(["--provider", "vllm", "--base-url", &url]));
+    terminal.answers(&[("API key (", "\r"), (&format!("waiting for '{url}'"), "")]);
+    gate.open();
+    terminal.shows("the endpoint answers");
+    assert_eq!(terminal.ends(), 0);
+}
+
+#[test]
 fn after_an_address_without_its_version_enter_takes_the_one_with_it() {
     let (sandbox, server) = (Sandbox::new(), serving(vec!["a".into()], None));
     let words = ["--provider", "custom", "--base-url", &server.url("")];

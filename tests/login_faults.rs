@@ -3,7 +3,7 @@
 use crate::support::authority::{
     Authority, device, device_with, login, nothing_is_stored, ok, refusal, run, token,
 };
-use crate::support::{Reply, Run, Sandbox, Server, signal};
+use crate::support::{Gate, Reply, Run, Sandbox, Server, Terminal, signal};
 use serde_json::json;
 
 #[test]
@@ -87,7 +87,8 @@ fn an_end_is_an_end_with_its_own_exit_and_nothing_is_stored() {
             device(),
             Reply::new(200, "text/html", "<html>sign in</html>"),
             76,
-            "the body is not a JSON object",
+            "the body is not a JSON object but a page\n\
+             qwen-login: hint: see whether this network wants you to log in to it first",
         ),
         (
             device(),
@@ -230,7 +231,13 @@ fn a_broken_device_answer_is_named_before_anybody_is_asked() {
         (
             Reply::new(200, "text/html", "<html>"),
             76,
-            "the body is not a JSON object",
+            "the body is not a JSON object but a page\n\
+             qwen-login: hint: see whether this network wants you to log in to it first",
+        ),
+        (
+            Reply::new(511, "text/html", "<html>"),
+            76,
+            "the network wants to be logged in to (status 511)\nqwen-login: hint: see whether this network",
         ),
         (
             Reply::new(404, "text/html", "<html>"),
@@ -363,4 +370,22 @@ fn a_login_that_comes_to_nothing_leaves_the_earlier_one_and_says_so() {
         let kept = sandbox.read("home/.config/qwen/credentials/lab.json");
         assert!(kept.contains("at-old"), "{kept}");
     }
+}
+
+/// A server that is silent looks like a program that hangs.
+#[test]
+fn a_server_that_takes_long_is_said_to_be_waited_for() {
+    let gate = Gate::default();
+    let slow = Reply::default()
+        .gate(&gate)
+        .send("HTTP/1.1 503 Busy\r\ncontent-length: 0\r\n\r\n");
+    let authority = Authority::new(slow, [ok(&token())]);
+    let sandbox = Sandbox::new();
+    authority.configure(&sandbox);
+    let tool = sandbox.tool("qwen-login").args(["--oauth", "--no-browser"]);
+    let terminal = Terminal::start(tool.env("QWEN_CREDENTIAL_STORE", "file").env("TERM", "dumb"));
+    terminal.shows("waiting for '127.0.0.1:");
+    gate.open();
+    terminal.shows("status 503");
+    assert_eq!(terminal.ends(), 75);
 }

@@ -18,7 +18,7 @@ use qwen_shared::provider::{self, OauthSettings, Provider};
 use crate::approval::{ApprovalTransport, DatedTransport};
 use crate::device_authorization::DeviceAuthorization;
 use crate::device_prompt::DevicePrompt;
-use crate::login::Login;
+use crate::login::{Login, SILENCE, ask_server};
 use crate::pkce::CodeVerifier;
 use crate::polling::{SystemClock, TokenPoller};
 use crate::profile::ProfileUpdate;
@@ -45,7 +45,7 @@ pub(crate) fn log_in(login: &mut Login<'_>) -> Outcome {
     reporter.detail(&format!("the credential will be stored in '{}'", store.place()));
     let client = PublicClient::from_settings(&server.settings)?;
     let transport = DatedTransport::new(BlockingTransport::new(Timeouts::for_token_requests()));
-    let endpoints = LoginEndpoints::find(&transport, &server.settings, allows_http(login))?;
+    let endpoints = find_endpoints(login, &transport, &server.settings)?;
     update.store = Some(store.kind());
     let journal = LoginJournal::begin(&login.profile.subject(&update, &server.settings)?)?;
     let approval = ApprovalTransport::new(&transport, journal);
@@ -74,6 +74,18 @@ pub(crate) fn log_in(login: &mut Login<'_>) -> Outcome {
         test_request::test_login(name, reporter);
     }
     Ok(Exit::Ok)
+}
+
+/// Returns the server's endpoints: those that are set, or those that its issuer names.
+fn find_endpoints(
+    login: &Login<'_>,
+    transport: &dyn Transport,
+    settings: &OauthSettings,
+) -> Result<LoginEndpoints, Failure> {
+    let issuer = settings.issuer.as_deref().unwrap_or_default();
+    ask_server(login.reporter, issuer, SILENCE, || {
+        LoginEndpoints::find(transport, settings, allows_http(login))
+    })
 }
 
 /// True where the profile, or the flag, allows plain http to other machines.
@@ -196,14 +208,17 @@ fn request_codes(
     verifier: Option<&CodeVerifier>,
 ) -> Result<DeviceAuthorization, Failure> {
     let server = server_name(&endpoints.token_endpoint);
-    let device = DeviceAuthorization::request(
-        transport,
-        &endpoints.device_authorization_endpoint,
-        client,
-        verifier,
-        &random::uuid().map_err(no_random)?,
-        allows_http(login),
-    )
+    let request_id = random::uuid().map_err(no_random)?;
+    let device = ask_server(login.reporter, &server, SILENCE, || {
+        DeviceAuthorization::request(
+            transport,
+            &endpoints.device_authorization_endpoint,
+            client,
+            verifier,
+            &request_id,
+            allows_http(login),
+        )
+    })
     .map_err(|error| not_started(&error, &server, login.profile.settings.oauth.is_some()))?;
     if device.verification_uri.is_plain_http() {
         let address = &device.verification_uri;

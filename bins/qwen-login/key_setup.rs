@@ -1,5 +1,7 @@
 //! The login with an API key.
 
+use std::time::Duration;
+
 use qwen_shared::exit::{Exit, Failure, Outcome};
 use qwen_shared::net::chat::ErrorKind;
 use qwen_shared::net::config::{Method, Profile, Settings};
@@ -10,12 +12,15 @@ use qwen_shared::secret::Secret;
 
 use crate::base_url::{parse_answer, provider_and_base_url};
 use crate::key::{KeyFor, key_for};
-use crate::login::Login;
+use crate::login::{Login, ask_server};
 use crate::model;
 use crate::profile::ProfileUpdate;
 use crate::questions::{Choice, ask};
 use crate::store::choose_store;
 use crate::test_request::{self, TestFailure};
+
+/// How long the wait for the test request is silent: a model may have to be loaded first.
+const LOADING: Duration = Duration::from_secs(5);
 
 /// A profile with an API key, as it is to be stored.
 pub(crate) struct KeySetup {
@@ -131,7 +136,10 @@ fn test_key(login: &mut Login<'_>, setup: &mut KeySetup) -> Result<String, Failu
     }
     loop {
         let settings = setup.settings(login)?;
-        let failed = match test_request::test(settings, &RefreshPolicy::default(), login.reporter) {
+        let tested = ask_server(login.reporter, setup.base_url.as_str(), LOADING, || {
+            test_request::test(settings, &RefreshPolicy::default(), login.reporter)
+        });
+        let failed = match tested {
             Ok(_) if setup.key.is_some() => return Ok("the endpoint accepts the key".to_owned()),
             Ok(_) => return Ok("the endpoint answers".to_owned()),
             Err(failed) => failed,

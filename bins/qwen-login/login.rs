@@ -1,5 +1,9 @@
 //! What every kind of login needs.
 
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::thread;
+use std::time::Duration;
+
 use qwen_shared::exit::Failure;
 use qwen_shared::net::http::{BaseUrl, check_transport};
 use qwen_shared::output::Reporter;
@@ -9,6 +13,31 @@ use qwen_shared::terminal::Terminal;
 use crate::args::Args;
 use crate::profile::LoginProfile;
 use crate::questions::Choice;
+
+/// How long the wait for a server is silent.
+pub(crate) const SILENCE: Duration = Duration::from_secs(2);
+
+/// Asks a server, and says so where its answer takes longer than it may in silence.
+pub(crate) fn ask_server<T>(
+    reporter: &Reporter,
+    server: &str,
+    silence: Duration,
+    ask: impl FnOnce() -> T,
+) -> T {
+    thread::scope(|scope| {
+        let (answered, answer) = channel::<()>();
+        let say = move || {
+            if answer.recv_timeout(silence) == Err(RecvTimeoutError::Timeout) {
+                reporter.notice(&format!("waiting for '{server}'"));
+            }
+        };
+        // Without a thread the wait is silent.
+        let _ = thread::Builder::new().spawn_scoped(scope, say);
+        let answer = ask();
+        drop(answered);
+        answer
+    })
+}
 
 /// The options, the profile, and how to reach the person.
 pub(crate) struct Login<'a> {

@@ -16,7 +16,7 @@ use qwen_shared::terminal::Terminal;
 use qwen_shared::text::one_line;
 use tokio::time::timeout;
 
-use crate::login::Login;
+use crate::login::{Login, SILENCE};
 use crate::questions::{self, Choice};
 use crate::test_request::TestFailure;
 
@@ -25,9 +25,6 @@ pub(crate) const UNNAMED: &str = "default";
 
 /// How long a person waits for the list.
 const LIMIT: Duration = Duration::from_secs(30);
-
-/// How long the wait for the list is silent.
-const SILENCE: Duration = Duration::from_secs(2);
 
 /// How many names a message holds.
 const MOST_NAMES: usize = 10;

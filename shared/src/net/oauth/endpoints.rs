@@ -259,7 +259,8 @@ fn issuer_url(issuer: &str) -> Result<Url, &'static str> {
 
 fn metadata(response: &HttpResponse) -> Result<Map<String, Value>, OauthError> {
     match response.status {
-        200 => members(&response.body).ok_or_else(|| malformed("the metadata document is not a JSON object")),
+        200 => members(&response.body)
+            .ok_or_else(|| OauthError::without_members("the metadata document", response)),
         408 | 429 | 500.. => Err(OauthError::unavailable(response)),
         status => Err(malformed(format!(
             "no metadata document, the server responded with status {status}"

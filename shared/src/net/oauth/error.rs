@@ -44,6 +44,8 @@ pub enum OauthError {
     },
     /// A response that is neither a success nor an error. The reason never quotes the body.
     Malformed(String),
+    /// A page, or a redirect: something else answers in the server's place, as where a network wants to be logged in to first.
+    Elsewhere(String),
     /// The device code expired before it was approved.
     Expired,
     /// There was no complete response.
@@ -71,15 +73,30 @@ impl OauthError {
                 code: Some(code),
                 description: description(),
             },
+            // RFC 6585, section 6.
+            (None, 511) => Self::Elsewhere("the network wants to be logged in to (status 511)".to_owned()),
             (None, _) if is_busy => Self::unavailable(response),
             (None, 300..=399) => {
-                Self::Malformed(format!("a redirect (status {status}), which is not followed"))
+                Self::Elsewhere(format!("a redirect (status {status}), which is not followed"))
             }
             (None, _) => Self::Refused {
                 status,
                 code: None,
                 description: Some(words(response)).filter(|words| !words.is_empty()),
             },
+        }
+    }
+
+    /// The error of a success whose body has no members: `what` is not what it is to be.
+    pub(super) fn without_members(what: &str, response: &HttpResponse) -> Self {
+        let reason = format!("{what} is not a JSON object");
+        let body = response
+            .body
+            .strip_prefix(b"\xef\xbb\xbf")
+            .unwrap_or(&response.body);
+        match body.trim_ascii_start().starts_with(b"<") {
+            true => Self::Elsewhere(format!("{reason} but a page")),
+            false => Self::Malformed(reason),
         }
     }
 
@@ -137,7 +154,7 @@ impl OauthError {
                 _ => Exit::NoAuth,
             },
             Self::Refused { status: 401, .. } => Exit::NoAuth,
-            Self::Refused { .. } | Self::Malformed(_) => Exit::Protocol,
+            Self::Refused { .. } | Self::Malformed(_) | Self::Elsewhere(_) => Exit::Protocol,
             Self::Unavailable { .. } => Exit::TryAgain,
             Self::OtherIssuer { .. } => Exit::Config,
             Self::Expired => Exit::NoAuth,
@@ -169,6 +186,8 @@ impl OauthError {
             Self::OtherIssuer { asked, found } => {
                 Failure::new(exit, self.to_string()).hint(hint_at_issuer(asked, found))
             }
+            Self::Elsewhere(_) => Failure::new(exit, format!("'{server}': {self}"))
+                .hint("see whether this network wants you to log in to it first, or a proxy answers instead"),
             _ => Failure::new(exit, format!("'{server}': {self}")),
         }
     }
@@ -309,7 +328,9 @@ impl fmt::Display for OauthError {
                 printable(asked),
                 printable(found)
             ),
-            Self::Malformed(reason) => write!(f, "invalid OAuth response: {reason}"),
+            Self::Malformed(reason) | Self::Elsewhere(reason) => {
+                write!(f, "invalid OAuth response: {reason}")
+            }
             Self::Expired => f.write_str("the code expired before it was approved"),
             Self::Http(error) => error.fmt(f),
         }

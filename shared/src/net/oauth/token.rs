@@ -95,13 +95,12 @@ impl fmt::Debug for TokenResponse {
 ///
 /// # Errors
 /// As [`OauthError::from_response`] for another status, and for an `error` with status 200 in the place of the string
-/// `required`; [`OauthError::Malformed`] for anything that is not an object.
+/// `required`; [`OauthError::Elsewhere`] for a page, and [`OauthError::Malformed`] for anything else that is not an object.
 pub fn object(response: &HttpResponse, required: &str) -> Result<Map<String, Value>, OauthError> {
     if !(200..300).contains(&response.status) {
         return Err(OauthError::from_response(response));
     }
-    let members = members(&response.body)
-        .ok_or_else(|| OauthError::Malformed("the body is not a JSON object".to_owned()))?;
+    let members = members(&response.body).ok_or_else(|| OauthError::without_members("the body", response))?;
     if !members.get(required).is_some_and(Value::is_string) && members.contains_key("error") {
         return Err(OauthError::from_response(response));
     }
@@ -240,7 +239,6 @@ mod tests {
             "null",
             "[]",
             "\"at\"",
-            "<html>",
             "{}",
             r#"{"access_token":""}"#,
             r#"{"access_token":null}"#,
@@ -253,6 +251,12 @@ mod tests {
             assert!(
                 matches!(parse(200, body), Err(OauthError::Malformed(_))),
                 "{body}"
+            );
+        }
+        for page in ["<html>", "\u{feff}\n<!DOCTYPE html>"] {
+            assert!(
+                matches!(parse(200, page), Err(OauthError::Elsewhere(_))),
+                "{page}"
             );
         }
     }
