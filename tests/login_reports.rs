@@ -301,37 +301,6 @@ fn a_profile_has_a_name_that_every_program_takes_or_none() {
     );
 }
 
-/// A server of which no model is known: <https://github.com/accomplish-ai/coworker/issues/664>,
-/// <https://github.com/browseros-ai/BrowserOS/issues/39>.
-#[test]
-fn a_server_that_nobody_knows_is_asked_for_its_models_before_one_is_tried() {
-    let (sandbox, server) = (Sandbox::new(), endpoint(KEY));
-    let run = with_key(&sandbox).args(["--base-url", &server.url("/v1")]).run();
-    run.fails(
-        64,
-        &[
-            "the endpoint has 2 models: big, small",
-            "choose one with --model NAME",
-        ],
-    );
-    assert!(server.requests().iter().all(|request| request.method == "GET"));
-    for (models, model) in [
-        (r#"{"data": [{"id": "only"}]}"#, "only"),
-        (r#"{"data": [{"id": "other"}, {"id": "gpt-4o"}]}"#, "gpt-4o"),
-    ] {
-        let server = Server::answering(move |_, request: &Request| match request.method.as_str() {
-            "GET" => Reply::json(200, models),
-            _ => answer(&["Hello"]),
-        });
-        let sandbox = Sandbox::new();
-        with_key(&sandbox)
-            .args(["--base-url", &server.url("/v1")])
-            .run()
-            .exits(0);
-        assert_eq!(profile(&sandbox)["model"], model);
-    }
-}
-
 /// The same words twice make a reader look for a second fault.
 #[test]
 fn a_failure_of_the_list_is_said_once_where_nobody_can_be_asked() {

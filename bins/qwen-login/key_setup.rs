@@ -146,12 +146,12 @@ fn test_key(login: &mut Login<'_>, setup: &mut KeySetup) -> Result<String, Failu
         };
         if login.terminal.is_none() || login.args.with_key {
             let is_default = login.args.model.is_none() && failed.kind == Some(ErrorKind::Model);
-            return Err(not_stored(match is_default {
-                // Its list was asked for before.
-                true if setup.is_model_guessed => failed.failure.hint("name its model with --model NAME"),
+            let failure = match is_default {
                 true => setup.hint_at_models(login, failed.failure),
                 false => failed.failure,
-            }));
+            };
+            let hint = "nothing was stored; --no-verify stores it without a test";
+            return Err(failure.hint(hint));
         }
         match setup.ask_what_now(login, failed, true)? {
             WhatNow::Store => return Ok("stored, though the test failed".to_owned()),
@@ -160,11 +160,6 @@ fn test_key(login: &mut Login<'_>, setup: &mut KeySetup) -> Result<String, Failu
             _ => {}
         }
     }
-}
-
-/// Adds to a failure for which nobody can be asked.
-fn not_stored(failure: Failure) -> Failure {
-    failure.hint("nothing was stored; --no-verify stores it without a test")
 }
 
 /// What a person may do after a failure.
@@ -322,14 +317,12 @@ impl KeySetup {
                 true => model::list(self.settings(login)?, self.is_url_typed(login), login.reporter),
                 false => Ok(None),
             };
-            // Who gives the key on standard input is asked for what cannot be told alone.
-            let asks = |names: &[String]| !login.args.with_key || anew || !names.contains(&self.model);
             let failed = match (listed, login.terminal.as_mut()) {
-                (Ok(names), Some(terminal)) if asks(names.as_deref().unwrap_or_default()) => {
+                (Ok(names), Some(terminal)) => {
                     self.model = model::ask(terminal, &self.model, names)?;
                     return Ok(());
                 }
-                (Ok(names), _) => {
+                (Ok(names), None) => {
                     let is_listed = names.as_ref().is_some_and(|names| !names.is_empty());
                     self.model = model::only(names, &self.model)?;
                     if !is_listed {
@@ -337,13 +330,7 @@ impl KeySetup {
                     }
                     return Ok(());
                 }
-                (Err(failed), Some(_)) if !login.args.with_key => failed,
-                (Err(TestFailure { failure, .. }), _) => {
-                    return Err(not_stored(match failure.exit {
-                        Exit::TryAgain => failure.hint("no list is asked for with --model NAME"),
-                        _ => failure,
-                    }));
-                }
+                (Err(failed), _) => failed,
             };
             match self.ask_what_now(login, failed, false)? {
                 WhatNow::ChangeModel => lists = false,
@@ -369,12 +356,10 @@ impl KeySetup {
     }
 
     /// True where the endpoint is asked for its models: not for a deployment's name, which no list has, and where nobody can
-    /// choose only for a server that could have any.
+    /// choose only for a server that has no name of its own.
     fn has_list(&self, login: &Login<'_>) -> bool {
         !login.args.no_verify
             && !self.provider.has_model_in_path()
-            && (login.terminal.is_some() && !login.args.with_key
-                || self.is_model_guessed
-                || self.model == model::UNNAMED)
+            && (login.terminal.is_some() && !login.args.with_key || self.model == model::UNNAMED)
     }
 }
