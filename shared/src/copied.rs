@@ -66,7 +66,7 @@ impl fmt::Display for KeyFault {
             Self::Address => f.write_str("the key is an address; give the key itself"),
             Self::Json => f.write_str("the key is JSON; give the key that stands in it"),
             Self::Masked => f.write_str(
-                "a part of the key is left out; copy it whole, or make a new one where it cannot be seen",
+                "the key is shown in part, as lists of keys show it; copy it whole, or make a new one",
             ),
             Self::Character(c) => {
                 let code = u32::from(*c);
@@ -278,9 +278,11 @@ fn is_address(key: &str) -> bool {
     })
 }
 
-/// Two dots may stand in a token: a part of an encrypted one may be empty (RFC 7516, section 7.1).
+/// True where something stands around a gap: dots alone are what a server of one's own is given, which needs no key. Two dots
+/// may stand in a token: a part of an encrypted one may be empty (RFC 7516, section 7.1).
 fn is_masked(key: &str) -> bool {
-    ["***", "...", "…", "••"].iter().any(|gap| key.contains(gap))
+    let has_gap = ["***", "...", "…", "••"].iter().any(|gap| key.contains(gap));
+    has_gap && key.contains(char::is_alphanumeric)
 }
 
 /// Returns the first character that comes along unseen from a page or a chat, or a dash that a program for texts made of a
@@ -339,6 +341,8 @@ mod tests {
             "$HOME;`id`",
             "eyJh.eyJ..zdWI.x",
             "a**b",
+            "...",
+            "***",
             "{1}",
             "https",
         ] {

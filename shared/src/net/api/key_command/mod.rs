@@ -206,10 +206,10 @@ fn key_in(output: &[u8]) -> Result<Secret<String>, Cow<'static, str>> {
     if key.is_empty() {
         return Err("the first line that it printed is empty".into());
     }
-    check_key(key)?;
     if key.starts_with(['{', '[']) {
         return Err("it printed JSON; make it print the key alone".into());
     }
+    check_key(key)?;
     if !key.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(
             "the first line that it printed is no key: one word of ASCII letters, digits and punctuation"
