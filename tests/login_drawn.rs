@@ -222,17 +222,24 @@ fn a_list_that_takes_long_is_said_to_be_waited_for() {
 fn a_test_request_that_takes_long_is_said_to_be_waited_for() {
     let gate = Gate::default();
     let opened = gate.clone();
-    let server = Server::answering(move |_, request: &Request| match request.target.as_str() {
-        "/v1/models" => Reply::json(200, r#"{"data": [{"id": "a"}]}"#),
-        _ => {
-            opened.pass();
-            crate::support::chat::answer(&["Hello"])
-        }
-    });
+    let server =
+        Server::answering(
+            move |_, request: &Request| match request.target.starts_with("/v1/models") {
+                true => Reply::json(200, r#"{"data": [{"id": "a"}]}"#),
+                false => {
+                    opened.pass();
+                    crate::support::chat::answer(&["Hello"])
+                }
+            },
+        );
     let sandbox = Sandbox::new();
-    let url = server.url("/v1");
+    // What a query holds may be a key.
+    let url = server.url("/v1?code=acme");
     let mut terminal = Terminal::start(login(&sandbox).args(["--provider", "vllm", "--base-url", &url]));
-    terminal.answers(&[("API key (", "\r"), (&format!("waiting for '{url}'"), "")]);
+    terminal.answers(&[
+        ("API key (", "\r"),
+        (&format!("waiting for '{}'", url.replace("acme", "***")), ""),
+    ]);
     gate.open();
     terminal.shows("the endpoint answers");
     assert_eq!(terminal.ends(), 0);

@@ -83,7 +83,7 @@ fn find_endpoints(
     settings: &OauthSettings,
 ) -> Result<LoginEndpoints, Failure> {
     let issuer = settings.issuer.as_deref().unwrap_or_default();
-    ask_server(login.reporter, issuer, SILENCE, || {
+    ask_server(login.reporter, &format!("'{issuer}'"), SILENCE, || {
         LoginEndpoints::find(transport, settings, allows_http(login))
     })
 }
@@ -209,7 +209,7 @@ fn request_codes(
 ) -> Result<DeviceAuthorization, Failure> {
     let server = server_name(&endpoints.token_endpoint);
     let request_id = random::uuid().map_err(no_random)?;
-    let device = ask_server(login.reporter, &server, SILENCE, || {
+    let device = ask_server(login.reporter, &format!("'{server}'"), SILENCE, || {
         DeviceAuthorization::request(
             transport,
             &endpoints.device_authorization_endpoint,

@@ -136,7 +136,8 @@ fn test_key(login: &mut Login<'_>, setup: &mut KeySetup) -> Result<String, Failu
     }
     loop {
         let settings = setup.settings(login)?;
-        let tested = ask_server(login.reporter, setup.base_url.as_str(), LOADING, || {
+        let what = format!("'{}'", setup.base_url);
+        let tested = ask_server(login.reporter, &what, LOADING, || {
             test_request::test(settings, &RefreshPolicy::default(), login.reporter)
         });
         let failed = match tested {

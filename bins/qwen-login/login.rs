@@ -17,10 +17,10 @@ use crate::questions::Choice;
 /// How long the wait for a server is silent.
 pub(crate) const SILENCE: Duration = Duration::from_secs(2);
 
-/// Asks a server, and says so where its answer takes longer than it may in silence.
+/// Asks a server, and says what is waited for where its answer takes longer than it may in silence.
 pub(crate) fn ask_server<T>(
     reporter: &Reporter,
-    server: &str,
+    what: &str,
     silence: Duration,
     ask: impl FnOnce() -> T,
 ) -> T {
@@ -28,7 +28,7 @@ pub(crate) fn ask_server<T>(
         let (answered, answer) = channel::<()>();
         let say = move || {
             if answer.recv_timeout(silence) == Err(RecvTimeoutError::Timeout) {
-                reporter.notice(&format!("waiting for '{server}'"));
+                reporter.notice(&format!("waiting for {what}"));
             }
         };
         // Without a thread the wait is silent.

@@ -1,12 +1,9 @@
 //! The model: chosen from the endpoint's own list.
 
-use std::pin::pin;
 use std::time::Duration;
 
 use qwen_shared::exit::{Exit, Failure};
-use qwen_shared::net::api::{
-    self, Client, ClientOptions, Endpoint, Error, LimitArgs, model_name, read_models,
-};
+use qwen_shared::net::api::{self, Client, ClientOptions, Endpoint, LimitArgs, model_name, read_models};
 use qwen_shared::net::chat::{Asked, ErrorKind};
 use qwen_shared::net::config::{Settings, own_variable};
 use qwen_shared::net::credential::RefreshPolicy;
@@ -14,9 +11,8 @@ use qwen_shared::output::Reporter;
 use qwen_shared::provider::Provider;
 use qwen_shared::terminal::Terminal;
 use qwen_shared::text::one_line;
-use tokio::time::timeout;
 
-use crate::login::{Login, SILENCE};
+use crate::login::{Login, SILENCE, ask_server};
 use crate::questions::{self, Choice};
 use crate::test_request::TestFailure;
 
@@ -72,8 +68,10 @@ pub(crate) fn list(
     };
     let endpoint = Endpoint::open(settings, &RefreshPolicy::default(), reporter)?;
     let client = Client::new(endpoint, options, reporter)?;
-    let (asking, silence) = (client.clone(), reporter.clone());
-    let mut failed = match api::run(async move { models(&asking, &silence).await })? {
+    let asking = client.clone();
+    let what = format!("the list of models of '{}'", client.server());
+    let ask = || api::run(async move { asking.models().await });
+    let mut failed = match ask_server(reporter, &what, SILENCE, ask)? {
         Ok(body) => match read_models(&body) {
             Some(models) => return Ok(Some(names(&models))),
             None => not_a_list(),
@@ -92,21 +90,6 @@ pub(crate) fn list(
     }
     reporter.notice(&failed.failure.message);
     Ok(None)
-}
-
-/// Asks for the list, and says so where it takes long.
-async fn models(client: &Client, reporter: &Reporter) -> Result<Vec<u8>, Error> {
-    let mut list = pin!(client.models());
-    match timeout(SILENCE, list.as_mut()).await {
-        Ok(list) => list,
-        Err(_) => {
-            reporter.notice(&format!(
-                "waiting for the list of models of '{}'",
-                client.server()
-            ));
-            list.await
-        }
-    }
 }
 
 fn not_a_list() -> TestFailure {
